@@ -57,9 +57,9 @@ fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Vec<u8> {
     let decision = decide(
         Webhook::Validate,
         &review.request,
-        &ReviewContext::confirmed(catalog, policy, &SharedIndex::default()),
+        &ReviewContext::authoritative(catalog, policy, &SharedIndex::default()),
     );
-    let Decision::Answer(answer) = decision else {
+    let Decision::Respond(answer) = decision else {
         unreachable!("confirmed")
     };
     answer.to_json(&review.request.uid)

@@ -6,10 +6,10 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::{Router, body::Bytes, http::header, routing::post};
 use futures_util::future::BoxFuture;
 use nadmit::{
-    rules::{Lookup, Policy},
+    rules::{LiveRead, Policy},
     server::{
-        Allocations, Certificates, Confirm, ConfirmError, Identity, Metrics, ServeOptions, Server,
-        Shutdown, State, metrics,
+        Allocations, Certificates, Identity, LiveCatalog, LiveReadError, Metrics, ServeOptions,
+        Server, Shutdown, State, metrics,
     },
 };
 
@@ -20,8 +20,8 @@ pub(crate) const ANSWER: &str = "answer.json";
 
 struct NoCluster;
 
-impl Confirm for NoCluster {
-    fn confirm<'a>(&'a self, _: &'a [Lookup]) -> BoxFuture<'a, Result<(), ConfirmError>> {
+impl LiveCatalog for NoCluster {
+    fn confirm<'a>(&'a self, _: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -43,7 +43,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
         allocations: Allocations::none(),
-        confirmer: Arc::new(NoCluster),
+        live_catalog: Arc::new(NoCluster),
         registry,
     };
     let identity = Identity::Directory {

@@ -20,7 +20,7 @@ mod wrk;
 
 use std::{env, fs, path::Path, process::ExitCode};
 
-use nadmit::admission::{Answer, Review};
+use nadmit::admission::{AdmissionResponse, Review};
 
 use self::{child::ServerChild, fixture::ANNOTATION, report::LoadPair};
 
@@ -107,7 +107,7 @@ fn prepare(folder: &Path) -> anyhow::Result<(std::path::PathBuf, usize)> {
     fixture::write_networks(&folder.join("manifests"))?;
     let body = fixture::review(ANNOTATION)?;
     let parsed = Review::parse(&body)?;
-    let answer = Answer::allow(&parsed.request).to_json(&parsed.request.uid);
+    let answer = AdmissionResponse::allow(&parsed.request).to_json(&parsed.request.uid);
     fs::write(folder.join(baseline::ANSWER), answer)?;
     let body_file = folder.join("review.json");
     fs::write(&body_file, &body)?;

@@ -16,12 +16,12 @@
 //! A Binding that names no UID is for whichever pod has the name now, which is looked up.
 
 use super::{
-    answer::Answer,
     context::ReviewContext,
     decide::Decision,
-    inject::{Filling, Kept, Wanted},
-    launcher::{Standing, standing},
-    object::{Annotations, Object},
+    migration_guard::{LaunchAccess, check_access},
+    mutate::{AllocationRequest, DesiredAnnotations, OriginalAnnotations},
+    object::{ReviewAnnotations, ReviewObject},
+    response::AdmissionResponse,
     review::{Operation, Request},
 };
 use crate::{
@@ -32,7 +32,7 @@ use crate::{
     catalog::Pod,
     network::annotations,
     rules::{
-        BindingSubject, Carried, Injection, Level, Lookup, PodSubject,
+        BindingSubject, Carried, Injection, Level, LiveRead, PodSubject,
         allocation::{PoolAttachment, asks, can_be_served},
         judge::{judge_binding, judge_pod},
         subject::Resolution,
@@ -52,7 +52,7 @@ pub fn is_binding(request: &Request<'_>) -> bool {
 
 /// What `POST /mutate` does about a Binding.
 pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
-    let allow = || Decision::Answer(Answer::allow(request));
+    let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let Some(binding) = request.object.as_ref() else {
         return allow();
     };
@@ -60,14 +60,14 @@ pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Deci
     if context.policy.injection_in(namespace) != Injection::Bind {
         return allow();
     }
-    let pod = match target(request, binding, context) {
-        Target::Pod(pod) => pod,
-        Target::Nothing => return allow(),
-        Target::LookUp(lookup) => return Decision::Confirm(vec![lookup]),
+    let pod = match resolve_target(request, binding, context) {
+        BindingTarget::Pod(pod) => pod,
+        BindingTarget::Nothing => return allow(),
+        BindingTarget::NeedsRead(live_read) => return Decision::VerifyLive(vec![live_read]),
     };
-    let subject = subject_of(pod, context);
-    if let Some(lookup) = unknown_network(&subject, context) {
-        return Decision::Confirm(vec![lookup]);
+    let subject = subject_in_catalog(pod, context);
+    if let Some(live_read) = unresolved_network(&subject, context) {
+        return Decision::VerifyLive(vec![live_read]);
     }
     let attachments = asks(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
@@ -75,92 +75,97 @@ pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Deci
     }
     let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
-        return Decision::of(request, denied, context.freshness);
+        return Decision::from_findings(request, denied, context.freshness);
     }
-    let filling = Filling {
+    let request_for_pod = AllocationRequest {
         subject: &subject,
         attachments: &attachments,
-        asker: asker(pod, node_of(binding)),
-        target_of: pod.target_of.as_deref(),
-        let_in: false,
-        kept: kept(pod),
+        requester: requester_in_catalog(pod, node_name(binding)),
+        migration: pod.migration.as_deref(),
+        already_admitted: false,
+        original: original_annotations(pod),
         token: None,
-        written: &binding.metadata.annotations,
+        current: &binding.metadata.annotations,
     };
-    filling.decide(request, context)
+    request_for_pod.decide(request, context)
 }
 
 /// What `POST /validate` does about a Binding: of the annotations that speak of networks it may bring
 /// exactly what nadmit holds for the pod.
 pub(super) fn validate(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
-    let allow = || Decision::Answer(Answer::allow(request));
+    let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let binding = request.object.as_ref();
-    let Some(binding) = binding.filter(|binding| speaks(&binding.metadata.annotations)) else {
+    let Some(binding) = binding.filter(|binding| mentions_networks(&binding.metadata.annotations))
+    else {
         return allow();
     };
-    let pod = match target(request, binding, context) {
-        Target::Pod(pod) => Some(pod),
+    let pod = match resolve_target(request, binding, context) {
+        BindingTarget::Pod(pod) => Some(pod),
         // Whoever binds it now or has bound it: the API server refuses, and merges nothing.
-        Target::Nothing => return allow(),
-        Target::LookUp(lookup) => return Decision::Confirm(vec![lookup]),
+        BindingTarget::Nothing => return allow(),
+        BindingTarget::NeedsRead(live_read) => return Decision::VerifyLive(vec![live_read]),
     };
-    let node = node_of(binding);
-    let brought = &binding.metadata.annotations;
-    let known = match pod.map(|pod| held(pod, node, None, context)) {
+    let node = node_name(binding);
+    let proposed = &binding.metadata.annotations;
+    let known = match pod.map(|pod| held_annotations(pod, node, None, context)) {
         Some(Ok(held)) => held,
-        Some(Err(Unsure::LookUp(lookups))) => return Decision::Confirm(lookups),
-        Some(Err(Unsure::Pending)) => {
-            let reason = "its addresses are being recorded; bind the pod again".to_owned();
-            return Decision::AskAgain(Answer::later(request, reason));
+        Some(Err(HoldingsUnknown::NeedsRead(live_reads))) => {
+            return Decision::VerifyLive(live_reads);
         }
-        None => Wanted::default(),
+        Some(Err(HoldingsUnknown::Pending)) => {
+            let reason = "its addresses are being recorded; bind the pod again".to_owned();
+            return Decision::Retry(AdmissionResponse::unavailable(request, reason));
+        }
+        None => DesiredAnnotations::default(),
     };
-    let carried = carried(brought, &known);
-    if carried.iter().all(Carried::is_held) {
+    let carried = compare_annotations(proposed, &known);
+    if carried.iter().all(Carried::is_recorded) {
         return allow();
     }
     // Two replicas may each have given it an address: either may be brought, and the other is surplus.
-    if let Some(Ok(named)) = pod.map(|pod| held(pod, node, Some(brought), context))
-        && self::carried(brought, &named).iter().all(Carried::is_held)
+    if let Some(Ok(named)) = pod.map(|pod| held_annotations(pod, node, Some(proposed), context))
+        && self::compare_annotations(proposed, &named)
+            .iter()
+            .all(Carried::is_recorded)
     {
         return allow();
     }
-    let lookups = unread(request, binding, pod, context);
-    if !lookups.is_empty() {
-        return Decision::Confirm(lookups);
+    let live_reads = required_reads(request, binding, pod, context);
+    if !live_reads.is_empty() {
+        return Decision::VerifyLive(live_reads);
     }
     let findings = judge_binding(&BindingSubject {
         policy: context.policy,
         carried: &carried,
     });
-    Decision::of(request, findings, context.freshness)
+    Decision::from_findings(request, findings, context.freshness)
 }
 
 /// The pod that a Binding is for.
-enum Target<'c> {
+enum BindingTarget<'c> {
     /// It may be bound.
     Pod(&'c Pod),
     /// There is nothing to do for it.
     Nothing,
     /// It is not known well enough.
-    LookUp(Lookup),
+    NeedsRead(LiveRead),
 }
 
-fn target<'c>(
+fn resolve_target<'c>(
     request: &Request<'_>,
-    binding: &Object<'_>,
+    binding: &ReviewObject<'_>,
     context: &ReviewContext<'c>,
-) -> Target<'c> {
+) -> BindingTarget<'c> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = request.name.as_deref().filter(|name| !name.is_empty());
     let name = name
         .or(binding.metadata.name.as_deref())
         .unwrap_or_default();
-    let lookup = Lookup::Pod {
+    let live_read = LiveRead::Pod {
         namespace: namespace.into(),
         name: name.into(),
     };
-    let confirmed = context.freshness.covers(&lookup);
+    let confirmed = context.freshness.covers(&live_read);
     let uid = binding
         .metadata
         .uid
@@ -169,20 +174,20 @@ fn target<'c>(
     let pod = context.catalog.pod(namespace, name);
     let pod = pod.filter(|pod| uid.is_none_or(|uid| pod.uid.as_deref() == Some(uid)));
     match pod {
-        Some(pod) if pod.host_network || pod.mirror => Target::Nothing,
+        Some(pod) if pod.host_network || pod.mirror => BindingTarget::Nothing,
         // A UID is never given twice, and the annotations of a pod that waits do not change.
-        Some(pod) if (confirmed || uid.is_some()) && is_waiting(pod) => Target::Pod(pod),
-        _ if confirmed => Target::Nothing,
-        _ => Target::LookUp(lookup),
+        Some(pod) if (confirmed || uid.is_some()) && is_unbound(pod) => BindingTarget::Pod(pod),
+        _ if confirmed => BindingTarget::Nothing,
+        _ => BindingTarget::NeedsRead(live_read),
     }
 }
 
-fn is_waiting(pod: &Pod) -> bool {
+fn is_unbound(pod: &Pod) -> bool {
     pod.node.is_none() && !pod.terminating
 }
 
 /// A pod that exists, as rules look at it.
-pub(super) fn subject_of<'s>(pod: &'s Pod, context: &ReviewContext<'s>) -> PodSubject<'s> {
+pub(super) fn subject_in_catalog<'s>(pod: &'s Pod, context: &ReviewContext<'s>) -> PodSubject<'s> {
     let mut subject = PodSubject::new(
         &pod.namespace,
         pod.host_network,
@@ -196,7 +201,7 @@ pub(super) fn subject_of<'s>(pod: &'s Pod, context: &ReviewContext<'s>) -> PodSu
 }
 
 /// Who asks when this pod does, on this node.
-pub(super) fn asker(pod: &Pod, node: Option<&str>) -> Requester {
+pub(super) fn requester_in_catalog(pod: &Pod, node: Option<&str>) -> Requester {
     Requester {
         holder: pod.holder.clone(),
         pod: Some(PodRef {
@@ -209,38 +214,42 @@ pub(super) fn asker(pod: &Pod, node: Option<&str>) -> Requester {
 }
 
 /// The node that a Binding names.
-fn node_of<'s>(binding: &'s Object<'_>) -> Option<&'s str> {
+fn node_name<'s>(binding: &'s ReviewObject<'_>) -> Option<&'s str> {
     let target = binding.target.as_ref()?;
     Some(&*target.name).filter(|name| !name.is_empty())
 }
 
 /// What the pod was asked for, if something was put in before.
-pub(super) fn kept(pod: &Pod) -> Kept<'_> {
-    Kept {
+pub(super) fn original_annotations(pod: &Pod) -> OriginalAnnotations<'_> {
+    OriginalAnnotations {
         networks: pod.requested.networks.as_deref(),
         default_network: pod.requested.default_network.as_deref(),
     }
 }
 
 /// A network that the pod names and nobody knows: it may be a moment old, and of a pool.
-fn unknown_network(subject: &PodSubject<'_>, context: &ReviewContext<'_>) -> Option<Lookup> {
-    let mut lookups = subject.attachments().filter_map(|attachment| {
+fn unresolved_network(subject: &PodSubject<'_>, context: &ReviewContext<'_>) -> Option<LiveRead> {
+    let mut live_reads = subject.attachments().filter_map(|attachment| {
         let missing = matches!(attachment.resolution, Resolution::Missing);
         let name = attachment.selection.network_name().filter(|_| missing)?;
-        Some(Lookup::Network {
+        Some(LiveRead::Network {
             namespace: attachment.namespace().into(),
             name: name.into(),
         })
     });
-    lookups.find(|lookup| !context.freshness.covers(lookup))
+    live_reads.find(|live_read| !context.freshness.covers(live_read))
 }
 
 /// Whether annotations say anything of networks, or in nadmit's name.
-fn speaks(annotations: &Annotations<'_>) -> bool {
-    texts(annotations).iter().any(|(_, text)| text.is_some())
+fn mentions_networks(annotations: &ReviewAnnotations<'_>) -> bool {
+    network_annotations(annotations)
+        .iter()
+        .any(|(_, text)| text.is_some())
 }
 
-fn texts<'s>(annotations: &'s Annotations<'_>) -> [(&'static str, Option<&'s str>); 5] {
+fn network_annotations<'s>(
+    annotations: &'s ReviewAnnotations<'_>,
+) -> [(&'static str, Option<&'s str>); 5] {
     [
         (annotations::NETWORKS, annotations.networks.as_deref()),
         (
@@ -263,95 +272,95 @@ fn texts<'s>(annotations: &'s Annotations<'_>) -> [(&'static str, Option<&'s str
 }
 
 /// The reason why it is not known what a pod holds.
-enum Unsure {
+enum HoldingsUnknown {
     /// These have to be looked up first.
-    LookUp(Vec<Lookup>),
+    NeedsRead(Vec<LiveRead>),
     /// This replica has a plan of its own for one of the addresses, which is not settled yet.
     Pending,
 }
 
 /// Returns the pod's annotations as what it holds makes them; of several addresses that it holds in one
-/// range those that are `brought`.
-fn held(
+/// range those that are `proposed`.
+fn held_annotations(
     pod: &Pod,
     node: Option<&str>,
-    brought: Option<&Annotations<'_>>,
+    proposed: Option<&ReviewAnnotations<'_>>,
     context: &ReviewContext<'_>,
-) -> Result<Wanted, Unsure> {
-    let subject = subject_of(pod, context);
+) -> Result<DesiredAnnotations, HoldingsUnknown> {
+    let subject = subject_in_catalog(pod, context);
     let mut attachments = asks(&subject);
-    if let Some(brought) = brought {
-        name_brought(&mut attachments, &pod.namespace, brought, context);
+    if let Some(proposed) = proposed {
+        request_ips_of_binding(&mut attachments, &pod.namespace, proposed, context);
     }
     if attachments.is_empty() || !can_be_served(&subject) {
-        return Ok(Wanted::default());
+        return Ok(DesiredAnnotations::default());
     }
-    let asker = asker(pod, node);
+    let requester = requester_in_catalog(pod, node);
     let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
-    match standing(&asker, pod.target_of.as_deref(), &asks, context) {
-        Standing::May => {}
-        Standing::LookUp(lookups) => return Err(Unsure::LookUp(lookups)),
-        Standing::Refused(_) => return Ok(Wanted::default()),
+    match check_access(&requester, pod.migration.as_deref(), &asks, context) {
+        LaunchAccess::Granted => {}
+        LaunchAccess::NeedsRead(live_reads) => return Err(HoldingsUnknown::NeedsRead(live_reads)),
+        LaunchAccess::Refused(_) => return Ok(DesiredAnnotations::default()),
     }
     let mut index = context.allocations.lock();
     index.sync(context.catalog.pool_config());
-    let given = index.preview_ignoring_readiness(&asker, &asks, context.now);
+    let given = index.preview_ignoring_readiness(&requester, &asks, context.now);
     if let Err(refused) = &given
         && refused.iter().any(|one| one.refusal.is_busy())
     {
-        return Err(Unsure::Pending);
+        return Err(HoldingsUnknown::Pending);
     }
     let given = given
         .ok()
-        .filter(|given| is_held(&asker, &asks, given, &index));
-    Ok(given.map_or_else(Wanted::default, |given| {
-        Wanted::new(&subject, kept(pod), &attachments, &given)
+        .filter(|given| is_recorded(&requester, &asks, given, &index));
+    Ok(given.map_or_else(DesiredAnnotations::default, |given| {
+        DesiredAnnotations::new(&subject, original_annotations(pod), &attachments, &given)
     }))
 }
 
 /// Returns the annotations that a Binding brings as those of a pod.
-fn subject_of_brought<'s>(
+fn subject_of_binding<'s>(
     namespace: &'s str,
-    brought: &'s Annotations<'_>,
+    proposed: &'s ReviewAnnotations<'_>,
     context: &'s ReviewContext<'_>,
 ) -> PodSubject<'s> {
     PodSubject::new(
         namespace,
         false,
-        brought.networks.as_deref(),
-        brought.default_network.as_deref(),
+        proposed.networks.as_deref(),
+        proposed.default_network.as_deref(),
         context.policy,
         context.catalog,
     )
 }
 
 /// Makes attachments without named addresses ask for those that a Binding brings.
-fn name_brought(
+fn request_ips_of_binding(
     attachments: &mut [PoolAttachment],
     namespace: &str,
-    brought: &Annotations<'_>,
+    proposed: &ReviewAnnotations<'_>,
     context: &ReviewContext<'_>,
 ) {
-    let brought = asks(&subject_of_brought(namespace, brought, context));
+    let proposed = asks(&subject_of_binding(namespace, proposed, context));
     for one in attachments.iter_mut().filter(|one| one.ask.ips.is_empty()) {
         let same = |other: &&PoolAttachment| {
             other.ask.network == one.ask.network && other.ask.interface == one.ask.interface
         };
-        if let Some(other) = brought.iter().find(same) {
+        if let Some(other) = proposed.iter().find(same) {
             one.ask.ips.clone_from(&other.ask.ips);
         }
     }
 }
 
 /// Whether all of it is recorded for the asker: what a preview gives may be free as yet.
-fn is_held(
-    asker: &Requester,
+fn is_recorded(
+    requester: &Requester,
     asks: &[AttachmentRequest],
     given: &[Assignment],
     index: &Index,
 ) -> bool {
     asks.iter().zip(given).all(|(ask, given)| {
-        let held = index.held_by(&asker.holder, &ask.network, &ask.interface);
+        let held = index.held_by(&requester.holder, &ask.network, &ask.interface);
         let holds = |address: Address| held.iter().any(|one| one.address == address);
         let ips = given.ips.iter().all(|(ip, _)| holds(Address::Ip(*ip)));
         let mac = given.mac.is_none_or(|mac| {
@@ -362,7 +371,10 @@ fn is_held(
 }
 
 /// Each annotation of the Binding beside what is held.
-fn carried<'s>(annotations: &'s Annotations<'_>, held: &'s Wanted) -> Vec<Carried<'s>> {
+fn compare_annotations<'s>(
+    annotations: &'s ReviewAnnotations<'_>,
+    held: &'s DesiredAnnotations,
+) -> Vec<Carried<'s>> {
     let held = [
         &held.networks,
         &held.default_network,
@@ -370,7 +382,7 @@ fn carried<'s>(annotations: &'s Annotations<'_>, held: &'s Wanted) -> Vec<Carrie
         &held.requested_default_network,
         &held.token,
     ];
-    let pairs = texts(annotations).into_iter().zip(held);
+    let pairs = network_annotations(annotations).into_iter().zip(held);
     pairs
         .filter_map(|((key, text), held)| {
             Some(Carried {
@@ -384,14 +396,14 @@ fn carried<'s>(annotations: &'s Annotations<'_>, held: &'s Wanted) -> Vec<Carrie
 
 /// What was not read live yet of all that a refusal would rest on: the pod, and the records of the
 /// addresses and MACs that the Binding brings, which another replica may have written a moment ago.
-fn unread(
+fn required_reads(
     request: &Request<'_>,
-    binding: &Object<'_>,
+    binding: &ReviewObject<'_>,
     pod: Option<&Pod>,
     context: &ReviewContext<'_>,
-) -> Vec<Lookup> {
+) -> Vec<LiveRead> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    let subject = subject_of_brought(namespace, &binding.metadata.annotations, context);
+    let subject = subject_of_binding(namespace, &binding.metadata.annotations, context);
     let of_address = |one: &PoolAttachment| {
         let pool: Box<str> = (&*one.ask.pool).into();
         let mac = match one.ask.mac {
@@ -400,13 +412,13 @@ fn unread(
         };
         let ips = one.ask.ips.iter().map(|ip| Address::Ip(*ip));
         ips.chain(mac)
-            .map(move |address| Lookup::Allocations {
+            .map(move |address| LiveRead::Allocations {
                 pool: pool.clone(),
                 address: Some(address),
             })
             .collect::<Vec<_>>()
     };
-    let pod = pod.map(|pod| Lookup::Pod {
+    let pod = pod.map(|pod| LiveRead::Pod {
         namespace: namespace.into(),
         name: pod.name.clone(),
     });
@@ -415,6 +427,6 @@ fn unread(
         .flat_map(of_address)
         .collect::<Vec<_>>();
     let all = pod.into_iter().chain(all);
-    all.filter(|lookup| !context.freshness.covers(lookup))
+    all.filter(|live_read| !context.freshness.covers(live_read))
         .collect()
 }

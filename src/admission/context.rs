@@ -3,7 +3,7 @@
 use crate::{
     allocation::{SharedIndex, Timestamp},
     catalog::Catalog,
-    rules::{Lookup, Policy},
+    rules::{LiveRead, Policy},
 };
 
 /// What is known when a review is decided: the world as a value. Clock and randomness come in here,
@@ -32,44 +32,50 @@ pub enum Freshness<'a> {
     /// Some of it was looked up at the origin.
     VerifiedFor {
         /// What was looked up, and is in the catalog as it is at the origin.
-        done: &'a [Lookup],
+        verified: &'a [LiveRead],
         /// What [`Decision::Refresh`](super::Decision::Refresh) asked for and the origin did not
         /// answer: a warning may rest on the cache, a denial may not.
-        tried: &'a [Lookup],
+        unanswered: &'a [LiveRead],
     },
     /// Nothing lags: whatever could be looked up is as its origin is.
-    Confirmed,
+    Authoritative,
 }
 
 impl<'a> Freshness<'a> {
     /// Returns the evidence of look-ups that all were answered.
-    pub fn looked_up(done: &'a [Lookup]) -> Self {
-        Self::VerifiedFor { done, tried: &[] }
+    pub fn verified_for(verified: &'a [LiveRead]) -> Self {
+        Self::VerifiedFor {
+            verified,
+            unanswered: &[],
+        }
     }
 
     /// Whether what this look-up would say is known already.
-    pub fn covers(self, lookup: &Lookup) -> bool {
+    pub fn covers(self, live_read: &LiveRead) -> bool {
         match self {
             Self::Cached => false,
-            Self::VerifiedFor { done, .. } => done.contains(lookup),
-            Self::Confirmed => true,
+            Self::VerifiedFor { verified, .. } => verified.contains(live_read),
+            Self::Authoritative => true,
         }
     }
 
     /// Returns whether this look-up was made, or was tried in vain.
-    pub(super) fn has_asked(self, lookup: &Lookup) -> bool {
+    pub(super) fn was_requested(self, live_read: &LiveRead) -> bool {
         let in_vain = match self {
-            Self::VerifiedFor { tried, .. } => tried.contains(lookup),
-            Self::Cached | Self::Confirmed => false,
+            Self::VerifiedFor { unanswered, .. } => unanswered.contains(live_read),
+            Self::Cached | Self::Authoritative => false,
         };
-        in_vain || self.covers(lookup)
+        in_vain || self.covers(live_read)
     }
 
     /// Returns how many look-ups were made or tried.
-    pub(super) fn asked(self) -> usize {
+    pub(super) fn request_count(self) -> usize {
         match self {
-            Self::VerifiedFor { done, tried } => done.len() + tried.len(),
-            Self::Cached | Self::Confirmed => 0,
+            Self::VerifiedFor {
+                verified,
+                unanswered,
+            } => verified.len() + unanswered.len(),
+            Self::Cached | Self::Authoritative => 0,
         }
     }
 }
@@ -77,7 +83,7 @@ impl<'a> Freshness<'a> {
 impl<'a> ReviewContext<'a> {
     /// A situation at the beginning of time, confirmed, without chance: for a decision that needs
     /// neither.
-    pub fn confirmed(
+    pub fn authoritative(
         catalog: &'a Catalog,
         policy: &'a Policy,
         allocations: &'a SharedIndex,
@@ -86,7 +92,7 @@ impl<'a> ReviewContext<'a> {
             catalog,
             policy,
             allocations,
-            freshness: Freshness::Confirmed,
+            freshness: Freshness::Authoritative,
             now: Timestamp::default(),
             chance: 0,
         }
@@ -94,10 +100,7 @@ impl<'a> ReviewContext<'a> {
 
     /// The same with other evidence.
     #[must_use]
-    pub fn with(self, evidence: Freshness<'a>) -> Self {
-        Self {
-            freshness: evidence,
-            ..self
-        }
+    pub fn with(self, freshness: Freshness<'a>) -> Self {
+        Self { freshness, ..self }
     }
 }

@@ -3,16 +3,15 @@
 use serde_json::value::RawValue;
 
 use super::{
-    allocated,
-    answer::{Answer, Verdict},
     binding,
     context::{Freshness, ReviewContext},
-    inject,
-    object::Object,
-    pod::subject,
+    mutate,
+    object::ReviewObject,
+    pod::subject_under_review,
     pool,
+    response::{AdmissionResponse, Verdict},
     review::{OWN_GROUP, Operation, Request},
-    unrecorded,
+    unrecorded, validate_addresses,
     workload::Template,
 };
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
     catalog::Catalog,
     network::operator,
     rules::{
-        Finding, Level, Lookup, NetworkSubject, NetworkUseSubject, PodSubject, Policy,
+        Finding, Level, LiveRead, NetworkSubject, NetworkUseSubject, PodSubject, Policy,
         UpdateSubject,
         judge::{
             self, judge_additional_use, judge_config_map, judge_network, judge_network_use,
@@ -39,7 +38,7 @@ const NAD_GROUP: &str = "k8s.cni.cncf.io";
 const NAD_RESOURCE: &str = "network-attachment-definitions";
 
 /// The most look-ups that warnings of one review lead to.
-const MOST_REFRESHED: usize = 4;
+const MAX_WARNING_READS: usize = 4;
 
 /// The plural name of the object that OpenShift's network operator takes its settings from.
 const OPERATOR_RESOURCE: &str = "networks";
@@ -57,26 +56,26 @@ pub enum Webhook {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Answer this.
-    Answer(Answer),
+    Respond(AdmissionResponse),
     /// Write these records first; answer only when they are safe.
-    Plan(Plan),
+    Commit(PendingCommit),
     /// Look these up at their origin, then decide again with [`Evidence::LookedUp`]: what was decided
     /// rests on what is not certain.
-    Confirm(Vec<Lookup>),
+    VerifyLive(Vec<LiveRead>),
     /// Look these up at their origin if it answers soon, then decide again: a warning rests on them.
     /// Look-ups without an answer are named in [`Evidence::LookedUp`] as tried.
-    Refresh(Vec<Lookup>),
+    Refresh(Vec<LiveRead>),
     /// Record that this node owns this slice, tell the index, and decide again: a pod needs an
     /// address of it.
-    Claim(Slice),
+    ClaimSlice(Slice),
     /// Decide again a moment later: something that is needed is being recorded for another request.
     /// When there is no time for that, answer this.
-    AskAgain(Answer),
+    Retry(AdmissionResponse),
 }
 
 /// Records to write, and the answer that may leave after that.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub struct PendingCommit {
     /// What to write, all or none.
     pub writes: Vec<Write>,
     /// By which the index knows the plan: it is to be confirmed, or rolled back.
@@ -84,21 +83,21 @@ pub struct Plan {
     /// How many of the addresses are lent from slices of other nodes.
     pub borrowed: usize,
     /// What to answer when they are safe.
-    pub answer: Answer,
+    pub response: AdmissionResponse,
 }
 
 /// Decides about one request. Pure: the same request, catalog, policy and evidence give the same
 /// decision.
 ///
 /// # Guarantees
-/// - [`Decision::Confirm`] asks for nothing that the evidence covers; with [`Evidence::Confirmed`] the
+/// - [`Decision::VerifyLive`] asks for nothing that the evidence covers; with [`Evidence::Confirmed`] the
 ///   decision is never one. The same holds of [`Decision::Refresh`], which asks for nothing twice.
 /// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
 /// - An update is judged for what it changes; nothing that is being deleted is ever refused, unless a pod is to
 ///   take an address meanwhile.
 pub fn decide(webhook: Webhook, request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
     if webhook == Webhook::Mutate {
-        return inject::mutate(request, context);
+        return mutate::decide(request, context);
     }
     if binding::is_binding(request) {
         return binding::validate(request, context);
@@ -106,100 +105,101 @@ pub fn decide(webhook: Webhook, request: &Request<'_>, context: &ReviewContext<'
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
     match (resource, subresource, request.operation) {
-        (("", "pods"), "", Operation::Create) => pod_created(request, context),
+        (("", "pods"), "", Operation::Create) => pod_create(request, context),
         // Annotations can be changed through the status, too.
         (("", "pods"), "" | "status", Operation::Update) => {
             let findings = pod_update(request, context.catalog, context.policy);
-            let decision = Decision::of(request, findings, context.freshness);
-            decision.and_then(|| pod_readdressed(request, context))
+            let decision = Decision::from_findings(request, findings, context.freshness);
+            decision.unless_denied(|| pod_addresses_update(request, context))
         }
-        _ => Decision::of(request, findings(request, context), context.freshness),
+        _ => Decision::from_findings(request, findings(request, context), context.freshness),
     }
 }
 
 impl Decision {
     /// The decision that these findings make.
-    pub(super) fn of(
+    pub(super) fn from_findings(
         request: &Request<'_>,
         findings: Vec<Finding>,
-        evidence: Freshness<'_>,
+        freshness: Freshness<'_>,
     ) -> Self {
-        let lookups = unconfirmed(&findings, evidence);
-        if !lookups.is_empty() {
-            return Self::Confirm(lookups);
+        let live_reads = reads_before_denial(&findings, freshness);
+        if !live_reads.is_empty() {
+            return Self::VerifyLive(live_reads);
         }
-        let lookups = doubtful(&findings, evidence);
-        if !lookups.is_empty() {
-            return Self::Refresh(lookups);
+        let live_reads = reads_before_warning(&findings, freshness);
+        if !live_reads.is_empty() {
+            return Self::Refresh(live_reads);
         }
-        Self::Answer(Answer::new(request, findings))
+        Self::Respond(AdmissionResponse::new(request, findings))
     }
 
     /// This decision, unless it lets the request pass and there is more to decide: what is refused
     /// already takes nothing.
-    fn and_then(self, next: impl FnOnce() -> Option<Self>) -> Self {
+    fn unless_denied(self, next: impl FnOnce() -> Option<Self>) -> Self {
         match self {
-            Self::Answer(answer) if answer.verdict() != Verdict::Deny => match next() {
-                Some(next) => next.after(&answer),
-                None => Self::Answer(answer),
+            Self::Respond(response) if response.verdict() != Verdict::Deny => match next() {
+                Some(next) => next.with_earlier_findings(&response),
+                None => Self::Respond(response),
             },
             _ => self,
         }
     }
 
     /// The same decision, with what an earlier answer had found before what this one says.
-    fn after(self, earlier: &Answer) -> Self {
+    fn with_earlier_findings(self, earlier: &AdmissionResponse) -> Self {
         match self {
-            Self::Answer(answer) => Self::Answer(answer.after(earlier)),
-            Self::AskAgain(answer) => Self::AskAgain(answer.after(earlier)),
-            Self::Plan(plan) => Self::Plan(Plan {
-                answer: plan.answer.after(earlier),
+            Self::Respond(response) => Self::Respond(response.with_earlier_findings(earlier)),
+            Self::Retry(response) => Self::Retry(response.with_earlier_findings(earlier)),
+            Self::Commit(plan) => Self::Commit(PendingCommit {
+                response: plan.response.with_earlier_findings(earlier),
                 ..plan
             }),
-            Self::Claim(slice) => Self::Claim(slice),
-            Self::Confirm(lookups) => Self::Confirm(lookups),
-            Self::Refresh(lookups) => Self::Refresh(lookups),
+            Self::ClaimSlice(slice) => Self::ClaimSlice(slice),
+            Self::VerifyLive(live_reads) => Self::VerifyLive(live_reads),
+            Self::Refresh(live_reads) => Self::Refresh(live_reads),
         }
     }
 }
 
 /// A pod that is created: what its annotations say, and then whose its addresses are.
-fn pod_created(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
+fn pod_create(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
     let (catalog, policy) = (context.catalog, context.policy);
-    let pod = judged(request).filter(|pod| asks_for_networks(pod) || means_networks(pod));
+    let pod = reviewable(request)
+        .filter(|pod| has_network_annotations(pod) || has_near_miss_annotations(pod));
     let Some(pod) = pod else {
-        return Decision::Answer(Answer::allow(request));
+        return Decision::Respond(AdmissionResponse::allow(request));
     };
-    let subject = subject(request, pod, policy, catalog);
-    let findings = judge_pod(&subject, pods_loudest(request, catalog, policy));
-    let decision = Decision::of(request, findings, context.freshness);
-    decision.and_then(|| {
-        let pooled = asks_for_networks(pod) && has_pools(context);
-        pooled.then(|| whose(request, pod, &subject, context))?
+    let subject = subject_under_review(request, pod, policy, catalog);
+    let findings = judge_pod(&subject, pod_max_level(request, catalog, policy));
+    let decision = Decision::from_findings(request, findings, context.freshness);
+    decision.unless_denied(|| {
+        let pooled = has_network_annotations(pod) && has_pools(context);
+        pooled.then(|| validate_holders(request, pod, &subject, context))?
     })
 }
 
 /// Whose the addresses of a pod are whose annotations change.
-fn pod_readdressed(request: &Request<'_>, context: &ReviewContext<'_>) -> Option<Decision> {
-    let pod = changed(request)?;
+fn pod_addresses_update(request: &Request<'_>, context: &ReviewContext<'_>) -> Option<Decision> {
+    let pod = non_static_object(request)?;
     let before = request.old_object.as_ref();
     let before = before.map(|old| &old.metadata.annotations);
     if !has_pools(context) || before == Some(&pod.metadata.annotations) {
         return None;
     }
-    let subject = subject(request, pod, context.policy, context.catalog);
-    whose(request, pod, &subject, context)
+    let subject = subject_under_review(request, pod, context.policy, context.catalog);
+    validate_holders(request, pod, &subject, context)
 }
 
 /// Whose what a pod names is, on networks of pools and on others.
-fn whose(
+fn validate_holders(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     subject: &PodSubject<'_>,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let elsewhere = unrecorded::decide(request, pod, subject, context);
-    elsewhere.or_else(|| allocated::decide(request, pod, subject, context))
+    elsewhere.or_else(|| validate_addresses::decide(request, pod, subject, context))
 }
 
 /// Returns true if there are pools; their rules hold in every namespace.
@@ -208,36 +208,39 @@ fn has_pools(context: &ReviewContext<'_>) -> bool {
 }
 
 /// What must be looked up before these findings may deny.
-fn unconfirmed(findings: &[Finding], evidence: Freshness<'_>) -> Vec<Lookup> {
-    let mut lookups: Vec<Lookup> = Vec::new();
+fn reads_before_denial(findings: &[Finding], freshness: Freshness<'_>) -> Vec<LiveRead> {
+    let mut live_reads: Vec<LiveRead> = Vec::new();
     for finding in findings
         .iter()
         .filter(|finding| finding.level == Level::Deny)
     {
-        if let Some(lookup) = &finding.rests_on
-            && !evidence.covers(lookup)
-            && !lookups.contains(lookup)
+        if let Some(live_read) = &finding.requires_live_read
+            && !freshness.covers(live_read)
+            && !live_reads.contains(live_read)
         {
-            lookups.push(lookup.clone());
+            live_reads.push(live_read.clone());
         }
     }
-    lookups
+    live_reads
 }
 
 /// Returns what is worth looking up before these findings warn: a network or a pool that was applied a
 /// moment before the object under review. What costs a whole list is not.
-fn doubtful(findings: &[Finding], evidence: Freshness<'_>) -> Vec<Lookup> {
-    let mut lookups: Vec<Lookup> = Vec::new();
-    let most = MOST_REFRESHED.saturating_sub(evidence.asked());
+fn reads_before_warning(findings: &[Finding], freshness: Freshness<'_>) -> Vec<LiveRead> {
+    let mut live_reads: Vec<LiveRead> = Vec::new();
+    let most = MAX_WARNING_READS.saturating_sub(freshness.request_count());
     let warnings = findings.iter().filter(|one| one.level == Level::Warn);
-    for lookup in warnings.filter_map(|one| one.rests_on.as_ref()) {
-        let cheap = matches!(lookup, Lookup::Network { .. } | Lookup::Pool { .. });
-        if lookups.len() < most && cheap && !evidence.has_asked(lookup) && !lookups.contains(lookup)
+    for live_read in warnings.filter_map(|one| one.requires_live_read.as_ref()) {
+        let cheap = matches!(live_read, LiveRead::Network { .. } | LiveRead::Pool { .. });
+        if live_reads.len() < most
+            && cheap
+            && !freshness.was_requested(live_read)
+            && !live_reads.contains(live_read)
         {
-            lookups.push(lookup.clone());
+            live_reads.push(live_read.clone());
         }
     }
-    lookups
+    live_reads
 }
 
 /// Dispatch by resource and subresource.
@@ -250,7 +253,7 @@ fn findings(request: &Request<'_>, context: &ReviewContext<'_>) -> Vec<Finding> 
             network(request, catalog, policy)
         }
         ((NAD_GROUP, NAD_RESOURCE), "", Operation::Delete) => {
-            network_deleted(request, catalog, policy)
+            network_delete(request, catalog, policy)
         }
         ((operator::GROUP, OPERATOR_RESOURCE), "", Operation::Create | Operation::Update) => {
             additional_networks(request, catalog, policy)
@@ -286,7 +289,8 @@ fn workload(
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
-    let (Some(after), Some(loudest)) = (judged(request), loudest(request, catalog, policy)) else {
+    let (Some(after), Some(loudest)) = (reviewable(request), loudest(request, catalog, policy))
+    else {
         return Vec::new();
     };
     template.findings(request, after, loudest, catalog, policy)
@@ -294,10 +298,11 @@ fn workload(
 
 /// The findings on a network's own configuration; of an update only those that are new.
 fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
-    let (Some(after), Some(loudest)) = (judged(request), loudest(request, catalog, policy)) else {
+    let (Some(after), Some(loudest)) = (reviewable(request), loudest(request, catalog, policy))
+    else {
         return Vec::new();
     };
-    let findings = |object: &Object<'_>| {
+    let findings = |object: &ReviewObject<'_>| {
         let written = NetworkText {
             namespace: request.namespace.as_deref().unwrap_or_default(),
             name: object.metadata.name.as_deref().unwrap_or_default(),
@@ -331,11 +336,12 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
 /// The findings on what OpenShift's operator will make networks of; of an update only those that are
 /// new, and what it takes from pods.
 fn additional_networks(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
-    let Some(after) = judged(request) else {
+    let Some(after) = reviewable(request) else {
         return Vec::new();
     };
-    let entries =
-        |object: &Object<'_>| operator::read(object.spec.additional_networks.unwrap_or_default());
+    let entries = |object: &ReviewObject<'_>| {
+        operator::read(object.spec.additional_networks.unwrap_or_default())
+    };
     let findings = |entries: &[_]| judge_operator(entries, catalog, policy);
     let new = entries(after);
     let Some(old) = request.old_object.as_ref().map(entries) else {
@@ -350,10 +356,11 @@ fn additional_networks(request: &Request<'_>, catalog: &Catalog, policy: &Policy
 
 /// The findings on a `ConfigMap`; of an update only those that are new.
 fn config_map(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
-    let (Some(after), Some(loudest)) = (judged(request), loudest(request, catalog, policy)) else {
+    let (Some(after), Some(loudest)) = (reviewable(request), loudest(request, catalog, policy))
+    else {
         return Vec::new();
     };
-    let findings = |object: &Object<'_>| {
+    let findings = |object: &ReviewObject<'_>| {
         let subject = ConfigMapSubject {
             name: object.metadata.name.as_deref().unwrap_or_default(),
             data: object.data.map_or("", RawValue::get),
@@ -367,7 +374,7 @@ fn config_map(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
 }
 
 /// The findings on a network's deletion. One that was asked for before goes on.
-fn network_deleted(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+fn network_delete(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
     let old = request.old_object.as_ref();
     match old.filter(|old| old.metadata.deletion_timestamp.is_none()) {
         Some(old) => network_use(request, old, None, catalog, policy),
@@ -375,11 +382,11 @@ fn network_deleted(request: &Request<'_>, catalog: &Catalog, policy: &Policy) ->
     }
 }
 
-/// The findings on a network that pods use, when it changes or, without an `after`, is deleted.
+/// The findings on a network that pods use, when it changes or, without an `with_earlier_findings`, is deleted.
 fn network_use(
     request: &Request<'_>,
-    before: &Object<'_>,
-    after: Option<&Object<'_>>,
+    before: &ReviewObject<'_>,
+    after: Option<&ReviewObject<'_>>,
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
@@ -410,7 +417,7 @@ fn network_use(
 }
 
 fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
-    let (Some(after), Some(before)) = (changed(request), &request.old_object) else {
+    let (Some(after), Some(before)) = (non_static_object(request), &request.old_object) else {
         return Vec::new();
     };
     if after.metadata.annotations == before.metadata.annotations {
@@ -443,7 +450,7 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
             ),
         ],
     };
-    let loudest = loudest(request, catalog, policy).filter(|_| !is_going(after));
+    let loudest = loudest(request, catalog, policy).filter(|_| !is_terminating(after));
     let mut findings = loudest.map_or_else(Vec::new, |loudest| judge_update(&subject, loudest));
     let known = pod_findings(request, before, catalog, policy);
     findings.extend(only_news(
@@ -455,20 +462,20 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
 
 /// The object under review, unless it is none to judge: being deleted, or the kubelet's own copy of
 /// a static pod, which runs whatever is answered.
-pub(super) fn judged<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
-    changed(request).filter(|object| !is_going(object))
+pub(super) fn reviewable<'r, 'a>(request: &'r Request<'a>) -> Option<&'r ReviewObject<'a>> {
+    non_static_object(request).filter(|object| !is_terminating(object))
 }
 
 /// Returns the pod under review that is changed, unless it is the kubelet's own. One that is being deleted
 /// runs on for its grace period, which is the deleting user's choice, and an address can be plugged into it.
-pub(super) fn changed<'r, 'a>(request: &'r Request<'a>) -> Option<&'r Object<'a>> {
+pub(super) fn non_static_object<'r, 'a>(request: &'r Request<'a>) -> Option<&'r ReviewObject<'a>> {
     // Whoever creates a pod may annotate it as a static pod's copy; only a node has static pods.
     let is_static =
-        |pod: &&Object<'_>| pod.metadata.annotations.mirror && request.user_info.is_node();
+        |pod: &&ReviewObject<'_>| pod.metadata.annotations.mirror && request.user_info.is_node();
     request.object.as_ref().filter(|pod| !is_static(pod))
 }
 
-fn is_going(object: &Object<'_>) -> bool {
+fn is_terminating(object: &ReviewObject<'_>) -> bool {
     object.metadata.deletion_timestamp.is_some()
 }
 
@@ -480,31 +487,34 @@ pub(super) fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy)
 
 fn pod_findings(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
-    if !asks_for_networks(pod) && !means_networks(pod) {
+    if !has_network_annotations(pod) && !has_near_miss_annotations(pod) {
         return Vec::new();
     }
-    let loudest = pods_loudest(request, catalog, policy);
-    judge_pod(&subject(request, pod, policy, catalog), loudest)
+    let loudest = pod_max_level(request, catalog, policy);
+    judge_pod(
+        &subject_under_review(request, pod, policy, catalog),
+        loudest,
+    )
 }
 
-fn asks_for_networks(pod: &Object<'_>) -> bool {
+fn has_network_annotations(pod: &ReviewObject<'_>) -> bool {
     let annotations = &pod.metadata.annotations;
     annotations.networks.is_some() || annotations.default_network.is_some()
 }
 
 /// Returns true if a pod has annotations that nobody reads, much like those that ask for networks.
-fn means_networks(pod: &Object<'_>) -> bool {
+fn has_near_miss_annotations(pod: &ReviewObject<'_>) -> bool {
     !pod.metadata.annotations.unread.is_empty()
 }
 
 /// Returns the highest level of findings on a pod. Where rules are off, as on a pod that is being deleted,
 /// authority over address pools is not.
-fn pods_loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Level {
-    let going = request.object.as_ref().is_some_and(is_going);
+fn pod_max_level(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Level {
+    let going = request.object.as_ref().is_some_and(is_terminating);
     let loudest = loudest(request, catalog, policy).filter(|_| !going);
     loudest.unwrap_or(Level::Off)
 }

@@ -1,34 +1,37 @@
 //! One review in, one decision out: pure and synchronous.
 //!
 //! [`Review::parse`] reads the bytes of an `AdmissionReview`, [`decide`] says what to answer, and
-//! [`Answer::to_json`] writes the bytes that go back. Whoever calls this brings the catalog and the
+//! [`AdmissionResponse::to_json`] writes the bytes that go back. Whoever calls this brings the catalog and the
 //! settings, makes the look-ups that a [`Decision::Confirm`] asks for, and carries out a
-//! [`Decision::Plan`]; nothing in here knows of sockets, clocks or clusters.
+//! [`Decision::PendingCommit`]; nothing in here knows of sockets, clocks or clusters.
 
-mod allocated;
-mod answer;
-mod begun;
 mod binding;
 mod context;
 mod decide;
-mod inject;
 mod json;
-mod late;
-mod launcher;
+mod late_injection;
+mod migration_guard;
+mod mutate;
 mod object;
 mod pod;
 mod pool;
+mod response;
 mod review;
+mod truncated;
 mod unrecorded;
+mod validate_addresses;
 mod workload;
 
 pub use self::{
-    answer::{Answer, Verdict},
-    begun::refuse_unread,
     binding::is_binding,
     context::{Freshness, ReviewContext},
-    decide::{Decision, Plan, Webhook, decide},
-    late::{Late, late},
-    object::{Annotations, Labels, Metadata, Object, Raw, Spec, Target},
+    decide::{Decision, PendingCommit, Webhook, decide},
+    late_injection::{Late, late},
+    object::{
+        RawJson, ReviewAnnotations, ReviewLabels, ReviewMetadata, ReviewObject, ReviewSpec,
+        TargetNode,
+    },
+    response::{AdmissionResponse, Verdict},
     review::{Operation, OwnSpecs, Request, Review, ReviewError},
+    truncated::reject_oversized,
 };

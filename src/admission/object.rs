@@ -12,16 +12,16 @@ use crate::network::{annotations, near_miss::intended_key};
 
 /// A Kubernetes object, whatever its kind.
 #[derive(Debug, Default, Deserialize)]
-pub struct Object<'a> {
+pub struct ReviewObject<'a> {
     /// What every object has.
     #[serde(borrow, default)]
-    pub metadata: Metadata<'a>,
+    pub metadata: ReviewMetadata<'a>,
     /// What decides in its spec.
     #[serde(borrow, default)]
-    pub spec: Spec<'a>,
+    pub spec: ReviewSpec<'a>,
     /// Where a Binding binds its pod to.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
-    pub target: Option<Target<'a>>,
+    pub target: Option<TargetNode<'a>>,
     /// The `data` of a `ConfigMap`, as JSON.
     #[serde(borrow, default)]
     pub data: Option<&'a RawValue>,
@@ -29,7 +29,7 @@ pub struct Object<'a> {
 
 /// What a Binding names: a node.
 #[derive(Debug, Default, Deserialize)]
-pub struct Target<'a> {
+pub struct TargetNode<'a> {
     /// Its name.
     #[serde(borrow, default)]
     pub name: Cow<'a, str>,
@@ -37,7 +37,7 @@ pub struct Target<'a> {
 
 /// The part of an object's metadata that decides.
 #[derive(Debug, Default, Deserialize)]
-pub struct Metadata<'a> {
+pub struct ReviewMetadata<'a> {
     /// The name; absent where the server has not made one yet.
     #[serde(borrow, default, deserialize_with = "text")]
     pub name: Option<Cow<'a, str>>,
@@ -57,18 +57,18 @@ pub struct Metadata<'a> {
     pub uid: Option<Cow<'a, str>>,
     /// Who owns the object, as JSON.
     #[serde(borrow, default, rename = "ownerReferences")]
-    pub owners: Option<Raw<'a>>,
+    pub owners: Option<RawJson<'a>>,
     /// The annotations that nadmit reads.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
-    pub annotations: Annotations<'a>,
+    pub annotations: ReviewAnnotations<'a>,
     /// The labels that nadmit reads.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
-    pub labels: Labels<'a>,
+    pub labels: ReviewLabels<'a>,
 }
 
 /// The annotations that nadmit reads, each as written.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Annotations<'a> {
+pub struct ReviewAnnotations<'a> {
     /// `k8s.v1.cni.cncf.io/networks`
     pub networks: Option<Cow<'a, str>>,
     /// `v1.multus-cni.io/default-network`
@@ -82,7 +82,7 @@ pub struct Annotations<'a> {
     /// `nadmit.io/holder-token`
     pub holder_token: Option<Cow<'a, str>>,
     /// Keys that nobody reads, much like those by which pods ask for networks.
-    pub unread: Vec<Cow<'a, str>>,
+    pub near_misses: Vec<Cow<'a, str>>,
     /// Whether there are annotations at all.
     pub present: bool,
     /// `nadmit.io/address-pool`, on a network.
@@ -92,43 +92,43 @@ pub struct Annotations<'a> {
     /// `kubevirt.io/migrationJobName`
     pub migration_name: Option<Cow<'a, str>>,
     /// The bytes of all keys and values, those that nadmit does not read included.
-    pub size: Size,
+    pub size: ByteCount,
 }
 
 /// A number of bytes, which tells nothing of what they are: any two are equal.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Size(pub usize);
+pub struct ByteCount(pub usize);
 
-impl PartialEq for Size {
+impl PartialEq for ByteCount {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Size {}
+impl Eq for ByteCount {}
 
 /// The labels that nadmit reads.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Labels<'a> {
+pub struct ReviewLabels<'a> {
     /// Whether the pod is one in which KubeVirt runs a virtual machine.
     pub virt_launcher: bool,
     /// `kubevirt.io/migrationJobUID`
     pub migration_uid: Option<Cow<'a, str>>,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ReviewLabels<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Known<'a>(std::marker::PhantomData<&'a ()>);
         impl<'de: 'a, 'a> Visitor<'de> for Known<'a> {
-            type Value = Labels<'a>;
+            type Value = ReviewLabels<'a>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object of strings")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut labels = Labels::default();
-                while let Some(Text(key)) = map.next_key()? {
+                let mut labels = ReviewLabels::default();
+                while let Some(BorrowedText(key)) = map.next_key()? {
                     match &*key {
                         annotations::KUBEVIRT_LABEL => {
                             let role = value(&mut map)?;
@@ -153,7 +153,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Labels<'a> {
 /// The part of a spec that decides, read in the same pass as the rest. What is of another kind, or of
 /// another shape, reads as the default: whether a pod is one, the API server checks.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Spec<'a> {
+pub struct ReviewSpec<'a> {
     /// Whether a pod uses the node's own network; Multus then ignores its annotation.
     pub host_network: bool,
     /// The node that a pod is to run on, or runs on.
@@ -162,23 +162,23 @@ pub struct Spec<'a> {
     pub config: Option<Cow<'a, str>>,
     /// A network's configuration as JSON, if it is there and no text: a mistake that others than the
     /// API server, which has a schema, may meet.
-    pub odd_config: Option<&'a str>,
+    pub non_string_config: Option<&'a str>,
     /// A workload's template.
-    pub template: Option<Raw<'a>>,
+    pub template: Option<RawJson<'a>>,
     /// A `CronJob`'s template of jobs.
-    pub job_template: Option<Raw<'a>>,
+    pub job_template: Option<RawJson<'a>>,
     /// How many pods a workload has.
-    pub replicas: Option<Raw<'a>>,
+    pub replicas: Option<RawJson<'a>>,
     /// How many of a job's pods run at once.
-    pub parallelism: Option<Raw<'a>>,
+    pub parallelism: Option<RawJson<'a>>,
     /// How many of a job's pods have to succeed.
-    pub completions: Option<Raw<'a>>,
+    pub completions: Option<RawJson<'a>>,
     /// How a Deployment's pods are replaced.
-    pub strategy: Option<Raw<'a>>,
+    pub strategy: Option<RawJson<'a>>,
     /// Whether a `CronJob`'s runs may overlap.
-    pub concurrency: Option<Raw<'a>>,
+    pub concurrency: Option<RawJson<'a>>,
     /// A virtual machine's networks.
-    pub networks: Option<Raw<'a>>,
+    pub networks: Option<RawJson<'a>>,
     /// The additional networks of OpenShift's operator, as JSON.
     pub additional_networks: Option<&'a str>,
 }
@@ -186,16 +186,16 @@ pub struct Spec<'a> {
 /// A value as the JSON it was written in. Read where it decides, and with leave to be anything: what
 /// it has to be, the API server checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Raw<'a>(&'a str);
+pub struct RawJson<'a>(&'a str);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value: &'de RawValue = Deserialize::deserialize(deserializer)?;
         Ok(Self(value.get()))
     }
 }
 
-impl<'a> Raw<'a> {
+impl<'a> RawJson<'a> {
     /// The value, if it is of this kind.
     pub fn read<T: Deserialize<'a>>(self) -> Option<T> {
         serde_json::from_str(self.0).ok()
@@ -214,11 +214,11 @@ impl<'a> Raw<'a> {
     /// Of a machine's networks those of Multus: the place in the list, and the name.
     pub(super) fn multus_names(self) -> Vec<(usize, String)> {
         #[derive(Deserialize)]
-        struct Source {
-            multus: Multus,
+        struct MachineNetwork {
+            multus: MultusNetwork,
         }
         #[derive(Deserialize)]
-        struct Multus {
+        struct MultusNetwork {
             #[serde(rename = "networkName")]
             name: String,
         }
@@ -226,26 +226,26 @@ impl<'a> Raw<'a> {
         let names = networks.into_iter().enumerate();
         names
             .filter_map(|(index, network)| {
-                let source: Source = serde_json::from_str(network.get()).ok()?;
-                Some((index, source.multus.name))
+                let network: MachineNetwork = serde_json::from_str(network.get()).ok()?;
+                Some((index, network.multus.name))
             })
             .collect()
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ReviewSpec<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Members<'a>(std::marker::PhantomData<&'a ()>);
         impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
-            type Value = Spec<'a>;
+            type Value = ReviewSpec<'a>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Spec<'a>, A::Error> {
-                let mut spec = Spec::default();
-                while let Some(Text(key)) = map.next_key()? {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ReviewSpec<'a>, A::Error> {
+                let mut spec = ReviewSpec::default();
+                while let Some(BorrowedText(key)) = map.next_key()? {
                     match &*key {
                         "hostNetwork" => {
                             let value: &RawValue = map.next_value()?;
@@ -253,16 +253,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
                         }
                         "nodeName" => {
                             let value: &'de RawValue = map.next_value()?;
-                            let text = serde_json::from_str::<Option<Text<'de>>>(value.get());
-                            let text = text.ok().flatten().map(|Text(text)| text);
+                            let text =
+                                serde_json::from_str::<Option<BorrowedText<'de>>>(value.get());
+                            let text = text.ok().flatten().map(|BorrowedText(text)| text);
                             spec.node_name = text.filter(|text| !text.is_empty());
                         }
                         "config" => {
                             let value: &'de RawValue = map.next_value()?;
-                            let text = serde_json::from_str::<Option<Text<'de>>>(value.get());
+                            let text =
+                                serde_json::from_str::<Option<BorrowedText<'de>>>(value.get());
                             match text {
-                                Ok(text) => spec.config = text.map(|Text(text)| text),
-                                Err(_) => spec.odd_config = Some(value.get()),
+                                Ok(text) => spec.config = text.map(|BorrowedText(text)| text),
+                                Err(_) => spec.non_string_config = Some(value.get()),
                             }
                         }
                         "template" => spec.template = raw(&mut map)?,
@@ -285,33 +287,33 @@ impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
                 Ok(spec)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Spec<'a>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ReviewSpec<'a>, A::Error> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Spec::default())
+                Ok(ReviewSpec::default())
             }
 
-            fn visit_unit<E>(self) -> Result<Spec<'a>, E> {
-                Ok(Spec::default())
+            fn visit_unit<E>(self) -> Result<ReviewSpec<'a>, E> {
+                Ok(ReviewSpec::default())
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Spec<'a>, E> {
-                Ok(Spec::default())
+            fn visit_bool<E>(self, _: bool) -> Result<ReviewSpec<'a>, E> {
+                Ok(ReviewSpec::default())
             }
 
-            fn visit_i64<E>(self, _: i64) -> Result<Spec<'a>, E> {
-                Ok(Spec::default())
+            fn visit_i64<E>(self, _: i64) -> Result<ReviewSpec<'a>, E> {
+                Ok(ReviewSpec::default())
             }
 
-            fn visit_u64<E>(self, _: u64) -> Result<Spec<'a>, E> {
-                Ok(Spec::default())
+            fn visit_u64<E>(self, _: u64) -> Result<ReviewSpec<'a>, E> {
+                Ok(ReviewSpec::default())
             }
 
-            fn visit_f64<E>(self, _: f64) -> Result<Spec<'a>, E> {
-                Ok(Spec::default())
+            fn visit_f64<E>(self, _: f64) -> Result<ReviewSpec<'a>, E> {
+                Ok(ReviewSpec::default())
             }
 
-            fn visit_str<E>(self, _: &str) -> Result<Spec<'a>, E> {
-                Ok(Spec::default())
+            fn visit_str<E>(self, _: &str) -> Result<ReviewSpec<'a>, E> {
+                Ok(ReviewSpec::default())
             }
         }
         deserializer.deserialize_any(Members(std::marker::PhantomData))
@@ -319,27 +321,27 @@ impl<'de: 'a, 'a> Deserialize<'de> for Spec<'a> {
 }
 
 /// A member's value as it is written; of `null`, nothing.
-fn raw<'de: 'a, 'a, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Raw<'a>>, A::Error> {
+fn raw<'de: 'a, 'a, A: MapAccess<'de>>(map: &mut A) -> Result<Option<RawJson<'a>>, A::Error> {
     let value: &'de RawValue = map.next_value()?;
-    Ok(Some(Raw(value.get())).filter(|raw| raw.0 != "null"))
+    Ok(Some(RawJson(value.get())).filter(|raw| raw.0 != "null"))
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for ReviewAnnotations<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Known<'a>(std::marker::PhantomData<&'a ()>);
         impl<'de: 'a, 'a> Visitor<'de> for Known<'a> {
-            type Value = Annotations<'a>;
+            type Value = ReviewAnnotations<'a>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object of strings")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut found = Annotations {
+                let mut found = ReviewAnnotations {
                     present: true,
-                    ..Annotations::default()
+                    ..ReviewAnnotations::default()
                 };
-                while let Some(Text(key)) = map.next_key()? {
+                while let Some(BorrowedText(key)) = map.next_key()? {
                     found.size.0 += key.len();
                     let before = found.read();
                     match &*key {
@@ -356,14 +358,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                         annotations::ADDRESS_POOL => found.address_pool = value(&mut map)?,
                         annotations::MIGRATION_NAME => found.migration_name = value(&mut map)?,
                         annotations::MIRROR_POD => {
-                            found.size.0 += length(map.next_value()?);
+                            found.size.0 += json_string_bytes(map.next_value()?);
                             found.mirror = true;
                         }
                         _ => {
                             if intended_key(&key).is_some() {
-                                found.unread.push(key);
+                                found.near_misses.push(key);
                             }
-                            found.size.0 += length(map.next_value()?);
+                            found.size.0 += json_string_bytes(map.next_value()?);
                         }
                     }
                     found.size.0 += found.read().saturating_sub(before);
@@ -375,7 +377,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     }
 }
 
-impl Annotations<'_> {
+impl ReviewAnnotations<'_> {
     /// The bytes of the values that nadmit reads.
     fn read(&self) -> usize {
         let values = [
@@ -393,29 +395,31 @@ impl Annotations<'_> {
 }
 
 /// The bytes of a text in JSON, its escapes resolved.
-fn length(text: &RawValue) -> usize {
+fn json_string_bytes(text: &RawValue) -> usize {
     let text = text.get();
     if text.contains('\\') {
-        let text = serde_json::from_str::<Text<'_>>(text);
-        return text.map_or(0, |Text(text)| text.len());
+        let text = serde_json::from_str::<BorrowedText<'_>>(text);
+        return text.map_or(0, |BorrowedText(text)| text.len());
     }
     text.len().saturating_sub(2)
 }
 
 /// A member's value, if it is a text.
 fn value<'de: 'a, 'a, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'a, str>>, A::Error> {
-    Ok(map.next_value::<Option<Text<'a>>>()?.map(|Text(text)| text))
+    Ok(map
+        .next_value::<Option<BorrowedText<'a>>>()?
+        .map(|BorrowedText(text)| text))
 }
 
 /// A text, borrowed where it has no escapes (serde's own `Cow` never borrows).
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A text or nothing, borrowed if it can be.
 pub(super) fn text<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Cow<'a, str>>, D::Error> {
-    Ok(Option::<Text<'a>>::deserialize(deserializer)?.map(|Text(text)| text))
+    Ok(Option::<BorrowedText<'a>>::deserialize(deserializer)?.map(|BorrowedText(text)| text))
 }
 
 /// Go writes an empty map as `null`.

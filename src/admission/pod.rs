@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::{
-    object::{Object, Raw},
+    object::{RawJson, ReviewObject},
     review::{Operation, Request},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 
 /// An owner reference, as far as it decides.
 #[derive(Deserialize)]
-struct Owner<'a> {
+struct OwnerReference<'a> {
     #[serde(borrow, default, rename = "apiVersion")]
     api_version: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -30,11 +30,15 @@ struct Owner<'a> {
 /// Calls `then` with what proves the identity of a pod that holds by `token`, if it has one.
 fn with_identity<R>(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     token: Option<&str>,
     then: impl FnOnce(RequesterIdentity<'_>) -> R,
 ) -> R {
-    let owners: Vec<Owner<'_>> = pod.metadata.owners.and_then(Raw::read).unwrap_or_default();
+    let owners: Vec<OwnerReference<'_>> = pod
+        .metadata
+        .owners
+        .and_then(RawJson::read)
+        .unwrap_or_default();
     let controller = owners.iter().find(|owner| owner.controller);
     let name = request.name.as_deref().filter(|name| !name.is_empty());
     then(RequesterIdentity {
@@ -52,19 +56,19 @@ fn with_identity<R>(
 }
 
 /// Who asks when this pod does, on the node that it names; holding by `token`, if it has one.
-pub(super) fn asker(
+pub(super) fn requester_under_review(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     token: Option<&str>,
 ) -> Option<Requester> {
-    let asker = with_identity(request, pod, token, |identity| identity.requester())?;
-    Some(asker.on_node(pod.spec.node_name.as_deref().map(Into::into)))
+    let requester = with_identity(request, pod, token, |identity| identity.requester())?;
+    Some(requester.on_node(pod.spec.node_name.as_deref().map(Into::into)))
 }
 
 /// The pod as rules look at it.
-pub(super) fn subject<'s>(
+pub(super) fn subject_under_review<'s>(
     request: &'s Request<'_>,
-    pod: &'s Object<'_>,
+    pod: &'s ReviewObject<'_>,
     policy: &'s Policy,
     catalog: &'s Catalog,
 ) -> PodSubject<'s> {

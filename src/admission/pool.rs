@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    decide::{judged, loudest},
+    decide::{loudest, reviewable},
     review::{Operation, Request},
 };
 use crate::{
@@ -25,7 +25,7 @@ const POOLS: &str = "addresspools";
 const RESERVATIONS: &str = "addressreservations";
 
 /// The most addresses that a finding names.
-const NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// A pool as it is and as it is to be.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,13 +47,13 @@ pub(super) fn held(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> H
     let index = index.lock();
     for (record, _) in index.recorded().filter(|(record, _)| *record.pool == *pool) {
         let address = record.address;
-        held.count += u64::from(change.is_of_pool(address));
-        if !change.cuts_off(address) {
+        held.count += u64::from(change.is_in_pool(address));
+        if !change.removes(address) {
             continue;
         }
         held.outside += 1;
         named.insert(address, record.holder.clone());
-        if named.len() > NAMED {
+        if named.len() > MAX_NAMED {
             named.pop_last();
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn held(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> H
 
 impl PoolChange<'_> {
     /// Returns whether an address is one of the pool's own, as it is now.
-    fn is_of_pool(self, address: Address) -> bool {
+    fn is_in_pool(self, address: Address) -> bool {
         let Some(before) = self.before else {
             return true;
         };
@@ -77,16 +77,16 @@ impl PoolChange<'_> {
     }
 
     /// Returns whether the pool gives an address now, and not after the change.
-    fn cuts_off(self, address: Address) -> bool {
+    fn removes(self, address: Address) -> bool {
         // Which MACs a pool had that makes no sense is not known: a pod may have brought this one.
         let given = self
             .before
-            .map_or(address.ip().is_some(), |before| gives(before, address));
-        given && self.after.is_some_and(|after| !gives(after, address))
+            .map_or(address.ip().is_some(), |before| allocates(before, address));
+        given && self.after.is_some_and(|after| !allocates(after, address))
     }
 }
 
-fn gives(pool: &Pool, address: Address) -> bool {
+fn allocates(pool: &Pool, address: Address) -> bool {
     match address {
         Address::Ip(ip) => pool
             .range_of(ip)
@@ -107,7 +107,7 @@ pub(super) fn findings(
 ) -> Vec<Finding> {
     match (&*request.resource.resource, request.operation) {
         (POOLS, Operation::Create | Operation::Update) => pool(request, catalog, policy, held),
-        (POOLS, Operation::Delete) => pool_deleted(request, policy, held),
+        (POOLS, Operation::Delete) => pool_delete(request, policy, held),
         (RESERVATIONS, Operation::Create | Operation::Update) => {
             reservation(request, catalog, policy, share)
         }
@@ -121,17 +121,17 @@ fn pool(
     policy: &Policy,
     held: impl Fn(&str, PoolChange<'_>) -> Held,
 ) -> Vec<Finding> {
-    let Some(object) = judged(request) else {
+    let Some(object) = reviewable(request) else {
         return Vec::new();
     };
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let after = ParsedSpec::of_pool(&value(request.own.after));
+    let after = ParsedSpec::of_pool(&spec_value(request.own.after));
     let after = PoolSubject::new(name, &after, catalog);
     let found = judge_pool(&after, policy);
     if request.old_object.is_none() {
         return found;
     }
-    let before = ParsedSpec::of_pool(&value(request.own.before));
+    let before = ParsedSpec::of_pool(&spec_value(request.own.before));
     let before = PoolSubject::new(name, &before, catalog);
     let mut found = only_news(found, &judge_pool(&before, policy));
     // What is to be no pool is refused already, or was none before.
@@ -140,13 +140,13 @@ fn pool(
             before: before.pool.as_ref().ok(),
             after: Some(after),
         };
-        found.extend(changed(name, change, policy, held));
+        found.extend(change_findings(name, change, policy, held));
     }
     found
 }
 
 /// The findings on a pool's deletion. One that was asked for before goes on.
-fn pool_deleted(
+fn pool_delete(
     request: &Request<'_>,
     policy: &Policy,
     held: impl Fn(&str, PoolChange<'_>) -> Held,
@@ -156,15 +156,15 @@ fn pool_deleted(
         return Vec::new();
     };
     let name = old.metadata.name.as_deref().unwrap_or_default();
-    let before = ParsedSpec::of_pool(&value(request.own.before)).pool(name);
+    let before = ParsedSpec::of_pool(&spec_value(request.own.before)).pool(name);
     let change = PoolChange {
         before: before.as_ref().ok(),
         after: None,
     };
-    changed(name, change, policy, held)
+    change_findings(name, change, policy, held)
 }
 
-fn changed(
+fn change_findings(
     name: &str,
     change: PoolChange<'_>,
     policy: &Policy,
@@ -185,14 +185,14 @@ fn reservation(
     policy: &Policy,
     share: &dyn Fn(&Reservation, &Pool) -> u64,
 ) -> Vec<Finding> {
-    let Some(object) = judged(request) else {
+    let Some(object) = reviewable(request) else {
         return Vec::new();
     };
     let loudest = loudest(request, catalog, policy).unwrap_or(Level::Off);
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let findings = |spec| {
-        let words = ParsedSpec::of_reservation(&value(spec));
+        let words = ParsedSpec::of_reservation(&spec_value(spec));
         let mut subject = ReservationSubject::new(namespace, name, &words, catalog);
         subject.share = Some(share);
         judge_reservation(&subject, policy, loudest)
@@ -204,7 +204,7 @@ fn reservation(
     }
 }
 
-fn value(spec: Option<&RawValue>) -> Value {
+fn spec_value(spec: Option<&RawValue>) -> Value {
     let spec = spec.and_then(|spec| serde_json::from_str(spec.get()).ok());
     spec.unwrap_or_default()
 }

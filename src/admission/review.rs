@@ -13,7 +13,7 @@ use crate::network::annotations;
 
 use super::{
     json,
-    object::{self, Object},
+    object::{self, ReviewObject},
 };
 
 /// The only version of the review that nadmit speaks.
@@ -38,10 +38,10 @@ pub struct Request<'a> {
     pub uid: Cow<'a, str>,
     /// The kind of the object under review.
     #[serde(borrow, default)]
-    pub kind: Kind<'a>,
+    pub kind: GroupVersionKind<'a>,
     /// The resource under review.
     #[serde(borrow)]
-    pub resource: Resource<'a>,
+    pub resource: GroupVersionResource<'a>,
     /// Its subresource: `status`, `binding`; empty or absent for the resource itself.
     #[serde(
         borrow,
@@ -63,10 +63,10 @@ pub struct Request<'a> {
     pub user_info: UserInfo<'a>,
     /// The object as it will be; absent on DELETE.
     #[serde(borrow, default)]
-    pub object: Option<Object<'a>>,
+    pub object: Option<ReviewObject<'a>>,
     /// The object as it was; absent on CREATE.
     #[serde(borrow, default, rename = "oldObject")]
-    pub old_object: Option<Object<'a>>,
+    pub old_object: Option<ReviewObject<'a>>,
     /// The specs of nadmit's own kinds; of all others nothing.
     #[serde(skip)]
     pub own: OwnSpecs<'a>,
@@ -86,7 +86,7 @@ pub struct OwnSpecs<'a> {
 
 /// Group, version and kind.
 #[derive(Debug, Default, Deserialize)]
-pub struct Kind<'a> {
+pub struct GroupVersionKind<'a> {
     /// The kind.
     #[serde(borrow, default)]
     pub kind: Cow<'a, str>,
@@ -94,7 +94,7 @@ pub struct Kind<'a> {
 
 /// Group, version and plural name.
 #[derive(Debug, Deserialize)]
-pub struct Resource<'a> {
+pub struct GroupVersionResource<'a> {
     /// The API group; empty for the core.
     #[serde(borrow, default)]
     pub group: Cow<'a, str>,
@@ -191,7 +191,7 @@ struct Envelope<'a> {
 
 /// The same, without a look at the request: for the message when the first did not fit.
 #[derive(Deserialize)]
-struct Cover<'a> {
+struct LenientEnvelope<'a> {
     #[serde(borrow, default, rename = "apiVersion")]
     api_version: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -255,13 +255,13 @@ fn own_specs(text: &str) -> OwnSpecs<'_> {
     #[serde(default)]
     struct Request<'a> {
         #[serde(borrow)]
-        object: Option<Object<'a>>,
+        object: Option<ReviewObject<'a>>,
         #[serde(borrow, rename = "oldObject")]
-        old_object: Option<Object<'a>>,
+        old_object: Option<ReviewObject<'a>>,
     }
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Object<'a> {
+    struct ReviewObject<'a> {
         #[serde(borrow)]
         spec: Option<&'a RawValue>,
     }
@@ -309,19 +309,19 @@ fn explain(body: &str, error: serde_json::Error) -> ReviewError {
     if !error.is_data() {
         return ReviewError::NotJson(error);
     }
-    let Ok(cover) = serde_json::from_str::<Cover<'_>>(body) else {
+    let Ok(envelope) = serde_json::from_str::<LenientEnvelope<'_>>(body) else {
         return ReviewError::OtherKind("JSON of another shape".to_owned());
     };
     let text = |raw: Option<&RawValue>| -> Option<String> {
         raw.map(|raw| serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned()))
     };
     if let Err(other) = check_type(
-        text(cover.kind).as_deref(),
-        text(cover.api_version).as_deref(),
+        text(envelope.kind).as_deref(),
+        text(envelope.api_version).as_deref(),
     ) {
         return other;
     }
-    if cover.request.is_none() {
+    if envelope.request.is_none() {
         ReviewError::NoRequest
     } else {
         ReviewError::Request(error)

@@ -4,8 +4,8 @@
 use super::{
     context::ReviewContext,
     decide::Decision,
-    object::Object,
-    pod::{asker, subject},
+    object::ReviewObject,
+    pod::{requester_under_review, subject_under_review},
     review::{Operation, Request},
 };
 use crate::{
@@ -21,18 +21,18 @@ use crate::{
 /// a rule speaks (`address-of-pool`), whoever has them.
 pub(super) fn decide(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     after: &PodSubject<'_>,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let carried = pod.metadata.annotations.holder_token.as_deref();
-    let asker = asker(request, pod, carried)?;
-    let mut taken = others(after, &asker, context);
+    let requester = requester_under_review(request, pod, carried)?;
+    let mut taken = macs_of_others(after, &requester, context);
     let before = request.old_object.as_ref();
     if let Some(before) = before.filter(|_| request.operation == Operation::Update) {
         // What was in disorder before the update may stay so.
-        let before = subject(request, before, context.policy, context.catalog);
-        let known = others(&before, &asker, context);
+        let before = subject_under_review(request, before, context.policy, context.catalog);
+        let known = macs_of_others(&before, &requester, context);
         taken.retain(|one| known.iter().all(|known| known.mac != one.mac));
     }
     if taken.is_empty() {
@@ -48,17 +48,21 @@ pub(super) fn decide(
         pod: after,
         refused: &refused,
     });
-    Some(Decision::of(request, findings, context.freshness))
+    Some(Decision::from_findings(
+        request,
+        findings,
+        context.freshness,
+    ))
 }
 
-fn others(
+fn macs_of_others(
     subject: &PodSubject<'_>,
-    asker: &Requester,
+    requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> Vec<UnrecordedMac> {
     let index = context.allocations.lock();
     unrecorded_macs(subject, |pool, mac| {
         let record = index.holder_of_mac(&pool.space, mac)?;
-        (record.holder != asker.holder).then(|| record.holder.clone())
+        (record.holder != requester.holder).then(|| record.holder.clone())
     })
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    object::{Annotations, Object, Raw, Spec},
+    object::{RawJson, ReviewAnnotations, ReviewObject, ReviewSpec},
     review::Request,
 };
 
@@ -45,12 +45,12 @@ impl Template {
     pub(super) fn findings(
         self,
         request: &Request<'_>,
-        after: &Object<'_>,
+        after: &ReviewObject<'_>,
         loudest: Level,
         catalog: &Catalog,
         policy: &Policy,
     ) -> Vec<Finding> {
-        let findings = |object: &Object<'_>| match self {
+        let findings = |object: &ReviewObject<'_>| match self {
             Self::Workload(kind) => workload(kind, request, object, loudest, catalog, policy),
             Self::Machine => machine(request, object, loudest, catalog, policy),
         };
@@ -75,7 +75,7 @@ fn namespace<'r>(request: &'r Request<'_>) -> &'r str {
 fn workload(
     kind: &'static WorkloadKind,
     request: &Request<'_>,
-    object: &Object<'_>,
+    object: &ReviewObject<'_>,
     loudest: Level,
     catalog: &Catalog,
     policy: &Policy,
@@ -88,7 +88,7 @@ fn workload(
         policy,
     };
     // A CronJob's template is that of the job which it makes.
-    let job: Option<Object<'_>> = object.spec.job_template.and_then(Raw::read);
+    let job: Option<ReviewObject<'_>> = object.spec.job_template.and_then(RawJson::read);
     let holder = match kind.kind {
         "CronJob" => job.as_ref().map(|job| &job.spec),
         _ => Some(&object.spec),
@@ -96,7 +96,7 @@ fn workload(
     let Some(holder) = holder else {
         return judge_metadata(&metadata, loudest);
     };
-    let Some(template) = holder.template.and_then(Raw::read::<Object<'_>>) else {
+    let Some(template) = holder.template.and_then(RawJson::read::<ReviewObject<'_>>) else {
         return judge_metadata(&metadata, loudest);
     };
     let annotations = &template.metadata.annotations;
@@ -110,8 +110,8 @@ fn workload(
         catalog,
     );
     pod.unread = annotations.unread.iter().map(|key| &**key).collect();
-    let strategy = object.spec.strategy.and_then(Raw::kind);
-    let concurrency = object.spec.concurrency.and_then(Raw::read::<String>);
+    let strategy = object.spec.strategy.and_then(RawJson::kind);
+    let concurrency = object.spec.concurrency.and_then(RawJson::read::<String>);
     let subject = TemplateSubject {
         pod,
         kind,
@@ -123,7 +123,7 @@ fn workload(
 }
 
 /// The keys of annotations that were meant for pods.
-fn keys<'o>(annotations: &'o Annotations<'_>) -> Vec<&'o str> {
+fn keys<'o>(annotations: &'o ReviewAnnotations<'_>) -> Vec<&'o str> {
     let asked = [
         (annotations::NETWORKS, &annotations.networks),
         (annotations::DEFAULT_NETWORK, &annotations.default_network),
@@ -134,15 +134,15 @@ fn keys<'o>(annotations: &'o Annotations<'_>) -> Vec<&'o str> {
 }
 
 fn scale<'s>(
-    spec: &Spec<'_>,
-    holder: &Spec<'_>,
+    spec: &ReviewSpec<'_>,
+    holder: &ReviewSpec<'_>,
     strategy: &'s Option<String>,
     concurrency: &'s Option<String>,
 ) -> Scale<'s> {
     Scale {
-        replicas: spec.replicas.and_then(Raw::read),
-        parallelism: holder.parallelism.and_then(Raw::read),
-        completions: holder.completions.and_then(Raw::read),
+        replicas: spec.replicas.and_then(RawJson::read),
+        parallelism: holder.parallelism.and_then(RawJson::read),
+        completions: holder.completions.and_then(RawJson::read),
         strategy: strategy.as_deref(),
         concurrency: concurrency.as_deref(),
     }
@@ -150,14 +150,14 @@ fn scale<'s>(
 
 fn machine(
     request: &Request<'_>,
-    object: &Object<'_>,
+    object: &ReviewObject<'_>,
     loudest: Level,
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
-    let template: Option<Object<'_>> = object.spec.template.and_then(Raw::read);
+    let template: Option<ReviewObject<'_>> = object.spec.template.and_then(RawJson::read);
     let networks = template.and_then(|template| template.spec.networks);
-    let names = networks.map(Raw::multus_names).unwrap_or_default();
+    let names = networks.map(RawJson::multus_names).unwrap_or_default();
     let subject = MachineSubject {
         namespace: namespace(request),
         networks: names

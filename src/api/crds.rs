@@ -15,17 +15,17 @@ pub fn crds() -> [CustomResourceDefinition; 4] {
         AddressAllocation::crd(),
         AddressSlice::crd(),
     ]
-    .map(tidied)
+    .map(normalized)
 }
 
 /// A definition in which `null` is what it is to the webhook, nothing at all (where a schema does not
 /// allow it, the API server drops it before CEL's `has` looks), and whose root says what the kind is.
-fn tidied(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+fn normalized(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let versions = crd.spec.versions.iter_mut();
     let schemas =
         versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
     for schema in schemas {
-        never_null(schema);
+        remove_nullable(schema);
         let spec = schema
             .properties
             .as_ref()
@@ -35,20 +35,20 @@ fn tidied(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd
 }
 
-fn never_null(schema: &mut JSONSchemaProps) {
+fn remove_nullable(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     let members = schema
         .properties
         .iter_mut()
         .flat_map(|members| members.values_mut());
-    members.for_each(never_null);
+    members.for_each(remove_nullable);
     match &mut schema.items {
-        Some(JSONSchemaPropsOrArray::Schema(item)) => never_null(item),
-        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(never_null),
+        Some(JSONSchemaPropsOrArray::Schema(item)) => remove_nullable(item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(remove_nullable),
         None => {}
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        never_null(values);
+        remove_nullable(values);
     }
 }
 

@@ -17,7 +17,7 @@ pub const HOLDER: &str = "nadmit.io/holder";
 pub const POD_UID: &str = "nadmit.io/pod-uid";
 
 /// The longest value of a label, in bytes.
-const LONGEST: usize = 63;
+const MAX_VALUE_BYTES: usize = 63;
 /// How many bytes of a hash are written, two digits each.
 const HASH_BYTES: usize = 8;
 
@@ -25,15 +25,15 @@ const HASH_BYTES: usize = 8;
 /// might share it, so compare what is found.
 pub fn holder_label(holder: &Holder) -> String {
     // A holder is names and a number, which JSON can always say.
-    hashed(&serde_json::to_string(holder).unwrap_or_default())
+    short_hash(&serde_json::to_string(holder).unwrap_or_default())
 }
 
 /// The value of [`POOL`]: the name, or the first 16 hexadecimal digits of its SHA-256.
 pub fn pool_label(pool: &str) -> String {
-    if is_value(pool) {
+    if is_label_value(pool) {
         pool.to_owned()
     } else {
-        hashed(pool)
+        short_hash(pool)
     }
 }
 
@@ -44,14 +44,14 @@ pub fn labels_of(allocation: &Allocation) -> BTreeMap<String, String> {
         (HOLDER.to_owned(), holder_label(&allocation.holder)),
     ]);
     let uid = allocation.pod.as_ref().and_then(|pod| pod.uid.as_deref());
-    if let Some(uid) = uid.filter(|uid| is_value(uid)) {
+    if let Some(uid) = uid.filter(|uid| is_label_value(uid)) {
         labels.insert(POD_UID.to_owned(), uid.to_owned());
     }
     labels
 }
 
 /// The first 16 hexadecimal digits of a text's SHA-256.
-fn hashed(text: &str) -> String {
+fn short_hash(text: &str) -> String {
     let mut out = String::with_capacity(2 * HASH_BYTES);
     for byte in Sha256::digest(text.as_bytes()).iter().take(HASH_BYTES) {
         // Writing to a String cannot fail.
@@ -62,10 +62,10 @@ fn hashed(text: &str) -> String {
 
 /// Whether a text may be the value of a label: letters, digits, `-`, `_` and `.`, the first and the
 /// last a letter or digit.
-fn is_value(text: &str) -> bool {
+fn is_label_value(text: &str) -> bool {
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();
-    text.len() <= LONGEST
+    text.len() <= MAX_VALUE_BYTES
         && edge(bytes.first())
         && edge(bytes.last())
         && bytes
@@ -100,7 +100,10 @@ mod tests {
         let long = "a".repeat(64);
         for odd in [&*long, "", "-a", "a_", "größe"] {
             let label = pool_label(odd);
-            assert!(is_value(&label) && label.len() == 16, "{odd}: {label}");
+            assert!(
+                is_label_value(&label) && label.len() == 16,
+                "{odd}: {label}"
+            );
         }
     }
 }

@@ -30,16 +30,16 @@ pub use self::{
     crds::{crds, yaml},
     pool::{
         AddressPool, AddressPoolSpec, AddressPoolStatus, LabelCondition, MacSource,
-        NamespaceSelector, PoolRange, SliceUse, WorkloadRetentionPolicy,
+        NamespaceSelector, PoolRangeSpec, SliceUse, WorkloadRetentionPolicy,
     },
-    pool_use::{PoolColumns, RangeUse, in_short},
+    pool_use::{PoolColumns, RangeUse, abbreviated},
     reservation::{
-        AddressReservation, AddressReservationSpec, AddressReservationStatus, ReservedFor,
+        AddressReservation, AddressReservationSpec, AddressReservationStatus, ReservationHolder,
     },
-    slice::{AddressSlice, AddressSliceSpec, NoSlice},
+    slice::{AddressSlice, AddressSliceSpec, SliceError},
 };
 
 /// The same JSON as another type.
-fn same_json<T: DeserializeOwned>(value: &impl Serialize) -> serde_json::Result<T> {
+fn through_json<T: DeserializeOwned>(value: &impl Serialize) -> serde_json::Result<T> {
     serde_json::from_value(serde_json::to_value(value)?)
 }

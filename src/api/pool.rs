@@ -69,7 +69,7 @@ pub struct AddressPoolSpec {
     /// The ranges. Each attachment gets one address of each: two families are dual stack.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
-    pub ranges: Vec<PoolRange>,
+    pub ranges: Vec<PoolRangeSpec>,
     /// Where MACs come from; none are given without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<MacSource>,
@@ -119,7 +119,7 @@ pub struct AddressPoolSpec {
 /// One range of a pool, in Whereabouts's words and syntax.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct PoolRange {
+pub struct PoolRangeSpec {
     /// A CIDR, or first-last/prefix. The first and the last address of the subnet are never given.
     pub range: String,
     /// The first address to give.
@@ -248,15 +248,15 @@ impl AddressPoolSpec {
     ///
     /// # Errors
     /// Never, as long as both types have the same members; a test holds that.
-    pub fn words(&self) -> serde_json::Result<PoolSpec> {
-        super::same_json(self)
+    pub fn to_spec(&self) -> serde_json::Result<PoolSpec> {
+        super::through_json(self)
     }
 
     /// The same from words.
     ///
     /// # Errors
     /// Never, in the same way.
-    pub fn from_words(words: &PoolSpec) -> serde_json::Result<Self> {
-        super::same_json(words)
+    pub fn from_spec(words: &PoolSpec) -> serde_json::Result<Self> {
+        super::through_json(words)
     }
 }

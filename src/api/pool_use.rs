@@ -53,8 +53,8 @@ impl RangeUse {
         Self {
             range,
             capacity: usage.capacity.to_string(),
-            allocated: whole(usage.allocated),
-            reserved: whole(usage.reserved),
+            allocated: saturating_i64(usage.allocated),
+            reserved: saturating_i64(usage.reserved),
             free: usage.free.to_string(),
         }
     }
@@ -64,7 +64,10 @@ impl PoolColumns {
     /// Returns the columns of a pool with these ranges and these uses of them.
     pub fn of(ranges: &[String], usages: &[Usage]) -> Self {
         let each = |part: fn(&Usage) -> u128| {
-            let parts: Vec<String> = usages.iter().map(|usage| in_short(part(usage))).collect();
+            let parts: Vec<String> = usages
+                .iter()
+                .map(|usage| abbreviated(part(usage)))
+                .collect();
             parts.join(",")
         };
         Self {
@@ -78,7 +81,7 @@ impl PoolColumns {
 }
 
 /// Returns a count in as few digits as say something.
-pub fn in_short(number: u128) -> String {
+pub fn abbreviated(number: u128) -> String {
     if number < MANY {
         return number.to_string();
     }
@@ -88,7 +91,7 @@ pub fn in_short(number: u128) -> String {
     format!("~2^{}", floor + u32::from(nearer))
 }
 
-fn whole(count: u64) -> i64 {
+fn saturating_i64(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 

@@ -41,7 +41,7 @@ pub struct AddressReservationSpec {
     #[schemars(length(min = 1, max = 507))]
     pub network: String,
     /// For whom.
-    pub holder: ReservedFor,
+    pub holder: ReservationHolder,
     /// The interface in the pod; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 15))]
@@ -62,7 +62,7 @@ pub struct AddressReservationSpec {
     validation = Rule::new("(has(self.pod) ? 1 : 0) + (has(self.statefulSet) ? 1 : 0) + (has(self.virtualMachine) ? 1 : 0) == 1").message("write exactly one of pod, statefulSet (with ordinal) and virtualMachine"),
     validation = Rule::new("has(self.statefulSet) == has(self.ordinal)").message("statefulSet and ordinal go together")
 )]
-pub struct ReservedFor {
+pub struct ReservationHolder {
     /// The name of a pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
@@ -96,15 +96,15 @@ impl AddressReservationSpec {
     ///
     /// # Errors
     /// Never, as long as both types have the same members; a test holds that.
-    pub fn words(&self) -> serde_json::Result<ReservationSpec> {
-        super::same_json(self)
+    pub fn to_spec(&self) -> serde_json::Result<ReservationSpec> {
+        super::through_json(self)
     }
 
     /// The same from words.
     ///
     /// # Errors
     /// Never, in the same way.
-    pub fn from_words(words: &ReservationSpec) -> serde_json::Result<Self> {
-        super::same_json(words)
+    pub fn from_spec(words: &ReservationSpec) -> serde_json::Result<Self> {
+        super::through_json(words)
     }
 }

@@ -60,9 +60,9 @@ impl AddressSlice {
     ///
     /// # Errors
     /// When somebody else has written what is none: no addresses, or under another name than theirs.
-    pub fn slice(&self) -> Result<Slice, NoSlice> {
+    pub fn slice(&self) -> Result<Slice, SliceError> {
         let range = || self.spec.range.clone();
-        let window = Subnet::parse(&self.spec.range).map_err(|error| NoSlice::Range {
+        let window = Subnet::parse(&self.spec.range).map_err(|error| SliceError::Range {
             range: range(),
             error,
         })?;
@@ -75,7 +75,7 @@ impl AddressSlice {
         if self.metadata.name.as_deref() == Some(&name) {
             return Ok(slice);
         }
-        Err(NoSlice::Name {
+        Err(SliceError::Name {
             range: range(),
             name,
         })
@@ -84,7 +84,7 @@ impl AddressSlice {
 
 /// Why an object is no slice.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum NoSlice {
+pub enum SliceError {
     /// Its addresses are none.
     #[error("spec.range {range:?} {error}; delete the object")]
     Range {
@@ -117,8 +117,8 @@ mod tests {
         assert_eq!(object.slice(), Ok(slice));
         let mut moved = object.clone();
         moved.spec.range = "2001:db8::/124".to_owned();
-        assert!(matches!(moved.slice(), Err(NoSlice::Name { .. })));
+        assert!(matches!(moved.slice(), Err(SliceError::Name { .. })));
         moved.spec.range = "everything".to_owned();
-        assert!(matches!(moved.slice(), Err(NoSlice::Range { .. })));
+        assert!(matches!(moved.slice(), Err(SliceError::Range { .. })));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use super::{Catalog, Pod, shared::Named};
+use super::{Catalog, Pod, shared_map::HasName};
 use crate::{
     allocation::Address,
     network::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The most pods that are known of one address: more would be named by nobody.
-const MOST: usize = 8;
+const MAX_PODS_PER_ADDRESS: usize = 8;
 
 /// The pods that carry one address.
 #[derive(Debug, Clone)]
@@ -22,20 +22,20 @@ pub(super) struct Carriers {
     pods: BTreeSet<(Box<str>, Box<str>)>,
 }
 
-impl Named for Carriers {
+impl HasName for Carriers {
     fn name(&self) -> &str {
         &self.address
     }
 }
 
 /// What an interface of a pod carries, by its annotations or by what Multus reports.
-struct Carried {
+struct CarriedInterface {
     network: (Box<str>, Box<str>),
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
 }
 
-impl Carried {
+impl CarriedInterface {
     fn addresses(&self) -> impl Iterator<Item = Address> {
         let ips = self.ips.iter().copied().map(Address::Ip);
         ips.chain(self.mac.map(Address::Mac))
@@ -45,7 +45,7 @@ impl Carried {
 impl Catalog {
     /// Returns a pod that carries an address on the wire of a network, other than the pod of this
     /// namespace and name and those that `is_left_out` names. A pod that is being deleted is none.
-    pub fn carrier_on_wire(
+    pub fn carrier_on_link(
         &self,
         address: Address,
         network: &Network,
@@ -59,12 +59,12 @@ impl Catalog {
             (&*pod.namespace, &*pod.name) != own
                 && !pod.terminating
                 && !is_left_out(pod)
-                && self.carries_on_wire(pod, address, network)
+                && self.carries_on_link(pod, address, network)
         })
     }
 
-    fn carries_on_wire(&self, pod: &Pod, address: Address, network: &Network) -> bool {
-        let carried = carried(pod);
+    fn carries_on_link(&self, pod: &Pod, address: Address, network: &Network) -> bool {
+        let carried = carried_interfaces(pod);
         let mut with_it = carried
             .iter()
             .filter(|one| one.addresses().any(|its| its == address));
@@ -79,10 +79,13 @@ impl Catalog {
     }
 
     /// Takes note of what a pod carries now, and carried before.
-    pub(super) fn note_carried(&mut self, before: Option<&Pod>, now: Option<&Pod>) {
+    pub(super) fn update_carriers(&mut self, before: Option<&Pod>, now: Option<&Pod>) {
         let addresses = |pod: Option<&Pod>| -> BTreeSet<Address> {
             let carried = pod.map(carried).unwrap_or_default();
-            carried.iter().flat_map(Carried::addresses).collect()
+            carried
+                .iter()
+                .flat_map(CarriedInterface::addresses)
+                .collect()
         };
         let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
         let (old, new) = (addresses(before), addresses(now));
@@ -96,7 +99,7 @@ impl Catalog {
         if let Some(pod) = now {
             for address in new.difference(&old) {
                 self.change_carriers(*address, |pods| {
-                    if pods.len() < MOST {
+                    if pods.len() < MAX_PODS_PER_ADDRESS {
                         pods.insert(key(pod));
                     }
                 });
@@ -125,7 +128,7 @@ impl Catalog {
 }
 
 /// Returns what the interfaces of a pod carry, those on the cluster's own network apart.
-fn carried(pod: &Pod) -> Vec<Carried> {
+fn carried_interfaces(pod: &Pod) -> Vec<CarriedInterface> {
     let mut found = Vec::new();
     if pod.host_network {
         return found;
@@ -133,7 +136,7 @@ fn carried(pod: &Pod) -> Vec<Carried> {
     if let Some(text) = pod.networks.as_deref().filter(|text| text.contains('"')) {
         for selection in &Annotation::parse(text).selections {
             let ips = selection.ips.iter().flat_map(|ips| &ips.value);
-            let one = Carried {
+            let one = CarriedInterface {
                 network: (
                     selection.namespace_or(&pod.namespace).into(),
                     selection.network_name().unwrap_or_default().into(),
@@ -158,7 +161,7 @@ fn carried(pod: &Pod) -> Vec<Carried> {
             continue;
         };
         let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
-        found.push(Carried {
+        found.push(CarriedInterface {
             network: (namespace.into(), name.into()),
             ips: attachment.ips.clone(),
             mac: mac.and_then(|mac| mac.ok()?.ethernet()),

@@ -5,12 +5,15 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{AllLabels, Catalog, Homes, Labels, Namespace, Nodes, Pod, Slicing, Workloads};
+use super::{
+    AllLabels, Catalog, Labels, Namespace, NetworkNamespaces, Nodes, Pod, WhereaboutsSlicing,
+    Workloads,
+};
 use crate::network::{Network, operator::Daemons};
 
 impl Catalog {
     /// Changes what is known of a namespace, whether it was known or not.
-    pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Namespace)) {
+    pub(super) fn change_namespace(&mut self, name: &str, change: impl FnOnce(&mut Namespace)) {
         if self.namespaces.get(name).is_none() {
             self.namespaces.insert(Arc::new(Namespace::new(name)));
         }
@@ -21,7 +24,7 @@ impl Catalog {
 
     fn forget_if_empty(&mut self, name: &str) {
         let namespace = self.namespaces.get(name);
-        if namespace.is_some_and(|namespace| namespace.is_forgotten()) {
+        if namespace.is_some_and(|namespace| namespace.is_unused()) {
             self.namespaces.remove(name);
         }
     }
@@ -33,7 +36,7 @@ impl Catalog {
             known.declared && known.labels == labels && known.all_labels.as_ref() == Some(&all)
         });
         if !same {
-            self.change(name, |namespace| {
+            self.change_namespace(name, |namespace| {
                 namespace.declared = true;
                 namespace.labels = labels;
                 namespace.all_labels = Some(all);
@@ -51,7 +54,7 @@ impl Catalog {
         {
             return false;
         }
-        self.change(name, |namespace| {
+        self.change_namespace(name, |namespace| {
             namespace.declared = false;
             namespace.labels = Labels::default();
             namespace.all_labels = None;
@@ -65,15 +68,15 @@ impl Catalog {
         if self.network(&network.namespace, &network.name) == Some(&network) {
             return false;
         }
-        self.supplies = Arc::default();
+        self.assignable_ranges = Arc::default();
         let (home, name) = (network.namespace.clone(), network.name.clone());
         let mut before = None;
-        self.change(&home, |namespace| {
+        self.change_namespace(&home, |namespace| {
             before = namespace.networks.insert(network);
         });
         if before.is_none() {
             self.networks += 1;
-            self.change_homes(&name, |homes| homes.insert(home));
+            self.change_namespaces_of(&name, |homes| homes.insert(home));
         }
         true
     }
@@ -83,32 +86,33 @@ impl Catalog {
         if self.network(namespace, name).is_none() {
             return false;
         }
-        self.supplies = Arc::default();
+        self.assignable_ranges = Arc::default();
         self.networks -= 1;
-        self.change(namespace, |home| drop(home.networks.remove(name)));
+        self.change_namespace(namespace, |home| drop(home.networks.remove(name)));
         self.forget_if_empty(namespace);
-        self.change_homes(name, |homes| homes.remove(namespace));
+        self.change_namespaces_of(name, |homes| homes.remove(namespace));
         true
     }
 
-    fn change_homes(
+    fn change_namespaces_of(
         &mut self,
         network: &str,
         change: impl FnOnce(&mut BTreeSet<Box<str>>) -> bool,
     ) {
-        if self.homes.get(network).is_none() {
-            self.homes.insert(Arc::new(Homes {
-                network: network.into(),
-                namespaces: BTreeSet::new(),
-            }));
+        if self.namespaces_by_network.get(network).is_none() {
+            self.namespaces_by_network
+                .insert(Arc::new(NetworkNamespaces {
+                    network: network.into(),
+                    namespaces: BTreeSet::new(),
+                }));
         }
-        let Some(homes) = self.homes.get_mut(network) else {
+        let Some(homes) = self.namespaces_by_network.get_mut(network) else {
             return;
         };
         let homes = Arc::make_mut(homes);
         change(&mut homes.namespaces);
         if homes.namespaces.is_empty() {
-            self.homes.remove(network);
+            self.namespaces_by_network.remove(network);
         }
     }
 
@@ -119,11 +123,11 @@ impl Catalog {
         }
         let home = pod.namespace.clone();
         let mut before = None;
-        self.change(&home, |namespace| {
+        self.change_namespace(&home, |namespace| {
             namespace.users = Arc::default();
             before = namespace.pods.insert(Arc::clone(&pod));
         });
-        self.note_carried(before.as_deref(), Some(&pod));
+        self.update_carriers(before.as_deref(), Some(&pod));
         self.pods += usize::from(before.is_none());
         true
     }
@@ -135,11 +139,11 @@ impl Catalog {
         }
         self.pods -= 1;
         let mut before = None;
-        self.change(namespace, |home| {
+        self.change_namespace(namespace, |home| {
             home.users = Arc::default();
             before = home.pods.remove(name);
         });
-        self.note_carried(before.as_deref(), None);
+        self.update_carriers(before.as_deref(), None);
         self.forget_if_empty(namespace);
         true
     }
@@ -152,7 +156,7 @@ impl Catalog {
     }
 
     /// What is known of Whereabouts's slices.
-    pub fn set_slicing(&mut self, slicing: Slicing) -> bool {
+    pub fn set_slicing(&mut self, slicing: WhereaboutsSlicing) -> bool {
         let differs = *self.slicing != slicing;
         if differs {
             self.slicing = Arc::new(slicing);
@@ -176,7 +180,7 @@ mod tests {
     use super::*;
     use crate::{
         allocation::Holder,
-        catalog::{Requested, all_labels},
+        catalog::{RequestedAnnotations, all_labels},
     };
 
     fn pod(namespace: &str, name: &str, networks: &str) -> Arc<Pod> {
@@ -192,11 +196,11 @@ mod tests {
             networks: Some(networks.into()),
             default_network: None,
             network_status: None,
-            requested: Requested::default(),
+            requested: RequestedAnnotations::default(),
             node: None,
             terminating: false,
             mirror: false,
-            target_of: None,
+            migration: None,
         })
     }
 
@@ -224,7 +228,7 @@ mod tests {
         assert_eq!(users(&catalog, "a-net"), "a b");
         let homes = |catalog: &Catalog| {
             catalog
-                .homes_of("a-net")
+                .namespaces_of("a-net")
                 .map(str::to_owned)
                 .collect::<Vec<_>>()
         };
@@ -261,7 +265,7 @@ mod tests {
         assert!(catalog.namespace("db").is_some_and(|db| !db.declared));
         assert!(catalog.remove_pod("db", "a"));
         assert!(catalog.namespace("db").is_none());
-        assert_eq!(catalog.homes_of("a-net").count(), 0);
+        assert_eq!(catalog.namespaces_of("a-net").count(), 0);
     }
 
     #[test]
@@ -273,7 +277,10 @@ mod tests {
         assert_eq!(users(&catalog, "a-net"), "a b");
         let before = catalog.clone();
         catalog.put_pod(pod("web", "c", "db/a-net"));
-        assert!(Arc::ptr_eq(&before.supplies, &catalog.supplies));
+        assert!(Arc::ptr_eq(
+            &before.assignable_ranges,
+            &catalog.assignable_ranges
+        ));
         let cache =
             |catalog: &Catalog, name| catalog.namespaces.get(name).map(|n| Arc::clone(&n.users));
         let kept = |name| cache(&before, name).zip(cache(&catalog, name));

@@ -17,24 +17,24 @@ use crate::{
 
 impl Catalog {
     /// The addresses of pools that pods carry (in their annotations, or as network-status reports
-    /// them) and that networks configure; of pods on the wire of a pool that no pool serves, too. `default_home` is the namespace in which pods' default
+    /// them) and that networks configure; of pods on the wire of a pool that no pool serves, too. `multus_namespace` is the namespace in which pods' default
     /// networks are looked up.
-    pub fn addresses_in_use(&self, default_home: &str) -> Vec<InUse> {
+    pub fn addresses_in_use(&self, multus_namespace: &str) -> Vec<InUse> {
         let mut pods: Vec<&Arc<Pod>> = self.pods().collect();
         pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         let pods = pods.into_iter();
         let mut found: Vec<InUse> = pods
-            .flat_map(|pod| self.addresses_of_pod(pod, default_home))
+            .flat_map(|pod| self.addresses_of_pod(pod, multus_namespace))
             .collect();
         found.extend(self.addresses_of_networks());
         found
     }
 
     /// The same of one pod. It is what it was as long as the pod, the networks and the layout are.
-    pub fn addresses_of_pod(&self, pod: &Pod, default_home: &str) -> Vec<InUse> {
+    pub fn addresses_of_pod(&self, pod: &Pod, multus_namespace: &str) -> Vec<InUse> {
         let mut found = Vec::new();
         if !self.pool_config().pools.is_empty() {
-            self.of_pod(pod, default_home, &mut found);
+            self.collect_pod(pod, multus_namespace, &mut found);
         }
         found
     }
@@ -45,12 +45,12 @@ impl Catalog {
         let mut networks: Vec<&Arc<Network>> = self.networks().collect();
         networks.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
         for network in networks {
-            self.of_network(network, &mut found);
+            self.collect_network(network, &mut found);
         }
         found
     }
 
-    fn of_pod(&self, pod: &Pod, default_home: &str, found: &mut Vec<InUse>) {
+    fn collect_pod(&self, pod: &Pod, multus_namespace: &str, found: &mut Vec<InUse>) {
         if pod.host_network {
             return;
         }
@@ -61,7 +61,7 @@ impl Catalog {
             (
                 annotations::DEFAULT_NETWORK,
                 &pod.default_network,
-                default_home,
+                multus_namespace,
             ),
             (annotations::NETWORKS, &pod.networks, &*pod.namespace),
         ];
@@ -82,13 +82,13 @@ impl Catalog {
                 let ips = selection.ips.iter().flat_map(|ips| &ips.value);
                 let ips = ips.filter_map(|ip| Some(canonical(&ip.text)?.address));
                 let mac = selection.mac.as_ref().and_then(|mac| mac.ok()?.ethernet());
-                let carried = Carried {
+                let carried = PodInterface {
                     interface: &inside,
                     ips: ips.collect(),
                     mac,
-                    judged: true,
+                    from_annotations: true,
                 };
-                self.of_interface(pod, network, &carried, (found, before));
+                self.collect_interface(pod, network, &carried, (found, before));
             }
         }
         let reported = pod.network_status.as_deref().map(status::parse);
@@ -106,28 +106,28 @@ impl Catalog {
                 continue;
             }
             let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
-            let carried = Carried {
+            let carried = PodInterface {
                 interface: attachment.interface.as_deref().unwrap_or_default(),
                 ips: attachment.ips.clone(),
                 mac: mac.and_then(|mac| mac.ok()?.ethernet()),
-                judged: false,
+                from_annotations: false,
             };
-            self.of_interface(pod, network, &carried, (found, before));
+            self.collect_interface(pod, network, &carried, (found, before));
         }
     }
 
     /// Adds what an interface carries: of the pool that serves its network, or, where none does, of the
     /// pools that serve networks on the same wire.
-    fn of_interface(
+    fn collect_interface(
         &self,
         pod: &Pod,
         network: &Network,
-        carried: &Carried<'_>,
+        carried: &PodInterface<'_>,
         (found, before): (&mut Vec<InUse>, usize),
     ) {
         if let Some(name) = network.address_pool.as_deref() {
             if let Some(pool) = self.pool_config().pool(name) {
-                let served = Addresses {
+                let served = PoolAddresses {
                     ips: carried
                         .ips
                         .iter()
@@ -135,9 +135,9 @@ impl Catalog {
                         .filter(|ip| pool.range_of(*ip).is_some())
                         .collect(),
                     mac: carried.mac.filter(|_| pool.macs.is_some()),
-                    given: carried.judged,
+                    given: carried.from_annotations,
                 };
-                add(
+                push_addresses(
                     pod,
                     network,
                     pool,
@@ -154,21 +154,21 @@ impl Catalog {
                 range.is_some_and(|range| range.exclusion(*ip).is_none())
             };
             let of_pool = |mac: &Mac| pool.macs.as_ref().is_some_and(|macs| macs.contains(*mac));
-            let foreign = Addresses {
+            let foreign = PoolAddresses {
                 ips: carried
                     .ips
                     .iter()
                     .copied()
                     .filter(given)
-                    .take(MOST_FOREIGN)
+                    .take(MAX_FOREIGN_ADDRESSES)
                     .collect(),
                 mac: carried.mac.filter(of_pool),
                 // What no pool gave takes nothing from its holder.
                 given: false,
             };
             let nothing = foreign.ips.is_empty() && foreign.mac.is_none();
-            if !nothing && self.is_on_wire_of(network, pool) {
-                add(
+            if !nothing && self.is_on_link_of(network, pool) {
+                push_addresses(
                     pod,
                     network,
                     pool,
@@ -181,7 +181,7 @@ impl Catalog {
     }
 
     /// Returns whether a network is on the same wire as one that a pool serves.
-    fn is_on_wire_of(&self, network: &Network, pool: &Pool) -> bool {
+    fn is_on_link_of(&self, network: &Network, pool: &Pool) -> bool {
         let served = self
             .pool_config()
             .served
@@ -194,7 +194,7 @@ impl Catalog {
 
     /// A configured address belongs to the pool that serves the network, or to every pool with a
     /// range around it: pods of that network have it, whatever pools give.
-    fn of_network(&self, network: &Network, found: &mut Vec<InUse>) {
+    fn collect_network(&self, network: &Network, found: &mut Vec<InUse>) {
         let Some(Ipam::Static(ipam)) = network.config.loaded().and_then(|config| config.ipam())
         else {
             return;
@@ -229,34 +229,34 @@ impl Catalog {
 
 /// The most addresses of a pool on an interface that no pool serves: one of each family is usual, and a
 /// pod may write what it likes into its status.
-const MOST_FOREIGN: usize = 2;
+const MAX_FOREIGN_ADDRESSES: usize = 2;
 
 /// What an interface of a pod carries.
-struct Carried<'a> {
+struct PodInterface<'a> {
     interface: &'a str,
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
     /// True for what a review has judged: annotations that ask for networks, and not network-status.
-    judged: bool,
+    from_annotations: bool,
 }
 
 /// What of that belongs to a pool.
-struct Addresses {
+struct PoolAddresses {
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
     /// True for what the pool gave, if the pod was given anything.
     given: bool,
 }
 
-fn add(
+fn push_addresses(
     pod: &Pod,
     network: &Network,
     pool: &Arc<Pool>,
     interface: &str,
-    carried: Addresses,
+    carried: PoolAddresses,
     (found, before): (&mut Vec<InUse>, usize),
 ) {
-    let Addresses { ips, mac, given } = carried;
+    let PoolAddresses { ips, mac, given } = carried;
     let mut addresses: Vec<Address> = ips.into_iter().map(Address::Ip).collect();
     // A MAC that follows from one of the addresses is theirs.
     let follows = |address: &Address| {
@@ -302,7 +302,7 @@ mod tests {
     use super::*;
     use crate::{
         allocation::{Holder, ParsedSpec},
-        catalog::Requested,
+        catalog::RequestedAnnotations,
     };
 
     /// What a pod carries of the pool of `eth1`, on a network of this master that no pool serves, with
@@ -326,11 +326,11 @@ mod tests {
         let catalog = Catalog::new([], networks, []);
         let catalog = catalog.with_pools([("storage".into(), Ok(pool))], [], &Arc::default());
         let pod = Pod {
-            requested: Requested::default(),
+            requested: RequestedAnnotations::default(),
             node: Some("node-a".into()),
             terminating: false,
             mirror: false,
-            target_of: None,
+            migration: None,
             namespace: "db".into(),
             name: "p".into(),
             uid: None,

@@ -2,13 +2,14 @@
 //!
 //! A [`Catalog`] is a value. A source builds one and publishes it whole; whoever decides reads one
 //! and never sees half of a change. Every look-up on the good path is by hash: it costs the same
-//! at ten networks and at ten thousand. Searches ([`Catalog::homes_of`] aside) are for messages
+//! at ten networks and at ten thousand. Searches ([`Catalog::namespaces_of`] aside) are for messages
 //! only, on the way to a denial.
 //!
 //! Copies share what they have in common, and a change copies only what is beside it: a source that
 //! hears of one pod among fifty thousand publishes a new catalog for the price of a few hundred
 //! pointers. Nothing is in an order that chance decides.
 
+mod assignable_ranges;
 mod carriers;
 mod change;
 mod in_use;
@@ -17,9 +18,8 @@ mod nodes;
 mod pod;
 mod pools;
 mod retained;
-mod shared;
+mod shared_map;
 mod slicing;
-mod supplies;
 mod users;
 mod workloads;
 
@@ -29,17 +29,17 @@ use std::{
 };
 
 use self::{
+    assignable_ranges::AssignableRanges,
     carriers::Carriers,
-    pools::Pools,
-    shared::{Named, SharedMap},
-    supplies::Supplies,
+    pools::ConfiguredPools,
+    shared_map::{HasName, SharedMap},
 };
 pub use self::{
     namespace::{AllLabels, Labels, Mode, Namespace, all_labels},
     nodes::{Node, Nodes},
-    pod::{Pod, Requested, TargetOf},
-    pools::{NamedPool, PoolState},
-    slicing::Slicing,
+    pod::{MigrationRef, Pod, RequestedAnnotations},
+    pools::{NamedPool, PoolValidity},
+    slicing::WhereaboutsSlicing,
     workloads::{Existence, Migration, Ordinals, Workloads},
 };
 use crate::network::{
@@ -49,35 +49,35 @@ use crate::network::{
 };
 
 /// How alike two names must be to suggest one for the other (Jaro-Winkler, 0 to 1).
-const LIKENESS: f64 = 0.8;
+const MIN_SIMILARITY: f64 = 0.8;
 
 /// The networks, namespaces and pods at one moment.
 #[derive(Debug, Default, Clone)]
 pub struct Catalog {
     namespaces: SharedMap<Arc<Namespace>>,
-    homes: SharedMap<Arc<Homes>>,
+    namespaces_by_network: SharedMap<Arc<NetworkNamespaces>>,
     networks: usize,
     pods: usize,
     operator: Option<Daemons>,
-    address_pools: Pools,
+    address_pools: ConfiguredPools,
     /// Which pods carry which address.
     carriers: SharedMap<Arc<Carriers>>,
-    slicing: Arc<Slicing>,
+    slicing: Arc<WhereaboutsSlicing>,
     workloads: Workloads,
     nodes: Nodes,
     /// Made when the first rule asks, and kept until a network changes: of the many catalogs that
     /// are published, few are asked.
-    supplies: Arc<OnceLock<Supplies>>,
+    assignable_ranges: Arc<OnceLock<AssignableRanges>>,
 }
 
 /// The namespaces that have a network of one name.
 #[derive(Debug, Clone)]
-struct Homes {
+struct NetworkNamespaces {
     network: Box<str>,
     namespaces: BTreeSet<Box<str>>,
 }
 
-impl Named for Homes {
+impl HasName for NetworkNamespaces {
     fn name(&self) -> &str {
         &self.network
     }
@@ -93,7 +93,7 @@ impl Catalog {
     ) -> Self {
         let mut catalog = Self::default();
         for (name, labels) in namespaces {
-            catalog.change(&name, |namespace| {
+            catalog.change_namespace(&name, |namespace| {
                 namespace.declared = true;
                 namespace.labels = labels;
             });
@@ -114,7 +114,7 @@ impl Catalog {
         namespaces: impl IntoIterator<Item = (Box<str>, Arc<AllLabels>)>,
     ) -> Self {
         for (name, labels) in namespaces {
-            self.change(&name, |namespace| namespace.all_labels = Some(labels));
+            self.change_namespace(&name, |namespace| namespace.all_labels = Some(labels));
         }
         self
     }
@@ -138,13 +138,13 @@ impl Catalog {
 
     /// The same catalog in a cluster of which this is known of Whereabouts's slices.
     #[must_use]
-    pub fn with_slicing(mut self, slicing: Slicing) -> Self {
+    pub fn with_slicing(mut self, slicing: WhereaboutsSlicing) -> Self {
         self.set_slicing(slicing);
         self
     }
 
     /// What is known of Whereabouts's slices.
-    pub fn slicing(&self) -> &Slicing {
+    pub fn slicing(&self) -> &WhereaboutsSlicing {
         &self.slicing
     }
 
@@ -169,44 +169,46 @@ impl Catalog {
     }
 
     /// The namespaces that have a network of this name, in alphabetical order.
-    pub fn homes_of(&self, network: &str) -> impl Iterator<Item = &str> {
-        let homes = self.homes.get(network).into_iter();
+    pub fn namespaces_of(&self, network: &str) -> impl Iterator<Item = &str> {
+        let homes = self.namespaces_by_network.get(network).into_iter();
         homes.flat_map(|homes| homes.namespaces.iter().map(|namespace| &**namespace))
     }
 
     /// The network of `namespace` whose name is most like `name`, if one is like it.
     pub fn similar_network(&self, namespace: &str, name: &str) -> Option<&str> {
         let networks = self.namespaces.get(namespace)?.networks.values();
-        most_alike(name, networks.map(|candidate| &*candidate.name))
+        most_similar(name, networks.map(|candidate| &*candidate.name))
     }
 
     /// The networks that give out addresses of `interval`, with what they give.
-    pub fn suppliers(
+    pub fn networks_assigning(
         &self,
         interval: AddressInterval,
     ) -> impl Iterator<Item = (&Arc<Network>, &AssignableRange)> {
-        self.supplies().within(interval)
+        self.assignable_ranges().overlapping(interval)
     }
 
     /// The Whereabouts networks with a range and this `network_name` (none is a name, too).
     pub fn networks_of_name(&self, network_name: Option<&str>) -> &[Arc<Network>] {
-        self.supplies().compared(network_name)
+        self.assignable_ranges().by_network_name(network_name)
     }
 
     /// The Whereabouts networks whose range is cut into slices.
     pub fn sliced_networks(&self) -> &[Arc<Network>] {
-        self.supplies().sliced()
+        self.assignable_ranges().sliced()
     }
 
-    fn supplies(&self) -> &Supplies {
-        self.supplies.get_or_init(|| Supplies::of(self.networks()))
+    fn assignable_ranges(&self) -> &AssignableRanges {
+        self.assignable_ranges
+            .get_or_init(|| AssignableRanges::of(self.networks()))
     }
 
-    /// The pods that use a network, ordered by namespace and name. `default_home` is the namespace
+    /// The pods that use a network, ordered by namespace and name. `multus_namespace` is the namespace
     /// in which pods' default networks are looked up.
-    pub fn users(&self, namespace: &str, name: &str, default_home: &str) -> Vec<&Arc<Pod>> {
+    pub fn users(&self, namespace: &str, name: &str, multus_namespace: &str) -> Vec<&Arc<Pod>> {
         let homes = self.namespaces.values();
-        let found = homes.flat_map(|home| home.users().of_network(namespace, name, default_home));
+        let found =
+            homes.flat_map(|home| home.users().of_network(namespace, name, multus_namespace));
         users::in_order(found)
     }
 
@@ -223,8 +225,8 @@ impl Catalog {
     }
 
     /// Whether the networks are the very ones of another state of this catalog.
-    pub fn has_networks_of(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.supplies, &other.supplies)
+    pub fn has_same_networks(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.assignable_ranges, &other.assignable_ranges)
     }
 
     /// How many networks there are.
@@ -267,10 +269,10 @@ impl Catalog {
 }
 
 /// The candidate most like `text`, if one is like it: for "did you mean".
-pub fn most_alike<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn most_similar<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (strsim::jaro_winkler(candidate, text), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .filter(|(likeness, _)| *likeness >= MIN_SIMILARITY)
         // By name where two are equally alike, so that the same question has one answer.
         .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
         .map(|(_, candidate)| candidate)
@@ -297,7 +299,7 @@ mod tests {
         assert!(catalog.network("db", "storage").is_some());
         assert!(catalog.network("db", "front").is_none());
         assert_eq!(
-            catalog.homes_of("storage").collect::<Vec<_>>(),
+            catalog.namespaces_of("storage").collect::<Vec<_>>(),
             ["db", "web"]
         );
         assert_eq!(catalog.network_names("web"), ["front", "storage"]);

@@ -7,8 +7,8 @@ use std::{
 
 use super::{
     Pod,
-    shared::{Named, SharedMap},
-    users::Users,
+    shared_map::{HasName, SharedMap},
+    users::NetworkUserIndex,
 };
 use crate::{allocation::selector, network::Network};
 
@@ -31,7 +31,7 @@ pub struct Namespace {
     pub(super) networks: SharedMap<Arc<Network>>,
     pub(super) pods: SharedMap<Arc<Pod>>,
     /// Who of the pods uses what; kept until one of them changes.
-    pub(super) users: Arc<OnceLock<Users>>,
+    pub(super) users: Arc<OnceLock<NetworkUserIndex>>,
 }
 
 impl Namespace {
@@ -54,29 +54,29 @@ impl Namespace {
     }
 
     /// Which of its pods use which network.
-    pub(super) fn users(&self) -> &Users {
-        self.users.get_or_init(|| Users::of(self.pods()))
+    pub(super) fn users(&self) -> &NetworkUserIndex {
+        self.users.get_or_init(|| NetworkUserIndex::of(self.pods()))
     }
 
     /// Whether nothing is left that makes it worth knowing.
-    pub(super) fn is_forgotten(&self) -> bool {
+    pub(super) fn is_unused(&self) -> bool {
         !self.declared && self.networks.is_empty() && self.pods.is_empty()
     }
 }
 
-impl Named for Namespace {
+impl HasName for Namespace {
     fn name(&self) -> &str {
         &self.name
     }
 }
 
-impl Named for Network {
+impl HasName for Network {
     fn name(&self) -> &str {
         &self.name
     }
 }
 
-impl Named for Pod {
+impl HasName for Pod {
     fn name(&self) -> &str {
         &self.name
     }

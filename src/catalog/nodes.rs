@@ -2,7 +2,7 @@
 
 use super::{
     Existence,
-    shared::{Named, SharedMap},
+    shared_map::{HasName, SharedMap},
 };
 use crate::allocation::Timestamp;
 
@@ -22,16 +22,16 @@ pub struct Node {
 #[derive(Debug, Clone, Default)]
 pub struct Nodes {
     known: bool,
-    all: SharedMap<Entry>,
+    all: SharedMap<NodeEntry>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct NodeEntry {
     name: Box<str>,
     node: Node,
 }
 
-impl Named for Entry {
+impl HasName for NodeEntry {
     fn name(&self) -> &str {
         &self.name
     }
@@ -68,7 +68,7 @@ impl Nodes {
         let before = self.all.get(name).map(|entry| entry.node);
         match node {
             _ if before == node => return false,
-            Some(node) => drop(self.all.insert(Entry {
+            Some(node) => drop(self.all.insert(NodeEntry {
                 name: name.into(),
                 node,
             })),

@@ -22,7 +22,7 @@ pub struct Pod {
     /// The annotation `k8s.v1.cni.cncf.io/network-status`, as written.
     pub network_status: Option<Box<str>>,
     /// The annotations in which nadmit keeps what it was asked for.
-    pub requested: Requested,
+    pub requested: RequestedAnnotations,
     /// The node that it is bound to.
     pub node: Option<Box<str>>,
     /// Whether its deletion has been asked for.
@@ -30,19 +30,19 @@ pub struct Pod {
     /// Whether it is the API's copy of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
     /// The migration as whose target it says that it was made.
-    pub target_of: Option<Box<TargetOf>>,
+    pub migration: Option<Box<MigrationRef>>,
 }
 
 /// A migration of a virtual machine, as the pod names it that is its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TargetOf {
+pub struct MigrationRef {
     /// Its name.
     pub name: Box<str>,
     /// Its UID.
     pub uid: Box<str>,
 }
 
-impl TargetOf {
+impl MigrationRef {
     /// Returns the migration that a pod names, if it names both, and by a name that an object can have: another
     /// could not be looked up.
     pub fn new(name: Option<&str>, uid: Option<&str>) -> Option<Self> {
@@ -58,7 +58,7 @@ impl TargetOf {
 /// What a pod carries of nadmit's own: its networks as they were written, before addresses were put
 /// in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Requested {
+pub struct RequestedAnnotations {
     /// The annotation `nadmit.io/requested-networks`.
     pub networks: Option<Box<str>>,
     /// The annotation `nadmit.io/requested-default-network`.
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_migration_is_named_as_one_can_be_called() {
-        let named = |name| TargetOf::new(Some(name), Some("u-1")).is_some();
+        let named = |name| MigrationRef::new(Some(name), Some("u-1")).is_some();
         assert!(named("kubevirt-migrate-vm-abc.1"));
         for odd in ["", "a,spec.x=y", "a b", "A", &"a".repeat(254)] {
             assert!(!named(odd), "{odd}");

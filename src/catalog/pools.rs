@@ -10,10 +10,10 @@ use crate::{
 
 /// The pools of a catalog.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Pools {
+pub(super) struct ConfiguredPools {
     layout: Arc<PoolConfig>,
     /// Those that exist and make no sense.
-    faulty: Arc<BTreeMap<Box<str>, Arc<[SpecError]>>>,
+    invalid: Arc<BTreeMap<Box<str>, Arc<[SpecError]>>>,
 }
 
 /// A pool as it is, or what is wrong with it, by its name.
@@ -21,21 +21,21 @@ pub type NamedPool = (Box<str>, Result<Arc<Pool>, Arc<[SpecError]>>);
 
 /// What is known of a pool.
 #[derive(Debug, Clone, Copy)]
-pub enum PoolState<'c> {
+pub enum PoolValidity<'c> {
     /// It gives addresses.
     Valid(&'c Arc<Pool>),
     /// It exists, but does not make sense, and gives nothing. At least one fault.
-    Faulty(&'c [SpecError]),
+    Invalid(&'c [SpecError]),
     /// There is none of this name.
     Unknown,
 }
 
-impl<'c> PoolState<'c> {
+impl<'c> PoolValidity<'c> {
     /// The pool, if it makes sense.
     pub fn valid(self) -> Option<&'c Arc<Pool>> {
         match self {
             Self::Valid(pool) => Some(pool),
-            Self::Faulty(_) | Self::Unknown => None,
+            Self::Invalid(_) | Self::Unknown => None,
         }
     }
 }
@@ -74,11 +74,11 @@ impl Catalog {
         reservations: impl IntoIterator<Item = Arc<Reservation>>,
     ) -> bool {
         let all: BTreeMap<_, _> = pools.into_iter().collect();
-        let (mut valid, mut faulty) = (BTreeMap::new(), BTreeMap::new());
+        let (mut valid, mut invalid) = (BTreeMap::new(), BTreeMap::new());
         for (name, state) in all {
             match state {
                 Ok(pool) => drop(valid.insert(Arc::clone(&pool.name), pool)),
-                Err(faults) => drop(faulty.insert(name, faults)),
+                Err(faults) => drop(invalid.insert(name, faults)),
             }
         }
         // By name, so that the same objects make the same layout, wherever they stand.
@@ -107,12 +107,12 @@ impl Catalog {
         );
         let layout = layout.serving(served);
         let before = &mut self.address_pools;
-        let news = (layout != *before.layout, faulty != *before.faulty);
+        let news = (layout != *before.layout, invalid != *before.invalid);
         if news.0 {
             before.layout = Arc::new(layout);
         }
         if news.1 {
-            before.faulty = Arc::new(faulty);
+            before.invalid = Arc::new(invalid);
         }
         news.0 || news.1
     }
@@ -123,14 +123,14 @@ impl Catalog {
     }
 
     /// What is known of the pool of this name.
-    pub fn pool(&self, name: &str) -> PoolState<'_> {
+    pub fn pool(&self, name: &str) -> PoolValidity<'_> {
         match (
             self.pool_config().pool(name),
-            self.address_pools.faulty.get(name),
+            self.address_pools.invalid.get(name),
         ) {
-            (Some(pool), _) => PoolState::Valid(pool),
-            (None, Some(faults)) => PoolState::Faulty(faults),
-            (None, None) => PoolState::Unknown,
+            (Some(pool), _) => PoolValidity::Valid(pool),
+            (None, Some(faults)) => PoolValidity::Invalid(faults),
+            (None, None) => PoolValidity::Unknown,
         }
     }
 
@@ -143,8 +143,8 @@ impl Catalog {
     /// The names of all pools, those that make no sense, too, in alphabetical order.
     pub fn pool_names(&self) -> Vec<&str> {
         let valid = self.pool_config().pools.keys().map(|name| &**name);
-        let faulty = self.address_pools.faulty.keys().map(|name| &**name);
-        let mut names: Vec<&str> = valid.chain(faulty).collect();
+        let invalid = self.address_pools.invalid.keys().map(|name| &**name);
+        let mut names: Vec<&str> = valid.chain(invalid).collect();
         names.sort_unstable();
         names
     }
@@ -189,8 +189,8 @@ mod tests {
     fn a_pool_that_makes_no_sense_is_known_and_not_in_the_layout() {
         let catalog = catalog("192.0.2.0/24", &Arc::default());
         assert!(catalog.pool("storage").valid().is_some());
-        assert!(matches!(catalog.pool("broken"), PoolState::Faulty([_])));
-        assert!(matches!(catalog.pool("nowhere"), PoolState::Unknown));
+        assert!(matches!(catalog.pool("broken"), PoolValidity::Invalid([_])));
+        assert!(matches!(catalog.pool("nowhere"), PoolValidity::Unknown));
         assert_eq!(catalog.pool_names(), ["broken", "storage"]);
         assert_eq!(catalog.pool_config().pools.len(), 1);
     }

@@ -32,7 +32,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::catalog::{Pod, Requested};
+    use crate::catalog::{Pod, RequestedAnnotations};
 
     fn record(holder: &serde_json::Value) -> Allocation {
         let record = json!({
@@ -45,11 +45,11 @@ mod tests {
     #[test]
     fn only_what_lasts_is_kept_without_a_pod() {
         let pod = Pod {
-            requested: Requested::default(),
+            requested: RequestedAnnotations::default(),
             node: None,
             terminating: false,
             mirror: false,
-            target_of: None,
+            migration: None,
             namespace: "db".into(),
             name: "db-1".into(),
             uid: None,

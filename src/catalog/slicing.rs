@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The controllers and the pools that there are.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Slicing {
+pub struct WhereaboutsSlicing {
     /// By namespace: whether it has a pod to run in.
     controllers: BTreeMap<Box<str>, bool>,
     /// Namespace and name.
     pools: BTreeSet<(Box<str>, Box<str>)>,
 }
 
-impl Slicing {
+impl WhereaboutsSlicing {
     /// Takes note of a controller's Deployment; with no replicas it does not run.
     pub fn add_controller(&mut self, namespace: Box<str>, runs: bool) {
         self.controllers.insert(namespace, runs);
@@ -29,7 +29,7 @@ impl Slicing {
     }
 
     /// Whether any pool is known: then that of a network should be, too.
-    pub fn knows_pools(&self) -> bool {
+    pub fn has_pools(&self) -> bool {
         !self.pools.is_empty()
     }
 

@@ -11,11 +11,11 @@ const UNQUALIFIED: &str = "";
 
 /// By namespace and name, the pods that name the network.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Users(HashMap<Box<str>, ByName>);
+pub(super) struct NetworkUserIndex(HashMap<Box<str>, ByName>);
 
 type ByName = HashMap<Box<str>, Vec<Arc<Pod>>>;
 
-impl Users {
+impl NetworkUserIndex {
     /// Who uses what, of these pods.
     pub(super) fn of<'p>(pods: impl Iterator<Item = &'p Arc<Pod>>) -> Self {
         let mut users = Self::default();
@@ -49,19 +49,19 @@ impl Users {
         }
     }
 
-    /// The pods that use a network; one may be there twice. `default_home` is where the default
+    /// The pods that use a network; one may be there twice. `multus_namespace` is where the default
     /// network's name is looked up.
     pub(super) fn of_network(
         &self,
         namespace: &str,
         name: &str,
-        default_home: &str,
+        multus_namespace: &str,
     ) -> impl Iterator<Item = &Arc<Pod>> {
         let pods = |namespace: &str| {
             let found = self.0.get(namespace).and_then(|names| names.get(name));
             found.into_iter().flatten()
         };
-        let unqualified = (namespace == default_home).then(|| pods(UNQUALIFIED));
+        let unqualified = (namespace == multus_namespace).then(|| pods(UNQUALIFIED));
         pods(namespace).chain(unqualified.into_iter().flatten())
     }
 }
@@ -83,11 +83,11 @@ mod tests {
     fn a_pod_uses_what_either_annotation_names() {
         let pod = |name: &str, networks: Option<&str>, default_network: Option<&str>| {
             Arc::new(Pod {
-                requested: crate::catalog::Requested::default(),
+                requested: crate::catalog::RequestedAnnotations::default(),
                 node: None,
                 terminating: false,
                 mirror: false,
-                target_of: None,
+                migration: None,
                 namespace: "db".into(),
                 name: name.into(),
                 uid: None,
@@ -112,7 +112,7 @@ mod tests {
             pod("none", Some("[{"), Some("")),
             pod("c", None, Some("kube-system/up")),
         ];
-        let users = Users::of(pods.iter());
+        let users = NetworkUserIndex::of(pods.iter());
         let found = |namespace, name| {
             let found = in_order(users.of_network(namespace, name, "kube-system"));
             found

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::shared::{Named, SharedMap};
+use super::shared_map::{HasName, SharedMap};
 
 /// What is known of whether something exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,33 +48,33 @@ pub struct Migration {
 /// The workloads that exist, as far as anybody knows.
 #[derive(Debug, Clone, Default)]
 pub struct Workloads {
-    stateful_sets: Kind<Ordinals>,
-    machines: Kind<()>,
+    stateful_sets: ObjectsOfKind<Ordinals>,
+    machines: ObjectsOfKind<()>,
     /// The instances, which may run without a machine that made them.
-    instances: Kind<()>,
-    migrations: Kind<Arc<Migration>>,
+    instances: ObjectsOfKind<()>,
+    migrations: ObjectsOfKind<Arc<Migration>>,
 }
 
 /// The objects of a kind, by `namespace/name`.
 #[derive(Debug, Clone)]
-struct Kind<T> {
+struct ObjectsOfKind<T> {
     known: bool,
-    all: SharedMap<Entry<T>>,
+    all: SharedMap<WorkloadEntry<T>>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry<T> {
+struct WorkloadEntry<T> {
     key: Box<str>,
     value: T,
 }
 
-impl<T> Named for Entry<T> {
+impl<T> HasName for WorkloadEntry<T> {
     fn name(&self) -> &str {
         &self.key
     }
 }
 
-impl<T> Default for Kind<T> {
+impl<T> Default for ObjectsOfKind<T> {
     fn default() -> Self {
         Self {
             known: false,
@@ -87,7 +87,7 @@ fn key(namespace: &str, name: &str) -> String {
     format!("{namespace}/{name}")
 }
 
-impl<T: Clone + PartialEq> Kind<T> {
+impl<T: Clone + PartialEq> ObjectsOfKind<T> {
     fn set_known(&mut self, known: bool) -> bool {
         std::mem::replace(&mut self.known, known) != known
     }
@@ -97,7 +97,7 @@ impl<T: Clone + PartialEq> Kind<T> {
         let before = self.all.get(&key).map(|entry| &entry.value);
         match value {
             _ if before == value.as_ref() => return false,
-            Some(value) => drop(self.all.insert(Entry {
+            Some(value) => drop(self.all.insert(WorkloadEntry {
                 key: key.into(),
                 value,
             })),

@@ -13,7 +13,7 @@ use crate::{
         Address, Allocation, Holder, NetworkRef, Pool, Space, Stored, Timestamp, Write,
         reconcile::{Action, ActionReason, InUse, adopt},
     },
-    catalog::{Catalog, PoolState},
+    catalog::{Catalog, PoolValidity},
     rules::pool::whereabouts_overlaps,
 };
 
@@ -36,17 +36,17 @@ pub struct PoolAdoption {
     /// The networks that it serves.
     pub networks: Vec<String>,
     /// Why it would give nothing.
-    pub in_the_way: Vec<String>,
+    pub blockers: Vec<String>,
     /// Who has what, by address.
-    pub addresses: Vec<Held>,
+    pub addresses: Vec<PoolAddress>,
     /// What more than one has.
-    pub duplicates: Vec<Duplicate>,
+    pub duplicates: Vec<DuplicateAddress>,
 }
 
 /// An address that somebody has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Held {
+pub struct PoolAddress {
     /// The address.
     pub address: Address,
     /// Who has it.
@@ -54,13 +54,13 @@ pub struct Held {
     /// The network that it is used on.
     pub network: String,
     /// What is done about it.
-    pub state: State,
+    pub state: AdoptionState,
 }
 
 /// What is done about an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum State {
+pub enum AdoptionState {
     /// Nothing: it is recorded.
     Recorded,
     /// It is in use, and would be recorded.
@@ -72,7 +72,7 @@ pub enum State {
 /// An address that more than one has. Nothing is done about it: people must decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Duplicate {
+pub struct DuplicateAddress {
     /// The address.
     pub address: Address,
     /// All of them; the first is the one that it is, or would be, recorded for.
@@ -80,20 +80,20 @@ pub struct Duplicate {
 }
 
 impl Adoption {
-    /// What the pools of a catalog would take over beside these records. `default_home` is the
+    /// What the pools of a catalog would take over beside these records. `multus_namespace` is the
     /// namespace in which pods' default networks are looked up.
-    pub fn of(catalog: &Catalog, records: &[Stored], default_home: &str) -> Self {
-        let in_use = catalog.addresses_in_use(default_home);
-        let uses = Uses::of(catalog, records, &in_use);
+    pub fn of(catalog: &Catalog, records: &[Stored], multus_namespace: &str) -> Self {
+        let in_use = catalog.addresses_in_use(multus_namespace);
+        let uses = AddressUses::of(catalog, records, &in_use);
         let names = catalog.pool_names().into_iter();
         let pools = names.map(|name| match catalog.pool(name) {
-            PoolState::Valid(pool) => uses.pool(pool, catalog),
-            PoolState::Faulty(faults) => PoolAdoption {
+            PoolValidity::Valid(pool) => uses.pool(pool, catalog),
+            PoolValidity::Invalid(faults) => PoolAdoption {
                 name: name.to_owned(),
-                in_the_way: faults.iter().map(ToString::to_string).collect(),
+                blockers: faults.iter().map(ToString::to_string).collect(),
                 ..PoolAdoption::default()
             },
-            PoolState::Unknown => PoolAdoption::default(),
+            PoolValidity::Unknown => PoolAdoption::default(),
         });
         Self {
             pools: pools.collect(),
@@ -101,44 +101,44 @@ impl Adoption {
     }
 
     /// Whether some pool would give nothing.
-    pub fn is_hindered(&self) -> bool {
-        self.pools.iter().any(|pool| !pool.in_the_way.is_empty())
+    pub fn is_blocked(&self) -> bool {
+        self.pools.iter().any(|pool| !pool.blockers.is_empty())
     }
 }
 
 /// Who has an address.
-struct Use<'a> {
+struct AddressUse<'a> {
     pool: &'a str,
     network: &'a NetworkRef,
     holders: Vec<&'a Holder>,
-    state: State,
+    state: AdoptionState,
 }
 
-type Place = (Space, Address);
+type AddressKey = (Space, Address);
 
 /// Who has which address.
-struct Uses<'a>(BTreeMap<Place, Use<'a>>, Vec<Allocation>);
+struct AddressUses<'a>(BTreeMap<AddressKey, AddressUse<'a>>, Vec<Allocation>);
 
-impl<'a> Uses<'a> {
+impl<'a> AddressUses<'a> {
     fn of(catalog: &Catalog, records: &'a [Stored], in_use: &'a [InUse]) -> Self {
-        let mut uses: BTreeMap<Place, Use<'a>> = BTreeMap::new();
-        let mut recorded: BTreeMap<Place, &Allocation> = BTreeMap::new();
+        let mut uses: BTreeMap<AddressKey, AddressUse<'a>> = BTreeMap::new();
+        let mut recorded: BTreeMap<AddressKey, &Allocation> = BTreeMap::new();
         for Stored { allocation, .. } in records {
-            let place = (allocation.space.clone(), allocation.address);
-            recorded.insert(place.clone(), allocation);
-            uses.insert(place, Use::of(allocation));
+            let key = (allocation.space.clone(), allocation.address);
+            recorded.insert(key.clone(), allocation);
+            uses.insert(key, AddressUse::of(allocation));
         }
         for one in in_use {
             let Some(pool) = catalog.pool_config().pool(&one.pool) else {
                 continue;
             };
-            let place = (pool.space.clone(), one.address);
-            let known = recorded.get(&place).copied();
-            let found = uses.entry(place).or_insert_with(|| Use {
+            let key = (pool.space.clone(), one.address);
+            let known = recorded.get(&key).copied();
+            let found = uses.entry(key).or_insert_with(|| AddressUse {
                 pool: &one.pool,
                 network: &one.network,
                 holders: Vec::new(),
-                state: State::Adopt,
+                state: AdoptionState::Adopt,
             });
             let same = known.is_some_and(|record| is_of(record, one));
             if !same && !found.holders.contains(&&one.holder) {
@@ -160,7 +160,7 @@ impl<'a> Uses<'a> {
 
     fn pool(&self, pool: &Pool, catalog: &Catalog) -> PoolAdoption {
         let own = || self.0.iter().filter(|(_, one)| *one.pool == *pool.name);
-        let mut addresses: Vec<Held> = own()
+        let mut addresses: Vec<PoolAddress> = own()
             .filter_map(|((_, address), one)| {
                 let holder = one.holders.first()?.to_string();
                 Some(held(*address, holder, one.network, one.state))
@@ -169,11 +169,16 @@ impl<'a> Uses<'a> {
         let reserved = self.1.iter().filter(|record| record.pool == pool.name);
         addresses.extend(reserved.map(|record| {
             let holder = record.holder.to_string();
-            held(record.address, holder, &record.network, State::Reserve)
+            held(
+                record.address,
+                holder,
+                &record.network,
+                AdoptionState::Reserve,
+            )
         }));
         addresses.sort_by_key(|held| held.address);
         let duplicates = own().filter(|(_, one)| one.holders.len() > 1);
-        let duplicates = duplicates.map(|((_, address), one)| Duplicate {
+        let duplicates = duplicates.map(|((_, address), one)| DuplicateAddress {
             address: *address,
             users: one.holders.iter().map(ToString::to_string).collect(),
         });
@@ -183,32 +188,37 @@ impl<'a> Uses<'a> {
             .collect();
         networks.sort_unstable();
         let overlaps = whereabouts_overlaps(catalog, pool).into_iter();
-        let in_the_way = overlaps
+        let blockers = overlaps
             .map(|overlap| format!("Whereabouts gives addresses of it to pods on {overlap}"));
         PoolAdoption {
             name: pool.name.to_string(),
             network_name: pool.space.network_name().to_owned(),
             networks,
-            in_the_way: in_the_way.collect(),
+            blockers: blockers.collect(),
             addresses,
             duplicates: duplicates.collect(),
         }
     }
 }
 
-impl<'a> Use<'a> {
+impl<'a> AddressUse<'a> {
     fn of(record: &'a Allocation) -> Self {
         Self {
             pool: &record.pool,
             network: &record.network,
             holders: vec![&record.holder],
-            state: State::Recorded,
+            state: AdoptionState::Recorded,
         }
     }
 }
 
-fn held(address: Address, holder: String, network: &NetworkRef, state: State) -> Held {
-    Held {
+fn held(
+    address: Address,
+    holder: String,
+    network: &NetworkRef,
+    state: AdoptionState,
+) -> PoolAddress {
+    PoolAddress {
         address,
         holder,
         network: format!("{}/{}", network.namespace, network.name),

@@ -9,19 +9,19 @@ use crate::{
 };
 
 use super::{
-    DUPLICATE_OBJECT, File, Remark,
-    identity::{Identity, identity},
-    place::span_at,
+    DUPLICATE_OBJECT, Diagnostic, File,
+    identity::{ObjectIdentity, identity_of},
+    spans::span_at,
 };
 
 /// A warning at each object that was defined before, which names that place.
-pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Remark> {
-    let mut first: HashMap<Identity<'_>, (&str, Position)> = HashMap::new();
-    let mut remarks = Vec::new();
+pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Diagnostic> {
+    let mut first: HashMap<ObjectIdentity<'_>, (&str, Position)> = HashMap::new();
+    let mut diagnostics = Vec::new();
     for (index, (file, objects)) in files.iter().zip(read).enumerate() {
         let text = file.text.as_deref().unwrap_or_default();
         for object in objects {
-            let Some(identity) = identity(&object.value) else {
+            let Some(identity) = identity_of(&object.value) else {
                 continue;
             };
             let position = object.location.position;
@@ -31,7 +31,7 @@ pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Remar
             }
             let (kind, namespace, own) = identity;
             let slash = if namespace.is_empty() { "" } else { "/" };
-            remarks.push(Remark {
+            diagnostics.push(Diagnostic {
                 file: index,
                 code: DUPLICATE_OBJECT,
                 level: Level::Warn,
@@ -48,5 +48,5 @@ pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Remar
             });
         }
     }
-    remarks
+    diagnostics
 }

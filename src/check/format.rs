@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use super::{Outcome, github, human, json, sarif};
+use super::{CheckOutcome, github, human, json, sarif};
 
 /// A form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people: the line of the file, and what is wrong below it.
     #[default]
     Human,
@@ -18,7 +18,7 @@ pub enum Format {
     Github,
 }
 
-impl Format {
+impl OutputFormat {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Human, Self::Json, Self::Sarif, Self::Github];
 
@@ -33,17 +33,17 @@ impl Format {
     }
 
     /// The run in this form. The one for people has colours in it, as terminals take them.
-    pub fn tell(self, outcome: &Outcome) -> String {
+    pub fn render(self, outcome: &CheckOutcome) -> String {
         match self {
-            Self::Human => human::tell(outcome),
-            Self::Json => json::tell(outcome),
-            Self::Sarif => sarif::tell(outcome),
-            Self::Github => github::tell(outcome),
+            Self::Human => human::render(outcome),
+            Self::Json => json::render(outcome),
+            Self::Sarif => sarif::render(outcome),
+            Self::Github => github::render(outcome),
         }
     }
 }
 
-impl FromStr for Format {
+impl FromStr for OutputFormat {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

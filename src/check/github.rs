@@ -4,48 +4,52 @@ use std::fmt::Write as _;
 
 use crate::rules::Level;
 
-use super::{Outcome, Remark, steering::harmless};
+use super::{CheckOutcome, Diagnostic, terminal::sanitize};
 
 /// A command a remark.
-pub(super) fn tell(outcome: &Outcome) -> String {
+pub(super) fn render(outcome: &CheckOutcome) -> String {
     let mut out = String::new();
-    for remark in &outcome.remarks {
-        let command = match remark.level {
+    for diagnostic in &outcome.diagnostics {
+        let command = match diagnostic.level {
             Level::Deny => "error",
             _ => "warning",
         };
-        let stop = if remark.help.is_empty() { "" } else { "; " };
-        let mut said = format!("{}{stop}{}", remark.message, remark.help);
-        let title = property(remark.code);
+        let stop = if diagnostic.help.is_empty() { "" } else { "; " };
+        let mut text = format!("{}{stop}{}", diagnostic.message, diagnostic.help);
+        let title = property(diagnostic.code);
         // An object of a cluster is in no file: the note itself names it.
         let properties = if outcome.cluster.is_some() {
-            said = format!("{} {}: {said}", outcome.object(remark), remark.field);
+            text = format!(
+                "{} {}: {text}",
+                outcome.object(diagnostic),
+                diagnostic.field
+            );
             format!("title={title}")
         } else {
-            format!("{},title={title}", place(outcome, remark))
+            format!("{},title={title}", location_properties(outcome, diagnostic))
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "::{command} {properties}::{}", data(&said));
+        let _ = writeln!(out, "::{command} {properties}::{}", data(&text));
     }
     out
 }
 
 /// Where a remark is in its file.
-fn place(outcome: &Outcome, remark: &Remark) -> String {
-    let place = outcome.location(remark);
-    let mut said = format!(
+fn location_properties(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> String {
+    let range = outcome.location(diagnostic);
+    let mut text = format!(
         "file={},line={},endLine={},col={}",
-        property(outcome.name(remark)),
-        place.start.line,
-        place.end.line,
-        place.start.column,
+        property(outcome.name(diagnostic)),
+        range.start.line,
+        range.end.line,
+        range.start.column,
     );
     // GitHub takes columns within one line only.
-    if place.end.line == place.start.line && place.end.column > place.start.column {
+    if range.end.line == range.start.line && range.end.column > range.start.column {
         // Writing to a String cannot fail.
-        let _ = write!(said, ",endColumn={}", place.end.column);
+        let _ = write!(text, ",endColumn={}", range.end.column);
     }
-    said
+    text
 }
 
 /// A message as a workflow command takes it. What steers a terminal, which the log is shown on, cannot be
@@ -55,7 +59,7 @@ fn data(text: &str) -> String {
         .replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A");
-    harmless(&escaped)
+    sanitize(&escaped)
 }
 
 /// A property's value, which ends at a comma or a colon.

@@ -1,5 +1,5 @@
 //! For people: the line, a caret under the place, what is wrong, what to write instead. Of a cluster
-//! see [`super::living`].
+//! see [`super::cluster_report`].
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::rules::Level;
 
-use super::{Outcome, Remark, living, steering::on_one_line as printable};
+use super::{CheckOutcome, Diagnostic, cluster_report, terminal::sanitize_line as printable};
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const FRAME: Style = AnsiColor::Blue.on_default().bold();
@@ -15,18 +15,18 @@ pub(super) const FRAME: Style = AnsiColor::Blue.on_default().bold();
 /// How many characters of a line are shown.
 const WIDTH: usize = 100;
 /// How many of them stand before the place, in a line that is longer.
-const BEFORE: usize = 40;
+const CONTEXT_BEFORE: usize = 40;
 
 /// All remarks, and a line that sums them up.
-pub(super) fn tell(outcome: &Outcome) -> String {
-    if let Some(examined) = &outcome.cluster {
-        return living::tell(outcome, examined);
+pub(super) fn render(outcome: &CheckOutcome) -> String {
+    if let Some(scope) = &outcome.cluster {
+        return cluster_report::render(outcome, scope);
     }
     let mut out = String::new();
-    for remark in &outcome.remarks {
-        one(outcome, remark, &mut out);
+    for diagnostic in &outcome.diagnostics {
+        write_diagnostic(outcome, diagnostic, &mut out);
     }
-    sum(outcome, &mut out);
+    write_summary(outcome, &mut out);
     out
 }
 
@@ -39,49 +39,53 @@ pub(super) fn style(level: Level) -> Style {
     color.on_default().bold()
 }
 
-fn one(outcome: &Outcome, remark: &Remark, out: &mut String) {
-    let color = style(remark.level);
-    let place = outcome.location(remark);
-    let gutter = place.start.line.to_string().len();
-    headline(remark, out);
+fn write_diagnostic(outcome: &CheckOutcome, diagnostic: &Diagnostic, out: &mut String) {
+    let color = style(diagnostic.level);
+    let range = outcome.location(diagnostic);
+    let gutter = range.start.line.to_string().len();
+    write_headline(diagnostic, out);
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
         "{:gutter$}{FRAME}-->{FRAME:#} {}:{}:{}{}",
         "",
-        printable(outcome.name(remark)),
-        place.start.line,
-        place.start.column,
-        about(remark),
+        printable(outcome.name(diagnostic)),
+        range.start.line,
+        range.start.column,
+        object_suffix(diagnostic),
     );
-    let text = outcome.text(remark);
-    if let Some(line) = text.lines().nth(place.start.line - 1) {
-        let shown = Shown::of(line, place.start.column - 1, carets(outcome, remark, line));
+    let text = outcome.text(diagnostic);
+    if let Some(line) = text.lines().nth(range.start.line - 1) {
+        let excerpt = Excerpt::of(
+            line,
+            range.start.column - 1,
+            carets(outcome, diagnostic, line),
+        );
         let _ = writeln!(out, "{:gutter$} {FRAME}|{FRAME:#}", "");
         let _ = writeln!(
             out,
             "{FRAME}{} |{FRAME:#} {}",
-            place.start.line,
-            shown.text.trim_end()
+            range.start.line,
+            excerpt.text.trim_end()
         );
         let _ = writeln!(
             out,
             "{:gutter$} {FRAME}|{FRAME:#} {}{color}{}{color:#}{}",
             "",
-            " ".repeat(shown.before),
-            "^".repeat(shown.carets),
-            spaced(&remark.field),
+            " ".repeat(excerpt.before),
+            "^".repeat(excerpt.carets),
+            field_suffix(&diagnostic.field),
         );
     }
-    help(remark, gutter, out);
+    write_help(diagnostic, gutter, out);
     out.push('\n');
 }
 
 /// What is wrong.
-pub(super) fn headline(remark: &Remark, out: &mut String) {
-    let color = style(remark.level);
-    let (level, code) = (remark.level, remark.code);
-    let message = printable(&remark.message);
+pub(super) fn write_headline(diagnostic: &Diagnostic, out: &mut String) {
+    let color = style(diagnostic.level);
+    let (level, code) = (diagnostic.level, diagnostic.code);
+    let message = printable(&diagnostic.message);
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
@@ -90,11 +94,11 @@ pub(super) fn headline(remark: &Remark, out: &mut String) {
 }
 
 /// What to write instead.
-pub(super) fn help(remark: &Remark, gutter: usize, out: &mut String) {
-    if remark.help.is_empty() {
+pub(super) fn write_help(diagnostic: &Diagnostic, gutter: usize, out: &mut String) {
+    if diagnostic.help.is_empty() {
         return;
     }
-    let help = printable(&remark.help);
+    let help = printable(&diagnostic.help);
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
@@ -103,14 +107,14 @@ pub(super) fn help(remark: &Remark, gutter: usize, out: &mut String) {
     );
 }
 
-fn about(remark: &Remark) -> String {
-    if remark.object.is_empty() {
+fn object_suffix(diagnostic: &Diagnostic) -> String {
+    if diagnostic.object.is_empty() {
         return String::new();
     }
-    format!(" ({})", printable(&remark.object))
+    format!(" ({})", printable(&diagnostic.object))
 }
 
-fn spaced(field: &str) -> String {
+fn field_suffix(field: &str) -> String {
     if field.is_empty() {
         return String::new();
     }
@@ -118,25 +122,25 @@ fn spaced(field: &str) -> String {
 }
 
 /// How many characters the place has on its first line.
-fn carets(outcome: &Outcome, remark: &Remark, line: &str) -> usize {
-    let place = outcome.location(remark);
-    let end = if place.end.line == place.start.line {
-        place.end.column
+fn carets(outcome: &CheckOutcome, diagnostic: &Diagnostic, line: &str) -> usize {
+    let range = outcome.location(diagnostic);
+    let end = if range.end.line == range.start.line {
+        range.end.column
     } else {
         line.trim_end().chars().count() + 1
     };
-    end.saturating_sub(place.start.column).max(1)
+    end.saturating_sub(range.start.column).max(1)
 }
 
 /// The part of a line that is shown.
-struct Shown {
+struct Excerpt {
     text: String,
     /// How many characters stand before the place.
     before: usize,
     carets: usize,
 }
 
-impl Shown {
+impl Excerpt {
     fn of(line: &str, before: usize, carets: usize) -> Self {
         let line = printable(line);
         let length = line.chars().count();
@@ -147,7 +151,7 @@ impl Shown {
                 carets,
             };
         }
-        let first = before.saturating_sub(BEFORE).min(length);
+        let first = before.saturating_sub(CONTEXT_BEFORE).min(length);
         let dots = |is_cut: bool| if is_cut { "…" } else { "" };
         let text: String = line.chars().skip(first).take(WIDTH).collect();
         let carets = carets.min(WIDTH.saturating_sub(before - first)).max(1);
@@ -159,17 +163,17 @@ impl Shown {
     }
 }
 
-fn sum(outcome: &Outcome, out: &mut String) {
+fn write_summary(outcome: &CheckOutcome, out: &mut String) {
     let read = format!(
         "{} in {}",
-        many(outcome.objects, "object"),
-        many(outcome.files.len(), "file")
+        plural(outcome.objects, "object"),
+        plural(outcome.files.len(), "file")
     );
-    let _ = writeln!(out, "{} ({read})", counted(outcome));
+    let _ = writeln!(out, "{} ({read})", level_counts(outcome));
 }
 
 /// A number of things.
-pub(super) fn many(count: usize, word: &str) -> String {
+pub(super) fn plural(count: usize, word: &str) -> String {
     match count {
         1 => format!("1 {word}"),
         _ => format!("{count} {word}s"),
@@ -177,19 +181,23 @@ pub(super) fn many(count: usize, word: &str) -> String {
 }
 
 /// How many denials and warnings there are.
-pub(super) fn counted(outcome: &Outcome) -> String {
+pub(super) fn level_counts(outcome: &CheckOutcome) -> String {
     let (denials, warnings) = (outcome.count(Level::Deny), outcome.count(Level::Warn));
     let (color, said) = match (denials, warnings) {
         (0, 0) => (
             AnsiColor::Green.on_default().bold(),
             "no finding".to_owned(),
         ),
-        (0, _) => (style(Level::Warn), both(denials, warnings)),
-        _ => (style(Level::Deny), both(denials, warnings)),
+        (0, _) => (style(Level::Warn), denials_and_warnings(denials, warnings)),
+        _ => (style(Level::Deny), denials_and_warnings(denials, warnings)),
     };
     format!("{color}{said}{color:#}")
 }
 
-fn both(denials: usize, warnings: usize) -> String {
-    format!("{}, {}", many(denials, "denial"), many(warnings, "warning"))
+fn denials_and_warnings(denials: usize, warnings: usize) -> String {
+    format!(
+        "{}, {}",
+        plural(denials, "denial"),
+        plural(warnings, "warning")
+    )
 }

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use crate::manifests::{Located, Manifest, PodName};
 
 /// Kind, namespace and name.
-pub(super) type Identity<'o> = (&'o str, &'o str, &'o str);
+pub(super) type ObjectIdentity<'o> = (&'o str, &'o str, &'o str);
 
 /// What the API server would know the object by; `None` for what has no name yet.
-pub(super) fn identity(manifest: &Manifest) -> Option<Identity<'_>> {
+pub(super) fn identity_of(manifest: &Manifest) -> Option<ObjectIdentity<'_>> {
     Some(match manifest {
         Manifest::Network(m) => ("network", &m.network.namespace, &m.network.name),
         Manifest::Namespace(m) => ("namespace", "", &m.name),
@@ -36,28 +36,28 @@ pub(super) fn namespace(manifest: &Manifest) -> &str {
     match manifest {
         Manifest::Pod(pod) => &pod.namespace,
         Manifest::Workload(workload) => &workload.namespace,
-        other => identity(other).map_or("", |(_, namespace, _)| namespace),
+        other => identity_of(other).map_or("", |(_, namespace, _)| namespace),
     }
 }
 
 /// What remains of a cluster beside manifests: an object that stands in both is as it is written
 /// there.
-pub(super) fn beside(
+pub(super) fn without_overridden(
     mut cluster: Vec<Vec<Located<Manifest>>>,
     written: &[Vec<Located<Manifest>>],
 ) -> Vec<Vec<Located<Manifest>>> {
     let written = || written.iter().flatten().map(|object| &object.value);
-    let known: HashSet<Identity<'_>> = written().filter_map(identity).collect();
+    let known: HashSet<ObjectIdentity<'_>> = written().filter_map(identity).collect();
     // What the operator makes follows its list: networks of it that are already there do not count
     // where the list itself is written anew.
     let mut made: HashSet<(Box<str>, Box<str>)> = HashSet::new();
     if written().any(|manifest| matches!(manifest, Manifest::Operator(_))) {
-        made.extend(written().flat_map(makes));
+        made.extend(written().flat_map(networks_made));
         let before = cluster.iter().flatten();
-        made.extend(before.flat_map(|object| makes(&object.value)));
+        made.extend(before.flat_map(|object| networks_made(&object.value)));
     }
     let counts = |manifest: &Manifest| {
-        let own = identity(manifest);
+        let own = identity_of(manifest);
         let is_made = matches!(manifest, Manifest::Network(m)
             if made.contains(&(m.network.namespace.clone(), m.network.name.clone())));
         !is_made && own.is_none_or(|own| !known.contains(&own))
@@ -69,7 +69,7 @@ pub(super) fn beside(
 }
 
 /// The networks that OpenShift's operator makes.
-fn makes(manifest: &Manifest) -> Vec<(Box<str>, Box<str>)> {
+fn networks_made(manifest: &Manifest) -> Vec<(Box<str>, Box<str>)> {
     let Manifest::Operator(operator) = manifest else {
         return Vec::new();
     };

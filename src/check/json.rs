@@ -4,15 +4,19 @@ use serde_json::{Value, json};
 
 use crate::rules::Level;
 
-use super::{Examined, Outcome, Remark, living, steering::escaped};
+use super::{CheckOutcome, ClusterScope, Diagnostic, cluster_report, terminal::escape_json};
 
 /// The run as JSON, on several lines.
-pub(super) fn tell(outcome: &Outcome) -> String {
-    if let Some(examined) = &outcome.cluster {
-        return of_cluster(outcome, examined);
+pub(super) fn render(outcome: &CheckOutcome) -> String {
+    if let Some(scope) = &outcome.cluster {
+        return render_cluster(outcome, scope);
     }
-    let findings: Vec<Value> = outcome.remarks.iter().map(|r| one(outcome, r)).collect();
-    let told = json!({
+    let findings: Vec<Value> = outcome
+        .diagnostics
+        .iter()
+        .map(|r| diagnostic_value(outcome, r))
+        .collect();
+    let document = json!({
         "findings": findings,
         "summary": {
             "files": outcome.files.len(),
@@ -21,44 +25,44 @@ pub(super) fn tell(outcome: &Outcome) -> String {
             "warnings": outcome.count(Level::Warn),
         },
     });
-    escaped(&format!("{told:#}\n"))
+    escape_json(&format!("{document:#}\n"))
 }
 
-fn one(outcome: &Outcome, remark: &Remark) -> Value {
-    let place = outcome.location(remark);
+fn diagnostic_value(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> Value {
+    let range = outcome.location(diagnostic);
     json!({
-        "code": remark.code,
-        "level": remark.level.name(),
-        "file": outcome.name(remark),
-        "line": place.start.line,
-        "column": place.start.column,
-        "endLine": place.end.line,
-        "endColumn": place.end.column,
-        "object": remark.object,
-        "field": remark.field,
-        "message": remark.message,
-        "help": remark.help,
+        "code": diagnostic.code,
+        "level": diagnostic.level.name(),
+        "file": outcome.name(diagnostic),
+        "line": range.start.line,
+        "column": range.start.column,
+        "endLine": range.end.line,
+        "endColumn": range.end.column,
+        "object": diagnostic.object,
+        "field": diagnostic.field,
+        "message": diagnostic.message,
+        "help": diagnostic.help,
     })
 }
 
 /// Of a cluster: what is found in it has no file, and is counted by namespace and code.
-fn of_cluster(outcome: &Outcome, examined: &Examined) -> String {
+fn render_cluster(outcome: &CheckOutcome, scope: &ClusterScope) -> String {
     let findings: Vec<Value> = outcome
-        .remarks
+        .diagnostics
         .iter()
-        .map(|remark| {
+        .map(|diagnostic| {
             json!({
-                "code": remark.code,
-                "level": remark.level.name(),
-                "namespace": remark.namespace,
-                "object": outcome.object(remark),
-                "field": remark.field,
-                "message": remark.message,
-                "help": remark.help,
+                "code": diagnostic.code,
+                "level": diagnostic.level.name(),
+                "namespace": diagnostic.namespace,
+                "object": outcome.object(diagnostic),
+                "field": diagnostic.field,
+                "message": diagnostic.message,
+                "help": diagnostic.help,
             })
         })
         .collect();
-    let counts: Vec<Value> = living::counts(outcome)
+    let counts: Vec<Value> = cluster_report::counts(outcome)
         .into_iter()
         .map(|((namespace, code), count)| {
             json!({
@@ -69,11 +73,11 @@ fn of_cluster(outcome: &Outcome, examined: &Examined) -> String {
             })
         })
         .collect();
-    let told = json!({
+    let document = json!({
         "cluster": {
-            "server": examined.server,
-            "context": examined.context,
-            "namespace": examined.namespace,
+            "server": scope.server,
+            "context": scope.context,
+            "namespace": scope.namespace,
         },
         "findings": findings,
         "counts": counts,
@@ -83,5 +87,5 @@ fn of_cluster(outcome: &Outcome, examined: &Examined) -> String {
             "warnings": outcome.count(Level::Warn),
         },
     });
-    escaped(&format!("{told:#}\n"))
+    escape_json(&format!("{document:#}\n"))
 }

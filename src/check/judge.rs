@@ -10,7 +10,7 @@ use crate::{
     },
     network::{Span, annotations, near_miss::intended_key},
     rules::{
-        Finding, Level, Lookup, NetworkSubject, PodSubject, Policy,
+        Finding, Level, LiveRead, NetworkSubject, PodSubject, Policy,
         judge::{
             judge_config_map, judge_machine, judge_metadata, judge_network, judge_operator,
             judge_pod, judge_template, loudest,
@@ -24,49 +24,49 @@ use crate::{
 };
 
 use super::{
-    Options, Remark,
+    CheckOptions, Diagnostic,
+    allocation_dry_run::{AllocationDryRun, ObjectIndex},
     identity::namespace,
-    place::{Strings, span_at},
-    rehearsal::{Place, Rehearsal},
+    spans::{StringSpans, span_at},
 };
 
 /// An annotation or another text of an object.
-type Texts = [(Box<str>, Located<Box<str>>)];
+type LocatedTexts = [(Box<str>, Located<Box<str>>)];
 
 /// What everything is judged against.
-pub(super) struct World<'w> {
+pub(super) struct CheckContext<'w> {
     pub(super) catalog: &'w Catalog,
     pub(super) policy: &'w Policy,
-    pub(super) options: Options,
-    pub(super) rehearsal: Rehearsal,
+    pub(super) options: CheckOptions,
+    pub(super) dry_run: AllocationDryRun,
     /// Networks that are made in some namespaces, by name, with the kind that makes them.
-    pub(super) somewhere: HashMap<&'w str, &'static str>,
+    pub(super) conditional_networks: HashMap<&'w str, &'static str>,
 }
 
-impl World<'_> {
+impl CheckContext<'_> {
     /// Adds what the rules say of the object at a place.
     pub(super) fn judge(
         &self,
-        place: Place,
+        place: ObjectIndex,
         text: &str,
         object: &Located<Manifest>,
-        out: &mut Vec<Remark>,
+        out: &mut Vec<Diagnostic>,
     ) {
-        let mut strings = Strings::new(text);
+        let mut strings = StringSpans::new(text);
         // Where an object as a whole begins, for what has no place of its own.
         let whole = span_at(object.location.position, text);
         let (name, findings): (String, Vec<(Finding, Span)>) = match &object.value {
             Manifest::Network(network) => (
-                name("network", &network.network.namespace, &network.network.name),
+                object_name("network", &network.network.namespace, &network.network.name),
                 self.network(network, whole, &mut strings),
             ),
             Manifest::Pod(pod) => {
                 let (PodName::Explicit(given) | PodName::Generated(given)) = &pod.name;
-                let name = name("pod", &pod.namespace, given);
+                let name = object_name("pod", &pod.namespace, given);
                 (name, self.pod(place, pod, whole, &mut strings))
             }
             Manifest::Workload(workload) => (
-                name(
+                object_name(
                     &workload.kind.to_lowercase(),
                     &workload.namespace,
                     &workload.name,
@@ -74,7 +74,7 @@ impl World<'_> {
                 self.workload(workload, whole, &mut strings),
             ),
             Manifest::VirtualMachine(machine) => (
-                name("virtualmachine", &machine.namespace, &machine.name),
+                object_name("virtualmachine", &machine.namespace, &machine.name),
                 self.machine(machine, whole, &mut strings),
             ),
             Manifest::Operator(operator) => (
@@ -82,7 +82,7 @@ impl World<'_> {
                 self.operator(operator, whole, &mut strings),
             ),
             Manifest::ConfigMap(settings) => (
-                name("configmap", &settings.namespace, &settings.name),
+                object_name("configmap", &settings.namespace, &settings.name),
                 self.config_map(settings, whole, &mut strings),
             ),
             Manifest::Configuration(config) => (
@@ -91,12 +91,14 @@ impl World<'_> {
             ),
             Manifest::Pool(pool) => (format!("pool {}", pool.name), self.pool(pool, whole, text)),
             Manifest::Reservation(found) => (
-                name("reservation", &found.namespace, &found.name),
+                object_name("reservation", &found.namespace, &found.name),
                 self.reservation(found, whole, text),
             ),
-            Manifest::Namespace(_) | Manifest::SlicePool(_) | Manifest::GeneratedNetwork(_) => return,
+            Manifest::Namespace(_) | Manifest::SlicePool(_) | Manifest::GeneratedNetwork(_) => {
+                return;
+            }
         };
-        out.extend(findings.into_iter().map(|(finding, span)| Remark {
+        out.extend(findings.into_iter().map(|(finding, span)| Diagnostic {
             file: place.0,
             code: finding.code,
             level: finding.level,
@@ -113,7 +115,7 @@ impl World<'_> {
         &self,
         manifest: &NetworkManifest,
         whole: Span,
-        strings: &mut Strings<'_>,
+        strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
         let network = &manifest.network;
         let Some(loudest) = loudest(&network.namespace, self.catalog, self.policy) else {
@@ -129,7 +131,7 @@ impl World<'_> {
         };
         let subject = NetworkSubject::new(written, self.policy, self.catalog);
         let mut findings = judge_network(&subject, loudest);
-        self.soften(&mut findings);
+        self.downgrade(&mut findings);
         let placed = findings.into_iter().map(|finding| {
             let text = if finding.field.starts_with("spec.config") {
                 manifest.config.as_ref()
@@ -146,7 +148,7 @@ impl World<'_> {
         &self,
         manifest: &OperatorManifest,
         whole: Span,
-        strings: &mut Strings<'_>,
+        strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
         let findings = judge_operator(&manifest.entries, self.catalog, self.policy).into_iter();
         let placed = findings.map(|finding| {
@@ -168,7 +170,7 @@ impl World<'_> {
         &self,
         manifest: &ConfigMapManifest,
         whole: Span,
-        strings: &mut Strings<'_>,
+        strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
         let Some(loudest) = loudest(&manifest.namespace, self.catalog, self.policy) else {
             return Vec::new();
@@ -194,7 +196,7 @@ impl World<'_> {
     fn configuration(
         &self,
         config: &Located<Box<str>>,
-        strings: &mut Strings<'_>,
+        strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
         let written = NetworkText {
             config: Some(&config.value),
@@ -213,10 +215,10 @@ impl World<'_> {
 
     fn pod(
         &self,
-        place: Place,
+        place: ObjectIndex,
         pod: &PodManifest,
         whole: Span,
-        strings: &mut Strings<'_>,
+        strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
         // The kubelet runs its own, whatever is answered.
         if pod.annotation(annotations::MIRROR_POD).is_some() {
@@ -229,15 +231,15 @@ impl World<'_> {
         let (PodName::Explicit(name) | PodName::Generated(name)) = &pod.name;
         subject.name = Some(name);
         let mut findings = judge_pod(&subject, loudest);
-        findings.extend(self.rehearsal.findings(place));
-        self.placed(findings, "", &pod.annotations, whole, strings)
+        findings.extend(self.dry_run.findings(place));
+        self.with_spans(findings, "", &pod.annotations, whole, strings)
     }
 
     fn workload(
         &self,
         workload: &WorkloadManifest,
         whole: Span,
-        strings: &mut Strings<'_>,
+        strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
         let namespace = &workload.namespace;
         let (Some(loudest), Some(kind)) = (
@@ -258,7 +260,7 @@ impl World<'_> {
             },
         };
         let findings = judge_template(&subject, loudest);
-        let mut placed = self.placed(
+        let mut placed = self.with_spans(
             findings,
             kind.template,
             &workload.annotations,
@@ -273,7 +275,7 @@ impl World<'_> {
             policy: self.policy,
         };
         let findings = judge_metadata(&own, loudest);
-        placed.extend(self.placed(findings, "", &workload.own_annotations, whole, strings));
+        placed.extend(self.with_spans(findings, "", &workload.own_annotations, whole, strings));
         placed
     }
 
@@ -281,7 +283,7 @@ impl World<'_> {
         &self,
         manifest: &VirtualMachineManifest,
         whole: Span,
-        strings: &mut Strings<'_>,
+        strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
         let Some(loudest) = loudest(&manifest.namespace, self.catalog, self.policy) else {
             return Vec::new();
@@ -294,7 +296,7 @@ impl World<'_> {
             catalog: self.catalog,
         };
         let mut findings = judge_machine(&subject, loudest);
-        self.soften(&mut findings);
+        self.downgrade(&mut findings);
         let placed = findings.into_iter().map(|finding| {
             let mut networks = manifest.networks.iter();
             let named = networks.find(|(index, _)| finding.field == machine::field(*index));
@@ -310,7 +312,7 @@ impl World<'_> {
             policy: self.policy,
         };
         let findings = judge_metadata(&own, loudest);
-        placed.extend(self.placed(findings, "", &manifest.own_annotations, whole, strings));
+        placed.extend(self.with_spans(findings, "", &manifest.own_annotations, whole, strings));
         placed
     }
 
@@ -318,7 +320,7 @@ impl World<'_> {
         &'s self,
         namespace: &'s str,
         host_network: bool,
-        texts: &'s Texts,
+        texts: &'s LocatedTexts,
     ) -> PodSubject<'s> {
         let text = |key| text_of(texts, key).map(|text| &*text.value);
         let mut subject = PodSubject::new(
@@ -335,15 +337,15 @@ impl World<'_> {
     }
 
     /// The findings on annotations, each with its place in the file.
-    fn placed(
+    fn with_spans(
         &self,
         mut findings: Vec<Finding>,
         template: &str,
-        texts: &Texts,
+        texts: &LocatedTexts,
         whole: Span,
-        strings: &mut Strings<'_>,
+        strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
-        self.soften(&mut findings);
+        self.downgrade(&mut findings);
         let placed = findings.into_iter().map(|finding| {
             let key = finding.field.strip_prefix(template).and_then(annotation);
             let text = key.and_then(|key| text_of(texts, key));
@@ -355,21 +357,21 @@ impl World<'_> {
 
     /// Where no network of a namespace was read, those that are missing are likely somewhere else:
     /// that is only warned of.
-    fn soften(&self, findings: &mut [Finding]) {
+    fn downgrade(&self, findings: &mut [Finding]) {
         for finding in findings.iter_mut() {
-            self.soften_made(finding);
+            self.downgrade_conditional(finding);
         }
         if self.options.strict_networks {
             return;
         }
         for finding in findings {
-            self.soften_pool(finding);
-            let Some(Lookup::Network { namespace, name }) = &finding.rests_on else {
+            self.downgrade_pool(finding);
+            let Some(LiveRead::Network { namespace, name }) = &finding.requires_live_read else {
                 continue;
             };
             if self.catalog.network_names(namespace).is_empty() {
                 finding.level = finding.level.min(Level::Warn);
-                if self.catalog.homes_of(name).next().is_none() {
+                if self.catalog.namespaces_of(name).next().is_none() {
                     finding.help = format!(
                         "no network of \"{namespace}\" is among what was read: check its \
                          manifests, too, or deny this with --strict-networks"
@@ -380,11 +382,11 @@ impl World<'_> {
     }
 }
 
-impl World<'_> {
+impl CheckContext<'_> {
     /// A network may be there that is made in namespaces with certain labels, and the labels of this one
     /// were not read.
-    fn soften_made(&self, finding: &mut Finding) {
-        let Some(Lookup::Network { namespace, name }) = &finding.rests_on else {
+    fn downgrade_conditional(&self, finding: &mut Finding) {
+        let Some(LiveRead::Network { namespace, name }) = &finding.requires_live_read else {
             return;
         };
         let declared = self
@@ -392,7 +394,9 @@ impl World<'_> {
             .namespace(namespace)
             .is_some_and(|n| n.declared);
         let missing = self.catalog.network(namespace, name).is_none();
-        if let (false, true, Some(kind)) = (declared, missing, self.somewhere.get(&**name)) {
+        if let (false, true, Some(kind)) =
+            (declared, missing, self.conditional_networks.get(&**name))
+        {
             finding.level = finding.level.min(Level::Warn);
             finding.help = format!(
                 "the {kind} \"{name}\" makes it where its namespaceSelector matches: check the \
@@ -402,23 +406,23 @@ impl World<'_> {
     }
 }
 
-fn name(kind: &str, namespace: &str, name: &str) -> String {
+fn object_name(kind: &str, namespace: &str, name: &str) -> String {
     format!("{kind} {namespace}/{name}")
 }
 
 /// The annotation that a field is in.
-fn annotation(field: &str) -> Option<&str> {
+fn annotation_key(field: &str) -> Option<&str> {
     let (key, _) = field
         .strip_prefix("metadata.annotations[")?
         .split_once(']')?;
     Some(key)
 }
 
-fn keys(texts: &Texts) -> Vec<&str> {
+fn keys(texts: &LocatedTexts) -> Vec<&str> {
     texts.iter().map(|(key, _)| &**key).collect()
 }
 
-fn text_of<'t>(texts: &'t Texts, key: &str) -> Option<&'t Located<Box<str>>> {
+fn text_of<'t>(texts: &'t LocatedTexts, key: &str) -> Option<&'t Located<Box<str>>> {
     texts
         .iter()
         .find(|(known, _)| &**known == key)

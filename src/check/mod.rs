@@ -7,11 +7,14 @@
 //!
 //! 1. [`gather`] reads files, folders and standard input; a cluster's objects are files, too, of one
 //!    object each ([`File::of_cluster`]).
-//! 2. [`run()`] judges files alone, [`run_in`] files in a cluster, [`examine`] a cluster.
+//! 2. [`run()`] judges files alone, [`run_in_cluster`] files in a cluster, [`check_cluster`] a cluster.
 //!    [`Adoption`] says what a cluster's pools would take over.
-//! 3. [`Format`] says it: to people, or to machines.
+//! 3. [`OutputFormat`] says it: to people, or to machines.
 
 mod adoption;
+mod allocation_dry_run;
+mod cluster_report;
+mod diagnostic;
 mod duplicates;
 mod error;
 mod files;
@@ -21,22 +24,19 @@ mod human;
 mod identity;
 mod json;
 mod judge;
-mod living;
-mod place;
 mod pools;
-mod rehearsal;
-mod remark;
 mod run;
 mod sarif;
-mod shared;
-mod steering;
+mod shared_addresses;
+mod spans;
+mod terminal;
 
 pub use self::{
-    adoption::{Adoption, Duplicate, Held, PoolAdoption, State},
+    adoption::{Adoption, AdoptionState, DuplicateAddress, PoolAddress, PoolAdoption},
+    diagnostic::{CheckOutcome, ClusterScope, DUPLICATE_OBJECT, Diagnostic, INVALID_MANIFEST},
     error::CheckError,
     files::{File, gather},
-    format::Format,
-    remark::{DUPLICATE_OBJECT, Examined, INVALID_MANIFEST, Outcome, Remark},
-    run::{Options, catalog_in, examine, run, run_in},
-    steering::harmless,
+    format::OutputFormat,
+    run::{CheckOptions, catalog_in, check_cluster, run, run_in_cluster},
+    terminal::sanitize,
 };

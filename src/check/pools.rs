@@ -4,14 +4,14 @@ use crate::{
     manifests::{FieldLocations, PoolManifest, ReservationManifest},
     network::Span,
     rules::{
-        Finding, Level, Lookup, PoolSubject, ReservationSubject,
+        Finding, Level, LiveRead, PoolSubject, ReservationSubject,
         judge::{judge_pool, judge_reservation, loudest},
     },
 };
 
-use super::{judge::World, place::first_line};
+use super::{judge::CheckContext, spans::first_line};
 
-impl World<'_> {
+impl CheckContext<'_> {
     /// What the rules say of a pool.
     pub(super) fn pool(
         &self,
@@ -21,7 +21,7 @@ impl World<'_> {
     ) -> Vec<(Finding, Span)> {
         let subject = PoolSubject::new(&manifest.name, &manifest.words, self.catalog);
         let findings = judge_pool(&subject, self.policy);
-        in_places(findings, &manifest.places, whole, text)
+        at_spec_values(findings, &manifest.places, whole, text)
     }
 
     /// What the rules say of a reservation.
@@ -38,13 +38,13 @@ impl World<'_> {
         let words = &manifest.words;
         let subject = ReservationSubject::new(namespace, name, words, self.catalog);
         let findings = judge_reservation(&subject, self.policy, loudest);
-        in_places(findings, &manifest.places, whole, text)
+        at_spec_values(findings, &manifest.places, whole, text)
     }
 
     /// Where no pool was read, or not the namespace whose labels matter, they are likely somewhere
     /// else: a denial that rests on that is a warning.
-    pub(super) fn soften_pool(&self, finding: &mut Finding) {
-        let Some(Lookup::Pool { namespace, .. }) = &finding.rests_on else {
+    pub(super) fn downgrade_pool(&self, finding: &mut Finding) {
+        let Some(LiveRead::Pool { namespace, .. }) = &finding.requires_live_read else {
             return;
         };
         let soft = match namespace.as_deref() {
@@ -66,7 +66,7 @@ impl World<'_> {
 }
 
 /// The findings on a spec, each where its value stands.
-fn in_places(
+fn at_spec_values(
     findings: Vec<Finding>,
     places: &FieldLocations,
     whole: Span,

@@ -11,17 +11,18 @@ use crate::{
 };
 
 use super::{
-    Examined, File, Outcome, Remark, duplicates,
-    identity::{beside, namespace},
-    judge::World,
-    place::span_at,
-    rehearsal::{Pods, Rehearsal},
-    remark::INVALID_MANIFEST,
+    CheckOutcome, ClusterScope, Diagnostic, File,
+    allocation_dry_run::{AllocationDryRun, PodSource},
+    diagnostic::INVALID_MANIFEST,
+    duplicates,
+    identity::{namespace, without_overridden},
+    judge::CheckContext,
+    spans::span_at,
 };
 
 /// How a run differs from the server.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
+pub struct CheckOptions {
     /// Whether a network may be unknown in a namespace of which no network was read at all.
     ///
     /// The networks of a repository of applications are often somewhere else; without this their
@@ -30,88 +31,101 @@ pub struct Options {
 }
 
 /// The objects of each file.
-type Objects = Vec<Vec<Located<Manifest>>>;
+type ObjectsByFile = Vec<Vec<Located<Manifest>>>;
 
 /// Judges what was read. Pure, but for what the files already are.
-pub fn run(files: Vec<File>, policy: &Policy, options: Options) -> Outcome {
-    run_in(files, &[], policy, options)
+pub fn run(files: Vec<File>, policy: &Policy, options: CheckOptions) -> CheckOutcome {
+    run_in_cluster(files, &[], policy, options)
 }
 
 /// Judges files in a cluster of these objects. Of an object that stands in both, the files' counts.
-pub fn run_in(files: Vec<File>, cluster: &[File], policy: &Policy, options: Options) -> Outcome {
-    let policy = &suited(policy);
-    let (read, mut remarks) = read(&files);
-    remarks.extend(duplicates::find(&files, &read));
+pub fn run_in_cluster(
+    files: Vec<File>,
+    cluster: &[File],
+    policy: &Policy,
+    options: CheckOptions,
+) -> CheckOutcome {
+    let policy = &with_check_defaults(policy);
+    let (read, mut diagnostics) = read_objects(&files);
+    diagnostics.extend(duplicates::find(&files, &read));
     // What is wrong with the cluster's own objects is not this run's.
-    let known = beside(self::read(cluster).0, &read);
+    let known = without_overridden(self::read_objects(cluster).0, &read);
     let names = cluster.iter().chain(&files).map(|file| &*file.name);
     let objects = known.iter().chain(&read).cloned();
     let (catalog, labels) = sources::catalog_of(names.zip(objects));
-    remarks.extend(labels.iter().filter_map(|label| of_label(label, &files)));
-    let world = World {
+    diagnostics.extend(
+        labels
+            .iter()
+            .filter_map(|label| label_diagnostic(label, &files)),
+    );
+    let context = CheckContext {
         catalog: &catalog,
         policy,
         options,
-        rehearsal: Rehearsal::of(&read, Pods::Written, &catalog, policy),
-        somewhere: made_somewhere(&read),
+        dry_run: AllocationDryRun::of(&read, PodSource::Manifests, &catalog, policy),
+        conditional_networks: conditional_networks(&read),
     };
-    let objects = judge_all(&world, &files, &read, |_| true, &mut remarks);
-    remarks.sort_by_key(|remark| (remark.file, remark.span.start));
-    Outcome {
+    let objects = judge_all(&context, &files, &read, |_| true, &mut diagnostics);
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.file, diagnostic.span.start));
+    CheckOutcome {
         files,
         objects,
-        remarks,
+        diagnostics,
         cluster: None,
     }
 }
 
 /// The catalog of files in a cluster of these objects, and what is wrong with the files' texts. Of an
 /// object that stands in both, the files' counts.
-pub fn catalog_in(files: &[File], cluster: &[File]) -> (Catalog, Vec<Remark>) {
-    let (read, remarks) = read(files);
-    let known = beside(self::read(cluster).0, &read);
+pub fn catalog_in(files: &[File], cluster: &[File]) -> (Catalog, Vec<Diagnostic>) {
+    let (read, diagnostics) = read_objects(files);
+    let known = without_overridden(self::read_objects(cluster).0, &read);
     let names = cluster.iter().chain(files).map(|file| &*file.name);
     let objects = known.into_iter().chain(read);
-    (sources::catalog_of(names.zip(objects)).0, remarks)
+    (sources::catalog_of(names.zip(objects)).0, diagnostics)
 }
 
 /// Judges the objects of a living cluster, one a file.
-pub fn examine(files: Vec<File>, examined: Examined, policy: &Policy) -> Outcome {
-    let policy = &suited(policy);
+pub fn check_cluster(files: Vec<File>, scope: ClusterScope, policy: &Policy) -> CheckOutcome {
+    let policy = &with_check_defaults(policy);
     let wanted = |namespace: &str| {
-        let only = examined.namespace.as_deref();
+        let only = scope.namespace.as_deref();
         only.is_none_or(|only| only == namespace)
     };
-    let (read, mut remarks) = read(&files);
+    let (read, mut diagnostics) = read_objects(&files);
     let names = files.iter().map(|file| &*file.name);
     let (catalog, labels) = sources::catalog_of(names.zip(read.iter().cloned()));
-    remarks.extend(labels.iter().filter_map(|label| of_label(label, &files)));
-    let world = World {
+    diagnostics.extend(
+        labels
+            .iter()
+            .filter_map(|label| label_diagnostic(label, &files)),
+    );
+    let context = CheckContext {
         catalog: &catalog,
         policy,
-        options: Options {
+        options: CheckOptions {
             strict_networks: true,
         },
-        rehearsal: Rehearsal::of(&read, Pods::Running, &catalog, policy),
-        somewhere: HashMap::new(),
+        dry_run: AllocationDryRun::of(&read, PodSource::Cluster, &catalog, policy),
+        conditional_networks: HashMap::new(),
     };
     let judged = |object: &Manifest| wanted(namespace(object));
-    let objects = judge_all(&world, &files, &read, judged, &mut remarks);
-    remarks.retain(|remark| wanted(&remark.namespace));
-    remarks.sort_by(|a, b| {
-        let key = |r: &Remark| (r.namespace.clone(), r.code, r.file, r.span.start);
+    let objects = judge_all(&context, &files, &read, judged, &mut diagnostics);
+    diagnostics.retain(|diagnostic| wanted(&diagnostic.namespace));
+    diagnostics.sort_by(|a, b| {
+        let key = |r: &Diagnostic| (r.namespace.clone(), r.code, r.file, r.span.start);
         key(a).cmp(&key(b))
     });
-    Outcome {
-        objects: objects + examined.silent,
+    CheckOutcome {
+        objects: objects + scope.silent,
         files,
-        remarks,
-        cluster: Some(examined),
+        diagnostics,
+        cluster: Some(scope),
     }
 }
 
 /// Returns the settings with what suits a check where they say nothing: it cannot know how Multus is set.
-fn suited(policy: &Policy) -> Policy {
+fn with_check_defaults(policy: &Policy) -> Policy {
     let mut policy = policy.clone();
     let isolation = &mut policy.namespace_isolation;
     isolation.get_or_insert(NamespaceIsolation::Unknown);
@@ -120,10 +134,12 @@ fn suited(policy: &Policy) -> Policy {
 
 /// The names of networks that are made in namespaces with certain labels, each with the kind that makes
 /// it: of a namespace that was not read nobody knows whether it has them.
-fn made_somewhere(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'static str> {
+fn conditional_networks(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'static str> {
     let objects = read.iter().flatten();
     let makers = objects.filter_map(|object| match &object.value {
-        Manifest::GeneratedNetwork(made) if matches!(made.namespaces, NetworkNamespaces::Selected(_)) => {
+        Manifest::GeneratedNetwork(made)
+            if matches!(made.namespaces, NetworkNamespaces::Selected(_)) =>
+        {
             Some((&*made.network, made.kind))
         }
         _ => None,
@@ -133,11 +149,11 @@ fn made_somewhere(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'static str
 
 /// Judges the objects that are `wanted`, and says how many those are.
 fn judge_all(
-    world: &World<'_>,
+    context: &CheckContext<'_>,
     files: &[File],
     read: &[Vec<Located<Manifest>>],
     wanted: impl Fn(&Manifest) -> bool,
-    remarks: &mut Vec<Remark>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) -> usize {
     let mut objects = 0;
     for (index, (file, found)) in files.iter().zip(read).enumerate() {
@@ -145,7 +161,7 @@ fn judge_all(
         for (place, object) in found.iter().enumerate() {
             if wanted(&object.value) {
                 objects += 1;
-                world.judge((index, place), text, object, remarks);
+                context.judge((index, place), text, object, diagnostics);
             }
         }
     }
@@ -153,34 +169,34 @@ fn judge_all(
 }
 
 /// The objects in files, and what is wrong with their texts.
-fn read(files: &[File]) -> (Objects, Vec<Remark>) {
-    let mut remarks = Vec::new();
+fn read_objects(files: &[File]) -> (ObjectsByFile, Vec<Diagnostic>) {
+    let mut diagnostics = Vec::new();
     let mut read = Vec::new();
     for (index, file) in files.iter().enumerate() {
         match &file.text {
             Ok(text) => {
                 let found = manifests::read_all(text, &file.name);
-                remarks.extend(found.errors.iter().map(|error| {
+                diagnostics.extend(found.errors.iter().map(|error| {
                     let span = span_at(error.position, text);
-                    invalid(index, Level::Deny, span, error.fault.to_string())
+                    invalid_manifest(index, Level::Deny, span, error.fault.to_string())
                 }));
-                remarks.extend(found.warnings.iter().map(|warning| {
+                diagnostics.extend(found.warnings.iter().map(|warning| {
                     let span = span_at(warning.position, text);
-                    invalid(index, Level::Warn, span, warning.fault.to_string())
+                    invalid_manifest(index, Level::Warn, span, warning.fault.to_string())
                 }));
                 read.push(found.objects);
             }
             Err(error) => {
-                remarks.push(unreadable(index, error));
+                diagnostics.push(unreadable_file(index, error));
                 read.push(Vec::new());
             }
         }
     }
-    (read, remarks)
+    (read, diagnostics)
 }
 
-fn invalid(file: usize, level: Level, span: Span, message: String) -> Remark {
-    Remark {
+fn invalid_manifest(file: usize, level: Level, span: Span, message: String) -> Diagnostic {
+    Diagnostic {
         file,
         code: INVALID_MANIFEST,
         level,
@@ -194,7 +210,7 @@ fn invalid(file: usize, level: Level, span: Span, message: String) -> Remark {
 }
 
 /// A file of which nothing could be read.
-fn unreadable(file: usize, error: &SourceError) -> Remark {
+fn unreadable_file(file: usize, error: &SourceError) -> Diagnostic {
     let message = match error {
         SourceError::NotUtf8 { position, .. } => format!(
             "the text is not UTF-8 from line {}, column {}: save it as UTF-8",
@@ -202,11 +218,11 @@ fn unreadable(file: usize, error: &SourceError) -> Remark {
         ),
         other => other.to_string(),
     };
-    invalid(file, Level::Deny, Span::default(), message)
+    invalid_manifest(file, Level::Deny, Span::default(), message)
 }
 
 /// A namespace's label that says nothing.
-fn of_label(error: &SourceError, files: &[File]) -> Option<Remark> {
+fn label_diagnostic(error: &SourceError, files: &[File]) -> Option<Diagnostic> {
     let SourceError::Label {
         label,
         expected,
@@ -222,10 +238,10 @@ fn of_label(error: &SourceError, files: &[File]) -> Option<Remark> {
     let span = span_at(*position, files[index].text.as_deref().unwrap_or_default());
     let message =
         format!("the label {label} is {text:?}, which is taken for no label: write {expected}");
-    Some(Remark {
+    Some(Diagnostic {
         namespace: namespace.clone(),
         object: format!("namespace {namespace}"),
         field: format!("metadata.labels[{label}]"),
-        ..invalid(index, Level::Warn, span, message)
+        ..invalid_manifest(index, Level::Warn, span, message)
     })
 }

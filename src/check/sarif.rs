@@ -5,20 +5,20 @@ use serde_json::{Value, json};
 use crate::rules::{Level, Profile, RULES};
 
 use super::{
-    Outcome, Remark,
-    remark::{DUPLICATE_OBJECT, INVALID_MANIFEST, summary},
-    steering::escaped,
+    CheckOutcome, Diagnostic,
+    diagnostic::{DUPLICATE_OBJECT, INVALID_MANIFEST, summary},
+    terminal::escape_json,
 };
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
 /// The run as a log of SARIF.
-pub(super) fn tell(outcome: &Outcome) -> String {
+pub(super) fn render(outcome: &CheckOutcome) -> String {
     let codes = RULES.iter().map(|rule| rule.code);
     let codes: Vec<&str> = codes.chain([INVALID_MANIFEST, DUPLICATE_OBJECT]).collect();
-    let results = outcome.remarks.iter();
+    let results = outcome.diagnostics.iter();
     let results: Vec<Value> = results.map(|r| result(outcome, r, &codes)).collect();
-    let told = json!({
+    let document = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
         "runs": [{
@@ -32,7 +32,7 @@ pub(super) fn tell(outcome: &Outcome) -> String {
             "results": results,
         }],
     });
-    escaped(&format!("{told:#}\n"))
+    escape_json(&format!("{document:#}\n"))
 }
 
 fn rule(code: &str) -> Value {
@@ -52,47 +52,47 @@ fn rule(code: &str) -> Value {
         "id": code,
         "shortDescription": {"text": summary(code)},
         "fullDescription": {"text": explanation},
-        "defaultConfiguration": {"level": word(level)},
+        "defaultConfiguration": {"level": sarif_level(level)},
     })
 }
 
-fn result(outcome: &Outcome, remark: &Remark, codes: &[&str]) -> Value {
-    let stop = if remark.help.is_empty() { "" } else { "; " };
+fn result(outcome: &CheckOutcome, diagnostic: &Diagnostic, codes: &[&str]) -> Value {
+    let stop = if diagnostic.help.is_empty() { "" } else { "; " };
     json!({
-        "ruleId": remark.code,
-        "ruleIndex": codes.iter().position(|code| *code == remark.code),
-        "level": word(remark.level),
-        "message": {"text": format!("{}{stop}{}", remark.message, remark.help)},
-        "locations": [location(outcome, remark)],
+        "ruleId": diagnostic.code,
+        "ruleIndex": codes.iter().position(|code| *code == diagnostic.code),
+        "level": sarif_level(diagnostic.level),
+        "message": {"text": format!("{}{stop}{}", diagnostic.message, diagnostic.help)},
+        "locations": [location(outcome, diagnostic)],
     })
 }
 
-fn location(outcome: &Outcome, remark: &Remark) -> Value {
+fn location(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> Value {
     // An object of a cluster is in no file.
     if outcome.cluster.is_some() {
-        let name = format!("{} {}", outcome.object(remark), remark.field);
+        let name = format!("{} {}", outcome.object(diagnostic), diagnostic.field);
         return json!({"logicalLocations": [{"fullyQualifiedName": name.trim_end()}]});
     }
-    let place = outcome.location(remark);
+    let range = outcome.location(diagnostic);
     let mut location = json!({
         "physicalLocation": {
-            "artifactLocation": {"uri": uri(outcome.name(remark))},
+            "artifactLocation": {"uri": uri(outcome.name(diagnostic))},
             "region": {
-                "startLine": place.start.line,
-                "startColumn": place.start.column,
-                "endLine": place.end.line,
-                "endColumn": place.end.column,
+                "startLine": range.start.line,
+                "startColumn": range.start.column,
+                "endLine": range.end.line,
+                "endColumn": range.end.column,
             },
         },
     });
-    if !remark.field.is_empty() {
-        let name = format!("{} {}", remark.object, remark.field);
+    if !diagnostic.field.is_empty() {
+        let name = format!("{} {}", diagnostic.object, diagnostic.field);
         location["logicalLocations"] = json!([{"fullyQualifiedName": name}]);
     }
     location
 }
 
-fn word(level: Level) -> &'static str {
+fn sarif_level(level: Level) -> &'static str {
     match level {
         Level::Deny => "error",
         Level::Warn => "warning",

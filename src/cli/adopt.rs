@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     allocation::Stored,
-    check::{self, Adoption, File, Held, PoolAdoption, State},
+    check::{self, Adoption, AdoptionState, File, PoolAddress, PoolAdoption},
     config::Config,
     ledger::{Caller, ClusterLedger, ClusterOptions, Store as _},
     rules::Policy,
-    sources::{self, ClusterAccess, Cluster, ClusterSnapshot, ClusterQuery},
+    sources::{self, Cluster, ClusterAccess, ClusterQuery, ClusterSnapshot},
 };
 
 const BOLD: Style = Style::new().bold();
@@ -81,7 +81,11 @@ pub(super) fn run(args: &AdoptArgs) -> ExitCode {
                 }
                 AdoptOutput::Table => out::text(told(&adoption)),
             }
-            ExitCode::from(if adoption.is_hindered() { EXIT_BLOCKED } else { 0 })
+            ExitCode::from(if adoption.is_blocked() {
+                EXIT_BLOCKED
+            } else {
+                0
+            })
         }
         Err(error) => {
             super::print_error(&error);
@@ -136,7 +140,9 @@ impl AdoptArgs {
         };
         let cluster = access.connect().await?;
         let ClusterSnapshot {
-            objects, unreadable: unknown, ..
+            objects,
+            unreadable: unknown,
+            ..
         } = cluster::read(&cluster, &ClusterQuery::Environment).await?;
         // Without the pods there is nothing to tell.
         if let Some(unknown) = unknown.iter().find(|unknown| unknown.resource == "pods") {
@@ -178,15 +184,15 @@ fn told(adoption: &Adoption) -> String {
         let addresses = all().flat_map(|pool| &pool.addresses);
         addresses.filter(|held| held.state == state).count()
     };
-    let hindered = all().filter(|pool| !pool.in_the_way.is_empty()).count();
+    let hindered = all().filter(|pool| !pool.blockers.is_empty()).count();
     // Writing to a String cannot fail.
     let _ = writeln!(
         page,
         "{} to adopt, {} to reserve, {} recorded; {} used by more than one; {hindered} of {} pools \
          would give nothing",
-        count(State::Adopt),
-        count(State::Reserve),
-        count(State::Recorded),
+        count(AdoptionState::Adopt),
+        count(AdoptionState::Reserve),
+        count(AdoptionState::Recorded),
         all().map(|pool| pool.duplicates.len()).sum::<usize>(),
         adoption.pools.len(),
     );
@@ -203,7 +209,7 @@ fn render_pool(pool: &PoolAdoption) -> String {
         [] => ", which no network names\n".to_owned(),
         networks => format!(" for {}\n", networks.join(", ")),
     };
-    for reason in &pool.in_the_way {
+    for reason in &pool.blockers {
         page += &format!("  {RED}in the way{RED:#}: {reason}\n");
     }
     for duplicate in &pool.duplicates {
@@ -211,7 +217,7 @@ fn render_pool(pool: &PoolAdoption) -> String {
         let address = duplicate.address;
         page += &format!("  {YELLOW}used twice{YELLOW:#}: {address} is used by {users}\n");
     }
-    let cells = |held: &Held| {
+    let cells = |held: &PoolAddress| {
         let address = held.address.to_string();
         [address, held.holder.clone(), held.network.clone()]
     };
@@ -220,9 +226,9 @@ fn render_pool(pool: &PoolAdoption) -> String {
     let [first, second, third] = [0, 1, 2].map(|at| width(at).unwrap_or_default());
     for (held, [address, holder, network]) in pool.addresses.iter().zip(&rows) {
         let state = match held.state {
-            State::Recorded => format!("{DIM}recorded{DIM:#}"),
-            State::Adopt => format!("{GREEN}adopt{GREEN:#}"),
-            State::Reserve => format!("{GREEN}reserve{GREEN:#}"),
+            AdoptionState::Recorded => format!("{DIM}recorded{DIM:#}"),
+            AdoptionState::Adopt => format!("{GREEN}adopt{GREEN:#}"),
+            AdoptionState::Reserve => format!("{GREEN}reserve{GREEN:#}"),
         };
         page += &format!("  {address:first$}  {holder:second$}  {network:third$}  {state}\n");
     }

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser as _};
 
 use crate::{
-    check::{self, Examined, Format, Options, Outcome},
+    check::{self, CheckOptions, CheckOutcome, ClusterScope, OutputFormat},
     config::Config,
     rules::{Policy, Profile},
     sources,
@@ -56,10 +56,10 @@ pub(super) struct CheckArgs {
         long,
         value_name = "FORMAT",
         default_value = "human",
-        value_parser = PossibleValuesParser::new(Format::ALL.map(Format::name))
-            .try_map(|name| name.parse::<Format>())
+        value_parser = PossibleValuesParser::new(OutputFormat::ALL.map(OutputFormat::name))
+            .try_map(|name| name.parse::<OutputFormat>())
     )]
-    format: Format,
+    format: OutputFormat,
     /// The settings (nadmit.yaml) of the server, so that the check says what it would; without it those
     /// of the environment variable NADMIT_CONFIG, else, with --cluster, of the ConfigMap nadmit-config
     #[arg(long, value_name = "FILE")]
@@ -87,10 +87,10 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
     match checked(args) {
         Ok(outcome) => {
-            let told = args.format.tell(&outcome);
+            let told = args.format.render(&outcome);
             // Nobody may be listening any more.
             let _ = match args.format {
-                Format::Human => anstream::stdout().write_all(told.as_bytes()),
+                OutputFormat::Human => anstream::stdout().write_all(told.as_bytes()),
                 _ => std::io::stdout().write_all(told.as_bytes()),
             };
             ExitCode::from(if outcome.is_denied() { EXIT_DENIED } else { 0 })
@@ -102,7 +102,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     }
 }
 
-fn checked(args: &CheckArgs) -> anyhow::Result<Outcome> {
+fn checked(args: &CheckArgs) -> anyhow::Result<CheckOutcome> {
     // Who names a profile means it, whatever the environment says.
     let surrounding = || match args.profile {
         None => std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty()),
@@ -120,25 +120,30 @@ fn checked(args: &CheckArgs) -> anyhow::Result<Outcome> {
         isolation.suit(&mut policy);
     }
     if let (Some(found), true) = (&found, args.paths.is_empty()) {
-        let examined = Examined {
+        let examined = ClusterScope {
             server: found.server.clone(),
             context: found.context.clone(),
             namespace: args.cluster.namespace.clone(),
             silent: found.silent,
         };
-        return Ok(check::examine(found.files.clone(), examined, &policy));
+        return Ok(check::check_cluster(found.files.clone(), examined, &policy));
     }
     let mut progress = ProgressLine::new();
     let files = check::gather(&args.paths, |done, count| {
-        progress.tell(|| format!("reading file {done} of {count}"));
+        progress.render(|| format!("reading file {done} of {count}"));
     });
     progress.end();
-    let options = Options {
+    let options = CheckOptions {
         // Of a cluster everything was read.
         strict_networks: args.strict_networks || found.is_some(),
     };
     let surroundings = found.map(|found| found.files).unwrap_or_default();
-    Ok(check::run_in(files?, &surroundings, &policy, options))
+    Ok(check::run_in_cluster(
+        files?,
+        &surroundings,
+        &policy,
+        options,
+    ))
 }
 
 /// The settings that were written for the check, if any were.

@@ -30,8 +30,8 @@ use clap_complete::Shell;
 
 pub use self::replica::{Beside, Replica, ReplicaOptions};
 use crate::{
-    check::harmless,
-    clock::{RandomSource, Clock},
+    check::sanitize,
+    clock::{Clock, RandomSource},
 };
 
 /// The arguments.
@@ -132,13 +132,13 @@ pub fn run() -> ExitCode {
 
 fn print_error(error: &anyhow::Error) {
     let bold = anstyle::AnsiColor::Red.on_default().bold();
-    let error = harmless(&format!("{error:#}"));
+    let error = sanitize(&format!("{error:#}"));
     let _ = writeln!(anstream::stderr(), "{bold}error:{bold:#} {error}");
 }
 
 fn print_warning(text: impl std::fmt::Display) {
     let bold = anstyle::AnsiColor::Yellow.on_default().bold();
-    let text = harmless(&text.to_string());
+    let text = sanitize(&text.to_string());
     let _ = writeln!(anstream::stderr(), "{bold}warning:{bold:#} {text}");
 }
 

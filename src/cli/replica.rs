@@ -21,17 +21,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     allocation::SharedIndex,
-    api::call::Patience,
+    api::call::RetryPolicy,
     catalog::Catalog,
-    clock::{RandomSource, Clock},
+    clock::{Clock, RandomSource},
     controllers::{
-        ClusterPodWriter, EventWriter, EventRecorder, LedgerSync, ResyncHistory, LeaderElector, LeaseOptions, LiveReader, ReadTarget,
-        EventSink, ResyncScheduler, SliceSync, StatusWriter, Reconciler, ReconcilerParts,
+        ClusterPodWriter, EventRecorder, EventSink, EventWriter, LeaderElector, LeaseOptions,
+        LedgerSync, LiveReader, ReadTarget, Reconciler, ReconcilerParts, ResyncHistory,
+        ResyncScheduler, SliceSync, StatusWriter,
     },
     ledger::{ClusterLedger, ClusterOptions as LedgerOptions, Ledger, SliceLedger},
-    rules::{Lookup, Policy},
-    server::{Allocations, Confirm, ConfirmError, Desk, Metrics, State, metrics},
-    sources::{ClusterError, ClusterSourceOptions, ClusterSource},
+    rules::{LiveRead, Policy},
+    server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, State, metrics},
+    sources::{ClusterError, ClusterSource, ClusterSourceOptions},
 };
 
 /// How long to wait before what could not be read at the start is read again.
@@ -105,18 +106,18 @@ impl Replica {
         registry.register_collector(cluster.collector());
         registry.register_collector(Box::new(WatchMetrics(source.clone())));
         let ledger: Arc<Ledger> = Arc::new(cluster.into());
-        let slices = SliceLedger::new(client.clone(), Patience::default());
+        let slices = SliceLedger::new(client.clone(), RetryPolicy::default());
         let chance = options.chance.clone();
         let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), chance)
             .with_slices(slices.clone());
         let index = Arc::clone(&allocations.index);
         let server_metrics = Metrics::register(&mut registry, Arc::clone(&catalog));
         metrics::register_pools(&mut registry, Arc::clone(&index));
-        let ask = Arc::new(AskCluster {
+        let ask = Arc::new(ClusterLiveCatalog {
             source: source.clone(),
             policy: Arc::clone(&options.policy),
         });
-        let confirmer: Arc<dyn Confirm> = ask.clone();
+        let live_catalog: Arc<dyn LiveCatalog> = ask.clone();
         let desk = Desk::new(
             Arc::clone(&catalog),
             Arc::clone(&options.policy),
@@ -124,7 +125,7 @@ impl Replica {
             Arc::clone(&ledger),
             options.clock.clone(),
         )
-        .serving(Arc::clone(&confirmer), Arc::clone(&server_metrics));
+        .serving(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
         let known = ControllerDependencies {
             catalog: Arc::clone(&catalog),
             index: Arc::clone(&index),
@@ -137,7 +138,7 @@ impl Replica {
             catalog,
             policy: options.policy,
             allocations,
-            confirmer,
+            live_catalog,
             metrics: server_metrics,
             registry,
         };
@@ -161,7 +162,7 @@ struct ControllerDependencies {
     index: Arc<SharedIndex>,
     ledger: Arc<Ledger>,
     slices: SliceLedger,
-    live: Arc<AskCluster>,
+    live: Arc<ClusterLiveCatalog>,
 }
 
 impl Controllers {
@@ -172,7 +173,8 @@ impl Controllers {
         registry: &mut Registry,
     ) -> Self {
         let clock = options.clock.clone();
-        let (recorder, writer) = EventRecorder::new(client.clone(), &*options.writer, clock.clone());
+        let (recorder, writer) =
+            EventRecorder::new(client.clone(), &*options.writer, clock.clone());
         registry.register_collector(recorder.collector());
         let events: Arc<dyn EventSink> = Arc::new(recorder);
         let (leadership, leads) = match &options.leads {
@@ -196,7 +198,10 @@ impl Controllers {
             slices: Some(known.slices),
             clock: clock.clone(),
             live: known.live,
-            pod_writer: Arc::new(ClusterPodWriter::new(client.clone(), Patience::default())),
+            pod_writer: Arc::new(ClusterPodWriter::new(
+                client.clone(),
+                RetryPolicy::default(),
+            )),
             events: Arc::clone(&events),
             is_leader: leads.clone(),
         });
@@ -347,29 +352,29 @@ where
 }
 
 /// Confirms by reading the cluster past the watches.
-struct AskCluster {
+struct ClusterLiveCatalog {
     source: ClusterSource,
     policy: Arc<ArcSwap<Policy>>,
 }
 
-impl AskCluster {
-    async fn look(&self, lookup: &Lookup) -> Result<(), ClusterError> {
+impl ClusterLiveCatalog {
+    async fn look(&self, lookup: &LiveRead) -> Result<(), ClusterError> {
         let source = &self.source;
         match lookup {
-            Lookup::Network { namespace, name } => source.refresh_network(namespace, name).await,
-            Lookup::Pod { namespace, name } => source.refresh_pod(namespace, name).await,
-            Lookup::Migration { namespace, name } => {
+            LiveRead::Network { namespace, name } => source.refresh_network(namespace, name).await,
+            LiveRead::Pod { namespace, name } => source.refresh_pod(namespace, name).await,
+            LiveRead::Migration { namespace, name } => {
                 source.refresh_migration(namespace, name).await
             }
-            Lookup::NetworkOperator => source.refresh_operator().await,
-            Lookup::Pool { name, namespace } => {
+            LiveRead::NetworkOperator => source.refresh_operator().await,
+            LiveRead::Pool { name, namespace } => {
                 source.refresh_pool(name).await?;
                 match namespace {
                     Some(namespace) => source.refresh_namespace(namespace).await,
                     None => Ok(()),
                 }
             }
-            Lookup::NetworkUsers { namespace, name } => {
+            LiveRead::NetworkUsers { namespace, name } => {
                 source.refresh_namespace(namespace).await?;
                 let default_home = self.policy.load().multus_namespace.clone();
                 source
@@ -377,23 +382,29 @@ impl AskCluster {
                     .await
             }
             // The ledger is asked for them.
-            Lookup::Allocations { .. } | Lookup::Holdings { .. } => Ok(()),
+            LiveRead::Allocations { .. } | LiveRead::Holdings { .. } => Ok(()),
         }
     }
 }
 
-impl LiveReader for AskCluster {
+impl LiveReader for ClusterLiveCatalog {
     fn refresh<'a>(&'a self, target: &'a ReadTarget) -> BoxFuture<'a, Result<(), String>> {
         async move {
             let source = &self.source;
             let refreshed = match target {
                 ReadTarget::Node(name) => source.refresh_node(name).await,
-                ReadTarget::Network(namespace, name) => source.refresh_network(namespace, name).await,
+                ReadTarget::Network(namespace, name) => {
+                    source.refresh_network(namespace, name).await
+                }
                 ReadTarget::StatefulSet(namespace, name) => {
                     source.refresh_stateful_set(namespace, name).await
                 }
-                ReadTarget::VirtualMachine(namespace, name) => source.refresh_virtual_machine(namespace, name).await,
-                ReadTarget::Migration(namespace, name) => source.refresh_migration(namespace, name).await,
+                ReadTarget::VirtualMachine(namespace, name) => {
+                    source.refresh_virtual_machine(namespace, name).await
+                }
+                ReadTarget::Migration(namespace, name) => {
+                    source.refresh_migration(namespace, name).await
+                }
                 ReadTarget::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
                 ReadTarget::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
             };
@@ -403,11 +414,11 @@ impl LiveReader for AskCluster {
     }
 }
 
-impl Confirm for AskCluster {
-    fn confirm<'a>(&'a self, lookups: &'a [Lookup]) -> BoxFuture<'a, Result<(), ConfirmError>> {
+impl LiveCatalog for ClusterLiveCatalog {
+    fn confirm<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
         async move {
             for lookup in lookups {
-                self.look(lookup).await.map_err(ConfirmError::new)?;
+                self.look(lookup).await.map_err(LiveReadError::new)?;
             }
             Ok(())
         }

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalog::Catalog,
-    controllers::{LedgerSync, FolderReconciler},
+    controllers::{FolderReconciler, LedgerSync},
     ledger::{EmbeddedLedger, Ledger, OlderLedger, Origin},
-    rules::{Lookup, Policy},
-    server::{Allocations, Confirm, ConfirmError, Desk, Metrics, State, metrics},
+    rules::{LiveRead, Policy},
+    server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, State, metrics},
     sources::{FolderOptions, FolderSource},
 };
 
@@ -75,7 +75,7 @@ impl Standalone {
         metrics::register_pools(&mut registry, Arc::clone(&allocations.index));
         registry.register_collector(housekeeper.collector());
         registry.register_collector(Box::new(FolderMetrics(source.clone())));
-        let confirmer: Arc<dyn Confirm> = Arc::new(AskFolder(source.clone()));
+        let live_catalog: Arc<dyn LiveCatalog> = Arc::new(FolderLiveCatalog(source.clone()));
         let index = Arc::clone(&allocations.index);
         let desk = Desk::new(
             catalog.clone(),
@@ -84,12 +84,12 @@ impl Standalone {
             ledger,
             super::clock(),
         )
-        .serving(Arc::clone(&confirmer), Arc::clone(&server_metrics));
+        .serving(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
         let state = State {
             catalog,
             policy,
             allocations,
-            confirmer,
+            live_catalog,
             metrics: server_metrics,
             registry,
         };
@@ -147,13 +147,13 @@ fn warn_about_lost_records(
 }
 
 /// Confirms by scanning the folder once more: that answers every look-up.
-struct AskFolder(FolderSource);
+struct FolderLiveCatalog(FolderSource);
 
-impl Confirm for AskFolder {
-    fn confirm<'a>(&'a self, _: &'a [Lookup]) -> BoxFuture<'a, Result<(), ConfirmError>> {
+impl LiveCatalog for FolderLiveCatalog {
+    fn confirm<'a>(&'a self, _: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
         self.0
             .refresh()
-            .map(|outcome| outcome.map_err(ConfirmError::new))
+            .map(|outcome| outcome.map_err(LiveReadError::new))
             .boxed()
     }
 }

@@ -1,8 +1,8 @@
-//! Kubernetes Events: what is worth telling, where `kubectl describe` shows it.
+//! Kubernetes Events, as shown by `kubectl describe`.
 //!
-//! [`EventRecorder`] takes notices and never waits: what has been told lately is passed over, and what the
-//! queue has no room for is counted and dropped. [`EventWriter`] writes them one after the other.
-//! kube's own recorder writes by the wall clock and repeats by itself; this one runs in tokio's time.
+//! [`EventRecorder`] accepts events without blocking: it skips repeats within [`DEDUP_WINDOW`], and
+//! counts and drops what does not fit into the queue. [`EventWriter`] writes them one at a time. kube's
+//! own recorder uses the wall clock and aggregates repeats itself; this one runs on tokio's time.
 
 use std::{
     collections::BTreeMap,
@@ -33,33 +33,33 @@ use tokio_util::sync::CancellationToken;
 
 use super::event_sink::{EventSink, EventType, ObjectRef};
 use crate::{
-    api::call::{Answer, Patience, call},
+    api::call::{ApiError, RetryPolicy, call},
     clock::Clock,
 };
 
-/// The same is told again after this time at the earliest.
+/// The minimum time between two identical events.
 const DEDUP_WINDOW: Duration = Duration::from_secs(600);
-/// How many notices wait at most.
+/// The capacity of the queue.
 const QUEUE_CAPACITY: usize = 256;
-/// How many notices are remembered, so as not to repeat them.
+/// The maximum number of recent events remembered for deduplication.
 const MAX_RECENT: usize = 4_096;
-/// How long a note may be, in bytes.
+/// The maximum length of a note, in bytes (the API's limit).
 const MAX_NOTE_BYTES: usize = 1_024;
-/// How much of an object's name stands in its Events' names.
+/// The maximum length of the object's name within the name of an Event, in bytes.
 const MAX_NAME_BYTES: usize = 200;
-/// The controller that Events name.
+/// The reporting controller of the Events.
 const REPORTING_CONTROLLER: &str = "nadmit.io/nadmit";
-/// Where Events about objects of no namespace are, as `kubectl describe` looks for them.
+/// The namespace of Events about cluster-scoped objects, where `kubectl describe` looks for them.
 const CLUSTER_SCOPED_NAMESPACE: &str = "default";
 
-/// Tells notices as Events. A clone tells with it.
+/// Queues events for the [`EventWriter`]. Clones share the queue.
 #[derive(Clone)]
 pub struct EventRecorder {
     queue: mpsc::Sender<QueuedEvent>,
     shared: Arc<RecorderState>,
 }
 
-/// Writes what [`EventRecorder`] was told.
+/// The task that writes the events queued by [`EventRecorder`].
 pub struct EventWriter {
     queue: mpsc::Receiver<QueuedEvent>,
     shared: Arc<RecorderState>,
@@ -69,7 +69,7 @@ pub struct EventWriter {
     written: u64,
 }
 
-/// What people are told.
+/// An event that waits to be written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct QueuedEvent {
     object: ObjectRef,
@@ -80,12 +80,12 @@ struct QueuedEvent {
 
 #[derive(Debug, Default)]
 struct RecorderState {
-    /// What was told, and when.
+    /// The events of the last [`DEDUP_WINDOW`], with the time at which each was queued.
     recent: Mutex<BTreeMap<QueuedEvent, Instant>>,
     counts: [AtomicU64; 4],
 }
 
-/// What becomes of a queued.
+/// The result of recording an event, as counted in the metric.
 #[derive(Debug, Clone, Copy)]
 enum DeliveryOutcome {
     Written,
@@ -104,9 +104,9 @@ impl DeliveryOutcome {
 }
 
 impl EventRecorder {
-    /// Notices of the process `instance`, and who writes them. Asks nothing yet.
+    /// Returns a recorder for the process `instance`, and the task that writes. Sends no request.
     ///
-    /// It needs create on `events.events.k8s.io` in every namespace.
+    /// The writer needs `create` on `events.events.k8s.io` in every namespace.
     pub fn new(client: Client, instance: impl Into<String>, clock: Clock) -> (Self, EventWriter) {
         let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
         let shared = Arc::<RecorderState>::default();
@@ -125,7 +125,7 @@ impl EventRecorder {
         (events, writer)
     }
 
-    /// What became of the notices, as it is at each scrape.
+    /// Returns a collector that counts events by outcome.
     pub fn collector(&self) -> Box<dyn Collector> {
         Box::new(EventCounts(Arc::clone(&self.shared)))
     }
@@ -155,7 +155,7 @@ impl EventSink for EventRecorder {
 }
 
 impl RecorderState {
-    /// From now on this was told, if it was not told lately and can be remembered.
+    /// Remembers an event as queued now. Fails if it is a repeat or there is no space to remember it.
     fn remember(&self, queued: &QueuedEvent) -> Result<(), DeliveryOutcome> {
         let now = Instant::now();
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -173,7 +173,7 @@ impl RecorderState {
         Ok(())
     }
 
-    /// It was not told after all.
+    /// Forgets an event that was not written, so that it is not taken for a repeat.
     fn forget(&self, queued: &QueuedEvent) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.remove(queued);
@@ -185,7 +185,7 @@ impl RecorderState {
 }
 
 impl EventWriter {
-    /// Writes until `cancel`. What waits then is not written any more.
+    /// Writes events until `cancel`. Events still queued then are dropped.
     pub async fn run(mut self, cancel: CancellationToken) {
         loop {
             let next = tokio::select! {
@@ -200,8 +200,8 @@ impl EventWriter {
                 written = self.write(&queued) => written,
             };
             match written {
-                // A create that was repeated finds itself.
-                Ok(()) | Err(Answer::AlreadyExists(_)) => {
+                // A retried create finds the object of the first attempt.
+                Ok(()) | Err(ApiError::AlreadyExists(_)) => {
                     self.shared.count(DeliveryOutcome::Written)
                 }
                 Err(answer) => {
@@ -214,7 +214,7 @@ impl EventWriter {
         }
     }
 
-    async fn write(&mut self, queued: &QueuedEvent) -> Result<(), Answer> {
+    async fn write(&mut self, queued: &QueuedEvent) -> Result<(), ApiError> {
         self.written += 1;
         let event = self.event(queued);
         let namespace = event
@@ -224,7 +224,7 @@ impl EventWriter {
             .unwrap_or(CLUSTER_SCOPED_NAMESPACE);
         let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams::default();
-        call(Patience::default(), || api.create(&params, &event)).await?;
+        call(RetryPolicy::default(), || api.create(&params, &event)).await?;
         Ok(())
     }
 
@@ -266,18 +266,17 @@ impl EventWriter {
     }
 }
 
-/// The name of an Event: what it is about, and what makes it unique.
+/// Returns the name of an Event: the name of its object and a hash of `unique`.
 fn event_name(object: &str, unique: &str) -> String {
     let object = object.get(..MAX_NAME_BYTES).unwrap_or(object);
     let mut name = format!("{}.", object.trim_end_matches(['.', '-']));
     for byte in Sha256::digest(unique.as_bytes()).iter().take(8) {
-        // Writing to a String cannot fail.
         let _ = write!(name, "{byte:02x}");
     }
     name
 }
 
-/// The text, cut to so many bytes.
+/// Truncates a text to at most `longest` bytes.
 fn truncated(text: &str, longest: usize) -> String {
     if text.len() <= longest {
         return text.to_owned();

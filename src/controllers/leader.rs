@@ -1,17 +1,17 @@
-//! Which replica leads: the one that holds a Lease.
+//! Leader election by a Lease.
 //!
-//! What must be done once for all replicas (releasing, status, the scheduled comparison) is done by
-//! the leader. Nothing rests on there being only one: every write names the version that was judged,
-//! so two leaders would do work twice and no harm.
+//! The leader alone does what must be done once for all replicas: release addresses, write status, run
+//! the scheduled resync. Correctness does not depend on there being a single leader: every write names
+//! the version it was decided on, so two leaders would do work twice and no harm.
 //!
-//! The rules are client-go's. The holder writes the Lease anew every few seconds, under the version
-//! that it wrote before. Who finds it unchanged for the Lease's whole duration, by a clock of their
-//! own that only goes forward, takes it over. The holder stops leading before that: it counts from
-//! the moment at which it sent the last renewal that succeeded. No wall clock decides anything, so
-//! clocks may be as far apart as they like; the times in the object are for people.
+//! The rules are client-go's. The holder renews the Lease every few seconds, under the version of its
+//! last write. A replica that sees it unchanged for the Lease's whole duration, by its own monotonic
+//! clock, takes it over. The holder stops leading before that: it counts from the moment at which it
+//! sent the last successful renewal. No decision uses a wall clock, so clocks may differ by any amount;
+//! the times in the object are informational.
 //!
-//! The crate `kube-lease-manager` (0.13) does the same by the wall clocks of both replicas, waits
-//! for random times of its own, and cannot be simulated in tokio's time.
+//! The crate `kube-lease-manager` (0.13) compares the wall clocks of both replicas, waits for random
+//! times of its own, and cannot be simulated in tokio's time.
 
 use std::{fmt::Error as FmtError, sync::Arc, time::Duration};
 
@@ -32,31 +32,31 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::gauge::gauge;
-use crate::{api::call::Answer, clock::Clock};
+use crate::{api::call::ApiError, clock::Clock};
 
-/// Which Lease, and how long it holds.
+/// The Lease and its timing.
 #[derive(Debug, Clone)]
 pub struct LeaseOptions {
     /// nadmit's own namespace.
     pub namespace: String,
     /// The name of the Lease.
     pub name: String,
-    /// The name of this process, unlike that of any other: the pod's name and something random, as
-    /// a container may be restarted in its pod.
+    /// The identity of this process, unique among all: the pod's name and a random suffix, because a
+    /// container may be restarted in its pod.
     pub identity: String,
-    /// For how long others leave the Lease alone after it was last written.
+    /// The time for which other replicas leave the Lease alone after its last write.
     pub lease_duration: Duration,
-    /// For how long a replica leads after the last renewal that succeeded was sent; less than
+    /// The time for which a replica leads after it sent its last successful renewal; less than
     /// `lease_duration`.
     pub renew_deadline: Duration,
-    /// How often it is renewed, or looked at.
+    /// The interval at which the Lease is renewed, or read by the other replicas.
     pub retry_period: Duration,
-    /// How long one attempt may take.
+    /// The timeout of one attempt.
     pub request_timeout: Duration,
 }
 
 impl LeaseOptions {
-    /// What serves well: the Lease `nadmit`, 15 s, 10 s, every 2 s, 3 s.
+    /// Returns the default options: the Lease `nadmit`, 15 s, 10 s, every 2 s, 3 s.
     pub fn new(namespace: impl Into<String>, identity: impl Into<String>) -> Self {
         Self {
             namespace: namespace.into(),
@@ -70,31 +70,32 @@ impl LeaseOptions {
     }
 }
 
-/// Whether this replica leads.
+/// Elects the leader among the replicas.
 ///
 /// # Guarantees
-/// - While the API server answers, one replica leads; of two, never both at a time, as long as their
-///   clocks run equally fast.
+/// - While the API server answers, some replica leads; never two at a time, as long as their clocks
+///   run equally fast.
 /// - A replica that cannot renew the Lease in time stops leading, whatever the API server does.
-/// - On shutdown the Lease is given back, and the next replica leads at its next look.
+/// - On shutdown the Lease is released, and another replica leads at its next attempt.
 ///
-/// It needs get, create and update on `leases.coordination.k8s.io` in its namespace.
+/// It needs `get`, `create` and `update` on `leases.coordination.k8s.io` in its namespace.
 pub struct LeaderElector {
     api: Api<Lease>,
     options: LeaseOptions,
     clock: Clock,
     is_leader: Arc<watch::Sender<bool>>,
-    /// Until when this replica leads.
+    /// The time until which this replica leads.
     lease_deadline: Option<Instant>,
     /// The Lease as this replica last wrote it.
     held_lease: Option<Lease>,
-    /// The version that another's Lease was last found with, and since when.
+    /// The last observed version of another holder's Lease, and since when it has been observed.
     seen: Option<(String, Instant)>,
-    last_error: Option<Answer>,
+    last_error: Option<ApiError>,
 }
 
 impl LeaderElector {
-    /// Asks nothing yet. The client should ask once, as that of [`crate::api::call::client`] does.
+    /// Creates an elector; sends no request. The client should not retry by itself, like that of
+    /// [`crate::api::call::client`].
     pub fn new(client: Client, options: LeaseOptions, clock: Clock) -> Self {
         Self {
             api: Api::namespaced(client, &options.namespace),
@@ -108,17 +109,17 @@ impl LeaderElector {
         }
     }
 
-    /// Whether this replica leads, now and from now on.
+    /// Returns a receiver that tracks whether this replica leads.
     pub fn is_leader(&self) -> watch::Receiver<bool> {
         self.is_leader.subscribe()
     }
 
-    /// The same as a metric, as it is at each scrape.
+    /// Returns a collector that shows whether this replica leads.
     pub fn collector(&self) -> Box<dyn Collector> {
         Box::new(LeaderCollector(Arc::clone(&self.is_leader)))
     }
 
-    /// Stands for the Lease until `cancel`, and gives it back.
+    /// Competes for the Lease until `cancel`, then releases it.
     pub async fn run(mut self, cancel: CancellationToken) {
         loop {
             tokio::select! {
@@ -140,16 +141,16 @@ impl LeaderElector {
             }
         }
         self.stop_leading("it is shut down");
-        // Whether it led or not: a request that takes the Lease may be under way.
+        // Even if it did not lead: a request that acquires the Lease may be in flight.
         let error = match timeout(self.options.request_timeout, self.release()).await {
             Ok(Ok(())) => return,
             Ok(Err(answer)) => answer,
-            Err(_) => Answer::too_late(self.options.request_timeout),
+            Err(_) => ApiError::timed_out(self.options.request_timeout),
         };
         tracing::warn!("the lease is not given back: {error}");
     }
 
-    /// One attempt, within the time that is left.
+    /// Makes one attempt, within the time that is left.
     async fn renew_or_acquire(&mut self) {
         let sent = Instant::now();
         let limit = sent + self.options.request_timeout;
@@ -160,7 +161,7 @@ impl LeaderElector {
             Ok(Ok(true)) => self.start_leading(sent + self.options.renew_deadline),
             Ok(Ok(false)) => self.stop_leading("another replica holds the lease"),
             Ok(Err(answer)) => self.warn_once(answer),
-            Err(_) => self.warn_once(Answer::too_late(self.options.request_timeout)),
+            Err(_) => self.warn_once(ApiError::timed_out(self.options.request_timeout)),
         }
         if self
             .lease_deadline
@@ -170,20 +171,20 @@ impl LeaderElector {
         }
     }
 
-    /// Renews the Lease, or takes it if it may be taken. Whether it is this replica's then.
-    async fn attempt(&mut self) -> Result<bool, Answer> {
+    /// Renews the Lease, or acquires it if possible. Returns true if this replica holds it then.
+    async fn attempt(&mut self) -> Result<bool, ApiError> {
         if let Some(held_lease) = self.held_lease.take() {
             match self.update(held_lease).await {
                 Ok(()) => return Ok(true),
-                // An earlier renewal took effect though it was not answered, or another has it.
-                Err(Answer::Conflict(_) | Answer::NotFound(_)) => {}
+                // An earlier renewal took effect without a response, or another replica holds it.
+                Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {}
                 Err(answer) => return Err(answer),
             }
         }
         let found = match self.api.get(&self.options.name).await {
             Ok(found) => found,
-            Err(error) => match Answer::of(&error) {
-                Answer::NotFound(_) => return self.create().await,
+            Err(error) => match ApiError::of(&error) {
+                ApiError::NotFound(_) => return self.create().await,
                 answer => return Err(answer),
             },
         };
@@ -192,13 +193,13 @@ impl LeaderElector {
         }
         match self.update(found).await {
             Ok(()) => Ok(true),
-            // Another was faster.
-            Err(Answer::Conflict(_) | Answer::NotFound(_)) => Ok(false),
+            // Another replica was faster.
+            Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => Ok(false),
             Err(answer) => Err(answer),
         }
     }
 
-    /// Whether nobody holds it, this replica does, or its holder has not been heard of for long.
+    /// Returns true if the Lease has no holder, this replica holds it, or its holder let it expire.
     fn can_acquire(&mut self, found: &Lease) -> bool {
         let spec = found.spec.as_ref();
         let holder = spec.and_then(|spec| spec.holder_identity.as_deref());
@@ -208,7 +209,7 @@ impl LeaderElector {
         let seconds = spec.and_then(|spec| spec.lease_duration_seconds);
         let theirs = Duration::from_secs(seconds.and_then(|s| s.try_into().ok()).unwrap_or(0));
         let now = Instant::now();
-        // Any write shows that somebody is there, whatever time it carries.
+        // Any write shows that the holder is alive, whatever time it carries.
         let version = found.metadata.resource_version.clone().unwrap_or_default();
         match &self.seen {
             Some((seen, since)) if *seen == version => {
@@ -221,7 +222,7 @@ impl LeaderElector {
         }
     }
 
-    async fn create(&mut self) -> Result<bool, Answer> {
+    async fn create(&mut self) -> Result<bool, ApiError> {
         let lease = Lease {
             metadata: ObjectMeta {
                 name: Some(self.options.name.clone()),
@@ -236,19 +237,19 @@ impl LeaderElector {
                 self.held_lease = Some(made);
                 Ok(true)
             }
-            Err(error) => match Answer::of(&error) {
-                Answer::AlreadyExists(_) => Ok(false),
+            Err(error) => match ApiError::of(&error) {
+                ApiError::AlreadyExists(_) => Ok(false),
                 answer => Err(answer),
             },
         }
     }
 
-    /// Writes this replica's name and the time into a Lease, under the version that it has.
-    async fn update(&mut self, lease: Lease) -> Result<(), Answer> {
+    /// Writes this replica and the time into a Lease, under the version it has.
+    async fn update(&mut self, lease: Lease) -> Result<(), ApiError> {
         let lease = self.as_holder(lease);
         let params = params();
         let written = self.api.replace(&self.options.name, &params, &lease).await;
-        self.held_lease = Some(written.map_err(|error| Answer::of(&error))?);
+        self.held_lease = Some(written.map_err(|error| ApiError::of(&error))?);
         Ok(())
     }
 
@@ -270,13 +271,13 @@ impl LeaderElector {
         lease
     }
 
-    /// Leaves the Lease without a holder, if this replica holds it.
-    async fn release(&mut self) -> Result<(), Answer> {
-        // A renewal may be under way: whatever it wrote, the second look finds it.
+    /// Clears the holder of the Lease, if this replica holds it.
+    async fn release(&mut self) -> Result<(), ApiError> {
+        // A renewal may be in flight: the second read sees what it wrote.
         let mut tries = 2;
         loop {
             let found = self.api.get(&self.options.name).await;
-            let mut found = found.map_err(|error| Answer::of(&error))?;
+            let mut found = found.map_err(|error| ApiError::of(&error))?;
             let spec = found.spec.get_or_insert_default();
             if spec.holder_identity.as_deref() != Some(&*self.options.identity) {
                 return Ok(());
@@ -289,8 +290,8 @@ impl LeaderElector {
                 return Ok(());
             };
             tries -= 1;
-            match Answer::of(&error) {
-                Answer::Conflict(_) if tries > 0 => {}
+            match ApiError::of(&error) {
+                ApiError::Conflict(_) if tries > 0 => {}
                 answer => return Err(answer),
             }
         }
@@ -314,8 +315,8 @@ impl LeaderElector {
         }
     }
 
-    /// Says once what is wrong.
-    fn warn_once(&mut self, answer: Answer) {
+    /// Logs an error, unless it is the same as the last.
+    fn warn_once(&mut self, answer: ApiError) {
         if self.last_error.as_ref() != Some(&answer) {
             let (namespace, name) = (&self.options.namespace, &self.options.name);
             tracing::warn!("the lease {namespace}/{name} cannot be renewed or taken: {answer}");
@@ -324,8 +325,8 @@ impl LeaderElector {
     }
 }
 
-/// The time, or, if that is written there already, a little later: a write that changes nothing gets
-/// no new version, and others would take it for silence.
+/// Returns the time, or a microsecond later if the Lease has it already: a write that changes nothing
+/// gets no new version, and other replicas would take that for a missing renewal.
 fn distinct_time(now: Timestamp, before: Option<&MicroTime>) -> MicroTime {
     let same = before.is_some_and(|before| before.0.as_microsecond() == now.as_microsecond());
     let later = now.checked_add(SignedDuration::from_micros(1));

@@ -1,4 +1,4 @@
-//! Annotations of pods that exist, written late.
+//! Annotations written into existing pods, by backfill.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use json_patch::{Patch, jsonptr::PointerBuf};
@@ -10,44 +10,45 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    api::call::{Answer, Patience, call},
+    api::call::{ApiError, RetryPolicy, call},
     catalog,
     network::annotations,
 };
 
-/// Annotations to write into a pod, if it is as it was judged.
+/// A patch of a pod's annotations that applies only if the pod is unchanged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnnotationPatch {
     /// The pod's namespace.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The pod's name.
     pub name: Box<str>,
-    /// What to do: `test` operations on its UID and on what was judged, then `add` operations.
+    /// `test` operations on the UID and on the annotations the decision was made on, then `add`
+    /// operations.
     pub patch: Patch,
 }
 
-/// What became of it.
+/// The outcome of an [`AnnotationPatch`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PatchOutcome {
-    /// It is written.
+    /// The annotations are written.
     Applied,
-    /// The pod is another one by now, or has changed: judge it anew.
+    /// The pod was replaced or has changed; decide again.
     Conflict(String),
-    /// It may or may not be written.
+    /// The request failed; it may have taken effect.
     Failed(String),
 }
 
-/// Who writes into pods.
+/// A writer of pod annotations.
 pub trait PodWriter: Send + Sync {
-    /// Writes annotations into a pod.
+    /// Applies a patch to a pod.
     fn annotate(&self, patch: AnnotationPatch) -> BoxFuture<'_, PatchOutcome>;
 }
 
-/// The pods of a cluster. It needs `patch` on `pods`.
+/// Writes into the pods of a cluster. It needs `patch` on `pods`.
 #[derive(Clone)]
 pub struct ClusterPodWriter {
     client: Client,
-    patience: Patience,
+    patience: RetryPolicy,
 }
 
 impl std::fmt::Debug for ClusterPodWriter {
@@ -57,8 +58,8 @@ impl std::fmt::Debug for ClusterPodWriter {
 }
 
 impl ClusterPodWriter {
-    /// The pods of the cluster that `client` leads to.
-    pub fn new(client: Client, patience: Patience) -> Self {
+    /// Creates a writer for the cluster of `client`.
+    pub fn new(client: Client, patience: RetryPolicy) -> Self {
         Self { client, patience }
     }
 }
@@ -69,18 +70,19 @@ impl PodWriter for ClusterPodWriter {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &patch.namespace);
             let params = PatchParams::default();
             let change = Change::Json::<()>(patch.patch);
-            // Done twice, the second finds that the text is another: judged anew, nothing is lacking.
+            // A retry of a patch that took effect fails its tests. The next decision then finds nothing
+            // missing.
             let asked = call(self.patience, || pods.patch(&patch.name, &params, &change));
             match asked.await {
                 Ok(_) => PatchOutcome::Applied,
-                Err(answer @ (Answer::NotFound(_) | Answer::Conflict(_))) => {
+                Err(answer @ (ApiError::NotFound(_) | ApiError::Conflict(_))) => {
                     PatchOutcome::Conflict(answer.to_string())
                 }
-                // What a test operation that fails is answered with.
-                Err(answer @ Answer::Refused { code: 422, .. }) => {
+                // The response to a failed `test` operation.
+                Err(answer @ ApiError::Refused { code: 422, .. }) => {
                     PatchOutcome::Conflict(answer.to_string())
                 }
-                Err(answer @ Answer::Refused { code: 403, .. }) => PatchOutcome::Failed(format!(
+                Err(answer @ ApiError::Refused { code: 403, .. }) => PatchOutcome::Failed(format!(
                     "{answer}; give nadmit's ServiceAccount the verb \"patch\" on \"pods\", in \
                      a ClusterRole"
                 )),
@@ -92,8 +94,8 @@ impl PodWriter for ClusterPodWriter {
 }
 
 impl AnnotationPatch {
-    /// These annotations in the place of those of a pod that is as it was judged; `None` for a pod
-    /// without UID or annotations.
+    /// Returns a patch that writes `annotations` into a pod that is still as in the catalog; `None` for
+    /// a pod without a UID or without any annotation that requests networks.
     pub fn for_pod(pod: &catalog::Pod, annotations: &[(&'static str, String)]) -> Option<Self> {
         let uid = pod.uid.as_deref()?;
         let mut operations = vec![json!({"op": "test", "path": "/metadata/uid", "value": uid})];
@@ -101,7 +103,7 @@ impl AnnotationPatch {
             (annotations::NETWORKS, &pod.networks),
             (annotations::DEFAULT_NETWORK, &pod.default_network),
         ];
-        // Without annotations there is nothing that asks for a network, and no place to add to.
+        // Without annotations the pod requests no network, and there is no map to add to.
         judged.iter().find_map(|(_, text)| text.as_deref())?;
         for (key, text) in judged {
             if let Some(text) = text {
@@ -119,7 +121,7 @@ impl AnnotationPatch {
     }
 }
 
-/// The place of an annotation, as a JSON pointer.
+/// Returns the JSON pointer of an annotation.
 fn path(key: &str) -> String {
     PointerBuf::from_tokens(["metadata", "annotations", key]).to_string()
 }

@@ -1,6 +1,6 @@
 //! As whom an API server is asked, and what they can do about a refusal.
 
-use crate::api::call::Answer;
+use crate::api::call::ApiError;
 
 /// Who refuses beside RBAC.
 const POLICY_KIND: &str = "ValidatingAdmissionPolicy";
@@ -18,13 +18,15 @@ pub enum Caller {
 impl Caller {
     /// An answer, and what to do about it. `verb` is RBAC's word for what was asked, `resource` that
     /// for the kind.
-    pub(super) fn advice(self, verb: &str, resource: &str, answer: &Answer) -> String {
+    pub(super) fn advice(self, verb: &str, resource: &str, answer: &ApiError) -> String {
         let todo = match answer {
-            Answer::Unserved(_) => "create the definitions that `nadmit crds` prints".to_owned(),
-            Answer::Refused { message, .. } if message.contains(POLICY_KIND) => self.policy_advice(verb),
-            Answer::Refused { code: 401, .. } => self.unknown().to_owned(),
-            Answer::Refused { code: 403, .. } => self.rbac_advice(verb, resource),
-            Answer::Refused { .. } => {
+            ApiError::NotServed(_) => "create the definitions that `nadmit crds` prints".to_owned(),
+            ApiError::Refused { message, .. } if message.contains(POLICY_KIND) => {
+                self.policy_advice(verb)
+            }
+            ApiError::Refused { code: 401, .. } => self.unknown().to_owned(),
+            ApiError::Refused { code: 403, .. } => self.rbac_advice(verb, resource),
+            ApiError::Refused { .. } => {
                 "update the definitions to those that this nadmit's `nadmit crds` prints".to_owned()
             }
             _ => "try again".to_owned(),

@@ -23,7 +23,7 @@ use crate::{
     allocation::{Slice, Version},
     api::{
         AddressSlice,
-        call::{Answer, Call, Patience, call},
+        call::{ApiCall, ApiError, RetryPolicy, call},
     },
 };
 
@@ -54,13 +54,13 @@ pub type SliceEvents = BoxStream<'static, Result<SliceEvent, FollowError>>;
 #[derive(Debug, Clone)]
 pub struct SliceLedger {
     api: Api<AddressSlice>,
-    patience: Patience,
+    patience: RetryPolicy,
     caller: Caller,
 }
 
 impl SliceLedger {
     /// The slices of the cluster that `client` leads to. Asks nothing yet.
-    pub fn new(client: Client, patience: Patience) -> Self {
+    pub fn new(client: Client, patience: RetryPolicy) -> Self {
         Self {
             api: Api::all(client),
             patience,
@@ -87,9 +87,9 @@ impl SliceLedger {
             dry_run: false,
             field_manager: Some(MANAGER.to_owned()),
         };
-        let mut asking = Call::begin(self.patience);
+        let mut asking = ApiCall::begin(self.patience);
         let answered = match asking.ask(|| self.api.create(&params, &object)).await {
-            Err(Answer::AlreadyExists(_)) => asking.look(|| self.api.get(&name)).await,
+            Err(ApiError::AlreadyExists(_)) => asking.look(|| self.api.get(&name)).await,
             answered => answered,
         };
         let recorded = answered.map_err(|answer| self.failed(&asking, "create", &answer))?;
@@ -107,10 +107,10 @@ impl SliceLedger {
             name: name.clone(),
             current: None,
         };
-        let mut asking = Call::begin(self.patience);
+        let mut asking = ApiCall::begin(self.patience);
         let found = asking.look(|| self.api.get(&name)).await;
         let found = match found {
-            Err(Answer::NotFound(_)) => return Ok(()),
+            Err(ApiError::NotFound(_)) => return Ok(()),
             found => found.map_err(|answer| self.failed(&asking, "get", &answer))?,
         };
         if read(&found).ok().is_none_or(|(_, now)| now != version) {
@@ -121,8 +121,8 @@ impl SliceLedger {
             resource_version: Some(version.0.to_string()),
         });
         match asking.ask(|| self.api.delete(&name, &params)).await {
-            Ok(_) | Err(Answer::NotFound(_)) => Ok(()),
-            Err(Answer::Conflict(_)) => Err(changed()),
+            Ok(_) | Err(ApiError::NotFound(_)) => Ok(()),
+            Err(ApiError::Conflict(_)) => Err(changed()),
             Err(answer) => Err(self.failed(&asking, "delete", &answer)),
         }
     }
@@ -154,7 +154,7 @@ impl SliceLedger {
         }
     }
 
-    fn failed(&self, asking: &Call, verb: &str, answer: &Answer) -> WriteError {
+    fn failed(&self, asking: &ApiCall, verb: &str, answer: &ApiError) -> WriteError {
         let reason = self.caller.advice(verb, RESOURCE, answer);
         if asking.uncertain() {
             WriteError::Uncertain { reason }
@@ -197,8 +197,8 @@ impl SliceFollower {
                 let at = self.at.0.to_string();
                 match self.slices.api.watch(&params, &at).await {
                     Ok(watch) => self.watch = Some(watch.boxed()),
-                    Err(error) if is_expired(&Answer::of(&error)) => return self.behind(),
-                    Err(_) => sleep(self.slices.patience.longest_pause).await,
+                    Err(error) if is_expired(&ApiError::of(&error)) => return self.behind(),
+                    Err(_) => sleep(self.slices.patience.max_backoff).await,
                 }
                 continue;
             };
@@ -220,7 +220,7 @@ impl SliceFollower {
                     self.at = self.at.max(version.unwrap_or_default());
                 }
                 Some(Ok(WatchEvent::Error(status))) => {
-                    if is_expired(&Answer::of_status(&status)) {
+                    if is_expired(&ApiError::of_status(&status)) {
                         return self.behind();
                     }
                     self.pause().await;
@@ -238,12 +238,12 @@ impl SliceFollower {
 
     async fn pause(&mut self) {
         self.watch = None;
-        sleep(self.slices.patience.first_pause).await;
+        sleep(self.slices.patience.initial_backoff).await;
     }
 }
 
-fn is_expired(answer: &Answer) -> bool {
-    matches!(answer, Answer::Expired(_) | Answer::Unserved(_))
+fn is_expired(answer: &ApiError) -> bool {
+    matches!(answer, ApiError::Expired(_) | ApiError::NotServed(_))
 }
 
 fn version(metadata: &ObjectMeta) -> Option<Version> {

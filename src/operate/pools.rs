@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     allocation::{Allocation, Holder, Index, Pool, index::Usage},
-    catalog::{Catalog, PoolState},
+    catalog::{Catalog, PoolValidity},
 };
 
 /// One pool.
@@ -96,12 +96,12 @@ fn one(
 ) -> PoolRow {
     let state = catalog.map(|catalog| catalog.pool(name));
     let note = match state {
-        Some(PoolState::Valid(pool)) => return configured(pool, index, serving),
-        Some(PoolState::Faulty(faults)) => faults.first().map_or_else(
+        Some(PoolValidity::Valid(pool)) => return configured(pool, index, serving),
+        Some(PoolValidity::Invalid(faults)) => faults.first().map_or_else(
             || "gives nothing: it does not make sense".to_owned(),
             |fault| format!("gives nothing: {fault}"),
         ),
-        Some(PoolState::Unknown) => {
+        Some(PoolValidity::Unknown) => {
             "records are left of it, but there is no such AddressPool".to_owned()
         }
         None => "its capacity is not known without --manifests".to_owned(),

@@ -33,7 +33,7 @@ pub struct Finding {
     /// What to write instead: one sentence without a closing stop. Never empty.
     pub help: String,
     /// What must be looked up afresh before this may deny.
-    pub rests_on: Option<Lookup>,
+    pub requires_live_read: Option<LiveRead>,
 }
 
 /// A position, and whether its text has one line only, so that the column says it all.
@@ -58,7 +58,7 @@ impl fmt::Display for Spot {
 
 /// Something to look up at its origin, past every cache.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Lookup {
+pub enum LiveRead {
     /// Does this network exist?
     Network {
         /// Its namespace.
@@ -79,7 +79,7 @@ pub enum Lookup {
         holder: Holder,
         /// Whether some of it was known when this was asked: what was looked up before anything was
         /// says nothing of the rest.
-        in_part: bool,
+        partially_known: bool,
     },
     /// How is this pod now, if it is there at all?
     Pod {
@@ -190,9 +190,9 @@ impl<'p> Report<'p> {
 
     /// Adds a finding that rests on something's absence, or on another object: it may deny only after
     /// a fresh look.
-    pub fn add_once_confirmed(
+    pub fn add_after_live_read(
         &mut self,
-        lookup: Lookup,
+        lookup: LiveRead,
         place: Place<'_>,
         message: impl Into<String>,
         help: impl Into<String>,
@@ -223,7 +223,7 @@ impl<'p> Report<'p> {
         place: Place<'_>,
         message: String,
         help: String,
-        rests_on: Option<Lookup>,
+        requires_live_read: Option<LiveRead>,
     ) {
         let count = &mut self.counts[usize::from(level == Level::Deny)];
         if *count == MOST {
@@ -242,7 +242,7 @@ impl<'p> Report<'p> {
             span: place.at.map(|(span, _)| span),
             message,
             help,
-            rests_on,
+            requires_live_read,
         });
     }
 

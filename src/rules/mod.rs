@@ -37,7 +37,7 @@ pub use crate::catalog::Mode;
 
 pub use self::{
     binding::{BindingSubject, Carried},
-    finding::{Finding, Lookup, Place, Report, Spot},
+    finding::{Finding, LiveRead, Place, Report, Spot},
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,

@@ -132,14 +132,14 @@ impl<'a> NetworkSubject<'a> {
     ) -> impl Iterator<Item = (&'a Arc<Network>, &'a AssignableRange)> {
         let own = (self.namespace, self.name);
         let siblings = self.siblings;
-        let known = self.catalog.suppliers(interval);
+        let known = self.catalog.networks_assigning(interval);
         // As they were, for they are about to change.
         let known = known.filter(move |(network, _)| {
             siblings.is_none_or(|s| s.network(&network.namespace, &network.name).is_none())
         });
         let listed = siblings
             .into_iter()
-            .flat_map(move |s| s.suppliers(interval));
+            .flat_map(move |s| s.networks_assigning(interval));
         known
             .chain(listed)
             .filter(move |(network, _)| (&*network.namespace, &*network.name) != own)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::catalog::Pod;
 
-use super::finding::Lookup;
+use super::finding::LiveRead;
 
 /// The most pods that are named.
 const MOST_NAMED: usize = 10;
@@ -43,8 +43,8 @@ impl NetworkUseSubject<'_> {
     }
 
     /// The look-up without which nothing may be denied for these pods' sake.
-    pub fn lookup(&self) -> Lookup {
-        Lookup::NetworkUsers {
+    pub fn lookup(&self) -> LiveRead {
+        LiveRead::NetworkUsers {
             namespace: self.namespace.into(),
             name: self.name.into(),
         }

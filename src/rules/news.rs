@@ -74,7 +74,7 @@ mod tests {
             span: None,
             message: message.to_owned(),
             help: String::new(),
-            rests_on: None,
+            requires_live_read: None,
         }
     }
 

@@ -269,7 +269,7 @@ impl Policy {
 
 /// The code most like `code`, if one is like it.
 pub fn similar_code(code: &str) -> Option<&'static str> {
-    crate::catalog::most_alike(code, RULES.iter().map(|rule| rule.code))
+    crate::catalog::most_similar(code, RULES.iter().map(|rule| rule.code))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::{
     allocation::{SharedIndex, Slice, Write, index::PlanId},
     clock::RandomSource,
     ledger::{Ledger, NotWritable, Settled, SliceLedger, claim, settle},
-    rules::Lookup,
+    rules::LiveRead,
 };
 
 /// Who holds which address, and where that is recorded.
@@ -83,7 +83,7 @@ impl Allocations {
     ///
     /// # Errors
     /// Why the ledger does not tell.
-    pub(super) async fn look_up(&self, lookups: &[Lookup]) -> Result<(), String> {
+    pub(super) async fn look_up(&self, lookups: &[LiveRead]) -> Result<(), String> {
         let Some(ledger) = &self.ledger else {
             return Ok(());
         };

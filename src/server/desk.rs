@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{Confirm, Metrics};
+use super::{LiveCatalog, Metrics};
 use crate::{
     allocation::{
         Address, Allocation, Index, SharedIndex, Space, Stored, Version, Write,
@@ -35,7 +35,7 @@ pub struct Desk {
 
 /// What a desk has more inside of a server.
 struct Serving {
-    confirmer: Arc<dyn Confirm>,
+    live_catalog: Arc<dyn LiveCatalog>,
     metrics: Arc<Metrics>,
 }
 
@@ -105,8 +105,11 @@ impl Desk {
 
     /// The same desk inside of a server: it has the source look again before a release, and counts.
     #[must_use]
-    pub fn serving(mut self, confirmer: Arc<dyn Confirm>, metrics: Arc<Metrics>) -> Self {
-        self.serving = Some(Serving { confirmer, metrics });
+    pub fn serving(mut self, live_catalog: Arc<dyn LiveCatalog>, metrics: Arc<Metrics>) -> Self {
+        self.serving = Some(Serving {
+            live_catalog,
+            metrics,
+        });
         self
     }
 
@@ -229,7 +232,7 @@ impl Desk {
         let Some(serving) = &self.serving else {
             return Ok(());
         };
-        serving.confirmer.confirm(&[]).await.map_err(|error| {
+        serving.live_catalog.confirm(&[]).await.map_err(|error| {
             DeskError::Unavailable(format!("whether its pod is there cannot be seen: {error}"))
         })
     }

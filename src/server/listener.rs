@@ -129,12 +129,12 @@ impl<S: Socket> Listener<S> {
     /// A connection that broke before it was accepted concerns nobody; lack of descriptors does,
     /// and asking at once again would only burn time.
     async fn bemoan(&self, error: &io::Error) {
-        let harmless = [
+        let sanitize = [
             io::ErrorKind::ConnectionAborted,
             io::ErrorKind::ConnectionReset,
             io::ErrorKind::ConnectionRefused,
         ];
-        if !harmless.contains(&error.kind()) {
+        if !sanitize.contains(&error.kind()) {
             warn!(error = %error, "connections cannot be accepted; raise the limit of open files");
             if self.connections.make_room() {
                 self.count_evicted();

@@ -8,13 +8,13 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 use super::{metrics::webhook_name, reject::Reject};
-use crate::admission::{Answer, Request, Verdict, Webhook};
+use crate::admission::{AdmissionResponse, Request, Verdict, Webhook};
 
 /// Tells of a review: at debug if it was simply allowed.
 pub(super) fn answered(
     webhook: Webhook,
     request: &Request<'_>,
-    answer: &Answer,
+    answer: &AdmissionResponse,
     elapsed: Duration,
 ) {
     // A macro, for tracing wants the level at compile time.

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use crate::{
     allocation::{Address, Holder, SharedIndex},
     ledger::{ClusterLedger, Ledger, ReadError, SliceLedger, Store as _},
-    rules::Lookup,
+    rules::LiveRead,
 };
 
 /// Whole lists of the ledger, shared by all who ask for one at the same time: a pool that runs out
@@ -21,8 +21,11 @@ pub(super) struct Lists {
 }
 
 /// Whether a look-up is about allocations.
-pub(super) fn is_of_ledger(lookup: &Lookup) -> bool {
-    matches!(lookup, Lookup::Allocations { .. } | Lookup::Holdings { .. })
+pub(super) fn is_of_ledger(lookup: &LiveRead) -> bool {
+    matches!(
+        lookup,
+        LiveRead::Allocations { .. } | LiveRead::Holdings { .. }
+    )
 }
 
 /// Makes the index at least as fresh, about these things, as the ledger is when this is called. Of an
@@ -31,7 +34,7 @@ pub(super) fn is_of_ledger(lookup: &Lookup) -> bool {
 /// # Errors
 /// When the ledger does not tell.
 pub(super) async fn look_up(
-    lookups: &[Lookup],
+    lookups: &[LiveRead],
     ledger: &Ledger,
     slices: Option<&SliceLedger>,
     index: &Arc<SharedIndex>,
@@ -42,14 +45,14 @@ pub(super) async fn look_up(
     };
     for lookup in lookups {
         match lookup {
-            Lookup::Allocations {
+            LiveRead::Allocations {
                 pool,
                 address: Some(address),
             } => one(pool, *address, cluster, index).await?,
-            Lookup::Allocations { address: None, .. } => {
+            LiveRead::Allocations { address: None, .. } => {
                 lists.list(ledger, slices, index).await?;
             }
-            Lookup::Holdings { holder, .. } => held(holder, cluster, index).await?,
+            LiveRead::Holdings { holder, .. } => held(holder, cluster, index).await?,
             _ => {}
         }
     }

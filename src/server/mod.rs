@@ -5,7 +5,7 @@
 //! 1. `listener` accepts, and closes one of its `connections` when too many come; [`tls`] shakes hands;
 //!    `connection` speaks HTTP and cuts who dawdles (`clock`).
 //! 2. `routes` tells the two webhooks from everything else; `reject` words each refusal.
-//! 3. `review` reads the body (`body`) as far as there is memory (`budget`), decides, has look-ups confirmed ([`Confirm`]), answers.
+//! 3. `review` reads the body (`body`) as far as there is memory (`budget`), decides, has look-ups confirmed ([`LiveCatalog`]), answers.
 //! 4. [`metrics`] counts it and `log` tells it.
 //!
 //! [`serve`] binds, runs and drains (`lifecycle`); `admin` is the plain listener beside it,
@@ -17,13 +17,13 @@ mod allocations;
 mod body;
 mod budget;
 mod clock;
-mod confirm;
 mod connection;
 mod connections;
 pub mod desk;
 mod error;
 mod lifecycle;
 mod listener;
+mod live_catalog;
 mod log;
 mod look_up;
 pub mod metrics;
@@ -42,10 +42,10 @@ pub mod tls;
 pub use self::{
     admin_socket::AdminSocket,
     allocations::Allocations,
-    confirm::{Confirm, ConfirmError},
     desk::Desk,
     error::ServeError,
     lifecycle::Shutdown,
+    live_catalog::{LiveCatalog, LiveReadError},
     metrics::{Metrics, SettingsDigest},
     options::{Certificates, Identity, Limits, ServeOptions},
     run::{Server, serve, webhooks},

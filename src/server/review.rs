@@ -27,10 +27,12 @@ use super::{
     timeout as given,
 };
 use crate::{
-    admission::{self, Answer, Decision, Freshness, Request, Review, ReviewContext, Webhook},
+    admission::{
+        self, AdmissionResponse, Decision, Freshness, Request, Review, ReviewContext, Webhook,
+    },
     clock::Clock,
     ledger::Settled,
-    rules::Lookup,
+    rules::LiveRead,
 };
 
 /// The type of [`crate::admission::decide`], which is what runs outside of tests.
@@ -95,7 +97,7 @@ impl Reviewer {
             let _reading = connection.read();
             body::beginning(body, &parts.headers, &self.limits).await
         };
-        let denial = admission::refuse_unread(&beginning, &reject.sentence);
+        let denial = admission::reject_oversized(&beginning, &reject.sentence);
         let refused = self.refuse(reject, parts, body).await;
         let Some(json) = denial else {
             return refused;
@@ -187,9 +189,9 @@ impl Reviewer {
         webhook: Webhook,
         request: &Request<'_>,
         deadline: Instant,
-    ) -> Result<Answer, Reject> {
-        let mut looked_up: Vec<Lookup> = Vec::new();
-        let mut tried: Vec<Lookup> = Vec::new();
+    ) -> Result<AdmissionResponse, Reject> {
+        let mut looked_up: Vec<LiveRead> = Vec::new();
+        let mut tried: Vec<LiveRead> = Vec::new();
         // Only a pod whose name is not made yet is known by chance.
         let unnamed = request.name.as_deref().is_none_or(str::is_empty);
         let chance = if unnamed && webhook == Webhook::Mutate {
@@ -202,31 +204,36 @@ impl Reviewer {
             let decided = Instant::now();
             let freshness = match (&*looked_up, &*tried) {
                 ([], []) => Freshness::Cached,
-                (done, tried) => Freshness::VerifiedFor { done, tried },
+                (verified, unanswered) => Freshness::VerifiedFor {
+                    verified,
+                    unanswered,
+                },
             };
             match self.decide(webhook, request, freshness, chance)? {
-                Decision::Answer(answer) => return Ok(answer),
-                Decision::AskAgain(answer) if Instant::now() + PAUSE >= deadline => {
+                Decision::Respond(answer) => return Ok(answer),
+                Decision::Retry(answer) if Instant::now() + PAUSE >= deadline => {
                     return Ok(answer);
                 }
-                Decision::AskAgain(_) => sleep(PAUSE).await,
-                Decision::Claim(_) if Instant::now() >= deadline => {
+                Decision::Retry(_) => sleep(PAUSE).await,
+                Decision::ClaimSlice(_) if Instant::now() >= deadline => {
                     return later(request, unrecorded("others were faster"));
                 }
-                Decision::Claim(slice) => {
+                Decision::ClaimSlice(slice) => {
                     let claimed = self.state.allocations.claim(slice, deadline).await;
                     if let Err(problem) = claimed {
                         return later(request, unrecorded(&problem));
                     }
                 }
-                Decision::Plan(plan) => {
+                Decision::Commit(plan) => {
                     let allocations = &self.state.allocations;
-                    let recorded = allocations.record(plan.writes, plan.ticket, deadline).await;
+                    let recorded = allocations
+                        .record(plan.writes, plan.plan_id, deadline)
+                        .await;
                     self.count(&recorded, decided.elapsed());
                     match recorded {
                         Settled::Safe => {
                             self.state.metrics.borrowed(plan.borrowed);
-                            return Ok(plan.answer);
+                            return Ok(plan.response);
                         }
                         Settled::Overtaken if Instant::now() < deadline => {
                             overtaken += 1;
@@ -238,10 +245,10 @@ impl Reviewer {
                         Settled::Failed(problem) => return later(request, unrecorded(&problem)),
                     }
                 }
-                Decision::Confirm(_) if looked_up.len() >= MOST_LOOKUPS => {
+                Decision::VerifyLive(_) if looked_up.len() >= MOST_LOOKUPS => {
                     return later(request, unconfirmed("too much would have to be looked up"));
                 }
-                Decision::Confirm(lookups) => {
+                Decision::VerifyLive(lookups) => {
                     if let Err(problem) = self.confirm(&lookups, deadline).await {
                         log::unconfirmed(webhook, request, &problem);
                         return later(request, unconfirmed(&problem));
@@ -305,12 +312,12 @@ impl Reviewer {
     }
 
     /// Has look-ups made past every cache.
-    async fn confirm(&self, lookups: &[Lookup], deadline: Instant) -> Result<(), String> {
-        let (of_ledger, elsewhere): (Vec<Lookup>, Vec<Lookup>) =
+    async fn confirm(&self, lookups: &[LiveRead], deadline: Instant) -> Result<(), String> {
+        let (of_ledger, elsewhere): (Vec<LiveRead>, Vec<LiveRead>) =
             lookups.iter().cloned().partition(look_up::is_of_ledger);
         let all = async {
             if !elsewhere.is_empty() {
-                let confirmed = self.state.confirmer.confirm(&elsewhere).await;
+                let confirmed = self.state.live_catalog.confirm(&elsewhere).await;
                 confirmed.map_err(|error| error.to_string())?;
             }
             // After that: which record an address has, the pool says.
@@ -354,9 +361,9 @@ fn is_json(value: &HeaderValue) -> bool {
 /// What cannot be answered now. An error here would let a pod be bound without its addresses, for
 /// the webhook on bindings is one that may fail: so a Binding is refused instead, and the scheduler
 /// tries again.
-fn later(request: &Request<'_>, reject: Reject) -> Result<Answer, Reject> {
+fn later(request: &Request<'_>, reject: Reject) -> Result<AdmissionResponse, Reject> {
     if admission::is_binding(request) {
-        return Ok(Answer::later(request, reject.sentence));
+        return Ok(AdmissionResponse::unavailable(request, reject.sentence));
     }
     Err(reject)
 }

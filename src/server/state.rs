@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus_client::registry::Registry;
 
-use super::{Allocations, Confirm, Metrics};
+use super::{Allocations, LiveCatalog, Metrics};
 use crate::{catalog::Catalog, rules::Policy};
 
 /// What the server shares with those who feed it.
@@ -17,7 +17,7 @@ pub struct State {
     /// Who holds which address.
     pub allocations: Allocations,
     /// Makes the look-ups before a denial that rests on a look-up.
-    pub confirmer: Arc<dyn Confirm>,
+    pub live_catalog: Arc<dyn LiveCatalog>,
     /// Where the server counts.
     pub metrics: Arc<Metrics>,
     /// What `/metrics` shows. Sources register theirs before it comes here.

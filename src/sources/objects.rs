@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     allocation::{Pool, Reservation, SpecError},
-    catalog::{AllLabels, Labels, Pod, Requested, TargetOf, all_labels},
+    catalog::{AllLabels, Labels, MigrationRef, Pod, RequestedAnnotations, all_labels},
     manifests::{
         FieldLocations, GeneratedNetworkManifest, Located, Manifest, NamespaceManifest,
         NetworkNamespaces, PodManifest, PodName, PoolManifest, ReservationManifest,
@@ -309,12 +309,12 @@ pub(super) fn pod(manifest: PodManifest) -> Option<Pod> {
     let networks = text(annotations::NETWORKS);
     let default_network = text(annotations::DEFAULT_NETWORK);
     let network_status = text(annotations::NETWORK_STATUS);
-    let requested = Requested {
+    let requested = RequestedAnnotations {
         networks: text(annotations::REQUESTED_NETWORKS),
         default_network: text(annotations::REQUESTED_DEFAULT_NETWORK),
     };
     let mirror = text(annotations::MIRROR_POD).is_some();
-    let target_of = TargetOf::new(
+    let migration = MigrationRef::new(
         text(annotations::MIGRATION_NAME).as_deref(),
         manifest.identity.migration_uid.as_deref(),
     );
@@ -338,6 +338,6 @@ pub(super) fn pod(manifest: PodManifest) -> Option<Pod> {
         node: manifest.node,
         terminating: manifest.terminating,
         mirror,
-        target_of: target_of.map(Box::new),
+        migration: migration.map(Box::new),
     })
 }

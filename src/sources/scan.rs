@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     allocation::{PoolConfig, Reservation},
-    catalog::{Catalog, Slicing},
+    catalog::{Catalog, WhereaboutsSlicing},
     network::operator::Daemons,
 };
 
@@ -253,8 +253,8 @@ fn reservations<'o>(objects: impl Iterator<Item = &'o Objects>) -> Vec<Arc<Reser
     found.into_values().flatten().cloned().collect()
 }
 
-fn slicing<'o>(objects: impl Iterator<Item = &'o Objects>) -> Slicing {
-    let mut slicing = Slicing::default();
+fn slicing<'o>(objects: impl Iterator<Item = &'o Objects>) -> WhereaboutsSlicing {
+    let mut slicing = WhereaboutsSlicing::default();
     for objects in objects {
         for ((namespace, runs), _) in &objects.controllers {
             slicing.add_controller(namespace.clone(), *runs);

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Answer, Decision, Review, ReviewContext, Webhook, decide},
+    admission::{AdmissionResponse, Decision, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Version},
     catalog::{Catalog, Labels, Mode},
     manifests,
@@ -206,22 +206,22 @@ impl<'a> AuthorityFixture<'a> {
         Ok([denied(&mutated), denied(&validated)].concat())
     }
 
-    fn ask(&self, webhook: Webhook, body: &[u8]) -> Result<Answer, Failed> {
+    fn ask(&self, webhook: Webhook, body: &[u8]) -> Result<AdmissionResponse, Failed> {
         let review = Review::parse(body)?;
-        let context = ReviewContext::confirmed(self.catalog, self.policy, &self.index);
+        let context = ReviewContext::authoritative(self.catalog, self.policy, &self.index);
         match decide(webhook, &review.request, &context) {
-            Decision::Answer(answer) => Ok(answer),
-            Decision::Plan(plan) => {
+            Decision::Respond(answer) => Ok(answer),
+            Decision::Commit(plan) => {
                 let versions: Vec<commit> = (1..).take(plan.writes.len()).map(Version).collect();
-                self.index.lock().confirm(plan.ticket, &versions);
-                Ok(plan.answer)
+                self.index.lock().confirm(plan.plan_id, &versions);
+                Ok(plan.response)
             }
             other => Err(format!("no answer, but {other:?}").into()),
         }
     }
 }
 
-fn denied(answer: &Answer) -> Vec<&'static str> {
+fn denied(answer: &AdmissionResponse) -> Vec<&'static str> {
     let findings = answer.findings().iter();
     let denied = findings.filter(|finding| finding.level == Level::Deny);
     denied.map(|finding| finding.code).collect()
@@ -383,10 +383,10 @@ fn looked_up() -> TestResult {
     let networks = r#"[{"name":"to-come","ips":["192.0.2.5/27"]}]"#;
     let body = support::create(&pod("p", &json!({NETWORKS: networks})));
     let review = Review::parse(&body)?;
-    let cached = ReviewContext::confirmed(&catalog, &policy, &index)
+    let cached = ReviewContext::authoritative(&catalog, &policy, &index)
         .with(nadmit::admission::Freshness::Cached);
     match decide(Webhook::Validate, &review.request, &cached) {
-        Decision::Confirm(lookups) if lookups.len() == 1 => Ok(()),
+        Decision::VerifyLive(lookups) if lookups.len() == 1 => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }

@@ -4,12 +4,13 @@ use crate::support::{TestFn, TestResult};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{
-        Answer, Decision, Freshness, Late, Review, ReviewContext, Verdict, Webhook, decide, late,
+        AdmissionResponse, Decision, Freshness, Late, Review, ReviewContext, Verdict, Webhook,
+        decide, late,
     },
     allocation::{Address, SharedIndex, Space, Timestamp, Version},
     catalog::Catalog,
     manifests,
-    rules::{Injection, Lookup, Policy},
+    rules::{Injection, LiveRead, Policy},
     sources::catalog_of,
 };
 use serde_json::{Value, json};
@@ -94,19 +95,19 @@ impl BindingFixture {
         let review = Review::parse(body.as_bytes())?;
         let context = ReviewContext {
             now: Timestamp(1000),
-            ..ReviewContext::confirmed(&self.catalog, &self.policy, &self.index)
+            ..ReviewContext::authoritative(&self.catalog, &self.policy, &self.index)
         };
         Ok(decide(webhook, &review.request, &context.with(evidence)))
     }
 
     /// Decides on a binding in `/mutate`, and records the plan.
-    fn bind(&self, binding: &Value, evidence: Freshness<'_>) -> Result<Answer, Failed> {
+    fn bind(&self, binding: &Value, evidence: Freshness<'_>) -> Result<AdmissionResponse, Failed> {
         match self.decide(Webhook::Mutate, binding, evidence)? {
-            Decision::Answer(answer) | Decision::AskAgain(answer) => Ok(answer),
-            Decision::Plan(plan) => {
+            Decision::Respond(answer) | Decision::Retry(answer) => Ok(answer),
+            Decision::Commit(plan) => {
                 let versions: Vec<Version> = (1..).map(Version).take(plan.writes.len()).collect();
-                self.index.lock().commit(plan.ticket, &versions);
-                Ok(plan.answer)
+                self.index.lock().commit(plan.plan_id, &versions);
+                Ok(plan.response)
             }
             other => Err(format!("{other:?}").into()),
         }
@@ -138,7 +139,7 @@ fn networks(text: &str) -> Value {
 }
 
 /// Returns the annotations that a response adds.
-fn added(answer: &Answer) -> Result<Value, Failed> {
+fn added(answer: &AdmissionResponse) -> Result<Value, Failed> {
     let patch = answer.patch().ok_or("no patch")?;
     // A Binding may have no annotations at all.
     let whole = patch.to_string().contains("metadata/annotations/");
@@ -150,8 +151,8 @@ fn added(answer: &Answer) -> Result<Value, Failed> {
     Ok(object["metadata"]["annotations"].clone())
 }
 
-fn pod_lookup() -> Lookup {
-    Lookup::Pod {
+fn pod_lookup() -> LiveRead {
+    LiveRead::Pod {
         namespace: "db".into(),
         name: "app".into(),
     }
@@ -229,7 +230,7 @@ fn again() -> TestResult {
     let ask = binding(Some(UID), None);
     let first = fixture.bind(&ask, Freshness::Cached)?;
     match fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)? {
-        Decision::Answer(answer) => same(answer, first),
+        Decision::Respond(answer) => same(answer, first),
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -247,9 +248,9 @@ fn unknown() -> TestResult {
     let ask = binding(Some(UID), None);
     same(
         fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
-        Decision::Confirm(vec![pod_lookup()]),
+        Decision::VerifyLive(vec![pod_lookup()]),
     )?;
-    let answer = fixture.bind(&ask, Freshness::looked_up(&[pod_lookup()]))?;
+    let answer = fixture.bind(&ask, Freshness::verified_for(&[pod_lookup()]))?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
@@ -258,14 +259,14 @@ fn without_uid() -> TestResult {
     let ask = binding(None, None);
     same(
         fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
-        Decision::Confirm(vec![pod_lookup()]),
+        Decision::VerifyLive(vec![pod_lookup()]),
     )?;
-    added(&fixture.bind(&ask, Freshness::looked_up(&[pod_lookup()]))?).map(drop)
+    added(&fixture.bind(&ask, Freshness::verified_for(&[pod_lookup()]))?).map(drop)
 }
 
 fn another() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
-    let answer = fixture.bind(&binding(Some("other"), None), Freshness::Confirmed)?;
+    let answer = fixture.bind(&binding(Some("other"), None), Freshness::Authoritative)?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
@@ -276,7 +277,7 @@ fn left_alone() -> TestResult {
     bound["spec"]["nodeName"] = "node-2".into();
     for pod in [going, bound] {
         let fixture = BindingFixture::of(&[pod])?;
-        let answer = fixture.bind(&binding(Some(UID), None), Freshness::Confirmed)?;
+        let answer = fixture.bind(&binding(Some(UID), None), Freshness::Authoritative)?;
         same((answer.verdict(), answer.patch()), (Verdict::Allow, None))?;
     }
     Ok(())
@@ -301,7 +302,7 @@ fn unready() -> TestResult {
         index: SharedIndex::default(),
         ..fixture
     };
-    let answer = unready.bind(&binding(Some(UID), None), Freshness::Confirmed)?;
+    let answer = unready.bind(&binding(Some(UID), None), Freshness::Authoritative)?;
     same(answer.codes(), vec!["pool-not-ready"])
 }
 
@@ -319,15 +320,15 @@ fn exhausted() -> TestResult {
         added(&fixture.bind(&ask, Freshness::Cached)?)?;
     }
     let ask = binding(Some(UID), None);
-    let lookup = Lookup::Allocations {
+    let lookup = LiveRead::Allocations {
         pool: "storage".into(),
         address: None,
     };
     same(
         fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
-        Decision::Confirm(vec![lookup.clone()]),
+        Decision::VerifyLive(vec![lookup.clone()]),
     )?;
-    let answer = fixture.bind(&ask, Freshness::looked_up(&[lookup]))?;
+    let answer = fixture.bind(&ask, Freshness::verified_for(&[lookup]))?;
     same(answer.codes(), vec!["pool-exhausted"])?;
     if !answer.message().contains('6') {
         return Err(answer.message().into());
@@ -340,7 +341,7 @@ fn dry() -> TestResult {
     let mut ask = binding(Some(UID), None);
     ask["dryRun"] = true.into();
     match fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)? {
-        Decision::Answer(answer) => added(&answer)?,
+        Decision::Respond(answer) => added(&answer)?,
         other => return Err(format!("{other:?}").into()),
     };
     same(fixture.index.lock().recorded().count(), 0)
@@ -353,10 +354,10 @@ fn named() -> TestResult {
     let unrecorded = fixture.decide(
         Webhook::Validate,
         &creation(pod(asked)),
-        Freshness::Confirmed,
+        Freshness::Authoritative,
     )?;
     match unrecorded {
-        Decision::Answer(answer) => same(answer.codes(), vec!["address-not-allocated"])?,
+        Decision::Respond(answer) => same(answer.codes(), vec!["address-not-allocated"])?,
         other => return Err(format!("{other:?}").into()),
     }
     let answer = fixture.bind(&creation(pod(asked)), Freshness::Cached)?;
@@ -364,7 +365,7 @@ fn named() -> TestResult {
     same(holders(), 1)?;
     let mut other = creation(pod(asked));
     (other["name"], other["object"]["metadata"]["name"]) = (json!("other"), json!("other"));
-    let refused = fixture.bind(&other, Freshness::Confirmed)?;
+    let refused = fixture.bind(&other, Freshness::Authoritative)?;
     same(refused.codes(), vec!["address-in-use"])?;
     // The other interface gets its addresses when the pod is bound.
     let put_in = added(&answer)?["k8s.v1.cni.cncf.io/networks"].clone();
@@ -377,7 +378,7 @@ fn named() -> TestResult {
         &creation(created.clone()),
         Freshness::Cached,
     )? {
-        Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow)?,
+        Decision::Respond(answer) => same(answer.verdict(), Verdict::Allow)?,
         other => return Err(format!("{other:?}").into()),
     }
     let later = BindingFixture::of(&[created])?;
@@ -417,7 +418,7 @@ fn brought() -> TestResult {
     let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let carried = binding(Some(UID), Some(added(&answer)?));
     match fixture.decide(Webhook::Validate, &carried, Freshness::Cached)? {
-        Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow),
+        Decision::Respond(answer) => same(answer.verdict(), Verdict::Allow),
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -436,11 +437,11 @@ fn forged() -> TestResult {
         let fixture = BindingFixture::of(&[pod("storage-net")])?;
         let ask = binding(Some(UID), Some(annotations.clone()));
         match fixture.decide(Webhook::Validate, &ask, Freshness::Cached)? {
-            Decision::Confirm(lookups) if lookups.contains(&pod_lookup()) => {}
+            Decision::VerifyLive(lookups) if lookups.contains(&pod_lookup()) => {}
             other => return Err(format!("{annotations}: {other:?}").into()),
         }
-        match fixture.decide(Webhook::Validate, &ask, Freshness::Confirmed)? {
-            Decision::Answer(answer) => {
+        match fixture.decide(Webhook::Validate, &ask, Freshness::Authoritative)? {
+            Decision::Respond(answer) => {
                 same(answer.codes(), vec!["binding-changes-networks"])?;
                 same(answer.verdict(), Verdict::Deny)?;
             }
@@ -454,7 +455,7 @@ fn unrelated() -> TestResult {
     let fixture = BindingFixture::of(&[])?;
     let ask = binding(Some(UID), Some(json!({"example.com/zone": "a"})));
     match fixture.decide(Webhook::Validate, &ask, Freshness::Cached)? {
-        Decision::Answer(answer) => same(answer.verdict(), Verdict::Allow),
+        Decision::Respond(answer) => same(answer.verdict(), Verdict::Allow),
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -490,8 +491,12 @@ fn created() -> TestResult {
             r#"[{{"name": "storage-net", "ips": ["{address}/29"]}}]"#
         ));
         other["metadata"]["name"] = "other".into();
-        match fixture.decide(Webhook::Validate, &creation(other), Freshness::Confirmed)? {
-            Decision::Answer(answer) => same(answer.codes(), codes)?,
+        match fixture.decide(
+            Webhook::Validate,
+            &creation(other),
+            Freshness::Authoritative,
+        )? {
+            Decision::Respond(answer) => same(answer.codes(), codes)?,
             other => return Err(format!("{other:?}").into()),
         }
     }
@@ -502,7 +507,7 @@ fn missed() -> TestResult {
     let mut bound = pod("storage-net");
     bound["spec"]["nodeName"] = "node-1".into();
     let fixture = BindingFixture::of(&[bound.clone()])?;
-    let context = ReviewContext::confirmed(&fixture.catalog, &fixture.policy, &fixture.index);
+    let context = ReviewContext::authoritative(&fixture.catalog, &fixture.policy, &fixture.index);
     let known = fixture.catalog.pod("db", "app").ok_or("no pod")?;
     let Late::Lacks {
         writes,
@@ -526,7 +531,8 @@ fn missed() -> TestResult {
     for pod in [bound, pod("storage-net")] {
         let fixture = BindingFixture::of(&[pod])?;
         let known = fixture.catalog.pod("db", "app").ok_or("no pod")?;
-        let context = ReviewContext::confirmed(&fixture.catalog, &fixture.policy, &fixture.index);
+        let context =
+            ReviewContext::authoritative(&fixture.catalog, &fixture.policy, &fixture.index);
         same(late(known, &context), Late::Nothing)?;
     }
     Ok(())

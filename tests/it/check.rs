@@ -8,7 +8,7 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    check::{self, File, Format, Options, Outcome},
+    check::{self, CheckOptions, CheckOutcome, File, OutputFormat},
     rules::{Level, Policy},
 };
 
@@ -16,7 +16,7 @@ use crate::command;
 use crate::support::TestResult;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let snapshots = Format::ALL.into_iter().map(|format| {
+    let snapshots = OutputFormat::ALL.into_iter().map(|format| {
         Trial::test(format!("check::format::{}", format.name()), move || {
             snapshot(format)
         })
@@ -37,7 +37,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// Checks the files below these paths, relative to the repository.
-fn checked(paths: &[&str]) -> Result<Outcome, Failed> {
+fn checked(paths: &[&str]) -> Result<CheckOutcome, Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let paths: Vec<PathBuf> = paths.iter().map(|path| root.join(path)).collect();
     let mut files = check::gather(&paths, |_, _| {})?;
@@ -45,11 +45,15 @@ fn checked(paths: &[&str]) -> Result<Outcome, Failed> {
         let prefix = format!("{}/", root.display());
         file.name = file.name.trim_start_matches(&prefix).to_owned();
     }
-    Ok(check::run(files, &Policy::default(), Options::default()))
+    Ok(check::run(
+        files,
+        &Policy::default(),
+        CheckOptions::default(),
+    ))
 }
 
 /// Checks one text.
-fn text(name: &str, text: &str, options: Options) -> Outcome {
+fn text(name: &str, text: &str, options: CheckOptions) -> CheckOutcome {
     let file = File {
         name: name.to_owned(),
         text: Ok(text.to_owned()),
@@ -68,7 +72,7 @@ fn steering() -> TestResult {
         "kind: Pod\napiVersion: v1\nmetadata: {name: \"a\\e[2J\"",
     )?;
     let missing = folder.path().join("\u{1b}[2J.yaml");
-    for format in Format::ALL.map(Format::name) {
+    for format in OutputFormat::ALL.map(OutputFormat::name) {
         for path in [&name, &missing] {
             let mut command = Command::new(env!("CARGO_BIN_EXE_nadmit"));
             command.env_remove("NADMIT_CONFIG");
@@ -97,14 +101,14 @@ fn steering() -> TestResult {
 }
 
 /// Returns each diagnostic: level, code and the text under the caret.
-fn diagnostics(outcome: &Outcome) -> Vec<(Level, &'static str, String)> {
-    let one = |r: &check::Remark| {
+fn diagnostics(outcome: &CheckOutcome) -> Vec<(Level, &'static str, String)> {
+    let one = |r: &check::Diagnostic| {
         let file = &outcome.files[r.file];
         let text = file.text.as_deref().unwrap_or_default();
         let part = text.get(r.span.start as usize..r.span.end as usize);
         (r.level, r.code, part.unwrap_or_default().to_owned())
     };
-    outcome.remarks.iter().map(one).collect()
+    outcome.diagnostics.iter().map(one).collect()
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
@@ -116,13 +120,13 @@ fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
 }
 
 /// Compares the output for `tests/fixtures/check` with its snapshot; `NADMIT_UPDATE=1` rewrites it.
-fn snapshot(format: Format) -> TestResult {
-    let told = format.tell(&checked(&["tests/fixtures/check"])?);
+fn snapshot(format: OutputFormat) -> TestResult {
+    let told = format.render(&checked(&["tests/fixtures/check"])?);
     let told = anstream::adapter::strip_str(&told).to_string();
     let told = told.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     // The list of rules is documented elsewhere; only those with results matter here.
     let told = match format {
-        Format::Sarif => without_rules(&told)?,
+        OutputFormat::Sarif => without_rules(&told)?,
         _ => told,
     };
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -149,7 +153,7 @@ fn without_rules(sarif: &str) -> Result<String, Failed> {
 
 /// The rule of every result is the one at its index.
 fn sarif() -> TestResult {
-    let told = Format::Sarif.tell(&checked(&["tests/fixtures/check"])?);
+    let told = OutputFormat::Sarif.render(&checked(&["tests/fixtures/check"])?);
     let log: serde_json::Value = serde_json::from_str(&told)?;
     let run = &log["runs"][0];
     let results = run["results"].as_array().ok_or("no results")?;
@@ -194,7 +198,7 @@ fn seeds() -> TestResult {
         |name: &str| Ok::<_, Failed>(diagnostics(&checked(&[&format!("{folder}/{name}")])?));
     let line = |name: &str| -> Result<Vec<(usize, usize)>, Failed> {
         let outcome = checked(&[&format!("{folder}/{name}")])?;
-        let told: serde_json::Value = serde_json::from_str(&Format::Json.tell(&outcome))?;
+        let told: serde_json::Value = serde_json::from_str(&OutputFormat::Json.render(&outcome))?;
         let number = |value: &serde_json::Value| value.as_u64().unwrap_or_default() as usize;
         let findings = told["findings"].as_array().cloned().unwrap_or_default();
         let places = findings
@@ -259,8 +263,8 @@ fn fragments() -> TestResult {
             "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
              metadata: {{name: a}}\nspec:\n  config: |-\n{block}"
         );
-        let outcome = text("a.yaml", &manifest, Options::default());
-        let remark = outcome.remarks.first().ok_or("nothing is found")?;
+        let outcome = text("a.yaml", &manifest, CheckOptions::default());
+        let remark = outcome.diagnostics.first().ok_or("nothing is found")?;
         same(&remark.code, &"invalid-network-config")?;
         let place = remark.span.start as usize;
         let there = manifest.get(place..).unwrap_or_default();
@@ -280,9 +284,9 @@ fn elsewhere() -> TestResult {
         let outcome = text(
             "a.yaml",
             &format!("{POD}---\n{more}"),
-            Options { strict_networks },
+            CheckOptions { strict_networks },
         );
-        outcome.remarks.first().map(|remark| remark.level)
+        outcome.diagnostics.first().map(|remark| remark.level)
     };
     same(&level(false, ""), &Some(Level::Warn))?;
     same(&level(true, ""), &Some(Level::Deny))?;
@@ -392,9 +396,9 @@ fn duplicates() -> TestResult {
         file("b.yaml", &two),
         file("c.yaml", &other),
     ];
-    let outcome = check::run(files, &Policy::default(), Options::default());
+    let outcome = check::run(files, &Policy::default(), CheckOptions::default());
     let found = outcome
-        .remarks
+        .diagnostics
         .iter()
         .filter(|r| r.code == check::DUPLICATE_OBJECT);
     let found: Vec<_> = found
@@ -414,14 +418,15 @@ fn config_map() -> TestResult {
              data:\n  a: 'b'\n  cron-expression: '*/15 * 99 * *'\n"
         )
     };
-    let judged = |name: &str| diagnostics(&text("a.yaml", &manifest(name), Options::default()));
+    let judged =
+        |name: &str| diagnostics(&text("a.yaml", &manifest(name), CheckOptions::default()));
     same(&judged("settings"), &Vec::new())?;
     let expected = (Level::Deny, "invalid-reconciler-schedule", "99".to_owned());
     same(&judged("whereabouts-config"), &vec![expected])?;
     // nadmit's own settings are under another key.
     same(&judged("nadmit-config"), &Vec::new())?;
     let own = manifest("nadmit-config").replace("cron-expression", "reconciler_cron_expression");
-    let found = diagnostics(&text("a.yaml", &own, Options::default()));
+    let found = diagnostics(&text("a.yaml", &own, CheckOptions::default()));
     let expected = (Level::Deny, "invalid-reconciler-schedule", "99".to_owned());
     same(&found, &vec![expected])
 }

@@ -493,7 +493,7 @@ fn immutable() -> TestResult {
 }
 
 /// Every member is the same in an object and its parsed specification, as JSON.
-fn words() -> TestResult {
+fn to_spec() -> TestResult {
     let pool = json!({
         "ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.9", "rangeEnd": "192.0.2.99",
             "exclude": ["192.0.2.64/28"], "gateway": "192.0.2.1"}],
@@ -507,16 +507,16 @@ fn words() -> TestResult {
     });
     let words = ParsedSpec::of_pool(&pool).spec;
     assert_eq!(serde_json::to_value(&words)?, pool);
-    let object = AddressPoolSpec::from_words(&words)?;
+    let object = AddressPoolSpec::from_spec(&words)?;
     assert_eq!(serde_json::to_value(&object)?, pool);
-    assert_eq!(object.words()?, words);
+    assert_eq!(object.to_spec()?, words);
     let reservation = json!({
         "network": "storage-net", "interface": "net1", "ips": ["192.0.2.205/27"], "mac": "x",
         "holder": {"pod": "p", "statefulSet": "db", "ordinal": 0, "virtualMachine": "v"},
     });
     let words = ParsedSpec::of_reservation(&reservation).spec;
-    let object = AddressReservationSpec::from_words(&words)?;
+    let object = AddressReservationSpec::from_spec(&words)?;
     assert_eq!(serde_json::to_value(&object)?, reservation);
-    assert_eq!(object.words()?, words);
+    assert_eq!(object.to_spec()?, words);
     Ok(())
 }

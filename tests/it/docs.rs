@@ -24,7 +24,7 @@ use std::{
 use crate::support::TestResult;
 use libtest_mimic::Trial;
 use nadmit::{
-    check::{self, File, INVALID_MANIFEST, Options, Outcome},
+    check::{self, CheckOptions, CheckOutcome, File, INVALID_MANIFEST},
     config::Config,
     rules::{NamespaceIsolation, Policy},
 };
@@ -231,7 +231,7 @@ fn judged(world: &[DocBlock], index: usize) -> TestResult {
         false => together.map(DocBlock::file).collect(),
     };
     let name = block.file().name;
-    let outcome = check::run(files, &policy(), Options::default());
+    let outcome = check::run(files, &policy(), CheckOptions::default());
     let (said, told) = findings_of(&outcome, &name);
     match block.expected() {
         // There the networks of a pod's example are checked, too.
@@ -247,11 +247,13 @@ fn judged(world: &[DocBlock], index: usize) -> TestResult {
 }
 
 /// Returns the findings of a run on one file: levels and codes, and the rendered text.
-fn findings_of(outcome: &Outcome, file: &str) -> (FindingSet, String) {
-    let of = |r: &&check::Remark| outcome.files[r.file].name == file;
-    let remarks: Vec<_> = outcome.remarks.iter().filter(of).collect();
-    let said = remarks.iter().map(|r| format!("{} {}", r.level, r.code));
-    let words = remarks
+fn findings_of(outcome: &CheckOutcome, file: &str) -> (FindingSet, String) {
+    let of = |r: &&check::Diagnostic| outcome.files[r.file].name == file;
+    let diagnostics: Vec<_> = outcome.diagnostics.iter().filter(of).collect();
+    let said = diagnostics
+        .iter()
+        .map(|r| format!("{} {}", r.level, r.code));
+    let words = diagnostics
         .iter()
         .map(|r| format!("{} {} {}: {}\n", r.level, r.code, r.field, r.message));
     (said.collect(), words.collect())
@@ -262,7 +264,7 @@ fn findings_of(outcome: &Outcome, file: &str) -> (FindingSet, String) {
 fn example(path: &Path) -> TestResult {
     let networks = Path::new(ROOT).join(NETWORKS);
     let files = check::gather(&[networks, path.to_owned()], |_, _| {})?;
-    let outcome = check::run(files, &policy(), Options::default());
+    let outcome = check::run(files, &policy(), CheckOptions::default());
     let (said, told) = findings_of(&outcome, &path.display().to_string());
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let code = path.file_stem().unwrap_or_default().to_string_lossy();

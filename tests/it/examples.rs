@@ -5,9 +5,9 @@ use std::{fs, path::Path, sync::Arc};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Answer, Review},
+    admission::{AdmissionResponse, Review},
     allocation::{Address, Holder, ParsedSpec},
-    catalog::{Catalog, Pod, Requested, Slicing},
+    catalog::{Catalog, Pod, RequestedAnnotations, WhereaboutsSlicing},
     manifests::{self, Manifest, NetworkManifest, PodManifest, PodName},
     network::{
         Network, annotations,
@@ -80,7 +80,7 @@ fn codes_are_unique() -> TestResult {
 
 /// Returns the response to a wrong example. Two rules are about pods that bypass the mutating
 /// webhook, and one is about a pool that is not adopted yet.
-fn judged_wrong(rule: &Rule) -> Result<Answer, Failed> {
+fn judged_wrong(rule: &Rule) -> Result<AdmissionResponse, Failed> {
     let way = match rule.code {
         "address-not-allocated" | "address-not-injected" => ReviewPath::ValidateOnly,
         "annotations-too-long" => ReviewPath::Long,
@@ -103,7 +103,7 @@ fn is_of_pools(rule: &Rule) -> bool {
 /// Returns the response to an example: its networks are the catalog, its pod is created, or, of two
 /// pods, the first is updated to the second. For a rule on networks, the last network is created,
 /// deleted, or updated from the previous one; its pods exist.
-fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
+fn judged(rule: &Rule, example: Example) -> Result<AdmissionResponse, Failed> {
     match rule.check {
         Check::Template(_) | Check::Workload(_) => return judged_template(example),
         Check::PoolChange(_) => return judged_change(example),
@@ -117,7 +117,7 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
         return Err(error.to_string().into());
     }
     let (mut networks, mut pods, mut operator) = (Vec::new(), Vec::new(), None);
-    let mut slicing = Slicing::default();
+    let mut slicing = WhereaboutsSlicing::default();
     let read_catalog = catalog_of([("example.yaml", read.objects.clone())]).0;
     for object in read.objects {
         match object.value {
@@ -196,7 +196,7 @@ fn judged(rule: &Rule, example: Example) -> Result<Answer, Failed> {
 
 /// Returns the response to a change of a pool from the first document to the second, while two
 /// addresses are held, of which the first is outside of any narrower range.
-fn judged_change(example: Example) -> Result<Answer, Failed> {
+fn judged_change(example: Example) -> Result<AdmissionResponse, Failed> {
     let [before, after] = example.0 else {
         return Err("not two documents".into());
     };
@@ -234,11 +234,11 @@ fn judged_change(example: Example) -> Result<Answer, Failed> {
     let object: Value = serde_saphyr::from_str(after)?;
     let body = support::create_other(&object, "nadmit.io", "addresspools");
     let review = Review::parse(&body)?;
-    Ok(Answer::new(&review.request, findings))
+    Ok(AdmissionResponse::new(&review.request, findings))
 }
 
 /// Returns the response to a workload, which is the last of the documents.
-fn judged_template(example: Example) -> Result<Answer, Failed> {
+fn judged_template(example: Example) -> Result<AdmissionResponse, Failed> {
     let Some((workload, networks)) = example.0.split_last() else {
         return Err("no document".into());
     };
@@ -262,11 +262,11 @@ fn running(pod: &PodManifest) -> Arc<Pod> {
     let text = |key| pod.annotation(key).map(|text| text.value.clone());
     let (PodName::Explicit(name) | PodName::Generated(name)) = &pod.name;
     Arc::new(Pod {
-        requested: Requested::default(),
+        requested: RequestedAnnotations::default(),
         node: None,
         terminating: false,
         mirror: false,
-        target_of: None,
+        migration: None,
         namespace: pod.namespace.clone(),
         name: name.clone(),
         uid: None,
@@ -311,7 +311,7 @@ fn rules_page() -> TestResult {
 }
 
 /// Returns levels and codes of a response's findings.
-fn findings_of(answer: &Answer) -> Vec<String> {
+fn findings_of(answer: &AdmissionResponse) -> Vec<String> {
     let said = answer.findings().iter();
     said.map(|f| format!("{} {}", f.level, f.code)).collect()
 }

@@ -4,7 +4,7 @@ use json_patch::{AddOperation, Patch, PatchOperation};
 use kube::core::{DynamicObject, admission::AdmissionReview};
 use libtest_mimic::Trial;
 use nadmit::{
-    admission::{Answer, Review},
+    admission::{AdmissionResponse, Review},
     catalog::Catalog,
     rules::Policy,
 };
@@ -54,18 +54,18 @@ fn patch() -> TestResult {
         value: json!({"a": "b"}),
     };
     let patch = Patch(vec![PatchOperation::Add(add)]);
-    let answer = Answer::allow(&review.request).with_patch(patch.clone());
+    let answer = AdmissionResponse::allow(&review.request).with_patch(patch.clone());
     let json: Value = serde_json::from_slice(&answer.to_json("u-1"))?;
     assert_eq!(json["response"]["patchType"], "JSONPatch");
     let encoded = json["response"]["patch"].as_str().ok_or("no patch")?;
     let decoded = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded)?;
     assert_eq!(serde_json::from_slice::<Patch>(&decoded)?, patch);
-    let empty = Answer::allow(&review.request).with_patch(Patch(Vec::new()));
+    let empty = AdmissionResponse::allow(&review.request).with_patch(Patch(Vec::new()));
     let json: Value = serde_json::from_slice(&empty.to_json("u-1"))?;
     assert_eq!(
         json["response"].get("patchType"),
         None,
-        "an empty patch is none"
+        "an empty patch is not a patch"
     );
     Ok(())
 }

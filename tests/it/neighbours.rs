@@ -9,10 +9,10 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Verdict, Webhook, decide},
     allocation::{Holder, SharedIndex, Stored, Version},
-    catalog::{Catalog, Pod, Requested},
+    catalog::{Catalog, Pod, RequestedAnnotations},
     manifests,
     network::Network,
-    rules::{Injection, Level, Lookup, Policy},
+    rules::{Injection, Level, LiveRead, Policy},
     sources,
 };
 use serde_json::json;
@@ -53,11 +53,11 @@ pub(crate) fn tests() -> Vec<Trial> {
 fn in_use() -> (Network, Catalog) {
     let pod = |i: usize| {
         Arc::new(Pod {
-            requested: Requested::default(),
+            requested: RequestedAnnotations::default(),
             node: None,
             terminating: false,
             mirror: false,
-            target_of: None,
+            migration: None,
             namespace: "db".into(),
             name: format!("db-{i}").into(),
             uid: None,
@@ -83,22 +83,22 @@ fn unconfirmed() -> TestResult {
         decide(
             Webhook::Validate,
             &review.request,
-            &ReviewContext::confirmed(&catalog, policy, &SharedIndex::default()).with(evidence),
+            &ReviewContext::authoritative(&catalog, policy, &SharedIndex::default()).with(evidence),
         )
     };
-    let lookup = Lookup::NetworkUsers {
+    let lookup = LiveRead::NetworkUsers {
         namespace: "db".into(),
         name: "net-7".into(),
     };
     let mut policy = Policy::default();
-    if ask(&policy, Freshness::Cached) != Decision::Confirm(vec![lookup]) {
+    if ask(&policy, Freshness::Cached) != Decision::VerifyLive(vec![lookup]) {
         return Err("denied without a look".into());
     }
-    let Decision::Answer(answer) = ask(&policy, Freshness::Confirmed) else {
+    let Decision::Respond(answer) = ask(&policy, Freshness::Authoritative) else {
         return Err("confirmed, and no answer".into());
     };
     let begun = Instant::now();
-    ask(&policy, Freshness::Confirmed);
+    ask(&policy, Freshness::Authoritative);
     println!("second look: {:?}", begun.elapsed());
     if !answer
         .message()
@@ -108,7 +108,7 @@ fn unconfirmed() -> TestResult {
     }
     policy.set_level("network-in-use", Level::Warn)?;
     match ask(&policy, Freshness::Cached) {
-        Decision::Answer(answer) if answer.verdict() == Verdict::Warn => Ok(()),
+        Decision::Respond(answer) if answer.verdict() == Verdict::Warn => Ok(()),
         other => Err(format!("a warning needs no look, but {other:?}").into()),
     }
 }
@@ -124,7 +124,7 @@ fn refreshed() -> TestResult {
             }},
         })
     };
-    let lookup = |name: &str| Lookup::Network {
+    let lookup = |name: &str| LiveRead::Network {
         namespace: "db".into(),
         name: name.into(),
     };
@@ -133,7 +133,7 @@ fn refreshed() -> TestResult {
     let ask = |networks: &str, evidence| -> Result<Decision, Failed> {
         let body = support::create_deployment(&template(networks));
         let review = Review::parse(&body)?;
-        let context = ReviewContext::confirmed(&catalog, &policy, &index).with(evidence);
+        let context = ReviewContext::authoritative(&catalog, &policy, &index).with(evidence);
         Ok(decide(Webhook::Validate, &review.request, &context))
     };
     let one = [lookup("a")];
@@ -145,9 +145,13 @@ fn refreshed() -> TestResult {
         done: &[],
         tried: &one,
     };
-    for evidence in [Freshness::looked_up(&one), tried, Freshness::Confirmed] {
+    for evidence in [
+        Freshness::verified_for(&one),
+        tried,
+        Freshness::Authoritative,
+    ] {
         match ask("a", evidence)? {
-            Decision::Answer(answer) if answer.verdict() == Verdict::Warn => {}
+            Decision::Respond(answer) if answer.verdict() == Verdict::Warn => {}
             other => return Err(format!("{evidence:?}: {other:?}").into()),
         }
     }
@@ -156,8 +160,8 @@ fn refreshed() -> TestResult {
     if ask("a,b,c,d,e,f", Freshness::Cached)? != Decision::Refresh(four.to_vec()) {
         return Err("the number of look-ups has no bound".into());
     }
-    match ask("a,b,c,d,e,f", Freshness::looked_up(&four))? {
-        Decision::Answer(answer) if answer.findings().len() == 6 => Ok(()),
+    match ask("a,b,c,d,e,f", Freshness::verified_for(&four))? {
+        Decision::Respond(answer) if answer.findings().len() == 6 => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -284,12 +288,12 @@ spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "sta
             "annotations": {"k8s.v1.cni.cncf.io/networks": networks}}});
         let body = support::create(&pod);
         let review = Review::parse(&body)?;
-        let context = ReviewContext::confirmed(&catalog, &policy, &index);
+        let context = ReviewContext::authoritative(&catalog, &policy, &index);
         let begun = Instant::now();
         let decision = decide(Webhook::Mutate, &review.request, &context);
         let elapsed = begun.elapsed();
         println!("{} bytes: {elapsed:?}", networks.len());
-        let Decision::Answer(answer) = decision else {
+        let Decision::Respond(answer) = decision else {
             return Err(format!("{decision:?}").into());
         };
         if answer.verdict() != Verdict::Deny || elapsed > Duration::from_secs(10) {

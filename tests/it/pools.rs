@@ -8,9 +8,9 @@ use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{ParsedSpec, SharedIndex},
     catalog::{Catalog, Labels, Mode, all_labels},
-    check::{self, File, Options},
+    check::{self, CheckOptions, File},
     network::Network,
-    rules::{Level, Lookup, Policy, Profile},
+    rules::{Level, LiveRead, Policy, Profile},
 };
 use serde_json::{Value, json};
 
@@ -102,7 +102,7 @@ fn decided(networks: &str, catalog: &Catalog) -> Result<Decision, Failed> {
     let review = Review::parse(&body)?;
     let policy = Policy::default();
     let index = SharedIndex::default();
-    let context = ReviewContext::confirmed(catalog, &policy, &index).with(Freshness::Cached);
+    let context = ReviewContext::authoritative(catalog, &policy, &index).with(Freshness::Cached);
     let [mutate, validate] = [Webhook::Mutate, Webhook::Validate]
         .map(|webhook| decide(webhook, &review.request, &context));
     assert_eq!(mutate, validate);
@@ -110,26 +110,26 @@ fn decided(networks: &str, catalog: &Catalog) -> Result<Decision, Failed> {
 }
 
 fn confirmed_first() -> TestResult {
-    let lookup = Lookup::Pool {
+    let lookup = LiveRead::Pool {
         name: "storage".into(),
         namespace: Some("web".into()),
     };
     assert_eq!(
         decided("storage-net", &catalog("web", None)?)?,
-        Decision::Confirm(vec![lookup])
+        Decision::VerifyLive(vec![lookup])
     );
     Ok(())
 }
 
 fn comes_later() -> TestResult {
     let bare = catalog("web", None)?.with_layout(Arc::default());
-    let lookup = Lookup::Pool {
+    let lookup = LiveRead::Pool {
         name: "storage".into(),
         namespace: None,
     };
     assert_eq!(
         decided("storage-net", &bare)?,
-        Decision::Confirm(vec![lookup])
+        Decision::VerifyLive(vec![lookup])
     );
     let denied = vec![(Level::Deny, "unknown-pool")];
     assert_eq!(codes("storage-net", &bare, &Policy::default())?, denied);
@@ -178,7 +178,7 @@ fn diagnostics(text: &str) -> Vec<(Level, &'static str, String)> {
         name: "a.yaml".to_owned(),
         text: Ok(text.to_owned()),
     };
-    let outcome = check::run(vec![file], &Policy::default(), Options::default());
+    let outcome = check::run(vec![file], &Policy::default(), CheckOptions::default());
     let remarks = outcome.remarks.iter();
     remarks
         .map(|remark| {

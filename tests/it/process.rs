@@ -225,17 +225,17 @@ fn sigterm() -> TestResult {
 fn signals() -> TestResult {
     let mut serving = ServerProcess::start(&["--drain-grace", "1"])?;
     let curl = serving.line("curl ")?;
-    let harmless = [
+    let sanitize = [
         "HUP", "USR1", "USR2", "PIPE", "ALRM", "VTALRM", "PROF", "XFSZ", "IO", "STKFLT",
     ];
-    for name in harmless {
+    for name in sanitize {
         serving.signal(name)?;
     }
     contains(&serving.shell(&curl)?, "unknown-network")?;
     serving.signal("QUIT")?;
     thread::sleep(Duration::from_millis(200));
     // Also while it drains: it still serves, and ends in its own time.
-    for name in harmless {
+    for name in sanitize {
         serving.signal(name)?;
     }
     contains(&serving.shell(&curl)?, "unknown-network")?;

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use crate::support::TestResult;
 use libtest_mimic::Trial;
 use nadmit::{
-    check::{self, Options, Outcome},
+    check::{self, CheckOptions, CheckOutcome},
     rules::{Level, Policy, Profile},
 };
 use serde::Deserialize;
@@ -57,7 +57,7 @@ fn judge(case: &ReportCase) -> TestResult {
         Some(name) => name.parse().map_err(|_| format!("no profile {name}"))?,
     };
     let policy = Policy::of(profile);
-    let outcome = check::run(files, &policy, Options::default());
+    let outcome = check::run(files, &policy, CheckOptions::default());
     let wrong = differences(case, &outcome);
     if wrong.is_empty() {
         return Ok(());
@@ -65,10 +65,10 @@ fn judge(case: &ReportCase) -> TestResult {
     Err(format!("{}\n{}", wrong.join("\n"), case.why).into())
 }
 
-fn differences(case: &ReportCase, outcome: &Outcome) -> Vec<String> {
+fn differences(case: &ReportCase, outcome: &CheckOutcome) -> Vec<String> {
     let found = |level| {
-        let remarks = outcome.remarks.iter().filter(move |r| r.level == level);
-        remarks.map(|r| r.code).collect::<Vec<_>>()
+        let diagnostics = outcome.diagnostics.iter().filter(move |r| r.level == level);
+        diagnostics.map(|r| r.code).collect::<Vec<_>>()
     };
     let (denied, warned) = (found(Level::Deny), found(Level::Warn));
     let expected = |code: &&String, found: &[&str]| match code.as_str() {
@@ -86,8 +86,8 @@ fn differences(case: &ReportCase, outcome: &Outcome) -> Vec<String> {
         wrong.push(format!("not warned of by {code}, but by {warned:?}"));
     }
     if let Some(words) = &case.words {
-        let says = |r: &check::Remark| r.message.contains(words) || r.help.contains(words);
-        if !outcome.remarks.iter().any(says) {
+        let says = |r: &check::Diagnostic| r.message.contains(words) || r.help.contains(words);
+        if !outcome.diagnostics.iter().any(says) {
             wrong.push(format!("no message contains {words:?}"));
         }
     }

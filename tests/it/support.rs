@@ -2,7 +2,7 @@
 
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Answer, Decision, Review, ReviewContext, Webhook, decide},
+    admission::{AdmissionResponse, Decision, Review, ReviewContext, Webhook, decide},
     allocation::SharedIndex,
     catalog::Catalog,
     network::Network,
@@ -124,20 +124,24 @@ fn wrap(mut request: Value, object: &Value) -> Vec<u8> {
 }
 
 /// Returns the response of `/validate`, with everything confirmed.
-pub(crate) fn answer(body: &[u8], catalog: &Catalog, policy: &Policy) -> Result<Answer, String> {
+pub(crate) fn answer(
+    body: &[u8],
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Result<AdmissionResponse, String> {
     let review = Review::parse(body).map_err(|error| error.to_string())?;
     match decide(
         Webhook::Validate,
         &review.request,
-        &ReviewContext::confirmed(catalog, policy, &SharedIndex::default()),
+        &ReviewContext::authoritative(catalog, policy, &SharedIndex::default()),
     ) {
-        Decision::Answer(answer) => Ok(answer),
+        Decision::Respond(answer) => Ok(answer),
         other => Err(format!("no answer, but {other:?}")),
     }
 }
 
 /// Returns the findings of a response, one per line.
-pub(crate) fn lines(answer: &Answer) -> String {
+pub(crate) fn lines(answer: &AdmissionResponse) -> String {
     let line = |f: &nadmit::rules::Finding| {
         format!("{} {} {}: {}\n", f.level, f.code, f.field, f.sentence())
     };

@@ -149,9 +149,9 @@ fn network_findings(config: &str) -> Vec<Finding> {
     let decision = decide(
         Webhook::Validate,
         &review.request,
-        &ReviewContext::confirmed(&CATALOG, &policy, &index()),
+        &ReviewContext::authoritative(&CATALOG, &policy, &index()),
     );
-    let Decision::Answer(answer) = decision else {
+    let Decision::Respond(answer) = decision else {
         panic!("asked again: {decision:?}")
     };
     for span in answer.findings().iter().filter_map(|f| f.span) {
@@ -177,15 +177,15 @@ pub(crate) fn review(data: &[u8]) {
                 decide(
                     webhook,
                     &review.request,
-                    &ReviewContext::confirmed(&CATALOG, &policy, &index()).with(evidence),
+                    &ReviewContext::authoritative(&CATALOG, &policy, &index()).with(evidence),
                 )
             };
-            let decision = decide(Freshness::Confirmed);
-            assert_eq!(decision, decide(Freshness::Confirmed));
+            let decision = decide(Freshness::Authoritative);
+            assert_eq!(decision, decide(Freshness::Authoritative));
             let answer = match decision {
-                Decision::Answer(answer) | Decision::AskAgain(answer) => answer,
-                Decision::Plan(plan) => plan.answer,
-                Decision::Confirm(_) | Decision::Refresh(_) | Decision::Claim(_) => {
+                Decision::Respond(answer) | Decision::Retry(answer) => answer,
+                Decision::Commit(plan) => plan.response,
+                Decision::VerifyLive(_) | Decision::Refresh(_) | Decision::ClaimSlice(_) => {
                     panic!("asked again: {decision:?}")
                 }
             };

@@ -11,7 +11,7 @@ use nadmit::{
     allocation::SharedIndex,
     catalog::Catalog,
     network::{Annotation, Network, Position},
-    rules::{Lookup, Policy},
+    rules::{LiveRead, Policy},
 };
 use serde_json::{Value, json};
 
@@ -88,22 +88,22 @@ fn tour() -> TestResult {
     let first = decide(
         Webhook::Validate,
         request,
-        &ReviewContext::confirmed(&catalog, &policy, &SharedIndex::default())
+        &ReviewContext::authoritative(&catalog, &policy, &SharedIndex::default())
             .with(Freshness::Cached),
     );
-    let missing = Lookup::Network {
+    let missing = LiveRead::Network {
         namespace: "db".into(),
         name: "storage-nett".into(),
     };
-    assert_eq!(first, Decision::Confirm(vec![missing]));
+    assert_eq!(first, Decision::VerifyLive(vec![missing]));
 
     // 5. `server` reads the network at its source, does not find it, and decides again.
     let second = decide(
         Webhook::Validate,
         request,
-        &ReviewContext::confirmed(&catalog, &policy, &SharedIndex::default()),
+        &ReviewContext::authoritative(&catalog, &policy, &SharedIndex::default()),
     );
-    let Decision::Answer(answer) = second else {
+    let Decision::Respond(answer) = second else {
         return Err("no answer".into());
     };
 

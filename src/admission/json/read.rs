@@ -1,4 +1,4 @@
-//! Reading by `serde` what a [`Scan`] has found to be JSON: what nobody asks for is stepped over.
+//! Reading by `serde` what a [`JsonScan`] has found to be JSON: what nobody asks for is stepped over.
 //!
 //! Gives up, for `serde_json` to read, where a review never goes: numbers, lists that are not
 //! stepped over, and every value of another kind than asked for.
@@ -14,7 +14,7 @@ use serde::{
     forward_to_deserialize_any,
 };
 
-use super::scan::Scan;
+use super::scan::JsonScan;
 
 /// The name by which `serde_json::value::RawValue` asks for the text of a value.
 const RAW: &str = "$serde_json::private::RawValue";
@@ -22,22 +22,22 @@ const RAW: &str = "$serde_json::private::RawValue";
 /// Reads a JSON object. `None`: it is none, or is for `serde_json` to read.
 pub(in crate::admission) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
     let text = text.trim_ascii();
-    let scan = Scan::of(text)?;
-    T::deserialize(&mut Reader { text, scan, at: 0 }).ok()
+    let scan = JsonScan::of(text)?;
+    T::deserialize(&mut JsonReader { text, scan, at: 0 }).ok()
 }
 
 /// At the first byte of a value, or behind one.
-struct Reader<'a> {
+struct JsonReader<'a> {
     text: &'a str,
-    scan: Scan,
+    scan: JsonScan,
     at: usize,
 }
 
 /// Not read, for whatever reason: `serde_json` will say it.
 #[derive(Debug)]
-struct Unread;
+struct Unsupported;
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -55,32 +55,32 @@ impl<'a> Reader<'a> {
     }
 
     /// The value that begins here, as it is written; goes behind it.
-    fn raw(&mut self) -> Result<&'a str, Unread> {
-        let end = self.end().ok_or(Unread)?;
-        let raw = self.text.get(self.at..end).ok_or(Unread)?;
+    fn raw(&mut self) -> Result<&'a str, Unsupported> {
+        let end = self.end().ok_or(Unsupported)?;
+        let raw = self.text.get(self.at..end).ok_or(Unsupported)?;
         self.at = end;
         Ok(raw)
     }
 
-    fn string(&mut self) -> Result<Cow<'a, str>, Unread> {
+    fn string(&mut self) -> Result<Cow<'a, str>, Unsupported> {
         if self.byte() != Some(b'"') {
-            return Err(Unread);
+            return Err(Unsupported);
         }
         let raw = self.raw()?;
         if raw.as_bytes().contains(&b'\\') {
-            let text = serde_json::from_str(raw).map_err(|_| Unread)?;
+            let text = serde_json::from_str(raw).map_err(|_| Unsupported)?;
             return Ok(Cow::Owned(text));
         }
         Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
     }
 }
 
-impl<'de> Deserializer<'de> for &mut Reader<'de> {
-    type Error = Unread;
+impl<'de> Deserializer<'de> for &mut JsonReader<'de> {
+    type Error = Unsupported;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unsupported> {
         match self.byte() {
-            Some(b'{') => visitor.visit_map(Members(self)),
+            Some(b'{') => visitor.visit_map(ObjectMembers(self)),
             Some(b'"') => match self.string()? {
                 Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
                 Cow::Owned(text) => visitor.visit_string(text),
@@ -90,11 +90,11 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
                 self.raw()?;
                 visitor.visit_unit()
             }
-            _ => Err(Unread),
+            _ => Err(Unsupported),
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unsupported> {
         if self.byte() == Some(b'n') {
             self.raw()?;
             return visitor.visit_none();
@@ -106,9 +106,9 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         self,
         name: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Unread> {
+    ) -> Result<V::Value, Unsupported> {
         if name == RAW {
-            let raw = Raw(self.raw()?);
+            let raw = RawText(self.raw()?);
             return visitor.visit_map(MapDeserializer::new(iter::once((RAW, raw))));
         }
         visitor.visit_newtype_struct(self)
@@ -119,15 +119,15 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Unread> {
+    ) -> Result<V::Value, Unsupported> {
         match self.string()? {
             Cow::Borrowed(text) => visitor.visit_enum(BorrowedStrDeserializer::new(text)),
             Cow::Owned(text) => visitor.visit_enum(text.into_deserializer()),
         }
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
-        self.at = self.end().ok_or(Unread)?;
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unsupported> {
+        self.at = self.end().ok_or(Unsupported)?;
         visitor.visit_unit()
     }
 
@@ -138,17 +138,17 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 }
 
 /// The members of the object whose `{`, or some of whose members, were read.
-struct Members<'r, 'a>(&'r mut Reader<'a>);
+struct ObjectMembers<'r, 'a>(&'r mut JsonReader<'a>);
 
-impl<'de> MapAccess<'de> for Members<'_, 'de> {
-    type Error = Unread;
+impl<'de> MapAccess<'de> for ObjectMembers<'_, 'de> {
+    type Error = Unsupported;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(
         &mut self,
         seed: K,
-    ) -> Result<Option<K::Value>, Unread> {
+    ) -> Result<Option<K::Value>, Unsupported> {
         // Before the first name stands `{`, which is passed over like the commas between members.
-        let rest = self.0.text.as_bytes().get(self.0.at..).ok_or(Unread)?;
+        let rest = self.0.text.as_bytes().get(self.0.at..).ok_or(Unsupported)?;
         let empty = rest.starts_with(b"{}");
         self.0.at += usize::from(empty);
         let ended = self.0.byte() == Some(b'}');
@@ -159,7 +159,10 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
         seed.deserialize(&mut *self.0).map(Some)
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unread> {
+    fn next_value_seed<V: DeserializeSeed<'de>>(
+        &mut self,
+        seed: V,
+    ) -> Result<V::Value, Unsupported> {
         // The colon.
         self.0.at += 1;
         seed.deserialize(&mut *self.0)
@@ -167,25 +170,25 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
 }
 
 /// A value's text, given borrowed.
-struct Raw<'a>(&'a str);
+struct RawText<'a>(&'a str);
 
-impl<'de> IntoDeserializer<'de, Unread> for Raw<'de> {
-    type Deserializer = BorrowedStrDeserializer<'de, Unread>;
+impl<'de> IntoDeserializer<'de, Unsupported> for RawText<'de> {
+    type Deserializer = BorrowedStrDeserializer<'de, Unsupported>;
 
     fn into_deserializer(self) -> Self::Deserializer {
         BorrowedStrDeserializer::new(self.0)
     }
 }
 
-impl fmt::Display for Unread {
+impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not read")
     }
 }
 
-impl std::error::Error for Unread {}
+impl std::error::Error for Unsupported {}
 
-impl de::Error for Unread {
+impl de::Error for Unsupported {
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self
     }

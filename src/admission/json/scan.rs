@@ -6,23 +6,23 @@
 //! white space is taken, so tokens are neighbours), and what commas and colons are allowed between
 //! two brackets. Only brackets, numbers and escapes are looked at one by one.
 //!
-//! [`Scan::of`] gives `None` for every text that is not a JSON object, but also for some that are: with
-//! white space, or nested deeper than [`DEEPEST`]. Such are for `serde_json` to read.
+//! [`JsonScan::of`] gives `None` for every text that is not a JSON object, but also for some that are: with
+//! white space, or nested deeper than [`MAX_DEPTH`]. Such are for `serde_json` to read.
 
 use wide::u8x16;
 
 /// How many brackets may be open at once.
-const DEEPEST: u32 = 60;
+const MAX_DEPTH: u32 = 60;
 /// The bytes of a block.
 const BLOCK: usize = 64;
 
 /// What was found in a text that is a JSON object.
-pub(super) struct Scan {
-    blocks: Vec<Block>,
+pub(super) struct JsonScan {
+    blocks: Vec<BlockMasks>,
 }
 
 /// What was found in one block.
-struct Block {
+struct BlockMasks {
     /// The quotes that begin and end strings.
     quotes: u64,
     /// `{` and `[` outside of strings.
@@ -33,7 +33,7 @@ struct Block {
 
 /// The bytes of one block, sorted.
 #[derive(Default)]
-struct Bytes {
+struct ByteClasses {
     quotes: u64,
     commas: u64,
     colons: u64,
@@ -48,20 +48,20 @@ struct Bytes {
 /// What one block has to know of those before.
 struct Scanner<'a> {
     text: &'a [u8],
-    blocks: Vec<Block>,
+    blocks: Vec<BlockMasks>,
     /// All ones within a string.
     in_string: u64,
     /// The lowest bit: the first byte is escaped.
     escaped: u64,
     /// The tokens that the block before ended with.
-    before: Last,
+    before: PreviousBlock,
     /// The open brackets, the innermost lowest: 1 for an object. Above them stands a 1.
     nesting: u64,
 }
 
 /// In the lowest bit of each: what the last byte of a block was.
 #[derive(Default)]
-struct Last {
+struct PreviousBlock {
     comma: u64,
     colon: u64,
     curly: u64,
@@ -79,7 +79,7 @@ struct Last {
     listed: u64,
 }
 
-impl Scan {
+impl JsonScan {
     /// Scans a text, which must have no white space around it.
     pub(super) fn of(text: &str) -> Option<Self> {
         let text = text.as_bytes();
@@ -91,9 +91,9 @@ impl Scan {
             blocks: Vec::with_capacity(text.len().div_ceil(BLOCK)),
             in_string: 0,
             escaped: 0,
-            before: Last {
+            before: PreviousBlock {
                 colon: 1, // What comes first is a value.
-                ..Last::default()
+                ..PreviousBlock::default()
             },
             nesting: 1,
         };
@@ -153,7 +153,7 @@ impl Scan {
 impl Scanner<'_> {
     /// Reads the block of the text that begins at `start`, `len` bytes of it.
     fn block(&mut self, start: usize, block: &[u8; BLOCK], len: usize) -> Option<()> {
-        let bytes = Bytes::of(block);
+        let bytes = ByteClasses::of(block);
         if bytes.controls || self.nesting == 1 && start > 0 {
             return None;
         }
@@ -161,8 +161,8 @@ impl Scanner<'_> {
         // From each opening quote to before the closing one.
         let inside = parity(quotes) ^ self.in_string;
         self.in_string = ((inside >> 63) & 1).wrapping_neg();
-        let there = u64::MAX >> (BLOCK - len);
-        let outside = !inside & !quotes & there;
+        let valid = u64::MAX >> (BLOCK - len);
+        let outside = !inside & !quotes & valid;
         let commas = bytes.commas & outside;
         let colons = bytes.colons & outside;
         let opens = bytes.opens & outside;
@@ -172,13 +172,13 @@ impl Scanner<'_> {
         let ends = quotes & !inside;
 
         let last = &mut self.before;
-        let after_comma = behind(commas, &mut last.comma);
-        let after_colon = behind(colons, &mut last.colon);
-        let after_curly = behind(opens & bytes.curly, &mut last.curly);
-        let after_square = behind(opens & !bytes.curly, &mut last.square);
-        let after_string = behind(ends, &mut last.string);
-        let after_scalar = behind(scalars, &mut last.scalar);
-        let after_close = behind(closes, &mut last.close);
+        let after_comma = following_bits(commas, &mut last.comma);
+        let after_colon = following_bits(colons, &mut last.colon);
+        let after_curly = following_bits(opens & bytes.curly, &mut last.curly);
+        let after_square = following_bits(opens & !bytes.curly, &mut last.square);
+        let after_string = following_bits(ends, &mut last.string);
+        let after_scalar = following_bits(scalars, &mut last.scalar);
+        let after_close = following_bits(closes, &mut last.close);
         let value_may_come = after_comma | after_colon | after_square;
         let value_ended = after_string | after_scalar | after_close;
         let first_of_scalar = scalars & !after_scalar;
@@ -190,17 +190,17 @@ impl Scanner<'_> {
 
         // A string behind a colon or `[` is no name, one behind `{` is; behind a comma it depends.
         let values = begins & (after_colon | after_square);
-        let values = behind(
+        let values = following_bits(
             span_ends(values, inside, &mut last.value_goes_on),
             &mut last.value,
         );
         let names = begins & after_curly;
-        let names = behind(
+        let names = following_bits(
             span_ends(names, inside, &mut last.name_goes_on),
             &mut last.name,
         );
         let listed = begins & after_comma;
-        let listed = behind(
+        let listed = following_bits(
             span_ends(listed, inside, &mut last.listed_goes_on),
             &mut last.listed,
         );
@@ -209,7 +209,7 @@ impl Scanner<'_> {
         // What only a list may have: a comma before what is no name.
         let of_lists = (listed & !colons) | ((first_of_scalar | opens) & after_comma);
         wrong |= self.nest(opens, closes, bytes.curly, colons, of_lists)?;
-        if wrong & there != 0 {
+        if wrong & valid != 0 {
             return None;
         }
         self.scalars(start, first_of_scalar)?;
@@ -217,7 +217,7 @@ impl Scanner<'_> {
         if self.nesting == 1 && closes & (1 << (len - 1)) == 0 {
             return None;
         }
-        self.blocks.push(Block {
+        self.blocks.push(BlockMasks {
             quotes,
             opens,
             closes,
@@ -271,7 +271,7 @@ impl Scanner<'_> {
             wrong |= between & ((object & of_lists) | (!object & colons));
             let kind = u64::from(curly & bit != 0);
             if opens & bit != 0 {
-                if self.nesting >> DEEPEST != 0 {
+                if self.nesting >> MAX_DEPTH != 0 {
                     return None;
                 }
                 self.nesting = (self.nesting << 1) | kind;
@@ -292,7 +292,7 @@ impl Scanner<'_> {
         while firsts != 0 {
             let at = start + firsts.trailing_zeros() as usize;
             firsts &= firsts - 1;
-            let rest = behind_scalar(&self.text[at..])?;
+            let rest = skip_scalar(&self.text[at..])?;
             // To its end: another byte would not be taken for a delimiter.
             if !matches!(rest.first(), Some(b',' | b'}' | b']')) {
                 return None;
@@ -303,7 +303,7 @@ impl Scanner<'_> {
 }
 
 /// Of each mask's bit the next one; of the last, in the next block.
-fn behind(mask: u64, last: &mut u64) -> u64 {
+fn following_bits(mask: u64, last: &mut u64) -> u64 {
     let behind = (mask << 1) | *last;
     *last = mask >> 63;
     behind
@@ -325,7 +325,7 @@ fn parity(mask: u64) -> u64 {
 }
 
 /// What follows a number or a word.
-fn behind_scalar(text: &[u8]) -> Option<&[u8]> {
+fn skip_scalar(text: &[u8]) -> Option<&[u8]> {
     for word in [&b"true"[..], b"false", b"null"] {
         if let Some(rest) = text.strip_prefix(word) {
             return Some(rest);
@@ -334,27 +334,27 @@ fn behind_scalar(text: &[u8]) -> Option<&[u8]> {
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let mut text = match text.strip_prefix(b"0") {
         Some(rest) => rest,
-        None => behind_digits(text)?,
+        None => skip_digits(text)?,
     };
     if let Some(fraction) = text.strip_prefix(b".") {
-        text = behind_digits(fraction)?;
+        text = skip_digits(fraction)?;
     }
     if let [b'e' | b'E', exponent @ ..] = text {
         let digits = match exponent {
             [b'+' | b'-', digits @ ..] => digits,
             digits => digits,
         };
-        text = behind_digits(digits)?;
+        text = skip_digits(digits)?;
     }
     Some(text)
 }
 
-fn behind_digits(text: &[u8]) -> Option<&[u8]> {
+fn skip_digits(text: &[u8]) -> Option<&[u8]> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (digits > 0).then_some(&text[digits..])
 }
 
-impl Bytes {
+impl ByteClasses {
     fn of(block: &[u8; BLOCK]) -> Self {
         let all = u8x16::splat;
         let bits = |lane: u8x16| u64::from(lane.to_bitmask());

@@ -7,7 +7,7 @@ use proptest::{prelude::*, test_runner::TestRunner};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{read, scan::Scan};
+use super::{read, scan::JsonScan};
 
 const CAPTURED: [&str; 3] = [
     include_str!("../../../tests/fixtures/reviews/pod-create-name.validate.json"),
@@ -56,11 +56,11 @@ fn document() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
             prop::collection::vec((word.clone(), inner), 0..6)
-                .prop_map(|members| Value::Object(members.into_iter().collect())),
+                .prop_map(|members| Value::ReviewObject(members.into_iter().collect())),
         ]
     });
     value.prop_map(|value| match value {
-        Value::Object(_) => value,
+        Value::ReviewObject(_) => value,
         other => json!({ "a": other }),
     })
 }
@@ -101,11 +101,11 @@ fn assert_same(text: &str) {
 fn every_object_without_white_space_is_read() {
     run(1000, document(), |value| {
         let text = value.to_string();
-        assert!(Scan::of(&text).is_some(), "{text}");
+        assert!(JsonScan::of(&text).is_some(), "{text}");
         assert_same(&text);
     });
     for captured in CAPTURED {
-        assert!(Scan::of(&minified(captured)).is_some());
+        assert!(JsonScan::of(&minified(captured)).is_some());
     }
 }
 
@@ -113,13 +113,13 @@ fn every_object_without_white_space_is_read() {
 fn what_is_scanned_is_json() {
     run(4000, (document(), edits()), |(value, edits)| {
         let text = worsened(&value.to_string(), &edits);
-        assert!(Scan::of(&text).is_none() || is_json(&text), "{text}");
+        assert!(JsonScan::of(&text).is_none() || is_json(&text), "{text}");
         assert_same(&text);
     });
     let captured = prop::sample::select(CAPTURED.map(minified).to_vec());
     run(1000, (captured, edits()), |(text, edits)| {
         let text = worsened(&text, &edits);
-        assert!(Scan::of(&text).is_none() || is_json(&text), "{text}");
+        assert!(JsonScan::of(&text).is_none() || is_json(&text), "{text}");
         assert_same(&text);
     });
 }
@@ -133,9 +133,9 @@ fn any_few_tokens_are_scanned_only_if_they_are_json() {
     // Before them so much that they lie across two blocks.
     run(20_000, (texts, 0..64usize), |(tokens, width)| {
         let text = format!("{{\"{}\":[{}]}}", "x".repeat(width), tokens.concat());
-        assert_eq!(Scan::of(&text).is_some(), is_json(&text), "{text}");
+        assert_eq!(JsonScan::of(&text).is_some(), is_json(&text), "{text}");
         let text = format!("{{\"{}\":1,{}}}", "x".repeat(width), tokens.concat());
-        assert_eq!(Scan::of(&text).is_some(), is_json(&text), "{text}");
+        assert_eq!(JsonScan::of(&text).is_some(), is_json(&text), "{text}");
     });
 }
 
@@ -161,7 +161,7 @@ fn brackets_close_as_they_opened_however_deep() {
                 }
             });
             text.extend(closed.chain(['}']).skip(left_open));
-            let scanned = Scan::of(&text).is_some();
+            let scanned = JsonScan::of(&text).is_some();
             assert!(!scanned || is_json(&text), "{text}");
             assert!(scanned || objects.len() > 55 || !is_json(&text), "{text}");
         },
@@ -171,16 +171,16 @@ fn brackets_close_as_they_opened_however_deep() {
 #[test]
 fn what_is_left_to_serde_json() {
     for text in ["", "[]", "1", "{ }", "{\"a\":\t1}", "{\"a\": 1}"] {
-        assert!(Scan::of(text).is_none(), "{text}");
+        assert!(JsonScan::of(text).is_none(), "{text}");
     }
     let deep = |depth| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-    assert!(Scan::of(&deep(50)).is_some());
-    assert!(Scan::of(&deep(100)).is_none());
+    assert!(JsonScan::of(&deep(50)).is_some());
+    assert!(JsonScan::of(&deep(100)).is_none());
     // However deep: an object far inside is not taken for the end.
     for (outer, inner) in [(40, 40), (60, 50), (70, 3), (10, 120)] {
         let inside = format!("{{\"\":{}{}}}", "[".repeat(inner), "]".repeat(inner));
         let text = format!("{{\"a\":{}{inside}", "[".repeat(outer));
-        assert!(Scan::of(&text).is_none(), "{text}");
+        assert!(JsonScan::of(&text).is_none(), "{text}");
     }
     assert!(read::<IgnoredAny>(" {\"a\":1}\n").is_some());
     assert!(read::<IgnoredAny>("{\"a\":1}x").is_none());

@@ -6,9 +6,9 @@
 //! # Expected flow
 //! 1. [`client`] makes the client. That of kube repeats what was refused by itself, for hours and at
 //!    random; this one asks once, and leaves the rest to this room.
-//! 2. [`call`] asks until there is an answer that repeating cannot change, or [`Patience`] ends. The
-//!    answer is then `Ok`, or an [`Answer`] that says what it means.
-//! 3. Who makes several requests for one purpose takes a [`Call`]: they share its patience, and it
+//! 2. [`call`] asks until there is an answer that repeating cannot change, or [`RetryPolicy`] ends. The
+//!    answer is then `Ok`, or an [`ApiError`] that says what it means.
+//! 3. Who makes several requests for one purpose takes a [`ApiCall`]: they share its patience, and it
 //!    remembers whether one of them may have taken effect though nobody heard of it.
 //!
 //! ```
@@ -26,11 +26,11 @@
 //!
 //! # What may be repeated
 //! A request must bear being done twice. A read does. A create under a fixed name does: the second is
-//! told [`Answer::AlreadyExists`], and a look shows whose it is. An update or delete under a
-//! `resourceVersion` does: the second is told [`Answer::Conflict`] or [`Answer::NotFound`].
+//! told [`ApiError::AlreadyExists`], and a look shows whose it is. An update or delete under a
+//! `resourceVersion` does: the second is told [`ApiError::Conflict`] or [`ApiError::NotFound`].
 
-mod answer;
 mod client;
+mod error;
 #[cfg(test)]
 mod tests;
 
@@ -39,37 +39,37 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 pub use self::{
-    answer::Answer,
     client::{client, keep_retry_after},
+    error::ApiError,
 };
 
 /// How long to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// How long one request may take.
     pub attempt: Duration,
     /// How long all of them may take together, with the pauses.
     pub total: Duration,
     /// The pause before the second; each further one is twice as long.
-    pub first_pause: Duration,
+    pub initial_backoff: Duration,
     /// The longest pause, unless the server asks for more.
-    pub longest_pause: Duration,
+    pub max_backoff: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     /// For what somebody waits for: 8 s, of which a request may take 3, and pauses from 50 ms to 1 s.
     /// A webhook's answer is waited for 10 s.
     fn default() -> Self {
         Self {
             attempt: Duration::from_secs(3),
             total: Duration::from_secs(8),
-            first_pause: Duration::from_millis(50),
-            longest_pause: Duration::from_secs(1),
+            initial_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(1),
         }
     }
 }
 
-impl Patience {
+impl RetryPolicy {
     /// The same, but not longer than this altogether.
     #[must_use]
     pub fn within(self, total: Duration) -> Self {
@@ -84,29 +84,29 @@ impl Patience {
 /// Asks until the answer is final or the patience ends.
 ///
 /// # Errors
-/// The last [`Answer`], if it is none that was asked for.
-pub async fn call<T, F>(patience: Patience, ask: impl FnMut() -> F) -> Result<T, Answer>
+/// The last [`ApiError`], if it is none that was asked for.
+pub async fn call<T, F>(policy: RetryPolicy, ask: impl FnMut() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = kube::Result<T>>,
 {
-    Call::begin(patience).ask(ask).await
+    ApiCall::begin(policy).ask(ask).await
 }
 
 /// Requests for one purpose, which share their patience.
 #[derive(Debug)]
-pub struct Call {
-    patience: Patience,
+pub struct ApiCall {
+    policy: RetryPolicy,
     deadline: Instant,
     uncertain: bool,
     retries: u64,
 }
 
-impl Call {
+impl ApiCall {
     /// Begins now.
-    pub fn begin(patience: Patience) -> Self {
+    pub fn begin(policy: RetryPolicy) -> Self {
         Self {
-            patience,
-            deadline: Instant::now() + patience.total,
+            policy,
+            deadline: Instant::now() + policy.total,
             uncertain: false,
             retries: 0,
         }
@@ -126,9 +126,9 @@ impl Call {
     /// another attempt. Asks once at least.
     ///
     /// # Errors
-    /// The last [`Answer`]. Where [`Self::uncertain`] says so, an earlier request may have taken
+    /// The last [`ApiError`]. Where [`Self::uncertain`] says so, an earlier request may have taken
     /// effect, whatever the last answer says.
-    pub async fn ask<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, Answer>
+    pub async fn ask<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, ApiError>
     where
         F: Future<Output = kube::Result<T>>,
     {
@@ -138,49 +138,53 @@ impl Call {
     /// The same for something that only looks: nothing becomes uncertain by it.
     ///
     /// # Errors
-    /// The last [`Answer`].
-    pub async fn look<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, Answer>
+    /// The last [`ApiError`].
+    pub async fn look<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, ApiError>
     where
         F: Future<Output = kube::Result<T>>,
     {
         self.repeat(ask, false).await
     }
 
-    async fn repeat<T, F>(&mut self, mut ask: impl FnMut() -> F, changes: bool) -> Result<T, Answer>
+    async fn repeat<T, F>(
+        &mut self,
+        mut ask: impl FnMut() -> F,
+        changes: bool,
+    ) -> Result<T, ApiError>
     where
         F: Future<Output = kube::Result<T>>,
     {
-        let mut pause = self.patience.first_pause;
+        let mut pause = self.policy.initial_backoff;
         loop {
             let answer = match self.once(ask()).await {
                 Ok(value) => return Ok(value),
                 Err(answer) => answer,
             };
-            self.uncertain |= changes && matches!(answer, Answer::Uncertain { .. });
-            if !answer.is_passing() {
+            self.uncertain |= changes && matches!(answer, ApiError::Uncertain { .. });
+            if !answer.is_transient() {
                 return Err(answer);
             }
             let wait = answer.retry_after().unwrap_or_default().max(pause);
-            if wait >= self.left() {
+            if wait >= self.remaining() {
                 return Err(answer);
             }
             tracing::debug!("{answer}; asking again in {} ms", wait.as_millis());
             sleep(wait).await;
-            pause = (pause * 2).min(self.patience.longest_pause);
+            pause = (pause * 2).min(self.policy.max_backoff);
             self.retries += 1;
         }
     }
 
-    async fn once<T>(&self, asked: impl Future<Output = kube::Result<T>>) -> Result<T, Answer> {
-        let time = self.patience.attempt.min(self.left());
+    async fn once<T>(&self, asked: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+        let time = self.policy.attempt.min(self.remaining());
         match timeout(time, asked).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(Answer::of(&error)),
-            Err(_) => Err(Answer::too_late(time)),
+            Ok(Err(error)) => Err(ApiError::of(&error)),
+            Err(_) => Err(ApiError::timed_out(time)),
         }
     }
 
-    fn left(&self) -> Duration {
+    fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 }

@@ -13,7 +13,7 @@ use kube::{
 };
 use tokio::time::Instant;
 
-use super::{Answer, Call, Patience, call, keep_retry_after};
+use super::{ApiCall, ApiError, RetryPolicy, call, keep_retry_after};
 
 fn status(code: u16, reason: &str) -> Status {
     Status::failure("words", reason).with_code(code)
@@ -49,22 +49,22 @@ fn words() -> String {
 
 #[test]
 fn an_answer_means_what_its_reason_says() {
-    let of = |code, reason: &str| Answer::of(&error(code, reason));
+    let of = |code, reason: &str| ApiError::of(&error(code, reason));
     assert_eq!(
         of(409, "AlreadyExists"),
-        Answer::AlreadyExists(words()),
+        ApiError::AlreadyExists(words()),
         "AlreadyExists and Conflict have one code"
     );
-    assert_eq!(of(409, "Conflict"), Answer::Conflict(words()));
-    assert_eq!(of(410, "Expired"), Answer::Expired(words()));
-    assert_eq!(of(410, "Gone"), Answer::Expired(words()));
+    assert_eq!(of(409, "Conflict"), ApiError::Conflict(words()));
+    assert_eq!(of(410, "Expired"), ApiError::Expired(words()));
+    assert_eq!(of(410, "Gone"), ApiError::Expired(words()));
     for code in [400, 401, 403, 405, 422] {
         let message = words();
-        assert_eq!(of(code, "Whatever"), Answer::Refused { code, message });
+        assert_eq!(of(code, "Whatever"), ApiError::Refused { code, message });
     }
     for code in [0, 500, 502, 503, 504] {
         assert!(
-            matches!(of(code, "InternalError"), Answer::Uncertain { .. }),
+            matches!(of(code, "InternalError"), ApiError::Uncertain { .. }),
             "{code}"
         );
     }
@@ -73,37 +73,37 @@ fn an_answer_means_what_its_reason_says() {
 #[test]
 fn only_a_status_about_an_object_says_that_it_is_gone() {
     let gone = status(404, reason::NOT_FOUND).with_details(details("192.0.2.1", 0));
-    assert_eq!(Answer::of_status(&gone), Answer::NotFound(words()));
+    assert_eq!(ApiError::of_status(&gone), ApiError::NotFound(words()));
     // The path of a kind without a definition, as kube hands it on; and a proxy's page.
     let nobody = status(404, "Failed to parse error data");
-    assert_eq!(Answer::of_status(&nobody), Answer::Unserved(words()));
+    assert_eq!(ApiError::of_status(&nobody), ApiError::NotServed(words()));
     let nameless = status(404, reason::NOT_FOUND);
-    assert_eq!(Answer::of_status(&nameless), Answer::Unserved(words()));
+    assert_eq!(ApiError::of_status(&nameless), ApiError::NotServed(words()));
 }
 
 #[test]
 fn what_did_not_get_there_is_told_from_what_may_have() {
-    let refused = Answer::of(&refused_connection());
-    assert!(matches!(refused, Answer::Unavailable(_)), "{refused}");
+    let refused = ApiError::of(&refused_connection());
+    assert!(matches!(refused, ApiError::Unavailable(_)), "{refused}");
     for kind in [
         io::ErrorKind::ConnectionReset,
         io::ErrorKind::UnexpectedEof,
         io::ErrorKind::TimedOut,
     ] {
         let lost = kube::Error::Service(Box::new(io::Error::from(kind)));
-        let lost = Answer::of(&lost);
-        assert!(matches!(lost, Answer::Uncertain { .. }), "{kind}: {lost}");
+        let lost = ApiError::of(&lost);
+        assert!(matches!(lost, ApiError::Uncertain { .. }), "{kind}: {lost}");
     }
 }
 
 /// Asks, being answered so, one after the other; says when each was asked, in milliseconds.
 async fn asked(
-    patience: Patience,
+    policy: RetryPolicy,
     answers: Vec<Option<kube::Result<u8>>>,
-) -> (Result<u8, Answer>, Vec<u128>, Call) {
+) -> (Result<u8, ApiError>, Vec<u128>, ApiCall) {
     let start = Instant::now();
     let (times, answers) = (RefCell::new(Vec::new()), RefCell::new(answers.into_iter()));
-    let mut call = Call::begin(patience);
+    let mut call = ApiCall::begin(policy);
     let told = call
         .ask(|| {
             times.borrow_mut().push(start.elapsed().as_millis());
@@ -119,11 +119,11 @@ async fn asked(
     (told, times.into_inner(), call)
 }
 
-const PATIENCE: Patience = Patience {
+const PATIENCE: RetryPolicy = RetryPolicy {
     attempt: Duration::from_millis(1_000),
     total: Duration::from_millis(10_000),
-    first_pause: Duration::from_millis(100),
-    longest_pause: Duration::from_millis(300),
+    initial_backoff: Duration::from_millis(100),
+    max_backoff: Duration::from_millis(300),
 };
 
 #[tokio::test(start_paused = true)]
@@ -145,7 +145,7 @@ async fn the_servers_wish_counts_where_it_is_longer() {
     // If it is longer than the patience, there is no use in waiting for less.
     let (told, times, _) = asked(PATIENCE, vec![Some(Err(busy(60))), Some(Ok(7))]).await;
     assert_eq!(times, [0]);
-    let after = told.as_ref().err().and_then(Answer::retry_after);
+    let after = told.as_ref().err().and_then(ApiError::retry_after);
     assert_eq!(after, Some(Duration::from_secs(60)), "{told:?}");
 }
 
@@ -156,7 +156,7 @@ async fn silence_ends_an_attempt_and_then_the_patience() {
     assert!(call.uncertain());
     let start = Instant::now();
     let (told, times, _) = asked(PATIENCE, Vec::new()).await;
-    assert!(matches!(told, Err(Answer::Uncertain { .. })), "{told:?}");
+    assert!(matches!(told, Err(ApiError::Uncertain { .. })), "{told:?}");
     assert!(start.elapsed() <= PATIENCE.total, "{times:?}");
     assert!(times.len() >= 7, "{times:?}");
 }
@@ -194,7 +194,7 @@ async fn a_header_that_kube_would_drop_becomes_a_status() {
     let body = keep_retry_after(turned_away).into_body().collect().await;
     let body = body.unwrap_or_else(|e| panic!("{e}")).to_bytes();
     let status: Status = serde_json::from_slice(&body).unwrap_or_else(|e| panic!("{e}"));
-    let answer = Answer::of_status(&status);
-    assert!(matches!(answer, Answer::Throttled { .. }), "{answer}");
+    let answer = ApiError::of_status(&status);
+    assert!(matches!(answer, ApiError::Throttled { .. }), "{answer}");
     assert_eq!(answer.retry_after(), Some(Duration::from_secs(4)));
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::{
     allocation::{Address, Allocation, Holder, SharedIndex},
-    api::call::Patience,
+    api::call::RetryPolicy,
     catalog::Catalog,
     check::{self, File},
     cli::{self, cluster, print_warning},
@@ -35,11 +35,11 @@ use crate::{
 };
 
 /// How long a page of records may take, and all tries for one: a person waits, no webhook.
-const RETRY_POLICY: Patience = Patience {
+const RETRY_POLICY: RetryPolicy = RetryPolicy {
     attempt: Duration::from_secs(20),
     total: Duration::from_secs(40),
-    first_pause: Duration::from_millis(200),
-    longest_pause: Duration::from_secs(2),
+    initial_backoff: Duration::from_millis(200),
+    max_backoff: Duration::from_secs(2),
 };
 
 /// The resources that a verdict may rest on.

@@ -57,7 +57,7 @@ pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
 
 /// A count, in as few digits as say something.
 pub(super) fn count(number: u128) -> String {
-    api::in_short(number)
+    api::abbreviated(number)
 }
 
 /// How many of something: `1 address`, `2 addresses`.

@@ -22,7 +22,7 @@ use super::{
     time::ApiServerTime,
 };
 use crate::{
-    api::call::Answer,
+    api::call::ApiError,
     clock::Clock,
     pki::{Certificate, Pair},
 };
@@ -222,11 +222,11 @@ impl CertificateKeeper {
                     return Ok(true);
                 }
                 // Another replica was faster: what it wrote counts.
-                Err(Answer::AlreadyExists(_) | Answer::Conflict(_)) => {
+                Err(ApiError::AlreadyExists(_) | ApiError::Conflict(_)) => {
                     *found = self.read().await?.0;
                 }
                 // Somebody deleted it; on a create, it is the namespace that is not there.
-                Err(Answer::NotFound(_)) if found.secret.is_some() => {
+                Err(ApiError::NotFound(_)) if found.secret.is_some() => {
                     *found = self.read().await?.0;
                 }
                 Err(answer) => {
@@ -261,7 +261,7 @@ impl CertificateKeeper {
         &self,
         before: Option<&Value>,
         contents: &SecretContents,
-    ) -> Result<Value, Answer> {
+    ) -> Result<Value, ApiError> {
         let collection = self.collection();
         let Some(before) = before else {
             let mut secret = json!({
@@ -354,7 +354,7 @@ impl CertificateKeeper {
                 Ok(true)
             }
             // Somebody wrote it in between: the next look sees what.
-            Err(Answer::Conflict(_) | Answer::NotFound(_)) => Ok(true),
+            Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => Ok(true),
             Err(answer) => Err(format!("{path} cannot be patched: {answer}")),
         }
     }

@@ -15,7 +15,7 @@ use kube::{
 use serde_json::Value;
 use tokio::time::timeout;
 
-use crate::api::call::Answer;
+use crate::api::call::ApiError;
 
 /// Whose name is on what is written.
 const MANAGER: &str = "nadmit-certificates";
@@ -43,7 +43,7 @@ impl RawRequests {
     }
 
     /// Reads an object, past every cache.
-    pub(super) async fn get(&self, path: &str) -> Result<DatedObject, Answer> {
+    pub(super) async fn get(&self, path: &str) -> Result<DatedObject, ApiError> {
         let request = Request::get(path).body(Body::empty());
         let (answer, time) = self.send(request).await?;
         match answer {
@@ -51,25 +51,25 @@ impl RawRequests {
                 object: Some(object),
                 time,
             }),
-            Err(Answer::NotFound(_)) => Ok(DatedObject { object: None, time }),
+            Err(ApiError::NotFound(_)) => Ok(DatedObject { object: None, time }),
             Err(answer) => Err(answer),
         }
     }
 
     /// Creates an object in a collection.
-    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<Value, Answer> {
+    pub(super) async fn create(&self, path: &str, object: &Value) -> Result<Value, ApiError> {
         self.write(Method::POST, path, "application/json", object)
             .await
     }
 
     /// Writes an object under the version that is in it.
-    pub(super) async fn replace(&self, path: &str, object: &Value) -> Result<Value, Answer> {
+    pub(super) async fn replace(&self, path: &str, object: &Value) -> Result<Value, ApiError> {
         self.write(Method::PUT, path, "application/json", object)
             .await
     }
 
     /// Applies a JSON patch.
-    pub(super) async fn patch(&self, path: &str, patch: &Value) -> Result<Value, Answer> {
+    pub(super) async fn patch(&self, path: &str, patch: &Value) -> Result<Value, ApiError> {
         self.write(Method::PATCH, path, "application/json-patch+json", patch)
             .await
     }
@@ -80,7 +80,7 @@ impl RawRequests {
         path: &str,
         kind: &str,
         body: &Value,
-    ) -> Result<Value, Answer> {
+    ) -> Result<Value, ApiError> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{path}?fieldManager={MANAGER}"))
@@ -92,8 +92,8 @@ impl RawRequests {
     async fn send(
         &self,
         request: http::Result<Request<Body>>,
-    ) -> Result<(Result<Value, Answer>, Option<Timestamp>), Answer> {
-        let request = request.map_err(|error| Answer::Unavailable(error.to_string()))?;
+    ) -> Result<(Result<Value, ApiError>, Option<Timestamp>), ApiError> {
+        let request = request.map_err(|error| ApiError::Unavailable(error.to_string()))?;
         let exchange = async {
             let response = self.client.send(request).await?;
             let (parts, body) = response.into_parts();
@@ -102,8 +102,8 @@ impl RawRequests {
         };
         let response = match timeout(self.request_timeout, exchange).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(Answer::of(&error)),
-            Err(_) => return Err(Answer::too_late(self.request_timeout)),
+            Ok(Err(error)) => return Err(ApiError::of(&error)),
+            Err(_) => return Err(ApiError::timed_out(self.request_timeout)),
         };
         let time = response.headers().get(header::DATE).and_then(|date| {
             let parsed = rfc2822::DateTimeParser::new().parse_timestamp(date.as_bytes());
@@ -113,7 +113,7 @@ impl RawRequests {
         if status.is_success() {
             // Of what was read no part may be in the error.
             let object = serde_json::from_slice(response.body());
-            let unreadable = || Answer::Uncertain {
+            let unreadable = || ApiError::Uncertain {
                 after: None,
                 message: "the answer is not JSON".to_owned(),
             };
@@ -122,6 +122,6 @@ impl RawRequests {
         let failure = serde_json::from_slice::<Status>(response.body());
         let failure = failure.unwrap_or_else(|_| Status::failure("", reason::UNKNOWN));
         let failure = failure.with_code(status.as_u16());
-        Ok((Err(Answer::of_status(&failure)), time))
+        Ok((Err(ApiError::of_status(&failure)), time))
     }
 }

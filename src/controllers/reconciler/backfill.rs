@@ -209,7 +209,7 @@ impl Inner {
             catalog,
             policy,
             allocations: &self.index,
-            freshness: Freshness::Confirmed,
+            freshness: Freshness::Authoritative,
             now: self.clock.seconds(),
             chance: 0,
         };
@@ -237,7 +237,7 @@ fn dependencies(pod: &Pod) -> Vec<ReadTarget> {
     if !matches!(pod.holder, Holder::VirtualMachine { .. }) {
         return vec![ReadTarget::Pod(home(), pod.name.clone())];
     }
-    let migration = pod.target_of.as_ref();
+    let migration = pod.migration.as_ref();
     let migration = migration.map(|target| ReadTarget::Migration(home(), target.name.clone()));
     std::iter::once(ReadTarget::PodsOf(home()))
         .chain(migration)

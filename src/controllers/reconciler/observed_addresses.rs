@@ -1,4 +1,4 @@
-//! What pods carry, read once for each state of a pod: most of them stay as they are for long.
+//! The addresses that pods and networks use, cached for each version of a pod.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What the pods and networks of a catalog use.
+/// The addresses in use in a catalog.
 #[derive(Default)]
 pub(super) struct ObservedAddresses {
     catalog: Option<Arc<Catalog>>,
@@ -24,35 +24,35 @@ pub(super) struct ObservedAddresses {
     generation: u64,
 }
 
-/// Where a pod lies in memory: that is its own as long as it is kept.
+/// The address of a pod in memory. It is unique as long as the pod is kept.
 type PodPointer = usize;
 
-/// What a pod carries.
+/// The addresses of a pod.
 struct PodAddresses {
     _kept: Arc<Pod>,
     in_use: Vec<InUse>,
-    /// What of its network-status may be other than what is recorded; mostly nothing.
+    /// The interfaces whose network-status may differ from the records; usually none.
     mismatches: Vec<ReportedInterface>,
-    /// The last look that saw it.
+    /// The generation of the last update that contained the pod.
     generation: u64,
 }
 
-/// What network-status shows of an interface on a network of a pool.
+/// The network-status of an interface on a pool's network.
 pub(super) struct ReportedInterface {
     pub(super) network: NetworkRef,
     pub(super) interface: String,
     /// The addresses in the pool's ranges.
     pub(super) ips: BTreeSet<Address>,
-    /// The MAC, if the pool gives any.
+    /// The MAC, if the pool assigns MACs.
     pub(super) mac: Option<Mac>,
 }
 
 impl ObservedAddresses {
-    /// Looks at a catalog. `multus_namespace` is the namespace in which pods' default networks are looked
-    /// up.
+    /// Updates the addresses from a catalog. `multus_namespace` is the namespace of default networks
+    /// that name none.
     pub(super) fn update(&mut self, catalog: &Arc<Catalog>, multus_namespace: &str) {
         let same = self.catalog.as_ref().is_some_and(|before| {
-            before.has_networks_of(catalog)
+            before.has_same_networks(catalog)
                 && Arc::ptr_eq(before.pool_config(), catalog.pool_config())
         });
         if !same || *self.multus_namespace != *multus_namespace {
@@ -77,7 +77,7 @@ impl ObservedAddresses {
         self.catalog = Some(Arc::clone(catalog));
     }
 
-    /// The addresses of pools that are in use, in an order that only names decide.
+    /// Iterates over the addresses in use from pools, in an order that depends on names only.
     pub(super) fn in_use(&self) -> impl Iterator<Item = &InUse> {
         let pods = self.catalog.iter().flat_map(|catalog| catalog.pods());
         let addresses = pods.filter_map(|pod| self.pods.get(&pod_pointer(pod)));
@@ -86,9 +86,9 @@ impl ObservedAddresses {
             .chain(&self.networks)
     }
 
-    /// The bound pods whose network-status may show something else than what is recorded for them, each
-    /// with what it uses on an interface, and what is shown of that. Where both are the same, so is what
-    /// is recorded, or another has it.
+    /// Iterates over the interfaces of bound pods whose network-status may differ from the records,
+    /// each with the addresses the pod uses on it. Where usage and network-status agree, the records
+    /// either agree too, or belong to another holder.
     pub(super) fn mismatches(
         &self,
     ) -> impl Iterator<Item = (&Arc<Pod>, Vec<&InUse>, &ReportedInterface)> {
@@ -123,13 +123,13 @@ impl PodAddresses {
 }
 
 impl ReportedInterface {
-    /// What a pod uses on the same interface.
+    /// Returns the addresses a pod uses on this interface.
     fn used_of<'a>(&self, in_use: &'a [InUse]) -> impl Iterator<Item = &'a InUse> {
         let on_it = |one: &&InUse| one.network == self.network && *one.interface == *self.interface;
         in_use.iter().filter(on_it)
     }
 
-    /// Whether the pod asked for something else than it has.
+    /// Returns true if the pod requested something else than it has.
     fn differs_from(&self, in_use: &[InUse]) -> bool {
         let used = || self.used_of(in_use);
         let mut ips = used().filter(|one| one.address.ip().is_some());

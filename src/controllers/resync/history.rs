@@ -1,4 +1,4 @@
-//! The last run of the full comparison, where every replica reads it: an annotation of the Lease.
+//! The last run of the resync, shared by all replicas in an annotation of the Lease.
 
 use std::time::Duration;
 
@@ -12,28 +12,28 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::ResyncResult;
-use crate::api::call::{Answer, Patience, call};
+use crate::api::call::{ApiError, RetryPolicy, call};
 
-/// The annotation, in JSON.
+/// The annotation; its value is JSON.
 const ANNOTATION: &str = "nadmit.io/full-comparison";
-/// How many characters of an outcome's words are kept.
+/// The maximum number of characters of a run's message.
 const MAX_MESSAGE_CHARS: usize = 200;
 
-/// A run of the full comparison.
+/// A run of the full resync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResyncRun {
-    /// The scheduled time that it is for.
+    /// The scheduled time of the run.
     pub due: Timestamp,
-    /// When it began.
+    /// The time at which it started.
     pub started: Timestamp,
-    /// When it ended; not yet, or never, if absent.
+    /// The time at which it ended; absent while it runs and if it was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
-    /// Whether it came to its end without an error.
+    /// Whether it ended without an error.
     #[serde(default)]
     pub succeeded: bool,
-    /// What it came to, in words.
+    /// A summary of the result, or the error.
     #[serde(default)]
     pub message: String,
 }
@@ -56,35 +56,35 @@ impl ResyncRun {
         self.message = words.chars().take(MAX_MESSAGE_CHARS).collect();
     }
 
-    /// Whether it has ended, with an error or without.
+    /// Returns true if the run has ended, with an error or without.
     pub fn is_over(&self) -> bool {
         self.ended.is_some()
     }
 }
 
-/// Where runs are recorded. It needs get and patch on the Lease.
+/// The store of the last run. It needs `get` and `patch` on the Lease.
 #[derive(Clone)]
 pub struct ResyncHistory {
     api: Api<Lease>,
     name: String,
-    patience: Patience,
+    patience: RetryPolicy,
 }
 
 impl ResyncHistory {
-    /// The annotation of the Lease `name` in nadmit's own namespace. Asks nothing yet.
+    /// Uses the Lease `name` in nadmit's own namespace. Sends no request.
     pub fn new(client: Client, namespace: &str, name: &str) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             name: name.to_owned(),
-            patience: Patience::default().within(Duration::from_secs(5)),
+            patience: RetryPolicy::default().within(Duration::from_secs(5)),
         }
     }
 
-    /// The last run; `None` if there is none, or what is written there is none.
-    pub(super) async fn last(&self) -> Result<Option<ResyncRun>, Answer> {
+    /// Returns the last run; `None` if there is no valid record of one.
+    pub(super) async fn last(&self) -> Result<Option<ResyncRun>, ApiError> {
         let lease = match call(self.patience, || self.api.get(&self.name)).await {
             Ok(lease) => lease,
-            Err(Answer::NotFound(_)) => return Ok(None),
+            Err(ApiError::NotFound(_)) => return Ok(None),
             Err(answer) => return Err(answer),
         };
         let annotations = lease.metadata.annotations.unwrap_or_default();
@@ -92,9 +92,9 @@ impl ResyncHistory {
         Ok(written.and_then(|text| serde_json::from_str(text).ok()))
     }
 
-    /// Writes over the run before.
-    pub(super) async fn record(&self, run: &ResyncRun) -> Result<(), Answer> {
-        // A run is times and words, which JSON can always say.
+    /// Records a run, replacing the one before.
+    pub(super) async fn record(&self, run: &ResyncRun) -> Result<(), ApiError> {
+        // A run consists of times and text, which always serialize.
         let text = serde_json::to_string(run).unwrap_or_default();
         let patch = json!({"metadata": {"annotations": {ANNOTATION: text}}});
         let params = PatchParams::default();

@@ -35,7 +35,7 @@ use super::event_sink::{EventSink, EventType};
 use crate::{
     allocation::{ParsedSpec, PoolConfig, SharedIndex},
     api::{AddressPool, AddressReservation},
-    catalog::{Catalog, PoolState},
+    catalog::{Catalog, PoolValidity},
     clock::Clock,
 };
 
@@ -247,7 +247,7 @@ impl StatusWriter {
     /// Emits an event for each pool that has become nearly full or exhausted.
     fn warn_about_pressure(&mut self, catalog: &Catalog) {
         for ((_, name), known) in self.pools.iter() {
-            let PoolState::Valid(pool) = catalog.pool(name) else {
+            let PoolValidity::Valid(pool) = catalog.pool(name) else {
                 continue;
             };
             let conditions = || known.conditions();

@@ -1,4 +1,4 @@
-//! The objects whose status is written, as the API server has them.
+//! The objects whose status is written, as last seen at the API server.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    api::call::{Answer, Patience, call},
+    api::call::{ApiError, RetryPolicy, call},
     controllers::event_sink::ObjectRef,
 };
 
-/// How many objects a page of a list has.
+/// The number of objects in a page of a list.
 const PAGE_SIZE: u32 = 500;
-/// How long one object's status stays at least.
+/// The minimum time between two writes of one object.
 const MIN_WRITE_INTERVAL: Duration = Duration::from_secs(5);
-/// How long an object is left alone that refused its status.
+/// The time for which an object is left alone after the API server rejected its status.
 const REJECTED_BACKOFF: Duration = Duration::from_secs(60);
-/// Who writes, in the objects' `managedFields`.
+/// The field manager of the writes.
 const FIELD_MANAGER: &str = "nadmit";
 
-/// Namespace and name.
+/// The namespace and name of an object.
 pub(super) type StatusKey = (Box<str>, Box<str>);
 
 /// The objects of one kind.
@@ -32,55 +32,55 @@ pub(super) struct StatusObjects {
     client: Client,
     kind: ApiResource,
     known: BTreeMap<StatusKey, StatusObject>,
-    last_error: Option<Answer>,
+    last_error: Option<ApiError>,
 }
 
-/// An object as it was listed, or written since.
+/// An object as of the last list or write.
 #[derive(Debug)]
 pub(super) struct StatusObject {
     pub(super) uid: Option<String>,
     pub(super) generation: Option<i64>,
     pub(super) spec: Value,
     status: Value,
-    /// What was written last.
+    /// The last status written by this replica.
     written: Option<AppliedStatus>,
-    /// When it may be written again.
+    /// The time before which it is not written again.
     not_before: Option<Instant>,
 }
 
-/// A status that was written, and what the API server made of it: a schema of an older release drops what
-/// it does not know.
+/// A status as it was sent, and as the API server stored it: the schema of an older release drops
+/// fields it does not know.
 #[derive(Debug)]
 struct AppliedStatus {
     asked: Value,
     stored: Value,
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
-    /// It is done, or this one object refuses it: it is tried again in a while.
+    /// Written, or rejected for this object only, which is retried after [`REJECTED_BACKOFF`].
     Done,
-    /// It is not the object that was listed.
+    /// The object is not the one that was listed.
     Stale,
-    /// Nothing can be written at this time.
+    /// The API server accepts no writes at present.
     Unavailable,
 }
 
 impl StatusObject {
-    /// Whether its last write is long enough ago.
+    /// Returns true if the minimum time since the last write has passed.
     pub(super) fn may_be_written(&self) -> bool {
         self.not_before.is_none_or(|then| then <= Instant::now())
     }
 
-    /// Its conditions, those of others among them.
+    /// Returns all its conditions, including those of other managers.
     pub(super) fn conditions(&self) -> Vec<Condition> {
         let all = self.status["conditions"].as_array().into_iter().flatten();
         all.filter_map(|one| serde_json::from_value(one.clone()).ok())
             .collect()
     }
 
-    /// It, as the pool of this name, for who tells of it.
+    /// Returns a reference to the object as a pool, for events.
     pub(super) fn pool(&self, name: &str) -> ObjectRef {
         ObjectRef {
             api_version: "nadmit.io/v1alpha1",
@@ -91,8 +91,8 @@ impl StatusObject {
         }
     }
 
-    /// The status, if it is not what the object has: conditions of types that are not `own` count for
-    /// nothing.
+    /// Returns `status` if it differs from that of the object. Conditions whose types are not in `own`
+    /// are ignored.
     pub(super) fn changed_status(&self, status: Value, own: &[&str]) -> Option<Value> {
         let written = self.written.as_ref();
         if written.is_some_and(|one| one.asked == status && one.stored == self.status) {
@@ -107,7 +107,7 @@ impl StatusObject {
 }
 
 impl StatusObjects {
-    /// Those of a kind, everywhere. Asks nothing yet.
+    /// Creates an empty set for the objects of kind `K` in all namespaces. Sends no request.
     pub(super) fn of<K: Resource<DynamicType = ()>>(client: Client) -> Self {
         Self {
             client,
@@ -117,12 +117,12 @@ impl StatusObjects {
         }
     }
 
-    /// Those that are known, by namespace and name.
+    /// Iterates over the known objects, by namespace and name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&StatusKey, &StatusObject)> {
         self.known.iter()
     }
 
-    /// Lists them all. Whether they are known now.
+    /// Lists all objects. Returns true on success.
     pub(super) async fn list(&mut self) -> bool {
         match self.all().await {
             Ok(all) => {
@@ -146,15 +146,15 @@ impl StatusObjects {
         }
     }
 
-    async fn all(&self) -> Result<Vec<DynamicObject>, Answer> {
+    async fn all(&self) -> Result<Vec<DynamicObject>, ApiError> {
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &self.kind);
         let mut params = ListParams::default().limit(PAGE_SIZE);
         let mut all = Vec::new();
         loop {
-            let page = match call(Patience::default(), || api.list(&params)).await {
+            let page = match call(RetryPolicy::default(), || api.list(&params)).await {
                 Ok(page) => page,
-                // A kind that is not there has no objects.
-                Err(Answer::Unserved(_)) => return Ok(all),
+                // A kind that is not served has no objects.
+                Err(ApiError::NotServed(_)) => return Ok(all),
                 Err(answer) => return Err(answer),
             };
             all.extend(page.items);
@@ -165,7 +165,7 @@ impl StatusObjects {
         }
     }
 
-    /// Writes a status.
+    /// Writes the status of an object.
     pub(super) async fn write(&mut self, key: &StatusKey, status: Value) -> WriteOutcome {
         let Some(known) = self.known.get_mut(key) else {
             return WriteOutcome::Done;
@@ -178,13 +178,13 @@ impl StatusObjects {
         let body = json!({
             "apiVersion": self.kind.api_version,
             "kind": self.kind.kind,
-            // Of another object of that name nothing is known.
+            // The UID makes the write fail if the object was replaced.
             "metadata": {"name": name, "uid": known.uid},
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let patch = Patch::Apply(&body);
-        let patched = call(Patience::default(), || {
+        let patched = call(RetryPolicy::default(), || {
             api.patch_status(name, &params, &patch)
         });
         match patched.await {
@@ -199,12 +199,12 @@ impl StatusObjects {
                 self.last_error = None;
                 WriteOutcome::Done
             }
-            Err(Answer::NotFound(_) | Answer::Conflict(_)) => {
+            Err(ApiError::NotFound(_) | ApiError::Conflict(_)) => {
                 known.not_before = Some(Instant::now() + MIN_WRITE_INTERVAL);
                 WriteOutcome::Stale
             }
             Err(answer) => {
-                let refused = matches!(answer, Answer::Refused { .. } | Answer::Unserved(_));
+                let refused = matches!(answer, ApiError::Refused { .. } | ApiError::NotServed(_));
                 if refused {
                     known.not_before = Some(Instant::now() + REJECTED_BACKOFF);
                 }
@@ -219,8 +219,8 @@ impl StatusObjects {
         }
     }
 
-    /// Says once what is wrong.
-    fn warn_once(&mut self, what: String, answer: Answer) {
+    /// Logs an error, unless it is the same as the last.
+    fn warn_once(&mut self, what: String, answer: ApiError) {
         if self.last_error.as_ref() != Some(&answer) {
             tracing::warn!("{what}: {answer}");
             self.last_error = Some(answer);

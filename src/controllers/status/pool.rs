@@ -1,4 +1,4 @@
-//! What there is to say of a pool.
+//! The status of a pool.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -11,18 +11,18 @@ use super::{
 use crate::{
     allocation::{Index, Pool, SharedIndex, index::SliceUsage},
     api::{AddressPoolStatus, PoolColumns, RangeUse, SliceUse},
-    catalog::{Catalog, PoolState},
+    catalog::{Catalog, PoolValidity},
     rules::pool::whereabouts_overlaps,
 };
 
-/// The condition, which comes first.
+/// The type of the main condition, which comes first.
 pub(super) const READY: &str = "Ready";
 
-/// The name of the only range of a pool of MACs alone.
+/// The name of the only range of a pool that has MACs alone.
 const MACS: &str = "MACs";
 
-/// The status of a pool, with the `pressure` that it is under; `None` where the catalog does not know
-/// it yet.
+/// Returns the status of a pool, including the condition `pressure`; `None` if the catalog does not
+/// know the pool yet.
 pub(super) fn status(
     name: &str,
     spec: &Value,
@@ -33,13 +33,13 @@ pub(super) fn status(
     now: Timestamp,
 ) -> Option<AddressPoolStatus> {
     let (verdict, numbers) = match catalog.pool(name) {
-        PoolState::Unknown => return None,
-        PoolState::Faulty(faults) => {
+        PoolValidity::Unknown => return None,
+        PoolValidity::Invalid(faults) => {
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             let verdict = ConditionState::fails("Invalid", some_of(&faults));
             (verdict, not_counted(spec))
         }
-        PoolState::Valid(pool) => {
+        PoolValidity::Valid(pool) => {
             let overlaps = overlapped(pool, catalog);
             let index = index.lock();
             let verdict = overlaps.unwrap_or_else(|| ready(pool, &index));
@@ -55,7 +55,7 @@ pub(super) fn status(
     })
 }
 
-/// Whether Whereabouts is in its way.
+/// Returns the failed condition if Whereabouts allocates addresses of the pool.
 fn overlapped(pool: &Pool, catalog: &Catalog) -> Option<ConditionState> {
     let overlaps = whereabouts_overlaps(catalog, pool);
     let overlaps: Vec<String> = overlaps.iter().map(ToString::to_string).collect();
@@ -67,7 +67,7 @@ fn overlapped(pool: &Pool, catalog: &Catalog) -> Option<ConditionState> {
     (!overlaps.is_empty()).then(|| ConditionState::fails("OverlapsWhereabouts", message))
 }
 
-/// Whether it gives addresses.
+/// Returns the condition of a valid pool: whether it allocates addresses.
 fn ready(pool: &Pool, index: &Index) -> ConditionState {
     if pool.slicing.is_some() && !index.supports_slices() {
         let message = "it is cut into slices of nodes, and nobody records slices";
@@ -80,7 +80,7 @@ fn ready(pool: &Pool, index: &Index) -> ConditionState {
     ConditionState::holds("Adopted", "it gives addresses")
 }
 
-/// Returns how full each range is; nothing where the index does not know the pool yet.
+/// Returns the usage of each range; only the ranges' names if the index does not know the pool yet.
 fn numbers(pool: &Pool, spec: &Value, index: &Index) -> AddressPoolStatus {
     let usages = index.range_usages(&pool.name);
     let names: Vec<String> = match &*pool.ranges {
@@ -117,7 +117,7 @@ fn not_counted(spec: &Value) -> AddressPoolStatus {
     }
 }
 
-/// Returns the ranges as they are written in a spec.
+/// Returns the ranges as written in a spec.
 fn written_ranges(spec: &Value) -> Vec<String> {
     let ranges = spec["ranges"].as_array().into_iter().flatten();
     let written = ranges.filter_map(|range| range["range"].as_str());

@@ -19,7 +19,7 @@ use super::{
     object::{StoredObject, version},
 };
 use crate::{
-    api::call::Answer,
+    api::call::ApiError,
     ledger::{Cursor, Event, Events, FollowError},
 };
 
@@ -52,7 +52,7 @@ enum WatchMessage {
     /// The history is lost, or an object has become unreadable: list anew.
     Expired,
     /// The watch is over.
-    Failed(Answer),
+    Failed(ApiError),
 }
 
 /// The events behind `from`.
@@ -84,7 +84,7 @@ impl RecordFollower {
                     let longest = self.inner.options.watch + WATCH_GRACE;
                     match timeout(longest, watch.next()).await {
                         Ok(Some(Ok(event))) => self.read(event),
-                        Ok(Some(Err(error))) => WatchMessage::Failed(Answer::of(&error)),
+                        Ok(Some(Err(error))) => WatchMessage::Failed(ApiError::of(&error)),
                         // It ended as it should, or its connection is dead.
                         Ok(None) | Err(_) => self.close(),
                     }
@@ -120,12 +120,12 @@ impl RecordFollower {
                 self.heard = false;
                 WatchMessage::Ignored
             }
-            Ok(Err(error)) => match Answer::of(&error) {
+            Ok(Err(error)) => match ApiError::of(&error) {
                 // Without the kind there are no records: whoever lists is told.
-                Answer::Expired(_) | Answer::Unserved(_) => WatchMessage::Expired,
+                ApiError::Expired(_) | ApiError::NotServed(_) => WatchMessage::Expired,
                 answer => WatchMessage::Failed(answer),
             },
-            Err(_) => WatchMessage::Failed(Answer::too_late(longest)),
+            Err(_) => WatchMessage::Failed(ApiError::timed_out(longest)),
         }
     }
 
@@ -141,7 +141,7 @@ impl RecordFollower {
     }
 
     /// The watch broke, or could not be opened.
-    fn broken(&mut self, answer: &Answer) {
+    fn broken(&mut self, answer: &ApiError) {
         if self.pause.is_none() {
             let advice = self.inner.advice(RequestVerb::Watch, answer);
             tracing::warn!("allocations are not followed for a while: {advice}");
@@ -151,9 +151,9 @@ impl RecordFollower {
     }
 
     fn longer(&self, least: Duration) -> Duration {
-        let first = self.inner.options.patience.first_pause;
+        let first = self.inner.options.patience.initial_backoff;
         let next = self.pause.map_or(first, |pause| pause * 2);
-        next.min(self.inner.options.longest_pause).max(least)
+        next.min(self.inner.options.max_backoff).max(least)
     }
 
     fn read(&mut self, event: WatchEvent<DynamicObject>) -> WatchMessage {
@@ -167,8 +167,8 @@ impl RecordFollower {
                 }
                 WatchMessage::Ignored
             }
-            WatchEvent::Error(status) => match Answer::of_status(&status) {
-                Answer::Expired(_) | Answer::Unserved(_) => WatchMessage::Expired,
+            WatchEvent::Error(status) => match ApiError::of_status(&status) {
+                ApiError::Expired(_) | ApiError::NotServed(_) => WatchMessage::Expired,
                 answer => WatchMessage::Failed(answer),
             },
         }

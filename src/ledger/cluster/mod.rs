@@ -12,7 +12,7 @@
 //! 2. `batch` writes the records side by side, creates first, and takes back what it has created if
 //!    one of them is refused for good.
 //! 3. `write` carries one record through: a request, and where its answer leaves a question, looks.
-//! 4. [`crate::api::call`] asks again where that helps, within the [`Patience`].
+//! 4. [`crate::api::call`] asks again where that helps, within the [`RetryPolicy`].
 //!
 //! `object` turns records into objects and back, `read` looks, `follow` watches, `words` says what
 //! to do about objects that are no records, `counted` counts requests, `transfer` exports and imports.
@@ -56,7 +56,7 @@ use crate::{
     allocation::{Holder, Stored, Version, Write},
     api::{
         AddressAllocation,
-        call::{Answer, Call, Patience},
+        call::{ApiCall, ApiError, RetryPolicy},
     },
 };
 
@@ -72,13 +72,13 @@ pub struct ClusterOptions {
     /// random, as a container may be restarted in its pod.
     pub writer: String,
     /// How long to try a record's write, or a read.
-    pub patience: Patience,
+    pub patience: RetryPolicy,
     /// How many objects a page of a list has.
     pub page: u32,
     /// How long a watch lasts before it is opened anew; under 295 s.
     pub watch: Duration,
     /// The longest pause before a watch that broke is opened anew.
-    pub longest_pause: Duration,
+    pub max_backoff: Duration,
     /// As whom the API server is asked.
     pub caller: Caller,
 }
@@ -88,10 +88,10 @@ impl ClusterOptions {
     pub fn new(writer: impl Into<String>) -> Self {
         Self {
             writer: writer.into(),
-            patience: Patience::default(),
+            patience: RetryPolicy::default(),
             page: 500,
             watch: Duration::from_secs(240),
-            longest_pause: Duration::from_secs(10),
+            max_backoff: Duration::from_secs(10),
             caller: Caller::Server,
         }
     }
@@ -183,17 +183,17 @@ impl Store for ClusterLedger {
 }
 
 impl ClusterLedgerInner {
-    fn begin(&self) -> Call {
-        Call::begin(self.options.patience)
+    fn begin(&self) -> ApiCall {
+        ApiCall::begin(self.options.patience)
     }
 
     /// An answer, and what to do about it.
-    fn advice(&self, verb: RequestVerb, answer: &Answer) -> String {
+    fn advice(&self, verb: RequestVerb, answer: &ApiError) -> String {
         let caller = self.options.caller;
         caller.advice(verb.name(), "addressallocations", answer)
     }
 
-    fn ended(&self, call: &Call) {
+    fn ended(&self, call: &ApiCall) {
         self.counted.retried(call.retries());
     }
 

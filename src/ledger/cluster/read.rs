@@ -12,7 +12,7 @@ use super::{
 use crate::{
     allocation::{Holder, Stored, Version},
     api::{
-        call::{Answer, Call},
+        call::{ApiCall, ApiError},
         labels,
     },
     ledger::{Cursor, ReadError},
@@ -32,19 +32,23 @@ enum ListOutcome {
 
 impl Inner {
     /// The object of a name, within the patience of `call`.
-    pub(super) async fn look(&self, call: &mut Call, name: &str) -> Result<Option<StoredObject>, Answer> {
+    pub(super) async fn look(
+        &self,
+        call: &mut ApiCall,
+        name: &str,
+    ) -> Result<Option<StoredObject>, ApiError> {
         let asked = call.look(|| {
             self.counted.asked(RequestVerb::Get);
             self.api.get(name)
         });
         match asked.await {
             Ok(object) => StoredObject::of(object).map(Some).map_err(unreadable),
-            Err(Answer::NotFound(_)) => Ok(None),
+            Err(ApiError::NotFound(_)) => Ok(None),
             Err(answer) => Err(answer),
         }
     }
 
-    fn unavailable(&self, verb: RequestVerb, answer: &Answer) -> ReadError {
+    fn unavailable(&self, verb: RequestVerb, answer: &ApiError) -> ReadError {
         ReadError::Unavailable {
             reason: self.advice(verb, answer),
         }
@@ -54,7 +58,8 @@ impl Inner {
         let mut call = self.begin();
         let found = self.look(&mut call, name).await;
         self.ended(&call);
-        let Some(found) = found.map_err(|answer| self.unavailable(RequestVerb::Get, &answer))? else {
+        let Some(found) = found.map_err(|answer| self.unavailable(RequestVerb::Get, &answer))?
+        else {
             return Ok(None);
         };
         match found.stored() {
@@ -101,7 +106,7 @@ impl Inner {
         Err(ReadError::Unavailable { reason })
     }
 
-    async fn pages(&self, selector: Option<&str>) -> Result<ListOutcome, Answer> {
+    async fn pages(&self, selector: Option<&str>) -> Result<ListOutcome, ApiError> {
         let mut params = ListParams::default().limit(self.options.page);
         params.label_selector = selector.map(str::to_owned);
         let mut named: Vec<(String, Stored)> = Vec::new();
@@ -115,7 +120,7 @@ impl Inner {
             let asked = asked.await;
             self.ended(&call);
             let page = match asked {
-                Err(Answer::Expired(reason)) => return Ok(ListOutcome::Expired(reason)),
+                Err(ApiError::Expired(reason)) => return Ok(ListOutcome::Expired(reason)),
                 asked => asked?,
             };
             for object in page.items {
@@ -138,8 +143,8 @@ impl Inner {
 }
 
 /// An answer that makes no sense: nothing is known by it.
-pub(super) fn unreadable(message: String) -> Answer {
-    Answer::Uncertain {
+pub(super) fn unreadable(message: String) -> ApiError {
+    ApiError::Uncertain {
         after: None,
         message,
     }

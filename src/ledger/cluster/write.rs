@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     allocation::{Allocation, Version, Write},
-    api::call::{Answer, Call},
+    api::call::{ApiCall, ApiError},
     ledger::WriteError,
 };
 
@@ -83,7 +83,7 @@ impl Inner {
 
     async fn create(
         &self,
-        call: &mut Call,
+        call: &mut ApiCall,
         wanted: &Allocation,
         mark: &str,
     ) -> Result<WrittenRecord, WriteError> {
@@ -98,7 +98,7 @@ impl Inner {
             });
             match asked.await {
                 Ok(created) => return read(created).map(WrittenRecord::created),
-                Err(Answer::AlreadyExists(_)) => self.counted.conflicted(),
+                Err(ApiError::AlreadyExists(_)) => self.counted.conflicted(),
                 Err(answer) => return Err(self.failed(call, RequestVerb::Create, &answer)),
             }
             let looked = self.look(call, &name).await;
@@ -132,7 +132,7 @@ impl Inner {
 
     async fn update(
         &self,
-        call: &mut Call,
+        call: &mut ApiCall,
         wanted: &Allocation,
         version: Version,
         mark: &str,
@@ -157,7 +157,7 @@ impl Inner {
     /// Puts a record in the place of this version; `None` if that is not there any more.
     async fn replace(
         &self,
-        call: &mut Call,
+        call: &mut ApiCall,
         wanted: &Allocation,
         version: Version,
         mark: &str,
@@ -171,12 +171,12 @@ impl Inner {
         });
         match asked.await {
             Ok(updated) => read(updated).map(Some),
-            Err(Answer::Conflict(_) | Answer::NotFound(_)) => {
+            Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {
                 self.counted.conflicted();
                 Ok(None)
             }
             // Address and space cannot change: the record may be another's whose name is the same.
-            Err(answer @ Answer::Refused { code: 422, .. }) => {
+            Err(answer @ ApiError::Refused { code: 422, .. }) => {
                 let looked = self.look(call, &name).await;
                 match looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))? {
                     Some(found) if found.has_same_key(wanted) => {
@@ -191,7 +191,7 @@ impl Inner {
 
     async fn delete(
         &self,
-        call: &mut Call,
+        call: &mut ApiCall,
         record: &Allocation,
         version: Version,
     ) -> Result<WrittenRecord, WriteError> {
@@ -215,8 +215,8 @@ impl Inner {
             match self.remove(call, &name, found.uid, version).await {
                 Ok(Some(at)) => return Ok(WrittenRecord::at(at)),
                 Ok(None) => return Err(unavailable(words::deleting(&name))),
-                Err(Answer::NotFound(_)) => return self.gone(call, record, version),
-                Err(Answer::Conflict(_)) => {}
+                Err(ApiError::NotFound(_)) => return self.gone(call, record, version),
+                Err(ApiError::Conflict(_)) => {}
                 Err(answer) => return Err(self.failed(call, RequestVerb::Delete, &answer)),
             }
         }
@@ -224,7 +224,12 @@ impl Inner {
     }
 
     /// The record is not there. If a request to delete it was answered by silence, it was that.
-    fn gone(&self, call: &Call, record: &Allocation, version: Version) -> Result<WrittenRecord, WriteError> {
+    fn gone(
+        &self,
+        call: &ApiCall,
+        record: &Allocation,
+        version: Version,
+    ) -> Result<WrittenRecord, WriteError> {
         if call.uncertain() {
             return Ok(WrittenRecord::at(successor(version)));
         }
@@ -236,11 +241,11 @@ impl Inner {
     /// if it waits for finalizers.
     async fn remove(
         &self,
-        call: &mut Call,
+        call: &mut ApiCall,
         name: &str,
         uid: Option<String>,
         version: Version,
-    ) -> Result<Option<Version>, Answer> {
+    ) -> Result<Option<Version>, ApiError> {
         let preconditions = Preconditions {
             resource_version: Some(version.0.to_string()),
             uid,
@@ -268,9 +273,9 @@ impl Inner {
         let removed = self.remove(&mut call, &name, uid, version).await;
         self.ended(&call);
         match removed {
-            Ok(_) | Err(Answer::NotFound(_) | Answer::Conflict(_)) => Ok(()),
+            Ok(_) | Err(ApiError::NotFound(_) | ApiError::Conflict(_)) => Ok(()),
             Err(answer) => Err(Undeleted {
-                is_permanent: !call.uncertain() && !answer.is_passing(),
+                is_permanent: !call.uncertain() && !answer.is_transient(),
                 reason: format!(
                     "{name} was created and could not be taken back: {}",
                     self.advice(RequestVerb::Delete, &answer)
@@ -281,7 +286,7 @@ impl Inner {
 
     /// Why a write did not come to its end. Once a request of it may have taken effect, nothing but
     /// the record itself can say that it has not.
-    fn failed(&self, call: &Call, verb: RequestVerb, answer: &Answer) -> WriteError {
+    fn failed(&self, call: &ApiCall, verb: RequestVerb, answer: &ApiError) -> WriteError {
         let reason = self.advice(verb, answer);
         match call.uncertain() {
             true => WriteError::Uncertain { reason },
@@ -289,7 +294,7 @@ impl Inner {
         }
     }
 
-    fn restless(&self, call: &Call, name: &str) -> WriteError {
+    fn restless(&self, call: &ApiCall, name: &str) -> WriteError {
         let reason = format!("record {name} comes and goes");
         self.failed(call, RequestVerb::Get, &unreadable(reason))
     }

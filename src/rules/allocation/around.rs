@@ -13,7 +13,7 @@ use crate::{
         mac::{HardwareAddress, Mac},
     },
     rules::{
-        Attachment, Check, Example, Levels, Lookup, Place, PodSubject, Report, Rule,
+        Attachment, Check, Example, Levels, LiveRead, Place, PodSubject, Report, Rule,
         examples::{POOL_OF_TWO, SERVED_NET, STORAGE_NET, pod},
         subject::Resolution,
     },
@@ -310,11 +310,11 @@ impl<'s, 'a> Unrecorded<'s, 'a> {
         let name = self.attachment.selection.network_name();
         match name.filter(|_| missing) {
             Some(name) => {
-                let lookup = Lookup::Network {
+                let lookup = LiveRead::Network {
                     namespace: self.attachment.namespace().into(),
                     name: name.into(),
                 };
-                report.add_once_confirmed(lookup, place, message, help);
+                report.add_after_live_read(lookup, place, message, help);
             }
             None => report.add(place, message, help),
         }

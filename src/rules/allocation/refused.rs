@@ -3,7 +3,7 @@
 use crate::{
     allocation::{Address, AllocationError},
     rules::{
-        Attachment, Check, Example, Levels, Lookup, Place, Report, Rule,
+        Attachment, Check, Example, Levels, LiveRead, Place, Report, Rule,
         allocation::AllocationSubject,
         examples::{
             DUAL_POOL, ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET,
@@ -240,7 +240,7 @@ fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_
         let place = place(attachment, refusal);
         let (message, help) = (refusal.to_string(), refusal.help());
         match lookup(attachment, refusal, subject) {
-            Some(lookup) => report.add_once_confirmed(lookup, place, message, help),
+            Some(lookup) => report.add_after_live_read(lookup, place, message, help),
             None => report.add(place, message, help),
         }
     }
@@ -269,7 +269,7 @@ fn lookup(
     attachment: Attachment<'_, '_>,
     refusal: &AllocationError,
     subject: &AllocationSubject<'_, '_>,
-) -> Option<Lookup> {
+) -> Option<LiveRead> {
     if !refusal.depends_on_other_holders() {
         return None;
     }
@@ -278,7 +278,7 @@ fn lookup(
     let address = pool.is_some().then(|| refusal.address()).flatten();
     let any = || subject.pod.catalog.pool_config().pools.keys().next();
     let pool = pool.or_else(|| any().map(|name| (&**name).into()))?;
-    Some(Lookup::Allocations { pool, address })
+    Some(LiveRead::Allocations { pool, address })
 }
 
 #[cfg(test)]

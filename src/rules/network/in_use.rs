@@ -65,7 +65,7 @@ fn deleted(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
     if subject.users.is_empty() {
         return;
     }
-    report.add_once_confirmed(
+    report.add_after_live_read(
         subject.lookup(),
         place(subject),
         format!(
@@ -82,7 +82,7 @@ fn changed(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
     if subject.users.is_empty() || mean_the_same(subject.before, subject.after) {
         return;
     }
-    report.add_once_confirmed(
+    report.add_after_live_read(
         subject.lookup(),
         place(subject),
         format!(

@@ -2,7 +2,9 @@
 
 use crate::{
     network::ipam::Ipam,
-    rules::{Check, Example, Levels, Lookup, NetworkSubject, Report, Rule, examples::MACVLAN_CONF},
+    rules::{
+        Check, Example, Levels, LiveRead, NetworkSubject, Report, Rule, examples::MACVLAN_CONF,
+    },
 };
 
 /// The rule.
@@ -63,8 +65,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let Some((node, _)) = text.ipam() else {
             continue;
         };
-        report.add_once_confirmed(
-            Lookup::NetworkOperator,
+        report.add_after_live_read(
+            LiveRead::NetworkOperator,
             subject.place(&format!("{}.ipam", text.path), node.span()),
             format!(
                 "no additional network of the Cluster Network Operator uses {ipam}, so it runs no \

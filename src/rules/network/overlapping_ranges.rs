@@ -11,7 +11,7 @@ use crate::{
         json::{JsonMember, find},
     },
     rules::{
-        Check, Example, Levels, Lookup, NetworkSubject, Report, Rule,
+        Check, Example, Levels, LiveRead, NetworkSubject, Report, Rule,
         examples::MACVLAN_CONF,
         network_subject::{MOST_COMPARED, PluginText},
     },
@@ -225,8 +225,8 @@ fn given_twice(
             "remove \"enable_overlapping_ranges\": false, or write a range that does not overlap",
         )
     };
-    report.add_once_confirmed(
-        Lookup::Network {
+    report.add_after_live_read(
+        LiveRead::Network {
             namespace: namespace.clone(),
             name: name.clone(),
         },

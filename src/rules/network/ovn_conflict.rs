@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     network::{Network, ovn::OvnNetwork},
-    rules::{Check, Example, Levels, Lookup, NetworkSubject, Place, Report, Rule},
+    rules::{Check, Example, Levels, LiveRead, NetworkSubject, Place, Report, Rule},
 };
 
 /// The most other networks that are named.
@@ -108,11 +108,11 @@ fn compare(
         );
         report.add_lesser(Levels::ADVICE, place, message, help);
     } else {
-        let lookup = Lookup::Network {
+        let lookup = LiveRead::Network {
             namespace: namespace.clone(),
             name: other.clone(),
         };
-        report.add_once_confirmed(lookup, place, message, help);
+        report.add_after_live_read(lookup, place, message, help);
     }
     true
 }

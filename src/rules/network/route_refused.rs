@@ -6,7 +6,7 @@ use crate::{
         routing::RouteError,
     },
     rules::{
-        Attachment, Check, Example, Levels, Lookup, NetworkSubject, PodSubject, Report, Rule,
+        Attachment, Check, Example, Levels, LiveRead, NetworkSubject, PodSubject, Report, Rule,
         examples::{STORAGE_NET, network, pod},
         pod::attached::Attached,
     },
@@ -69,11 +69,11 @@ fn of_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let place = plain.route_place(*index);
         match pool {
             Some(name) if plain.plugin.configures() => {
-                let lookup = Lookup::Pool {
+                let lookup = LiveRead::Pool {
                     name: name.into(),
                     namespace: None,
                 };
-                report.add_once_confirmed(lookup, place, message, help);
+                report.add_after_live_read(lookup, place, message, help);
             }
             _ => report.add_lesser(plain.gravity(), place, message, help),
         }

@@ -315,7 +315,7 @@ fn help(kind: &str, member: &JsonMember<'_>, options: &[&'static str]) -> String
         return format!("move it into \"ipam\", or remove {}", quoted(name));
     }
     let similar = (name.len() <= LONGEST)
-        .then(|| crate::catalog::most_alike(name, options.iter().copied()))
+        .then(|| crate::catalog::most_similar(name, options.iter().copied()))
         .flatten();
     match similar {
         Some(similar) => format!("did you mean \"{similar}\"?"),

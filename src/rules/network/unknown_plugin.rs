@@ -68,7 +68,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         }
         let similar = (kind.len() <= LONGEST)
-            .then(|| crate::catalog::most_alike(kind, KNOWN.iter().copied()))
+            .then(|| crate::catalog::most_similar(kind, KNOWN.iter().copied()))
             .flatten();
         let help = similar.map_or_else(
             || "make sure that the binary is on every node".to_owned(),

@@ -91,7 +91,7 @@ fn other<'a>(
     };
     let found = subject
         .catalog
-        .carrier_on_wire(address, network, own, shares);
+        .carrier_on_link(address, network, own, shares);
     found.map(|pod| &**pod)
 }
 

@@ -95,7 +95,7 @@ fn check_pool(
     }
     let slicing = subject.catalog.slicing();
     let mut namespaces = policy.whereabouts_namespaces.iter();
-    if slicing.knows_pools() && !namespaces.any(|namespace| slicing.has_pool(namespace, pool)) {
+    if slicing.has_pools() && !namespaces.any(|namespace| slicing.has_pool(namespace, pool)) {
         report.add(
             place(),
             format!("there is no NodeSlicePool {pool:?} yet, so the pod gets no address"),

@@ -1,7 +1,7 @@
 //! `injection-not-enabled`: nobody will give the pod its addresses.
 
 use crate::rules::{
-    Check, Example, Injection, Levels, Lookup, PodSubject, Report, Rule,
+    Check, Example, Injection, Levels, LiveRead, PodSubject, Report, Rule,
     examples::{POOL, POOLED_NET, pod},
 };
 
@@ -35,8 +35,8 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         return;
     }
     if let Some(served) = subject.pooled().next() {
-        report.add_once_confirmed(
-            Lookup::Pool {
+        report.add_after_live_read(
+            LiveRead::Pool {
                 name: served.pool.into(),
                 namespace: Some(subject.namespace.into()),
             },

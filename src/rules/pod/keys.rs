@@ -108,7 +108,10 @@ fn renamed(key: &str) -> Option<&'static str> {
         .map(|(_, new)| new)
 }
 
-fn each_member(subject: &PodSubject<'_>, mut check: impl FnMut(Attachment<'_, '_>, &SelectionMember<'_>)) {
+fn each_member(
+    subject: &PodSubject<'_>,
+    mut check: impl FnMut(Attachment<'_, '_>, &SelectionMember<'_>),
+) {
     for attachment in subject.attachments() {
         for given in &attachment.selection.members {
             check(attachment, given);
@@ -144,7 +147,7 @@ fn unknown_help(key: &str) -> String {
     let known = KEYS
         .into_iter()
         .filter(|known| *known != OBSOLETE_INTERFACE);
-    match crate::catalog::most_alike(key, known) {
+    match crate::catalog::most_similar(key, known) {
         Some(similar) => format!("did you mean \"{similar}\"?"),
         None => "remove it, or give a key of your own a domain: \"example.com/key\"".to_owned(),
     }

@@ -3,7 +3,7 @@
 use crate::{
     allocation::Pool,
     rules::{
-        Check, Example, Levels, Lookup, PodSubject, Report, Rule,
+        Check, Example, Levels, LiveRead, PodSubject, Report, Rule,
         examples::{POOL, POOLED_NET, pod, pool},
     },
 };
@@ -40,13 +40,13 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         if pool.serves(labels) {
             continue;
         }
-        let lookup = Lookup::Pool {
+        let lookup = LiveRead::Pool {
             name: served.pool.into(),
             // Without a selector no label matters.
             namespace: pool.namespaces.as_ref().map(|_| subject.namespace.into()),
         };
         let (why, help) = why(pool, subject.namespace);
-        report.add_once_confirmed(
+        report.add_after_live_read(
             lookup,
             served.place(),
             format!(

@@ -3,7 +3,7 @@
 use crate::{
     catalog::Catalog,
     rules::{
-        Attachment, Check, Example, Levels, Lookup, PodSubject, Report, Rule,
+        Attachment, Check, Example, Levels, LiveRead, PodSubject, Report, Rule,
         examples::{MACVLAN_CONF, pod},
         subject::Resolution,
     },
@@ -36,11 +36,11 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let namespace = attachment.namespace();
-        let lookup = Lookup::Network {
+        let lookup = LiveRead::Network {
             namespace: namespace.into(),
             name: (*name.text).into(),
         };
-        report.add_once_confirmed(
+        report.add_after_live_read(
             lookup,
             attachment.place(attachment.member("name"), name.span),
             format!(
@@ -74,7 +74,7 @@ fn elsewhere(
     attachment: Attachment<'_, '_>,
     name: &str,
 ) -> Option<String> {
-    let homes: Vec<&str> = subject.catalog.homes_of(name).collect();
+    let homes: Vec<&str> = subject.catalog.namespaces_of(name).collect();
     let usable = homes
         .iter()
         .find(|home| subject.policy.may_use(subject.namespace, home));

@@ -5,7 +5,7 @@ use crate::{
     allocation::Pool,
     network::mac::Mac,
     rules::{
-        Check, Example, Levels, Lookup, Place, Report, Rule,
+        Check, Example, Levels, LiveRead, Place, Report, Rule,
         examples::{POOL, pool},
     },
 };
@@ -44,11 +44,11 @@ fn check(subject: &PoolChangeSubject<'_>, report: &mut Report<'_>) {
         return;
     }
     let mut add = |place: Place<'_>, message: String, help: &str| {
-        let lookup = Lookup::Pool {
+        let lookup = LiveRead::Pool {
             name: subject.name.into(),
             namespace: None,
         };
-        report.add_once_confirmed(lookup, place, message, help);
+        report.add_after_live_read(lookup, place, message, help);
     };
     let Some(after) = subject.after else {
         let place = Place {

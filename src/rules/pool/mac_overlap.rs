@@ -2,7 +2,7 @@
 
 use super::{PoolSubject, place};
 use crate::rules::{
-    Check, Example, Levels, Lookup, Report, Rule,
+    Check, Example, Levels, LiveRead, Report, Rule,
     examples::{POOL, pool},
 };
 
@@ -42,11 +42,11 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
         let Some((first, last)) = theirs.bounds() else {
             continue;
         };
-        let lookup = Lookup::Pool {
+        let lookup = LiveRead::Pool {
             name: (*other.name).into(),
             namespace: None,
         };
-        report.add_once_confirmed(
+        report.add_after_live_read(
             lookup,
             place("macs"),
             format!(

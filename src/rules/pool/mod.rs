@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::{
     allocation::{Address, Holder, ParsedSpec, Pool, SpecError, UnknownKey, spec::PoolSpec},
-    catalog::{Catalog, most_alike},
+    catalog::{Catalog, most_similar},
 };
 
 use super::finding::Place;
@@ -116,7 +116,7 @@ pub(super) fn in_words(fault: &SpecError) -> (String, String) {
 /// What to write instead of a key that means nothing.
 pub(super) fn instead_of(unknown: &UnknownKey) -> String {
     let similar = (unknown.key.len() <= LONGEST)
-        .then(|| most_alike(&unknown.key, unknown.known.iter().copied()))
+        .then(|| most_similar(&unknown.key, unknown.known.iter().copied()))
         .flatten();
     match similar {
         Some(similar) => format!("did you mean \"{similar}\"?"),

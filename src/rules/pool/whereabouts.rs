@@ -12,7 +12,7 @@ use crate::{
         ipam::{Ipam, WhereaboutsIpam},
     },
     rules::{
-        Check, Example, Levels, Lookup, NetworkSubject, Report, Rule,
+        Check, Example, Levels, LiveRead, NetworkSubject, Report, Rule,
         examples::{MACVLAN_CONF, POOLED_NET, pool},
         network_subject::MOST_COMPARED,
     },
@@ -79,7 +79,7 @@ pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOv
     let mut found = BTreeMap::new();
     for (at, range) in pool.ranges.iter().enumerate() {
         let whole = interval(range);
-        for (network, supply) in catalog.suppliers(whole).take(MOST_COMPARED) {
+        for (network, supply) in catalog.networks_assigning(whole).take(MOST_COMPARED) {
             let config = network.config.loaded();
             let in_space = config.and_then(|config| whereabouts(config, supply));
             if !in_space.is_some_and(|ipam| is_of(ipam, pool)) {
@@ -147,8 +147,8 @@ fn of_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
     {
         let subnet = pool.ranges.get(overlap.range).map(|range| range.subnet);
         let subnet = subnet.map_or(String::new(), |subnet| subnet.to_string());
-        report.add_once_confirmed(
-            Lookup::Network {
+        report.add_after_live_read(
+            LiveRead::Network {
                 namespace: overlap.namespace.clone(),
                 name: overlap.network.clone(),
             },
@@ -199,8 +199,8 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             .ipam()
             .map(|(node, _)| node.span())
             .unwrap_or_default();
-        report.add_once_confirmed(
-            Lookup::Pool {
+        report.add_after_live_read(
+            LiveRead::Pool {
                 name: name.into(),
                 namespace: None,
             },

@@ -74,7 +74,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
 
 fn compare(own: &Reservation, other: &Arc<Reservation>, pool: &str, report: &mut Report<'_>) {
     let mut add = |path: &str, what: String| {
-        report.add_once_confirmed(
+        report.add_after_live_read(
             lookup(pool),
             place(path),
             format!(

@@ -2,7 +2,7 @@
 
 use super::{ReservationSubject, lookup};
 use crate::{
-    catalog::PoolState,
+    catalog::PoolValidity,
     rules::{
         Check, Example, Levels, Report, Rule,
         examples::{POOL_WITH_LIMIT, SERVED_NET, pool, reservation},
@@ -39,7 +39,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let Some((reservation, network)) = subject.with_network() else {
         return;
     };
-    let Some((name, PoolState::Valid(pool))) = subject.pool(network) else {
+    let Some((name, PoolValidity::Valid(pool))) = subject.pool(network) else {
         return;
     };
     let Some(most) = pool.max_per_namespace else {
@@ -52,7 +52,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     if share <= most {
         return;
     }
-    report.add_once_confirmed(
+    report.add_after_live_read(
         lookup(name),
         place("ips"),
         format!(

@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use crate::{
     allocation::{ParsedSpec, Pool, Reservation, SpecError, spec::ReservationSpec},
-    catalog::{Catalog, PoolState},
+    catalog::{Catalog, PoolValidity},
     network::Network,
 };
 
-use super::finding::Lookup;
+use super::finding::LiveRead;
 
 /// A reservation as it is to be.
 pub struct ReservationSubject<'a> {
@@ -62,15 +62,15 @@ impl<'a> ReservationSubject<'a> {
     }
 
     /// The pool that the network names, and what is known of it.
-    fn pool(&self, network: &'a Network) -> Option<(&'a str, PoolState<'a>)> {
+    fn pool(&self, network: &'a Network) -> Option<(&'a str, PoolValidity<'a>)> {
         let name = network.address_pool.as_deref()?;
         Some((name, self.catalog.pool(name)))
     }
 }
 
 /// The look-up without which nothing may be denied for this pool's sake.
-fn lookup(pool: &str) -> Lookup {
-    Lookup::Pool {
+fn lookup(pool: &str) -> LiveRead {
+    LiveRead::Pool {
         name: pool.into(),
         namespace: None,
     }

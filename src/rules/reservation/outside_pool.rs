@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{ReservationSubject, lookup};
 use crate::{
     allocation::{ExclusionReason, Pool, Reservation},
-    catalog::PoolState,
+    catalog::PoolValidity,
     network::address::AddressRequest,
     rules::{
         Check, Example, Levels, Report, Rule,
@@ -49,7 +49,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
             "name the pool in the network's annotation nadmit.io/address-pool",
         );
     };
-    let PoolState::Valid(pool) = state else {
+    let PoolValidity::Valid(pool) = state else {
         return report.add_lesser(
             Levels::ADVICE,
             place("network"),
@@ -64,7 +64,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         let path = format!("ips[{index}]");
         match refused(pool, *address) {
             Some((message, help)) => {
-                report.add_once_confirmed(lookup(name), place(&path), message, help);
+                report.add_after_live_read(lookup(name), place(&path), message, help);
             }
             None => prefix(subject, pool, index, *address, report),
         }
@@ -165,7 +165,7 @@ fn mac(pool: &Pool, reservation: &Reservation, report: &mut Report<'_>) {
     let own = reservation.ips.iter();
     let own = own.filter_map(|address| pool.derived_mac(*address));
     if macs.is_derived(mac) && own.into_iter().all(|following| following != mac) {
-        report.add_once_confirmed(
+        report.add_after_live_read(
             lookup(&pool.name),
             place("mac"),
             format!(

@@ -2,7 +2,7 @@
 
 use super::ReservationSubject;
 use crate::rules::{
-    Check, Example, Levels, Lookup, Report, Rule,
+    Check, Example, Levels, LiveRead, Report, Rule,
     examples::{POOL, POOLED_NET, RESERVATION},
     pool::place,
 };
@@ -29,17 +29,17 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         return;
     }
     let similar = subject.catalog.similar_network(namespace, name);
-    let elsewhere = subject.catalog.homes_of(name).next();
+    let elsewhere = subject.catalog.namespaces_of(name).next();
     let help = match (similar, elsewhere) {
         (Some(similar), _) => format!("did you mean \"{similar}\"?"),
         (None, Some(home)) => format!("one of that name is in \"{home}\"; write {home}/{name}"),
         (None, None) => "create the network, or correct the name".to_owned(),
     };
-    let lookup = Lookup::Network {
+    let lookup = LiveRead::Network {
         namespace: namespace.into(),
         name: name.into(),
     };
-    report.add_once_confirmed(
+    report.add_after_live_read(
         lookup,
         place("network"),
         format!(

@@ -8,7 +8,7 @@ use prometheus_client::{
 };
 
 use super::DURATIONS;
-use crate::admission::Answer;
+use crate::admission::AdmissionResponse;
 
 /// The code of the finding that a pool has nothing left.
 const EXHAUSTED: &str = "pool-exhausted";
@@ -61,7 +61,7 @@ impl Giving {
         giving
     }
 
-    pub(super) fn answered(&self, answer: &Answer) {
+    pub(super) fn answered(&self, answer: &AdmissionResponse) {
         if answer.findings().iter().any(|one| one.code == EXHAUSTED) {
             self.exhaustions.inc();
         }

@@ -27,7 +27,7 @@ use self::{
 };
 use super::reject::Reason;
 use crate::{
-    admission::{Answer, Request, Webhook},
+    admission::{AdmissionResponse, Request, Webhook},
     allocation::SharedIndex,
     catalog::Catalog,
 };
@@ -195,7 +195,7 @@ impl Metrics {
         &self,
         webhook: Webhook,
         request: &Request<'_>,
-        answer: &Answer,
+        answer: &AdmissionResponse,
         elapsed: Duration,
     ) {
         self.reviews.count(webhook, request, answer.verdict());
@@ -282,7 +282,7 @@ mod tests {
                 "resource":{{"group":"{group}","resource":"{resource}"}},"operation":"CREATE","object":{{}}}}}}"#
             );
             let review = Review::parse(body.as_bytes()).unwrap();
-            let answer = Answer::allow(&review.request);
+            let answer = AdmissionResponse::allow(&review.request);
             metrics.answered(Webhook::Mutate, &review.request, &answer, Duration::ZERO);
         }
         let text = scrape(&registry);

@@ -18,7 +18,7 @@ const CAPTURED: [&str; 3] = [
 ];
 
 fn router() -> Router {
-    let state = state(Setup::default().confirmer);
+    let state = state(Setup::default().live_catalog);
     state.catalog.store(Some(Default::default()));
     webhooks(state, limits(), Clock::new(Timestamp::now))
 }

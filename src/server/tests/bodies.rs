@@ -92,7 +92,7 @@ async fn one_connection_does_not_take_all_places_of_reviews() {
     let setup = Setup {
         limits: few_slots(),
         decide: unless_found,
-        confirmer: Arc::new(Origin::Waits(Arc::new(Notify::new()))),
+        live_catalog: Arc::new(Origin::Waits(Arc::new(Notify::new()))),
         ..Setup::default()
     };
     let server = setup.start().await;

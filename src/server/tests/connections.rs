@@ -86,7 +86,7 @@ async fn a_request_that_takes_long_to_answer_is_not_idle() {
             ..impatient()
         },
         decide: unless_found,
-        confirmer: std::sync::Arc::new(Origin::Waits(told.clone())),
+        live_catalog: std::sync::Arc::new(Origin::Waits(told.clone())),
         ..Setup::default()
     };
     let server = setup.start().await;
@@ -193,7 +193,7 @@ async fn a_connection_whose_request_is_worked_on_keeps_its_place() {
             ..limits()
         },
         decide: unless_found,
-        confirmer: std::sync::Arc::new(Origin::Waits(told.clone())),
+        live_catalog: std::sync::Arc::new(Origin::Waits(told.clone())),
         ..Setup::default()
     };
     let server = setup.start().await;

@@ -8,10 +8,12 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::{
-    admission::{Answer, Decision, Freshness, Request as ReviewRequest, ReviewContext, Webhook},
+    admission::{
+        AdmissionResponse, Decision, Freshness, Request as ReviewRequest, ReviewContext, Webhook,
+    },
     catalog::Catalog,
-    rules::{Finding, Level, Lookup},
-    server::{Confirm, ConfirmError},
+    rules::{Finding, Level, LiveRead},
+    server::{LiveCatalog, LiveReadError},
 };
 
 /// A stand-in for the origin of the catalog.
@@ -24,13 +26,13 @@ pub(super) enum Origin {
     Publishes(Mutex<Option<Arc<ArcSwapOption<Catalog>>>>),
 }
 
-impl Confirm for Origin {
-    fn confirm<'a>(&'a self, lookups: &'a [Lookup]) -> BoxFuture<'a, Result<(), ConfirmError>> {
+impl LiveCatalog for Origin {
+    fn confirm<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
         Box::pin(async move {
             assert_eq!(lookups.len(), 1);
             match self {
                 Self::Answers => {}
-                Self::Fails => return Err(ConfirmError::new("the origin is away")),
+                Self::Fails => return Err(LiveReadError::new("the origin is away")),
                 Self::Waits(told) => told.notified().await,
                 Self::Publishes(catalog) => {
                     let fresh =
@@ -50,7 +52,7 @@ pub(super) fn unless_found(
     request: &ReviewRequest<'_>,
     context: &ReviewContext<'_>,
 ) -> Decision {
-    unless_db_is_there(request, context, Level::Deny, Decision::Confirm)
+    unless_db_is_there(request, context, Level::Deny, Decision::VerifyLive)
 }
 
 /// Warns of what is not there: here, the namespace `db`.
@@ -68,12 +70,12 @@ fn unless_db_is_there(
     request: &ReviewRequest<'_>,
     context: &ReviewContext<'_>,
     level: Level,
-    look_up: fn(Vec<Lookup>) -> Decision,
+    look_up: fn(Vec<LiveRead>) -> Decision,
 ) -> Decision {
     if context.catalog.namespace("db").is_some() {
-        return Decision::Answer(Answer::allow(request));
+        return Decision::Respond(AdmissionResponse::allow(request));
     }
-    let lookup = Lookup::Network {
+    let lookup = LiveRead::Network {
         namespace: "db".into(),
         name: "storage".into(),
     };
@@ -89,9 +91,9 @@ fn unless_db_is_there(
         span: None,
         message: "it is not there".to_owned(),
         help: "make it".to_owned(),
-        rests_on: Some(lookup),
+        requires_live_read: Some(lookup),
     };
-    Decision::Answer(Answer::new(request, vec![finding]))
+    Decision::Respond(AdmissionResponse::new(request, vec![finding]))
 }
 
 /// Panics at the name `web-0`, but not in `/mutate`.
@@ -101,5 +103,5 @@ pub(super) fn panics(
     _: &ReviewContext<'_>,
 ) -> Decision {
     assert!(webhook == Webhook::Mutate, "a bug of ours");
-    Decision::Answer(Answer::allow(request))
+    Decision::Respond(AdmissionResponse::allow(request))
 }

@@ -59,7 +59,7 @@ async fn what_is_in_progress_is_finished() {
     let told = Arc::new(Notify::new());
     let setup = Setup {
         decide: unless_found,
-        confirmer: Arc::new(Origin::Waits(told.clone())),
+        live_catalog: Arc::new(Origin::Waits(told.clone())),
         ..Setup::default()
     };
     let mut server = setup.start().await;
@@ -86,7 +86,7 @@ async fn what_takes_longer_than_the_limit_is_cut_and_so_is_everything_when_told_
                 ..limits()
             },
             decide: unless_found,
-            confirmer: Arc::new(Origin::Waits(never)),
+            live_catalog: Arc::new(Origin::Waits(never)),
             ..Setup::default()
         };
         let mut server = setup.start().await;

@@ -79,7 +79,7 @@ async fn what_the_confirmation_finds_is_allowed() {
     let origin = Arc::new(Origin::Publishes(Default::default()));
     let setup = Setup {
         decide: unless_found,
-        confirmer: origin.clone(),
+        live_catalog: origin.clone(),
         ..Setup::default()
     };
     let server = setup.start().await;
@@ -95,7 +95,7 @@ async fn a_warning_is_looked_up_and_given_all_the_same_where_the_origin_is_away(
     let origin = Arc::new(Origin::Publishes(Default::default()));
     let setup = Setup {
         decide: warns_unless_found,
-        confirmer: origin.clone(),
+        live_catalog: origin.clone(),
         ..Setup::default()
     };
     let server = setup.start().await;
@@ -108,7 +108,7 @@ async fn a_warning_is_looked_up_and_given_all_the_same_where_the_origin_is_away(
     for origin in [Origin::Fails, Origin::Waits(never), Origin::Answers] {
         let setup = Setup {
             decide: warns_unless_found,
-            confirmer: Arc::new(origin),
+            live_catalog: Arc::new(origin),
             ..Setup::default()
         };
         let server = setup.start().await;
@@ -127,7 +127,7 @@ async fn an_unconfirmed_denial_is_no_denial_but_an_error() {
     ] {
         let setup = Setup {
             decide: unless_found,
-            confirmer: Arc::new(origin),
+            live_catalog: Arc::new(origin),
             ..Setup::default()
         };
         let server = setup.start().await;
@@ -146,7 +146,7 @@ async fn too_many_at_once_are_turned_away_after_half_their_time() {
             ..limits()
         },
         decide: unless_found,
-        confirmer: Arc::new(Origin::Waits(told.clone())),
+        live_catalog: Arc::new(Origin::Waits(told.clone())),
         ..Setup::default()
     };
     let server = setup.start().await;

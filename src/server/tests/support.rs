@@ -34,7 +34,7 @@ use crate::{
     clock::Clock,
     rules::Policy,
     server::{
-        Allocations, Certificates, Confirm, Identity, Limits, Metrics, ServeOptions, Server,
+        Allocations, Certificates, Identity, Limits, LiveCatalog, Metrics, ServeOptions, Server,
         Shutdown, State, TlsPolicy, metrics, review::Decide,
     },
 };
@@ -45,7 +45,7 @@ pub(super) type Caller = TlsStream<TcpStream>;
 pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) decide: Decide,
-    pub(super) confirmer: Arc<dyn Confirm>,
+    pub(super) live_catalog: Arc<dyn LiveCatalog>,
     pub(super) loaded: bool,
     pub(super) client_ca: Option<PathBuf>,
     pub(super) clock: Clock,
@@ -59,7 +59,7 @@ impl Default for Setup {
         Self {
             limits: limits(),
             decide: admission::decide,
-            confirmer: Arc::new(Origin::Answers),
+            live_catalog: Arc::new(Origin::Answers),
             loaded: true,
             client_ca: None,
             clock: Clock::new(Timestamp::now),
@@ -103,7 +103,7 @@ impl Setup {
 
     pub(super) async fn start(self) -> Running {
         let directory = tempfile::tempdir().unwrap();
-        let state = state(self.confirmer);
+        let state = state(self.live_catalog);
         let catalog = state.catalog.clone();
         if self.loaded {
             catalog.store(Some(Arc::default()));
@@ -132,7 +132,7 @@ impl Setup {
 }
 
 /// Nothing loaded, everything as it is by default.
-pub(super) fn state(confirmer: Arc<dyn Confirm>) -> State {
+pub(super) fn state(live_catalog: Arc<dyn LiveCatalog>) -> State {
     let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
     let mut registry = metrics::registry();
     State {
@@ -140,7 +140,7 @@ pub(super) fn state(confirmer: Arc<dyn Confirm>) -> State {
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
         allocations: Allocations::none(),
-        confirmer,
+        live_catalog,
         registry,
     }
 }

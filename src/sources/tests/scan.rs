@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::nad;
 use crate::{
-    catalog::{Catalog, PoolState},
+    catalog::{Catalog, PoolValidity},
     sources::{scan::Scanned, text::MAX_BYTES},
 };
 
@@ -314,7 +314,7 @@ fn a_pool_that_makes_no_sense_is_reported_and_known_as_such() {
     let mut fixture = Fixture::new(&[("pool.yaml", &wrong), ("again.yaml", POOL)]);
     assert!(matches!(
         fixture.catalog.pool("storage"),
-        PoolState::Faulty([_])
+        PoolValidity::Invalid([_])
     ));
     let errors = fixture.errors();
     assert!(errors[0].contains("both define pool storage"), "{errors:?}");

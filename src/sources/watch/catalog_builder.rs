@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     allocation::Reservation,
-    catalog::{Catalog, NamedPool, Slicing},
+    catalog::{Catalog, NamedPool, WhereaboutsSlicing},
     network::{Network, operator::Daemons},
 };
 
@@ -225,7 +225,7 @@ impl CatalogBuilder {
     }
 
     fn refresh_slicing(&mut self) {
-        let mut slicing = Slicing::default();
+        let mut slicing = WhereaboutsSlicing::default();
         for (namespace, runs) in &self.controllers {
             slicing.add_controller(namespace.clone(), *runs);
         }

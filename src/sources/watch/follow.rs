@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{api::call::Answer, sources::ClusterError};
+use crate::{api::call::ApiError, sources::ClusterError};
 
 use super::{
     SourceState,
@@ -65,7 +65,7 @@ pub(super) async fn follow(shared: &SourceState, watched: WatchedKind) {
     }
 }
 
-async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome, Answer> {
+async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome, ApiError> {
     let mut place = String::new();
     let mut revision = None;
     loop {
@@ -74,7 +74,7 @@ async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome,
         let text = timeout(REQUEST_TIMEOUT, shared.client.request_text(request)).await;
         let text = match text.map_err(|_| timed_out(REQUEST_TIMEOUT))? {
             Ok(text) => text,
-            Err(error) => match Answer::of(&error) {
+            Err(error) => match ApiError::of(&error) {
                 answer if requests::is_missing(watched, &answer) => {
                     return Ok(ListOutcome::Missing);
                 }
@@ -124,14 +124,17 @@ async fn watch(
                 }
                 None
             }
-            Err(Answer::Expired(_)) => {
+            Err(ApiError::Expired(_)) => {
                 tracing::debug!(resource = %watched.kind().full_resource(), "the place in the watch is lost");
                 return None;
             }
-            Err(answer @ Answer::Unserved(_)) => return answer.retry_after(),
+            Err(answer @ ApiError::NotServed(_)) => return answer.retry_after(),
             Err(answer) => {
                 shared.record_failure(watched, &answer);
-                let refused = !matches!(answer, Answer::Unavailable(_) | Answer::Throttled { .. });
+                let refused = !matches!(
+                    answer,
+                    ApiError::Unavailable(_) | ApiError::Throttled { .. }
+                );
                 refusals += usize::from(refused);
                 if refusals >= MAX_REJECTIONS {
                     return answer.retry_after();
@@ -148,12 +151,12 @@ async fn read_watch(
     shared: &SourceState,
     watched: WatchedKind,
     place: &mut ResourceVersion,
-) -> Result<bool, Answer> {
+) -> Result<bool, ApiError> {
     let request = requests::watch(watched, place).map_err(request_error)?;
     let lines = timeout(REQUEST_TIMEOUT, requests::lines(&shared.client, request)).await;
     let mut lines = lines
         .map_err(|_| timed_out(REQUEST_TIMEOUT))?
-        .map_err(|error| Answer::of(&error))?;
+        .map_err(|error| ApiError::of(&error))?;
     shared.recovered(watched);
     let mut said = false;
     loop {
@@ -171,12 +174,12 @@ fn take(
     watched: WatchedKind,
     line: &str,
     place: &mut ResourceVersion,
-) -> Result<(), Answer> {
+) -> Result<(), ApiError> {
     let line: WatchEvent<'_> = serde_json::from_str(line).map_err(|e| unreadable(&e))?;
     if line.event_type == "ERROR" {
         let status: kube::core::Status =
             serde_json::from_str(line.object.get()).map_err(|e| unreadable(&e))?;
-        return Err(Answer::of_status(&status));
+        return Err(ApiError::of_status(&status));
     }
     let revision = match line.event_type {
         "BOOKMARK" => {
@@ -200,19 +203,19 @@ fn take(
     Ok(())
 }
 
-fn request_error(error: http::Error) -> Answer {
-    Answer::Unavailable(error.to_string())
+fn request_error(error: http::Error) -> ApiError {
+    ApiError::Unavailable(error.to_string())
 }
 
-fn unreadable(error: &serde_json::Error) -> Answer {
-    Answer::Uncertain {
+fn unreadable(error: &serde_json::Error) -> ApiError {
+    ApiError::Uncertain {
         after: None,
         message: format!("what it sent cannot be read: {error}"),
     }
 }
 
-fn timed_out(time: Duration) -> Answer {
-    Answer::Uncertain {
+fn timed_out(time: Duration) -> ApiError {
+    ApiError::Uncertain {
         after: None,
         message: format!("nothing came back in {} s", time.as_secs()),
     }
@@ -234,7 +237,7 @@ impl SourceState {
     }
 
     /// Takes note that nothing is heard of a kind, and says so once.
-    fn record_failure(&self, watched: WatchedKind, answer: &Answer) {
+    fn record_failure(&self, watched: WatchedKind, answer: &ApiError) {
         let error = requests::error(watched, &self.options.server, answer);
         let said = error.to_string();
         let forbidden = matches!(error, ClusterError::NotAllowed { .. });

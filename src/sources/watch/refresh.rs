@@ -8,7 +8,7 @@
 use futures_util::future::{try_join, try_join_all};
 
 use crate::{
-    api::call::{Answer, Call, Patience},
+    api::call::{ApiCall, ApiError, RetryPolicy},
     catalog::Pod,
     sources::ClusterError,
 };
@@ -187,7 +187,7 @@ impl ClusterSource {
             name: name.map(Into::into),
         };
         let shared = &*self.shared;
-        let mut call = Call::begin(Patience::default());
+        let mut call = ApiCall::begin(RetryPolicy::default());
         for _ in 0..MAX_ATTEMPTS {
             let live = shared.read(watched, &scope, &mut call).await;
             let live = live.map_err(|a| requests::error(watched, &shared.options.server, &a))?;
@@ -206,7 +206,7 @@ impl ClusterSource {
                 return Ok(());
             }
         }
-        let overtaken = Answer::Uncertain {
+        let overtaken = ApiError::Uncertain {
             after: None,
             message: "each answer was overtaken by a newer list; try again".to_owned(),
         };
@@ -219,10 +219,10 @@ impl SourceState {
         &self,
         watched: WatchedKind,
         scope: &ReadScope,
-        call: &mut Call,
-    ) -> Result<LiveReadResult, Answer> {
+        call: &mut ApiCall,
+    ) -> Result<LiveReadResult, ApiError> {
         let (mut place, mut all) = (String::new(), Vec::new());
-        let unreadable = |error: serde_json::Error| Answer::Uncertain {
+        let unreadable = |error: serde_json::Error| ApiError::Uncertain {
             after: None,
             message: format!("what it sent cannot be read: {error}"),
         };
@@ -234,7 +234,9 @@ impl SourceState {
             });
             let text = match asked.await {
                 Ok(text) => text,
-                Err(Answer::Expired(_)) if !place.is_empty() => return Ok(LiveReadResult::Expired),
+                Err(ApiError::Expired(_)) if !place.is_empty() => {
+                    return Ok(LiveReadResult::Expired);
+                }
                 Err(answer) if requests::is_missing(watched, &answer) => {
                     return Ok(LiveReadResult::Missing);
                 }

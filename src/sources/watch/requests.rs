@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    api::call::Answer,
+    api::call::ApiError,
     sources::cluster::{ClusterError, list::escaped},
 };
 
@@ -137,26 +137,26 @@ const NOT_SERVED: [&str; 2] = [
 
 /// Whether the cluster does not have this kind. Only the API server's own words say so: a proxy's 404
 /// must not make all networks vanish.
-pub(super) fn is_missing(watched: WatchedKind, answer: &Answer) -> bool {
+pub(super) fn is_missing(watched: WatchedKind, answer: &ApiError) -> bool {
     let said = |words: &String| NOT_SERVED.contains(&words.trim());
-    !watched.kind().built_in && matches!(answer, Answer::Unserved(words) if said(words))
+    !watched.kind().built_in && matches!(answer, ApiError::NotServed(words) if said(words))
 }
 
 /// Why a request came to nothing, in words.
-pub(super) fn error(watched: WatchedKind, server: &str, answer: &Answer) -> ClusterError {
+pub(super) fn error(watched: WatchedKind, server: &str, answer: &ApiError) -> ClusterError {
     let (server, resource) = (server.to_owned(), watched.kind().full_resource());
     match answer {
-        Answer::Refused { code: 401, .. } => ClusterError::Unauthorized { server },
-        Answer::Refused { code: 403, message } => ClusterError::NotAllowed {
+        ApiError::Refused { code: 401, .. } => ClusterError::Unauthorized { server },
+        ApiError::Refused { code: 403, message } => ClusterError::NotAllowed {
             resource,
             rule: watched.rule(),
             message: message.clone(),
         },
-        Answer::Unavailable(reason) => ClusterError::Unreachable {
+        ApiError::Unavailable(reason) => ClusterError::Unreachable {
             server,
             reason: reason.clone(),
         },
-        other => ClusterError::Answer {
+        other => ClusterError::ApiError {
             server,
             resource,
             reason: other.to_string(),

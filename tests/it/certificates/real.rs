@@ -14,7 +14,7 @@ use kube::{
 };
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    api::call::{Answer, client},
+    api::call::{ApiError, client},
     clock::Clock,
     controllers::{CertificateKeeper, CertificateOptions},
     pki::{Certificate, verify},
@@ -112,7 +112,7 @@ async fn taken() -> TestResult {
     let names = options.service.names();
     holds(
         verify(&chain, &trusted().await?, &names, Timestamp::now()),
-        "nobody trusts it",
+        "it is not trusted",
     )?;
     // A patch for an outdated version.
     let version = stale.metadata.resource_version.ok_or("no version")?;
@@ -124,8 +124,8 @@ async fn taken() -> TestResult {
     let told = validating
         .patch("nadmit", &PatchParams::default(), &late)
         .await;
-    let told = told.map(|_| ()).map_err(|error| Answer::of(&error));
-    holds(matches!(told, Err(Answer::Conflict(_))), told)?;
+    let told = told.map(|_| ()).map_err(|error| ApiError::of(&error));
+    holds(matches!(told, Err(ApiError::Conflict(_))), told)?;
     // A CA rotation.
     let broken = Patch::Merge(json!({"data": {"ca.key": "eA=="}}));
     secrets

@@ -6,7 +6,7 @@ use kube::Config;
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     allocation::{Allocation, Write},
-    api::call::{Patience, client},
+    api::call::{RetryPolicy, client},
     ledger::{ClusterLedger, ClusterOptions, Store as _, WriteError},
 };
 
@@ -34,7 +34,7 @@ fn real() -> std::io::Result<tokio::runtime::Runtime> {
 fn ledger_at(url: &str) -> Result<ClusterLedger, Failed> {
     let client = client(Config::new(url.parse()?))?;
     let mut options = ClusterOptions::new("a");
-    options.patience = Patience::default().within(Duration::from_secs(2));
+    options.patience = RetryPolicy::default().within(Duration::from_secs(2));
     Ok(ClusterLedger::new(client, options))
 }
 

@@ -172,9 +172,9 @@ fn is_patched(review: &Value) -> Result<bool, Failed> {
         Policy::default(),
         SharedIndex::default(),
     );
-    let context = ReviewContext::confirmed(&catalog, &policy, &index);
+    let context = ReviewContext::authoritative(&catalog, &policy, &index);
     Ok(match decide(Webhook::Mutate, &review.request, &context) {
-        Decision::Answer(answer) => answer.patch().is_some(),
+        Decision::Respond(answer) => answer.patch().is_some(),
         _ => true,
     })
 }

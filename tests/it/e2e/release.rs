@@ -72,10 +72,10 @@ fn objects() -> TestResult {
         object.slice()?;
     }
     for object in read::<AddressPool>("addresspools.yaml")? {
-        object.spec.words()?;
+        object.spec.to_spec()?;
     }
     for object in read::<AddressReservation>("addressreservations.yaml")? {
-        object.spec.words()?;
+        object.spec.to_spec()?;
     }
     Ok(())
 }

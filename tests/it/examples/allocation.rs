@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Answer, Decision, Review, ReviewContext, Webhook, decide},
+    admission::{AdmissionResponse, Decision, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Stored, Timestamp, Version, Write, reconcile::adopt},
     catalog::Catalog,
     manifests,
@@ -27,7 +27,7 @@ pub(super) enum ReviewPath {
 }
 
 /// Returns the response of `/mutate` and, if that allows the pod, of `/validate`.
-pub(super) fn judged(way: ReviewPath, example: Example) -> Result<Answer, Failed> {
+pub(super) fn judged(way: ReviewPath, example: Example) -> Result<AdmissionResponse, Failed> {
     let Some((pod, world)) = example.0.split_last() else {
         return Err("no document".into());
     };
@@ -59,17 +59,17 @@ fn ask(
     pod: &Value,
     catalog: &Catalog,
     index: &SharedIndex,
-) -> Result<Answer, Failed> {
+) -> Result<AdmissionResponse, Failed> {
     let body = support::create(pod);
     let review = Review::parse(&body)?;
     let policy = Policy::default();
-    let context = ReviewContext::confirmed(catalog, &policy, index);
+    let context = ReviewContext::authoritative(catalog, &policy, index);
     match decide(webhook, &review.request, &context) {
-        Decision::Answer(answer) => Ok(answer),
-        Decision::Plan(plan) => {
+        Decision::Respond(answer) => Ok(answer),
+        Decision::Commit(plan) => {
             let versions: Vec<Version> = (100..).take(plan.writes.len()).map(Version).collect();
-            index.lock().commit(plan.ticket, &versions);
-            Ok(plan.answer)
+            index.lock().commit(plan.plan_id, &versions);
+            Ok(plan.response)
         }
         other => Err(format!("no answer, but {other:?}").into()),
     }

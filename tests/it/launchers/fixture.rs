@@ -3,11 +3,11 @@
 pub(super) use crate::support::TestResult;
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Answer, Decision, Freshness, Review, ReviewContext, Webhook, decide},
+    admission::{AdmissionResponse, Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Timestamp, Version},
     catalog::{Catalog, Migration},
     manifests,
-    rules::{Injection, Lookup, Policy},
+    rules::{Injection, LiveRead, Policy},
     sources::catalog_of,
 };
 use serde_json::{Value, json};
@@ -65,7 +65,7 @@ pub(super) fn running(name: &str) -> Value {
 }
 
 /// Returns the launcher as the target of a migration.
-pub(super) fn target_of(mut pod: Value, name: &str, uid: &str) -> Value {
+pub(super) fn migration(mut pod: Value, name: &str, uid: &str) -> Value {
     pod["metadata"]["labels"]["kubevirt.io/migrationJobUID"] = uid.into();
     pod["metadata"]["annotations"]["kubevirt.io/migrationJobName"] = name.into();
     pod
@@ -79,15 +79,15 @@ pub(super) fn migration(machine: &str, ended: bool) -> Migration {
     }
 }
 
-pub(super) fn look_pod(name: &str) -> Lookup {
-    Lookup::Pod {
+pub(super) fn look_pod(name: &str) -> LiveRead {
+    LiveRead::Pod {
         namespace: "vms".into(),
         name: name.into(),
     }
 }
 
-pub(super) fn look_migration() -> Lookup {
-    Lookup::Migration {
+pub(super) fn look_migration() -> LiveRead {
+    LiveRead::Migration {
         namespace: "vms".into(),
         name: "m".into(),
     }
@@ -126,7 +126,7 @@ impl LauncherFixture {
         migrations: &[Migration],
     ) -> Result<Self, Failed> {
         let before = Self::of(&[launcher(first)], &[])?;
-        before.done(Webhook::Mutate, &binding(first), Freshness::Confirmed)?;
+        before.done(Webhook::Mutate, &binding(first), Freshness::Authoritative)?;
         let fixture = Self::of(pods, migrations)?;
         std::mem::swap(&mut *fixture.index.lock(), &mut *before.index.lock());
         fixture.index.lock().sync(fixture.catalog.pool_config());
@@ -146,7 +146,7 @@ impl LauncherFixture {
         let review = Review::parse(body.as_bytes())?;
         let context = ReviewContext {
             now: Timestamp(1000),
-            ..ReviewContext::confirmed(&self.catalog, &self.policy, &self.index)
+            ..ReviewContext::authoritative(&self.catalog, &self.policy, &self.index)
         };
         Ok(decide(webhook, &review.request, &context.with(evidence)))
     }
@@ -157,16 +157,16 @@ impl LauncherFixture {
         webhook: Webhook,
         body: &Value,
         evidence: Freshness<'_>,
-    ) -> Result<Answer, Failed> {
+    ) -> Result<AdmissionResponse, Failed> {
         match self.decide(webhook, body, evidence)? {
-            Decision::Answer(answer) => Ok(answer),
-            Decision::Plan(plan) => {
+            Decision::Respond(answer) => Ok(answer),
+            Decision::Commit(plan) => {
                 let highest = self.index.lock().recorded().map(|(_, v)| v.0).max();
                 let first = highest.unwrap_or(0) + 1;
                 let versions = (first..).map(Version).take(plan.writes.len());
                 let versions: Vec<Version> = versions.collect();
-                self.index.lock().commit(plan.ticket, &versions);
-                Ok(plan.answer)
+                self.index.lock().commit(plan.plan_id, &versions);
+                Ok(plan.response)
             }
             other => Err(format!("{other:?}").into()),
         }
@@ -177,15 +177,15 @@ impl LauncherFixture {
         &self,
         webhook: Webhook,
         body: &Value,
-    ) -> Result<Vec<Lookup>, Failed> {
+    ) -> Result<Vec<LiveRead>, Failed> {
         match self.decide(webhook, body, Freshness::Cached)? {
-            Decision::Confirm(lookups) => Ok(lookups),
+            Decision::VerifyLive(lookups) => Ok(lookups),
             other => Err(format!("{other:?}").into()),
         }
     }
 
     pub(super) fn refuses(&self, webhook: Webhook, body: &Value) -> TestResult {
-        let answer = self.done(webhook, body, Freshness::Confirmed)?;
+        let answer = self.done(webhook, body, Freshness::Authoritative)?;
         same(answer.codes(), vec!["address-in-use"])
     }
 }
@@ -236,7 +236,7 @@ pub(super) fn plugging(before: &Value) -> Value {
 }
 
 /// Returns the networks annotation that a response writes.
-pub(super) fn put_in(answer: &Answer) -> String {
+pub(super) fn put_in(answer: &AdmissionResponse) -> String {
     let patch = answer.patch().map(ToString::to_string).unwrap_or_default();
     let operations: Vec<Value> = serde_json::from_str(&patch).unwrap_or_default();
     let of = |operation: &Value| {

@@ -8,7 +8,7 @@ use nadmit::{
     admission::{Decision, Freshness, Late, ReviewContext, Webhook, late},
     allocation::{Address, Holder, Space},
     catalog::Migration,
-    rules::{Injection, Lookup},
+    rules::{Injection, LiveRead},
 };
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn second() -> TestResult {
         fixture.required_reads(Webhook::Mutate, &binding("b"))?,
         vec![look_pod("a")],
     )?;
-    let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Authoritative)?;
     same(answer.codes(), vec!["address-in-use"])?;
     for words in ["virtual machine vms/vm1", "\"a\"", "migration"] {
         if !answer.message().contains(words) {
@@ -55,12 +55,12 @@ fn second() -> TestResult {
     }
     // Once the first has ended, the next one gets its addresses.
     let next = LauncherFixture::after("a", &[launcher("b")], &[])?;
-    let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
+    let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Authoritative)?;
     same(put_in(&answer), ASSIGNED.to_owned())?;
     let mut ended = running("a");
     ended["status"] = json!({"phase": "Succeeded"});
     let next = LauncherFixture::after("a", &[ended, launcher("b")], &[])?;
-    let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
+    let answer = next.done(Webhook::Mutate, &binding("b"), Freshness::Authoritative)?;
     same(put_in(&answer), ASSIGNED.to_owned())?;
     // A terminating launcher runs until its grace period ends.
     let mut ending = running("a");
@@ -70,12 +70,12 @@ fn second() -> TestResult {
 }
 
 fn migrated() -> TestResult {
-    let pods = [running("a"), target_of(launcher("b"), "m", "m-1")];
+    let pods = [running("a"), migration(launcher("b"), "m", "m-1")];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
     let lookups = fixture.required_reads(Webhook::Mutate, &binding("b"))?;
     same(lookups, vec![look_migration()])?;
     let looked = [look_migration()];
-    let evidence = Freshness::looked_up(&looked);
+    let evidence = Freshness::verified_for(&looked);
     let answer = fixture.done(Webhook::Mutate, &binding("b"), evidence)?;
     same(put_in(&answer), ASSIGNED.to_owned())?;
     let mut carried = binding("b");
@@ -100,7 +100,7 @@ fn unproven() -> TestResult {
         vec![migration("vm2", false)],
         vec![other_uid],
     ] {
-        let pods = [running("a"), target_of(launcher("b"), "m", "m-1")];
+        let pods = [running("a"), migration(launcher("b"), "m", "m-1")];
         let fixture = LauncherFixture::after("a", &pods, &migrations)?;
         let lookups = fixture.required_reads(Webhook::Mutate, &binding("b"))?;
         same(lookups, vec![look_migration()])?;
@@ -122,24 +122,24 @@ fn unproven() -> TestResult {
 fn twin() -> TestResult {
     let pods = [
         running("a"),
-        target_of(running("b"), "m", "m-1"),
-        target_of(launcher("c"), "m", "m-1"),
+        migration(running("b"), "m", "m-1"),
+        migration(launcher("c"), "m", "m-1"),
     ];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
     fixture.refuses(Webhook::Mutate, &binding("c"))?;
     // The target of an earlier migration is the source of the next.
     let pods = [
-        target_of(running("a"), "m", "m-0"),
-        target_of(launcher("b"), "m", "m-1"),
+        migration(running("a"), "m", "m-0"),
+        migration(launcher("b"), "m", "m-1"),
     ];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
-    let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Authoritative)?;
     same(put_in(&answer), ASSIGNED.to_owned())
 }
 
 fn in_the_way() -> TestResult {
     let fixture = LauncherFixture::of(&[launcher("a"), launcher("b")], &[])?;
-    let answer = fixture.done(Webhook::Mutate, &binding("a"), Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Mutate, &binding("a"), Freshness::Authoritative)?;
     same(put_in(&answer), ASSIGNED.to_owned())?;
     // From then on it is recorded for that one, even before its binding is observed.
     fixture.refuses(Webhook::Mutate, &binding("b"))?;
@@ -147,7 +147,7 @@ fn in_the_way() -> TestResult {
     let mut other = running("a");
     other["metadata"]["ownerReferences"][0]["name"] = "vm2".into();
     let fixture = LauncherFixture::of(&[other, launcher("b")], &[])?;
-    let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Authoritative)?;
     same(put_in(&answer), ASSIGNED.to_owned())
 }
 
@@ -158,7 +158,7 @@ fn recorded() -> TestResult {
         vec![look_pod("a")],
     )?;
     let looked = [look_pod("a")];
-    let evidence = Freshness::looked_up(&looked);
+    let evidence = Freshness::verified_for(&looked);
     let answer = fixture.done(Webhook::Mutate, &binding("b"), evidence)?;
     same(put_in(&answer), ASSIGNED.to_owned())
 }
@@ -178,12 +178,12 @@ fn created() -> TestResult {
     let mut fixture = LauncherFixture::after("a", &[running("a")], &[migration("vm1", false)])?;
     fixture.policy.injection = Some(Injection::Create);
     fixture.refuses(Webhook::Mutate, &creation(launcher("b")))?;
-    let target = creation(target_of(launcher("b"), "m", "m-1"));
-    let answer = fixture.done(Webhook::Mutate, &target, Freshness::Confirmed)?;
+    let target = creation(migration(launcher("b"), "m", "m-1"));
+    let answer = fixture.done(Webhook::Mutate, &target, Freshness::Authoritative)?;
     same(put_in(&answer), ASSIGNED.to_owned())?;
     // Reviewed again with the injected annotation.
-    let target = creation(target_of(named("b"), "m", "m-1"));
-    let answer = fixture.done(Webhook::Validate, &target, Freshness::Confirmed)?;
+    let target = creation(migration(named("b"), "m", "m-1"));
+    let answer = fixture.done(Webhook::Validate, &target, Freshness::Authoritative)?;
     same(answer.codes(), vec![])
 }
 
@@ -205,18 +205,18 @@ fn at_once() -> TestResult {
         ask
     };
     for _ in 0..2 {
-        let answer = fixture.done(Webhook::Mutate, &unnamed(), Freshness::Confirmed)?;
+        let answer = fixture.done(Webhook::Mutate, &unnamed(), Freshness::Authoritative)?;
         same(put_in(&answer), ASSIGNED.to_owned())?;
     }
-    let answer = fixture.done(Webhook::Validate, &named("a"), Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Validate, &named("a"), Freshness::Authoritative)?;
     same(answer.codes(), vec![])?;
     same(
         fixture.required_reads(Webhook::Validate, &named("b"))?,
         vec![look_pod("a")],
     )?;
     // The first is not observed yet, but may be at any time.
-    match fixture.decide(Webhook::Validate, &named("b"), Freshness::Confirmed)? {
-        Decision::AskAgain(answer) => same(answer.codes(), vec!["pool-not-ready"]),
+    match fixture.decide(Webhook::Validate, &named("b"), Freshness::Authoritative)? {
+        Decision::Retry(answer) => same(answer.codes(), vec!["pool-not-ready"]),
         other => Err(format!("{other:?}").into()),
     }
 }
@@ -229,7 +229,7 @@ fn brought() -> TestResult {
         fixture.required_reads(Webhook::Validate, &carried)?,
         vec![look_pod("a")],
     )?;
-    let answer = fixture.done(Webhook::Validate, &carried, Freshness::Confirmed)?;
+    let answer = fixture.done(Webhook::Validate, &carried, Freshness::Authoritative)?;
     same(answer.codes(), vec!["binding-changes-networks"])
 }
 
@@ -238,7 +238,8 @@ fn missed() -> TestResult {
     bound["spec"]["nodeName"] = "node-2".into();
     let lacks = |pod: &Value, migrations: &[Migration]| -> Result<Late, Failed> {
         let fixture = LauncherFixture::after("a", &[running("a"), pod.clone()], migrations)?;
-        let context = ReviewContext::confirmed(&fixture.catalog, &fixture.policy, &fixture.index);
+        let context =
+            ReviewContext::authoritative(&fixture.catalog, &fixture.policy, &fixture.index);
         let pod = fixture.catalog.pod("vms", "b").ok_or("no pod")?;
         Ok(late(pod, &context))
     };
@@ -246,13 +247,13 @@ fn missed() -> TestResult {
         Late::Refused(findings) => same(findings[0].code, "address-in-use")?,
         other => return Err(format!("{other:?}").into()),
     }
-    let target = target_of(bound, "m", "m-1");
+    let target = migration(bound, "m", "m-1");
     match lacks(&target, &[migration("vm1", false)])? {
         Late::Lacks { annotations, .. } => same(&*annotations[0].1, ASSIGNED)?,
         other => return Err(format!("{other:?}").into()),
     }
     // It keeps its addresses although the migration is over.
-    let had = target_of(running("b"), "m", "m-1");
+    let had = migration(running("b"), "m", "m-1");
     match lacks(&had, &[migration("vm1", true)])? {
         Late::Nothing | Late::Lacks { .. } => Ok(()),
         other => Err(format!("{other:?}").into()),
@@ -273,16 +274,16 @@ fn partly() -> TestResult {
         namespace: "vms".into(),
         name: "vm1".into(),
     };
-    let lookup = Lookup::Holdings {
+    let lookup = LiveRead::Holdings {
         holder,
-        in_part: true,
+        partially_known: true,
     };
     match fixture.decide(
         Webhook::Mutate,
         &binding("b"),
-        Freshness::looked_up(&looked),
+        Freshness::verified_for(&looked),
     )? {
-        Decision::Confirm(lookups) => same(lookups, vec![lookup])?,
+        Decision::VerifyLive(lookups) => same(lookups, vec![lookup])?,
         other => return Err(format!("{other:?}").into()),
     }
     // Nothing was recorded meanwhile.
@@ -290,17 +291,17 @@ fn partly() -> TestResult {
 }
 
 fn plugged() -> TestResult {
-    let pods = [running("a"), target_of(running("b"), "m", "m-1")];
+    let pods = [running("a"), migration(running("b"), "m", "m-1")];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", true)])?;
     for pod in pods {
         let ask = plugging(&pod);
-        let answer = fixture.done(Webhook::Mutate, &ask, Freshness::Confirmed)?;
+        let answer = fixture.done(Webhook::Mutate, &ask, Freshness::Authoritative)?;
         let text: Value = serde_json::from_str(&put_in(&answer))?;
         same(text[0]["ips"][0].clone(), json!("192.0.2.1/28"))?;
         same(text[1]["ips"][0].clone(), json!("192.0.2.2/28"))?;
         let mut changed = ask.clone();
         changed["object"]["metadata"]["annotations"][NETWORKS] = put_in(&answer).into();
-        let answer = fixture.done(Webhook::Validate, &changed, Freshness::Confirmed)?;
+        let answer = fixture.done(Webhook::Validate, &changed, Freshness::Authoritative)?;
         same(answer.codes(), vec![])?;
     }
     Ok(())

@@ -12,7 +12,7 @@ mod verdicts;
 
 pub(crate) use self::verdicts::{VerdictCase, cases};
 use libtest_mimic::Trial;
-use nadmit::{admission::Answer, catalog::Catalog, network::Network, rules::Policy};
+use nadmit::{admission::AdmissionResponse, catalog::Catalog, network::Network, rules::Policy};
 
 use crate::support;
 
@@ -27,7 +27,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// Returns the response to the creation of this network.
-pub(crate) fn judged(name: &str, config: &str) -> Result<Answer, String> {
+pub(crate) fn judged(name: &str, config: &str) -> Result<AdmissionResponse, String> {
     let body = support::create_network(&Network::new("db", name, Some(config)), Some(config));
     support::answer(&body, &Catalog::default(), &Policy::default())
 }

@@ -110,9 +110,9 @@ fn injected() -> Result<Value, Failed> {
     let body = support::create(&pod);
     let review = Review::parse(&body).map_err(|error| error.to_string())?;
     let policy = Policy::default();
-    let context = ReviewContext::confirmed(&catalog, &policy, &index);
+    let context = ReviewContext::authoritative(&catalog, &policy, &index);
     let answer = match decide(Webhook::Mutate, &review.request, &context) {
-        Decision::Plan(plan) => plan.answer,
+        Decision::Commit(plan) => plan.response,
         other => return Err(format!("{other:?}").into()),
     };
     let answer: Value = serde_json::from_slice(&answer.to_json("test"))?;

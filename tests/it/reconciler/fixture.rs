@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     allocation::{Address, Allocation, Holder, NetworkRef, PodRef, SharedIndex, Space, Write},
-    api::call::Patience,
+    api::call::RetryPolicy,
     catalog::Catalog,
     clock::Clock,
     controllers::{
@@ -228,7 +228,7 @@ impl ReconcilerFixture {
         source.wait_synced().await;
         let ledger = ClusterLedger::new(server.client(), ClusterOptions::new(name));
         let ledger: Arc<Ledger> = Arc::new(ledger.into());
-        let slices = SliceLedger::new(server.client(), Patience::default());
+        let slices = SliceLedger::new(server.client(), RetryPolicy::default());
         let index: Arc<SharedIndex> = Arc::default();
         index.lock().enable_slices();
         index.lock().share_ledger();
@@ -248,7 +248,10 @@ impl ReconcilerFixture {
             slices: Some(slices.clone()),
             clock: self.clock.clone(),
             live: Arc::new(SourceReader(source)),
-            pod_writer: Arc::new(ClusterPodWriter::new(server.client(), Patience::default())),
+            pod_writer: Arc::new(ClusterPodWriter::new(
+                server.client(),
+                RetryPolicy::default(),
+            )),
             events: Arc::clone(&said) as Arc<dyn EventSink>,
             is_leader: led,
         });

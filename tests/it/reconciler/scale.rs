@@ -10,8 +10,8 @@ use nadmit::{
         Allocation, Holder, NetworkRef, ParsedSpec, PodRef, PoolConfig, SharedIndex, Space, Stored,
         Timestamp, Version,
     },
-    api::call::Patience,
-    catalog::{Catalog, Labels, Pod, Requested},
+    api::call::RetryPolicy,
+    catalog::{Catalog, Labels, Pod, RequestedAnnotations},
     clock::Clock,
     controllers::{
         ClusterPodWriter, LiveReader, NoopSink, ReadTarget, Reconciler, ReconcilerParts,
@@ -75,11 +75,11 @@ fn pod(number: u32, extra: &str) -> Arc<Pod> {
         networks: Some(networks.to_string().into()),
         default_network: None,
         network_status: Some(status.to_string().into()),
-        requested: Requested::default(),
+        requested: RequestedAnnotations::default(),
         node: Some("node-1".into()),
         terminating: false,
         mirror: false,
-        target_of: None,
+        migration: None,
     })
 }
 
@@ -155,7 +155,10 @@ async fn cheap() -> TestResult {
         slices: None,
         clock: Clock::new(|| jiff::Timestamp::UNIX_EPOCH),
         live: Arc::new(AlwaysCurrent),
-        pod_writer: Arc::new(ClusterPodWriter::new(server.client(), Patience::default())),
+        pod_writer: Arc::new(ClusterPodWriter::new(
+            server.client(),
+            RetryPolicy::default(),
+        )),
         events: Arc::new(NoopSink),
         is_leader: leads,
     });

@@ -237,7 +237,7 @@ impl SimCluster {
             request["name"].as_str().unwrap_or("?"),
         );
         let Some(live) = live else {
-            self.log.record(format_args!("{about}: nobody is there"));
+            self.log.record(format_args!("{about}: no replica"));
             return Err("connection refused".to_owned());
         };
         let answering = posting(live.router.clone(), path)(review);
@@ -246,7 +246,7 @@ impl SimCluster {
             () = live.cut.cancelled() => Err("connection reset by peer".to_owned()),
             answer = answering => answer,
         };
-        let summary = answer.as_ref().map_or_else(Clone::clone, in_short);
+        let summary = answer.as_ref().map_or_else(Clone::clone, abbreviated);
         self.log
             .record(format_args!("{about} by {}: {summary}", live.writer));
         // Only addresses allocated by nadmit are written here, so a pod denied by these codes got
@@ -261,7 +261,7 @@ impl SimCluster {
 }
 
 /// Returns a response in one line.
-fn in_short(answer: &Value) -> String {
+fn abbreviated(answer: &Value) -> String {
     let response = &answer["response"];
     let patch = response["patch"]
         .as_str()

@@ -10,7 +10,7 @@ use nadmit::{
         Controller, Holder, Pool, RequesterIdentity, SharedIndex, Timestamp, Version, Write,
         index::PlanId,
     },
-    catalog::{Catalog, Labels, Pod, Requested},
+    catalog::{Catalog, Labels, Pod, RequestedAnnotations},
     network::{Network, annotations},
     rules::Policy,
 };
@@ -278,7 +278,7 @@ impl Pipeline {
         ReviewContext {
             now: Timestamp(1000),
             chance: 7,
-            ..ReviewContext::confirmed(&self.catalog, &self.policy, &self.index)
+            ..ReviewContext::authoritative(&self.catalog, &self.policy, &self.index)
         }
     }
 
@@ -306,14 +306,14 @@ impl Pipeline {
         let body = review.to_string();
         let review = Review::parse(body.as_bytes())?;
         let answer = match decide(webhook, &review.request, &self.context()) {
-            Decision::Answer(answer) => answer,
-            Decision::Plan(plan) => {
-                self.record(&plan.writes, plan.ticket);
-                plan.answer
+            Decision::Respond(answer) => answer,
+            Decision::Commit(plan) => {
+                self.record(&plan.writes, plan.plan_id);
+                plan.response
             }
             // No write is pending forever, so this is the final response.
-            Decision::AskAgain(answer) => answer,
-            other @ (Decision::Confirm(_) | Decision::Refresh(_) | Decision::Claim(_)) => {
+            Decision::Retry(answer) => answer,
+            other @ (Decision::VerifyLive(_) | Decision::Refresh(_) | Decision::ClaimSlice(_)) => {
                 return Err(format!("{other:?}").into());
             }
         };
@@ -340,14 +340,14 @@ impl Pipeline {
             networks: annotation(annotations::NETWORKS),
             default_network: annotation(annotations::DEFAULT_NETWORK),
             network_status: None,
-            requested: Requested {
+            requested: RequestedAnnotations {
                 networks: annotation(annotations::REQUESTED_NETWORKS),
                 default_network: annotation(annotations::REQUESTED_DEFAULT_NETWORK),
             },
             node: text(&pod["spec"]["nodeName"]),
             terminating: false,
             mirror: false,
-            target_of: None,
+            migration: None,
         }));
     }
 }

@@ -1,10 +1,10 @@
 //! `unknown-pool`: a network is to be served by a pool that is not there.
 
 use crate::{
-    catalog::{Catalog, PoolState, most_alike},
+    catalog::{Catalog, PoolValidity, most_similar},
     network::annotations,
     rules::{
-        Check, Example, Levels, Lookup, NetworkSubject, Place, PodSubject, Report, Rule,
+        Check, Example, Levels, LiveRead, NetworkSubject, Place, PodSubject, Report, Rule,
         examples::{POOL, POOLED_NET, pod},
         subject::field,
     },
@@ -39,7 +39,7 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         field: field(annotations::ADDRESS_POOL, ""),
         at: None,
     };
-    report.add_once_confirmed(lookup(name), place, what, help);
+    report.add_after_live_read(lookup(name), place, what, help);
 }
 
 fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
@@ -47,7 +47,7 @@ fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some((what, help)) = wrong(served.pool, subject.catalog) else {
             continue;
         };
-        report.add_once_confirmed(
+        report.add_after_live_read(
             lookup(served.pool),
             served.place(),
             format!(
@@ -59,8 +59,8 @@ fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn lookup(name: &str) -> Lookup {
-    Lookup::Pool {
+fn lookup(name: &str) -> LiveRead {
+    LiveRead::Pool {
         name: name.into(),
         namespace: None,
     }
@@ -69,8 +69,8 @@ fn lookup(name: &str) -> Lookup {
 /// What is wrong with the pool of this name, and what to do about it.
 fn wrong(name: &str, catalog: &Catalog) -> Option<(String, String)> {
     match catalog.pool(name) {
-        PoolState::Valid(_) => None,
-        PoolState::Faulty(faults) => {
+        PoolValidity::Valid(_) => None,
+        PoolValidity::Invalid(faults) => {
             let first = faults.first().map(ToString::to_string).unwrap_or_default();
             let more = match faults.len() {
                 0 | 1 => String::new(),
@@ -81,9 +81,9 @@ fn wrong(name: &str, catalog: &Catalog) -> Option<(String, String)> {
                 format!("correct the AddressPool \"{name}\""),
             ))
         }
-        PoolState::Unknown => {
+        PoolValidity::Unknown => {
             let names = catalog.pool_names();
-            let similar = most_alike(name, names.iter().copied());
+            let similar = most_similar(name, names.iter().copied());
             let help = match similar {
                 Some(similar) => format!("did you mean \"{similar}\"?"),
                 None => "create the AddressPool first, or name one that exists".to_owned(),

@@ -107,7 +107,7 @@ fn help(key: &str, keys: &[&'static str]) -> String {
         return format!("write \"{meant}\", as Whereabouts calls it");
     }
     let similar = (key.len() <= LONGEST)
-        .then(|| crate::catalog::most_alike(key, keys.iter().copied()))
+        .then(|| crate::catalog::most_similar(key, keys.iter().copied()))
         .flatten();
     match similar {
         Some(similar) => format!("did you mean \"{similar}\"?"),

@@ -6,11 +6,11 @@ use kube::core::{Status, response::reason};
 use thiserror::Error;
 
 /// How deep errors are nested at most, before the search for their cause ends.
-const DEEPEST: usize = 16;
+const MAX_CAUSES: usize = 16;
 
 /// Why an API server's answer is not the one that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Answer {
+pub enum ApiError {
     /// There is no object of that name. Only the API server's own word says so, never a proxy's or a
     /// kind that is not served.
     #[error("{0}")]
@@ -26,7 +26,7 @@ pub enum Answer {
     Expired(String),
     /// The API server does not serve this kind: its definition is missing.
     #[error("the API server does not serve this kind ({0})")]
-    Unserved(String),
+    NotServed(String),
     /// Refused for good: repeating it changes nothing.
     #[error("the API server refuses ({code}): {message}")]
     Refused {
@@ -56,7 +56,7 @@ pub enum Answer {
     },
 }
 
-impl Answer {
+impl ApiError {
     /// What kube's error means.
     pub fn of(error: &kube::Error) -> Self {
         match error {
@@ -69,15 +69,15 @@ impl Answer {
             | kube::Error::InferConfig(_)
             | kube::Error::InferKubeconfig(_)
             | kube::Error::RustlsTls(_)
-            | kube::Error::TlsRequired => Self::Unavailable(in_words(error)),
-            error if never_left(error) => Self::Unavailable(in_words(error)),
-            error => Self::unknown(in_words(error)),
+            | kube::Error::TlsRequired => Self::Unavailable(error_chain(error)),
+            error if is_connect_error(error) => Self::Unavailable(error_chain(error)),
+            error => Self::unknown(error_chain(error)),
         }
     }
 
     /// What a `Status` means; one that comes in a watch, too.
     pub fn of_status(status: &Status) -> Self {
-        let message = words(status);
+        let message = status_message(status);
         let after = status.details.as_ref().and_then(|details| {
             let seconds = u64::from(details.retry_after_seconds);
             (seconds > 0).then(|| Duration::from_secs(seconds))
@@ -86,7 +86,7 @@ impl Answer {
             (_, reason::ALREADY_EXISTS) => Self::AlreadyExists(message),
             (_, reason::GONE | reason::EXPIRED) | (410, _) => Self::Expired(message),
             (404, reason::NOT_FOUND) if names_an_object(status) => Self::NotFound(message),
-            (404, _) => Self::Unserved(message),
+            (404, _) => Self::NotServed(message),
             (409, _) => Self::Conflict(message),
             (429, _) => Self::Throttled { after, message },
             (code @ 400..500, _) => Self::Refused { code, message },
@@ -95,7 +95,7 @@ impl Answer {
     }
 
     /// Nothing came back in this time.
-    pub fn too_late(time: Duration) -> Self {
+    pub fn timed_out(time: Duration) -> Self {
         Self::unknown(format!("nothing came back in {} ms", time.as_millis()))
     }
 
@@ -107,7 +107,7 @@ impl Answer {
     }
 
     /// Whether it may be another the next time, though nothing else changes.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(
             self,
             Self::Throttled { .. } | Self::Unavailable(_) | Self::Uncertain { .. }
@@ -129,7 +129,7 @@ fn names_an_object(status: &Status) -> bool {
     status.details.as_ref().is_some_and(named)
 }
 
-fn words(status: &Status) -> String {
+fn status_message(status: &Status) -> String {
     match &*status.message {
         "" if status.reason.is_empty() => format!("status {}", status.code),
         "" => status.reason.clone(),
@@ -138,7 +138,7 @@ fn words(status: &Status) -> String {
 }
 
 /// Whether the connection was not even made.
-fn never_left(error: &kube::Error) -> bool {
+fn is_connect_error(error: &kube::Error) -> bool {
     causes(error).any(|cause| {
         let client = cause.downcast_ref::<hyper_util::client::legacy::Error>();
         let io = cause.downcast_ref::<io::Error>();
@@ -148,7 +148,7 @@ fn never_left(error: &kube::Error) -> bool {
 }
 
 /// An error and its causes, each once.
-fn in_words(error: &kube::Error) -> String {
+fn error_chain(error: &kube::Error) -> String {
     let mut all: Vec<String> = Vec::new();
     for cause in causes(error) {
         let words = cause.to_string();
@@ -164,5 +164,5 @@ fn causes(error: &kube::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| {
         (*error).source()
     })
-    .take(DEEPEST)
+    .take(MAX_CAUSES)
 }

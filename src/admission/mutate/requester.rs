@@ -1,7 +1,7 @@
 //! Who a new pod is to the allocation core.
 
 use crate::{
-    admission::{object::Object, pod::asker, review::Request},
+    admission::{object::ReviewObject, pod::requester_under_review, review::Request},
     allocation::{
         Holder, Index, PodRef,
         index::{AttachmentRequest, Requester},
@@ -9,28 +9,28 @@ use crate::{
 };
 
 /// Who asks, and whether the annotations of nadmit's own that the pod came with are its own.
-pub(super) struct Who {
-    pub(super) asker: Requester,
+pub(super) struct ResolvedRequester {
+    pub(super) requester: Requester,
     /// The token to write, if the holder has one.
     pub(super) token: Option<String>,
     /// Whether the ledger knows the holder already: the pod was here before.
-    pub(super) known: bool,
+    pub(super) is_known: bool,
 }
 
-impl Who {
-    pub(super) fn of(
+impl ResolvedRequester {
+    pub(super) fn resolve(
         request: &Request<'_>,
-        pod: &Object<'_>,
+        pod: &ReviewObject<'_>,
         asks: &[AttachmentRequest],
         index: &Index,
-        chance: u128,
+        random: u128,
     ) -> Option<Self> {
-        let holds = |asker: &Requester| {
+        let holds = |requester: &Requester| {
             let mut held = asks
                 .iter()
-                .flat_map(|ask| index.held_by(&asker.holder, &ask.network, &ask.interface));
+                .flat_map(|ask| index.held_by(&requester.holder, &ask.network, &ask.interface));
             let claimed = |pod: &PodRef| pod.uid.is_some();
-            match &asker.holder {
+            match &requester.holder {
                 // A token is good for one pod: once it has claimed it, for no other.
                 Holder::Unnamed { .. } => held
                     .next()
@@ -39,24 +39,24 @@ impl Who {
             }
         };
         let carried = pod.metadata.annotations.holder_token.as_deref();
-        let before = carried.and_then(|token| asker(request, pod, Some(token)));
-        if let Some(asker) = before.filter(holds) {
-            let token = token_of(&asker.holder);
+        let before = carried.and_then(|token| requester_under_review(request, pod, Some(token)));
+        if let Some(requester) = before.filter(holds) {
+            let token = token_of(&requester.holder);
             return Some(Self {
-                asker,
+                requester,
                 token,
-                known: true,
+                is_known: true,
             });
         }
         let unnamed = request.name.as_deref().is_none_or(str::is_empty)
             && pod.metadata.name.as_deref().is_none_or(str::is_empty);
-        let fresh = unnamed.then(|| format!("{chance:032x}"));
-        let asker = asker(request, pod, fresh.as_deref())?;
-        let known = holds(&asker);
+        let fresh = unnamed.then(|| format!("{random:032x}"));
+        let requester = requester_under_review(request, pod, fresh.as_deref())?;
+        let is_known = holds(&requester);
         Some(Self {
-            token: token_of(&asker.holder),
-            asker,
-            known,
+            token: token_of(&requester.holder),
+            requester,
+            is_known,
         })
     }
 }

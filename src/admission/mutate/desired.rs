@@ -8,7 +8,7 @@ use crate::{
 
 /// What a pod was asked for before addresses were put in: its annotations as they were written.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::admission) struct Kept<'a> {
+pub(in crate::admission) struct OriginalAnnotations<'a> {
     pub(in crate::admission) networks: Option<&'a str>,
     pub(in crate::admission) default_network: Option<&'a str>,
 }
@@ -16,7 +16,7 @@ pub(in crate::admission) struct Kept<'a> {
 /// The annotations as they are to be; `None` for those that are to go or to stay away, except the two
 /// of Multus, which stay as they are.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::admission) struct Wanted {
+pub(in crate::admission) struct DesiredAnnotations {
     pub(in crate::admission) networks: Option<String>,
     pub(in crate::admission) default_network: Option<String>,
     pub(in crate::admission) requested_networks: Option<String>,
@@ -24,16 +24,16 @@ pub(in crate::admission) struct Wanted {
     pub(in crate::admission) token: Option<String>,
 }
 
-impl Wanted {
-    /// The annotations of this pod when its attachments have what they are given. `kept` is what it
+impl DesiredAnnotations {
+    /// The annotations of this pod when its attachments have what they are given. `original` is what it
     /// was asked for before anything was put in, if something was.
     pub(in crate::admission) fn new(
         subject: &PodSubject<'_>,
-        kept: Kept<'_>,
+        original: OriginalAnnotations<'_>,
         attachments: &[PoolAttachment],
         given: &[Assignment],
     ) -> Self {
-        let mut wanted = Self::default();
+        let mut desired = Self::default();
         let mut first = 0;
         for request in &subject.requests {
             let count = request.annotation.selections.len();
@@ -54,22 +54,22 @@ impl Wanted {
             let text = put_in.then(|| request.annotation.with_additions(&additions));
             let (now, requested, before) = match request.origin.key {
                 annotations::DEFAULT_NETWORK => (
-                    &mut wanted.default_network,
-                    &mut wanted.requested_default_network,
-                    kept.default_network,
+                    &mut desired.default_network,
+                    &mut desired.requested_default_network,
+                    original.default_network,
                 ),
                 _ => (
-                    &mut wanted.networks,
-                    &mut wanted.requested_networks,
-                    kept.networks,
+                    &mut desired.networks,
+                    &mut desired.requested_networks,
+                    original.networks,
                 ),
             };
             // Called again, the text as it was written is what the first call kept.
-            let kept = before.map(str::to_owned);
-            *requested = kept.or_else(|| put_in.then(|| request.annotation.text.to_owned()));
+            let original = before.map(str::to_owned);
+            *requested = original.or_else(|| put_in.then(|| request.annotation.text.to_owned()));
             *now = text;
         }
-        wanted
+        desired
     }
 }
 

@@ -10,13 +10,15 @@ use crate::{
     rules::{Finding, PodSubject, allocation::AllocationSubject, judge::judge_allocation},
 };
 
-use super::rehearsal::pod_of;
+use super::allocation_dry_run::pod_of;
 
 /// Who carries what somebody else has, by namespace and name.
 #[derive(Debug, Default)]
-pub(super) struct Shared<'u>(HashMap<(&'u str, &'u str), Vec<(&'u NetworkRef, AllocationError)>>);
+pub(super) struct SharedAddresses<'u>(
+    HashMap<(&'u str, &'u str), Vec<(&'u NetworkRef, AllocationError)>>,
+);
 
-impl<'u> Shared<'u> {
+impl<'u> SharedAddresses<'u> {
     /// Finds them. An address is the network's that configures it, else the first pod's; it is all
     /// others of which that is said.
     pub(super) fn of(in_use: &'u [InUse], layout: &PoolConfig) -> Self {
@@ -39,13 +41,13 @@ impl<'u> Shared<'u> {
                     address,
                     holder: Box::new(owner.holder.clone()),
                 };
-                let said = shared.0.entry(pod).or_default();
-                said.push((&one.network, refusal));
+                let refusals = shared.0.entry(pod).or_default();
+                refusals.push((&one.network, refusal));
             }
         }
-        for said in shared.0.values_mut() {
-            said.sort_by_key(|(_, refusal)| refusal.address());
-            said.dedup();
+        for refusals in shared.0.values_mut() {
+            refusals.sort_by_key(|(_, refusal)| refusal.address());
+            refusals.dedup();
         }
         shared
     }
@@ -55,8 +57,8 @@ impl<'u> Shared<'u> {
         let PodName::Explicit(name) = &pod.name else {
             return Vec::new();
         };
-        let said = self.0.get(&(&*pod.namespace, &**name));
-        let refused = said.into_iter().flatten().map(|(network, refusal)| {
+        let refusals = self.0.get(&(&*pod.namespace, &**name));
+        let refused = refusals.into_iter().flatten().map(|(network, refusal)| {
             let mut attachments = subject.attachments();
             let place = attachments.position(|attachment| {
                 attachment.network().is_some_and(|known| {

@@ -3,15 +3,18 @@
 use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation, jsonptr::PointerBuf};
 use serde_json::{Map, Value};
 
-use super::wanted::Wanted;
-use crate::{admission::object::Annotations, network::annotations};
+use super::desired::DesiredAnnotations;
+use crate::{admission::object::ReviewAnnotations, network::annotations};
 
 /// The changes that make the written annotations the wanted ones; none where they are.
-pub(in crate::admission) fn patch(written: &Annotations<'_>, wanted: &Wanted) -> Patch {
+pub(in crate::admission) fn patch(
+    current: &ReviewAnnotations<'_>,
+    desired: &DesiredAnnotations,
+) -> Patch {
     let mut operations = Vec::new();
     let multus = [
-        (annotations::NETWORKS, &wanted.networks),
-        (annotations::DEFAULT_NETWORK, &wanted.default_network),
+        (annotations::NETWORKS, &desired.networks),
+        (annotations::DEFAULT_NETWORK, &desired.default_network),
     ];
     for (key, now) in multus {
         operations.extend(now.as_ref().map(|text| add(key, text)));
@@ -19,18 +22,18 @@ pub(in crate::admission) fn patch(written: &Annotations<'_>, wanted: &Wanted) ->
     let own = [
         (
             annotations::REQUESTED_NETWORKS,
-            &written.requested_networks,
-            &wanted.requested_networks,
+            &current.requested_networks,
+            &desired.requested_networks,
         ),
         (
             annotations::REQUESTED_DEFAULT_NETWORK,
-            &written.requested_default_network,
-            &wanted.requested_default_network,
+            &current.requested_default_network,
+            &desired.requested_default_network,
         ),
         (
             annotations::HOLDER_TOKEN,
-            &written.holder_token,
-            &wanted.token,
+            &current.holder_token,
+            &desired.token,
         ),
     ];
     for (key, before, now) in own {
@@ -43,7 +46,7 @@ pub(in crate::admission) fn patch(written: &Annotations<'_>, wanted: &Wanted) ->
             (None, None) => {}
         }
     }
-    if written.present {
+    if current.present {
         return Patch(operations);
     }
     // There is no parent to add to: it is added with what is to be in it.
@@ -59,36 +62,39 @@ pub(in crate::admission) fn patch(written: &Annotations<'_>, wanted: &Wanted) ->
     }
     Patch(vec![PatchOperation::Add(AddOperation {
         path: PointerBuf::from_tokens(["metadata", "annotations"]),
-        value: Value::Object(all),
+        value: Value::ReviewObject(all),
     })])
 }
 
 /// Returns the number of bytes of the annotations with the wanted ones.
-pub(in crate::admission) fn size(written: &Annotations<'_>, wanted: &Wanted) -> usize {
+pub(in crate::admission) fn annotation_bytes(
+    current: &ReviewAnnotations<'_>,
+    desired: &DesiredAnnotations,
+) -> usize {
     let all = [
-        (annotations::NETWORKS, &written.networks, &wanted.networks),
+        (annotations::NETWORKS, &current.networks, &desired.networks),
         (
             annotations::DEFAULT_NETWORK,
-            &written.default_network,
-            &wanted.default_network,
+            &current.default_network,
+            &desired.default_network,
         ),
         (
             annotations::REQUESTED_NETWORKS,
-            &written.requested_networks,
-            &wanted.requested_networks,
+            &current.requested_networks,
+            &desired.requested_networks,
         ),
         (
             annotations::REQUESTED_DEFAULT_NETWORK,
-            &written.requested_default_network,
-            &wanted.requested_default_network,
+            &current.requested_default_network,
+            &desired.requested_default_network,
         ),
         (
             annotations::HOLDER_TOKEN,
-            &written.holder_token,
-            &wanted.token,
+            &current.holder_token,
+            &desired.token,
         ),
     ];
-    let mut size = written.size.0;
+    let mut size = current.size.0;
     for (key, before, now) in all {
         let Some(now) = now else { continue };
         let before = before.as_ref().map(|before| key.len() + before.len());

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use crate::rules::Level;
 
 use super::{
-    Examined, Outcome, Remark,
-    human::{BOLD, FRAME, counted, headline, help, many, style},
-    steering::on_one_line as printable,
+    CheckOutcome, ClusterScope, Diagnostic,
+    human::{BOLD, FRAME, level_counts, plural, style, write_headline, write_help},
+    terminal::sanitize_line as printable,
 };
 
 /// How the objects that live in no namespace are called in the table.
@@ -22,11 +22,13 @@ pub(super) struct Count {
 }
 
 /// Findings counted by namespace and code.
-pub(super) fn counts(outcome: &Outcome) -> BTreeMap<(&str, &str), Count> {
+pub(super) fn counts(outcome: &CheckOutcome) -> BTreeMap<(&str, &str), Count> {
     let mut counts: BTreeMap<(&str, &str), Count> = BTreeMap::new();
-    for remark in &outcome.remarks {
-        let count = counts.entry((&remark.namespace, remark.code)).or_default();
-        match remark.level {
+    for diagnostic in &outcome.diagnostics {
+        let count = counts
+            .entry((&diagnostic.namespace, diagnostic.code))
+            .or_default();
+        match diagnostic.level {
             Level::Deny => count.denied += 1,
             _ => count.warned += 1,
         }
@@ -35,39 +37,39 @@ pub(super) fn counts(outcome: &Outcome) -> BTreeMap<(&str, &str), Count> {
 }
 
 /// The table, every finding, and the sum again, where one looks last.
-pub(super) fn tell(outcome: &Outcome, examined: &Examined) -> String {
+pub(super) fn render(outcome: &CheckOutcome, scope: &ClusterScope) -> String {
     let mut out = String::new();
-    if !outcome.remarks.is_empty() {
-        table(outcome, &mut out);
-        for remark in &outcome.remarks {
-            one(outcome, remark, &mut out);
+    if !outcome.diagnostics.is_empty() {
+        write_table(outcome, &mut out);
+        for diagnostic in &outcome.diagnostics {
+            write_diagnostic(outcome, diagnostic, &mut out);
         }
     }
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
         "{} ({} {})",
-        counted(outcome),
-        many(outcome.objects, "object"),
-        scope(examined)
+        level_counts(outcome),
+        plural(outcome.objects, "object"),
+        describe_scope(scope)
     );
     out
 }
 
 /// Where the objects are.
-fn scope(examined: &Examined) -> String {
-    let mut said = match &examined.namespace {
-        Some(namespace) => format!("in namespace {namespace} of {}", examined.server),
-        None => format!("in {}", examined.server),
+fn describe_scope(scope: &ClusterScope) -> String {
+    let mut said = match &scope.namespace {
+        Some(namespace) => format!("in namespace {namespace} of {}", scope.server),
+        None => format!("in {}", scope.server),
     };
-    if let Some(context) = &examined.context {
+    if let Some(context) = &scope.context {
         // Writing to a String cannot fail.
         let _ = write!(said, ", context {}", printable(context));
     }
     said
 }
 
-fn table(outcome: &Outcome, out: &mut String) {
+fn write_table(outcome: &CheckOutcome, out: &mut String) {
     let counts = counts(outcome);
     let shown = |namespace: &str| match namespace {
         "" => NOWHERE.to_owned(),
@@ -111,16 +113,20 @@ fn cell(count: usize, level: Level) -> String {
     }
 }
 
-fn one(outcome: &Outcome, remark: &Remark, out: &mut String) {
-    headline(remark, out);
-    let stop = if remark.field.is_empty() { "" } else { ": " };
+fn write_diagnostic(outcome: &CheckOutcome, diagnostic: &Diagnostic, out: &mut String) {
+    write_headline(diagnostic, out);
+    let stop = if diagnostic.field.is_empty() {
+        ""
+    } else {
+        ": "
+    };
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
         " {FRAME}-->{FRAME:#} {}{stop}{}",
-        printable(outcome.object(remark)),
-        printable(&remark.field)
+        printable(outcome.object(diagnostic)),
+        printable(&diagnostic.field)
     );
-    help(remark, 1, out);
+    write_help(diagnostic, 1, out);
     out.push('\n');
 }

@@ -5,10 +5,10 @@
 //! have been put in at binding.
 
 use super::{
-    binding::{asker, kept, subject_of},
+    binding::{original_annotations, requester_in_catalog, subject_in_catalog},
     context::ReviewContext,
-    inject::{Wanted, found},
-    launcher::{Standing, has_some, standing},
+    migration_guard::{LaunchAccess, check_access, holds_any},
+    mutate::{DesiredAnnotations, to_findings},
 };
 use crate::{
     allocation::{
@@ -34,7 +34,7 @@ pub enum Late {
         /// What to write, all or none.
         writes: Vec<Write>,
         /// By which the index knows the plan: it is to be confirmed, or rolled back.
-        ticket: PlanId,
+        plan_id: PlanId,
         /// The annotations to add, by key; each takes the place of what is there.
         annotations: Vec<(&'static str, String)>,
     },
@@ -49,10 +49,10 @@ pub enum Late {
 /// What a bound pod lacks, and puts it in flight.
 pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
     let injection = context.policy.injection_in(&pod.namespace);
-    if !may_lack(pod) || injection == Injection::Off {
+    if !may_need_injection(pod) || injection == Injection::Off {
         return Late::Nothing;
     }
-    let subject = subject_of(pod, context);
+    let subject = subject_in_catalog(pod, context);
     let attachments = asks(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
         return Late::Nothing;
@@ -62,20 +62,20 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
         return Late::Refused(denied);
     }
     let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
-    let asker = asker(pod, pod.node.as_deref());
-    let let_in = has_some(&asks, &asker.holder, &context.allocations.lock());
-    if !let_in {
-        match standing(&asker, pod.target_of.as_deref(), &asks, context) {
-            Standing::May => {}
-            Standing::LookUp(_) => return Late::Busy,
-            Standing::Refused(refused) => {
-                return Late::Refused(found(&subject, &attachments, vec![refused]));
+    let requester = requester_in_catalog(pod, pod.node.as_deref());
+    let already_admitted = holds_any(&asks, &requester.holder, &context.allocations.lock());
+    if !already_admitted {
+        match check_access(&requester, pod.migration.as_deref(), &asks, context) {
+            LaunchAccess::Granted => {}
+            LaunchAccess::NeedsRead(_) => return Late::Busy,
+            LaunchAccess::Refused(refused) => {
+                return Late::Refused(to_findings(&subject, &attachments, vec![refused]));
             }
         }
     }
     let mut index = context.allocations.lock();
     index.sync(context.catalog.pool_config());
-    let planned = match index.plan(&asker, &asks, context.now) {
+    let planned = match index.plan(&requester, &asks, context.now) {
         Ok(planned) => planned,
         Err(refused) if refused.iter().any(|one| one.refusal.is_busy()) => return Late::Busy,
         Err(refused) => {
@@ -83,26 +83,31 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
                 return Late::Claim(slice.clone());
             }
             drop(index);
-            return Late::Refused(found(&subject, &attachments, refused));
+            return Late::Refused(to_findings(&subject, &attachments, refused));
         }
     };
-    let wanted = Wanted::new(&subject, kept(pod), &attachments, &planned.given);
-    let annotations = changes(pod, wanted);
+    let desired = DesiredAnnotations::new(
+        &subject,
+        original_annotations(pod),
+        &attachments,
+        &planned.given,
+    );
+    let annotations = annotation_changes(pod, desired);
     // What a bound pod carries was recorded whole before, by whichever replica.
     let recorded = planned.writes.iter().all(|one| index.only_refreshes(one));
     if annotations.is_empty() && recorded {
-        index.abort(planned.ticket);
+        index.abort(planned.plan_id);
         return Late::Nothing;
     }
     Late::Lacks {
         writes: planned.writes,
-        ticket: planned.ticket,
+        plan_id: planned.plan_id,
         annotations,
     }
 }
 
 /// Whether the pod runs somewhere, or will, and its networks are not made yet.
-fn may_lack(pod: &Pod) -> bool {
+fn may_need_injection(pod: &Pod) -> bool {
     pod.node.is_some()
         && !pod.terminating
         && !pod.mirror
@@ -111,23 +116,23 @@ fn may_lack(pod: &Pod) -> bool {
 }
 
 /// The annotations that are to be other than they are.
-fn changes(pod: &Pod, wanted: Wanted) -> Vec<(&'static str, String)> {
+fn annotation_changes(pod: &Pod, desired: DesiredAnnotations) -> Vec<(&'static str, String)> {
     let all = [
-        (annotations::NETWORKS, &pod.networks, wanted.networks),
+        (annotations::NETWORKS, &pod.networks, desired.networks),
         (
             annotations::DEFAULT_NETWORK,
             &pod.default_network,
-            wanted.default_network,
+            desired.default_network,
         ),
         (
             annotations::REQUESTED_NETWORKS,
             &pod.requested.networks,
-            wanted.requested_networks,
+            desired.requested_networks,
         ),
         (
             annotations::REQUESTED_DEFAULT_NETWORK,
             &pod.requested.default_network,
-            wanted.requested_default_network,
+            desired.requested_default_network,
         ),
     ];
     all.into_iter()

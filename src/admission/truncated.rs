@@ -9,38 +9,38 @@ use serde::{
     de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
 };
 
-use super::answer::Answer;
+use super::response::AdmissionResponse;
 
 /// Returns the refusal of a review of a pod or a Binding that begins with these bytes; `None` if they do not
 /// name one.
-pub fn refuse_unread(beginning: &[u8], reason: &str) -> Option<Vec<u8>> {
-    let mut begun = Begun::default();
+pub fn reject_oversized(beginning: &[u8], reason: &str) -> Option<Vec<u8>> {
+    let mut prefix = ReviewPrefix::default();
     let mut deserializer = serde_json::Deserializer::from_slice(beginning);
     // What was read before the text broke off stays.
-    let _ = deserializer.deserialize_map(Envelope(&mut begun));
-    let uid = begun.uid.filter(|_| begun.of_pod)?;
-    Some(Answer::unread(reason.to_owned()).to_json(&uid))
+    let _ = deserializer.deserialize_map(EnvelopeVisitor(&mut prefix));
+    let uid = prefix.uid.filter(|_| prefix.is_pod)?;
+    Some(AdmissionResponse::too_large(reason.to_owned()).to_json(&uid))
 }
 
 /// The members that the beginning of a review holds.
 #[derive(Default)]
-struct Begun {
+struct ReviewPrefix {
     uid: Option<String>,
-    of_pod: bool,
+    is_pod: bool,
 }
 
-struct Envelope<'b>(&'b mut Begun);
+struct EnvelopeVisitor<'b>(&'b mut ReviewPrefix);
 
-struct Request<'b>(&'b mut Begun);
+struct RequestVisitor<'b>(&'b mut ReviewPrefix);
 
 #[derive(Deserialize)]
-struct Resource {
+struct ResourceRef {
     #[serde(default)]
     group: String,
     resource: String,
 }
 
-impl<'de> Visitor<'de> for Envelope<'_> {
+impl<'de> Visitor<'de> for EnvelopeVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -50,7 +50,7 @@ impl<'de> Visitor<'de> for Envelope<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
             match &*key {
-                "request" => map.next_value_seed(Request(self.0))?,
+                "request" => map.next_value_seed(RequestVisitor(self.0))?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -58,7 +58,7 @@ impl<'de> Visitor<'de> for Envelope<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Request<'_> {
+impl<'de> DeserializeSeed<'de> for RequestVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -66,7 +66,7 @@ impl<'de> DeserializeSeed<'de> for Request<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Request<'_> {
+impl<'de> Visitor<'de> for RequestVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -78,8 +78,8 @@ impl<'de> Visitor<'de> for Request<'_> {
             match &*key {
                 "uid" => self.0.uid = Some(map.next_value()?),
                 "resource" => {
-                    let Resource { group, resource } = map.next_value()?;
-                    self.0.of_pod = group.is_empty() && ["pods", "bindings"].contains(&&*resource);
+                    let ResourceRef { group, resource } = map.next_value()?;
+                    self.0.is_pod = group.is_empty() && ["pods", "bindings"].contains(&&*resource);
                 }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -94,7 +94,7 @@ mod tests {
 
     fn refused(review: &str, bytes: usize) -> Option<String> {
         let beginning = review.get(..bytes).unwrap_or(review);
-        let refused = refuse_unread(beginning.as_bytes(), "too large");
+        let refused = reject_oversized(beginning.as_bytes(), "too large");
         refused.map(|json| String::from_utf8_lossy(&json).into_owned())
     }
 

@@ -2,17 +2,17 @@
 
 /// Whether a character moves the cursor, changes colours, rings, or turns the direction of the text
 /// around, as ESC, CSI (U+009B) and the marks of bidirectional text do.
-fn steers(c: char) -> bool {
+fn is_terminal_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns the text with each character that steers a terminal replaced, but for line feeds
 /// and tabs.
-pub fn harmless(text: &str) -> String {
+pub fn sanitize(text: &str) -> String {
     let shown = |c| match c {
         '\n' | '\t' => c,
-        c if steers(c) => char::REPLACEMENT_CHARACTER,
+        c if is_terminal_control(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     };
     text.chars().map(shown).collect()
@@ -20,10 +20,10 @@ pub fn harmless(text: &str) -> String {
 
 /// Returns the text on one line, with each character that steers a terminal replaced. A tab is as wide
 /// as it is counted.
-pub(super) fn on_one_line(text: &str) -> String {
+pub(super) fn sanitize_line(text: &str) -> String {
     let shown = |c| match c {
         '\t' | '\n' => ' ',
-        c if steers(c) => char::REPLACEMENT_CHARACTER,
+        c if is_terminal_control(c) => char::REPLACEMENT_CHARACTER,
         c => c,
     };
     text.chars().map(shown).collect()
@@ -31,10 +31,10 @@ pub(super) fn on_one_line(text: &str) -> String {
 
 /// Returns a JSON document, which steers by its line ends alone, with each such character escaped: the
 /// document says the same. They stand in its texts, nowhere else.
-pub(super) fn escaped(json: &str) -> String {
+pub(super) fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        if c != '\n' && steers(c) {
+        if c != '\n' && is_terminal_control(c) {
             out.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             out.push(c);
@@ -51,18 +51,21 @@ mod tests {
     fn what_steers_a_terminal_is_replaced() {
         let text = "a\u{1b}[31m\u{9b}b\u{7f}\u{7}\u{202e}\tc\r\né";
         assert_eq!(
-            harmless(text),
+            sanitize(text),
             "a\u{fffd}[31m\u{fffd}b\u{fffd}\u{fffd}\u{fffd}\tc\u{fffd}\né"
         );
-        assert_eq!(on_one_line("a\tb\n\r"), "a b \u{fffd}");
+        assert_eq!(sanitize_line("a\tb\n\r"), "a b \u{fffd}");
     }
 
     #[test]
     fn an_escaped_document_says_the_same() {
         let text = "a\u{1b}\u{9b}\u{7f}\u{202e}\n\"\\é";
         let document = format!("{:#}\n", serde_json::json!({ text: [text] }));
-        let escaped = escaped(&document);
-        assert!(!escaped.contains(|c| c != '\n' && steers(c)), "{escaped}");
+        let escaped = escape_json(&document);
+        assert!(
+            !escaped.contains(|c| c != '\n' && is_terminal_control(c)),
+            "{escaped}"
+        );
         let read: serde_json::Value = serde_json::from_str(&escaped).unwrap();
         assert_eq!(read[text][0], text);
     }

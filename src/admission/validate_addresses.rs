@@ -3,13 +3,16 @@
 use std::collections::HashSet;
 
 use super::{
-    answer::Answer,
     context::ReviewContext,
-    decide::{Decision, Plan},
-    inject::{Kept, Wanted, comes_later, found, is_due, refuse, size, too_long},
-    launcher::{self, Standing, standing},
-    object::Object,
-    pod::{asker, subject},
+    decide::{Decision, PendingCommit},
+    migration_guard::{self, LaunchAccess, check_access},
+    mutate::{
+        DesiredAnnotations, OriginalAnnotations, annotation_bytes, annotations_too_long,
+        injects_at_binding, is_due, reject, to_findings,
+    },
+    object::ReviewObject,
+    pod::{requester_under_review, subject_under_review},
+    response::AdmissionResponse,
     review::{Operation, Request},
 };
 use crate::{
@@ -27,7 +30,7 @@ use crate::{
 /// What to do about a pod's addresses, after its other findings: `None` where they are in order.
 pub(super) fn decide(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     subject: &PodSubject<'_>,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
@@ -36,17 +39,17 @@ pub(super) fn decide(
         return None;
     }
     let carried = pod.metadata.annotations.holder_token.as_deref();
-    let asker = asker(request, pod, carried)?;
-    let later = request.operation == Operation::Create && comes_later(request, pod, context);
+    let requester = requester_under_review(request, pod, carried)?;
+    let later = request.operation == Operation::Create && injects_at_binding(request, pod, context);
     let dry = request.dry_run == Some(true);
     let due = |one: &PoolAttachment| !dry && (!later || is_due(request, pod, &one.ask, context));
     let due: Vec<PoolAttachment> = attachments.iter().filter(|one| due(one)).cloned().collect();
     if !due.is_empty() {
-        let alone = alone(request, pod, subject, &due, &asker, context);
-        if alone.is_some() {
-            return alone;
+        let second_launcher = second_launcher(request, pod, subject, &due, &requester, context);
+        if second_launcher.is_some() {
+            return second_launcher;
         }
-        let decided = recorded(request, subject, &due, &asker, context);
+        let decided = validate_recorded(request, subject, &due, &requester, context);
         if decided.is_some() || !later {
             return decided;
         }
@@ -55,53 +58,63 @@ pub(super) fn decide(
     let preview = {
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
-        index.preview(&asker, &asks, context.now)
+        index.preview(&requester, &asks, context.now)
     };
     let refused = match preview {
         Ok(given) => {
             // What is put in when the pod is bound has to fit, too.
-            let wanted = Wanted::new(subject, Kept::default(), &attachments, &given);
-            let bytes = size(&pod.metadata.annotations, &wanted);
-            let refused = vec![(bytes > MAX_ANNOTATIONS_BYTES).then(|| too_long(bytes))?];
-            return Some(refuse(request, subject, &attachments, refused, context));
+            let desired = DesiredAnnotations::new(
+                subject,
+                OriginalAnnotations::default(),
+                &attachments,
+                &given,
+            );
+            let bytes = annotation_bytes(&pod.metadata.annotations, &desired);
+            let refused =
+                vec![(bytes > MAX_ANNOTATIONS_BYTES).then(|| annotations_too_long(bytes))?];
+            return Some(reject(request, subject, &attachments, refused, context));
         }
         Err(refused) => refused,
     };
     match later {
-        true => foreseen(request, subject, &attachments, refused, context),
-        false => Some(refuse(request, subject, &attachments, refused, context)),
+        true => warn_at_bind(request, subject, &attachments, refused, context),
+        false => Some(reject(request, subject, &attachments, refused, context)),
     }
 }
 
 /// What to do about a virtual machine's second pod: it shares what the first has during a migration only.
-fn alone(
+fn second_launcher(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     subject: &PodSubject<'_>,
     due: &[PoolAttachment],
-    asker: &Requester,
+    requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let before = request.old_object.as_ref();
     let before = before.filter(|_| request.operation == Operation::Update);
-    if before.is_some_and(|before| launcher::was_let_in(request, before, asker, context)) {
+    if before
+        .is_some_and(|before| migration_guard::was_admitted(request, before, requester, context))
+    {
         return None;
     }
-    let target_of = launcher::target_of(before.unwrap_or(pod));
+    let migration = migration_guard::migration_of(before.unwrap_or(pod));
     let asks: Vec<AttachmentRequest> = due.iter().map(|one| one.ask.clone()).collect();
-    match standing(asker, target_of.as_ref(), &asks, context) {
-        Standing::May => None,
-        Standing::LookUp(lookups) => Some(Decision::Confirm(lookups)),
-        Standing::Refused(refused) => Some(refuse(request, subject, due, vec![refused], context)),
+    match check_access(requester, migration.as_ref(), &asks, context) {
+        LaunchAccess::Granted => None,
+        LaunchAccess::NeedsRead(live_reads) => Some(Decision::VerifyLive(live_reads)),
+        LaunchAccess::Refused(refused) => {
+            Some(reject(request, subject, due, vec![refused], context))
+        }
     }
 }
 
 /// What to do about attachments whose addresses are to be recorded by now.
-fn recorded(
+fn validate_recorded(
     request: &Request<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
-    asker: &Requester,
+    requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let mut index = context.allocations.lock();
@@ -111,41 +124,41 @@ fn recorded(
         .old_object
         .as_ref()
         .filter(|_| request.operation == Operation::Update);
-    let known = old.map(|old| known_before(request, old, asker, &index, context));
+    let known = old.map(|old| preexisting(request, old, requester, &index, context));
     // What is attached by an update is given nothing later on.
     let later = request.operation == Operation::Create;
-    let mut refused = missing(&asks, asker, &index, later);
+    let mut refused = unmet(&asks, requester, &index, later);
     refused.retain(|one| {
         let known = known.as_ref();
         known.is_none_or(|known| !known.contains(&one.refusal.to_string()))
     });
     if !refused.is_empty() {
         drop(index);
-        return Some(refuse(request, subject, attachments, refused, context));
+        return Some(reject(request, subject, attachments, refused, context));
     }
     // What was not put in yet has nothing to claim.
     let put_in =
         |ask: &AttachmentRequest| !ask.ips.is_empty() || matches!(ask.mac, MacRequest::Exact(_));
     // A machine's record says which of its pods has it, so that no other may take it up.
     let claims = matches!(
-        asker.holder,
+        requester.holder,
         Holder::Unnamed { .. } | Holder::VirtualMachine { .. }
     );
     if !claims || request.operation != Operation::Create || !asks.iter().all(put_in) {
         return None;
     }
-    match claim(request, asker, &asks, &mut index, context) {
-        Ok(plan) => plan.map(Decision::Plan),
+    match claim_records(request, requester, &asks, &mut index, context) {
+        Ok(plan) => plan.map(Decision::Commit),
         Err(refused) => {
             drop(index);
-            Some(refuse(request, subject, attachments, refused, context))
+            Some(reject(request, subject, attachments, refused, context))
         }
     }
 }
 
 /// What will be refused when the pod is bound. That nothing is left now is only warned of, for it may
 /// be otherwise then; of what is sure to be otherwise nothing is said.
-fn foreseen(
+fn warn_at_bind(
     request: &Request<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
@@ -157,9 +170,9 @@ fn foreseen(
         .filter(|one| one.refusal.is_exhaustion() || !one.refusal.may_clear_before_binding())
         .partition(|one| one.refusal.may_clear_before_binding());
     if !lasting.is_empty() {
-        return Some(refuse(request, subject, attachments, lasting, context));
+        return Some(reject(request, subject, attachments, lasting, context));
     }
-    let findings = found(subject, attachments, short);
+    let findings = to_findings(subject, attachments, short);
     let warnings: Vec<Finding> = findings
         .into_iter()
         .map(|finding| Finding {
@@ -167,43 +180,43 @@ fn foreseen(
             ..finding
         })
         .collect();
-    (!warnings.is_empty()).then(|| Decision::of(request, warnings, context.freshness))
+    (!warnings.is_empty()).then(|| Decision::from_findings(request, warnings, context.freshness))
 }
 
 /// A token, or what a machine holds, becomes this pod's: no other can use it any more. Nothing to write if
 /// it is already.
-fn claim(
+fn claim_records(
     request: &Request<'_>,
-    asker: &Requester,
+    requester: &Requester,
     asks: &[AttachmentRequest],
     index: &mut Index,
     context: &ReviewContext<'_>,
-) -> Result<Option<Plan>, Vec<Rejection>> {
-    let planned = index.plan(asker, asks, context.now)?;
+) -> Result<Option<PendingCommit>, Vec<Rejection>> {
+    let planned = index.plan(requester, asks, context.now)?;
     if planned.writes.is_empty() {
-        index.commit(planned.ticket, &[]);
+        index.commit(planned.plan_id, &[]);
         return Ok(None);
     }
-    Ok(Some(Plan {
+    Ok(Some(PendingCommit {
         writes: planned.writes,
-        ticket: planned.ticket,
+        plan_id: planned.plan_id,
         borrowed: planned.borrowed,
-        answer: Answer::allow(request),
+        response: AdmissionResponse::allow(request),
     }))
 }
 
 /// What was in disorder before the update may stay so.
-fn known_before(
+fn preexisting(
     request: &Request<'_>,
-    old: &Object<'_>,
-    asker: &Requester,
+    old: &ReviewObject<'_>,
+    requester: &Requester,
     index: &Index,
     context: &ReviewContext<'_>,
 ) -> HashSet<String> {
-    let subject = subject(request, old, context.policy, context.catalog);
+    let subject = subject_under_review(request, old, context.policy, context.catalog);
     let asks: Vec<AttachmentRequest> = asks(&subject).into_iter().map(|one| one.ask).collect();
-    let missing = missing(&asks, asker, index, false);
-    missing
+    let unmet = unmet(&asks, requester, index, false);
+    unmet
         .into_iter()
         .map(|one| one.refusal.to_string())
         .collect()
@@ -211,9 +224,9 @@ fn known_before(
 
 /// What the attachments bring that is not recorded for them, and what they lack; `later` says that
 /// those without any address may still be given all of them.
-fn missing(
+fn unmet(
     asks: &[AttachmentRequest],
-    asker: &Requester,
+    requester: &Requester,
     index: &Index,
     later: bool,
 ) -> Vec<Rejection> {
@@ -223,7 +236,7 @@ fn missing(
             // That the pool is unknown, a rule says.
             continue;
         };
-        let held = index.held_by(&asker.holder, &ask.network, &ask.interface);
+        let held = index.held_by(&requester.holder, &ask.network, &ask.interface);
         let mut add = |refusal| {
             refused.push(Rejection {
                 request: place,
@@ -232,7 +245,7 @@ fn missing(
         };
         let another_s = held.iter().find(|a| {
             let claimed = a.pod.as_ref().and_then(|pod| pod.uid.as_ref());
-            let uid = asker.pod.as_ref().and_then(|pod| pod.uid.as_ref());
+            let uid = requester.pod.as_ref().and_then(|pod| pod.uid.as_ref());
             matches!(a.holder, Holder::Unnamed { .. }) && claimed.is_some() && claimed != uid
         });
         if let Some(another) = another_s {
@@ -245,7 +258,7 @@ fn missing(
         let holds = |address: Address| held.iter().any(|a| a.address == address);
         for ip in &ask.ips {
             if !holds(Address::Ip(*ip)) {
-                add(not_held(Address::Ip(*ip), pool, index));
+                add(not_held_refusal(Address::Ip(*ip), pool, index));
             }
         }
         // Without any, the pool gives all of them, now or when the pod is bound; one without the
@@ -265,7 +278,7 @@ fn missing(
             && !holds(Address::Mac(mac))
             && !held.iter().any(|a| a.mac == Some(mac))
         {
-            add(not_held(Address::Mac(mac), pool, index));
+            add(not_held_refusal(Address::Mac(mac), pool, index));
         }
     }
     refused
@@ -273,7 +286,7 @@ fn missing(
 
 /// Why an address is not the asker's: somebody else has it, or the pool does not give it, or nobody
 /// asked for it.
-fn not_held(address: Address, pool: &Pool, index: &Index) -> AllocationError {
+fn not_held_refusal(address: Address, pool: &Pool, index: &Index) -> AllocationError {
     let holder = match address {
         Address::Ip(_) => index.holder_of(&pool.space, address),
         Address::Mac(mac) => index.holder_of_mac(&pool.space, mac),

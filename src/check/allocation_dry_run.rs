@@ -21,30 +21,30 @@ use crate::{
     },
 };
 
-use super::shared::Shared;
+use super::shared_addresses::SharedAddresses;
 
 /// A pod's place: its file, and its place among the file's objects.
-pub(super) type Place = (usize, usize);
+pub(super) type ObjectIndex = (usize, usize);
 
 /// What the pods that were read are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pods {
+pub(super) enum PodSource {
     /// Manifests: they have nothing yet, and hold what they are given in their turn.
-    Written,
+    Manifests,
     /// Pods of a cluster: they hold what they carry.
-    Running,
+    Cluster,
 }
 
 /// What is refused to pods, if all of the files were applied.
 #[derive(Debug, Default)]
-pub(super) struct Rehearsal(HashMap<Place, Vec<Finding>>);
+pub(super) struct AllocationDryRun(HashMap<ObjectIndex, Vec<Finding>>);
 
-impl Rehearsal {
+impl AllocationDryRun {
     /// Gives every pod its addresses: first what networks configure and running pods carry, then to
     /// the pods that name theirs, then to the others.
     pub(super) fn of(
         read: &[Vec<Located<Manifest>>],
-        pods_are: Pods,
+        pods_are: PodSource,
         catalog: &Catalog,
         policy: &Policy,
     ) -> Self {
@@ -52,88 +52,89 @@ impl Rehearsal {
             return Self::default();
         }
         let mut in_use = catalog.addresses_in_use(&policy.multus_namespace);
-        if pods_are == Pods::Written {
-            let written = written(read);
+        if pods_are == PodSource::Manifests {
+            let written = manifest_pod_names(read);
             in_use.retain(|one| pod_of(one).is_none_or(|pod| !written.contains(&pod)));
         }
-        let mut stage = Stage::new(catalog, policy, &in_use);
+        let mut simulator = Simulator::new(catalog, policy, &in_use);
         let pods = read.iter().enumerate().flat_map(|(file, objects)| {
             let objects = objects.iter().enumerate();
-            objects.filter_map(move |(place, object)| match &object.value {
-                Manifest::Pod(pod) if !pod.finished => Some(((file, place), pod)),
+            objects.filter_map(move |(position, object)| match &object.value {
+                Manifest::Pod(pod) if !pod.finished => Some(((file, position), pod)),
                 _ => None,
             })
         });
         let mut refused = HashMap::new();
-        let shared = Shared::of(&in_use, catalog.pool_config());
+        let shared = SharedAddresses::of(&in_use, catalog.pool_config());
         let mut waiting = Vec::new();
-        for (place, pod) in pods {
-            let subject = stage.subject(pod);
+        for (position, pod) in pods {
+            let subject = simulator.subject(pod);
             let shared = match pods_are {
-                Pods::Running => shared.findings(&subject, pod),
-                Pods::Written => Vec::new(),
+                PodSource::Cluster => shared.findings(&subject, pod),
+                PodSource::Manifests => Vec::new(),
             };
             if !shared.is_empty() {
-                refused.insert(place, shared);
+                refused.insert(position, shared);
                 continue;
             }
             let attachments = asks(&subject);
-            let (true, Some(asker)) = (can_be_served(&subject), asker(place, pod)) else {
+            let (true, Some(requester)) = (can_be_served(&subject), requester_of(position, pod))
+            else {
                 continue;
             };
-            let turn = Turn {
-                place,
+            let request = PodRequest {
+                position,
                 subject,
                 attachments,
-                asker,
+                requester,
             };
-            if turn.names_addresses() {
-                refused.insert(place, stage.play(&turn));
+            if request.names_addresses() {
+                refused.insert(position, simulator.allocate(&request));
             } else {
-                waiting.push(turn);
+                waiting.push(request);
             }
         }
-        for turn in waiting {
-            refused.insert(turn.place, stage.play(&turn));
+        for request in waiting {
+            refused.insert(request.position, simulator.allocate(&request));
         }
         Self(refused)
     }
 
     /// What is refused to the pod there.
-    pub(super) fn findings(&self, place: Place) -> Vec<Finding> {
-        self.0.get(&place).cloned().unwrap_or_default()
+    pub(super) fn findings(&self, position: ObjectIndex) -> Vec<Finding> {
+        self.0.get(&position).cloned().unwrap_or_default()
     }
 }
 
-struct Stage<'a> {
+struct Simulator<'a> {
     catalog: &'a Catalog,
     policy: &'a Policy,
     index: Index,
     written: u64,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> Simulator<'a> {
     fn new(catalog: &'a Catalog, policy: &'a Policy, in_use: &[InUse]) -> Self {
-        let mut stage = Self {
+        let mut simulator = Self {
             catalog,
             policy,
             index: Index::default(),
             written: 0,
         };
         let layout = Arc::clone(catalog.pool_config());
-        stage.index.sync(&layout);
+        simulator.index.sync(&layout);
         let actions = adopt(&layout, in_use, Timestamp::default());
         for write in actions.into_iter().filter_map(|action| action.write) {
             let stored = Stored {
                 allocation: write.allocation().clone(),
-                version: stage.version(),
+                version: simulator.version(),
             };
-            stage.index.apply(stored);
+            simulator.index.apply(stored);
         }
         for pool in layout.pools.keys() {
-            stage.index.set_ready(pool);
+            simulator.index.set_ready(pool);
         }
-        stage
+        simulator
     }
 
     fn version(&mut self) -> Version {
@@ -156,10 +157,16 @@ impl<'a> Stage<'a> {
         )
     }
 
-    fn play(&mut self, turn: &Turn<'_>) -> Vec<Finding> {
-        let asks: Vec<AttachmentRequest> =
-            turn.attachments.iter().map(|one| one.ask.clone()).collect();
-        let refused = match self.index.plan(&turn.asker, &asks, Timestamp::default()) {
+    fn allocate(&mut self, request: &PodRequest<'_>) -> Vec<Finding> {
+        let asks: Vec<AttachmentRequest> = request
+            .attachments
+            .iter()
+            .map(|one| one.ask.clone())
+            .collect();
+        let refused = match self
+            .index
+            .plan(&request.requester, &asks, Timestamp::default())
+        {
             Ok(planned) => {
                 let versions: Vec<Version> =
                     planned.writes.iter().map(|_| self.version()).collect();
@@ -173,31 +180,36 @@ impl<'a> Stage<'a> {
         let refused: Vec<_> = refused
             .into_iter()
             .filter(|one| !sliced(one))
-            .filter_map(|one| Some((turn.attachments.get(one.request)?.attachment, one.refusal)))
+            .filter_map(|one| {
+                Some((
+                    request.attachments.get(one.request)?.attachment,
+                    one.refusal,
+                ))
+            })
             .collect();
         judge_allocation(&AllocationSubject {
-            pod: &turn.subject,
+            pod: &request.subject,
             refused: &refused,
         })
     }
 }
 
 /// A pod that asks pools, and its place.
-struct Turn<'p> {
-    place: Place,
+struct PodRequest<'p> {
+    position: ObjectIndex,
     subject: PodSubject<'p>,
     attachments: Vec<PoolAttachment>,
-    asker: Requester,
+    requester: Requester,
 }
 
-impl Turn<'_> {
+impl PodRequest<'_> {
     fn names_addresses(&self) -> bool {
         self.attachments.iter().any(|one| !one.ask.ips.is_empty())
     }
 }
 
 /// The pods among manifests: namespaces and names.
-fn written(read: &[Vec<Located<Manifest>>]) -> HashSet<(&str, &str)> {
+fn manifest_pod_names(read: &[Vec<Located<Manifest>>]) -> HashSet<(&str, &str)> {
     let objects = read.iter().flatten();
     let names = objects.filter_map(|object| match &object.value {
         Manifest::Pod(pod) => match &pod.name {
@@ -216,8 +228,8 @@ pub(super) fn pod_of(one: &InUse) -> Option<(&str, &str)> {
 
 /// As whom a pod asks. One without a name is another pod than every other; one whose name was made
 /// after it was given something carries the token under which it holds that.
-fn asker(place: Place, pod: &PodManifest) -> Option<Requester> {
-    let token = format!("{}-{}", place.0, place.1);
+fn requester_of(position: ObjectIndex, pod: &PodManifest) -> Option<Requester> {
+    let token = format!("{}-{}", position.0, position.1);
     let unnamed = matches!(pod.name, PodName::Generated(_));
     let token = pod.token().or(unnamed.then_some(&*token));
     pod.identity_with_token(token).requester()

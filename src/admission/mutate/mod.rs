@@ -14,28 +14,28 @@
 //! - nadmit's own annotations on a new pod stay only if the ledger knows them: copied or forged ones
 //!   are taken off.
 
-mod fill;
+mod allocate;
+mod desired;
 mod patch;
-mod updated;
-mod wanted;
-mod who;
+mod pod_update;
+mod requester;
 
 use std::{collections::HashMap, sync::Arc};
 
 pub(super) use self::{
-    fill::{Filling, too_long},
-    patch::{patch, size},
-    wanted::{Kept, Wanted},
+    allocate::{AllocationRequest, annotations_too_long},
+    desired::{DesiredAnnotations, OriginalAnnotations},
+    patch::{annotation_bytes, patch},
 };
-use self::{updated::updated, who::Who};
+use self::{pod_update::pod_update, requester::ResolvedRequester};
 use super::{
-    answer::Answer,
     binding,
     context::ReviewContext,
-    decide::{Decision, changed, judged},
-    launcher,
-    object::Object,
-    pod::subject,
+    decide::{Decision, non_static_object, reviewable},
+    migration_guard,
+    object::ReviewObject,
+    pod::subject_under_review,
+    response::AdmissionResponse,
     review::{Operation, Request},
 };
 use crate::{
@@ -51,10 +51,10 @@ use crate::{
 };
 
 /// The most retained addresses that a refusal names.
-const RETAINED: usize = 5;
+const MAX_RETAINED_NAMED: usize = 5;
 
 /// Decides what to put into an object.
-pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
+pub(super) fn decide(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
     if binding::is_binding(request) {
         return binding::mutate(request, context);
     }
@@ -66,17 +66,19 @@ pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Deci
         .is_empty();
     let decided = match request.operation {
         _ if !pod || !whole => None,
-        Operation::Create => judged(request).map(|pod| created(request, pod, context)),
-        Operation::Update => changed(request).map(|pod| updated(request, pod, context)),
+        Operation::Create => reviewable(request).map(|pod| pod_create(request, pod, context)),
+        Operation::Update => {
+            non_static_object(request).map(|pod| pod_update(request, pod, context))
+        }
         Operation::Delete | Operation::Connect => None,
     };
-    decided.unwrap_or_else(|| Decision::Answer(Answer::allow(request)))
+    decided.unwrap_or_else(|| Decision::Respond(AdmissionResponse::allow(request)))
 }
 
 /// Whether a new pod is given its addresses when it is bound to a node, not now.
-pub(super) fn comes_later(
+pub(super) fn injects_at_binding(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     context: &ReviewContext<'_>,
 ) -> bool {
     injection(request, context) == Injection::Bind && pod.spec.node_name.is_none()
@@ -89,54 +91,60 @@ fn injection(request: &Request<'_>, context: &ReviewContext<'_>) -> Injection {
 }
 
 /// A pod that is created.
-fn created(request: &Request<'_>, pod: &Object<'_>, context: &ReviewContext<'_>) -> Decision {
-    let written = &pod.metadata.annotations;
-    let subject = subject(request, pod, context.policy, context.catalog);
+fn pod_create(
+    request: &Request<'_>,
+    pod: &ReviewObject<'_>,
+    context: &ReviewContext<'_>,
+) -> Decision {
+    let current = &pod.metadata.annotations;
+    let subject = subject_under_review(request, pod, context.policy, context.catalog);
     let mut attachments = asks(&subject);
     attachments.retain(|one| is_due(request, pod, &one.ask, context));
     let nothing = attachments.is_empty() || !can_be_served(&subject);
     if nothing {
-        let answer = Answer::allow(request);
-        return Decision::Answer(answer.with_patch(patch(written, &Wanted::default())));
+        let response = AdmissionResponse::allow(request);
+        return Decision::Respond(
+            response.with_patch(patch(current, &DesiredAnnotations::default())),
+        );
     }
     // Where all other rules are silent, authority is not.
     let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
-        return Decision::of(request, denied, context.freshness);
+        return Decision::from_findings(request, denied, context.freshness);
     }
-    let nowhere = without_node(request, pod, &attachments, context);
+    let nowhere = lacking_node(request, pod, &attachments, context);
     if !nowhere.is_empty() {
-        return refuse(request, &subject, &attachments, nowhere, context);
+        return reject(request, &subject, &attachments, nowhere, context);
     }
     let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
-    let who = {
+    let resolved = {
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
-        Who::of(request, pod, &asks, &index, context.chance)
+        ResolvedRequester::resolve(request, pod, &asks, &index, context.chance)
     };
-    let Some(who) = who else {
-        return Decision::Answer(Answer::allow(request));
+    let Some(resolved) = resolved else {
+        return Decision::Respond(AdmissionResponse::allow(request));
     };
-    let kept = if who.known {
-        Kept {
-            networks: written.requested_networks.as_deref(),
-            default_network: written.requested_default_network.as_deref(),
+    let kept = if resolved.is_known {
+        OriginalAnnotations {
+            networks: current.requested_networks.as_deref(),
+            default_network: current.requested_default_network.as_deref(),
         }
     } else {
-        Kept::default()
+        OriginalAnnotations::default()
     };
-    let target_of = launcher::target_of(pod);
-    let filling = Filling {
+    let migration = migration_guard::migration_of(pod);
+    let request_for_pod = AllocationRequest {
         subject: &subject,
         attachments: &attachments,
-        asker: who.asker,
-        target_of: target_of.as_ref(),
-        let_in: false,
+        requester: resolved.requester,
+        migration: migration.as_ref(),
+        already_admitted: false,
         kept,
-        token: who.token,
-        written,
+        token: resolved.token,
+        current,
     };
-    filling.decide(request, context)
+    request_for_pod.decide(request, context)
 }
 
 /// Whether an attachment of a new pod is given its addresses now.
@@ -147,15 +155,15 @@ fn created(request: &Request<'_>, pod: &Object<'_>, context: &ReviewContext<'_>)
 /// does not.
 pub(super) fn is_due(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     ask: &AttachmentRequest,
     context: &ReviewContext<'_>,
 ) -> bool {
     match injection(request, context) {
         // What people write is recorded; nothing is added to what they leave out.
-        Injection::Off => names_something(ask),
+        Injection::Off => names_address(ask),
         Injection::Bind if pod.spec.node_name.is_none() => {
-            names_something(ask) && !needs_node(ask, context)
+            names_address(ask) && !needs_node(ask, context)
         }
         Injection::Bind | Injection::Create => true,
     }
@@ -169,9 +177,9 @@ fn needs_node(ask: &AttachmentRequest, context: &ReviewContext<'_>) -> bool {
 
 /// The attachments to pools of slices of a pod that has no node, and will not be asked for again when it
 /// has one.
-fn without_node(
+fn lacking_node(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     attachments: &[PoolAttachment],
     context: &ReviewContext<'_>,
 ) -> Vec<Rejection> {
@@ -192,12 +200,12 @@ fn without_node(
 }
 
 /// Whether an attachment brings an address or a MAC of its own.
-fn names_something(ask: &AttachmentRequest) -> bool {
+fn names_address(ask: &AttachmentRequest) -> bool {
     !ask.ips.is_empty() || matches!(ask.mac, MacRequest::Exact(_))
 }
 
 /// Says why nothing is given; what rests on others is looked up first.
-pub(super) fn refuse(
+pub(super) fn reject(
     request: &Request<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
@@ -205,18 +213,25 @@ pub(super) fn refuse(
     context: &ReviewContext<'_>,
 ) -> Decision {
     if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
-        return Decision::Claim(slice.clone());
+        return Decision::ClaimSlice(slice.clone());
     }
     let busy = refused.iter().any(|one| one.refusal.is_busy());
-    let findings = found(subject, attachments, with_retained(refused, context));
+    let findings = to_findings(
+        subject,
+        attachments,
+        with_retained_addresses(refused, context),
+    );
     if busy {
-        return Decision::AskAgain(Answer::new(request, findings));
+        return Decision::Retry(AdmissionResponse::new(request, findings));
     }
-    Decision::of(request, findings, context.freshness)
+    Decision::from_findings(request, findings, context.freshness)
 }
 
 /// Names what workloads keep without a pod where a namespace has reached its limit.
-fn with_retained(mut refused: Vec<Rejection>, context: &ReviewContext<'_>) -> Vec<Rejection> {
+fn with_retained_addresses(
+    mut refused: Vec<Rejection>,
+    context: &ReviewContext<'_>,
+) -> Vec<Rejection> {
     // Of each pool once, for all records are looked at.
     let mut of_pools: HashMap<Arc<str>, Vec<Address>> = HashMap::new();
     for one in &mut refused {
@@ -228,7 +243,7 @@ fn with_retained(mut refused: Vec<Rejection>, context: &ReviewContext<'_>) -> Ve
         } = &mut one.refusal
         {
             let kept = of_pools.entry(Arc::clone(pool));
-            let kept = kept.or_insert_with(|| retained_of(namespace, pool, context));
+            let kept = kept.or_insert_with(|| retained_addresses(namespace, pool, context));
             retained.clone_from(kept);
         }
     }
@@ -236,7 +251,11 @@ fn with_retained(mut refused: Vec<Rejection>, context: &ReviewContext<'_>) -> Ve
 }
 
 /// The first addresses of a pool that workloads of a namespace keep without a pod.
-fn retained_of(namespace: &Arc<str>, pool: &str, context: &ReviewContext<'_>) -> Vec<Address> {
+fn retained_addresses(
+    namespace: &Arc<str>,
+    pool: &str,
+    context: &ReviewContext<'_>,
+) -> Vec<Address> {
     let index = context.allocations.lock();
     let records = index.recorded().map(|(record, _)| record);
     let kept = records.filter(|record| {
@@ -246,12 +265,12 @@ fn retained_of(namespace: &Arc<str>, pool: &str, context: &ReviewContext<'_>) ->
     });
     let mut kept: Vec<Address> = kept.map(|record| record.address).collect();
     kept.sort_unstable();
-    kept.truncate(RETAINED);
+    kept.truncate(MAX_RETAINED_NAMED);
     kept
 }
 
 /// What is refused, as findings.
-pub(super) fn found(
+pub(super) fn to_findings(
     subject: &PodSubject<'_>,
     attachments: &[PoolAttachment],
     refused: Vec<Rejection>,

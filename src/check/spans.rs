@@ -9,12 +9,12 @@ use crate::{
 };
 
 /// The strings of one object that findings speak of, mapped to the file when the first one does.
-pub(super) struct Strings<'f> {
+pub(super) struct StringSpans<'f> {
     file: &'f str,
     maps: HashMap<u32, Option<ScalarMap>>,
 }
 
-impl<'f> Strings<'f> {
+impl<'f> StringSpans<'f> {
     /// Of the file with this text.
     pub(super) fn new(file: &'f str) -> Self {
         Self {

@@ -17,7 +17,7 @@ pub const DUPLICATE_OBJECT: &str = "duplicate-object";
 
 /// A finding, and its place in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
+pub struct Diagnostic {
     /// Which of the run's files it is about.
     pub file: usize,
     /// The rule's code, [`INVALID_MANIFEST`] or [`DUPLICATE_OBJECT`].
@@ -48,20 +48,20 @@ pub(super) struct Location {
 
 /// What a run found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
+pub struct CheckOutcome {
     /// The files that were read.
     pub files: Vec<File>,
     /// How many objects in them were judged.
     pub objects: usize,
     /// Everything that was found: by file, then by place; in a cluster by namespace, then by code.
-    pub remarks: Vec<Remark>,
+    pub diagnostics: Vec<Diagnostic>,
     /// The cluster, if it is a cluster that was judged: its objects are the files, and have no lines.
-    pub cluster: Option<Examined>,
+    pub cluster: Option<ClusterScope>,
 }
 
 /// A living cluster that was judged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Examined {
+pub struct ClusterScope {
     /// The URL of its API server.
     pub server: String,
     /// The context of the kubeconfig that leads to it.
@@ -72,10 +72,10 @@ pub struct Examined {
     pub silent: usize,
 }
 
-impl Outcome {
+impl CheckOutcome {
     /// How many remarks are of this level.
     pub fn count(&self, level: Level) -> usize {
-        self.remarks.iter().filter(|r| r.level == level).count()
+        self.diagnostics.iter().filter(|r| r.level == level).count()
     }
 
     /// Whether something is denied.
@@ -84,31 +84,33 @@ impl Outcome {
     }
 
     /// The name of a remark's file.
-    pub(super) fn name(&self, remark: &Remark) -> &str {
-        self.files.get(remark.file).map_or("", |file| &file.name)
+    pub(super) fn name(&self, diagnostic: &Diagnostic) -> &str {
+        self.files
+            .get(diagnostic.file)
+            .map_or("", |file| &file.name)
     }
 
     /// What a remark is about; where there is no object, what could not be read as one.
-    pub(super) fn object<'o>(&'o self, remark: &'o Remark) -> &'o str {
-        match &*remark.object {
-            "" => self.name(remark),
+    pub(super) fn object<'o>(&'o self, diagnostic: &'o Diagnostic) -> &'o str {
+        match &*diagnostic.object {
+            "" => self.name(diagnostic),
             object => object,
         }
     }
 
     /// The text of a remark's file.
-    pub(super) fn text(&self, remark: &Remark) -> &str {
-        let file = self.files.get(remark.file);
+    pub(super) fn text(&self, diagnostic: &Diagnostic) -> &str {
+        let file = self.files.get(diagnostic.file);
         file.and_then(|file| file.text.as_deref().ok())
             .unwrap_or_default()
     }
 
     /// Where a remark is.
-    pub(super) fn location(&self, remark: &Remark) -> Location {
-        let text = self.text(remark);
+    pub(super) fn location(&self, diagnostic: &Diagnostic) -> Location {
+        let text = self.text(diagnostic);
         Location {
-            start: Position::of(remark.span.start, text),
-            end: Position::of(remark.span.end.max(remark.span.start), text),
+            start: Position::of(diagnostic.span.start, text),
+            end: Position::of(diagnostic.span.end.max(diagnostic.span.start), text),
         }
     }
 }

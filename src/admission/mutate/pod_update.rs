@@ -1,14 +1,14 @@
 //! A pod that is changed.
 
-use super::{Filling, Kept, patch::patch, wanted::Wanted};
+use super::{AllocationRequest, OriginalAnnotations, desired::DesiredAnnotations, patch::patch};
 use crate::{
     admission::{
-        answer::Answer,
         context::ReviewContext,
         decide::Decision,
-        launcher,
-        object::{Annotations, Object},
-        pod::{asker, subject},
+        migration_guard,
+        object::{ReviewAnnotations, ReviewObject},
+        pod::{requester_under_review, subject_under_review},
+        response::AdmissionResponse,
         review::Request,
     },
     network::{Annotation, selection::normalized::NormalizedAnnotation},
@@ -23,12 +23,12 @@ use crate::{
 /// nadmit's own annotations stay as they are. Where attachments may change, a network that is
 /// plugged in is given its addresses, those that stay keep theirs, and those that are unplugged are
 /// released later.
-pub(super) fn updated(
+pub(super) fn pod_update(
     request: &Request<'_>,
-    pod: &Object<'_>,
+    pod: &ReviewObject<'_>,
     context: &ReviewContext<'_>,
 ) -> Decision {
-    let allow = || Decision::Answer(Answer::allow(request));
+    let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let Some(before) = &request.old_object else {
         return allow();
     };
@@ -39,12 +39,12 @@ pub(super) fn updated(
     let (old, new) = (&before.metadata.annotations, &pod.metadata.annotations);
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
-    let wanted = Wanted {
-        networks: put_back(
+    let desired = DesiredAnnotations {
+        networks: restore_injected(
             &Origin::networks(namespace),
             [&old.requested_networks, &old.networks, &new.networks].map(|t| t.as_deref()),
         ),
-        default_network: put_back(
+        default_network: restore_injected(
             &Origin::default_network(context.policy),
             [
                 &old.requested_default_network,
@@ -57,20 +57,20 @@ pub(super) fn updated(
         requested_default_network: owned(&old.requested_default_network),
         token: owned(&old.holder_token),
     };
-    if wanted.networks.is_none() && old.networks != new.networks {
-        let plugged = plugged(request, [before, pod], context);
-        if let Some(decision) = plugged {
+    if desired.networks.is_none() && old.networks != new.networks {
+        let hot_plugged = hot_plugged(request, [before, pod], context);
+        if let Some(decision) = hot_plugged {
             return decision;
         }
     }
-    Decision::Answer(Answer::allow(request).with_patch(patch(new, &wanted)))
+    Decision::Respond(AdmissionResponse::allow(request).with_patch(patch(new, &desired)))
 }
 
 /// What becomes of a running pod's networks when they may change: they are given addresses as those
 /// of a new pod are. `None` where they may not change, or no pool serves them.
-fn plugged(
+fn hot_plugged(
     request: &Request<'_>,
-    [before, pod]: [&Object<'_>; 2],
+    [before, pod]: [&ReviewObject<'_>; 2],
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
@@ -84,30 +84,33 @@ fn plugged(
     if !may || !bound || policy.injection_in(namespace) == Injection::Off {
         return None;
     }
-    let subject = subject(request, pod, policy, context.catalog);
+    let subject = subject_under_review(request, pod, policy, context.catalog);
     let attachments = asks(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
         return None;
     }
     let token = before.metadata.annotations.holder_token.as_deref();
-    let asker = asker(request, pod, token)?;
-    let written: &Annotations<'_> = &pod.metadata.annotations;
-    let target_of = launcher::target_of(before);
-    let filling = Filling {
+    let requester = requester_under_review(request, pod, token)?;
+    let current: &ReviewAnnotations<'_> = &pod.metadata.annotations;
+    let migration = migration_guard::migration_of(before);
+    let request_for_pod = AllocationRequest {
         subject: &subject,
         attachments: &attachments,
-        let_in: launcher::was_let_in(request, before, &asker, context),
-        target_of: target_of.as_ref(),
-        asker,
-        kept: Kept::default(),
+        already_admitted: migration_guard::was_admitted(request, before, &requester, context),
+        migration: migration.as_ref(),
+        requester,
+        original: OriginalAnnotations::default(),
         token: token.map(str::to_owned),
-        written,
+        current,
     };
-    Some(filling.decide(request, context))
+    Some(request_for_pod.decide(request, context))
 }
 
 /// The injected text, if the new one means what was requested when it was put in.
-fn put_back(origin: &Origin<'_>, [requested, injected, new]: [Option<&str>; 3]) -> Option<String> {
+fn restore_injected(
+    origin: &Origin<'_>,
+    [requested, injected, new]: [Option<&str>; 3],
+) -> Option<String> {
     let (requested, injected, new) = (requested?, injected?, new?);
     if new == injected {
         return None;

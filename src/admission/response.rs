@@ -10,33 +10,33 @@ use crate::rules::{Finding, Level};
 /// HTTP's "unprocessable content", which the API server passes on to the user.
 const UNPROCESSABLE: u16 = 422;
 /// The status reason with which kubectl lists the causes one by one.
-const REASON: &str = "Invalid";
+const INVALID: &str = "Invalid";
 
 /// HTTP's "service unavailable", with which a caller asks again, and its status reason.
-const LATER: (u16, &str) = (503, "ServiceUnavailable");
+const SERVICE_UNAVAILABLE: (u16, &str) = (503, "ServiceUnavailable");
 /// HTTP's "content too large", and its status reason.
 const TOO_LARGE: (u16, &str) = (413, "RequestEntityTooLarge");
 
 /// Room for an answer that has nothing to say.
-const SHORT: usize = 192;
+const TYPICAL_BYTES: usize = 192;
 
 /// What to answer, with everything that was found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct AdmissionResponse {
     kind: String,
     name: String,
     namespace: String,
     findings: Vec<Finding>,
     patch: Option<Patch>,
     /// The refusal without a decision, if it is one.
-    undecided: Option<Undecided>,
+    error: Option<ErrorStatus>,
 }
 
 /// A refusal without a decision, with the code and the reason of the status.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Undecided {
+struct ErrorStatus {
     status: (u16, &'static str),
-    sentence: String,
+    message: String,
 }
 
 /// The decision in one word, as logs, metrics and audit annotations have it.
@@ -61,7 +61,7 @@ impl Verdict {
     }
 }
 
-impl Answer {
+impl AdmissionResponse {
     /// "Allowed", with nothing to say.
     pub fn allow(request: &Request<'_>) -> Self {
         Self::new(request, Vec::new())
@@ -86,32 +86,32 @@ impl Answer {
             namespace: request.namespace.clone().unwrap_or_default().into_owned(),
             findings,
             patch: None,
-            undecided: None,
+            error: None,
         }
     }
 
     /// "Not now", with the reason: who asked is to ask again.
-    pub fn later(request: &Request<'_>, reason: String) -> Self {
+    pub fn unavailable(request: &Request<'_>, reason: String) -> Self {
         Self {
-            undecided: Some(Undecided {
-                status: LATER,
-                sentence: format!("not yet: {reason}"),
+            error: Some(ErrorStatus {
+                status: SERVICE_UNAVAILABLE,
+                message: format!("not yet: {reason}"),
             }),
             ..Self::allow(request)
         }
     }
 
     /// Refuses a review that was not read, with the reason.
-    pub(super) fn unread(reason: String) -> Self {
+    pub(super) fn too_large(reason: String) -> Self {
         Self {
             kind: String::new(),
             name: String::new(),
             namespace: String::new(),
             findings: Vec::new(),
             patch: None,
-            undecided: Some(Undecided {
+            error: Some(ErrorStatus {
                 status: TOO_LARGE,
-                sentence: reason,
+                message: reason,
             }),
         }
     }
@@ -125,7 +125,7 @@ impl Answer {
 
     /// The same answer, with what an earlier one had found before its own findings.
     #[must_use]
-    pub(super) fn after(mut self, earlier: &Self) -> Self {
+    pub(super) fn with_earlier_findings(mut self, earlier: &Self) -> Self {
         self.findings = [earlier.findings.clone(), self.findings].concat();
         self
     }
@@ -142,7 +142,7 @@ impl Answer {
 
     /// The decision in one word.
     pub fn verdict(&self) -> Verdict {
-        if self.undecided.is_some() {
+        if self.error.is_some() {
             return Verdict::Deny;
         }
         match self.findings.iter().map(|finding| finding.level).max() {
@@ -167,16 +167,16 @@ impl Answer {
     /// It begins with what is wrong and says nothing of a pod's name: a controller makes an Event of it
     /// for each pod that it tries to create, and only equal Events are counted instead of repeated.
     pub fn message(&self) -> String {
-        if let Some(undecided) = &self.undecided {
-            return undecided.sentence.clone();
+        if let Some(error) = &self.error {
+            return error.message.clone();
         }
         let denied: Vec<&Finding> = self.denied().collect();
         let all = match &*denied {
-            [one] => said(one),
+            [one] => one_line(one),
             many => many
                 .iter()
                 .enumerate()
-                .map(|(index, finding)| format!("({}) {}", index + 1, said(finding)))
+                .map(|(index, finding)| format!("({}) {}", index + 1, one_line(finding)))
                 .collect::<Vec<_>>()
                 .join(" "),
         };
@@ -193,15 +193,15 @@ impl Answer {
 
     /// The bytes of the `AdmissionReview` that carries this answer to the call `uid`.
     pub fn to_json(&self, uid: &str) -> Vec<u8> {
-        let review = ReviewOut {
+        let review = ReviewBody {
             api_version: API_VERSION,
             kind: KIND,
-            response: ResponseOut {
+            response: ResponseBody {
                 uid,
                 allowed: self.verdict() != Verdict::Deny,
                 status: (self.verdict() == Verdict::Deny).then(|| self.status()),
                 warnings: self.warnings(),
-                audit_annotations: (!self.findings.is_empty()).then(|| AuditOut {
+                audit_annotations: (!self.findings.is_empty()).then(|| AuditBody {
                     decision: self.verdict().name(),
                     findings: self.codes().join(","),
                 }),
@@ -212,7 +212,7 @@ impl Answer {
                     .map(|patch| STANDARD.encode(serde_json::to_vec(patch).unwrap_or_default())),
             },
         };
-        let mut json = Vec::with_capacity(SHORT);
+        let mut json = Vec::with_capacity(TYPICAL_BYTES);
         match serde_json::to_writer(&mut json, &review) {
             Ok(()) => json,
             // Texts, numbers and lists of them: writing them to memory cannot fail.
@@ -255,20 +255,20 @@ impl Answer {
             .filter(|finding| finding.level == Level::Deny)
     }
 
-    fn status(&self) -> StatusOut<'_> {
-        let causes = self.denied().map(|finding| CauseOut {
+    fn status(&self) -> StatusBody<'_> {
+        let causes = self.denied().map(|finding| CauseBody {
             reason: finding.code,
             field: &finding.field,
             message: finding.sentence(),
         });
-        let undecided = self.undecided.as_ref().map(|undecided| undecided.status);
-        let (code, reason) = undecided.unwrap_or((UNPROCESSABLE, REASON));
-        StatusOut {
+        let error = self.error.as_ref().map(|error| error.status);
+        let (code, reason) = error.unwrap_or((UNPROCESSABLE, INVALID));
+        StatusBody {
             status: "Failure",
             message: self.message(),
             reason,
             code,
-            details: DetailsOut {
+            details: DetailsBody {
                 name: &self.name,
                 kind: &self.kind,
                 causes: causes.collect(),
@@ -278,7 +278,7 @@ impl Answer {
 }
 
 /// Returns a finding in one line, what is wrong first.
-fn said(finding: &Finding) -> String {
+fn one_line(finding: &Finding) -> String {
     let position = finding
         .position
         .map_or(String::new(), |position| format!(", {position}"));
@@ -293,23 +293,23 @@ fn said(finding: &Finding) -> String {
 }
 
 #[derive(Serialize)]
-struct ReviewOut<'a> {
+struct ReviewBody<'a> {
     #[serde(rename = "apiVersion")]
     api_version: &'a str,
     kind: &'a str,
-    response: ResponseOut<'a>,
+    response: ResponseBody<'a>,
 }
 
 #[derive(Serialize)]
-struct ResponseOut<'a> {
+struct ResponseBody<'a> {
     uid: &'a str,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<StatusOut<'a>>,
+    status: Option<StatusBody<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     #[serde(rename = "auditAnnotations", skip_serializing_if = "Option::is_none")]
-    audit_annotations: Option<AuditOut>,
+    audit_annotations: Option<AuditBody>,
     #[serde(rename = "patchType", skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -317,23 +317,23 @@ struct ResponseOut<'a> {
 }
 
 #[derive(Serialize)]
-struct StatusOut<'a> {
+struct StatusBody<'a> {
     status: &'a str,
     message: String,
     reason: &'a str,
     code: u16,
-    details: DetailsOut<'a>,
+    details: DetailsBody<'a>,
 }
 
 #[derive(Serialize)]
-struct DetailsOut<'a> {
+struct DetailsBody<'a> {
     name: &'a str,
     kind: &'a str,
-    causes: Vec<CauseOut<'a>>,
+    causes: Vec<CauseBody<'a>>,
 }
 
 #[derive(Serialize)]
-struct CauseOut<'a> {
+struct CauseBody<'a> {
     reason: &'a str,
     field: &'a str,
     message: String,
@@ -341,7 +341,7 @@ struct CauseOut<'a> {
 
 /// The API server puts the webhook's name before each key.
 #[derive(Serialize)]
-struct AuditOut {
+struct AuditBody {
     decision: &'static str,
     findings: String,
 }
@@ -370,10 +370,10 @@ mod tests {
             span: None,
             message: "it is not there".to_owned(),
             help: "create it".to_owned(),
-            rests_on: None,
+            requires_live_read: None,
         };
         let findings = vec![finding("one"), finding("two")];
-        Answer::new(&review.request, findings).message()
+        AdmissionResponse::new(&review.request, findings).message()
     }
 
     #[test]

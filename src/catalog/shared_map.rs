@@ -11,15 +11,15 @@ use std::{
 };
 
 /// How many entries a shard has on average before there are twice as many shards.
-const FILL: usize = 32;
+const MAX_SHARD_LOAD: usize = 32;
 
 /// Something that has a name by which it is found.
-pub(super) trait Named {
+pub(super) trait HasName {
     /// The name.
     fn name(&self) -> &str;
 }
 
-impl<T: Named> Named for Arc<T> {
+impl<T: HasName> HasName for Arc<T> {
     fn name(&self) -> &str {
         (**self).name()
     }
@@ -60,11 +60,11 @@ fn shard_of(hash: u64, shards: usize) -> usize {
     usize::try_from(index).unwrap_or_default()
 }
 
-fn find<V: Named>(shard: &[(u64, V)], hash: u64, name: &str) -> Result<usize, usize> {
+fn find<V: HasName>(shard: &[(u64, V)], hash: u64, name: &str) -> Result<usize, usize> {
     shard.binary_search_by(|(h, value)| h.cmp(&hash).then_with(|| value.name().cmp(name)))
 }
 
-impl<V: Named + Clone> SharedMap<V> {
+impl<V: HasName + Clone> SharedMap<V> {
     /// How many values there are.
     pub(super) fn len(&self) -> usize {
         self.len
@@ -94,7 +94,7 @@ impl<V: Named + Clone> SharedMap<V> {
 
     /// Puts a value in; gives back the one of that name that was there.
     pub(super) fn insert(&mut self, value: V) -> Option<V> {
-        if self.len >= self.shards.len() * FILL {
+        if self.len >= self.shards.len() * MAX_SHARD_LOAD {
             self.grow();
         }
         let hash = hash(value.name());
@@ -159,9 +159,9 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Clone, PartialEq)]
-    struct Entry(String, u32);
+    struct NamedValue(String, u32);
 
-    impl Named for Entry {
+    impl HasName for NamedValue {
         fn name(&self) -> &str {
             &self.0
         }
@@ -177,7 +177,7 @@ mod tests {
             for (step, (name, puts, value)) in steps.into_iter().enumerate() {
                 let name = format!("pod-{name}");
                 if puts {
-                    let before = shared.insert(Entry(name.clone(), value)).map(|e| e.1);
+                    let before = shared.insert(NamedValue(name.clone(), value)).map(|e| e.1);
                     prop_assert_eq!(before, plain.insert(name.clone(), value));
                 } else {
                     prop_assert_eq!(shared.remove(&name).map(|e| e.1), plain.remove(&name));
@@ -201,7 +201,7 @@ mod tests {
             let of = |names: &[u32]| {
                 let mut map = SharedMap::default();
                 for name in names {
-                    map.insert(Entry(name.to_string(), 0));
+                    map.insert(NamedValue(name.to_string(), 0));
                 }
                 map.values().map(|e| e.0.clone()).collect::<Vec<_>>()
             };
@@ -216,10 +216,10 @@ mod tests {
     fn a_change_copies_little() {
         let mut map = SharedMap::default();
         for number in 0..50_000u32 {
-            map.insert(Entry(number.to_string(), 0));
+            map.insert(NamedValue(number.to_string(), 0));
         }
         let before = map.clone();
-        map.insert(Entry("7".to_owned(), 1));
+        map.insert(NamedValue("7".to_owned(), 1));
         let pairs = map.shards.iter().zip(before.shards.iter());
         let copied: usize = pairs
             .filter(|(now, then)| !Arc::ptr_eq(now, then))

@@ -14,39 +14,42 @@ use crate::network::{
 
 /// Every network's addresses, and those networks that Whereabouts's controller compares.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Supplies {
-    entries: Vec<Entry>,
+pub(super) struct AssignableRanges {
+    entries: Vec<RangeEntry>,
     /// By `network_name`.
-    compared: BTreeMap<Option<Box<str>>, Vec<Arc<Network>>>,
+    by_network_name: BTreeMap<Option<Box<str>>, Vec<Arc<Network>>>,
     /// Those with slices.
     sliced: Vec<Arc<Network>>,
 }
 
 #[derive(Debug, Clone)]
-struct Entry {
+struct RangeEntry {
     supply: AssignableRange,
     network: Arc<Network>,
     /// The highest last address of this and all before.
     reach: IpAddr,
 }
 
-impl Supplies {
+impl AssignableRanges {
     /// What these networks give out.
     pub(super) fn of<'n>(networks: impl Iterator<Item = &'n Arc<Network>>) -> Self {
         let mut entries = Vec::new();
-        let (mut compared, mut sliced) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
+        let (mut by_network_name, mut sliced) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
         for network in networks {
             let Some(config) = network.config.loaded() else {
                 continue;
             };
             if let Some(view) = SliceView::of(config) {
                 let name = view.network_name.map(Into::into);
-                compared.entry(name).or_default().push(Arc::clone(network));
+                by_network_name
+                    .entry(name)
+                    .or_default()
+                    .push(Arc::clone(network));
                 if view.size.is_some() {
                     sliced.push(Arc::clone(network));
                 }
             }
-            let entry = |supply: AssignableRange| Entry {
+            let entry = |supply: AssignableRange| RangeEntry {
                 supply,
                 network: Arc::clone(network),
                 reach: supply.range.last,
@@ -62,14 +65,14 @@ impl Supplies {
         }
         Self {
             entries,
-            compared,
+            by_network_name,
             sliced,
         }
     }
 
     /// The Whereabouts networks of one `network_name`.
-    pub(super) fn compared(&self, network_name: Option<&str>) -> &[Arc<Network>] {
-        let found = self.compared.get(&network_name.map(Box::from));
+    pub(super) fn by_network_name(&self, network_name: Option<&str>) -> &[Arc<Network>] {
+        let found = self.by_network_name.get(&network_name.map(Box::from));
         found.map_or(&[], |networks| networks)
     }
 
@@ -79,7 +82,7 @@ impl Supplies {
     }
 
     /// What has an address in common with `interval`, in no order that means anything.
-    pub(super) fn within(
+    pub(super) fn overlapping(
         &self,
         interval: AddressInterval,
     ) -> impl Iterator<Item = (&Arc<Network>, &AssignableRange)> {
@@ -115,11 +118,11 @@ mod tests {
             "2001:db8::/64",
         ];
         let networks: Vec<_> = ranges.iter().enumerate().map(network).collect();
-        let supplies = Supplies::of(networks.iter());
+        let assignable_ranges = AssignableRanges::of(networks.iter());
         let found = |cidr: &str| {
             let interval = AddressInterval::from_cidr(cidr).unwrap_or_else(|| panic!("{cidr}"));
-            let mut found: Vec<_> = supplies
-                .within(interval)
+            let mut found: Vec<_> = assignable_ranges
+                .overlapping(interval)
                 .map(|(n, _)| n.name.as_ref())
                 .collect();
             found.sort_unstable();
