@@ -31,7 +31,7 @@ pub(crate) fn write_networks(manifests: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A captured review of a pod as large as real ones, with these networks.
+/// Returns a captured review of a pod as large as real ones, with these networks.
 pub(crate) fn review(networks: &str) -> anyhow::Result<Vec<u8>> {
     let captured = include_str!("../../tests/fixtures/reviews/pod-create-name.validate.json");
     let mut review: Value = serde_json::from_str(captured).context("the fixture")?;

@@ -22,7 +22,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "multus-default-route",
         "warn",
-        "default-route-moved reminds whoever moves the default route",
+        "default-route-moved reminds users who move the default route",
     ),
     (
         "probe-default-route-v4-v6",

@@ -297,7 +297,7 @@ impl ApiServer {
         Ok(server)
     }
 
-    /// The URL of the server, once it listens.
+    /// Returns the URL of the server, once it listens.
     pub(crate) fn url(&self) -> String {
         match self.shared.address.get() {
             Some(address) => format!("http://{address}"),

@@ -260,7 +260,7 @@ impl Serialize for ListItem<'_> {
     }
 }
 
-/// An object in a response: whole, or only its metadata.
+/// Returns an object for a response: whole, or only its metadata.
 pub(super) fn shown<'a>(object: &'a Value, request: &ResourceRequest) -> Cow<'a, Value> {
     if !request.wants_metadata() {
         return Cow::Borrowed(object);

@@ -251,7 +251,7 @@ async fn readiness() -> TestResult {
         .get("/metrics")?
         .contains("nadmit_certificate_renewal_failed 1")
     {
-        holds(Instant::now() < until, "nothing is told")?;
+        holds(Instant::now() < until, "the metric is not set")?;
         sleep(Duration::from_millis(200)).await;
     }
     let said = replica.get("/readyz")?;

@@ -60,7 +60,7 @@ async fn two_begin() -> TestResult {
     let (a, b) = (fixture.replica("a"), fixture.replica("b"));
     seconds(10).await;
     holds(a.shows().is_some() && a.shows() == b.shows(), "they do not")?;
-    holds(fixture.is_served_by(&a), "nobody trusts them")?;
+    holds(fixture.is_served_by(&a), "they are not trusted")?;
     same(fixture.writes("create", "secrets"), 1)?;
     same(fixture.writes("update", "secrets"), 0)?;
     same(fixture.writes("patch", CONFIGURATIONS[0]), 1)?;

@@ -262,7 +262,7 @@ fn copies() -> TestResult {
         if fs::read_to_string(&file).unwrap_or_default() != text {
             return Err(format!(
                 "deploy/{name} is not as what it is made from; NADMIT_UPDATE=1 cargo test --test it \
-                 deploy::chart writes it anew"
+                 deploy::chart rewrites it"
             )
             .into());
         }

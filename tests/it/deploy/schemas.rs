@@ -164,7 +164,7 @@ fn foreign(object: &Value) -> Vec<String> {
     let text = |key: &str| object[key].as_str().unwrap_or_default();
     let kind = format!("{} {}", text("apiVersion"), text("kind"));
     let Some((_, known)) = FOREIGN.iter().find(|(name, _)| *name == kind) else {
-        return vec!["nobody knows this kind".to_owned()];
+        return vec!["unknown kind".to_owned()];
     };
     let mut found = Vec::new();
     members("", &object["spec"], known, &mut found);

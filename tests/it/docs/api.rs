@@ -30,7 +30,7 @@ fn current() -> TestResult {
     }
     Err(
         "docs/api.md is not what the definitions say; NADMIT_UPDATE=1 cargo test --test it docs \
-         writes it anew"
+         rewrites it"
             .into(),
     )
 }

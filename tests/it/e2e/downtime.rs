@@ -44,7 +44,7 @@ fn away() -> TestResult {
         }
     }
     if !cluster.recorded("db")?.is_empty() || !cluster.addresses("db", "web")?.is_empty() {
-        return Err("nobody can have given addresses".into());
+        return Err("no replica can have allocated addresses".into());
     }
     let nadmit = home.serve(&cluster, "nadmit-0", port)?;
     let mut expected = Vec::new();

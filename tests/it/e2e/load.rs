@@ -92,7 +92,7 @@ fn killed() -> TestResult {
     }
     cluster.create_namespace_with_pool("db", "10.2.0.0/18", &[])?;
     cluster.until_ready("db")?;
-    let leads = soon("nobody leads", || {
+    let leads = soon("there is no leader", || {
         for (number, replica) in replicas.iter().enumerate() {
             if replica.metric("nadmit_leader", &[])? > 0.0 {
                 return Ok(Some(number));

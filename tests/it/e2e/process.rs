@@ -77,7 +77,7 @@ impl ReplicaConfig {
         self.folder.path().join(name)
     }
 
-    /// The CA of its certificates, in PEM.
+    /// Returns the CA of its certificates, in PEM.
     pub(super) fn ca(&self) -> Result<String, Failed> {
         Ok(fs::read_to_string(self.path("certs/ca.crt"))?)
     }

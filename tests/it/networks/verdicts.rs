@@ -14,7 +14,7 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     (
         "whereabouts-non-whereabouts-ipam",
         "allow",
-        "another IPAM is no mistake of the network's, only not for Whereabouts",
+        "another IPAM is valid for the network, only not for Whereabouts",
     ),
     (
         "whereabouts-no-ipam-key",

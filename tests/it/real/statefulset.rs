@@ -39,14 +39,14 @@ fn addresses_on_interfaces() -> TestResult {
 
     // A recreated replica has the address of its predecessor.
     cluster.done(&["delete", "pod", "-n", NAMESPACE, "db-1"], "")?;
-    cluster.soon("db-1 is not made anew", || {
+    cluster.soon("db-1 is not recreated", || {
         let pods = cluster.until_pods(NAMESPACE, 3)?;
         Ok((pods["db-1"] != first["db-1"]).then_some(()))
     })?;
     same(
         &given,
         &agreed(&cluster, NAMESPACE, first.keys())?,
-        "made anew",
+        "recreated",
     )?;
 
     // So do the replicas of a set that was scaled to 0.

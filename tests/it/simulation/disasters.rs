@@ -140,7 +140,7 @@ impl SimCluster {
             cluster.server.put(set);
             cluster
                 .log
-                .record(format_args!("{namespace}/set is made anew"));
+                .record(format_args!("{namespace}/set is recreated"));
         });
     }
 }

@@ -87,7 +87,7 @@ impl SimCluster {
             cluster.server.put(self::machine(namespace, name, true));
             cluster
                 .log
-                .record(format_args!("machine {namespace}/{name} is made anew"));
+                .record(format_args!("machine {namespace}/{name} is recreated"));
         });
     }
 

@@ -26,7 +26,7 @@ impl Rng {
         Self::of(!*state)
     }
 
-    /// SplitMix64.
+    /// Returns the next number (SplitMix64).
     pub(crate) fn next(&self) -> u64 {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -159,7 +159,7 @@ fn test((name, run, case): (String, SectionFn, Value)) -> Trial {
             return Err(format!("{nadmit}, not {expected}; Whereabouts: {whereabouts}").into());
         }
         if different.is_some() && said.nadmit == said.whereabouts {
-            return Err("listed as a difference, but there is none".into());
+            return Err("listed as a difference, but the results are equal".into());
         }
         Ok(())
     });

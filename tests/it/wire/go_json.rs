@@ -314,12 +314,12 @@ pub(super) enum StructKind {
     No,
 }
 
-/// `net.ParseIP`: an address, IPv4-mapped ones as IPv4.
+/// Parses as `net.ParseIP` does: an address, IPv4-mapped ones as IPv4.
 pub(super) fn parse_ip(text: &str) -> Option<IpAddr> {
     text.parse().ok().map(unmapped)
 }
 
-/// `net.ParseCIDR`: an address and the length of its prefix as the interface will have it.
+/// Parses as `net.ParseCIDR` does: an address and the length of its prefix as the interface will have it.
 pub(super) fn parse_cidr(text: &str) -> Option<(IpAddr, u32)> {
     let (address, prefix) = text.split_once('/')?;
     let written: IpAddr = address.parse().ok()?;
@@ -350,7 +350,7 @@ fn unmapped(address: IpAddr) -> IpAddr {
     }
 }
 
-/// `net.ParseMAC`: 6, 8 or 20 bytes.
+/// Parses as `net.ParseMAC` does: 6, 8 or 20 bytes.
 pub(super) fn parse_mac(text: &str) -> Option<Vec<u8>> {
     let bytes = text.as_bytes();
     if bytes.len() < 14 {

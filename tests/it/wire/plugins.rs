@@ -103,7 +103,7 @@ fn is_old(environment: &PluginInput<'_>) -> bool {
     ["0.1.0", "0.2.0"].contains(&environment.cni_version)
 }
 
-/// libcni: passes the requested capabilities to each plugin that declares them. The default network
+/// Models libcni: passes the requested capabilities to each plugin that declares them. The default network
 /// gets none, because Multus leaves its runtime configuration empty.
 pub(super) fn with_runtime_config(plugin: &Json, attachment: &MultusAttachment) -> Json {
     let mut config = plugin.clone();
@@ -218,7 +218,7 @@ fn usable(mac: Mac) -> Result<Mac, AttachFailure> {
     }
 }
 
-/// The static plugin: CNI_ARGS are appended to the configured addresses; `args.cni.ips` replace
+/// Models the static plugin: CNI_ARGS are appended to the configured addresses; `args.cni.ips` replace
 /// both, and `runtimeConfig.ips` replace everything.
 fn static_ipam(
     members: &[Member],
@@ -263,7 +263,7 @@ fn static_ipam(
     Ok(found)
 }
 
-/// host-local with one range set: assigns a requested address, from whichever source, if it is in
+/// Models host-local with one range set: assigns a requested address, from whichever source, if it is in
 /// the range; else chooses one. Also returns whether it chose one.
 fn host_local(
     members: &[Member],
@@ -329,7 +329,7 @@ fn host_local(
     }
 }
 
-/// tuning: `args.cni.mac`, even an empty one, replaces `runtimeConfig.mac`, which replaces that of
+/// Models tuning: `args.cni.mac`, even an empty one, replaces `runtimeConfig.mac`, which replaces that of
 /// CNI_ARGS. The kernel uses the first six bytes of a longer one.
 fn tuning(
     members: &[Member],

@@ -142,7 +142,7 @@ impl Violation {
             Ok(ScenarioResult::Stolen(stolen, pod)) => {
                 format!("{stolen:?}\npod: {}", pod["metadata"])
             }
-            _ => "it is not told the same twice".to_owned(),
+            _ => "the result is not reproducible".to_owned(),
         };
         let config = |name: &str| scenario.nads.iter().find(|nad| nad.name == name);
         format!(

@@ -110,10 +110,10 @@ fn port(container: &Container, port: &IntOrString) -> Result<u16, String> {
         }
     };
     let number = number.and_then(|number| u16::try_from(number).ok());
-    number.ok_or_else(|| format!("a probe's port {port:?} is none"))
+    number.ok_or_else(|| format!("invalid port {port:?} of a probe"))
 }
 
-/// Any status from 200 to 399 is a success.
+/// Sends a GET; any status from 200 to 399 is a success.
 async fn get(address: &str, port: u16, path: &str) -> Result<(), String> {
     let describe = |error: std::io::Error| error.to_string();
     let mut stream = TcpStream::connect((address, port))
