@@ -56,7 +56,7 @@ impl SimCluster {
                 cluster.start(number);
             });
         }
-        // Replicas start again once what is in use is recorded.
+        // Repeated until what is in use should be recorded again.
         let cluster = Arc::clone(self);
         tokio::spawn(async move {
             for _ in 0..400 {

@@ -45,8 +45,7 @@ impl SimCluster {
         self.check_pods();
     }
 
-    /// Waits until no machine has migrated for long enough that its earlier addresses are free
-    /// again.
+    /// Waits until no pod has been replaced for long enough that earlier addresses are free again.
     async fn wait_for_machines(&self) {
         let uids = || -> BTreeSet<String> {
             let pods = self.pods().into_iter();

@@ -148,7 +148,7 @@ pub(super) fn is_target(pod: &Value) -> bool {
 }
 
 impl SimCluster {
-    /// Returns the UID of the machine of this name; empty for an instance without a machine.
+    /// Returns the UID of the machine of this name; `None` for an instance without a machine.
     pub(super) fn machine_uid(&self, namespace: &str, name: &str) -> Option<String> {
         let stored = self.server.stored(MACHINES, namespace, name)?;
         Some(meta(&stored, "uid").to_owned())
