@@ -32,8 +32,8 @@ use crate::{
     catalog::Pod,
     network::annotations,
     rules::{
-        BindingSubject, Carried, Injection, Level, LiveRead, PodSubject,
-        allocation::{PoolAttachment, asks, can_be_served},
+        BindingSubject, BindingAnnotation, Injection, Level, LiveRead, PodSubject,
+        allocation::{PoolRequest, attachment_requests, can_be_served},
         judge::{judge_binding, judge_pod},
         subject::Resolution,
     },
@@ -69,7 +69,7 @@ pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Deci
     if let Some(live_read) = unresolved_network(&subject, context) {
         return Decision::VerifyLive(vec![live_read]);
     }
-    let attachments = asks(&subject);
+    let attachments = attachment_requests(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
         return allow();
     }
@@ -119,14 +119,14 @@ pub(super) fn validate(request: &Request<'_>, context: &ReviewContext<'_>) -> De
         None => DesiredAnnotations::default(),
     };
     let carried = compare_annotations(proposed, &known);
-    if carried.iter().all(Carried::is_recorded) {
+    if carried.iter().all(BindingAnnotation::is_recorded) {
         return allow();
     }
     // Two replicas may each have given it an address: either may be brought, and the other is surplus.
     if let Some(Ok(named)) = pod.map(|pod| held_annotations(pod, node, Some(proposed), context))
         && self::compare_annotations(proposed, &named)
             .iter()
-            .all(Carried::is_recorded)
+            .all(BindingAnnotation::is_recorded)
     {
         return allow();
     }
@@ -136,7 +136,7 @@ pub(super) fn validate(request: &Request<'_>, context: &ReviewContext<'_>) -> De
     }
     let findings = judge_binding(&BindingSubject {
         policy: context.policy,
-        carried: &carried,
+        annotations: &carried,
     });
     Decision::from_findings(request, findings, context.freshness)
 }
@@ -288,7 +288,7 @@ fn held_annotations(
     context: &ReviewContext<'_>,
 ) -> Result<DesiredAnnotations, HoldingsUnknown> {
     let subject = subject_in_catalog(pod, context);
-    let mut attachments = asks(&subject);
+    let mut attachments = attachment_requests(&subject);
     if let Some(proposed) = proposed {
         request_ips_of_binding(&mut attachments, &pod.namespace, proposed, context);
     }
@@ -296,7 +296,7 @@ fn held_annotations(
         return Ok(DesiredAnnotations::default());
     }
     let requester = requester_in_catalog(pod, node);
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
     match check_access(&requester, pod.migration.as_deref(), &asks, context) {
         LaunchAccess::Granted => {}
         LaunchAccess::NeedsRead(live_reads) => return Err(HoldingsUnknown::NeedsRead(live_reads)),
@@ -336,18 +336,18 @@ fn subject_of_binding<'s>(
 
 /// Makes attachments without named addresses ask for those that a Binding brings.
 fn request_ips_of_binding(
-    attachments: &mut [PoolAttachment],
+    attachments: &mut [PoolRequest],
     namespace: &str,
     proposed: &ReviewAnnotations<'_>,
     context: &ReviewContext<'_>,
 ) {
-    let proposed = asks(&subject_of_binding(namespace, proposed, context));
-    for one in attachments.iter_mut().filter(|one| one.ask.ips.is_empty()) {
-        let same = |other: &&PoolAttachment| {
-            other.ask.network == one.ask.network && other.ask.interface == one.ask.interface
+    let proposed = attachment_requests(&subject_of_binding(namespace, proposed, context));
+    for one in attachments.iter_mut().filter(|one| one.request.ips.is_empty()) {
+        let same = |other: &&PoolRequest| {
+            other.request.network == one.request.network && other.request.interface == one.request.interface
         };
         if let Some(other) = proposed.iter().find(same) {
-            one.ask.ips.clone_from(&other.ask.ips);
+            one.request.ips.clone_from(&other.request.ips);
         }
     }
 }
@@ -374,7 +374,7 @@ fn is_recorded(
 fn compare_annotations<'s>(
     annotations: &'s ReviewAnnotations<'_>,
     held: &'s DesiredAnnotations,
-) -> Vec<Carried<'s>> {
+) -> Vec<BindingAnnotation<'s>> {
     let held = [
         &held.networks,
         &held.default_network,
@@ -385,10 +385,10 @@ fn compare_annotations<'s>(
     let pairs = network_annotations(annotations).into_iter().zip(held);
     pairs
         .filter_map(|((key, text), held)| {
-            Some(Carried {
+            Some(BindingAnnotation {
                 key,
                 text: text?,
-                held: held.as_deref(),
+                recorded: held.as_deref(),
             })
         })
         .collect()
@@ -404,13 +404,13 @@ fn required_reads(
 ) -> Vec<LiveRead> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let subject = subject_of_binding(namespace, &binding.metadata.annotations, context);
-    let of_address = |one: &PoolAttachment| {
-        let pool: Box<str> = (&*one.ask.pool).into();
-        let mac = match one.ask.mac {
+    let of_address = |one: &PoolRequest| {
+        let pool: Box<str> = (&*one.request.pool).into();
+        let mac = match one.request.mac {
             MacRequest::Exact(mac) => Some(Address::Mac(mac)),
             MacRequest::Auto | MacRequest::None => None,
         };
-        let ips = one.ask.ips.iter().map(|ip| Address::Ip(*ip));
+        let ips = one.request.ips.iter().map(|ip| Address::Ip(*ip));
         ips.chain(mac)
             .map(move |address| LiveRead::Allocations {
                 pool: pool.clone(),
@@ -422,7 +422,7 @@ fn required_reads(
         namespace: namespace.into(),
         name: pod.name.clone(),
     });
-    let all = asks(&subject)
+    let all = attachment_requests(&subject)
         .iter()
         .flat_map(of_address)
         .collect::<Vec<_>>();

@@ -25,10 +25,10 @@ use crate::{
             self, judge_additional_use, judge_config_map, judge_network, judge_network_use,
             judge_operator, judge_pod, judge_update,
         },
-        network_subject::NetworkText,
-        news::only_news,
+        network_subject::RawNetwork,
+        new_findings::subtract_baseline,
         operator::ConfigMapSubject,
-        subject::{Change, Origin},
+        subject::{AnnotationChange, AnnotationOrigin},
     },
 };
 
@@ -289,31 +289,31 @@ fn workload(
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
-    let (Some(after), Some(loudest)) = (reviewable(request), loudest(request, catalog, policy))
+    let (Some(after), Some(max_level)) = (reviewable(request), max_level(request, catalog, policy))
     else {
         return Vec::new();
     };
-    template.findings(request, after, loudest, catalog, policy)
+    template.findings(request, after, max_level, catalog, policy)
 }
 
 /// The findings on a network's own configuration; of an update only those that are new.
 fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
-    let (Some(after), Some(loudest)) = (reviewable(request), loudest(request, catalog, policy))
+    let (Some(after), Some(max_level)) = (reviewable(request), max_level(request, catalog, policy))
     else {
         return Vec::new();
     };
     let findings = |object: &ReviewObject<'_>| {
-        let written = NetworkText {
+        let written = RawNetwork {
             namespace: request.namespace.as_deref().unwrap_or_default(),
             name: object.metadata.name.as_deref().unwrap_or_default(),
             config: object.spec.config.as_deref(),
-            odd_config: object.spec.odd_config,
+            non_string_config: object.spec.odd_config,
             resource_name: object.metadata.annotations.resource_name.as_deref(),
             address_pool: object.metadata.annotations.address_pool.as_deref(),
-            ..NetworkText::default()
+            ..RawNetwork::default()
         };
         let subject = NetworkSubject::new(written, policy, catalog);
-        judge_network(&subject, loudest)
+        judge_network(&subject, max_level)
     };
     match &request.old_object {
         None => findings(after),
@@ -325,7 +325,7 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
             Vec::new()
         }
         Some(before) => {
-            let mut found = only_news(findings(after), &findings(before));
+            let mut found = subtract_baseline(findings(after), &findings(before));
             let after = Some(after);
             found.extend(network_use(request, before, after, catalog, policy));
             found
@@ -347,8 +347,8 @@ fn additional_networks(request: &Request<'_>, catalog: &Catalog, policy: &Policy
     let Some(old) = request.old_object.as_ref().map(entries) else {
         return findings(&new);
     };
-    let mut found = only_news(findings(&new), &findings(&old));
-    if !policy.may_pull_networks(&request.user_info.username) {
+    let mut found = subtract_baseline(findings(&new), &findings(&old));
+    if !policy.may_change_used_networks(&request.user_info.username) {
         found.extend(judge_additional_use(&old, &new, catalog, policy));
     }
     found
@@ -356,7 +356,7 @@ fn additional_networks(request: &Request<'_>, catalog: &Catalog, policy: &Policy
 
 /// The findings on a `ConfigMap`; of an update only those that are new.
 fn config_map(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
-    let (Some(after), Some(loudest)) = (reviewable(request), loudest(request, catalog, policy))
+    let (Some(after), Some(max_level)) = (reviewable(request), max_level(request, catalog, policy))
     else {
         return Vec::new();
     };
@@ -365,11 +365,11 @@ fn config_map(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
             name: object.metadata.name.as_deref().unwrap_or_default(),
             data: object.data.map_or("", RawValue::get),
         };
-        judge_config_map(&subject, policy, loudest)
+        judge_config_map(&subject, policy, max_level)
     };
     match &request.old_object {
         None => findings(after),
-        Some(before) => only_news(findings(after), &findings(before)),
+        Some(before) => subtract_baseline(findings(after), &findings(before)),
     }
 }
 
@@ -393,10 +393,10 @@ fn network_use(
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let known = catalog.namespace(namespace);
     let terminating = known.is_some_and(|namespace| namespace.labels.terminating);
-    if terminating || policy.may_pull_networks(&request.user_info.username) {
+    if terminating || policy.may_change_used_networks(&request.user_info.username) {
         return Vec::new();
     }
-    let Some(loudest) = loudest(request, catalog, policy) else {
+    let Some(max_level) = max_level(request, catalog, policy) else {
         return Vec::new();
     };
     let name = before.metadata.name.as_deref().unwrap_or_default();
@@ -413,7 +413,7 @@ fn network_use(
         after: after.and_then(|after| after.spec.config.as_deref()),
         users: catalog.users(namespace, name, &policy.multus_namespace),
     };
-    judge_network_use(&subject, after.is_none(), policy, loudest)
+    judge_network_use(&subject, after.is_none(), policy, max_level)
 }
 
 fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
@@ -425,7 +425,7 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
     }
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let annotations = [&before.metadata.annotations, &after.metadata.annotations];
-    let change = |origin, [before, after]: [Option<_>; 2]| Change {
+    let change = |origin, [before, after]: [Option<_>; 2]| AnnotationChange {
         origin,
         before,
         after,
@@ -441,19 +441,19 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
             || policy.may_change_attachments(&request.user_info.username, launcher),
         changes: vec![
             change(
-                Origin::default_network(policy),
+                AnnotationOrigin::default_network(policy),
                 annotations.map(|a| a.default_network.as_deref()),
             ),
             change(
-                Origin::networks(namespace),
+                AnnotationOrigin::networks(namespace),
                 annotations.map(|a| a.networks.as_deref()),
             ),
         ],
     };
-    let loudest = loudest(request, catalog, policy).filter(|_| !is_terminating(after));
-    let mut findings = loudest.map_or_else(Vec::new, |loudest| judge_update(&subject, loudest));
+    let max_level = max_level(request, catalog, policy).filter(|_| !is_terminating(after));
+    let mut findings = max_level.map_or_else(Vec::new, |max_level| judge_update(&subject, max_level));
     let known = pod_findings(request, before, catalog, policy);
-    findings.extend(only_news(
+    findings.extend(subtract_baseline(
         pod_findings(request, after, catalog, policy),
         &known,
     ));
@@ -480,9 +480,9 @@ fn is_terminating(object: &ReviewObject<'_>) -> bool {
 }
 
 /// How loudly rules may speak in the request's namespace; `None` where they are silent.
-pub(super) fn loudest(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
+pub(super) fn max_level(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
-    judge::loudest(namespace, catalog, policy)
+    judge::max_level(namespace, catalog, policy)
 }
 
 fn pod_findings(
@@ -494,10 +494,10 @@ fn pod_findings(
     if !has_network_annotations(pod) && !has_near_miss_annotations(pod) {
         return Vec::new();
     }
-    let loudest = pod_max_level(request, catalog, policy);
+    let max_level = pod_max_level(request, catalog, policy);
     judge_pod(
         &subject_under_review(request, pod, policy, catalog),
-        loudest,
+        max_level,
     )
 }
 
@@ -515,6 +515,6 @@ fn has_near_miss_annotations(pod: &ReviewObject<'_>) -> bool {
 /// authority over address pools is not.
 fn pod_max_level(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Level {
     let going = request.object.as_ref().is_some_and(is_terminating);
-    let loudest = loudest(request, catalog, policy).filter(|_| !going);
-    loudest.unwrap_or(Level::Off)
+    let max_level = max_level(request, catalog, policy).filter(|_| !going);
+    max_level.unwrap_or(Level::Off)
 }

@@ -19,7 +19,7 @@ use crate::{
     network::annotations,
     rules::{
         Finding, Injection, Level,
-        allocation::{asks, can_be_served},
+        allocation::{attachment_requests, can_be_served},
         judge::judge_pod,
     },
 };
@@ -53,7 +53,7 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
         return Late::Nothing;
     }
     let subject = subject_in_catalog(pod, context);
-    let attachments = asks(&subject);
+    let attachments = attachment_requests(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
         return Late::Nothing;
     }
@@ -61,7 +61,7 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
     if !denied.is_empty() {
         return Late::Refused(denied);
     }
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
     let requester = requester_in_catalog(pod, pod.node.as_deref());
     let already_admitted = holds_any(&asks, &requester.holder, &context.allocations.lock());
     if !already_admitted {

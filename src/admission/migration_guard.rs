@@ -15,7 +15,7 @@ use crate::{
         index::{AttachmentRequest, MacRequest, Rejection, Requester},
     },
     catalog::{Existence, MigrationRef, Pod},
-    rules::{Injection, LiveRead, allocation::asks},
+    rules::{Injection, LiveRead, allocation::attachment_requests},
 };
 
 /// For how many seconds a request to create a pod may last, after its records are written.
@@ -112,7 +112,7 @@ pub(super) fn was_admitted(
     context: &ReviewContext<'_>,
 ) -> bool {
     let subject = subject_under_review(request, before, context.policy, context.catalog);
-    let asks: Vec<AttachmentRequest> = asks(&subject).into_iter().map(|one| one.ask).collect();
+    let asks: Vec<AttachmentRequest> = attachment_requests(&subject).into_iter().map(|one| one.request).collect();
     holds_any(&asks, &requester.holder, &context.allocations.lock())
 }
 

@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    decide::{loudest, reviewable},
+    decide::{max_level, reviewable},
     review::{Operation, Request},
 };
 use crate::{
     allocation::{Address, Holder, ParsedSpec, Pool, Reservation, SharedIndex},
     catalog::Catalog,
     rules::{
-        Finding, Held, HeldAddress, Level, Policy, PoolChangeSubject, PoolSubject,
+        Finding, PoolHoldings, HeldAddress, Level, Policy, PoolChangeSubject, PoolSubject,
         ReservationSubject,
         judge::{judge_pool, judge_pool_change, judge_reservation},
-        news::only_news,
+        new_findings::subtract_baseline,
     },
 };
 
@@ -40,8 +40,8 @@ pub(super) struct PoolChange<'a> {
 ///
 /// Only what lies in the pool's own ranges and MACs counts: a MAC that a pod brought with it is
 /// recorded under the pool, too, and must not keep the pool from being changed.
-pub(super) fn held(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> Held {
-    let mut held = Held::default();
+pub(super) fn held(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> PoolHoldings {
+    let mut held = PoolHoldings::default();
     // The lowest of those that are cut off.
     let mut named: BTreeMap<Address, Holder> = BTreeMap::new();
     let index = index.lock();
@@ -102,7 +102,7 @@ pub(super) fn findings(
     request: &Request<'_>,
     catalog: &Catalog,
     policy: &Policy,
-    held: impl Fn(&str, PoolChange<'_>) -> Held,
+    held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
     share: &dyn Fn(&Reservation, &Pool) -> u64,
 ) -> Vec<Finding> {
     match (&*request.resource.resource, request.operation) {
@@ -119,7 +119,7 @@ fn pool(
     request: &Request<'_>,
     catalog: &Catalog,
     policy: &Policy,
-    held: impl Fn(&str, PoolChange<'_>) -> Held,
+    held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
 ) -> Vec<Finding> {
     let Some(object) = reviewable(request) else {
         return Vec::new();
@@ -133,7 +133,7 @@ fn pool(
     }
     let before = ParsedSpec::of_pool(&spec_value(request.own.before));
     let before = PoolSubject::new(name, &before, catalog);
-    let mut found = only_news(found, &judge_pool(&before, policy));
+    let mut found = subtract_baseline(found, &judge_pool(&before, policy));
     // What is to be no pool is refused already, or was none before.
     if let Ok(after) = &after.pool {
         let change = PoolChange {
@@ -149,7 +149,7 @@ fn pool(
 fn pool_delete(
     request: &Request<'_>,
     policy: &Policy,
-    held: impl Fn(&str, PoolChange<'_>) -> Held,
+    held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
 ) -> Vec<Finding> {
     let old = request.old_object.as_ref();
     let Some(old) = old.filter(|old| old.metadata.deletion_timestamp.is_none()) else {
@@ -168,13 +168,13 @@ fn change_findings(
     name: &str,
     change: PoolChange<'_>,
     policy: &Policy,
-    held: impl Fn(&str, PoolChange<'_>) -> Held,
+    held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
 ) -> Vec<Finding> {
     let subject = PoolChangeSubject {
         name,
         before: change.before,
         after: change.after,
-        held: &held(name, change),
+        holdings: &held(name, change),
     };
     judge_pool_change(&subject, policy)
 }
@@ -188,19 +188,19 @@ fn reservation(
     let Some(object) = reviewable(request) else {
         return Vec::new();
     };
-    let loudest = loudest(request, catalog, policy).unwrap_or(Level::Off);
+    let max_level = max_level(request, catalog, policy).unwrap_or(Level::Off);
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let findings = |spec| {
         let words = ParsedSpec::of_reservation(&spec_value(spec));
         let mut subject = ReservationSubject::new(namespace, name, &words, catalog);
-        subject.share = Some(share);
-        judge_reservation(&subject, policy, loudest)
+        subject.namespace_total = Some(share);
+        judge_reservation(&subject, policy, max_level)
     };
     let found = findings(request.own.after);
     match &request.old_object {
         None => found,
-        Some(_) => only_news(found, &findings(request.own.before)),
+        Some(_) => subtract_baseline(found, &findings(request.own.before)),
     }
 }
 
@@ -236,9 +236,9 @@ mod tests {
         let held = |name: &str, change: PoolChange<'_>| {
             assert_eq!((name, change.before.is_some()), ("storage", true));
             assert_eq!(change.after.is_some(), after.is_some());
-            Held {
+            PoolHoldings {
                 count,
-                ..Held::default()
+                ..PoolHoldings::default()
             }
         };
         let findings = findings(&review.request, &catalog, &policy, held, &|_, _| 0);
@@ -258,7 +258,7 @@ mod tests {
     }
 
     /// Returns what is held of a pool when its spec `before` becomes `after`, or when it is deleted.
-    fn held_through(before: &Value, after: Option<&Value>) -> Held {
+    fn held_through(before: &Value, after: Option<&Value>) -> PoolHoldings {
         let index = SharedIndex::default();
         let addresses = [
             "192.0.2.5",
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(others, (3, vec!["02:5e:00:00:01:07".to_owned()]));
         assert_eq!(held_through(&before, None).count, 3);
         let elsewhere = json!({"ranges": [{"range": "10.0.0.0/24"}], "macs": {"prefix": "0a"}});
-        assert_eq!(held_through(&elsewhere, None), Held::default());
+        assert_eq!(held_through(&elsewhere, None), PoolHoldings::default());
     }
 
     #[test]

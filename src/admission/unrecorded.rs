@@ -46,7 +46,7 @@ pub(super) fn decide(
     let refused: Vec<_> = refused.collect();
     let findings = judge_allocation(&AllocationSubject {
         pod: after,
-        refused: &refused,
+        errors: &refused,
     });
     Some(Decision::from_findings(
         request,

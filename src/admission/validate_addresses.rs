@@ -23,7 +23,7 @@ use crate::{
     network::selection::MAX_ANNOTATIONS_BYTES,
     rules::{
         Finding, Level, PodSubject,
-        allocation::{PoolAttachment, asks, can_be_served},
+        allocation::{PoolRequest, attachment_requests, can_be_served},
     },
 };
 
@@ -34,7 +34,7 @@ pub(super) fn decide(
     subject: &PodSubject<'_>,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
-    let attachments = asks(subject);
+    let attachments = attachment_requests(subject);
     if attachments.is_empty() || !can_be_served(subject) {
         return None;
     }
@@ -42,8 +42,8 @@ pub(super) fn decide(
     let requester = requester_under_review(request, pod, carried)?;
     let later = request.operation == Operation::Create && injects_at_binding(request, pod, context);
     let dry = request.dry_run == Some(true);
-    let due = |one: &PoolAttachment| !dry && (!later || is_due(request, pod, &one.ask, context));
-    let due: Vec<PoolAttachment> = attachments.iter().filter(|one| due(one)).cloned().collect();
+    let due = |one: &PoolRequest| !dry && (!later || is_due(request, pod, &one.request, context));
+    let due: Vec<PoolRequest> = attachments.iter().filter(|one| due(one)).cloned().collect();
     if !due.is_empty() {
         let second_launcher = second_launcher(request, pod, subject, &due, &requester, context);
         if second_launcher.is_some() {
@@ -54,7 +54,7 @@ pub(super) fn decide(
             return decided;
         }
     }
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
     let preview = {
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
@@ -87,7 +87,7 @@ fn second_launcher(
     request: &Request<'_>,
     pod: &ReviewObject<'_>,
     subject: &PodSubject<'_>,
-    due: &[PoolAttachment],
+    due: &[PoolRequest],
     requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
@@ -99,7 +99,7 @@ fn second_launcher(
         return None;
     }
     let migration = migration_guard::migration_of(before.unwrap_or(pod));
-    let asks: Vec<AttachmentRequest> = due.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = due.iter().map(|one| one.request.clone()).collect();
     match check_access(requester, migration.as_ref(), &asks, context) {
         LaunchAccess::Granted => None,
         LaunchAccess::NeedsRead(live_reads) => Some(Decision::VerifyLive(live_reads)),
@@ -113,13 +113,13 @@ fn second_launcher(
 fn validate_recorded(
     request: &Request<'_>,
     subject: &PodSubject<'_>,
-    attachments: &[PoolAttachment],
+    attachments: &[PoolRequest],
     requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let mut index = context.allocations.lock();
     index.sync(context.catalog.pool_config());
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
     let old = request
         .old_object
         .as_ref()
@@ -161,7 +161,7 @@ fn validate_recorded(
 fn warn_at_bind(
     request: &Request<'_>,
     subject: &PodSubject<'_>,
-    attachments: &[PoolAttachment],
+    attachments: &[PoolRequest],
     refused: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
@@ -214,7 +214,7 @@ fn preexisting(
     context: &ReviewContext<'_>,
 ) -> HashSet<String> {
     let subject = subject_under_review(request, old, context.policy, context.catalog);
-    let asks: Vec<AttachmentRequest> = asks(&subject).into_iter().map(|one| one.ask).collect();
+    let asks: Vec<AttachmentRequest> = attachment_requests(&subject).into_iter().map(|one| one.request).collect();
     let unmet = unmet(&asks, requester, index, false);
     unmet
         .into_iter()

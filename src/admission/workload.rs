@@ -7,9 +7,9 @@ use crate::{
     network::annotations,
     rules::{
         Finding, Level, PodSubject, Policy,
-        judge::{judge_machine, judge_metadata, judge_template},
-        news::only_news,
-        workload::{Home, MachineSubject, MetadataSubject, Scale, TemplateSubject, WorkloadKind},
+        judge::{judge_virtual_machine, judge_metadata, judge_template},
+        new_findings::subtract_baseline,
+        workload::{NetworksLocation, VirtualMachineSubject, MetadataSubject, Scale, TemplateSubject, WorkloadKind},
     },
 };
 
@@ -46,13 +46,13 @@ impl Template {
         self,
         request: &Request<'_>,
         after: &ReviewObject<'_>,
-        loudest: Level,
+        max_level: Level,
         catalog: &Catalog,
         policy: &Policy,
     ) -> Vec<Finding> {
         let findings = |object: &ReviewObject<'_>| match self {
-            Self::Workload(kind) => workload(kind, request, object, loudest, catalog, policy),
-            Self::Machine => machine(request, object, loudest, catalog, policy),
+            Self::Workload(kind) => workload(kind, request, object, max_level, catalog, policy),
+            Self::Machine => machine(request, object, max_level, catalog, policy),
         };
         let own = keys(&after.metadata.annotations);
         match &request.old_object {
@@ -63,7 +63,7 @@ impl Template {
             {
                 Vec::new()
             }
-            Some(before) => only_news(findings(after), &findings(before)),
+            Some(before) => subtract_baseline(findings(after), &findings(before)),
         }
     }
 }
@@ -76,13 +76,13 @@ fn workload(
     kind: &'static WorkloadKind,
     request: &Request<'_>,
     object: &ReviewObject<'_>,
-    loudest: Level,
+    max_level: Level,
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
     let mut metadata = MetadataSubject {
         kind: kind.kind,
-        home: Home::Template(kind.template),
+        location: NetworksLocation::Template(kind.template),
         keys: keys(&object.metadata.annotations),
         in_template: Vec::new(),
         policy,
@@ -94,10 +94,10 @@ fn workload(
         _ => Some(&object.spec),
     };
     let Some(holder) = holder else {
-        return judge_metadata(&metadata, loudest);
+        return judge_metadata(&metadata, max_level);
     };
     let Some(template) = holder.template.and_then(RawJson::read::<ReviewObject<'_>>) else {
-        return judge_metadata(&metadata, loudest);
+        return judge_metadata(&metadata, max_level);
     };
     let annotations = &template.metadata.annotations;
     metadata.in_template = keys(annotations);
@@ -117,8 +117,8 @@ fn workload(
         kind,
         scale: scale(&object.spec, holder, &strategy, &concurrency),
     };
-    let mut findings = judge_template(&subject, loudest);
-    findings.extend(judge_metadata(&metadata, loudest));
+    let mut findings = judge_template(&subject, max_level);
+    findings.extend(judge_metadata(&metadata, max_level));
     findings
 }
 
@@ -151,14 +151,14 @@ fn scale<'s>(
 fn machine(
     request: &Request<'_>,
     object: &ReviewObject<'_>,
-    loudest: Level,
+    max_level: Level,
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
     let template: Option<ReviewObject<'_>> = object.spec.template.and_then(RawJson::read);
     let networks = template.and_then(|template| template.spec.networks);
     let names = networks.map(RawJson::multus_names).unwrap_or_default();
-    let subject = MachineSubject {
+    let subject = VirtualMachineSubject {
         namespace: namespace(request),
         networks: names
             .iter()
@@ -167,14 +167,14 @@ fn machine(
         policy,
         catalog,
     };
-    let mut findings = judge_machine(&subject, loudest);
+    let mut findings = judge_virtual_machine(&subject, max_level);
     let metadata = MetadataSubject {
         kind: "VirtualMachine",
-        home: Home::Machine,
+        location: NetworksLocation::VirtualMachine,
         keys: keys(&object.metadata.annotations),
         in_template: Vec::new(),
         policy,
     };
-    findings.extend(judge_metadata(&metadata, loudest));
+    findings.extend(judge_metadata(&metadata, max_level));
     findings
 }

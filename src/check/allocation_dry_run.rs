@@ -16,7 +16,7 @@ use crate::{
     network::annotations,
     rules::{
         Finding, PodSubject, Policy,
-        allocation::{AllocationSubject, PoolAttachment, asks, can_be_served},
+        allocation::{AllocationSubject, PoolRequest, attachment_requests, can_be_served},
         judge::judge_allocation,
     },
 };
@@ -77,7 +77,7 @@ impl AllocationDryRun {
                 refused.insert(position, shared);
                 continue;
             }
-            let attachments = asks(&subject);
+            let attachments = attachment_requests(&subject);
             let (true, Some(requester)) = (can_be_served(&subject), requester_of(position, pod))
             else {
                 continue;
@@ -161,7 +161,7 @@ impl<'a> Simulator<'a> {
         let asks: Vec<AttachmentRequest> = request
             .attachments
             .iter()
-            .map(|one| one.ask.clone())
+            .map(|one| one.request.clone())
             .collect();
         let refused = match self
             .index
@@ -189,7 +189,7 @@ impl<'a> Simulator<'a> {
             .collect();
         judge_allocation(&AllocationSubject {
             pod: &request.subject,
-            refused: &refused,
+            errors: &refused,
         })
     }
 }
@@ -198,13 +198,13 @@ impl<'a> Simulator<'a> {
 struct PodRequest<'p> {
     position: ObjectIndex,
     subject: PodSubject<'p>,
-    attachments: Vec<PoolAttachment>,
+    attachments: Vec<PoolRequest>,
     requester: Requester,
 }
 
 impl PodRequest<'_> {
     fn names_addresses(&self) -> bool {
-        self.attachments.iter().any(|one| !one.ask.ips.is_empty())
+        self.attachments.iter().any(|one| !one.request.ips.is_empty())
     }
 }
 

@@ -12,13 +12,13 @@ use crate::{
     rules::{
         Finding, Level, LiveRead, NetworkSubject, PodSubject, Policy,
         judge::{
-            judge_config_map, judge_machine, judge_metadata, judge_network, judge_operator,
-            judge_pod, judge_template, loudest,
+            judge_config_map, judge_virtual_machine, judge_metadata, judge_network, judge_operator,
+            judge_pod, judge_template, max_level,
         },
-        network_subject::NetworkText,
+        network_subject::RawNetwork,
         operator::ConfigMapSubject,
         workload::{
-            Home, MachineSubject, MetadataSubject, Scale, TemplateSubject, WorkloadKind, machine,
+            NetworksLocation, VirtualMachineSubject, MetadataSubject, Scale, TemplateSubject, WorkloadKind, virtual_machine,
         },
     },
 };
@@ -118,19 +118,19 @@ impl CheckContext<'_> {
         strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
         let network = &manifest.network;
-        let Some(loudest) = loudest(&network.namespace, self.catalog, self.policy) else {
+        let Some(max_level) = max_level(&network.namespace, self.catalog, self.policy) else {
             return Vec::new();
         };
-        let written = NetworkText {
+        let written = RawNetwork {
             namespace: &network.namespace,
             name: &network.name,
             config: manifest.config.as_ref().map(|config| &*config.value),
             resource_name: network.resource_name.as_deref(),
             address_pool: network.address_pool.as_deref(),
-            ..NetworkText::default()
+            ..RawNetwork::default()
         };
         let subject = NetworkSubject::new(written, self.policy, self.catalog);
-        let mut findings = judge_network(&subject, loudest);
+        let mut findings = judge_network(&subject, max_level);
         self.downgrade(&mut findings);
         let placed = findings.into_iter().map(|finding| {
             let text = if finding.field.starts_with("spec.config") {
@@ -172,7 +172,7 @@ impl CheckContext<'_> {
         whole: Span,
         strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
-        let Some(loudest) = loudest(&manifest.namespace, self.catalog, self.policy) else {
+        let Some(max_level) = max_level(&manifest.namespace, self.catalog, self.policy) else {
             return Vec::new();
         };
         let pairs = manifest.data.iter();
@@ -182,7 +182,7 @@ impl CheckContext<'_> {
             name: &manifest.name,
             data: &data,
         };
-        let findings = judge_config_map(&subject, self.policy, loudest).into_iter();
+        let findings = judge_config_map(&subject, self.policy, max_level).into_iter();
         let placed = findings.map(|finding| {
             let mut texts = manifest.data.iter();
             let text = texts.find(|(key, _)| finding.field == format!("data[{key}]"));
@@ -198,9 +198,9 @@ impl CheckContext<'_> {
         config: &Located<Box<str>>,
         strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
-        let written = NetworkText {
+        let written = RawNetwork {
             config: Some(&config.value),
-            ..NetworkText::default()
+            ..RawNetwork::default()
         };
         let subject = NetworkSubject::new(written, self.policy, self.catalog);
         let findings = judge_network(&subject, Level::Deny).into_iter();
@@ -225,12 +225,12 @@ impl CheckContext<'_> {
             return Vec::new();
         }
         // Where the rules are silent, authority over address pools is not.
-        let loudest = loudest(&pod.namespace, self.catalog, self.policy).unwrap_or(Level::Off);
+        let max_level = max_level(&pod.namespace, self.catalog, self.policy).unwrap_or(Level::Off);
         let mut subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
         subject.has_node = pod.node.is_some();
         let (PodName::Explicit(name) | PodName::Generated(name)) = &pod.name;
         subject.name = Some(name);
-        let mut findings = judge_pod(&subject, loudest);
+        let mut findings = judge_pod(&subject, max_level);
         findings.extend(self.dry_run.findings(place));
         self.with_spans(findings, "", &pod.annotations, whole, strings)
     }
@@ -242,8 +242,8 @@ impl CheckContext<'_> {
         strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
         let namespace = &workload.namespace;
-        let (Some(loudest), Some(kind)) = (
-            loudest(namespace, self.catalog, self.policy),
+        let (Some(max_level), Some(kind)) = (
+            max_level(namespace, self.catalog, self.policy),
             WorkloadKind::of_kind(workload.kind),
         ) else {
             return Vec::new();
@@ -259,7 +259,7 @@ impl CheckContext<'_> {
                 concurrency: workload.scale.concurrency.as_deref(),
             },
         };
-        let findings = judge_template(&subject, loudest);
+        let findings = judge_template(&subject, max_level);
         let mut placed = self.with_spans(
             findings,
             kind.template,
@@ -269,12 +269,12 @@ impl CheckContext<'_> {
         );
         let own = MetadataSubject {
             kind: kind.kind,
-            home: Home::Template(kind.template),
+            location: NetworksLocation::Template(kind.template),
             keys: keys(&workload.own_annotations),
             in_template: keys(&workload.annotations),
             policy: self.policy,
         };
-        let findings = judge_metadata(&own, loudest);
+        let findings = judge_metadata(&own, max_level);
         placed.extend(self.with_spans(findings, "", &workload.own_annotations, whole, strings));
         placed
     }
@@ -285,33 +285,33 @@ impl CheckContext<'_> {
         whole: Span,
         strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
-        let Some(loudest) = loudest(&manifest.namespace, self.catalog, self.policy) else {
+        let Some(max_level) = max_level(&manifest.namespace, self.catalog, self.policy) else {
             return Vec::new();
         };
         let networks = manifest.networks.iter();
-        let subject = MachineSubject {
+        let subject = VirtualMachineSubject {
             namespace: &manifest.namespace,
             networks: networks.map(|(i, name)| (*i, &*name.value)).collect(),
             policy: self.policy,
             catalog: self.catalog,
         };
-        let mut findings = judge_machine(&subject, loudest);
+        let mut findings = judge_virtual_machine(&subject, max_level);
         self.downgrade(&mut findings);
         let placed = findings.into_iter().map(|finding| {
             let mut networks = manifest.networks.iter();
-            let named = networks.find(|(index, _)| finding.field == machine::field(*index));
+            let named = networks.find(|(index, _)| finding.field == virtual_machine::network_name_path(*index));
             let span = named.map_or(whole, |(_, name)| strings.span(name, None));
             (finding, span)
         });
         let mut placed: Vec<_> = placed.collect();
         let own = MetadataSubject {
             kind: "VirtualMachine",
-            home: Home::Machine,
+            location: NetworksLocation::VirtualMachine,
             keys: keys(&manifest.own_annotations),
             in_template: Vec::new(),
             policy: self.policy,
         };
-        let findings = judge_metadata(&own, loudest);
+        let findings = judge_metadata(&own, max_level);
         placed.extend(self.with_spans(findings, "", &manifest.own_annotations, whole, strings));
         placed
     }

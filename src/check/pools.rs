@@ -5,7 +5,7 @@ use crate::{
     network::Span,
     rules::{
         Finding, Level, LiveRead, PoolSubject, ReservationSubject,
-        judge::{judge_pool, judge_reservation, loudest},
+        judge::{judge_pool, judge_reservation, max_level},
     },
 };
 
@@ -32,12 +32,12 @@ impl CheckContext<'_> {
         text: &str,
     ) -> Vec<(Finding, Span)> {
         let (namespace, name) = (&*manifest.namespace, &*manifest.name);
-        let Some(loudest) = loudest(namespace, self.catalog, self.policy) else {
+        let Some(max_level) = max_level(namespace, self.catalog, self.policy) else {
             return Vec::new();
         };
         let words = &manifest.words;
         let subject = ReservationSubject::new(namespace, name, words, self.catalog);
-        let findings = judge_reservation(&subject, self.policy, loudest);
+        let findings = judge_reservation(&subject, self.policy, max_level);
         at_spec_values(findings, &manifest.places, whole, text)
     }
 

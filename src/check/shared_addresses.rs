@@ -71,7 +71,7 @@ impl<'u> SharedAddresses<'u> {
         let refused: Vec<(usize, AllocationError)> = refused.collect();
         judge_allocation(&AllocationSubject {
             pod: subject,
-            refused: &refused,
+            errors: &refused,
         })
     }
 }

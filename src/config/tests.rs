@@ -76,7 +76,7 @@ fn the_settings_are_read() {
     assert!(policy.excluded_namespaces.contains("kube-system"));
     assert_eq!(&*policy.multus_namespace, "multus");
     assert!(policy.whereabouts_namespaces.contains("ipam"));
-    assert!(policy.may_pull_networks("system:serviceaccount:sriov:operator"));
+    assert!(policy.may_change_used_networks("system:serviceaccount:sriov:operator"));
 }
 
 #[test]

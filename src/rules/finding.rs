@@ -25,7 +25,7 @@ pub struct Finding {
     /// The field: `metadata.annotations[k8s.v1.cni.cncf.io/networks][0].ips[1]`.
     pub field: String,
     /// Line and column inside the annotation, where the finding has a place there.
-    pub position: Option<Spot>,
+    pub position: Option<TextPosition>,
     /// The bytes of the annotation that it speaks of.
     pub span: Option<Span>,
     /// What is wrong: one sentence without a closing stop.
@@ -38,14 +38,14 @@ pub struct Finding {
 
 /// A position, and whether its text has one line only, so that the column says it all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spot {
+pub struct TextPosition {
     /// Line and column in the annotation.
     pub position: Position,
     /// Whether there is but one line.
     pub one_line: bool,
 }
 
-impl fmt::Display for Spot {
+impl fmt::Display for TextPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Position { line, column } = self.position;
         if self.one_line {
@@ -115,26 +115,26 @@ pub enum LiveRead {
 
 /// Where a finding is.
 #[derive(Debug, Clone, Default)]
-pub struct Place<'a> {
+pub struct FieldRef<'a> {
     /// The field's path.
     pub field: String,
     /// The text and the part of it, where the field holds a text with places of its own.
-    pub at: Option<(Span, &'a str)>,
+    pub source: Option<(Span, &'a str)>,
 }
 
 /// The most findings of one level in a report: more would be read by nobody, and an annotation that
 /// is all mistakes must not cost more than its own size.
-const MOST: usize = 100;
+const MAX_FINDINGS: usize = 100;
 
 /// Collects findings, of one rule after the other: of each level the first hundred.
 #[derive(Debug)]
 pub struct Report<'p> {
     policy: &'p Policy,
-    loudest: Level,
+    max_level: Level,
     rule: &'static str,
     level: Level,
-    /// Whether the rule that speaks would deny, were it not for `loudest`.
-    hushed: bool,
+    /// Whether the rule that speaks would deny, were it not for `max_level`.
+    downgraded: bool,
     findings: Vec<Finding>,
     /// Of warnings, and of denials.
     counts: [usize; 2],
@@ -151,14 +151,14 @@ impl Finding {
 }
 
 impl<'p> Report<'p> {
-    /// A report in which nothing is louder than `loudest`.
-    pub fn new(policy: &'p Policy, loudest: Level) -> Self {
+    /// A report in which nothing is louder than `max_level`.
+    pub fn new(policy: &'p Policy, max_level: Level) -> Self {
         Self {
             policy,
-            loudest,
+            max_level,
             rule: "",
             level: Level::Off,
-            hushed: false,
+            downgraded: false,
             findings: Vec::new(),
             counts: [0; 2],
         }
@@ -167,79 +167,79 @@ impl<'p> Report<'p> {
     /// From here on `rule` speaks, at `level`.
     pub fn begin(&mut self, rule: &'static Rule, level: Level) {
         self.rule = rule.code;
-        self.level = level.min(self.loudest);
-        self.hushed = level == Level::Deny && self.loudest < Level::Deny;
+        self.level = level.min(self.max_level);
+        self.downgraded = level == Level::Deny && self.max_level < Level::Deny;
     }
 
     /// From here on `rule` speaks, and denies: its authority is lowered by nothing.
     pub fn begin_authority(&mut self, rule: &'static Rule) {
         self.rule = rule.code;
         self.level = Level::Deny;
-        self.hushed = false;
+        self.downgraded = false;
     }
 
     /// Whether only authority speaks here.
-    pub fn is_silent(&self) -> bool {
-        self.loudest == Level::Off
+    pub fn is_off(&self) -> bool {
+        self.max_level == Level::Off
     }
 
     /// Adds a finding at the rule's own level.
-    pub fn add(&mut self, place: Place<'_>, message: impl Into<String>, help: impl Into<String>) {
-        self.push(self.level, place, message.into(), help.into(), None);
+    pub fn add(&mut self, field_ref: FieldRef<'_>, message: impl Into<String>, help: impl Into<String>) {
+        self.push(self.level, field_ref, message.into(), help.into(), None);
     }
 
     /// Adds a finding that rests on something's absence, or on another object: it may deny only after
     /// a fresh look.
     pub fn add_after_live_read(
         &mut self,
-        lookup: LiveRead,
-        place: Place<'_>,
+        live_read: LiveRead,
+        field_ref: FieldRef<'_>,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(self.level, place, message.into(), help.into(), Some(lookup));
+        self.push(self.level, field_ref, message.into(), help.into(), Some(live_read));
     }
 
     /// Adds a finding that may be less grave than the rule's others: never louder than `levels`
     /// say for the profile, nor than the rule itself.
-    pub fn add_lesser(
+    pub fn add_capped(
         &mut self,
         levels: Levels,
-        place: Place<'_>,
+        field_ref: FieldRef<'_>,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
         let level = self.level.min(levels.of(self.policy.profile()));
         // What is less grave is no matter of authority.
-        let level = level.min(self.loudest);
+        let level = level.min(self.max_level);
         if level > Level::Off {
-            self.push(level, place, message.into(), help.into(), None);
+            self.push(level, field_ref, message.into(), help.into(), None);
         }
     }
 
     fn push(
         &mut self,
         level: Level,
-        place: Place<'_>,
+        field_ref: FieldRef<'_>,
         message: String,
         help: String,
         requires_live_read: Option<LiveRead>,
     ) {
         let count = &mut self.counts[usize::from(level == Level::Deny)];
-        if *count == MOST {
+        if *count == MAX_FINDINGS {
             return;
         }
         *count += 1;
         self.findings.push(Finding {
             code: self.rule,
             level,
-            would_deny: self.hushed && level == Level::Warn,
-            field: place.field,
-            position: place.at.map(|(span, text)| Spot {
+            would_deny: self.downgraded && level == Level::Warn,
+            field: field_ref.field,
+            position: field_ref.source.map(|(span, text)| TextPosition {
                 position: Position::of(span.start, text),
                 one_line: !text.trim_end().contains('\n'),
             }),
-            span: place.at.map(|(span, _)| span),
+            span: field_ref.source.map(|(span, _)| span),
             message,
             help,
             requires_live_read,
@@ -249,7 +249,7 @@ impl<'p> Report<'p> {
     /// Whether a finding at the rule's own level would be one too many: a rule whose words are dear
     /// to find need not look further.
     pub fn is_full(&self) -> bool {
-        self.counts[usize::from(self.level == Level::Deny)] == MOST
+        self.counts[usize::from(self.level == Level::Deny)] == MAX_FINDINGS
     }
 
     /// All findings, in the order in which the rules spoke.

@@ -13,7 +13,7 @@ use super::{
     binding::BindingSubject,
     finding::{Finding, Report},
     level::Level,
-    network_subject::{ConfigOrigin, NetworkSubject, NetworkText},
+    network_subject::{ConfigOrigin, NetworkSubject, RawNetwork},
     network_use::NetworkUseSubject,
     operator::{ConfigMapSubject, OperatorSubject},
     policy::Policy,
@@ -21,14 +21,14 @@ use super::{
     registry::{Check, Rule},
     reservation::ReservationSubject,
     subject::{PodSubject, UpdateSubject},
-    workload::{MachineSubject, MetadataSubject, TemplateSubject},
+    workload::{VirtualMachineSubject, MetadataSubject, TemplateSubject},
 };
 
 /// With so many findings the additional networks behind are not looked at any more.
-const MOST: usize = 100;
+const MAX_OPERATOR_FINDINGS: usize = 100;
 
 /// How loudly rules may speak of what lives in `namespace`; `None` where they are silent.
-pub fn loudest(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Level> {
+pub fn max_level(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Level> {
     if policy.excluded_namespaces.contains(namespace) {
         return None;
     }
@@ -40,17 +40,17 @@ pub fn loudest(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Le
     }
 }
 
-/// What the rules on pods say of a pod, none louder than `loudest`, but for the rules on authority:
+/// What the rules on pods say of a pod, none louder than `max_level`, but for the rules on authority:
 /// they deny whatever the namespace says, and with [`Level::Off`] they alone speak.
-pub fn judge_pod(subject: &PodSubject<'_>, loudest: Level) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, loudest);
+pub fn judge_pod(subject: &PodSubject<'_>, max_level: Level) -> Vec<Finding> {
+    let mut report = Report::new(subject.policy, max_level);
     for (rule, level) in subject.policy.active_rules() {
         let Some(check) = pod_check(rule, subject) else {
             continue;
         };
         if rule.levels.is_authority() {
             report.begin_authority(rule);
-        } else if report.is_silent() {
+        } else if report.is_off() {
             continue;
         } else {
             report.begin(rule, level);
@@ -84,20 +84,20 @@ pub fn judge_pool_change(subject: &PoolChangeSubject<'_>, policy: &Policy) -> Ve
     report.into_findings()
 }
 
-/// What the rules on reservations say of one, none louder than `loudest`, but for the rules on authority.
+/// What the rules on reservations say of one, none louder than `max_level`, but for the rules on authority.
 pub fn judge_reservation(
     subject: &ReservationSubject<'_>,
     policy: &Policy,
-    loudest: Level,
+    max_level: Level,
 ) -> Vec<Finding> {
-    let mut report = Report::new(policy, loudest);
+    let mut report = Report::new(policy, max_level);
     for (rule, level) in policy.active_rules() {
         let Check::Reservation(check) = rule.check else {
             continue;
         };
         if rule.levels.is_authority() {
             report.begin_authority(rule);
-        } else if report.is_silent() {
+        } else if report.is_off() {
             continue;
         } else {
             report.begin(rule, level);
@@ -120,8 +120,8 @@ pub fn judge_allocation(subject: &AllocationSubject<'_, '_>) -> Vec<Finding> {
 }
 
 /// What the rules on networks say of a network's configuration.
-pub fn judge_network(subject: &NetworkSubject<'_>, loudest: Level) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, loudest);
+pub fn judge_network(subject: &NetworkSubject<'_>, max_level: Level) -> Vec<Finding> {
+    let mut report = Report::new(subject.policy, max_level);
     for (rule, level) in subject.policy.active_rules() {
         if let Check::Network(check)
         | Check::NetworkAndPod { network: check, .. }
@@ -139,9 +139,9 @@ pub fn judge_network_use(
     subject: &NetworkUseSubject<'_>,
     deleted: bool,
     policy: &Policy,
-    loudest: Level,
+    max_level: Level,
 ) -> Vec<Finding> {
-    let mut report = Report::new(policy, loudest);
+    let mut report = Report::new(policy, max_level);
     for (rule, level) in policy.active_rules() {
         let check = match rule.check {
             Check::NetworkDelete(check) if deleted => check,
@@ -172,15 +172,15 @@ pub fn judge_operator(
     }
     let mut found = report.into_findings();
     for entry in entries {
-        let loudest = loudest(&entry.namespace, catalog, policy);
-        let (Some(loudest), Some(config)) = (loudest, entry.config.as_deref()) else {
+        let max_level = max_level(&entry.namespace, catalog, policy);
+        let (Some(max_level), Some(config)) = (max_level, entry.config.as_deref()) else {
             continue;
         };
-        if found.len() >= MOST {
+        if found.len() >= MAX_OPERATOR_FINDINGS {
             break;
         }
         let field = entry.field(entry.source);
-        let written = NetworkText {
+        let written = RawNetwork {
             namespace: &entry.namespace,
             name: &entry.name,
             origin: if entry.rendered {
@@ -190,10 +190,10 @@ pub fn judge_operator(
             },
             config: Some(config),
             siblings: Some(&siblings),
-            ..NetworkText::default()
+            ..RawNetwork::default()
         };
         let subject = NetworkSubject::new(written, policy, catalog);
-        found.extend(judge_network(&subject, loudest));
+        found.extend(judge_network(&subject, max_level));
     }
     found
 }
@@ -215,11 +215,11 @@ pub fn judge_additional_use(
     for entry in before.iter().filter(named) {
         let known = catalog.namespace(&entry.namespace);
         let terminating = known.is_some_and(|namespace| namespace.labels.terminating);
-        let (false, Some(loudest)) = (terminating, loudest(&entry.namespace, catalog, policy))
+        let (false, Some(max_level)) = (terminating, max_level(&entry.namespace, catalog, policy))
         else {
             continue;
         };
-        if found.len() >= MOST {
+        if found.len() >= MAX_OPERATOR_FINDINGS {
             break;
         }
         let now = after.get(&(&entry.namespace, &entry.name));
@@ -234,7 +234,7 @@ pub fn judge_additional_use(
             after: now.and_then(|now| now.config.as_deref()),
             users: catalog.users(&entry.namespace, &entry.name, &policy.multus_namespace),
         };
-        found.extend(judge_network_use(&subject, now.is_none(), policy, loudest));
+        found.extend(judge_network_use(&subject, now.is_none(), policy, max_level));
     }
     found
 }
@@ -243,9 +243,9 @@ pub fn judge_additional_use(
 pub fn judge_config_map(
     subject: &ConfigMapSubject<'_>,
     policy: &Policy,
-    loudest: Level,
+    max_level: Level,
 ) -> Vec<Finding> {
-    let mut report = Report::new(policy, loudest);
+    let mut report = Report::new(policy, max_level);
     for (rule, level) in policy.active_rules() {
         if let Check::ConfigMap(check) = rule.check {
             report.begin(rule, level);
@@ -268,8 +268,8 @@ pub fn judge_binding(subject: &BindingSubject<'_>) -> Vec<Finding> {
 }
 
 /// What the rules on updates say of what an update makes of a pod.
-pub fn judge_update(subject: &UpdateSubject<'_>, loudest: Level) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, loudest);
+pub fn judge_update(subject: &UpdateSubject<'_>, max_level: Level) -> Vec<Finding> {
+    let mut report = Report::new(subject.policy, max_level);
     for (rule, level) in subject.policy.active_rules() {
         if let Check::Update(check) = rule.check {
             report.begin(rule, level);
@@ -281,14 +281,14 @@ pub fn judge_update(subject: &UpdateSubject<'_>, loudest: Level) -> Vec<Finding>
 
 /// What the rules on pods and on templates say of a workload's template: fields begin with the
 /// template's path, and nothing is louder than the settings let it be of workloads.
-pub fn judge_template(subject: &TemplateSubject<'_>, loudest: Level) -> Vec<Finding> {
+pub fn judge_template(subject: &TemplateSubject<'_>, max_level: Level) -> Vec<Finding> {
     let policy = subject.pod.policy;
-    let loudest = loudest.min(policy.workload_level);
+    let max_level = max_level.min(policy.workload_level);
     let is_plain = subject.pod.requests.is_empty() && subject.pod.unread.is_empty();
-    if loudest == Level::Off || is_plain {
+    if max_level == Level::Off || is_plain {
         return Vec::new();
     }
-    let mut report = Report::new(policy, loudest);
+    let mut report = Report::new(policy, max_level);
     run_pod_rules(&subject.pod, &mut report);
     for (rule, level) in policy.active_rules() {
         if let Check::Template(check) = rule.check
@@ -306,12 +306,12 @@ pub fn judge_template(subject: &TemplateSubject<'_>, loudest: Level) -> Vec<Find
 }
 
 /// What the rules say of the annotations of a workload itself.
-pub fn judge_metadata(subject: &MetadataSubject<'_>, loudest: Level) -> Vec<Finding> {
-    let loudest = loudest.min(subject.policy.workload_level);
-    if loudest == Level::Off || subject.keys.is_empty() {
+pub fn judge_metadata(subject: &MetadataSubject<'_>, max_level: Level) -> Vec<Finding> {
+    let max_level = max_level.min(subject.policy.workload_level);
+    if max_level == Level::Off || subject.keys.is_empty() {
         return Vec::new();
     }
-    let mut report = Report::new(subject.policy, loudest);
+    let mut report = Report::new(subject.policy, max_level);
     for (rule, level) in subject.policy.active_rules() {
         if let Check::Workload(check) = rule.check {
             report.begin(rule, level);
@@ -322,16 +322,16 @@ pub fn judge_metadata(subject: &MetadataSubject<'_>, loudest: Level) -> Vec<Find
 }
 
 /// What the rules say of the networks of KubeVirt's machine.
-pub fn judge_machine(subject: &MachineSubject<'_>, loudest: Level) -> Vec<Finding> {
-    match loudest.min(subject.policy.workload_level) {
+pub fn judge_virtual_machine(subject: &VirtualMachineSubject<'_>, max_level: Level) -> Vec<Finding> {
+    match max_level.min(subject.policy.workload_level) {
         Level::Off => Vec::new(),
-        loudest => subject.judge(loudest),
+        max_level => subject.judge(max_level),
     }
 }
 
 /// Returns what is warned of where addresses are put in: prefix lengths that are corrected.
-pub fn judge_corrected(subject: &PodSubject<'_>, loudest: Level) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, loudest.min(Level::Warn));
+pub fn judge_corrected_prefixes(subject: &PodSubject<'_>, max_level: Level) -> Vec<Finding> {
+    let mut report = Report::new(subject.policy, max_level.min(Level::Warn));
     run_pod_rules_of(subject, &mut report, |code| code == PREFIX.code);
     let mut findings = report.into_findings();
     findings.retain(|finding| finding.level > Level::Off);

@@ -21,7 +21,7 @@ pub mod level;
 pub mod network;
 pub mod network_subject;
 pub mod network_use;
-pub mod news;
+pub mod new_findings;
 pub mod operator;
 pub mod pod;
 pub mod policy;
@@ -36,13 +36,13 @@ pub mod workload;
 pub use crate::catalog::Mode;
 
 pub use self::{
-    binding::{BindingSubject, Carried},
-    finding::{Finding, LiveRead, Place, Report, Spot},
+    binding::{BindingSubject, BindingAnnotation},
+    finding::{Finding, LiveRead, FieldRef, Report, TextPosition},
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,
     policy::{Injection, NamespaceIsolation, Policy},
-    pool::{Held, HeldAddress, PoolChangeSubject, PoolSubject},
+    pool::{PoolHoldings, HeldAddress, PoolChangeSubject, PoolSubject},
     registry::{Check, Example, RULES, Rule},
     reservation::ReservationSubject,
     subject::{Attachment, PodSubject, UpdateSubject},

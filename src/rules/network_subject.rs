@@ -12,30 +12,30 @@ use crate::{
     },
 };
 
-use super::{finding::Place, policy::Policy};
+use super::{finding::FieldRef, policy::Policy};
 
 /// The most parts of ranges and addresses of one network that are compared with other networks'.
-const MOST_SUPPLIES: usize = 4096;
+const MAX_ASSIGNABLE_RANGES: usize = 4096;
 /// The most comparisons of one rule on one network.
-pub(super) const MOST_COMPARED: usize = 200_000;
+pub(super) const MAX_COMPARISONS: usize = 200_000;
 
 /// A network as it was written, its configuration parsed. All rules read this one parse.
 #[derive(Debug)]
 pub struct NetworkSubject<'a> {
-    written: NetworkText<'a>,
+    raw: RawNetwork<'a>,
     /// The settings.
     pub policy: &'a Policy,
     /// The networks there are; this one may be among them, as it was.
     pub catalog: &'a Catalog,
     document: Option<(JsonNode<'a>, Vec<JsonMember<'a>>)>,
-    plugins: Vec<PluginText<'a>>,
+    plugins: Vec<PluginObject<'a>>,
     /// Few rules ask for it, and of a configuration with a fault there is none.
     parsed: OnceLock<Option<NetworkConfig>>,
 }
 
 /// A network's own words.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct NetworkText<'a> {
+pub struct RawNetwork<'a> {
     /// Its namespace.
     pub namespace: &'a str,
     /// Its name.
@@ -45,7 +45,7 @@ pub struct NetworkText<'a> {
     /// `spec.config`, or what stands for it, if it is a text.
     pub config: Option<&'a str>,
     /// `spec.config` as JSON, if it is there and no text.
-    pub odd_config: Option<&'a str>,
+    pub non_string_config: Option<&'a str>,
     /// The device plugin resource behind it.
     pub resource_name: Option<&'a str>,
     /// The address pool that is to serve it.
@@ -68,7 +68,7 @@ pub enum ConfigOrigin<'a> {
 
 /// One plugin's object in a configuration.
 #[derive(Debug, Clone)]
-pub struct PluginText<'a> {
+pub struct PluginObject<'a> {
     /// Its path from the configuration: empty for a single configuration, `.plugins[0]` in a list.
     pub path: String,
     /// Its members.
@@ -82,21 +82,21 @@ pub struct PluginText<'a> {
 }
 
 impl<'a> std::ops::Deref for NetworkSubject<'a> {
-    type Target = NetworkText<'a>;
+    type Target = RawNetwork<'a>;
 
     fn deref(&self) -> &Self::Target {
-        &self.written
+        &self.raw
     }
 }
 
 impl<'a> NetworkSubject<'a> {
     /// Parses the configuration of what is written.
-    pub fn new(written: NetworkText<'a>, policy: &'a Policy, catalog: &'a Catalog) -> Self {
-        let text = written.config.filter(|text| !text.is_empty());
+    pub fn new(raw: RawNetwork<'a>, policy: &'a Policy, catalog: &'a Catalog) -> Self {
+        let text = raw.config.filter(|text| !text.is_empty());
         let node = text.and_then(|text| JsonNode::document(text).ok());
         let document = node.and_then(|node| Some((node, node.members()?)));
         Self {
-            written,
+            raw,
             policy,
             catalog,
             plugins: document.as_ref().map(plugins).unwrap_or_default(),
@@ -119,14 +119,14 @@ impl<'a> NetworkSubject<'a> {
 
     /// What the configuration gives out; of very much only the first, so that no text makes a review
     /// dear.
-    pub fn supplies(&self, config: &NetworkConfig) -> impl Iterator<Item = AssignableRange> {
+    pub fn assignable_ranges(&self, config: &NetworkConfig) -> impl Iterator<Item = AssignableRange> {
         assignable::assignable_ranges(config)
             .into_iter()
-            .take(MOST_SUPPLIES)
+            .take(MAX_ASSIGNABLE_RANGES)
     }
 
     /// What other networks give out of `interval`.
-    pub fn other_suppliers(
+    pub fn other_networks_assigning(
         &self,
         interval: AddressInterval,
     ) -> impl Iterator<Item = (&'a Arc<Network>, &'a AssignableRange)> {
@@ -161,36 +161,36 @@ impl<'a> NetworkSubject<'a> {
 
     /// Whether nothing shows that this network's plugin and the `other` network's are on different
     /// wires.
-    pub fn same_wire(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {
+    pub fn same_link(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {
         own.link == theirs.link && self.resource_name == other.resource_name.as_deref()
     }
 
     /// The plugins' objects, in their order: with `type` and `plugins`, `type` wins.
-    pub fn plugins(&self) -> &[PluginText<'a>] {
+    pub fn plugins(&self) -> &[PluginObject<'a>] {
         &self.plugins
     }
 
     /// The place of the configuration as a whole.
-    pub fn place_of_config(&self) -> Place<'a> {
-        Place {
+    pub fn config_ref(&self) -> FieldRef<'a> {
+        FieldRef {
             field: self.origin.field("spec.config").to_owned(),
-            at: None,
+            source: None,
         }
     }
 
     /// A place in the configuration: the path from its object (`.ipam.range`), and the part of the
     /// text.
-    pub fn place(&self, path: &str, span: Span) -> Place<'a> {
+    pub fn field_ref(&self, path: &str, span: Span) -> FieldRef<'a> {
         let field = self.origin.field("spec.config");
         if let ConfigOrigin::Rendered(_) = self.origin {
-            return Place {
-                field: format!("{field}{}", unrendered(path)),
-                at: None,
+            return FieldRef {
+                field: format!("{field}{}", source_path(path)),
+                source: None,
             };
         }
-        Place {
+        FieldRef {
             field: format!("{field}{path}"),
-            at: self.config.map(|text| (span, text)),
+            source: self.config.map(|text| (span, text)),
         }
     }
 }
@@ -205,7 +205,7 @@ impl<'a> ConfigOrigin<'a> {
 }
 
 /// The path in `simpleMacvlanConfig` of what is rendered to `path`.
-fn unrendered(path: &str) -> String {
+fn source_path(path: &str) -> String {
     let Some(rest) = path.strip_prefix(".ipam") else {
         return path.to_owned();
     };
@@ -218,15 +218,15 @@ fn unrendered(path: &str) -> String {
     }
 }
 
-fn plugins<'a>((node, members): &(JsonNode<'a>, Vec<JsonMember<'a>>)) -> Vec<PluginText<'a>> {
+fn plugins<'a>((node, members): &(JsonNode<'a>, Vec<JsonMember<'a>>)) -> Vec<PluginObject<'a>> {
     let single = kind(members);
     if !single.is_empty() {
-        return vec![PluginText::new(String::new(), *node, members.clone())];
+        return vec![PluginObject::new(String::new(), *node, members.clone())];
     }
     let list = find(members, "plugins").and_then(|m| m.value.elements());
     let list = list.unwrap_or_default().into_iter().enumerate();
     list.filter_map(|(index, node)| {
-        Some(PluginText::new(
+        Some(PluginObject::new(
             format!(".plugins[{index}]"),
             node,
             node.members()?,
@@ -235,7 +235,7 @@ fn plugins<'a>((node, members): &(JsonNode<'a>, Vec<JsonMember<'a>>)) -> Vec<Plu
     .collect()
 }
 
-impl<'a> PluginText<'a> {
+impl<'a> PluginObject<'a> {
     fn new(path: String, node: JsonNode<'a>, members: Vec<JsonMember<'a>>) -> Self {
         let ipam = find(&members, "ipam").map(|member| member.value);
         Self {

@@ -7,7 +7,7 @@ use crate::catalog::Pod;
 use super::finding::LiveRead;
 
 /// The most pods that are named.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// A network that is deleted or changed while pods use it.
 #[derive(Debug)]
@@ -28,14 +28,14 @@ pub struct NetworkUseSubject<'a> {
 
 impl NetworkUseSubject<'_> {
     /// How many pods use it, and the first ten of them.
-    pub fn users_in_words(&self) -> String {
+    pub fn describe_users(&self) -> String {
         let count = self.users.len();
-        let named = self.users.iter().take(MOST_NAMED);
+        let named = self.users.iter().take(MAX_NAMED);
         let names: Vec<String> = named
             .map(|pod| format!("{}/{}", pod.namespace, pod.name))
             .collect();
         let pods = if count == 1 { "pod" } else { "pods" };
-        let more = match count.saturating_sub(MOST_NAMED) {
+        let more = match count.saturating_sub(MAX_NAMED) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
@@ -43,7 +43,7 @@ impl NetworkUseSubject<'_> {
     }
 
     /// The look-up without which nothing may be denied for these pods' sake.
-    pub fn lookup(&self) -> LiveRead {
+    pub fn live_read(&self) -> LiveRead {
         LiveRead::NetworkUsers {
             namespace: self.namespace.into(),
             name: self.name.into(),

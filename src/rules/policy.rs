@@ -35,7 +35,7 @@ const IPAM_CONTROLLERS: [&str; 3] = [
 /// Where Whereabouts runs: upstream's manifests, and OpenShift.
 const WHEREABOUTS_NAMESPACES: [&str; 2] = ["kube-system", "openshift-multus"];
 /// What Kubernetes itself deletes with: whole namespaces, and what belonged to objects that are gone.
-const CLEANERS: [&str; 2] = [
+const DELETION_CONTROLLERS: [&str; 2] = [
     "system:serviceaccount:kube-system:namespace-controller",
     "system:serviceaccount:kube-system:generic-garbage-collector",
 ];
@@ -238,12 +238,12 @@ impl Policy {
 
     /// Whether `user` may delete and change networks that pods use: Kubernetes's own cleaners, and
     /// operators.
-    pub fn may_pull_networks(&self, user: &str) -> bool {
-        CLEANERS.contains(&user) || self.operator_users.contains(user)
+    pub fn may_change_used_networks(&self, user: &str) -> bool {
+        DELETION_CONTROLLERS.contains(&user) || self.operator_users.contains(user)
     }
 
     /// The namespaces in which Whereabouts runs, for messages.
-    pub fn whereabouts_in_words(&self) -> String {
+    pub fn describe_whereabouts_namespaces(&self) -> String {
         let names = self.whereabouts_namespaces.iter().map(|name| &**name);
         let mut names: Vec<&str> = names.collect();
         names.sort_unstable();

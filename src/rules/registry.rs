@@ -139,7 +139,7 @@ pub static RULES: &[&Rule] = &[
     &pod::ips::NO_ADDRESS,
     &pod::ips::TWO_FAMILIES,
     &pod::host_local::TOO_MANY,
-    &pod::host_local::NOT_GIVEN,
+    &pod::host_local::NOT_IN_RANGE,
     &pod::ips::IGNORED,
     &pod::ips::UNTRACKED,
     &pod::ips::REPLACED,

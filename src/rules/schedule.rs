@@ -1,6 +1,6 @@
 //! Schedules of five fields, as cron has them: Whereabouts's, and nadmit's own.
 //!
-//! Both are read here, so that what the server refuses is what `nadmit check` finds. [`robfig`]
+//! Both are read here, so that what the server refuses is what `nadmit check` finds. [`check_robfig`]
 //! reads as the library does that Whereabouts uses; [`Schedule`] is stricter, for nobody has to
 //! guess what an odd expression means.
 
@@ -12,22 +12,22 @@ use croner::{
 use crate::network::Span;
 
 /// What to write instead of a schedule that is none.
-pub const HELP: &str =
+pub const SCHEDULE_HELP: &str =
     "write minute, hour, day of month, month and day of week, as in \"*/15 * * * *\"";
 
 /// The days that each month has at most.
-const LONGEST: [u16; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+const MAX_DAYS: [u16; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /// What is wrong with a schedule, and where in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ScheduleError {
     /// The part of the text.
     pub span: Span,
     /// What is wrong with it.
     pub message: String,
 }
 
-impl Mistake {
+impl ScheduleError {
     fn of(piece: &str, text: &str, message: String) -> Self {
         Self {
             span: Span::of(piece, text).unwrap_or_default(),
@@ -48,18 +48,18 @@ impl Schedule {
     ///
     /// # Errors
     /// Says the first thing that is wrong.
-    pub fn parse(text: &str) -> Result<Self, Mistake> {
+    pub fn parse(text: &str) -> Result<Self, ScheduleError> {
         let trimmed = text.trim();
-        read(trimmed, text, Dialect::Strict)?;
+        check_fields(trimmed, text, Dialect::Strict)?;
         let parser = CronParser::builder()
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build();
-        let whole = |message| Mistake::of(trimmed, text, message);
+        let whole = |message| ScheduleError::of(trimmed, text, message);
         let cron = parser
             .parse(trimmed)
             .map_err(|error| whole(format!("the schedule {trimmed:?} is not valid: {error}")))?;
-        if never(&cron) {
+        if never_fires(&cron) {
             return Err(whole(format!(
                 "the schedule {trimmed:?} never comes: no such month has that day"
             )));
@@ -94,12 +94,12 @@ impl Schedule {
 }
 
 /// A day of month alone decides, and no month has it.
-fn never(cron: &Cron) -> bool {
+fn never_fires(cron: &Cron) -> bool {
     let pattern = &cron.pattern;
     let months = pattern.months.values();
     let longest = months
         .iter()
-        .filter_map(|month| LONGEST.get(usize::from(*month).checked_sub(1)?))
+        .filter_map(|month| MAX_DAYS.get(usize::from(*month).checked_sub(1)?))
         .max();
     let days = pattern.days.values();
     let first = days.iter().min();
@@ -110,12 +110,12 @@ fn never(cron: &Cron) -> bool {
 ///
 /// # Errors
 /// Says the first thing that is wrong.
-pub fn robfig(text: &str) -> Result<(), Mistake> {
+pub fn check_robfig(text: &str) -> Result<(), ScheduleError> {
     let mut rest = text.trim();
     if rest.starts_with("TZ=") || rest.starts_with("CRON_TZ=") {
         rest = rest.split_once(' ').map_or("", |(_, rest)| rest);
     }
-    read(rest, text, Dialect::Robfig)
+    check_fields(rest, text, Dialect::Robfig)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,9 +127,9 @@ enum Dialect {
 }
 
 /// A field: what it is, its least and greatest number, and words for numbers from the least on.
-type Field = (&'static str, u32, u32, &'static [&'static str]);
+type ScheduleField = (&'static str, u32, u32, &'static [&'static str]);
 
-const FIELDS: [Field; 5] = [
+const FIELDS: [ScheduleField; 5] = [
     ("minute", 0, 59, &[]),
     ("hour", 0, 23, &[]),
     ("day of month", 1, 31, &[]),
@@ -150,7 +150,7 @@ const FIELDS: [Field; 5] = [
 ];
 
 /// Reads the five fields of `rest`, which is a part of `text`.
-fn read(rest: &str, text: &str, dialect: Dialect) -> Result<(), Mistake> {
+fn check_fields(rest: &str, text: &str, dialect: Dialect) -> Result<(), ScheduleError> {
     let fields: Vec<&str> = rest.split_whitespace().collect();
     if fields.len() != FIELDS.len() {
         let message = format!(
@@ -158,18 +158,18 @@ fn read(rest: &str, text: &str, dialect: Dialect) -> Result<(), Mistake> {
             text.trim(),
             fields.len()
         );
-        return Err(Mistake::of(rest, text, message));
+        return Err(ScheduleError::of(rest, text, message));
     }
     for (written, field) in fields.into_iter().zip(FIELDS) {
         for part in written.split(',') {
             let read = match (part, dialect) {
                 ("", Dialect::Robfig) => Ok(()),
                 ("", Dialect::Strict) => Err("nothing stands beside the comma".to_owned()),
-                _ => part_of(part, field, dialect),
+                _ => check_part(part, field, dialect),
             };
             if let Err(reason) = read {
                 let message = format!("{part:?} is not a valid {}: {reason}", field.0);
-                return Err(Mistake::of(part, text, message));
+                return Err(ScheduleError::of(part, text, message));
             }
         }
     }
@@ -177,7 +177,7 @@ fn read(rest: &str, text: &str, dialect: Dialect) -> Result<(), Mistake> {
 }
 
 /// `*`, `5`, `mon-fri`, each with or without `/2`.
-fn part_of(part: &str, (_, least, greatest, words): Field, dialect: Dialect) -> Result<(), String> {
+fn check_part(part: &str, (_, least, greatest, words): ScheduleField, dialect: Dialect) -> Result<(), String> {
     let (range, step) = match part.split_once('/') {
         Some((range, step)) => (range, Some(step)),
         None => (part, None),
@@ -236,7 +236,7 @@ mod tests {
         "0 0 29 2 *",
     ];
     /// What only robfig/cron takes.
-    const ODD: [&str; 5] = [
+    const ROBFIG_ONLY: [&str; 5] = [
         "? ? ? ? ?",
         "5/15 * * * *",
         "1,,2 * * * *",
@@ -260,31 +260,31 @@ mod tests {
         ("* * * * +1", "\"+1\" is not a number"),
     ];
 
-    fn strict(text: &str) -> Result<(), Mistake> {
+    fn strict(text: &str) -> Result<(), ScheduleError> {
         Schedule::parse(text).map(drop)
     }
 
     #[test]
     fn five_fields_as_cron_has_them() {
         for good in GOOD {
-            assert_eq!(robfig(good), Ok(()), "{good}");
+            assert_eq!(check_robfig(good), Ok(()), "{good}");
             assert_eq!(strict(good), Ok(()), "{good}");
         }
         for (bad, says) in BAD {
-            for read in [robfig, strict] {
+            for read in [check_robfig, strict] {
                 let message = read(bad).err().map(|mistake| mistake.message);
                 let message = message.unwrap_or_default();
                 assert!(message.contains(says), "{bad}: {message}");
             }
         }
-        let place = robfig("* 25 * * *").map_err(|mistake| mistake.span);
+        let place = check_robfig("* 25 * * *").map_err(|mistake| mistake.span);
         assert_eq!(place, Err(Span::new(2, 4)));
     }
 
     #[test]
     fn what_has_to_be_guessed_is_no_schedule_of_nadmit() {
-        for odd in ODD {
-            assert_eq!(robfig(odd), Ok(()), "{odd}");
+        for odd in ROBFIG_ONLY {
+            assert_eq!(check_robfig(odd), Ok(()), "{odd}");
             assert!(strict(odd).is_err(), "{odd}");
         }
         let message = strict("5/15 * * * *").map_err(|mistake| mistake.message);

@@ -5,12 +5,12 @@ use std::{borrow::Cow, sync::Arc};
 use crate::{
     catalog::Catalog,
     network::{
-        Annotation, AnnotationFormat, Network, Selection, Span, annotations, cni::Capability, interface,
-        selection::DecodeError,
+        Annotation, AnnotationFormat, Network, Selection, Span, annotations, cni::Capability,
+        interface, selection::DecodeError,
     },
 };
 
-use super::{finding::Place, level::Levels, policy::Policy};
+use super::{finding::FieldRef, level::Levels, policy::Policy};
 
 /// A pod's annotations, parsed, each selection resolved against the catalog.
 #[derive(Debug)]
@@ -34,14 +34,14 @@ pub struct PodSubject<'a> {
     /// The keys of annotations that nobody reads, much like those that ask for networks.
     pub unread: Vec<&'a str>,
     /// The annotations that ask for networks, those that the pod has.
-    pub requests: Vec<Request<'a>>,
+    pub requests: Vec<NetworkRequest<'a>>,
 }
 
 /// One of the annotations by which a pod asks for networks.
 #[derive(Debug)]
-pub struct Request<'a> {
+pub struct NetworkRequest<'a> {
     /// Which annotation it is.
-    pub origin: Origin<'a>,
+    pub origin: AnnotationOrigin<'a>,
     /// Its value, parsed.
     pub annotation: Annotation<'a>,
     /// Its selections, resolved, in their order.
@@ -50,11 +50,11 @@ pub struct Request<'a> {
 
 /// One of the two annotations, as it reads in one pod.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
+pub struct AnnotationOrigin<'a> {
     /// The annotation's key.
     pub key: &'static str,
     /// The namespace in which names without one are looked up.
-    pub home: &'a str,
+    pub default_namespace: &'a str,
 }
 
 /// What a selection's name leads to.
@@ -67,14 +67,14 @@ pub enum Resolution<'a> {
     /// A network in a namespace that the pod may not use, if it exists.
     Forbidden(Option<&'a Arc<Network>>),
     /// The name is none, so there is nothing to look up.
-    Unnamed,
+    InvalidName,
 }
 
 /// A selection resolved: what was asked, and the network it leads to.
 #[derive(Debug, Clone, Copy)]
 pub struct Attachment<'s, 'a> {
     /// The annotation it stands in.
-    pub request: &'s Request<'a>,
+    pub request: &'s NetworkRequest<'a>,
     /// What was asked.
     pub selection: &'s Selection<'a>,
     /// What its name leads to.
@@ -83,7 +83,7 @@ pub struct Attachment<'s, 'a> {
 
 /// A selection whose network an address pool serves.
 #[derive(Debug, Clone, Copy)]
-pub struct Pooled<'s, 'a> {
+pub struct PooledAttachment<'s, 'a> {
     /// The selection.
     pub attachment: Attachment<'s, 'a>,
     /// The network.
@@ -103,14 +103,14 @@ pub struct UpdateSubject<'a> {
     /// anybody in a namespace that is opted out.
     pub may_change: bool,
     /// The annotation by each key: before, after.
-    pub changes: Vec<Change<'a>>,
+    pub changes: Vec<AnnotationChange<'a>>,
 }
 
 /// One annotation before and after an update.
 #[derive(Debug)]
-pub struct Change<'a> {
+pub struct AnnotationChange<'a> {
     /// Which annotation it is.
-    pub origin: Origin<'a>,
+    pub origin: AnnotationOrigin<'a>,
     /// Its value before; `None` if there was none.
     pub before: Option<&'a str>,
     /// Its value after; `None` if there is none.
@@ -127,11 +127,11 @@ impl<'a> PodSubject<'a> {
         policy: &'a Policy,
         catalog: &'a Catalog,
     ) -> Self {
-        let default_network = default_network.map(|text| (Origin::default_network(policy), text));
+        let default_network = default_network.map(|text| (AnnotationOrigin::default_network(policy), text));
         // Multus ignores the empty text here, and fails on it in the default network's annotation.
         let networks = networks
             .filter(|text| !text.is_empty())
-            .map(|text| (Origin::networks(namespace), text));
+            .map(|text| (AnnotationOrigin::networks(namespace), text));
         let requests = default_network
             .into_iter()
             .chain(networks)
@@ -139,7 +139,7 @@ impl<'a> PodSubject<'a> {
                 let annotation = Annotation::parse(text);
                 let resolve = |selection| resolve(selection, &origin, namespace, policy, catalog);
                 let networks = annotation.selections.iter().map(resolve).collect();
-                Request {
+                NetworkRequest {
                     origin,
                     annotation,
                     networks,
@@ -161,22 +161,22 @@ impl<'a> PodSubject<'a> {
 
     /// Every selection of every annotation, resolved.
     pub fn attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
-        self.requests.iter().flat_map(Request::attachments)
+        self.requests.iter().flat_map(NetworkRequest::attachments)
     }
 
     /// The first selections, for rules whose look at one is dear: more than any pod has.
     pub fn first_attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
-        const MOST: usize = 100;
-        self.attachments().take(MOST)
+        const MAX: usize = 100;
+        self.attachments().take(MAX)
     }
 
     /// The selections whose networks an address pool serves. Those of namespaces that the pod may
     /// not use are among them: whether that is denied is a matter of levels, and pools are not.
-    pub fn pooled(&self) -> impl Iterator<Item = Pooled<'_, 'a>> {
+    pub fn pooled(&self) -> impl Iterator<Item = PooledAttachment<'_, 'a>> {
         self.attachments().filter_map(|attachment| {
             let network = attachment.definition()?;
             let pool = network.address_pool.as_deref()?;
-            Some(Pooled {
+            Some(PooledAttachment {
                 attachment,
                 network,
                 pool,
@@ -185,24 +185,24 @@ impl<'a> PodSubject<'a> {
     }
 }
 
-impl<'a> Pooled<'_, 'a> {
+impl<'a> PooledAttachment<'_, 'a> {
     /// Where the network is named.
-    pub fn place(&self) -> Place<'a> {
+    pub fn field_ref(&self) -> FieldRef<'a> {
         let selection = self.attachment.selection;
         let span = selection
             .name
             .as_ref()
             .map_or(selection.span, |name| name.span);
-        self.attachment.place(self.attachment.member("name"), span)
+        self.attachment.field_ref(self.attachment.member("name"), span)
     }
 }
 
-impl<'a> Origin<'a> {
+impl<'a> AnnotationOrigin<'a> {
     /// The additional networks of a pod in `namespace`.
     pub fn networks(namespace: &'a str) -> Self {
         Self {
             key: annotations::NETWORKS,
-            home: namespace,
+            default_namespace: namespace,
         }
     }
 
@@ -210,7 +210,7 @@ impl<'a> Origin<'a> {
     pub fn default_network(policy: &'a Policy) -> Self {
         Self {
             key: annotations::DEFAULT_NETWORK,
-            home: &policy.multus_namespace,
+            default_namespace: &policy.multus_namespace,
         }
     }
 
@@ -223,7 +223,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-impl<'a> Request<'a> {
+impl<'a> NetworkRequest<'a> {
     /// The selections, resolved.
     pub fn attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
         let pairs = self.annotation.selections.iter().zip(&self.networks);
@@ -235,7 +235,7 @@ impl<'a> Request<'a> {
     }
 
     /// Whether the decoder refuses the member at this path: then its absence says nothing more.
-    pub fn is_faulty(&self, path: &str) -> bool {
+    pub fn has_fault_at(&self, path: &str) -> bool {
         self.annotation
             .decode_errors
             .iter()
@@ -243,18 +243,18 @@ impl<'a> Request<'a> {
     }
 
     /// The place of the whole annotation.
-    pub fn place(&self) -> Place<'a> {
-        Place {
-            field: field(self.origin.key, ""),
-            at: None,
+    pub fn field_ref(&self) -> FieldRef<'a> {
+        FieldRef {
+            field: annotation_path(self.origin.key, ""),
+            source: None,
         }
     }
 
     /// A place in the annotation: the path from the list (`[0].ips`), and the part of the text.
-    pub fn place_at(&self, path: &str, span: Span) -> Place<'a> {
-        Place {
-            field: field(self.origin.key, path),
-            at: Some((span, self.annotation.text)),
+    pub fn field_ref_at(&self, path: &str, span: Span) -> FieldRef<'a> {
+        FieldRef {
+            field: annotation_path(self.origin.key, path),
+            source: Some((span, self.annotation.text)),
         }
     }
 }
@@ -274,13 +274,13 @@ impl<'s, 'a> Attachment<'s, 'a> {
         match self.resolution {
             Resolution::Found(network) => Some(network),
             Resolution::Forbidden(network) => network.map(|network| &**network),
-            Resolution::Missing | Resolution::Unnamed => None,
+            Resolution::Missing | Resolution::InvalidName => None,
         }
     }
 
     /// The namespace in which the network is looked up.
     pub fn namespace(&self) -> &'s str {
-        self.selection.namespace_or(self.request.origin.home)
+        self.selection.namespace_or(self.request.origin.default_namespace)
     }
 
     /// The interface inside the pod.
@@ -290,7 +290,7 @@ impl<'s, 'a> Attachment<'s, 'a> {
 
     /// How grave a request is that the plugin behind `capability` would refuse: without the
     /// capability it never gets there, and is lost instead.
-    pub fn gravity(&self, capability: Capability) -> Levels {
+    pub fn rejection_class(&self, capability: Capability) -> Levels {
         match self.network().and_then(|network| network.config.loaded()) {
             Some(config) if !config.has(capability) => Levels::MISLEADS,
             _ => Levels::FAILS,
@@ -311,26 +311,26 @@ impl<'s, 'a> Attachment<'s, 'a> {
     }
 
     /// The place of a member (`ips[1]`; empty for the whole selection).
-    pub fn place(&self, member: &str, span: Span) -> Place<'a> {
+    pub fn field_ref(&self, member: &str, span: Span) -> FieldRef<'a> {
         let dot = if member.is_empty() { "" } else { "." };
         self.request
-            .place_at(&format!("[{}]{dot}{member}", self.selection.index), span)
+            .field_ref_at(&format!("[{}]{dot}{member}", self.selection.index), span)
     }
 }
 
 /// Whether a fault is that `cni-args` itself is no object, of which a rule of its own speaks.
-pub fn is_cni_args(fault: &DecodeError) -> bool {
+pub fn is_cni_args_fault(fault: &DecodeError) -> bool {
     fault.path.ends_with(".cni-args")
 }
 
 /// The path of an annotation's field.
-pub fn field(key: &str, path: &str) -> String {
+pub fn annotation_path(key: &str, path: &str) -> String {
     format!("metadata.annotations[{key}]{path}")
 }
 
 fn resolve<'a>(
     selection: &Selection<'_>,
-    request: &Origin<'_>,
+    request: &AnnotationOrigin<'_>,
     own: &str,
     policy: &Policy,
     catalog: &'a Catalog,
@@ -344,9 +344,9 @@ fn resolve<'a>(
         .as_ref()
         .filter(|name| name.value.is_ok() && fits)
     else {
-        return Resolution::Unnamed;
+        return Resolution::InvalidName;
     };
-    let namespace = selection.namespace_or(request.home);
+    let namespace = selection.namespace_or(request.default_namespace);
     // Multus does not isolate namespaces for the default network.
     let isolated = request.key == annotations::NETWORKS;
     let network = catalog.network(namespace, &name.text);

@@ -4,7 +4,7 @@ use super::{DesiredAnnotations, OriginalAnnotations, annotation_bytes, patch, re
 use crate::{
     admission::{
         context::ReviewContext,
-        decide::{Decision, PendingCommit, loudest},
+        decide::{Decision, PendingCommit, max_level},
         migration_guard::{LaunchAccess, check_access},
         object::ReviewAnnotations,
         response::AdmissionResponse,
@@ -16,7 +16,7 @@ use crate::{
     },
     catalog::MigrationRef,
     network::selection::MAX_ANNOTATIONS_BYTES,
-    rules::{Level, LiveRead, PodSubject, allocation::PoolAttachment, judge::judge_corrected},
+    rules::{Level, LiveRead, PodSubject, allocation::PoolRequest, judge::judge_corrected_prefixes},
 };
 
 /// A pod whose addresses are put in.
@@ -24,7 +24,7 @@ pub(in crate::admission) struct AllocationRequest<'s, 'a> {
     /// The pod, as rules look at it.
     pub(in crate::admission) subject: &'s PodSubject<'a>,
     /// Its attachments to networks of pools.
-    pub(in crate::admission) attachments: &'s [PoolAttachment],
+    pub(in crate::admission) attachments: &'s [PoolRequest],
     /// For whom.
     pub(in crate::admission) requester: Requester,
     /// The migration as whose target the pod says that it was made.
@@ -54,7 +54,7 @@ impl AllocationRequest<'_, '_> {
         context: &ReviewContext<'_>,
     ) -> Decision {
         let asks: Vec<AttachmentRequest> =
-            self.attachments.iter().map(|one| one.ask.clone()).collect();
+            self.attachments.iter().map(|one| one.request.clone()).collect();
         if !self.already_admitted {
             match check_access(&self.requester, self.migration, &asks, context) {
                 LaunchAccess::Granted => {}
@@ -103,8 +103,8 @@ impl AllocationRequest<'_, '_> {
             let refused = vec![annotations_too_long(bytes)];
             return reject(request, self.subject, self.attachments, refused, context);
         }
-        let loudest = loudest(request, context.catalog, context.policy);
-        let corrected = judge_corrected(self.subject, loudest.unwrap_or(Level::Off));
+        let max_level = max_level(request, context.catalog, context.policy);
+        let corrected = judge_corrected_prefixes(self.subject, max_level.unwrap_or(Level::Off));
         let response =
             AdmissionResponse::new(request, corrected).with_patch(patch(self.current, &desired));
         commit_then_respond(records, response, &mut index)

@@ -3,7 +3,7 @@
 use crate::{
     allocation::index::{Assignment, AttachmentRequest, MacRequest},
     network::{AddressRequest, annotations, selection::Addition},
-    rules::{Attachment, PodSubject, allocation::PoolAttachment},
+    rules::{Attachment, PodSubject, allocation::PoolRequest},
 };
 
 /// What a pod was asked for before addresses were put in: its annotations as they were written.
@@ -30,7 +30,7 @@ impl DesiredAnnotations {
     pub(in crate::admission) fn new(
         subject: &PodSubject<'_>,
         original: OriginalAnnotations<'_>,
-        attachments: &[PoolAttachment],
+        attachments: &[PoolRequest],
         given: &[Assignment],
     ) -> Self {
         let mut desired = Self::default();
@@ -41,11 +41,11 @@ impl DesiredAnnotations {
                 .attachments()
                 .enumerate()
                 .map(|(index, attachment)| {
-                    let of_it = |one: &PoolAttachment| one.attachment == first + index;
+                    let of_it = |one: &PoolRequest| one.attachment == first + index;
                     let place = attachments.iter().position(of_it);
                     let pair = place.and_then(|at| attachments.get(at).zip(given.get(at)));
                     pair.map_or(Addition::default(), |(one, given)| {
-                        addition(attachment, &one.ask, given)
+                        addition(attachment, &one.request, given)
                     })
                 })
                 .collect();

@@ -45,7 +45,7 @@ use crate::{
     },
     rules::{
         Finding, Injection, Level, PodSubject,
-        allocation::{AllocationSubject, PoolAttachment, asks, can_be_served},
+        allocation::{AllocationSubject, PoolRequest, attachment_requests, can_be_served},
         judge::{judge_allocation, judge_pod},
     },
 };
@@ -98,8 +98,8 @@ fn pod_create(
 ) -> Decision {
     let current = &pod.metadata.annotations;
     let subject = subject_under_review(request, pod, context.policy, context.catalog);
-    let mut attachments = asks(&subject);
-    attachments.retain(|one| is_due(request, pod, &one.ask, context));
+    let mut attachments = attachment_requests(&subject);
+    attachments.retain(|one| is_due(request, pod, &one.request, context));
     let nothing = attachments.is_empty() || !can_be_served(&subject);
     if nothing {
         let response = AdmissionResponse::allow(request);
@@ -116,7 +116,7 @@ fn pod_create(
     if !nowhere.is_empty() {
         return reject(request, &subject, &attachments, nowhere, context);
     }
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.ask.clone()).collect();
+    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
     let resolved = {
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
@@ -180,7 +180,7 @@ fn needs_node(ask: &AttachmentRequest, context: &ReviewContext<'_>) -> bool {
 fn lacking_node(
     request: &Request<'_>,
     pod: &ReviewObject<'_>,
-    attachments: &[PoolAttachment],
+    attachments: &[PoolRequest],
     context: &ReviewContext<'_>,
 ) -> Vec<Rejection> {
     if injection(request, context) != Injection::Create || pod.spec.node_name.is_some() {
@@ -189,8 +189,8 @@ fn lacking_node(
     let pools = &context.catalog.pool_config().pools;
     let attachments = attachments.iter().enumerate();
     let refused = attachments.filter_map(|(place, one)| {
-        let pool = pools.get(&one.ask.pool)?;
-        let cut = pool.slicing.is_some() && one.ask.needs_ips;
+        let pool = pools.get(&one.request.pool)?;
+        let cut = pool.slicing.is_some() && one.request.needs_ips;
         cut.then(|| Rejection {
             request: place,
             refusal: AllocationError::NodeUnknown(pool.name.clone()),
@@ -208,7 +208,7 @@ fn names_address(ask: &AttachmentRequest) -> bool {
 pub(super) fn reject(
     request: &Request<'_>,
     subject: &PodSubject<'_>,
-    attachments: &[PoolAttachment],
+    attachments: &[PoolRequest],
     refused: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Decision {
@@ -272,7 +272,7 @@ fn retained_addresses(
 /// What is refused, as findings.
 pub(super) fn to_findings(
     subject: &PodSubject<'_>,
-    attachments: &[PoolAttachment],
+    attachments: &[PoolRequest],
     refused: Vec<Rejection>,
 ) -> Vec<Finding> {
     let refused: Vec<_> = refused
@@ -281,6 +281,6 @@ pub(super) fn to_findings(
         .collect();
     judge_allocation(&AllocationSubject {
         pod: subject,
-        refused: &refused,
+        errors: &refused,
     })
 }

@@ -14,8 +14,8 @@ use crate::{
     network::{Annotation, selection::normalized::NormalizedAnnotation},
     rules::{
         Injection,
-        allocation::{asks, can_be_served},
-        subject::Origin,
+        allocation::{attachment_requests, can_be_served},
+        subject::AnnotationOrigin,
     },
 };
 
@@ -41,11 +41,11 @@ pub(super) fn pod_update(
     let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
     let desired = DesiredAnnotations {
         networks: restore_injected(
-            &Origin::networks(namespace),
+            &AnnotationOrigin::networks(namespace),
             [&old.requested_networks, &old.networks, &new.networks].map(|t| t.as_deref()),
         ),
         default_network: restore_injected(
-            &Origin::default_network(context.policy),
+            &AnnotationOrigin::default_network(context.policy),
             [
                 &old.requested_default_network,
                 &old.default_network,
@@ -85,7 +85,7 @@ fn hot_plugged(
         return None;
     }
     let subject = subject_under_review(request, pod, policy, context.catalog);
-    let attachments = asks(&subject);
+    let attachments = attachment_requests(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
         return None;
     }
@@ -108,7 +108,7 @@ fn hot_plugged(
 
 /// The injected text, if the new one means what was requested when it was put in.
 fn restore_injected(
-    origin: &Origin<'_>,
+    origin: &AnnotationOrigin<'_>,
     [requested, injected, new]: [Option<&str>; 3],
 ) -> Option<String> {
     let (requested, injected, new) = (requested?, injected?, new?);
@@ -117,7 +117,7 @@ fn restore_injected(
     }
     let meaning = |text: &str| {
         let annotation = Annotation::parse(text);
-        NormalizedAnnotation::of(&annotation, origin.home, |selection| {
+        NormalizedAnnotation::of(&annotation, origin.default_namespace, |selection| {
             origin.interface(selection).into_owned()
         })
     };

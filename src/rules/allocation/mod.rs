@@ -4,17 +4,17 @@
 //! a comparison with what it holds); here it gets its code, its place and its words. None of these
 //! can be lowered: who may use an address is a question of authority, not of taste.
 
-mod around;
-mod asks;
+mod bypass;
+mod pool_requests;
 mod prefix;
-mod refused;
+mod allocation_errors;
 mod unreadable;
 
 pub use self::{
-    around::{BY_CNI_ARGS, OF_POOL, UnrecordedMac, unrecorded_macs},
-    asks::{PoolAttachment, asks, can_be_served},
+    bypass::{BY_CNI_ARGS, OF_POOL, UnrecordedMac, unrecorded_macs},
+    pool_requests::{PoolRequest, attachment_requests, can_be_served},
     prefix::RULE as PREFIX,
-    refused::{
+    allocation_errors::{
         EXCLUDED, EXHAUSTED, HOLDS_ANOTHER, IN_USE, LIMIT, MAC_IN_USE, NOT_ALLOCATED, NOT_INJECTED,
         NOT_READY, OUTSIDE, RESERVED, TOO_LONG,
     },
@@ -29,5 +29,5 @@ pub struct AllocationSubject<'s, 'a> {
     /// The pod.
     pub pod: &'s PodSubject<'a>,
     /// Each with the attachment's place among [`PodSubject::attachments`].
-    pub refused: &'s [(usize, AllocationError)],
+    pub errors: &'s [(usize, AllocationError)],
 }

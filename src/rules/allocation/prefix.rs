@@ -46,7 +46,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             };
             let right = range.subnet.prefix;
             report.add(
-                attachment.place(&format!("ips[{index}]"), ip.span),
+                attachment.field_ref(&format!("ips[{index}]"), ip.span),
                 format!(
                     "{address}/{written} has the prefix length {written}, but the range {} of address \
                      pool {:?} has {right}",

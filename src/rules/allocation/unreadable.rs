@@ -1,12 +1,12 @@
 //! `pool-request-unreadable`: what cannot be read or recorded exactly.
 
-use super::asks::{interfaces, is_decoded, is_readable};
+use super::pool_requests::{interfaces, is_decodable, is_recordable};
 use crate::{
     network::{HardwareAddress, address},
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
         examples::{POOL_OF_TWO, SERVED_NET, pod},
-        subject::{Pooled, Request},
+        subject::{PooledAttachment, NetworkRequest},
     },
 };
 
@@ -39,7 +39,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     // Where Multus cannot decode one annotation, it attaches nothing of either.
     let undecoded = subject.requests.iter().find_map(first_fault);
     let undecoded = undecoded.or_else(|| {
-        let other = subject.attachments().find(|one| !is_decoded(*one))?;
+        let other = subject.attachments().find(|one| !is_decodable(*one))?;
         let index = other.selection.index;
         let key = other.request.origin.key;
         Some(format!("an address in [{index}] of the annotation {key}"))
@@ -49,19 +49,19 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             return;
         }
         let attachment = pooled.attachment;
-        faults(pooled, report);
-        values(pooled, report);
-        if !is_readable(attachment) {
+        check_faults(pooled, report);
+        check_values(pooled, report);
+        if !is_recordable(attachment) {
             continue;
         }
-        let place = || attachment.place("", attachment.selection.span);
+        let field_ref = || attachment.field_ref("", attachment.selection.span);
         let interface = attachment.interface();
-        let named = named(attachment);
+        let named = named_text(attachment);
         if let Some(undecoded) = &undecoded {
             // What names nothing takes nothing.
             if let Some(named) = named {
                 report.add(
-                    place(),
+                    field_ref(),
                     format!(
                         "{named} cannot be recorded from pool {:?}, for Multus cannot decode \
                          {undecoded}",
@@ -72,7 +72,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             }
         } else if interfaces.get(&*interface).is_some_and(|count| *count > 1) {
             report.add(
-                place(),
+                field_ref(),
                 format!(
                     "{} cannot be recorded from pool {:?}, for another attachment has the interface \
                      {interface:?}, too",
@@ -86,7 +86,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// The first place that Multus's decoder refuses in an annotation.
-fn first_fault(request: &Request<'_>) -> Option<String> {
+fn first_fault(request: &NetworkRequest<'_>) -> Option<String> {
     let fault = request.annotation.decode_errors.first()?;
     Some(match fault.path.as_str() {
         "" => format!("the annotation {}", request.origin.key),
@@ -95,7 +95,7 @@ fn first_fault(request: &Request<'_>) -> Option<String> {
 }
 
 /// Says what of the attachment's own members is of the wrong sort.
-fn faults(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
+fn check_faults(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
     let attachment = pooled.attachment;
     let own = format!("[{}].", attachment.selection.index);
     let faults = attachment.request.annotation.decode_errors.iter();
@@ -106,7 +106,7 @@ fn faults(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
             let text = attachment.request.annotation.text;
             let written = text.get(fault.span.start as usize..fault.span.end as usize);
             report.add(
-                attachment.request.place_at(&fault.path, fault.span),
+                attachment.request.field_ref_at(&fault.path, fault.span),
                 format!(
                     "{member} of a network of pool {:?} cannot be read: {}",
                     pooled.pool,
@@ -119,13 +119,13 @@ fn faults(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
 }
 
 /// Says which of the attachment's addresses are none.
-fn values(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
+fn check_values(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
     let attachment = pooled.attachment;
     let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
     for (index, ip) in ips.enumerate() {
         if address::canonical(&ip.text).is_none() {
             report.add(
-                attachment.place(&format!("ips[{index}]"), ip.span),
+                attachment.field_ref(&format!("ips[{index}]"), ip.span),
                 format!(
                     "{:?} cannot be read as an address, so pool {:?} cannot record it",
                     ip.text, pooled.pool
@@ -146,7 +146,7 @@ fn values(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
         None => "cannot be read as a MAC".to_owned(),
     };
     report.add(
-        attachment.place(attachment.member("mac"), mac.span),
+        attachment.field_ref(attachment.member("mac"), mac.span),
         format!(
             "{:?} {fault}: pool {:?} cannot record it",
             mac.text, pooled.pool
@@ -156,7 +156,7 @@ fn values(pooled: Pooled<'_, '_>, report: &mut Report<'_>) {
 }
 
 /// What the attachment names.
-fn named(attachment: Attachment<'_, '_>) -> Option<String> {
+fn named_text(attachment: Attachment<'_, '_>) -> Option<String> {
     let selection = attachment.selection;
     let ips = selection.ips.iter().flat_map(|ips| &ips.value);
     let ips = ips.map(|ip| &*ip.text);

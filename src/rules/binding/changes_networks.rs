@@ -2,9 +2,9 @@
 
 use super::BindingSubject;
 use crate::rules::{
-    Check, Example, Levels, Place, Report, Rule,
+    Check, Example, Levels, FieldRef, Report, Rule,
     examples::{MACVLAN_CONF, pod},
-    subject::field,
+    subject::annotation_path,
 };
 
 /// The rule.
@@ -27,18 +27,18 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &BindingSubject<'_>, report: &mut Report<'_>) {
-    for carried in subject.carried.iter().filter(|carried| !carried.is_held()) {
-        let place = Place {
-            field: field(carried.key, ""),
-            at: None,
+    for annotation in subject.annotations.iter().filter(|annotation| !annotation.matches_record()) {
+        let field_ref = FieldRef {
+            field: annotation_path(annotation.key, ""),
+            source: None,
         };
-        let help = match carried.held {
+        let help = match annotation.recorded {
             None => "bind the pod without this annotation; what it asks for stands in the pod"
                 .to_owned(),
             Some(held) => format!("bind the pod without this annotation, or with {held}"),
         };
         report.add(
-            place,
+            field_ref,
             "the Binding would change what the pod was given".to_owned(),
             help,
         );

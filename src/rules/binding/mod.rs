@@ -11,23 +11,23 @@ pub struct BindingSubject<'s> {
     /// The settings.
     pub policy: &'s Policy,
     /// The annotations of Multus's and of nadmit's own that it brings.
-    pub carried: &'s [Carried<'s>],
+    pub annotations: &'s [BindingAnnotation<'s>],
 }
 
 /// One annotation of a Binding.
 #[derive(Debug, Clone, Copy)]
-pub struct Carried<'s> {
+pub struct BindingAnnotation<'s> {
     /// Its key.
     pub key: &'static str,
     /// Its value.
     pub text: &'s str,
     /// Its value if it says exactly what nadmit holds for the pod; `None` if there is to be none.
-    pub held: Option<&'s str>,
+    pub recorded: Option<&'s str>,
 }
 
-impl Carried<'_> {
+impl BindingAnnotation<'_> {
     /// Whether it says what is held, and nothing else.
-    pub fn is_held(&self) -> bool {
-        self.held == Some(self.text)
+    pub fn matches_record(&self) -> bool {
+        self.recorded == Some(self.text)
     }
 }

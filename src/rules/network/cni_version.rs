@@ -52,7 +52,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let version = version.as_deref().unwrap_or(KNOWN[0]);
     let Some(age) = KNOWN.iter().position(|known| *known == version) else {
         return report.add(
-            document.place("cniVersion"),
+            document.field_ref("cniVersion"),
             format!("there is no CNI version {}", quoted(version)),
             format!("write {}", alternatives(&KNOWN)),
         );
@@ -63,15 +63,15 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         if let (Some((_, first)), Some(known)) = (first, known)
             && age < known
         {
-            let (place, written) = match document.has("cniVersion") {
-                true => (document.place("cniVersion"), quoted(version)),
+            let (field_ref, written) = match document.has("cniVersion") {
+                true => (document.field_ref("cniVersion"), quoted(version)),
                 false => (
-                    plugin.place("type"),
+                    plugin.field_ref("type"),
                     format!("{} (there is none)", KNOWN[0]),
                 ),
             };
             report.add(
-                place,
+                field_ref,
                 format!("{kind} knows no CNI version before {first}, so not {written}"),
                 format!("write \"cniVersion\": \"{first}\" or later"),
             );

@@ -20,9 +20,9 @@ pub const RULE: Rule = Rule {
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let empty = subject.config.is_none_or(str::is_empty);
-    if empty && subject.odd_config.is_none() {
+    if empty && subject.non_string_config.is_none() {
         report.add(
-            subject.place_of_config(),
+            subject.config_ref(),
             "there is no configuration: Multus looks for a file on each node",
             "make sure that the file is on every node, or write the configuration here",
         );

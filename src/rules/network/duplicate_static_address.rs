@@ -6,12 +6,12 @@ use crate::{
     network::{Span, assignable::AssignableSource, json::find},
     rules::{
         Check, Example, Levels, NetworkSubject, Report, Rule,
-        network_subject::{MOST_COMPARED, PluginText},
+        network_subject::{MAX_COMPARISONS, PluginObject},
     },
 };
 
 /// The most networks that are named.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -60,8 +60,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         return;
     };
     let texts = subject.plugins();
-    let mut left = MOST_COMPARED;
-    for supply in subject.supplies(config) {
+    let mut left = MAX_COMPARISONS;
+    for supply in subject.assignable_ranges(config) {
         let AssignableSource::Configured { index } = supply.source else {
             continue;
         };
@@ -71,14 +71,14 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let mut others = BTreeSet::new();
-        for (network, theirs) in subject.other_suppliers(supply.range).take(left) {
+        for (network, theirs) in subject.other_networks_assigning(supply.range).take(left) {
             left -= 1;
             let other = network
                 .config
                 .loaded()
                 .and_then(|c| c.plugins.get(theirs.plugin));
             let configured = matches!(theirs.source, AssignableSource::Configured { .. });
-            if configured && other.is_some_and(|other| subject.same_wire([plugin, other], network))
+            if configured && other.is_some_and(|other| subject.same_link([plugin, other], network))
             {
                 others.insert((&*network.namespace, &*network.name));
             }
@@ -86,13 +86,13 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         if others.is_empty() {
             continue;
         }
-        let named = others.iter().take(MOST_NAMED);
+        let named = others.iter().take(MAX_NAMED);
         let mut names: Vec<String> = named.map(|(ns, name)| format!("{ns}/{name}")).collect();
-        if others.len() > MOST_NAMED {
-            names.push(format!("{} more", others.len() - MOST_NAMED));
+        if others.len() > MAX_NAMED {
+            names.push(format!("{} more", others.len() - MAX_NAMED));
         }
         let place = configured_text(text, index).map_or_else(
-            || subject.place_of_config(),
+            || subject.config_ref(),
             |(path, span)| subject.place(&path, span),
         );
         report.add(
@@ -110,7 +110,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// The text of an IPAM's address: path and place.
-fn configured_text(plugin: &PluginText<'_>, index: usize) -> Option<(String, Span)> {
+fn configured_text(plugin: &PluginObject<'_>, index: usize) -> Option<(String, Span)> {
     let (_, members) = plugin.ipam()?;
     let elements = find(members, "addresses")?.value.elements()?;
     let mut addresses = elements

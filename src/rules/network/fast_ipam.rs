@@ -5,7 +5,7 @@ use crate::{
         ipam::{Ipam, SLICE_CONTROLLER, WhereaboutsIpam},
         json::find,
     },
-    rules::{Check, Example, Levels, NetworkSubject, Place, Report, Rule},
+    rules::{Check, Example, Levels, NetworkSubject, FieldRef, Report, Rule},
 };
 
 /// The rule on the network's namespace.
@@ -72,7 +72,7 @@ spec:
 "#;
 
 /// The IPAMs with slices, each with the place of its `node_slice_size`.
-fn sliced<'s>(subject: &'s NetworkSubject<'_>) -> Vec<(&'s WhereaboutsIpam, Place<'s>)> {
+fn sliced<'s>(subject: &'s NetworkSubject<'_>) -> Vec<(&'s WhereaboutsIpam, FieldRef<'s>)> {
     let Some(config) = subject.parsed() else {
         return Vec::new();
     };
@@ -84,7 +84,7 @@ fn sliced<'s>(subject: &'s NetworkSubject<'_>) -> Vec<(&'s WhereaboutsIpam, Plac
         ipam.node_slice_size.as_ref()?;
         let size = find(text.ipam()?.1, "node_slice_size")?.value.span();
         let path = format!("{}.ipam.node_slice_size", text.path);
-        Some((ipam, subject.place(&path, size)))
+        Some((ipam, subject.field_ref(&path, size)))
     })
     .collect()
 }
@@ -94,40 +94,40 @@ fn namespace(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     if policy.whereabouts_namespaces.contains(subject.namespace) {
         return;
     }
-    for (_, place) in sliced(subject) {
+    for (_, field_ref) in sliced(subject) {
         report.add(
-            place,
+            field_ref,
             format!(
                 "a network with slices does not work in namespace {:?}, outside of Whereabouts's own",
                 subject.namespace
             ),
             format!(
                 "move the network and its pods to {}, or remove \"node_slice_size\"",
-                policy.whereabouts_in_words()
+                policy.describe_whereabouts_namespaces()
             ),
         );
     }
 }
 
 fn controller(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    let idle = idle(subject);
-    for (ipam, place) in sliced(subject) {
-        if ipam.network_name.is_none() && !has_name_of_its_own(subject) {
+    let missing_controller = missing_controller(subject);
+    for (ipam, field_ref) in sliced(subject) {
+        if ipam.network_name.is_none() && !has_top_level_name(subject) {
             report.add(
-                place.clone(),
+                field_ref.clone(),
                 "the controller cannot name the slices: there is no network_name, and no \"name\" \
                  beside the plugin's \"type\"",
                 "add \"network_name\" to \"ipam\"",
             );
         }
-        if let Some((message, help)) = &idle {
-            report.add(place, message, help);
+        if let Some((message, help)) = &missing_controller {
+            report.add(field_ref, message, help);
         }
     }
 }
 
 /// The controller reads no list's name.
-fn has_name_of_its_own(subject: &NetworkSubject<'_>) -> bool {
+fn has_top_level_name(subject: &NetworkSubject<'_>) -> bool {
     let Some((_, members)) = subject.document() else {
         return false;
     };
@@ -136,9 +136,9 @@ fn has_name_of_its_own(subject: &NetworkSubject<'_>) -> bool {
 }
 
 /// Why nothing shows that the controller runs, and what to do; `None` if something does.
-fn idle(subject: &NetworkSubject<'_>) -> Option<(String, String)> {
+fn missing_controller(subject: &NetworkSubject<'_>) -> Option<(String, String)> {
     let name = SLICE_CONTROLLER;
-    let namespaces = subject.policy.whereabouts_in_words();
+    let namespaces = subject.policy.describe_whereabouts_namespaces();
     let mut known = false;
     for namespace in &subject.policy.whereabouts_namespaces {
         match subject.catalog.slicing().controller(namespace) {

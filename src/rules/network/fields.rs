@@ -1,7 +1,7 @@
 //! A configuration's objects, read field by field: each value with its path and its place.
 //!
 //! Keys are found as Go's decoder finds them. A rule first has the kinds of all fields checked by a
-//! table ([`Fields::check_kinds`]) and then reads what is of the right kind.
+//! table ([`Fields::check_types`]) and then reads what is of the right kind.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::{
         json::{JsonMember, JsonNode, ValueKind, find},
         range::RangeError,
     },
-    rules::{Levels, NetworkSubject, Place, Report, network_subject::PluginText},
+    rules::{Levels, NetworkSubject, FieldRef, Report, network_subject::PluginObject},
 };
 
 /// An object and where it stands.
@@ -25,7 +25,7 @@ pub(super) struct Fields<'s, 'a> {
 }
 
 /// A value and where it stands.
-pub(super) struct Value<'s, 'a> {
+pub(super) struct FieldValue<'s, 'a> {
     subject: &'s NetworkSubject<'a>,
     path: String,
     /// The value.
@@ -34,7 +34,7 @@ pub(super) struct Value<'s, 'a> {
 
 /// What a field has to hold for Go to decode it.
 #[derive(Clone, Copy)]
-pub(super) enum Sort {
+pub(super) enum FieldType {
     Text,
     Integer,
     Unsigned,
@@ -46,9 +46,9 @@ pub(super) enum Sort {
     TextMap,
 }
 
-use Sort::{Boolean, Integer, Object, Objects, Text, TextMap, Texts, Unsigned};
+use FieldType::{Boolean, Integer, Object, Objects, Text, TextMap, Texts, Unsigned};
 
-impl Sort {
+impl FieldType {
     fn described(self) -> &'static str {
         match self {
             Text => "a string",
@@ -77,7 +77,7 @@ impl Sort {
 impl<'s, 'a> Fields<'s, 'a> {
     /// The plugins' objects with their types.
     pub(super) fn plugins(subject: &'s NetworkSubject<'a>) -> Vec<(&'s str, Self)> {
-        let read = |plugin: &'s PluginText<'a>| {
+        let read = |plugin: &'s PluginObject<'a>| {
             let fields = Self {
                 subject,
                 path: plugin.path.clone(),
@@ -122,9 +122,9 @@ impl<'s, 'a> Fields<'s, 'a> {
     }
 
     /// The field's value; `null` is none.
-    pub(super) fn value(&self, key: &str) -> Option<Value<'s, 'a>> {
+    pub(super) fn value(&self, key: &str) -> Option<FieldValue<'s, 'a>> {
         let member = find(&self.members, key)?;
-        Some(Value {
+        Some(FieldValue {
             subject: self.subject,
             path: format!("{}.{key}", self.path),
             node: member.value,
@@ -174,7 +174,7 @@ impl<'s, 'a> Fields<'s, 'a> {
     }
 
     /// The elements of the field's list.
-    pub(super) fn list(&self, key: &str) -> Vec<Value<'s, 'a>> {
+    pub(super) fn list(&self, key: &str) -> Vec<FieldValue<'s, 'a>> {
         self.value(key)
             .map(|value| value.elements())
             .unwrap_or_default()
@@ -187,35 +187,35 @@ impl<'s, 'a> Fields<'s, 'a> {
     }
 
     /// The place of the object.
-    pub(super) fn own_place(&self) -> Place<'a> {
-        self.subject.place(&self.path, self.node.span())
+    pub(super) fn own_ref(&self) -> FieldRef<'a> {
+        self.subject.field_ref(&self.path, self.node.span())
     }
 
     /// The place of a field's value, or of the object that lacks it.
-    pub(super) fn place(&self, key: &str) -> Place<'a> {
+    pub(super) fn field_ref(&self, key: &str) -> FieldRef<'a> {
         match self.value(key) {
-            Some(value) => value.place(),
-            None => self.own_place(),
+            Some(value) => value.field_ref(),
+            None => self.own_ref(),
         }
     }
 
     /// The place of a member's name.
-    pub(super) fn place_of_name(&self, member: &JsonMember<'_>) -> Place<'a> {
+    pub(super) fn name_ref(&self, member: &JsonMember<'_>) -> FieldRef<'a> {
         let path = format!("{}.{}", self.path, short(&member.name.value));
-        self.subject.place(&path, member.name.span)
+        self.subject.field_ref(&path, member.name.span)
     }
 
     /// Finds the fields that Go could not decode: by their names, what each has to be.
-    pub(super) fn check_kinds(&self, table: &[(&str, Sort)], report: &mut Report<'_>) {
-        for (key, sort) in table {
+    pub(super) fn check_types(&self, table: &[(&str, FieldType)], report: &mut Report<'_>) {
+        for (key, field_type) in table {
             let Some(value) = self.value(key) else {
                 continue;
             };
-            if !sort.fits(value.node) {
-                value.wrong_kind(key, *sort, report);
+            if !field_type.fits(value.node) {
+                value.report_wrong_type(key, *field_type, report);
                 continue;
             }
-            let (parts, part) = match sort {
+            let (parts, part) = match field_type {
                 Texts => (value.elements(), Text),
                 Objects => (value.elements(), Object),
                 TextMap => (value.fields().map(Fields::values).unwrap_or_default(), Text),
@@ -223,17 +223,17 @@ impl<'s, 'a> Fields<'s, 'a> {
             };
             for inner in parts {
                 if !inner.node.is_null() && !part.fits(inner.node) {
-                    inner.wrong_kind(&format!("an element of {key}"), part, report);
+                    inner.report_wrong_type(&format!("an element of {key}"), part, report);
                 }
             }
         }
     }
 
-    fn values(self) -> Vec<Value<'s, 'a>> {
+    fn values(self) -> Vec<FieldValue<'s, 'a>> {
         let (subject, path) = (self.subject, self.path);
         let members = self.members.into_owned().into_iter();
         members
-            .map(|member| Value {
+            .map(|member| FieldValue {
                 subject,
                 path: format!("{path}.{}", short(&member.name.value)),
                 node: member.value,
@@ -242,15 +242,15 @@ impl<'s, 'a> Fields<'s, 'a> {
     }
 
     /// Finds a text that is none of those that the plugin knows.
-    pub(super) fn check_word(&self, key: &str, words: &[&str], report: &mut Report<'_>) {
+    pub(super) fn check_one_of(&self, key: &str, allowed: &[&str], report: &mut Report<'_>) {
         let Some(text) = self.text(key) else { return };
-        if words.contains(&&*text) {
+        if allowed.contains(&&*text) {
             return;
         }
         report.add(
-            self.place(key),
+            self.field_ref(key),
             format!("{key} {} is not one that the plugin knows", quoted(&text)),
-            format!("write {}", alternatives(words)),
+            format!("write {}", alternatives(allowed)),
         );
     }
 
@@ -269,17 +269,17 @@ impl<'s, 'a> Fields<'s, 'a> {
             (from, to) => format!("write a number from {from} to {to}"),
         };
         report.add(
-            self.place(key),
+            self.field_ref(key),
             format!("{key} {number} is out of range"),
             help,
         );
     }
 }
 
-impl<'s, 'a> Value<'s, 'a> {
+impl<'s, 'a> FieldValue<'s, 'a> {
     /// Its place.
-    pub(super) fn place(&self) -> Place<'a> {
-        self.subject.place(&self.path, self.node.span())
+    pub(super) fn field_ref(&self) -> FieldRef<'a> {
+        self.subject.field_ref(&self.path, self.node.span())
     }
 
     /// The object, if this is one.
@@ -305,14 +305,14 @@ impl<'s, 'a> Value<'s, 'a> {
     }
 
     /// Says that this is of the wrong kind.
-    pub(super) fn wrong_kind(&self, what: &str, sort: Sort, report: &mut Report<'_>) {
-        let expected = sort.described();
+    pub(super) fn report_wrong_type(&self, what: &str, field_type: FieldType, report: &mut Report<'_>) {
+        let expected = field_type.described();
         let found = match self.node.kind() {
             ValueKind::Number => short(self.node.text()).into_owned(),
             kind => kind.described().to_owned(),
         };
         report.add(
-            self.place(),
+            self.field_ref(),
             format!("{what} is {found}, but has to be {expected}"),
             format!("write {expected}"),
         );
@@ -321,7 +321,7 @@ impl<'s, 'a> Value<'s, 'a> {
 
 /// How grave a text is that is no address or subnet to nadmit: an IPv4 address in IPv6 notation
 /// passes Go's parser, everything else fails there.
-pub(super) fn gravity(error: RangeError) -> Levels {
+pub(super) fn range_error_class(error: RangeError) -> Levels {
     match error {
         RangeError::Address(crate::network::AddressError::Mapped) => Levels::ADVICE,
         _ => Levels::FAILS,
@@ -334,19 +334,19 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// The most characters of a text that a message repeats.
-const SHORT: usize = 80;
+const MAX_QUOTED: usize = 80;
 
 fn short(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(SHORT) {
+    match text.char_indices().nth(MAX_QUOTED) {
         None => Cow::Borrowed(text),
         Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
     }
 }
 
 /// "a", "b" or "c".
-pub(super) fn alternatives(words: &[&str]) -> String {
-    let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    match &*words {
+pub(super) fn alternatives(allowed: &[&str]) -> String {
+    let allowed: Vec<String> = allowed.iter().map(|word| format!("\"{word}\"")).collect();
+    match &*allowed {
         [] => String::new(),
         [one] => one.clone(),
         [all @ .., last] => format!("{} or {last}", all.join(", ")),

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-use super::{configured::Plain, route_refused::described};
+use super::{plain_attachment::PlainAttachment, route_refused::describe_failure};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -38,10 +38,10 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    let Some(plain) = Plain::of(subject) else {
+    let Some(plain) = PlainAttachment::of(subject) else {
         return;
     };
-    let mut spoken = Vec::new();
+    let mut reported = Vec::new();
     for failure in &plain.configured.failures {
         let (source, gateway) = match failure {
             ConfigureFailure::Route {
@@ -52,29 +52,29 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             ConfigureFailure::Gateway { address: of, .. } => (of.source, of.gateway),
             ConfigureFailure::Route { .. } => continue,
         };
-        if spoken.contains(&source) {
+        if reported.contains(&source) {
             continue;
         }
-        spoken.push(source);
-        let (message, _) = described(failure, &plain.configured);
-        report.add_lesser(
-            plain.gravity(),
-            plain.gateway_place(source),
+        reported.push(source);
+        let (message, _) = describe_failure(failure, &plain.configured);
+        report.add_capped(
+            plain.failure_class(),
+            plain.gateway_ref(source),
             message,
             help(&plain, source, gateway),
         );
     }
     for given in &plain.addresses {
-        let source = common(given.source, &plain);
-        if !spoken.contains(&given.source) && !spoken.contains(&source) {
+        let source = shared_source(given.source, &plain);
+        if !reported.contains(&given.source) && !reported.contains(&source) {
             check_unused(&plain, given, report);
-            spoken.push(source);
+            reported.push(source);
         }
     }
 }
 
 /// Whereabouts has one gateway for all ranges.
-fn common(source: AddressSource, plain: &Plain<'_, '_>) -> AddressSource {
+fn shared_source(source: AddressSource, plain: &PlainAttachment<'_, '_>) -> AddressSource {
     match (source, &plain.plugin.ipam) {
         (AddressSource::Range { .. }, Some(Ipam::Whereabouts(_))) => {
             AddressSource::Range { set: 0, index: 0 }
@@ -84,7 +84,7 @@ fn common(source: AddressSource, plain: &Plain<'_, '_>) -> AddressSource {
 }
 
 /// Finds a gateway that nothing uses, outside of what the interface reaches.
-fn check_unused(plain: &Plain<'_, '_>, given: &AssignedAddress, report: &mut Report<'_>) {
+fn check_unused(plain: &PlainAttachment<'_, '_>, given: &AssignedAddress, report: &mut Report<'_>) {
     let Some(gateway) = given.gateway else {
         return;
     };
@@ -120,16 +120,16 @@ fn check_unused(plain: &Plain<'_, '_>, given: &AssignedAddress, report: &mut Rep
              be refused"
         )
     };
-    report.add_lesser(
+    report.add_capped(
         Levels::ADVICE,
-        plain.gateway_place(given.source),
+        plain.gateway_ref(given.source),
         message,
         help(plain, given.source, given.gateway),
     );
 }
 
 /// Says what to write instead of a gateway: the interface's subnet of its family has others.
-fn help(plain: &Plain<'_, '_>, source: AddressSource, gateway: Option<IpAddr>) -> String {
+fn help(plain: &PlainAttachment<'_, '_>, source: AddressSource, gateway: Option<IpAddr>) -> String {
     let fits = |given: &&AssignedAddress| {
         gateway.is_none_or(|gateway| gateway.is_ipv4() == given.address.subnet.address.is_ipv4())
     };

@@ -36,7 +36,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         && document.has("capabilities")
     {
         report.add(
-            document.place("capabilities"),
+            document.field_ref("capabilities"),
             "capabilities at the top of a list are read by nobody",
             "move them to the plugin that takes them, beside its \"type\"",
         );
@@ -46,7 +46,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             && ipam.has("capabilities")
         {
             report.add(
-                ipam.place("capabilities"),
+                ipam.field_ref("capabilities"),
                 "capabilities inside \"ipam\" are read by nobody",
                 "move them out of \"ipam\", beside the plugin's \"type\"",
             );
@@ -68,7 +68,7 @@ fn check_readers(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 continue;
             }
             let name = capability.name();
-            let place = text.object("capabilities").map(|object| object.place(name));
+            let field_ref = text.object("capabilities").map(|object| object.field_ref(name));
             let reader = match capability {
                 Capability::Ips => "the plugin that has \"ipam\"",
                 Capability::Mac => "the plugin that sets MACs: macvlan, bridge, sriov or tuning",
@@ -77,7 +77,7 @@ fn check_readers(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 Capability::InfinibandGuid => "the plugin ib-sriov",
             };
             report.add(
-                place.unwrap_or_else(|| text.own_place()),
+                field_ref.unwrap_or_else(|| text.own_ref()),
                 format!("{kind} does not read the capability \"{name}\""),
                 format!("move it to {reader}, or remove it"),
             );
@@ -98,7 +98,7 @@ fn check_case(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             .find(|name| name.eq_ignore_ascii_case(written) && *name != written);
         if let Some(meant) = meant {
             report.add(
-                capabilities.place_of_name(member),
+                capabilities.name_ref(member),
                 format!("there is no capability {}", quoted(written)),
                 format!("write \"{meant}\""),
             );

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::rules::{
-    Check, Example, Levels, Place, Report, Rule,
+    Check, Example, Levels, FieldRef, Report, Rule,
     examples::{MACVLAN_CONF, pod},
     network_use::NetworkUseSubject,
 };
@@ -66,42 +66,42 @@ fn deleted(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
         return;
     }
     report.add_after_live_read(
-        subject.lookup(),
-        place(subject),
+        subject.live_read(),
+        field_ref(subject),
         format!(
             "the network {}/{} is used by {}",
             subject.namespace,
             subject.name,
-            subject.users_in_words()
+            subject.describe_users()
         ),
         "delete these pods first, or give them other networks",
     );
 }
 
 fn changed(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
-    if subject.users.is_empty() || mean_the_same(subject.before, subject.after) {
+    if subject.users.is_empty() || is_equivalent(subject.before, subject.after) {
         return;
     }
     report.add_after_live_read(
-        subject.lookup(),
-        place(subject),
+        subject.live_read(),
+        field_ref(subject),
         format!(
             "the configuration changes, but not for who uses it already, {}",
-            subject.users_in_words()
+            subject.describe_users()
         ),
         "create these pods anew afterwards, or make a network of another name",
     );
 }
 
-fn place(subject: &NetworkUseSubject<'_>) -> Place<'static> {
-    Place {
+fn field_ref(subject: &NetworkUseSubject<'_>) -> FieldRef<'static> {
+    FieldRef {
         field: subject.field.clone(),
-        at: None,
+        source: None,
     }
 }
 
 /// Whether two configurations are the same JSON, or the same text.
-fn mean_the_same(before: Option<&str>, after: Option<&str>) -> bool {
+fn is_equivalent(before: Option<&str>, after: Option<&str>) -> bool {
     let [before, after] = [before, after].map(|text| text.unwrap_or_default().trim());
     let value = |text| serde_json::from_str::<Value>(text).ok();
     before == after || value(before).is_some_and(|before| value(after) == Some(before))

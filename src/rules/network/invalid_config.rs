@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-use super::fields::{Fields, Value};
+use super::fields::{Fields, FieldValue};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -35,10 +35,10 @@ pub const RULE: Rule = Rule {
 const SWITCHES: [&str; 3] = ["disableCheck", "disableGC", "loadOnlyInlinedPlugins"];
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    if let Some(odd) = subject.odd_config {
+    if let Some(odd) = subject.non_string_config {
         let kind = JsonNode::document(odd).map_or("no text", |node| node.kind().described());
         report.add(
-            subject.place_of_config(),
+            subject.config_ref(),
             format!("spec.config is {kind}, but has to be a text that holds JSON"),
             "put the configuration in quotes, or behind \"config: |\" in YAML",
         );
@@ -54,7 +54,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 end: error.offset,
             };
             let fault = NetworkConfigFault::Syntax(error.reason);
-            report.add(subject.place("", span), fault.to_string(), help(&fault));
+            report.add(subject.field_ref("", span), fault.to_string(), help(&fault));
         }
         Ok(node) => match Fields::document(subject) {
             Some(document) => check_document(&document, report),
@@ -65,7 +65,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                     found: node.kind(),
                 };
                 report.add(
-                    subject.place("", node.span()),
+                    subject.field_ref("", node.span()),
                     fault.to_string(),
                     help(&fault),
                 );
@@ -79,7 +79,7 @@ fn check_document(document: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_text(document, "cniVersion", report);
     if let Some(name) = document.text("name").filter(|name| !is_cni_name(name)) {
         let fault = NetworkConfigFault::Name(name.into());
-        report.add(document.place("name"), fault.to_string(), help(&fault));
+        report.add(document.field_ref("name"), fault.to_string(), help(&fault));
     }
     if document.text("type").is_some() {
         return check_plugin(document, report);
@@ -88,7 +88,7 @@ fn check_document(document: &Fields<'_, '_>, report: &mut Report<'_>) {
     let Some(list) = document.value("plugins") else {
         if !document.has("type") || document.value("type").is_some_and(|t| t.node.is_empty()) {
             let fault = NetworkConfigFault::NoPlugin;
-            report.add(document.own_place(), fault.to_string(), help(&fault));
+            report.add(document.own_ref(), fault.to_string(), help(&fault));
         }
         return;
     };
@@ -98,17 +98,17 @@ fn check_document(document: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-fn check_list(list: &Value<'_, '_>, report: &mut Report<'_>) {
+fn check_list(list: &FieldValue<'_, '_>, report: &mut Report<'_>) {
     let Some(elements) = list.node.elements() else {
-        return wrong_kind(list, "\"plugins\"", "a list of objects", report);
+        return report_wrong_type(list, "\"plugins\"", "a list of objects", report);
     };
     if elements.is_empty() {
         let fault = NetworkConfigFault::EmptyPlugins;
-        report.add(list.place(), fault.to_string(), help(&fault));
+        report.add(list.field_ref(), fault.to_string(), help(&fault));
     }
     for (index, element) in list.elements().iter().enumerate() {
         let Some(plugin) = element.fields() else {
-            wrong_kind(
+            report_wrong_type(
                 element,
                 &format!("\"plugins[{index}]\""),
                 "an object",
@@ -120,7 +120,7 @@ fn check_list(list: &Value<'_, '_>, report: &mut Report<'_>) {
             check_plugin(&plugin, report);
         } else if plugin.value("type").is_none_or(|kind| kind.node.is_empty()) {
             let fault = NetworkConfigFault::NoType(index);
-            report.add(plugin.own_place(), fault.to_string(), help(&fault));
+            report.add(plugin.own_ref(), fault.to_string(), help(&fault));
         } else {
             check_text(&plugin, "type", report);
         }
@@ -132,14 +132,14 @@ fn check_plugin(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if let Some(ipam) = plugin.value("ipam")
         && ipam.fields().is_none()
     {
-        wrong_kind(&ipam, "\"ipam\"", "an object", report);
+        report_wrong_type(&ipam, "\"ipam\"", "an object", report);
     }
     if let Some(args) = plugin.value("args")
         && args.fields().is_none()
     {
-        report.add_lesser(
+        report.add_capped(
             Levels::MISLEADS,
-            args.place(),
+            args.field_ref(),
             format!(
                 "\"args\" is {}: a pod with cni-args crashes Multus",
                 args.node.kind().described()
@@ -151,7 +151,7 @@ fn check_plugin(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         return;
     };
     let Some(entries) = capabilities.node.members() else {
-        return wrong_kind(
+        return report_wrong_type(
             &capabilities,
             "\"capabilities\"",
             "an object of booleans",
@@ -169,11 +169,11 @@ fn check_plugin(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
                 expected: "true or false",
                 found: entry.value.kind(),
             };
-            let mut place = capabilities.place();
-            if let Some((span, _)) = &mut place.at {
+            let mut field_ref = capabilities.field_ref();
+            if let Some((span, _)) = &mut field_ref.source {
                 *span = entry.value.span();
             }
-            report.add(place, fault.to_string(), help(&fault));
+            report.add(field_ref, fault.to_string(), help(&fault));
         }
     }
 }
@@ -192,11 +192,11 @@ fn check_switch(document: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
                 .any(|w| word.eq_ignore_ascii_case(w))
         });
     if !fits {
-        let place = document
+        let field_ref = document
             .subject()
-            .place(&format!(".{key}"), member.value.span());
+            .field_ref(&format!(".{key}"), member.value.span());
         report.add(
-            place,
+            field_ref,
             format!("{key} is neither true nor false"),
             "write true or false",
         );
@@ -207,17 +207,17 @@ fn check_text(fields: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     if let Some(value) = fields.value(key)
         && value.node.string().is_none()
     {
-        wrong_kind(&value, &format!("\"{key}\""), "a string", report);
+        report_wrong_type(&value, &format!("\"{key}\""), "a string", report);
     }
 }
 
-fn wrong_kind(value: &Value<'_, '_>, what: &str, expected: &'static str, report: &mut Report<'_>) {
+fn report_wrong_type(value: &FieldValue<'_, '_>, what: &str, expected: &'static str, report: &mut Report<'_>) {
     let fault = NetworkConfigFault::Kind {
         what: what.into(),
         expected,
         found: value.node.kind(),
     };
-    report.add(value.place(), fault.to_string(), help(&fault));
+    report.add(value.field_ref(), fault.to_string(), help(&fault));
 }
 
 fn help(fault: &NetworkConfigFault) -> &'static str {
@@ -236,18 +236,18 @@ mod tests {
     use crate::{
         catalog::Catalog,
         network::cni::NetworkConfig,
-        rules::{Finding, Level, NetworkSubject, Policy, Report, network_subject::NetworkText},
+        rules::{Finding, Level, NetworkSubject, Policy, Report, network_subject::RawNetwork},
     };
 
     use super::{RULE, check};
 
     fn findings(text: &str) -> Vec<Finding> {
         let (policy, catalog) = (Policy::default(), Catalog::default());
-        let written = NetworkText {
+        let written = RawNetwork {
             namespace: "db",
             name: "n",
             config: Some(text),
-            ..NetworkText::default()
+            ..RawNetwork::default()
         };
         let subject = NetworkSubject::new(written, &policy, &catalog);
         let mut report = Report::new(&policy, Level::Deny);

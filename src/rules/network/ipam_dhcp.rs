@@ -7,7 +7,7 @@ use crate::rules::{
 
 use super::fields::{
     Fields,
-    Sort::{Boolean, Integer, Objects, Text},
+    FieldType::{Boolean, Integer, Objects, Text},
     alternatives, quoted,
 };
 
@@ -39,7 +39,7 @@ const OPTIONS: [&str; 6] = [
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     for ipam in Fields::ipams(subject, "dhcp") {
-        ipam.check_kinds(
+        ipam.check_types(
             &[
                 ("daemonSocketPath", Text),
                 ("provide", Objects),
@@ -50,22 +50,22 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         );
         let path = ipam.text("daemonSocketPath");
         if let Some(path) = path.filter(|path| !path.starts_with('/')) {
-            report.add_lesser(
+            report.add_capped(
                 Levels::ADVICE,
-                ipam.place("daemonSocketPath"),
+                ipam.field_ref("daemonSocketPath"),
                 format!("daemonSocketPath {} is not absolute", quoted(&path)),
                 "write the whole path, such as /run/cni/dhcp.sock",
             );
         }
         for entry in ipam.objects("provide") {
-            entry.check_kinds(
+            entry.check_types(
                 &[("option", Text), ("value", Text), ("fromArg", Text)],
                 report,
             );
             check_option(&entry, report);
         }
         for entry in ipam.objects("request") {
-            entry.check_kinds(&[("option", Text), ("skipDefault", Boolean)], report);
+            entry.check_types(&[("option", Text), ("skipDefault", Boolean)], report);
             // Without an option the entry speaks of the defaults.
             if entry.has("option") || !entry.has("skipDefault") {
                 check_option(&entry, report);
@@ -77,7 +77,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 fn check_option(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
     let Some(option) = entry.value("option") else {
         return report.add(
-            entry.own_place(),
+            entry.own_ref(),
             "the entry has no option",
             format!("add \"option\": {}", alternatives(&OPTIONS)),
         );
@@ -88,7 +88,7 @@ fn check_option(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
     let number = !name.starts_with('+') && name.parse::<u8>().is_ok();
     if !number && !OPTIONS.contains(&&*name) {
         report.add(
-            option.place(),
+            option.field_ref(),
             format!("there is no DHCP option {}", quoted(&name)),
             format!(
                 "write {}, or a number from 0 to 255 in quotes",

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     cni_version::is_before_0_3_0,
-    fields::{Fields, Sort::Text, quoted},
+    fields::{Fields, FieldType::Text, quoted},
     routes::{check_address, check_one_a_family, check_routes},
 };
 
@@ -36,7 +36,7 @@ pub const RULE: Rule = Rule {
 };
 
 /// A range that host-local takes, and the set that it is in.
-struct Range<'s, 'a> {
+struct ParsedRange<'s, 'a> {
     set: usize,
     fields: Fields<'s, 'a>,
     window: IpRange,
@@ -65,7 +65,7 @@ enum Filler {
     /// The capability ipRanges, or antrea: ranges may be absent.
     All,
     /// calico, which puts the node's range in place of a word.
-    Words,
+    Placeholders,
     /// A plugin that is not known.
     Unknown,
 }
@@ -75,7 +75,7 @@ impl Filler {
         match kind {
             _ if at_run_time => Self::All,
             "antrea" => Self::All,
-            "calico" => Self::Words,
+            "calico" => Self::Placeholders,
             _ if configures(kind) => Self::None,
             _ => Self::Unknown,
         }
@@ -83,16 +83,16 @@ impl Filler {
 }
 
 /// What calico replaces by the node's own range, in any case.
-const WORDS: [&str; 2] = ["usePodCidr", "usePodCidrIPv6"];
+const PLACEHOLDERS: [&str; 2] = ["usePodCidr", "usePodCidrIPv6"];
 
 /// Whether the plugin above puts a subnet in the place of this one.
-fn is_filled_in(range: &Fields<'_, '_>) -> bool {
+fn is_placeholder(range: &Fields<'_, '_>) -> bool {
     let subnet = range.text("subnet");
-    subnet.is_some_and(|text| WORDS.iter().any(|word| word.eq_ignore_ascii_case(&text)))
+    subnet.is_some_and(|text| PLACEHOLDERS.iter().any(|word| word.eq_ignore_ascii_case(&text)))
 }
 
 fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
-    ipam.check_kinds(&[("dataDir", Text), ("resolvConf", Text)], report);
+    ipam.check_types(&[("dataDir", Text), ("resolvConf", Text)], report);
     check_routes(ipam, report);
     let sets = sets(ipam, report);
     let has_none = sets.is_empty() && ipam.value("ranges").is_none_or(|r| r.node.is_empty());
@@ -100,12 +100,12 @@ fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
         Filler::All => None,
         // It may fill them in.
         Filler::Unknown => Some(Levels::ADVICE),
-        Filler::None | Filler::Words => Some(Levels::FAILS),
+        Filler::None | Filler::Placeholders => Some(Levels::FAILS),
     };
     if let Some(levels) = levels.filter(|_| has_none) {
-        report.add_lesser(
+        report.add_capped(
             levels,
-            ipam.own_place(),
+            ipam.own_ref(),
             "host-local has no range",
             "add \"subnet\": \"198.51.100.0/24\"",
         );
@@ -114,7 +114,7 @@ fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
     for (set, objects) in sets.into_iter().enumerate() {
         let mut family = None;
         for fields in objects {
-            if filler == Filler::Words && is_filled_in(&fields) {
+            if filler == Filler::Placeholders && is_placeholder(&fields) {
                 continue;
             }
             let Some(window) = check_range(&fields, report) else {
@@ -123,13 +123,13 @@ fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
             let v4 = window.is_ipv4();
             if *family.get_or_insert(v4) != v4 {
                 report.add(
-                    fields.place("subnet"),
+                    fields.field_ref("subnet"),
                     "a set has ranges of one family",
                     "write it into a set of its own: [[{...}], [{...}]]",
                 );
                 continue;
             }
-            ranges.push(Range {
+            ranges.push(ParsedRange {
                 set,
                 fields,
                 window,
@@ -153,7 +153,7 @@ fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Field
         && ranges.node.elements().is_none()
     {
         report.add(
-            ranges.place(),
+            ranges.field_ref(),
             "ranges is not a list of sets",
             "write a list of lists: [[{\"subnet\": \"198.51.100.0/24\"}]]",
         );
@@ -162,7 +162,7 @@ fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Field
         let elements = set.elements();
         if elements.is_empty() {
             report.add(
-                set.place(),
+                set.field_ref(),
                 "a set of ranges has to be a list with a range in it",
                 "write [{\"subnet\": \"198.51.100.0/24\"}]",
             );
@@ -173,7 +173,7 @@ fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Field
             match element.fields() {
                 Some(fields) => objects.push(fields),
                 None => report.add(
-                    element.place(),
+                    element.field_ref(),
                     "a range is not an object",
                     "write {\"subnet\": \"198.51.100.0/24\"}",
                 ),
@@ -189,7 +189,7 @@ const BOUNDS: [&str; 2] = ["rangeStart", "rangeEnd"];
 /// What has to be an address, wherever it lies.
 fn check_bounds(range: &Fields<'_, '_>, report: &mut Report<'_>) {
     for key in BOUNDS.into_iter().chain(["gateway"]) {
-        range.check_kinds(&[(key, Text)], report);
+        range.check_types(&[(key, Text)], report);
         check_address(range, key, report);
     }
 }
@@ -197,10 +197,10 @@ fn check_bounds(range: &Fields<'_, '_>, report: &mut Report<'_>) {
 /// What host-local checks of one range; its addresses, if it takes it.
 fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRange> {
     check_bounds(range, report);
-    range.check_kinds(&[("subnet", Text)], report);
+    range.check_types(&[("subnet", Text)], report);
     let Some(value) = range.value("subnet") else {
         report.add(
-            range.own_place(),
+            range.own_ref(),
             "the range has no subnet",
             "add \"subnet\": \"198.51.100.0/24\"",
         );
@@ -212,7 +212,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRang
         Err(error) => {
             // Unlike the others it refuses an IPv4 subnet in IPv6 notation, too.
             report.add(
-                value.place(),
+                value.field_ref(),
                 format!("subnet {} {error}", quoted(&text)),
                 "write a subnet, such as 198.51.100.0/24",
             );
@@ -221,7 +221,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRang
     };
     let Some(hosts) = subnet.hosts() else {
         report.add(
-            value.place(),
+            value.field_ref(),
             format!("subnet {subnet} is too small to give addresses"),
             format!("write a prefix of at most {}", subnet.width() - 2),
         );
@@ -229,7 +229,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRang
     };
     if subnet.has_host_bits() {
         report.add(
-            value.place(),
+            value.field_ref(),
             format!("subnet {} has host bits", quoted(&text)),
             format!("write \"{subnet}\""),
         );
@@ -242,7 +242,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRang
     let window = IpRange::new(start, end);
     if window.is_none() {
         report.add(
-            range.place("rangeEnd"),
+            range.field_ref("rangeEnd"),
             format!("the range ends at {end}, before it starts at {start}"),
             "write rangeStart and rangeEnd in their order",
         );
@@ -274,18 +274,18 @@ fn bound(
         return Some(Some(address));
     }
     report.add(
-        range.place(key),
+        range.field_ref(key),
         format!("{key} {address} is not in {subnet}"),
         format!("write an address of {subnet}"),
     );
     None
 }
 
-fn check_families(ipam: &Fields<'_, '_>, ranges: &[Range<'_, '_>], report: &mut Report<'_>) {
+fn check_families(ipam: &Fields<'_, '_>, ranges: &[ParsedRange<'_, '_>], report: &mut Report<'_>) {
     if !is_before_0_3_0(ipam.subject()) {
         return;
     }
-    let mut firsts: Vec<&Range<'_, '_>> = ranges.iter().collect();
+    let mut firsts: Vec<&ParsedRange<'_, '_>> = ranges.iter().collect();
     firsts.dedup_by_key(|range| range.set);
     let each = firsts.into_iter().filter_map(|range| {
         let value = range.fields.value("subnet")?;
@@ -295,13 +295,13 @@ fn check_families(ipam: &Fields<'_, '_>, ranges: &[Range<'_, '_>], report: &mut 
 }
 
 /// Sorted by their starts, only the one that reaches farthest so far can overlap the next.
-fn check_overlaps(mut ranges: Vec<Range<'_, '_>>, report: &mut Report<'_>) {
+fn check_overlaps(mut ranges: Vec<ParsedRange<'_, '_>>, report: &mut Report<'_>) {
     ranges.sort_by_key(|range| (range.window.sort_key(), Reverse(range.window.count())));
     let mut farthest: Option<IpRange> = None;
     for range in &ranges {
         if let Some(common) = farthest.and_then(|window| window.intersection(range.window)) {
             report.add(
-                range.fields.place("subnet"),
+                range.fields.field_ref("subnet"),
                 format!("{} overlaps another range in {common}", range.window),
                 "set rangeStart and rangeEnd so that each address is in one range",
             );

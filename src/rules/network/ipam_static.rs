@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     cni_version::is_before_0_3_0,
-    fields::{Fields, Value},
+    fields::{Fields, FieldValue},
     routes::{check_addresses, check_dns, check_one_a_family, check_routes},
 };
 
@@ -80,9 +80,9 @@ fn repeated(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             } else {
                 Levels::FAILS
             };
-            report.add_lesser(
+            report.add_capped(
                 levels,
-                value.place(),
+                value.field_ref(),
                 format!(
                     "the address {} stands here for the second time",
                     subnet.address
@@ -94,7 +94,7 @@ fn repeated(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// The configured addresses that parse.
-fn configured<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<(Subnet, Value<'s, 'a>)> {
+fn configured<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<(Subnet, FieldValue<'s, 'a>)> {
     let entries = ipam.objects("addresses").into_iter();
     let read = |entry: Fields<'s, 'a>| {
         let subnet = Subnet::parse(&entry.text("address")?).ok()?;

@@ -67,7 +67,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         };
         report.add_after_live_read(
             LiveRead::NetworkOperator,
-            subject.place(&format!("{}.ipam", text.path), node.span()),
+            subject.field_ref(&format!("{}.ipam", text.path), node.span()),
             format!(
                 "no additional network of the Cluster Network Operator uses {ipam}, so it runs no \
                  {daemon}, and {without}"

@@ -5,7 +5,7 @@
 
 pub mod cni_version;
 pub mod config_on_node;
-mod configured;
+mod plain_attachment;
 pub mod duplicate_static_address;
 pub mod fast_ipam;
 mod fields;

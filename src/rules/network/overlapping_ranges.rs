@@ -13,12 +13,12 @@ use crate::{
     rules::{
         Check, Example, Levels, LiveRead, NetworkSubject, Report, Rule,
         examples::MACVLAN_CONF,
-        network_subject::{MOST_COMPARED, PluginText},
+        network_subject::{MAX_COMPARISONS, PluginObject},
     },
 };
 
 /// The most networks that are named.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -69,11 +69,11 @@ spec:
 
 /// What Whereabouts makes of two ranges that overlap, from the least grave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Outcome {
+enum OverlapEffect {
     /// Neither has a name: it is unique, whether that is meant or not.
     Unique,
     /// Given twice, on two wires.
-    Apart,
+    SeparateLinks,
     /// Given twice, because one of them does not look at the other's reservations.
     Unreserved,
     /// Given twice, because they are counted under two names.
@@ -81,35 +81,35 @@ enum Outcome {
 }
 
 /// Another network, and the first addresses that it shares.
-struct Other<'c> {
+struct OverlappingNetwork<'c> {
     network: &'c Arc<Network>,
     ipam: &'c WhereaboutsIpam,
     shared: AddressInterval,
-    outcome: Outcome,
+    effect: OverlapEffect,
 }
 
 /// By namespace and name.
-type Others<'c> = BTreeMap<(&'c str, &'c str), Other<'c>>;
+type OverlappingNetworks<'c> = BTreeMap<(&'c str, &'c str), OverlappingNetwork<'c>>;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(config) = subject.parsed() else {
         return;
     };
     let plugins = subject.plugins();
-    let mut by_range: BTreeMap<(usize, usize), Others<'_>> = BTreeMap::new();
-    let mut left = MOST_COMPARED;
-    for supply in subject.supplies(config) {
+    let mut by_range: BTreeMap<(usize, usize), OverlappingNetworks<'_>> = BTreeMap::new();
+    let mut left = MAX_COMPARISONS;
+    for supply in subject.assignable_ranges(config) {
         let AssignableSource::Range { index, .. } = supply.source else {
             continue;
         };
         let others = by_range.entry((supply.plugin, index)).or_default();
-        for (network, theirs) in subject.other_suppliers(supply.range).take(left) {
+        for (network, theirs) in subject.other_networks_assigning(supply.range).take(left) {
             left -= 1;
             if let Some(other) = compare(subject, config, &supply, network, theirs) {
                 let key = (&*network.namespace, &*network.name);
                 let known = others.get(&key);
                 if known.is_none_or(|known| {
-                    (known.outcome, other.shared) < (other.outcome, known.shared)
+                    (known.effect, other.shared) < (other.effect, known.shared)
                 }) {
                     others.insert(key, other);
                 }
@@ -117,7 +117,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         }
     }
     // Read once a plugin: a configuration may have very many ranges.
-    let mut texts: BTreeMap<usize, Vec<RangeText>> = BTreeMap::new();
+    let mut texts: BTreeMap<usize, Vec<RangeLiteral>> = BTreeMap::new();
     for ((plugin, index), others) in by_range {
         if others.is_empty() {
             continue;
@@ -130,20 +130,20 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let texts = texts.entry(plugin).or_insert_with(|| ranges(text));
-        let unread = RangeText::default();
+        let unread = RangeLiteral::default();
         let range = texts.get(index).unwrap_or(&unread);
         let (twice, once): (Vec<_>, Vec<_>) = others
             .into_values()
-            .partition(|other| other.outcome > Outcome::Apart);
-        for other in twice.iter().take(MOST_NAMED) {
-            given_twice(subject, own, range, other, report);
+            .partition(|other| other.effect > OverlapEffect::SeparateLinks);
+        for other in twice.iter().take(MAX_NAMED) {
+            report_duplicate_assignment(subject, own, range, other, report);
         }
-        for outcome in [Outcome::Apart, Outcome::Unique] {
+        for effect in [OverlapEffect::SeparateLinks, OverlapEffect::Unique] {
             let others: Vec<_> = once
                 .iter()
-                .filter(|other| other.outcome == outcome)
+                .filter(|other| other.effect == effect)
                 .collect();
-            warn(subject, range, outcome, &others, report);
+            report_advice(subject, range, effect, &others, report);
         }
     }
 }
@@ -155,7 +155,7 @@ fn compare<'c>(
     own: &AssignableRange,
     network: &'c Arc<Network>,
     theirs: &AssignableRange,
-) -> Option<Other<'c>> {
+) -> Option<OverlappingNetwork<'c>> {
     let shared = own.range.intersection(theirs.range)?;
     let plugin = config.plugins.get(own.plugin)?;
     let other = network.config.loaded()?.plugins.get(theirs.plugin)?;
@@ -176,26 +176,26 @@ fn compare<'c>(
     let same_name = ours.network_name == ipam.network_name;
     let reserved = ours.overlapping_ranges && ipam.overlapping_ranges;
     let one_pool = pool.is_some() && pool == their_pool;
-    let outcome = match (same_name, reserved || one_pool) {
+    let effect = match (same_name, reserved || one_pool) {
         (true, true) if ours.network_name.is_some() => return None,
-        (true, true) => Outcome::Unique,
-        _ if !subject.same_wire([plugin, other], network) => Outcome::Apart,
-        (true, false) => Outcome::Unreserved,
-        (false, _) => Outcome::OtherName,
+        (true, true) => OverlapEffect::Unique,
+        _ if !subject.same_link([plugin, other], network) => OverlapEffect::SeparateLinks,
+        (true, false) => OverlapEffect::Unreserved,
+        (false, _) => OverlapEffect::OtherName,
     };
-    Some(Other {
+    Some(OverlappingNetwork {
         network,
         ipam,
         shared,
-        outcome,
+        effect,
     })
 }
 
-fn given_twice(
+fn report_duplicate_assignment(
     subject: &NetworkSubject<'_>,
     own: &WhereaboutsIpam,
-    range: &RangeText,
-    other: &Other<'_>,
+    range: &RangeLiteral,
+    other: &OverlappingNetwork<'_>,
     report: &mut Report<'_>,
 ) {
     let Network {
@@ -205,7 +205,7 @@ fn given_twice(
         let name = ipam.network_name.as_ref();
         name.map_or("none".to_owned(), |name| format!("{name:?}"))
     };
-    let (why, help) = if other.outcome == Outcome::OtherName {
+    let (why, help) = if other.effect == OverlapEffect::OtherName {
         (
             format!(
                 "their network_names differ (here {}, there {})",
@@ -240,17 +240,17 @@ fn given_twice(
     );
 }
 
-fn warn(
+fn report_advice(
     subject: &NetworkSubject<'_>,
-    range: &RangeText,
-    outcome: Outcome,
-    others: &[&Other<'_>],
+    range: &RangeLiteral,
+    effect: OverlapEffect,
+    others: &[&OverlappingNetwork<'_>],
     report: &mut Report<'_>,
 ) {
     if others.is_empty() {
         return;
     }
-    let named = others.iter().take(MOST_NAMED);
+    let named = others.iter().take(MAX_NAMED);
     let mut names: Vec<String> = named
         .map(|other| {
             format!(
@@ -259,10 +259,10 @@ fn warn(
             )
         })
         .collect();
-    if others.len() > MOST_NAMED {
-        names.push(format!("{} more", others.len() - MOST_NAMED));
+    if others.len() > MAX_NAMED {
+        names.push(format!("{} more", others.len() - MAX_NAMED));
     }
-    let (what, help) = if outcome == Outcome::Apart {
+    let (what, help) = if effect == OverlapEffect::SeparateLinks {
         (
             "which counts them by itself: on these different wires one address can be given twice",
             "this is right only if nothing connects the two; otherwise write the same \
@@ -276,7 +276,7 @@ fn warn(
              overlap",
         )
     };
-    report.add_lesser(
+    report.add_capped(
         Levels::ADVICE,
         subject.place(&range.path, range.span),
         format!(
@@ -290,14 +290,14 @@ fn warn(
 
 /// A range in the configuration's text.
 #[derive(Default)]
-struct RangeText {
+struct RangeLiteral {
     path: String,
     span: Span,
     text: String,
 }
 
 /// Those of a plugin's IPAM, as [`WhereaboutsIpam::ranges`] counts them.
-fn ranges(plugin: &PluginText<'_>) -> Vec<RangeText> {
+fn ranges(plugin: &PluginObject<'_>) -> Vec<RangeLiteral> {
     let Some((_, members)) = plugin.ipam() else {
         return Vec::new();
     };
@@ -311,9 +311,9 @@ fn ranges(plugin: &PluginText<'_>) -> Vec<RangeText> {
     found
 }
 
-fn range(members: &[JsonMember<'_>], path: &str) -> Option<RangeText> {
+fn range(members: &[JsonMember<'_>], path: &str) -> Option<RangeLiteral> {
     let text = find(members, "range")?.value.spanned_string()?;
-    (!text.value.is_empty()).then(|| RangeText {
+    (!text.value.is_empty()).then(|| RangeLiteral {
         path: format!("{path}.range"),
         span: text.span,
         text: text.value.into_owned(),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     network::{Network, ovn::OvnNetwork},
-    rules::{Check, Example, Levels, LiveRead, NetworkSubject, Place, Report, Rule},
+    rules::{Check, Example, Levels, LiveRead, NetworkSubject, FieldRef, Report, Rule},
 };
 
 /// The most other networks that are named.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -63,7 +63,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     };
     let mut named = 0;
     for network in subject.other_networks() {
-        if named == MOST_NAMED {
+        if named == MAX_NAMED {
             return;
         }
         named += usize::from(compare(subject, own, name, network, report));
@@ -100,19 +100,19 @@ fn compare(
         keys.join(", ")
     );
     let help = "write the same in both, or give this network another name";
-    let place = place(subject, first.key);
+    let field_ref = field_ref(subject, first.key);
     if first.depends_on_cluster {
         let help = format!(
             "write {} in both: absent it is the cluster's own",
             first.key
         );
-        report.add_lesser(Levels::ADVICE, place, message, help);
+        report.add_capped(Levels::ADVICE, field_ref, message, help);
     } else {
-        let lookup = LiveRead::Network {
+        let live_read = LiveRead::Network {
             namespace: namespace.clone(),
             name: other.clone(),
         };
-        report.add_after_live_read(lookup, place, message, help);
+        report.add_after_live_read(live_read, field_ref, message, help);
     }
     true
 }
@@ -126,11 +126,11 @@ fn ovn(plugins: &[crate::network::cni::Plugin]) -> Option<&OvnNetwork> {
 }
 
 /// Where the option stands, or the plugin that lacks it.
-fn place<'a>(subject: &NetworkSubject<'a>, key: &str) -> Place<'a> {
+fn field_ref<'a>(subject: &NetworkSubject<'a>, key: &str) -> FieldRef<'a> {
     let plugins = super::fields::Fields::plugins(subject);
     let plugin = plugins.into_iter().next();
     plugin.map_or_else(
-        || subject.place_of_config(),
-        |(_, plugin)| plugin.place(key),
+        || subject.config_ref(),
+        |(_, plugin)| plugin.field_ref(key),
     )
 }

@@ -44,7 +44,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     };
     if CHAINED.contains(&family(kind)) {
         report.add(
-            plugin.place("type"),
+            plugin.field_ref("type"),
             format!("{kind} is the first plugin, so there is no interface yet"),
             format!(
                 "put a plugin that makes one before it: {{\"type\": \"macvlan\"}}, then {kind}"

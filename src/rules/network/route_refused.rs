@@ -8,11 +8,11 @@ use crate::{
     rules::{
         Attachment, Check, Example, Levels, LiveRead, NetworkSubject, PodSubject, Report, Rule,
         examples::{STORAGE_NET, network, pod},
-        pod::attached::Attached,
+        pod::configured_attachment::ConfiguredAttachment,
     },
 };
 
-use super::configured::Plain;
+use super::plain_attachment::PlainAttachment;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -47,7 +47,7 @@ pub const RULE: Rule = Rule {
 };
 
 fn of_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    let Some(plain) = Plain::of(subject) else {
+    let Some(plain) = PlainAttachment::of(subject) else {
         return;
     };
     let pool = subject.address_pool.filter(|name| !name.is_empty());
@@ -65,56 +65,56 @@ fn of_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         if by.is_some() && refused.concerns_gateway() {
             continue;
         }
-        let (message, help) = described(failure, &plain.configured);
-        let place = plain.route_place(*index);
+        let (message, help) = describe_failure(failure, &plain.configured);
+        let field_ref = plain.route_ref(*index);
         match pool {
             Some(name) if plain.plugin.configures() => {
-                let lookup = LiveRead::Pool {
+                let live_read = LiveRead::Pool {
                     name: name.into(),
                     namespace: None,
                 };
-                report.add_after_live_read(lookup, place, message, help);
+                report.add_after_live_read(live_read, field_ref, message, help);
             }
-            _ => report.add_lesser(plain.gravity(), place, message, help),
+            _ => report.add_capped(plain.failure_class(), field_ref, message, help),
         }
     }
 }
 
 fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.first_attachments() {
-        let Some(attached) = Attached::of(subject, attachment) else {
+        let Some(attached) = ConfiguredAttachment::of(subject, attachment) else {
             continue;
         };
         if !configures(&attached.plugin.kind) {
             continue;
         }
-        let gravity = match attached.plugin.configures() {
+        let class = match attached.plugin.configures() {
             true => Levels::FAILS,
             false => Levels::ADVICE,
         };
         let Some((configured, failure)) = attached.certain_failure() else {
             continue;
         };
-        let (what, help) = described(failure, configured);
+        let (what, help) = describe_failure(failure, configured);
         let name = attachment.selection.network_name().unwrap_or_default();
-        report.add_lesser(
-            gravity,
-            place(attachment),
+        report.add_capped(
+            class,
+            field_ref(attachment),
             format!("network \"{name}\" cannot be attached: {what}"),
             format!("in the network's configuration {help}"),
         );
     }
 }
 
-fn place<'a>(attachment: Attachment<'_, 'a>) -> crate::rules::Place<'a> {
+fn field_ref<'a>(attachment: Attachment<'_, 'a>) -> crate::rules::FieldRef<'a> {
     match &attachment.selection.ips {
-        Some(ips) if !ips.value.is_empty() => attachment.place(attachment.member("ips"), ips.span),
-        _ => attachment.place("", attachment.selection.span),
+        Some(ips) if !ips.value.is_empty() => attachment.field_ref(attachment.member("ips"), ips.span),
+        _ => attachment.field_ref("", attachment.selection.span),
     }
 }
 
 /// What is wrong with a route, and what to write instead.
-pub(super) fn described(
+pub(super) fn describe_failure(
     failure: &ConfigureFailure,
     configured: &ConfiguredInterface,
 ) -> (String, String) {

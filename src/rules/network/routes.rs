@@ -10,15 +10,15 @@ use crate::{
 
 use super::fields::{
     Fields,
-    Sort::{Integer, Object, Objects, Text, Texts},
-    gravity, quoted,
+    FieldType::{Integer, Object, Objects, Text, Texts},
+    range_error_class, quoted,
 };
 
 /// Finds routes that the plugin cannot read.
 pub(super) fn check_routes(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
-    ipam.check_kinds(&[("routes", Objects)], report);
+    ipam.check_types(&[("routes", Objects)], report);
     for route in ipam.objects("routes") {
-        route.check_kinds(
+        route.check_types(
             &[
                 ("dst", Text),
                 ("gw", Text),
@@ -31,9 +31,9 @@ pub(super) fn check_routes(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
             report,
         );
         match route.value("dst") {
-            None => report.add_lesser(
+            None => report.add_capped(
                 Levels::ADVICE,
-                route.own_place(),
+                route.own_ref(),
                 "the route leads nowhere: it has no dst",
                 "add \"dst\": the subnet, 0.0.0.0/0 for everything",
             ),
@@ -41,9 +41,9 @@ pub(super) fn check_routes(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
                 if let Some(text) = dst.node.string()
                     && let Err(error) = Subnet::parse(&text)
                 {
-                    report.add_lesser(
-                        gravity(error),
-                        dst.place(),
+                    report.add_capped(
+                        range_error_class(error),
+                        dst.field_ref(),
                         format!("dst {} {error}", quoted(&text)),
                         "write a subnet, such as 192.0.2.0/24",
                     );
@@ -56,11 +56,11 @@ pub(super) fn check_routes(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
 
 /// Finds DNS settings that the plugin cannot read.
 pub(super) fn check_dns(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
-    ipam.check_kinds(&[("dns", Object)], report);
+    ipam.check_types(&[("dns", Object)], report);
     let Some(dns) = ipam.object("dns") else {
         return;
     };
-    dns.check_kinds(
+    dns.check_types(
         &[
             ("nameservers", Texts),
             ("domain", Text),
@@ -75,9 +75,9 @@ pub(super) fn check_dns(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
         };
         if let Err(error) = parse_address(&text) {
             // Passed on as it is.
-            report.add_lesser(
+            report.add_capped(
                 Levels::ADVICE,
-                server.place(),
+                server.field_ref(),
                 format!("the nameserver {} {error}", quoted(&text)),
                 "write an IP address",
             );
@@ -87,13 +87,13 @@ pub(super) fn check_dns(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
 
 /// Finds configured addresses that the plugin cannot read.
 pub(super) fn check_addresses(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
-    ipam.check_kinds(&[("addresses", Objects)], report);
+    ipam.check_types(&[("addresses", Objects)], report);
     for entry in ipam.objects("addresses") {
-        entry.check_kinds(&[("address", Text), ("gateway", Text)], report);
+        entry.check_types(&[("address", Text), ("gateway", Text)], report);
         check_address(&entry, "gateway", report);
         match entry.value("address") {
             None => report.add(
-                entry.own_place(),
+                entry.own_ref(),
                 "the entry has no address",
                 "add \"address\": an address with its prefix length",
             ),
@@ -101,9 +101,9 @@ pub(super) fn check_addresses(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
                 if let Some(text) = value.node.string()
                     && let Err(error) = Subnet::parse(&text)
                 {
-                    report.add_lesser(
-                        gravity(error),
-                        value.place(),
+                    report.add_capped(
+                        range_error_class(error),
+                        value.field_ref(),
                         format!("{} {error}", quoted(&text)),
                         "write an address with its prefix length, such as 192.0.2.5/24",
                     );
@@ -123,9 +123,9 @@ pub(super) fn check_address(fields: &Fields<'_, '_>, key: &str, report: &mut Rep
         AddressError::Mapped => Levels::ADVICE,
         _ => Levels::FAILS,
     };
-    report.add_lesser(
+    report.add_capped(
         levels,
-        fields.place(key),
+        fields.field_ref(key),
         format!("{key} {} {error}", quoted(&text)),
         "write an IP address without a prefix length",
     );
@@ -134,7 +134,7 @@ pub(super) fn check_address(fields: &Fields<'_, '_>, key: &str, report: &mut Rep
 /// Finds several addresses or sets of one family where the CNI version has room for one: `families`
 /// says of each, in their order, whether it is of IPv4, and what stands there.
 pub(super) fn check_one_a_family<'s, 'a>(
-    each: impl IntoIterator<Item = (bool, super::fields::Value<'s, 'a>)>,
+    each: impl IntoIterator<Item = (bool, super::fields::FieldValue<'s, 'a>)>,
     report: &mut Report<'_>,
 ) where
     'a: 's,
@@ -144,7 +144,7 @@ pub(super) fn check_one_a_family<'s, 'a>(
         let slot = &mut seen[usize::from(v4)];
         if *slot {
             report.add(
-                value.place(),
+                value.field_ref(),
                 "a CNI version below 0.3.0 has room for one address of a family",
                 "write \"cniVersion\": \"0.3.1\" or later",
             );

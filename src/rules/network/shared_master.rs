@@ -6,12 +6,12 @@ use crate::{
     network::cni::Plugin,
     rules::{
         Attachment, Check, Example, Levels, NetworkSubject, PodSubject, Report, Rule,
-        examples::pod, network_subject::MOST_COMPARED,
+        examples::pod, network_subject::MAX_COMPARISONS,
     },
 };
 
 /// The most networks that are named.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -62,7 +62,7 @@ const HELP: &str =
     "give each a master of its own (a VLAN interface will do), or make both of one kind";
 
 /// Why two plugins cannot have their interfaces on one master.
-fn clash(one: &Plugin, other: &Plugin) -> Option<&'static str> {
+fn master_conflict(one: &Plugin, other: &Plugin) -> Option<&'static str> {
     let (own, theirs) = (one.parent.as_ref()?, other.parent.as_ref()?);
     if (&own.master, own.in_container) != (&theirs.master, theirs.in_container) {
         return None;
@@ -83,28 +83,28 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let mut others = BTreeSet::new();
-        for network in subject.other_networks().take(MOST_COMPARED) {
+        for network in subject.other_networks().take(MAX_COMPARISONS) {
             let theirs = network.config.loaded();
             let mut theirs = theirs.into_iter().flat_map(|config| &config.plugins);
             // Of two in the mode passthru only one has to move: that is said of pods.
-            if theirs.any(|other| other.kind != plugin.kind && clash(plugin, other).is_some()) {
+            if theirs.any(|other| other.kind != plugin.kind && master_conflict(plugin, other).is_some()) {
                 others.insert(format!("{}/{}", network.namespace, network.name));
             }
         }
         if others.is_empty() {
             continue;
         }
-        let mut names: Vec<String> = others.iter().take(MOST_NAMED).cloned().collect();
-        if others.len() > MOST_NAMED {
-            names.push(format!("{} more", others.len() - MOST_NAMED));
+        let mut names: Vec<String> = others.iter().take(MAX_NAMED).cloned().collect();
+        if others.len() > MAX_NAMED {
+            names.push(format!("{} more", others.len() - MAX_NAMED));
         }
         let fields = super::fields::Fields::plugins(subject);
-        let place = fields.get(index).map_or_else(
-            || subject.place_of_config(),
-            |(_, plugin)| plugin.place("master"),
+        let field_ref = fields.get(index).map_or_else(
+            || subject.config_ref(),
+            |(_, plugin)| plugin.field_ref("master"),
         );
         report.add(
-            place,
+            field_ref,
             format!(
                 "{} is the master of {} and of {}, too: on one node the second fails, for an \
                  interface carries macvlans or ipvlans, and not both",
@@ -134,10 +134,10 @@ fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let known = before
             .entry((&*parent.master, parent.in_container))
             .or_default();
-        let clashing = known
+        let conflicting = known
             .iter()
-            .find_map(|(other, theirs)| Some((other, clash(plugin, theirs)?)));
-        if let Some((other, why)) = clashing {
+            .find_map(|(other, theirs)| Some((other, master_conflict(plugin, theirs)?)));
+        if let Some((other, why)) = conflicting {
             let name = |attachment: &Attachment<'_, '_>| {
                 attachment
                     .selection
@@ -147,7 +147,7 @@ fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             };
             let selection = attachment.selection;
             report.add(
-                attachment.place("", selection.span),
+                attachment.field_ref("", selection.span),
                 format!(
                     "\"{}\" and \"{}\" have one master, {}, and the second fails: {why}",
                     name(other),

@@ -28,7 +28,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     };
     if document.text("type").is_some() && document.has("plugins") {
         report.add(
-            document.place("plugins"),
+            document.field_ref("plugins"),
             "\"plugins\" is passed over, because there is a \"type\"",
             "remove \"type\", with what belongs to it, or \"plugins\"",
         );

@@ -259,7 +259,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Options of IPAM that stand beside it by mistake.
-const OF_IPAM: &[&str] = &[
+const IPAM_OPTIONS: &[&str] = &[
     "addresses",
     "exclude",
     "gateway",
@@ -284,11 +284,11 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             }
             let name = &*member.name.value;
             let knows = |list: &[&str]| list.iter().any(|known| folds_to(name, known));
-            if is_note(name) || knows(COMMON) || knows(options) {
+            if is_comment(name) || knows(COMMON) || knows(options) {
                 continue;
             }
             report.add(
-                plugin.place_of_name(member),
+                plugin.name_ref(member),
                 format!("{kind} has no option {}, and passes over it", quoted(name)),
                 help(kind, member, options),
             );
@@ -297,7 +297,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// Names that nobody gives an option.
-fn is_note(name: &str) -> bool {
+fn is_comment(name: &str) -> bool {
     name.contains('.') || name.starts_with(['_', '/', '#', '$']) || name == "comment"
 }
 
@@ -311,10 +311,10 @@ fn help(kind: &str, member: &JsonMember<'_>, options: &[&'static str]) -> String
              interface is on the master's wire, without a tag"
         );
     }
-    if OF_IPAM.contains(&name) {
+    if IPAM_OPTIONS.contains(&name) {
         return format!("move it into \"ipam\", or remove {}", quoted(name));
     }
-    let similar = (name.len() <= LONGEST)
+    let similar = (name.len() <= MAX_NAME_LENGTH)
         .then(|| crate::catalog::most_similar(name, options.iter().copied()))
         .flatten();
     match similar {
@@ -324,4 +324,4 @@ fn help(kind: &str, member: &JsonMember<'_>, options: &[&'static str]) -> String
 }
 
 /// A longer name is none of these, misspelt or not.
-const LONGEST: usize = 40;
+const MAX_NAME_LENGTH: usize = 40;

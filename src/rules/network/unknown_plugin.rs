@@ -57,7 +57,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// A longer text is none of these, misspelt or not.
-const LONGEST: usize = 40;
+const MAX_NAME_LENGTH: usize = 40;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     for (kind, plugin) in Fields::plugins(subject) {
@@ -67,7 +67,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         if kind.is_empty() || KNOWN.contains(&kind) {
             continue;
         }
-        let similar = (kind.len() <= LONGEST)
+        let similar = (kind.len() <= MAX_NAME_LENGTH)
             .then(|| crate::catalog::most_similar(kind, KNOWN.iter().copied()))
             .flatten();
         let help = similar.map_or_else(
@@ -75,7 +75,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             |similar| format!("did you mean \"{similar}\"?"),
         );
         report.add(
-            plugin.place("type"),
+            plugin.field_ref("type"),
             format!("the plugin {} is not one that nadmit knows", quoted(kind)),
             help,
         );

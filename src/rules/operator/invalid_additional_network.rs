@@ -1,7 +1,7 @@
 //! `invalid-additional-network`: the Cluster Network Operator would refuse the entry.
 
 use super::OperatorSubject;
-use crate::rules::{Check, Example, Levels, Place, Report, Rule};
+use crate::rules::{Check, Example, Levels, FieldRef, Report, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -39,11 +39,11 @@ spec:
 fn check(subject: &OperatorSubject<'_>, report: &mut Report<'_>) {
     for entry in subject.entries {
         for fault in &entry.faults {
-            let place = Place {
+            let field_ref = FieldRef {
                 field: entry.field(fault.path),
-                at: None,
+                source: None,
             };
-            report.add(place, &*fault.message, fault.help);
+            report.add(field_ref, &*fault.message, fault.help);
         }
         if report.is_full() {
             return;

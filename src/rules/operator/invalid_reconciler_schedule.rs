@@ -4,8 +4,8 @@ use super::ConfigMapSubject;
 use crate::{
     network::{Span, json::JsonNode},
     rules::{
-        Check, Example, Levels, Place, Report, Rule,
-        schedule::{HELP, Mistake, Schedule, robfig},
+        Check, Example, Levels, FieldRef, Report, Rule,
+        schedule::{SCHEDULE_HELP, ScheduleError, Schedule, check_robfig},
     },
 };
 
@@ -60,20 +60,20 @@ fn check(subject: &ConfigMapSubject<'_>, report: &mut Report<'_>) {
         let Some(text) = member.value.string() else {
             continue;
         };
-        let place = |span| Place {
+        let field_ref = |span| FieldRef {
             field: format!("data[{key}]"),
-            at: Some((span, &*text)),
+            source: Some((span, &*text)),
         };
         let read = if own {
             Schedule::parse(&text).map(drop)
         } else {
-            robfig(&text)
+            check_robfig(&text)
         };
         if !own && text.trim().starts_with('@') {
             let message = format!("the schedule {:?} is not of the five fields", text.trim());
-            report.add_lesser(Levels::ADVICE, place(Span::default()), message, HELP);
-        } else if let Err(Mistake { span, message }) = read {
-            report.add(place(span), message, HELP);
+            report.add_capped(Levels::ADVICE, field_ref(Span::default()), message, SCHEDULE_HELP);
+        } else if let Err(ScheduleError { span, message }) = read {
+            report.add(field_ref(span), message, SCHEDULE_HELP);
         }
     }
 }

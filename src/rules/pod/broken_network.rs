@@ -28,18 +28,18 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let (Some(network), Some(name)) = (attachment.network(), &attachment.selection.name) else {
             continue;
         };
-        let place = || attachment.place(attachment.member("name"), name.span);
+        let field_ref = || attachment.field_ref(attachment.member("name"), name.span);
         let full_name = || format!("{}/{}", network.namespace, network.name);
         match &network.config {
             ConfigState::Loaded(_) => {}
             ConfigState::Broken(error) => report.add(
-                place(),
+                field_ref(),
                 format!("network \"{}\" cannot start any pod: {error}", full_name()),
                 "mend its spec.config, or name another network",
             ),
-            ConfigState::OnNode => report.add_lesser(
+            ConfigState::OnNode => report.add_capped(
                 Levels::ADVICE,
-                place(),
+                field_ref(),
                 format!(
                     "network \"{}\" has no spec.config: its configuration is a file on each node",
                     full_name()

@@ -70,15 +70,15 @@ const MAC_BY_ARGS: [&str; 4] = ["bridge", "macvlan", "tuning", "sriov"];
 const NO_MAC: [&str; 2] = ["vlan", "host-device"];
 
 /// A request that was made, and its key in the annotation.
-struct Asked {
+struct CapabilityRequest {
     capability: Capability,
     key: &'static str,
     span: Span,
 }
 
-fn asked(selection: &Selection<'_>) -> impl Iterator<Item = Asked> {
+fn capability_requests(selection: &Selection<'_>) -> impl Iterator<Item = CapabilityRequest> {
     let some = |capability, key, span: Option<Span>| {
-        span.map(|span| Asked {
+        span.map(|span| CapabilityRequest {
             capability,
             key,
             span,
@@ -117,9 +117,9 @@ fn asked(selection: &Selection<'_>) -> impl Iterator<Item = Asked> {
 }
 
 /// Requests without their capability, with the attachment's configuration.
-fn each_without<'s>(
+fn for_each_missing<'s>(
     subject: &'s PodSubject<'_>,
-    mut check: impl FnMut(Attachment<'s, '_>, &NetworkConfig, Asked),
+    mut check: impl FnMut(Attachment<'s, '_>, &NetworkConfig, CapabilityRequest),
 ) {
     for attachment in subject.attachments() {
         let Some(config) = attachment
@@ -128,7 +128,7 @@ fn each_without<'s>(
         else {
             continue;
         };
-        for asked in asked(attachment.selection) {
+        for asked in capability_requests(attachment.selection) {
             if !config.has(asked.capability) {
                 check(attachment, config, asked);
             }
@@ -137,8 +137,8 @@ fn each_without<'s>(
 }
 
 fn missing(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    each_without(subject, |attachment, config, asked| {
-        let place = attachment.place(asked.key, asked.span);
+    for_each_missing(subject, |attachment, config, asked| {
+        let field_ref = attachment.field_ref(asked.key, asked.span);
         let capability = asked.capability;
         let network = attachment.selection.network_name().unwrap_or_default();
         let help = format!(
@@ -149,36 +149,36 @@ fn missing(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let message = format!(
             "no plugin of network \"{network}\" has the capability \"{capability}\"{}: the request is \
              lost",
-            elsewhere(config, capability)
+            misplaced_capability(config, capability)
         );
         match capability {
             Capability::Ips => {}
             // Not seen by execution: said, but denied in strict only.
             Capability::Mac if has_plugin(config, &NO_MAC) && !takes_mac(config) => {
-                report.add_lesser(Levels::SPEC, place, message, help);
+                report.add_capped(Levels::SPEC, field_ref, message, help);
             }
             Capability::Mac => {}
-            _ => report.add(place, message, help),
+            _ => report.add(field_ref, message, help),
         }
     });
 }
 
 fn fallback(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    each_without(subject, |attachment, config, asked| {
+    for_each_missing(subject, |attachment, config, asked| {
         let taken_by = match asked.capability {
             Capability::Ips => config.ipam().filter(|ipam| needs_ips(ipam)).map(Ipam::name),
-            Capability::Mac => mac_taker(config),
+            Capability::Mac => mac_plugin(config),
             _ => None,
         };
         let Some(taken_by) = taken_by else { return };
         let network = attachment.selection.network_name().unwrap_or_default();
         report.add(
-            attachment.place(asked.key, asked.span),
+            attachment.field_ref(asked.key, asked.span),
             format!(
                 "network \"{network}\" lacks the capability \"{}\"{}; {taken_by} takes \"{}\" by a \
                  fallback (CNI_ARGS) only",
                 asked.capability,
-                elsewhere(config, asked.capability),
+                misplaced_capability(config, asked.capability),
                 asked.key
             ),
             format!(
@@ -194,7 +194,7 @@ fn fallback(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// A plugin that has the capability without reading it, in words.
-fn elsewhere(config: &NetworkConfig, capability: Capability) -> String {
+fn misplaced_capability(config: &NetworkConfig, capability: Capability) -> String {
     let mut plugins = config.plugins.iter();
     match plugins.find(|plugin| plugin.capabilities.has(capability)) {
         Some(plugin) => format!(" on the plugin that reads it (it is on {})", plugin.kind),
@@ -219,11 +219,11 @@ fn has_plugin(config: &NetworkConfig, kinds: &[&str]) -> bool {
 }
 
 fn takes_mac(config: &NetworkConfig) -> bool {
-    mac_taker(config).is_some()
+    mac_plugin(config).is_some()
 }
 
 /// The plugin that takes a MAC from CNI_ARGS.
-fn mac_taker(config: &NetworkConfig) -> Option<&str> {
+fn mac_plugin(config: &NetworkConfig) -> Option<&str> {
     let mut plugins = config.plugins.iter();
     let taker = plugins.find(|plugin| MAC_BY_ARGS.contains(&plugin.family()))?;
     Some(&taker.kind)

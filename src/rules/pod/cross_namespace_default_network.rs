@@ -53,7 +53,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         }
         report.add(
-            attachment.place(attachment.member("namespace"), written.span),
+            attachment.field_ref(attachment.member("namespace"), written.span),
             format!(
                 "the default network of a pod of namespace {:?} is one of namespace {other:?}, \
                  which Multus does not prevent",

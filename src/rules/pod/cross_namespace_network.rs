@@ -33,24 +33,24 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let (own, other) = (subject.namespace, &*written.text);
-        let place = attachment.place(attachment.member("namespace"), written.span);
+        let field_ref = attachment.field_ref(attachment.member("namespace"), written.span);
         if matches!(attachment.resolution, Resolution::Forbidden(_)) {
             report.add(
-                place,
+                field_ref,
                 format!("a pod of namespace \"{own}\" may not use networks of \"{other}\""),
                 help(subject, attachment, other),
             );
         } else if !is_known && fails_if_isolated(subject, attachment, other) {
-            report.add_lesser(
+            report.add_capped(
                 Levels::ADVICE,
-                place,
+                field_ref,
                 format!(
                     "a pod of namespace \"{own}\" names a network of \"{other}\", which fails where \
                      Multus has namespaceIsolation: true, and works where it has false, its default"
                 ),
                 format!(
                     "set namespaceIsolation in nadmit's settings as Multus has it; where it is true, {}",
-                    of_own(subject, attachment, other)
+                    alternative(subject, attachment, other)
                 ),
             );
         }
@@ -64,7 +64,7 @@ fn fails_if_isolated(
     attachment: Attachment<'_, '_>,
     other: &str,
 ) -> bool {
-    let has_name = !matches!(attachment.resolution, Resolution::Unnamed);
+    let has_name = !matches!(attachment.resolution, Resolution::InvalidName);
     has_name
         && attachment.request.origin.key == annotations::NETWORKS
         && !subject.policy.may_use_if_isolated(subject.namespace, other)
@@ -74,12 +74,12 @@ fn fails_if_isolated(
 fn help(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -> String {
     format!(
         "{}; if Multus does not isolate namespaces, set namespaceIsolation: false in nadmit's settings",
-        of_own(subject, attachment, other)
+        alternative(subject, attachment, other)
     )
 }
 
 /// A network that the pod may use all the same.
-fn of_own(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -> String {
+fn alternative(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -> String {
     let own = subject.namespace;
     let name = attachment.selection.network_name().unwrap_or_default();
     if subject.catalog.network(own, name).is_some() {

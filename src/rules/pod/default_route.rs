@@ -105,15 +105,15 @@ fn invalid(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         for (index, written) in route.value.iter().enumerate() {
-            let place = attachment.place(&format!("default-route[{index}]"), written.span);
+            let field_ref = attachment.field_ref(&format!("default-route[{index}]"), written.span);
             match &written.value {
                 Err(error) => report.add(
-                    place,
+                    field_ref,
                     format!("{:?} {error}", written.text),
                     "write the router's address without a prefix, such as \"192.0.2.1\"",
                 ),
                 Ok(gateway) if gateway.is_multicast() || gateway.is_loopback() => report.add(
-                    place,
+                    field_ref,
                     format!(
                         "{:?} is not an address of a router: Linux refuses it",
                         written.text
@@ -121,13 +121,13 @@ fn invalid(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                     "write the router's address, such as \"192.0.2.1\"",
                 ),
                 Ok(IpAddr::V6(gateway)) if gateway.is_unspecified() => report.add(
-                    place,
+                    field_ref,
                     "\"::\" is not an address of a router: Linux refuses it",
                     "write the router's address, such as \"2001:db8::1\"",
                 ),
-                Ok(gateway) if gateway.is_unspecified() => report.add_lesser(
+                Ok(gateway) if gateway.is_unspecified() => report.add_capped(
                     Levels::MISLEADS,
-                    place,
+                    field_ref,
                     format!(
                         "{:?} is not a router: the route would lead nowhere",
                         written.text
@@ -147,7 +147,7 @@ fn conflict(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(route) = &attachment.selection.default_route else {
             continue;
         };
-        let place = || attachment.place("default-route", route.span);
+        let field_ref = || attachment.field_ref("default-route", route.span);
         let own = route
             .value
             .iter()
@@ -165,14 +165,14 @@ fn conflict(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         if let Some((_, second)) = second {
             let family = if second.is_ipv4() { "IPv4" } else { "IPv6" };
             report.add(
-                place(),
+                field_ref(),
                 format!("{second} is the second {family} gateway of the pod's default route"),
                 "keep one gateway for each family",
             );
         } else if let Some(first) = carrier {
-            report.add_lesser(
+            report.add_capped(
                 Levels::SPEC,
-                place(),
+                field_ref(),
                 format!("element [{first}] carries default-route already"),
                 "put the gateways of both families into one element",
             );
@@ -189,10 +189,10 @@ fn empty(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         if route.value.is_empty()
             && !attachment
                 .request
-                .is_faulty(&attachment.path("default-route"))
+                .has_fault_at(&attachment.path("default-route"))
         {
             report.add(
-                attachment.place("default-route", route.span),
+                attachment.field_ref("default-route", route.span),
                 "\"default-route\": [] sets no default route, and Multus up to v4.2.1 removes those of \
                  all interfaces, eth0's too",
                 "leave default-route out: the pod then keeps the default route of the cluster network",
@@ -220,7 +220,7 @@ fn moved(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             _ => "",
         };
         report.add(
-            attachment.place("default-route", route.span),
+            attachment.field_ref("default-route", route.span),
             format!(
                 "all traffic without a route of its own leaves by {}, traffic to other pods perhaps \
                  included{removed}",

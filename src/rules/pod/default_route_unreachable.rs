@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-use super::attached::Attached;
+use super::configured_attachment::ConfiguredAttachment;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -47,7 +47,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let readable = route.value.iter().all(|gateway| gateway.value.is_ok());
-        let attached = Attached::of(subject, attachment);
+        let attached = ConfiguredAttachment::of(subject, attachment);
         // Multus sets no route on a device of DPDK either: it finds no interface.
         let Some(attached) = attached.filter(|a| readable && configures(&a.plugin.kind)) else {
             continue;
@@ -73,9 +73,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 ),
                 (false, _) => (Levels::ADVICE, "this default route is missing"),
             };
-            report.add_lesser(
+            report.add_capped(
                 levels,
-                attachment.place(&format!("default-route[{index}]"), gateway.span),
+                attachment.field_ref(&format!("default-route[{index}]"), gateway.span),
                 format!(
                     "Linux refuses the default route by {address} on {}: {why}; {outcome}",
                     attachment.interface()
@@ -90,7 +90,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 /// The reason for which Linux refuses the gateway, if it does so in each possibility.
 fn refusal<E>(
     gateway: &Parsed<'_, IpAddr, E>,
-    attached: &Attached<'_>,
+    attached: &ConfiguredAttachment<'_>,
 ) -> Option<(IpAddr, RouteError)> {
     let address = gateway.ok()?.to_canonical();
     // Of these `invalid-default-route` speaks.

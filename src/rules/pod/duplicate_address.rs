@@ -52,20 +52,20 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let Some(address) = ip.ok().map(|ip| ip.address) else {
                 continue;
             };
-            let place = || attachment.place(&format!("ips[{index}]"), ip.span);
-            if let Some(other) = other(subject, attachment, name, Address::Ip(address)) {
+            let field_ref = || attachment.field_ref(&format!("ips[{index}]"), ip.span);
+            if let Some(other) = other_carrier(subject, attachment, name, Address::Ip(address)) {
                 let message = message(&address.to_string(), other);
-                report.add(place(), message, HELP);
+                report.add(field_ref(), message, HELP);
             }
         }
         let Some(written) = &attachment.selection.mac else {
             continue;
         };
         if let Some(HardwareAddress::Ethernet(mac)) = written.ok()
-            && let Some(other) = other(subject, attachment, name, Address::Mac(*mac))
+            && let Some(other) = other_carrier(subject, attachment, name, Address::Mac(*mac))
         {
-            let place = attachment.place(attachment.member("mac"), written.span);
-            report.add(place, message(&mac.to_string(), other), HELP);
+            let field_ref = attachment.field_ref(attachment.member("mac"), written.span);
+            report.add(field_ref, message(&mac.to_string(), other), HELP);
         }
     }
 }
@@ -74,7 +74,7 @@ const HELP: &str = "give each pod its own, or let an AddressPool give them";
 
 /// Returns another pod that has the address on the wire of an attachment. A pool keeps the addresses of
 /// its own networks apart, and the pods of a virtual machine share what it has.
-fn other<'a>(
+fn other_carrier<'a>(
     subject: &PodSubject<'a>,
     attachment: Attachment<'_, 'a>,
     name: &str,

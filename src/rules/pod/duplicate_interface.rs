@@ -31,7 +31,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
         let name = attachment.interface();
         match taken.get(&name) {
-            Some(first) => collide(*first, attachment, &name, report),
+            Some(first) => report_duplicate(*first, attachment, &name, report),
             None => {
                 taken.insert(name, attachment);
             }
@@ -39,16 +39,16 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn collide(
+fn report_duplicate(
     first: Attachment<'_, '_>,
     second: Attachment<'_, '_>,
     name: &str,
     report: &mut Report<'_>,
 ) {
     let written = second.selection.interface.as_ref();
-    let place = match written {
-        Some(text) => second.place(second.member("interface"), text.span),
-        None => second.place("", second.selection.span),
+    let field_ref = match written {
+        Some(text) => second.field_ref(second.member("interface"), text.span),
+        None => second.field_ref("", second.selection.span),
     };
     let automatic = if written.is_none() {
         ", its automatic name,"
@@ -56,7 +56,7 @@ fn collide(
         ""
     };
     report.add(
-        place,
+        field_ref,
         format!(
             "the interface \"{name}\"{automatic} is already that of element [{}] ({})",
             first.selection.index,

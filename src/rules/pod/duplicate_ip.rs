@@ -48,7 +48,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let (element, other) = *taken.entry(key).or_insert(here);
             if (element, other) != here {
                 report.add(
-                    attachment.place(&format!("ips[{index}]"), written.span),
+                    attachment.field_ref(&format!("ips[{index}]"), written.span),
                     format!(
                         "{} is asked for twice on network \"{name}\": also by \
                          [{element}].ips[{other}]",

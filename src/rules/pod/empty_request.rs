@@ -42,7 +42,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let Some(key) = *key else { continue };
             if is_empty(key, member) {
                 report.add(
-                    attachment.place(key, member.value.span()),
+                    attachment.field_ref(key, member.value.span()),
                     format!("\"{key}\" is empty and asks for nothing"),
                     "remove it, or write what you ask for",
                 );

@@ -80,12 +80,12 @@ fn check_pool(
     let Some(name) = &attachment.selection.name else {
         return;
     };
-    let place = || attachment.place(attachment.member("name"), name.span);
+    let field_ref = || attachment.field_ref(attachment.member("name"), name.span);
     let policy = subject.policy;
-    let home = policy.whereabouts_in_words();
+    let home = policy.describe_whereabouts_namespaces();
     if !policy.whereabouts_namespaces.contains(subject.namespace) {
         report.add(
-            place(),
+            field_ref(),
             format!(
                 "network \"{}/{}\" has slices, and the pod's namespace {:?} is not Whereabouts's own",
                 network.namespace, network.name, subject.namespace
@@ -97,7 +97,7 @@ fn check_pool(
     let mut namespaces = policy.whereabouts_namespaces.iter();
     if slicing.has_pools() && !namespaces.any(|namespace| slicing.has_pool(namespace, pool)) {
         report.add(
-            place(),
+            field_ref(),
             format!("there is no NodeSlicePool {pool:?} yet, so the pod gets no address"),
             format!("see whether whereabouts-controller runs in {home}, and what it logs"),
         );

@@ -39,10 +39,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 fn check_name(attachment: Attachment<'_, '_>, name: &SelectionName<'_>, report: &mut Report<'_>) {
-    let place = || attachment.place(attachment.member("name"), name.span);
+    let field_ref = || attachment.field_ref(attachment.member("name"), name.span);
     if name.text.len() > name::LABEL_MAX {
         report.add(
-            place(),
+            field_ref(),
             format!("the network's name has {} characters", name.text.len()),
             format!(
                 "give the network a name of at most {} characters",
@@ -51,7 +51,7 @@ fn check_name(attachment: Attachment<'_, '_>, name: &SelectionName<'_>, report: 
         );
     } else if name.text.contains('.') {
         report.add(
-            place(),
+            field_ref(),
             format!(
                 "the network's name \"{}\" has a dot, which the short format does not take",
                 name.text
@@ -82,7 +82,7 @@ fn check_separators(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
     for (what, separator, absent) in empty {
         if absent && element.contains(separator) {
             report.add(
-                attachment.place("", span),
+                attachment.field_ref("", span),
                 format!("there is no {what} in {element:?}"),
                 format!("remove the \"{separator}\""),
             );

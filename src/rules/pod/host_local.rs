@@ -37,7 +37,7 @@ pub const TOO_MANY: Rule = Rule {
 };
 
 /// `ips-not-in-range`
-pub const NOT_GIVEN: Rule = Rule {
+pub const NOT_IN_RANGE: Rule = Rule {
     code: "ips-not-in-range",
     levels: Levels::FAILS,
     summary: "An address is asked for that the host-local network does not give",
@@ -52,7 +52,7 @@ pub const NOT_GIVEN: Rule = Rule {
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
     ]),
-    check: Check::Pod(not_given),
+    check: Check::Pod(not_in_range),
 };
 
 fn too_many(subject: &PodSubject<'_>, report: &mut Report<'_>) {
@@ -69,7 +69,7 @@ fn too_many(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let mixed = parsed.any(|ip| Some(ip.address.is_ipv4()) != first);
         if ips.value.len() > 1 && !mixed {
             report.add(
-                attachment.place("ips", ips.span),
+                attachment.field_ref("ips", ips.span),
                 format!(
                     "host-local fails on {} requested addresses: it takes one",
                     ips.value.len()
@@ -80,7 +80,7 @@ fn too_many(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn not_given(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+fn not_in_range(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
         let Some(ips) = &attachment.selection.ips else {
             continue;
@@ -109,7 +109,7 @@ fn not_given(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 .map(|r| r.window.to_string())
                 .collect();
             report.add(
-                attachment.place(&format!("ips[{index}]"), written.span),
+                attachment.field_ref(&format!("ips[{index}]"), written.span),
                 format!("host-local does not give {address}: it {fault}"),
                 format!("ask for an address of {}", shown.join(" or ")),
             );
@@ -118,23 +118,23 @@ fn not_given(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// What a range gives.
-struct Given {
+struct HostLocalWindow {
     window: IpRange,
     gateway: Option<IpAddr>,
 }
 
 /// The ranges; `None` if there is none, or one cannot be read.
-fn ranges(ipam: &HostLocalIpam) -> Option<Vec<Given>> {
-    let all: Vec<Given> = ipam
+fn ranges(ipam: &HostLocalIpam) -> Option<Vec<HostLocalWindow>> {
+    let all: Vec<HostLocalWindow> = ipam
         .sets
         .iter()
         .flatten()
-        .map(given)
+        .map(parse_window)
         .collect::<Option<_>>()?;
     (!all.is_empty()).then_some(all)
 }
 
-fn given(range: &HostLocalRange) -> Option<Given> {
+fn parse_window(range: &HostLocalRange) -> Option<HostLocalWindow> {
     let subnet = Subnet::parse(&range.subnet).ok()?;
     let hosts = subnet.hosts()?;
     let bound = |text: &Option<Box<str>>, default: IpAddr| match text.as_deref() {
@@ -148,7 +148,7 @@ fn given(range: &HostLocalRange) -> Option<Given> {
     } else {
         subnet.range().last()
     };
-    Some(Given {
+    Some(HostLocalWindow {
         window: IpRange::new(
             bound(&range.range_start, hosts.first())?,
             bound(&range.range_end, last)?,

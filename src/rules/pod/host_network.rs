@@ -20,7 +20,7 @@ pub const RULE: Rule = Rule {
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
         report.add(
-            request.place(),
+            request.field_ref(),
             "the pod has hostNetwork: true, so that Multus ignores this annotation",
             "remove the annotation, or hostNetwork",
         );

@@ -40,7 +40,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 name: served.pool.into(),
                 namespace: Some(subject.namespace.into()),
             },
-            served.place(),
+            served.field_ref(),
             format!(
                 "network \"{}/{}\" gets its addresses from the pool {:?}, and nothing puts them into \
                  pods of namespace {:?}",

@@ -59,9 +59,9 @@ fn check_positive(
     let Some(limit) = limit.as_ref().filter(|limit| limit.value <= 0) else {
         return;
     };
-    report.add_lesser(
-        attachment.gravity(Capability::Bandwidth),
-        attachment.place(&format!("bandwidth.{key}"), limit.span),
+    report.add_capped(
+        attachment.rejection_class(Capability::Bandwidth),
+        attachment.field_ref(&format!("bandwidth.{key}"), limit.span),
         format!("{key} is {}, but has to be above zero", limit.value),
         "write a number above zero, or leave the limit out",
     );
@@ -82,9 +82,9 @@ fn check_pair(
         }
         _ => return,
     };
-    report.add_lesser(
-        attachment.gravity(Capability::Bandwidth),
-        attachment.place(&format!("bandwidth.{direction}{there}"), given.span),
+    report.add_capped(
+        attachment.rejection_class(Capability::Bandwidth),
+        attachment.field_ref(&format!("bandwidth.{direction}{there}"), given.span),
         format!("{direction}{there} stands without {direction}{lacking}"),
         format!("add \"{direction}{lacking}\""),
     );

@@ -11,7 +11,7 @@ use crate::{
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
         examples::{STORAGE_NET, pod},
-        subject::is_cni_args,
+        subject::is_cni_args_fault,
     },
 };
 
@@ -44,11 +44,11 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             .annotation
             .decode_errors
             .iter()
-            .filter(|fault| is_cni_args(fault))
+            .filter(|fault| is_cni_args_fault(fault))
         {
             if let DecodeErrorKind::Kind { found, .. } = fault.kind {
                 report.add(
-                    request.place_at(&fault.path, fault.span),
+                    request.field_ref_at(&fault.path, fault.span),
                     format!("cni-args is {}, but has to be an object", found.described()),
                     "write an object: {\"key\": \"value\"}",
                 );
@@ -84,7 +84,7 @@ fn check_merge(
     {
         let name = attachment.selection.network_name().unwrap_or_default();
         report.add(
-            attachment.place("cni-args", args.span),
+            attachment.field_ref("cni-args", args.span),
             format!(
                 "{odd} of network \"{name}\" is not an object, so that Multus crashes when it adds \
                  these"
@@ -95,36 +95,36 @@ fn check_merge(
 }
 
 /// The sort that a plugin of the network reads a key as.
-fn expected(key: &str, config: &NetworkConfig) -> Option<Sort> {
+fn expected(key: &str, config: &NetworkConfig) -> Option<ArgType> {
     let has = |kinds: [&str; 2]| {
         let mut plugins = config.plugins.iter();
         plugins.any(|plugin| kinds.contains(&&*plugin.kind))
     };
-    let named = |name: &&(&str, Sort)| folds_to(key, name.0);
+    let named = |name: &&(&str, ArgType)| folds_to(key, name.0);
     let by_tuning = || {
         let fields = [
-            ("mac", Sort::Text),
-            ("promisc", Sort::Boolean),
-            ("mtu", Sort::Whole),
-            ("allmulti", Sort::Boolean),
-            ("txQLen", Sort::Whole),
-            ("sysctl", Sort::Texts),
+            ("mac", ArgType::Text),
+            ("promisc", ArgType::Boolean),
+            ("mtu", ArgType::Whole),
+            ("allmulti", ArgType::Boolean),
+            ("txQLen", ArgType::Whole),
+            ("sysctl", ArgType::Texts),
         ];
         fields.iter().find(named).map(|field| field.1)
     };
     let ipam = config.ipam();
     if folds_to(key, "ips") && matches!(ipam, Some(Ipam::Static(_) | Ipam::HostLocal(_))) {
-        return Some(Sort::List);
+        return Some(ArgType::List);
     }
     if folds_to(key, "mac") && has(["bridge", "cnv-bridge"]) {
-        return Some(Sort::Text);
+        return Some(ArgType::Text);
     }
     by_tuning().filter(|_| has(["tuning", "cnv-tuning"]))
 }
 
 /// A sort of value that a plugin's field has.
 #[derive(Clone, Copy, PartialEq)]
-enum Sort {
+enum ArgType {
     Boolean,
     List,
     Text,
@@ -132,7 +132,7 @@ enum Sort {
     Whole,
 }
 
-impl Sort {
+impl ArgType {
     fn described(self) -> &'static str {
         match self {
             Self::Boolean => "a boolean",
@@ -181,25 +181,25 @@ fn check_member(
     report: &mut Report<'_>,
 ) {
     let key = &*member.name.value;
-    let Some(sort) = expected(key, config) else {
+    let Some(arg_type) = expected(key, config) else {
         return;
     };
-    if let Some((part, value)) = sort.fault(member.value) {
+    if let Some((part, value)) = arg_type.fault(member.value) {
         let expected = if part.is_empty() {
-            sort.described()
+            arg_type.described()
         } else {
             "a string"
         };
         let path = format!("cni-args.{key}{part}");
         report.add(
-            attachment.place(&path, value.span()),
+            attachment.field_ref(&path, value.span()),
             format!(
                 "{path} is {}, but has to be {expected}",
                 value.kind().described()
             ),
             format!("write {expected}"),
         );
-    } else if sort == Sort::Texts
+    } else if arg_type == ArgType::Texts
         && member
             .value
             .members()
@@ -207,7 +207,7 @@ fn check_member(
         && config.plugins.iter().any(|plugin| plugin.panics_on_sysctl)
     {
         report.add(
-            attachment.place(&format!("cni-args.{key}"), member.value.span()),
+            attachment.field_ref(&format!("cni-args.{key}"), member.value.span()),
             "the network's tuning plugin has no \"sysctl\" of its own, and panics when it adds these",
             "remove \"sysctl\" here, or add \"sysctl\": {} to the plugin",
         );
@@ -242,7 +242,7 @@ fn check_ips(
             Err(error) => error.to_string(),
         };
         report.add(
-            attachment.place(&format!("cni-args.{key}[{index}]"), span),
+            attachment.field_ref(&format!("cni-args.{key}[{index}]"), span),
             format!("{text:?} {fault}"),
             "write an address with its prefix length, such as 192.0.2.205/24",
         );
@@ -267,7 +267,7 @@ fn check_mac(
     };
     if let Err(error) = HardwareAddress::parse(&text) {
         report.add(
-            attachment.place("cni-args.mac", value.span()),
+            attachment.field_ref("cni-args.mac", value.span()),
             format!("{text:?} {error}"),
             "write six bytes, such as \"02:5e:00:00:00:01\"",
         );

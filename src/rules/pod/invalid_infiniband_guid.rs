@@ -32,8 +32,8 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         // What does not parse at all is refused by Multus itself.
-        let gravity = match written.value {
-            Ok(_) => attachment.gravity(Capability::InfinibandGuid),
+        let class = match written.value {
+            Ok(_) => attachment.rejection_class(Capability::InfinibandGuid),
             Err(_) => Levels::FAILS,
         };
         let fault = match &written.value {
@@ -42,9 +42,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             Ok(other) => format!("has {} bytes, not eight", other.as_bytes().len()),
             Err(error) => error.to_string(),
         };
-        report.add_lesser(
-            gravity,
-            attachment.place("infiniband-guid", written.span),
+        report.add_capped(
+            class,
+            attachment.field_ref("infiniband-guid", written.span),
             format!(
                 "{:?} is not a valid InfiniBand GUID: it {fault}",
                 written.text

@@ -37,7 +37,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             _ => "use letters, digits, \"-\", \"_\" and \".\", such as \"net1\"".to_owned(),
         };
         report.add(
-            attachment.place(attachment.member("interface"), written.span),
+            attachment.field_ref(attachment.member("interface"), written.span),
             format!(
                 "{:?} is not a valid interface name: it {error}",
                 written.text

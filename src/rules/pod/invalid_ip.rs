@@ -37,14 +37,14 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         };
         for (index, written) in ips.value.iter().enumerate() {
             let Err(error) = written.value else { continue };
-            let place = attachment.place(&format!("ips[{index}]"), written.span);
+            let field_ref = attachment.field_ref(&format!("ips[{index}]"), written.span);
             let message = format!("{:?} {error}", written.text);
             let help = help(error);
             if error == AddressError::Mapped {
                 // Go reads it as the IPv4 address that it is.
-                report.add_lesser(Levels::MISLEADS, place, message, help);
+                report.add_capped(Levels::MISLEADS, field_ref, message, help);
             } else {
-                report.add(place, message, help);
+                report.add(field_ref, message, help);
             }
         }
     }

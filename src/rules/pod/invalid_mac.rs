@@ -38,7 +38,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         report.add(
-            attachment.place("mac", written.span),
+            attachment.field_ref("mac", written.span),
             format!(
                 "{:?} is not a valid MAC for an interface: it {fault}",
                 written.text

@@ -36,7 +36,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 .to_owned()
         };
         report.add(
-            attachment.place(attachment.member("namespace"), written.span),
+            attachment.field_ref(attachment.member("namespace"), written.span),
             format!("{:?} is not a valid namespace: it {error}", written.text),
             help,
         );

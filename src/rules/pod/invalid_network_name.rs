@@ -40,7 +40,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 fn missing(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
     if attachment
         .request
-        .is_faulty(&format!("[{}].name", attachment.selection.index))
+        .has_fault_at(&format!("[{}].name", attachment.selection.index))
     {
         return;
     }
@@ -48,8 +48,8 @@ fn missing(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
         AnnotationFormat::Short => "remove the comma that has no name beside it, or name a network",
         AnnotationFormat::Json => "add \"name\": \"my-network\"",
     };
-    let place = attachment.place("", attachment.selection.span);
-    report.add(place, "the selection has no network name", help);
+    let field_ref = attachment.field_ref("", attachment.selection.span);
+    report.add(field_ref, "the selection has no network name", help);
 }
 
 fn invalid(
@@ -70,7 +70,7 @@ fn invalid(
     };
     let member = attachment.member("name");
     report.add(
-        attachment.place(member, written.span),
+        attachment.field_ref(member, written.span),
         format!("{:?} is not a valid network name: it {error}", written.text),
         help,
     );

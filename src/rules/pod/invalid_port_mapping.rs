@@ -72,7 +72,7 @@ fn check_port(
 ) {
     let faulty = || {
         let path = format!("[{}].{path}.{key}", attachment.selection.index);
-        attachment.request.is_faulty(&path)
+        attachment.request.has_fault_at(&path)
     };
     let (message, span) = match port {
         None if faulty() => return,
@@ -80,10 +80,10 @@ fn check_port(
         Some(port) if (1..=65535).contains(&port.value) => return,
         Some(port) => (format!("{key} {} is not a port", port.value), port.span),
     };
-    let place = attachment.place(&format!("{path}.{key}"), span);
-    report.add_lesser(
-        attachment.gravity(Capability::PortMappings),
-        place,
+    let field_ref = attachment.field_ref(&format!("{path}.{key}"), span);
+    report.add_capped(
+        attachment.rejection_class(Capability::PortMappings),
+        field_ref,
         message,
         format!("write \"{key}\": a number from 1 to 65535"),
     );
@@ -104,9 +104,9 @@ fn check_protocol(
     {
         return;
     }
-    report.add_lesser(
-        attachment.gravity(Capability::PortMappings),
-        attachment.place(&format!("{path}.protocol"), protocol.span),
+    report.add_capped(
+        attachment.rejection_class(Capability::PortMappings),
+        attachment.field_ref(&format!("{path}.protocol"), protocol.span),
         format!("ports of protocol {:?} cannot be mapped", protocol.value),
         "write \"tcp\", \"udp\" or \"sctp\"",
     );
@@ -124,9 +124,9 @@ fn check_host_ip(
     let Err(error) = address::parse_address(&host_ip.value) else {
         return;
     };
-    report.add_lesser(
-        attachment.gravity(Capability::PortMappings),
-        attachment.place(&format!("{path}.hostIP"), host_ip.span),
+    report.add_capped(
+        attachment.rejection_class(Capability::PortMappings),
+        attachment.field_ref(&format!("{path}.hostIP"), host_ip.span),
         format!("{:?} {error}", host_ip.value),
         "write an address of the node, or leave hostIP out for all of them",
     );

@@ -46,7 +46,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 64
             };
             report.add(
-                attachment.place(&format!("ips[{index}]"), written.span),
+                attachment.field_ref(&format!("ips[{index}]"), written.span),
                 format!(
                     "{:?} has no prefix length, without which IPAM {} fails",
                     written.text,

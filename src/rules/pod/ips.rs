@@ -104,7 +104,7 @@ pub const REPLACED: Rule = Rule {
 };
 
 /// Attachments with a configuration that loads.
-fn each<'s, 'a: 's>(
+fn loaded_attachments<'s, 'a: 's>(
     subject: &'s PodSubject<'a>,
 ) -> impl Iterator<Item = (Attachment<'s, 'a>, &'a NetworkConfig)> {
     subject
@@ -113,47 +113,47 @@ fn each<'s, 'a: 's>(
 }
 
 /// The requested addresses, if at least one was written.
-fn requested<'s, 'a>(attachment: Attachment<'s, 'a>) -> Option<Requested<'s, 'a>> {
+fn requested_ips<'s, 'a>(attachment: Attachment<'s, 'a>) -> Option<RequestedIps<'s, 'a>> {
     let ips = attachment
         .selection
         .ips
         .as_ref()
         .filter(|ips| !ips.value.is_empty())?;
     let (written, span) = (&*ips.value, ips.span);
-    Some(Requested {
+    Some(RequestedIps {
         attachment,
         span,
         written,
     })
 }
 
-struct Requested<'s, 'a> {
+struct RequestedIps<'s, 'a> {
     attachment: Attachment<'s, 'a>,
     span: crate::network::Span,
     written: &'s [Parsed<'a, AddressRequest, AddressError>],
 }
 
-impl<'a> Requested<'_, 'a> {
-    fn place(&self) -> crate::rules::Place<'a> {
-        self.attachment.place("ips", self.span)
+impl<'a> RequestedIps<'_, 'a> {
+    fn field_ref(&self) -> crate::rules::FieldRef<'a> {
+        self.attachment.field_ref("ips", self.span)
     }
 }
 
 fn ignored(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    for (attachment, config) in each(subject) {
-        let Some(ips) = requested(attachment) else {
+    for (attachment, config) in loaded_attachments(subject) {
+        let Some(ips) = requested_ips(attachment) else {
             continue;
         };
         match config.ipam() {
             Some(Ipam::Dhcp(_)) => report.add(
-                ips.place(),
+                ips.field_ref(),
                 "the network's addresses come from a DHCP server; \"ips\" is ignored",
                 "remove \"ips\" and set the address in the DHCP server, or use a network with IPAM \
                  static",
             ),
-            None if makes_plain_interfaces(config) => report.add_lesser(
+            None if makes_plain_interfaces(config) => report.add_capped(
                 Levels::SPEC,
-                ips.place(),
+                ips.field_ref(),
                 "the network has no IPAM: the interface gets none of these addresses",
                 "add \"ipam\": {\"type\": \"static\"} to the network, or remove \"ips\"",
             ),
@@ -171,8 +171,8 @@ fn makes_plain_interfaces(config: &NetworkConfig) -> bool {
 }
 
 fn untracked(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    for (attachment, config) in each(subject) {
-        let Some(ips) = requested(attachment) else {
+    for (attachment, config) in loaded_attachments(subject) {
+        let Some(ips) = requested_ips(attachment) else {
             continue;
         };
         let Some(Ipam::Whereabouts(found)) = config.ipam() else {
@@ -182,7 +182,7 @@ fn untracked(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         report.add(
-            ips.place(),
+            ips.field_ref(),
             format!(
                 "Whereabouts gives an address of {} all the same, and these beside it without \
                  keeping them for this pod",
@@ -194,8 +194,8 @@ fn untracked(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 fn two_families(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    for (attachment, config) in each(subject) {
-        let Some(ips) = requested(attachment) else {
+    for (attachment, config) in loaded_attachments(subject) {
+        let Some(ips) = requested_ips(attachment) else {
             continue;
         };
         let mut parsed = ips.written.iter().filter_map(Parsed::ok);
@@ -203,7 +203,7 @@ fn two_families(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let mixed = parsed.any(|ip| Some(ip.address.is_ipv4()) != first);
         if mixed && matches!(config.ipam(), Some(Ipam::HostLocal(_))) {
             report.add(
-                ips.place(),
+                ips.field_ref(),
                 "host-local fails on requested addresses of two families",
                 "ask for one family, or use a network with IPAM static",
             );
@@ -212,7 +212,7 @@ fn two_families(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    for (attachment, config) in each(subject) {
+    for (attachment, config) in loaded_attachments(subject) {
         let Some((ipam, advice)) = config.ipam().and_then(without_address) else {
             continue;
         };
@@ -227,7 +227,7 @@ fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         }
         let name = attachment.selection.network_name().unwrap_or_default();
         report.add(
-            attachment.place("", attachment.selection.span),
+            attachment.field_ref("", attachment.selection.span),
             format!("network \"{name}\" has no address to give: its IPAM is {ipam}"),
             format!(
                 "{advice}ask for one: [{{\"name\": \"{name}\", \"ips\": [\"192.0.2.205/24\"]}}]"
@@ -273,17 +273,20 @@ fn asks_for_addresses(selection: &Selection<'_>) -> bool {
         Some(!args.list("ips").is_empty() || ips.any(|ips| ips.elements().is_none()))
     };
     let malformed = || {
-        selection.members.iter().any(|SelectionMember { member, key }| {
-            let kind = member.value.kind();
-            *key == Some("ips") && kind != ValueKind::Null && kind != ValueKind::List
-        })
+        selection
+            .members
+            .iter()
+            .any(|SelectionMember { member, key }| {
+                let kind = member.value.kind();
+                *key == Some("ips") && kind != ValueKind::Null && kind != ValueKind::List
+            })
     };
     by_ips() || by_args().unwrap_or(false) || malformed()
 }
 
 fn replaced(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    for (attachment, config) in each(subject) {
-        let Some(ips) = requested(attachment) else {
+    for (attachment, config) in loaded_attachments(subject) {
+        let Some(ips) = requested_ips(attachment) else {
             continue;
         };
         let Some(Ipam::Static(StaticIpam { addresses, .. })) = config.ipam() else {
@@ -303,7 +306,7 @@ fn replaced(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         };
         let configured: Vec<&str> = addresses.iter().map(|address| &*address.address).collect();
         report.add(
-            ips.place(),
+            ips.field_ref(),
             format!(
                 "these addresses replace the network's own ({}){lost}",
                 configured.join(", ")

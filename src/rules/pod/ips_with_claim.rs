@@ -37,7 +37,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         report.add(
-            attachment.place("ipam-claim-reference", claim.span),
+            attachment.field_ref("ipam-claim-reference", claim.span),
             format!(
                 "the claim \"{}\" and \"ips\" both say which addresses to give",
                 claim.value

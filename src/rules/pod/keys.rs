@@ -9,7 +9,7 @@ use crate::{
         json::{KEYS, OBSOLETE_INTERFACE},
     },
     rules::{
-        Attachment, Check, Example, Levels, Place, PodSubject, Report, Rule,
+        Attachment, Check, Example, Levels, FieldRef, PodSubject, Report, Rule,
         examples::{STORAGE_NET, pod},
     },
 };
@@ -119,8 +119,8 @@ fn each_member(
     }
 }
 
-fn place<'a>(attachment: Attachment<'_, 'a>, given: &SelectionMember<'_>) -> Place<'a> {
-    attachment.place(&given.member.name.value, given.member.name.span)
+fn field_ref<'a>(attachment: Attachment<'_, 'a>, given: &SelectionMember<'_>) -> FieldRef<'a> {
+    attachment.field_ref(&given.member.name.value, given.member.name.span)
 }
 
 fn unknown(subject: &PodSubject<'_>, report: &mut Report<'_>) {
@@ -131,7 +131,7 @@ fn unknown(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             return;
         }
         report.add(
-            place(attachment, given),
+            field_ref(attachment, given),
             format!("Multus does not know the key {key:?} and passes over it"),
             unknown_help(key),
         );
@@ -160,7 +160,7 @@ fn repeated(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let key = given.key.unwrap_or(&given.member.name.value);
             if !seen.insert(key) {
                 report.add(
-                    place(attachment, given),
+                    field_ref(attachment, given),
                     format!("the key \"{key}\" stands here for the second time"),
                     "keep one of the two; Multus reads the last",
                 );
@@ -176,7 +176,7 @@ fn case(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             return;
         };
         report.add(
-            place(attachment, given),
+            field_ref(attachment, given),
             format!("the key \"{written}\" is read by Multus only, because Go ignores case"),
             format!("write \"{key}\""),
         );
@@ -193,7 +193,7 @@ fn obsolete(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             format!("the key \"{written}\" is obsolete and no longer read")
         };
         report.add(
-            place(attachment, given),
+            field_ref(attachment, given),
             message,
             format!("write \"{key}\""),
         );

@@ -39,7 +39,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         }
         report.add(
-            attachment.place("mac", mac.span),
+            attachment.field_ref("mac", mac.span),
             "interfaces of ipvlan have the MAC of the interface below them and take no other",
             "remove \"mac\", or use a macvlan network",
         );

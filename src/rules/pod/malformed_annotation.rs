@@ -9,7 +9,7 @@ use crate::{
     rules::{
         Check, Example, Levels, PodSubject, Report, Rule,
         examples::{STORAGE_NET, pod},
-        subject::{Request, is_cni_args},
+        subject::{NetworkRequest, is_cni_args_fault},
     },
 };
 
@@ -41,11 +41,11 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
         for fault in &request.annotation.decode_errors {
             // Null elements and cni-args have rules of their own.
-            if is_cni_args(fault) {
+            if is_cni_args_fault(fault) {
                 continue;
             }
             if let Some((message, help)) = describe(fault) {
-                report.add(request.place_at(&fault.path, fault.span), message, help);
+                report.add(request.field_ref_at(&fault.path, fault.span), message, help);
             }
         }
         check_count(request, report);
@@ -53,7 +53,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// The default network is one: Multus refuses several, and crashes on none.
-fn check_count(request: &Request<'_>, report: &mut Report<'_>) {
+fn check_count(request: &NetworkRequest<'_>, report: &mut Report<'_>) {
     let annotation = &request.annotation;
     let count = annotation.selections.len();
     let default_network = request.origin.key == annotations::DEFAULT_NETWORK;
@@ -61,7 +61,7 @@ fn check_count(request: &Request<'_>, report: &mut Report<'_>) {
         return;
     }
     report.add(
-        request.place(),
+        request.field_ref(),
         format!("the annotation names {count} networks for one interface"),
         "name exactly one network, or remove the annotation",
     );

@@ -3,7 +3,7 @@
 //! One rule a file, but where several rules read the same thing in different ways: [`keys`],
 //! [`default_route`], [`capability`] and [`ips`].
 
-pub(super) mod attached;
+pub(super) mod configured_attachment;
 pub mod broken_network;
 pub mod capability;
 pub mod cross_namespace_default_network;

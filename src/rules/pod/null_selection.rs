@@ -31,7 +31,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         for fault in &request.annotation.decode_errors {
             if fault.kind == DecodeErrorKind::NullSelection {
                 report.add(
-                    request.place_at(&fault.path, fault.span),
+                    request.field_ref_at(&fault.path, fault.span),
                     "the element is null, on which Multus crashes",
                     "remove it, or write an object with a \"name\"",
                 );

@@ -52,7 +52,7 @@ fn check_attachment(attachment: Attachment<'_, '_>, network: &OvnNetwork, report
     let name = selection.network_name().unwrap_or_default();
     if network.primary {
         return report.add(
-            attachment.place("", selection.span),
+            attachment.field_ref("", selection.span),
             format!(
                 "\"{name}\" is a primary network of OVN-Kubernetes, which refuses pods that name it"
             ),
@@ -62,7 +62,7 @@ fn check_attachment(attachment: Attachment<'_, '_>, network: &OvnNetwork, report
     let ips = selection.ips.as_ref().filter(|ips| !ips.value.is_empty());
     if let Some(ips) = ips.filter(|_| network.assigns_addresses()) {
         report.add(
-            attachment.place("ips", ips.span),
+            attachment.field_ref("ips", ips.span),
             format!(
                 "OVN-Kubernetes gives the addresses of \"{name}\" itself, and refuses \"ips\" there"
             ),
@@ -72,9 +72,9 @@ fn check_attachment(attachment: Attachment<'_, '_>, network: &OvnNetwork, report
     }
     let honoured = network.persistent && network.has_subnets;
     if let Some(claim) = selection.ipam_claim.as_ref().filter(|_| !honoured) {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            attachment.place("ipam-claim-reference", claim.span),
+            attachment.field_ref("ipam-claim-reference", claim.span),
             format!("OVN-Kubernetes passes over the claim: \"{name}\" keeps no addresses for pods"),
             "add \"allowPersistentIPs\": true and \"subnets\" to the network, or remove the claim",
         );

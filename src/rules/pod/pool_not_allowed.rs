@@ -40,15 +40,15 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         if pool.serves(labels) {
             continue;
         }
-        let lookup = LiveRead::Pool {
+        let live_read = LiveRead::Pool {
             name: served.pool.into(),
             // Without a selector no label matters.
             namespace: pool.namespaces.as_ref().map(|_| subject.namespace.into()),
         };
         let (why, help) = why(pool, subject.namespace);
         report.add_after_live_read(
-            lookup,
-            served.place(),
+            live_read,
+            served.field_ref(),
             format!(
                 "the pool {:?} of network \"{}/{}\" does not serve pods of namespace {:?}: {why}",
                 served.pool, served.network.namespace, served.network.name, subject.namespace

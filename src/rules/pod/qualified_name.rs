@@ -33,7 +33,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         report.add(
-            attachment.place("name", written.span),
+            attachment.field_ref("name", written.span),
             format!("{:?} is a namespace and a name in one", written.text),
             format!("write \"namespace\": \"{namespace}\", \"name\": \"{network}\""),
         );

@@ -32,7 +32,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         }
         report.add(
-            attachment.place(attachment.member("interface"), written.span),
+            attachment.field_ref(attachment.member("interface"), written.span),
             format!("the pod has an interface \"{}\" already", written.text),
             "write another name, such as \"net1\", or leave it out for an automatic one",
         );

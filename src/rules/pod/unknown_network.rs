@@ -36,13 +36,13 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let namespace = attachment.namespace();
-        let lookup = LiveRead::Network {
+        let live_read = LiveRead::Network {
             namespace: namespace.into(),
             name: (*name.text).into(),
         };
         report.add_after_live_read(
-            lookup,
-            attachment.place(attachment.member("name"), name.span),
+            live_read,
+            attachment.field_ref(attachment.member("name"), name.span),
             format!(
                 "network \"{}\" does not exist in namespace \"{namespace}\"",
                 name.text

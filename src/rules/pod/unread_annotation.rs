@@ -3,9 +3,9 @@
 use crate::{
     network::{annotations::NETWORKS, near_miss::intended_key},
     rules::{
-        Check, Example, Levels, Place, PodSubject, Report, Rule,
+        Check, Example, Levels, FieldRef, PodSubject, Report, Rule,
         examples::{MACVLAN_CONF, pod},
-        subject::field,
+        subject::annotation_path,
     },
 };
 
@@ -37,15 +37,17 @@ spec:
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for key in &subject.unread {
-        let Some(meant) = intended_key(key) else { continue };
+        let Some(meant) = intended_key(key) else {
+            continue;
+        };
         let what = match meant {
             NETWORKS => "additional networks",
             _ => "the network of eth0",
         };
         report.add(
-            Place {
-                field: field(key, ""),
-                at: None,
+            FieldRef {
+                field: annotation_path(key, ""),
+                source: None,
             },
             format!("nobody reads the annotation {key}"),
             format!("did you mean {meant} ({what})?"),

@@ -43,13 +43,13 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let Some(request) = written.ok() else {
                 continue;
             };
-            let place = || attachment.place(&format!("ips[{index}]"), written.span);
+            let field_ref = || attachment.field_ref(&format!("ips[{index}]"), written.span);
             if let Some(what) = fault(request) {
-                report.add(place(), format!("{:?} is {what}", written.text), HELP);
+                report.add(field_ref(), format!("{:?} is {what}", written.text), HELP);
             } else if is_anycast(request) {
-                report.add_lesser(
+                report.add_capped(
                     Levels::ADVICE,
-                    place(),
+                    field_ref(),
                     format!(
                         "{:?} is the network's subnet-router anycast address",
                         written.text

@@ -1,11 +1,11 @@
 //! `pool-in-use`: a change that would leave addresses without their pool.
 
-use super::{Held, PoolChangeSubject, place};
+use super::{PoolHoldings, PoolChangeSubject, spec_field};
 use crate::{
     allocation::Pool,
     network::mac::Mac,
     rules::{
-        Check, Example, Levels, LiveRead, Place, Report, Rule,
+        Check, Example, Levels, LiveRead, FieldRef, Report, Rule,
         examples::{POOL, pool},
     },
 };
@@ -39,44 +39,44 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &PoolChangeSubject<'_>, report: &mut Report<'_>) {
-    let held = subject.held;
-    if held.count == 0 {
+    let holdings = subject.holdings;
+    if holdings.count == 0 {
         return;
     }
-    let mut add = |place: Place<'_>, message: String, help: &str| {
-        let lookup = LiveRead::Pool {
+    let mut add = |field_ref: FieldRef<'_>, message: String, help: &str| {
+        let live_read = LiveRead::Pool {
             name: subject.name.into(),
             namespace: None,
         };
-        report.add_after_live_read(lookup, place, message, help);
+        report.add_after_live_read(live_read, field_ref, message, help);
     };
     let Some(after) = subject.after else {
-        let place = Place {
+        let field_ref = FieldRef {
             field: "metadata.name".to_owned(),
-            at: None,
+            source: None,
         };
-        let message = format!("{} of the pool {:?} are held", count(held), subject.name);
+        let message = format!("{} of the pool {:?} are held", describe_count(holdings), subject.name);
         let help = "delete the pods that hold them first, and wait until they are released";
-        return add(place, message, help);
+        return add(field_ref, message, help);
     };
-    let changed = subject.before.map(|before| changed(before, after));
+    let changed = subject.before.map(|before| immutable_changes(before, after));
     for (path, why) in changed.into_iter().flatten() {
-        let message = format!("{path} changes while {} are held: {why}", count(held));
+        let message = format!("{path} changes while {} are held: {why}", describe_count(holdings));
         let help = "leave it as it was, or make another pool and let the networks name that";
-        add(place(path), message, help);
+        add(spec_field(path), message, help);
     }
-    if held.outside > 0 {
+    if holdings.outside > 0 {
         let message = format!(
             "the pool would no longer give what is held: {}",
-            outside(held)
+            describe_outside(holdings)
         );
         let help = "keep these addresses in its ranges, or delete the pods that hold them first";
-        add(place("ranges"), message, help);
+        add(spec_field("ranges"), message, help);
     }
 }
 
 /// What may not change, where it does, and why not.
-fn changed(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
+fn immutable_changes(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
     let base = |pool: &Pool| {
         let first = pool.ranges.first();
         first.map(|range| range.subnet.range().first())
@@ -120,20 +120,20 @@ fn macs(pool: &Pool) -> Option<(Option<(Mac, Mac)>, bool)> {
     Some((macs.bounds(), macs.derived(0).is_some()))
 }
 
-fn count(held: &Held) -> String {
-    match held.count {
+fn describe_count(holdings: &PoolHoldings) -> String {
+    match holdings.count {
         1 => "1 address".to_owned(),
         count => format!("{count} addresses"),
     }
 }
 
-fn outside(held: &Held) -> String {
-    let named = held.some_outside.iter();
+fn describe_outside(holdings: &PoolHoldings) -> String {
+    let named = holdings.some_outside.iter();
     let mut named: Vec<String> = named
         .map(|h| format!("{} ({})", h.address, h.holder))
         .collect();
     let listed = u64::try_from(named.len()).unwrap_or(u64::MAX);
-    match held.outside.saturating_sub(listed) {
+    match holdings.outside.saturating_sub(listed) {
         0 => {}
         more => named.push(format!("{more} more")),
     }
@@ -155,7 +155,7 @@ mod tests {
         pool.unwrap_or_else(|e| panic!("{e:?}"))
     }
 
-    fn found(after: Option<&serde_json::Value>, held: &Held) -> Vec<(String, String)> {
+    fn found(after: Option<&serde_json::Value>, holdings: &PoolHoldings) -> Vec<(String, String)> {
         let before =
             pool(&json!({"ranges": [{"range": "192.0.2.0/24"}, {"range": "2001:db8::/64"}]}));
         let after = after.map(pool);
@@ -163,7 +163,7 @@ mod tests {
             name: "storage",
             before: Some(&before),
             after: after.as_ref(),
-            held,
+            holdings,
         };
         let findings = judge_pool_change(&subject, &Policy::default());
         findings.into_iter().map(|f| (f.field, f.message)).collect()
@@ -171,15 +171,15 @@ mod tests {
 
     #[test]
     fn only_what_is_held_binds_a_pool() {
-        let none = Held::default();
+        let none = PoolHoldings::default();
         assert_eq!(found(None, &none), []);
         assert_eq!(
             found(Some(&json!({"macs": {"prefix": "02:5e"}})), &none),
             []
         );
-        let some = Held {
+        let some = PoolHoldings {
             count: 3,
-            ..Held::default()
+            ..PoolHoldings::default()
         };
         assert_eq!(found(None, &some)[0].0, "metadata.name");
         let harmless = json!({"ranges": [{"range": "192.0.2.0/23"}], "quarantine": "5m"});
@@ -210,7 +210,7 @@ mod tests {
             pool(&spec)
         };
         let changes = |after: &Pool| {
-            let changed = changed(&cut(json!({})), after).into_iter();
+            let changed = immutable_changes(&cut(json!({})), after).into_iter();
             changed.map(|(path, _)| path).collect::<Vec<_>>()
         };
         assert_eq!(changes(&cut(json!({"strictSlices": true}))), [""; 0]);
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn who_would_be_cut_off_is_named() {
-        let held = Held {
+        let holdings = PoolHoldings {
             count: 20,
             outside: 12,
             some_outside: vec![HeldAddress {
@@ -238,7 +238,7 @@ mod tests {
             }],
         };
         let after = json!({"ranges": [{"range": "192.0.2.0/25"}]});
-        let (field, message) = &found(Some(&after), &held)[0];
+        let (field, message) = &found(Some(&after), &holdings)[0];
         assert_eq!(field, "spec.ranges");
         assert!(
             message.ends_with("192.0.2.205 (replica 0 of StatefulSet db/db), 11 more"),

@@ -1,6 +1,6 @@
 //! `invalid-pool`: the pool does not make sense.
 
-use super::{PoolSubject, in_words, place};
+use super::{PoolSubject, fault_message, spec_field};
 use crate::rules::{
     Check, Example, Levels, Report, Rule,
     examples::{POOL, pool},
@@ -27,7 +27,7 @@ pub const RULE: Rule = Rule {
 fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
     let faults = subject.pool.as_ref().err();
     for fault in faults.into_iter().flatten() {
-        let (message, help) = in_words(fault);
-        report.add(place(&fault.path), message, help);
+        let (message, help) = fault_message(fault);
+        report.add(spec_field(&fault.path), message, help);
     }
 }

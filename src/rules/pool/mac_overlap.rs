@@ -1,6 +1,6 @@
 //! `mac-prefix-overlap`: two pools would give one MAC twice.
 
-use super::{PoolSubject, place};
+use super::{PoolSubject, spec_field};
 use crate::rules::{
     Check, Example, Levels, LiveRead, Report, Rule,
     examples::{POOL, pool},
@@ -42,13 +42,13 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
         let Some((first, last)) = theirs.bounds() else {
             continue;
         };
-        let lookup = LiveRead::Pool {
+        let live_read = LiveRead::Pool {
             name: (*other.name).into(),
             namespace: None,
         };
         report.add_after_live_read(
-            lookup,
-            place("macs"),
+            live_read,
+            spec_field("macs"),
             format!(
                 "these MACs overlap those of pool {:?} ({first} to {last}): one MAC would be given \
                  twice",

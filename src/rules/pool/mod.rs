@@ -14,12 +14,12 @@ use crate::{
     catalog::{Catalog, most_similar},
 };
 
-use super::finding::Place;
+use super::finding::FieldRef;
 
 pub use self::whereabouts::{WhereaboutsOverlap, whereabouts_overlaps};
 
 /// A longer key is none that there is, misspelt or not.
-const LONGEST: usize = 40;
+const MAX_KEY_LENGTH: usize = 40;
 
 /// A pool as it is to be.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct PoolSubject<'a> {
     /// Its name.
     pub name: &'a str,
     /// What is written.
-    pub words: &'a ParsedSpec<PoolSpec>,
+    pub parsed: &'a ParsedSpec<PoolSpec>,
     /// What that means, or what is wrong with it.
     pub pool: Result<Pool, Vec<SpecError>>,
     /// The pools there are; this one may be among them, as it was.
@@ -44,12 +44,12 @@ pub struct PoolChangeSubject<'a> {
     /// As it is to be; `None` when it is deleted.
     pub after: Option<&'a Pool>,
     /// What is held from it.
-    pub held: &'a Held,
+    pub holdings: &'a PoolHoldings,
 }
 
 /// What is held from a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Held {
+pub struct PoolHoldings {
     /// How many addresses and MACs are held.
     pub count: u64,
     /// How many of them the pool would not give as it is to be.
@@ -69,11 +69,11 @@ pub struct HeldAddress {
 
 impl<'a> PoolSubject<'a> {
     /// The pool of these words.
-    pub fn new(name: &'a str, words: &'a ParsedSpec<PoolSpec>, catalog: &'a Catalog) -> Self {
+    pub fn new(name: &'a str, parsed: &'a ParsedSpec<PoolSpec>, catalog: &'a Catalog) -> Self {
         Self {
             name,
-            words,
-            pool: words.pool(name),
+            parsed,
+            pool: parsed.pool(name),
             catalog,
         }
     }
@@ -87,16 +87,16 @@ impl<'a> PoolSubject<'a> {
 }
 
 /// A place under `spec`.
-pub(super) fn place(path: &str) -> Place<'static> {
+pub(super) fn spec_field(path: &str) -> FieldRef<'static> {
     let dot = if path.is_empty() { "" } else { "." };
-    Place {
+    FieldRef {
         field: format!("spec{dot}{path}"),
-        at: None,
+        source: None,
     }
 }
 
 /// What is wrong, and what to write instead. A reason that begins with a verb gets its subject.
-pub(super) fn in_words(fault: &SpecError) -> (String, String) {
+pub(super) fn fault_message(fault: &SpecError) -> (String, String) {
     let (what, instead) = match fault.reason.rsplit_once("; ") {
         Some((what, instead)) => (what, instead),
         None => (&*fault.reason, "correct or remove it"),
@@ -114,8 +114,8 @@ pub(super) fn in_words(fault: &SpecError) -> (String, String) {
 }
 
 /// What to write instead of a key that means nothing.
-pub(super) fn instead_of(unknown: &UnknownKey) -> String {
-    let similar = (unknown.key.len() <= LONGEST)
+pub(super) fn unknown_key_help(unknown: &UnknownKey) -> String {
+    let similar = (unknown.key.len() <= MAX_KEY_LENGTH)
         .then(|| most_similar(&unknown.key, unknown.known.iter().copied()))
         .flatten();
     match similar {

@@ -1,6 +1,6 @@
 //! `pool-overlap`: two pools of one address space have addresses in common.
 
-use super::{PoolSubject, place};
+use super::{PoolSubject, spec_field};
 use crate::{
     allocation::{Address, AddressRange, FreeNumbers},
     network::range::IpRange,
@@ -44,7 +44,7 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
                 }
                 let addresses = if count == 1 { "address" } else { "addresses" };
                 report.add(
-                    place(&format!("ranges[{index}].range")),
+                    spec_field(&format!("ranges[{index}].range")),
                     format!(
                         "{} has {count} {addresses} in common with {} of pool {:?}, between {} and \
                          {}, in {}; each is given once all the same",

@@ -1,6 +1,6 @@
 //! `pool-unknown-key`: a key that means nothing.
 
-use super::{PoolSubject, instead_of, place};
+use super::{PoolSubject, unknown_key_help, spec_field};
 use crate::rules::{
     Check, Example, Levels, Report, Rule,
     examples::{POOL, pool},
@@ -22,17 +22,17 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
-    for unknown in &subject.words.unknown {
+    for unknown in &subject.parsed.unknown {
         if report.is_full() {
             return;
         }
         report.add(
-            place(&unknown.path),
+            spec_field(&unknown.path),
             format!(
                 "the key {:?} means nothing here and is passed over",
                 unknown.key
             ),
-            instead_of(unknown),
+            unknown_key_help(unknown),
         );
     }
 }

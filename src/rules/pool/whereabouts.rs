@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{PoolSubject, place};
+use super::{PoolSubject, spec_field};
 use crate::{
     allocation::{Address, AddressRange, Pool},
     catalog::Catalog,
@@ -14,12 +14,12 @@ use crate::{
     rules::{
         Check, Example, Levels, LiveRead, NetworkSubject, Report, Rule,
         examples::{MACVLAN_CONF, POOLED_NET, pool},
-        network_subject::MOST_COMPARED,
+        network_subject::MAX_COMPARISONS,
     },
 };
 
 /// The most networks or pools that are named.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -79,10 +79,10 @@ pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOv
     let mut found = BTreeMap::new();
     for (at, range) in pool.ranges.iter().enumerate() {
         let whole = interval(range);
-        for (network, supply) in catalog.networks_assigning(whole).take(MOST_COMPARED) {
+        for (network, supply) in catalog.networks_assigning(whole).take(MAX_COMPARISONS) {
             let config = network.config.loaded();
-            let in_space = config.and_then(|config| whereabouts(config, supply));
-            if !in_space.is_some_and(|ipam| is_of(ipam, pool)) {
+            let in_space = config.and_then(|config| whereabouts_ipam(config, supply));
+            if !in_space.is_some_and(|ipam| shares_address_space(ipam, pool)) {
                 continue;
             }
             let Some(shared) = shared(range, supply.range) else {
@@ -105,7 +105,7 @@ pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOv
 }
 
 /// The IPAM behind one of Whereabouts's ranges.
-fn whereabouts<'c>(
+fn whereabouts_ipam<'c>(
     config: &'c NetworkConfig,
     supply: &AssignableRange,
 ) -> Option<&'c WhereaboutsIpam> {
@@ -119,7 +119,7 @@ fn whereabouts<'c>(
 }
 
 /// Whether both count addresses under one name, or under none.
-fn is_of(ipam: &WhereaboutsIpam, pool: &Pool) -> bool {
+fn shares_address_space(ipam: &WhereaboutsIpam, pool: &Pool) -> bool {
     ipam.network_name.as_deref().unwrap_or_default() == pool.space.network_name()
 }
 
@@ -143,7 +143,7 @@ fn of_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
     let Ok(pool) = &subject.pool else { return };
     for overlap in whereabouts_overlaps(subject.catalog, pool)
         .into_iter()
-        .take(MOST_NAMED)
+        .take(MAX_NAMED)
     {
         let subnet = pool.ranges.get(overlap.range).map(|range| range.subnet);
         let subnet = subnet.map_or(String::new(), |subnet| subnet.to_string());
@@ -152,7 +152,7 @@ fn of_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
                 namespace: overlap.namespace.clone(),
                 name: overlap.network.clone(),
             },
-            place(&format!("ranges[{}].range", overlap.range)),
+            spec_field(&format!("ranges[{}].range", overlap.range)),
             format!(
                 "Whereabouts gives addresses of {subnet} to pods on {overlap}, in {}: two pods would \
                  get one address",
@@ -172,13 +172,13 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         return;
     };
     let mut found: BTreeMap<(&str, usize), (usize, AddressInterval)> = BTreeMap::new();
-    let mut left = MOST_COMPARED;
-    for supply in subject.supplies(config) {
-        let Some(ipam) = whereabouts(config, &supply) else {
+    let mut left = MAX_COMPARISONS;
+    for supply in subject.assignable_ranges(config) {
+        let Some(ipam) = whereabouts_ipam(config, &supply) else {
             continue;
         };
         let pools = subject.catalog.pool_config().pools.values();
-        for pool in pools.filter(|pool| is_of(ipam, pool)) {
+        for pool in pools.filter(|pool| shares_address_space(ipam, pool)) {
             for (at, range) in pool.ranges.iter().enumerate().take(left) {
                 left -= 1;
                 if let Some(shared) = shared(range, supply.range) {
@@ -190,7 +190,7 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             }
         }
     }
-    for ((name, _), (plugin, shared)) in found.into_iter().take(MOST_NAMED) {
+    for ((name, _), (plugin, shared)) in found.into_iter().take(MAX_NAMED) {
         let Some(plugin) = subject.plugins().get(plugin) else {
             continue;
         };
@@ -204,7 +204,7 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 name: name.into(),
                 namespace: None,
             },
-            subject.place(&path, span),
+            subject.field_ref(&path, span),
             format!(
                 "Whereabouts would give {shared}, which the pool {name:?} gives, too: two pods would \
                  get one address"

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{ReservationSubject, lookup};
+use super::{ReservationSubject, live_read};
 use crate::{
     allocation::{NetworkRef, Reservation, Space},
     rules::{
         Check, Example, Levels, Report, Rule,
         examples::{POOL, POOLED_NET, RESERVATION},
-        pool::place,
+        pool::spec_field,
     },
 };
 
@@ -45,7 +45,7 @@ pub const RULE: Rule = Rule {
 
 /// Where an address must be unique.
 #[derive(PartialEq)]
-enum Where<'w> {
+enum UniquenessScope<'w> {
     Space(&'w Space),
     /// No pool serves it: the same network is the same place all the same.
     Network(&'w NetworkRef),
@@ -61,11 +61,11 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         layout.pool(network.address_pool.as_deref()?)
     };
     let own_pool = pool_of(&own.network);
-    let own_place = own_pool.map_or(Where::Network(&own.network), |p| Where::Space(&p.space));
+    let own_scope = own_pool.map_or(UniquenessScope::Network(&own.network), |p| UniquenessScope::Space(&p.space));
     for (other, pool) in &layout.reservations {
         let pool = pool.as_deref().and_then(|name| layout.pool(name));
-        let place = pool.map_or(Where::Network(&other.network), |p| Where::Space(&p.space));
-        if place == own_place && other.key() != own.key() {
+        let place = pool.map_or(UniquenessScope::Network(&other.network), |p| UniquenessScope::Space(&p.space));
+        if place == own_scope && other.key() != own.key() {
             let pool = own_pool.map_or("", |pool| &*pool.name);
             compare(own, other, pool, report);
         }
@@ -75,8 +75,8 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
 fn compare(own: &Reservation, other: &Arc<Reservation>, pool: &str, report: &mut Report<'_>) {
     let mut add = |path: &str, what: String| {
         report.add_after_live_read(
-            lookup(pool),
-            place(path),
+            live_read(pool),
+            spec_field(path),
             format!(
                 "{what} is set aside already, by the reservation {}/{} for {}",
                 other.namespace, other.name, other.holder

@@ -4,7 +4,7 @@ use super::ReservationSubject;
 use crate::rules::{
     Check, Example, Levels, Report, Rule,
     examples::{POOL, POOLED_NET, RESERVATION, reservation},
-    pool::{in_words, instead_of, place},
+    pool::{fault_message, unknown_key_help, spec_field},
 };
 
 /// The rule.
@@ -30,18 +30,18 @@ pub const RULE: Rule = Rule {
 fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let faults = subject.reservation.as_ref().err();
     for fault in faults.into_iter().flatten() {
-        let (message, help) = in_words(fault);
-        report.add(place(&fault.path), message, help);
+        let (message, help) = fault_message(fault);
+        report.add(spec_field(&fault.path), message, help);
     }
-    for unknown in &subject.words.unknown {
-        report.add_lesser(
+    for unknown in &subject.parsed.unknown {
+        report.add_capped(
             Levels::ADVICE,
-            place(&unknown.path),
+            spec_field(&unknown.path),
             format!(
                 "the key {:?} means nothing here and is passed over",
                 unknown.key
             ),
-            instead_of(unknown),
+            unknown_key_help(unknown),
         );
     }
 }

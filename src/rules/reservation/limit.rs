@@ -1,12 +1,12 @@
 //! `reservation-over-limit`: reservations take no more of a pool than a namespace may have.
 
-use super::{ReservationSubject, lookup};
+use super::{ReservationSubject, live_read};
 use crate::{
     catalog::PoolValidity,
     rules::{
         Check, Example, Levels, Report, Rule,
         examples::{POOL_WITH_LIMIT, SERVED_NET, pool, reservation},
-        pool::place,
+        pool::spec_field,
     },
 };
 
@@ -45,7 +45,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let Some(most) = pool.max_per_namespace else {
         return;
     };
-    let share = match subject.share {
+    let share = match subject.namespace_total {
         Some(share) => share(reservation, pool),
         None => reservation.reserved_addresses(pool).len() as u64,
     };
@@ -53,8 +53,8 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         return;
     }
     report.add_after_live_read(
-        lookup(name),
-        place("ips"),
+        live_read(name),
+        spec_field("ips"),
         format!(
             "with this reservation namespace {:?} would have {share} addresses of pool {name:?}, \
              held or set aside, and may have {most} (maxPerNamespace)",

@@ -24,7 +24,7 @@ pub struct ReservationSubject<'a> {
     /// Its name.
     pub name: &'a str,
     /// What is written.
-    pub words: &'a ParsedSpec<ReservationSpec>,
+    pub parsed: &'a ParsedSpec<ReservationSpec>,
     /// What that means, or what is wrong with it.
     pub reservation: Result<Reservation, Vec<SpecError>>,
     /// Networks, pools and reservations there are; this one may be among them, as it was.
@@ -32,7 +32,7 @@ pub struct ReservationSubject<'a> {
     /// How many addresses of the pool the namespace has with a reservation, if it is known who holds
     /// what.
     #[allow(clippy::type_complexity)]
-    pub share: Option<&'a dyn Fn(&Reservation, &Pool) -> u64>,
+    pub namespace_total: Option<&'a dyn Fn(&Reservation, &Pool) -> u64>,
 }
 
 impl<'a> ReservationSubject<'a> {
@@ -40,16 +40,16 @@ impl<'a> ReservationSubject<'a> {
     pub fn new(
         namespace: &'a str,
         name: &'a str,
-        words: &'a ParsedSpec<ReservationSpec>,
+        parsed: &'a ParsedSpec<ReservationSpec>,
         catalog: &'a Catalog,
     ) -> Self {
         Self {
             namespace,
             name,
-            words,
-            reservation: words.reservation(namespace, name),
+            parsed,
+            reservation: parsed.reservation(namespace, name),
             catalog,
-            share: None,
+            namespace_total: None,
         }
     }
 
@@ -69,7 +69,7 @@ impl<'a> ReservationSubject<'a> {
 }
 
 /// The look-up without which nothing may be denied for this pool's sake.
-fn lookup(pool: &str) -> LiveRead {
+fn live_read(pool: &str) -> LiveRead {
     LiveRead::Pool {
         name: pool.into(),
         namespace: None,

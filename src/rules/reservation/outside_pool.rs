@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{ReservationSubject, lookup};
+use super::{ReservationSubject, live_read};
 use crate::{
     allocation::{ExclusionReason, Pool, Reservation},
     catalog::PoolValidity,
@@ -10,7 +10,7 @@ use crate::{
     rules::{
         Check, Example, Levels, Report, Rule,
         examples::{POOL, POOLED_NET, RESERVATION, reservation},
-        pool::place,
+        pool::spec_field,
     },
 };
 
@@ -42,17 +42,17 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     };
     let full_name = format!("{}/{}", network.namespace, network.name);
     let Some((name, state)) = subject.pool(network) else {
-        return report.add_lesser(
+        return report.add_capped(
             Levels::ADVICE,
-            place("network"),
+            spec_field("network"),
             format!("no pool serves network {full_name}: nothing is reserved"),
             "name the pool in the network's annotation nadmit.io/address-pool",
         );
     };
     let PoolValidity::Valid(pool) = state else {
-        return report.add_lesser(
+        return report.add_capped(
             Levels::ADVICE,
-            place("network"),
+            spec_field("network"),
             format!(
                 "the pool {name:?} of network {full_name} is not there or not valid: nothing is \
                  reserved until it is"
@@ -62,19 +62,19 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     };
     for (index, address) in reservation.ips.iter().enumerate() {
         let path = format!("ips[{index}]");
-        match refused(pool, *address) {
+        match rejection(pool, *address) {
             Some((message, help)) => {
-                report.add_after_live_read(lookup(name), place(&path), message, help);
+                report.add_after_live_read(live_read(name), spec_field(&path), message, help);
             }
-            None => prefix(subject, pool, index, *address, report),
+            None => check_prefix(subject, pool, index, *address, report),
         }
     }
-    mac(pool, reservation, report);
+    check_mac(pool, reservation, report);
     let labels = subject.catalog.namespace_labels(subject.namespace);
     if !pool.serves(&labels) {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            place("network"),
+            spec_field("network"),
             format!(
                 "the pool {name:?} does not serve pods of namespace {:?}: nothing is reserved \
                  until it does",
@@ -86,7 +86,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// Why the pool never gives the address, and what to write instead.
-fn refused(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
+fn rejection(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
     let name = &pool.name;
     let ranges: Vec<String> = pool.ranges.iter().map(|r| r.subnet.to_string()).collect();
     let Some(range) = pool
@@ -129,14 +129,14 @@ fn refused(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
 }
 
 /// The pool's prefix counts, whatever is written.
-fn prefix(
+fn check_prefix(
     subject: &ReservationSubject<'_>,
     pool: &Pool,
     index: usize,
     address: IpAddr,
     report: &mut Report<'_>,
 ) {
-    let written = subject.words.spec.ips.get(index);
+    let written = subject.parsed.spec.ips.get(index);
     let written = written.and_then(|text| AddressRequest::parse(text).ok()?.prefix);
     let range = pool
         .range_of(address)
@@ -145,9 +145,9 @@ fn prefix(
         return;
     };
     if written != range.subnet.prefix {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            place(&format!("ips[{index}]")),
+            spec_field(&format!("ips[{index}]")),
             format!(
                 "the prefix /{written} is ignored: the pool gives {address}/{}",
                 range.subnet.prefix
@@ -158,7 +158,7 @@ fn prefix(
 }
 
 /// A MAC that follows from an address is had with that address only.
-fn mac(pool: &Pool, reservation: &Reservation, report: &mut Report<'_>) {
+fn check_mac(pool: &Pool, reservation: &Reservation, report: &mut Report<'_>) {
     let (Some(mac), Some(macs)) = (reservation.mac, &pool.macs) else {
         return;
     };
@@ -166,8 +166,8 @@ fn mac(pool: &Pool, reservation: &Reservation, report: &mut Report<'_>) {
     let own = own.filter_map(|address| pool.derived_mac(*address));
     if macs.is_derived(mac) && own.into_iter().all(|following| following != mac) {
         report.add_after_live_read(
-            lookup(&pool.name),
-            place("mac"),
+            live_read(&pool.name),
+            spec_field("mac"),
             format!(
                 "{mac} is the MAC that follows from another address of the pool {:?}, and is had \
                  with that address only",

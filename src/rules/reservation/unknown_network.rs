@@ -4,7 +4,7 @@ use super::ReservationSubject;
 use crate::rules::{
     Check, Example, Levels, LiveRead, Report, Rule,
     examples::{POOL, POOLED_NET, RESERVATION},
-    pool::place,
+    pool::spec_field,
 };
 
 /// The rule.
@@ -35,13 +35,13 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         (None, Some(home)) => format!("one of that name is in \"{home}\"; write {home}/{name}"),
         (None, None) => "create the network, or correct the name".to_owned(),
     };
-    let lookup = LiveRead::Network {
+    let live_read = LiveRead::Network {
         namespace: namespace.into(),
         name: name.into(),
     };
     report.add_after_live_read(
-        lookup,
-        place("network"),
+        live_read,
+        spec_field("network"),
         format!(
             "network \"{name}\" does not exist in namespace \"{namespace}\": nothing is reserved \
              until it does"

@@ -6,9 +6,9 @@ use crate::{
         selection::normalized::{InterfaceChange, NormalizedAnnotation},
     },
     rules::{
-        Check, Example, Levels, Place, Report, Rule, UpdateSubject,
+        Check, Example, Levels, FieldRef, Report, Rule, UpdateSubject,
         examples::{MACVLAN_CONF, pod},
-        subject::{Change, field},
+        subject::{AnnotationChange, annotation_path},
     },
 };
 
@@ -47,12 +47,12 @@ fn check(subject: &UpdateSubject<'_>, report: &mut Report<'_>) {
     }
     for change in &subject.changes {
         if let Some(what) = describe(change) {
-            let place = Place {
-                field: field(change.origin.key, ""),
-                at: None,
+            let field_ref = FieldRef {
+                field: annotation_path(change.origin.key, ""),
+                source: None,
             };
             report.add(
-                place,
+                field_ref,
                 format!("the networks of an existing pod may not change ({what})"),
                 HELP,
             );
@@ -61,18 +61,21 @@ fn check(subject: &UpdateSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// What changed in meaning, in words; `None` if nothing did.
-fn describe(change: &Change<'_>) -> Option<String> {
+fn describe(change: &AnnotationChange<'_>) -> Option<String> {
     let [before, after] = [change.before, change.after].map(Option::unwrap_or_default);
     if before == after {
         return None;
     }
     let [before, after] = [before, after].map(parse);
-    let faulty = [&before, &after].iter().any(|side| !side.decode_errors.is_empty());
+    let faulty = [&before, &after]
+        .iter()
+        .any(|side| !side.decode_errors.is_empty());
     if faulty {
         return Some("the annotation is another".to_owned());
     }
     let interface = |s: &Selection<'_>| change.origin.interface(s).into_owned();
-    let meaning = |side: &Annotation<'_>| NormalizedAnnotation::of(side, change.origin.home, interface);
+    let meaning =
+        |side: &Annotation<'_>| NormalizedAnnotation::of(side, change.origin.default_namespace, interface);
     let differences = meaning(&before).differences(&meaning(&after));
     let words: Vec<String> = differences.iter().map(in_words).collect();
     (!words.is_empty()).then(|| words.join(", "))

@@ -54,7 +54,7 @@ spec:
 "#;
 
 fn check(subject: &TemplateSubject<'_>, report: &mut Report<'_>) {
-    let Some(why) = (subject.kind.two_pods)(&subject.scale) else {
+    let Some(why) = (subject.kind.two_pods_reason)(&subject.scale) else {
         return;
     };
     for attachment in subject.pod.attachments() {
@@ -64,12 +64,12 @@ fn check(subject: &TemplateSubject<'_>, report: &mut Report<'_>) {
         let selection = attachment.selection;
         let ips = selection.ips.as_ref().filter(|ips| !ips.value.is_empty());
         if let Some(ips) = ips {
-            let place = attachment.place("ips", ips.span);
-            report.add(place, message("these addresses", why), help(subject));
+            let field_ref = attachment.field_ref("ips", ips.span);
+            report.add(field_ref, message("these addresses", why), help(subject));
         }
         if let Some(mac) = &selection.mac {
-            let place = attachment.place("mac", mac.span);
-            report.add(place, message("this MAC", why), help(subject));
+            let field_ref = attachment.field_ref("mac", mac.span);
+            report.add(field_ref, message("this MAC", why), help(subject));
         }
     }
 }

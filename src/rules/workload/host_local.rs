@@ -55,7 +55,7 @@ spec:
 "#;
 
 /// Plugins whose interfaces are on the wire of the node's own.
-const SHARED: [&str; 8] = [
+const SHARED_LINK_PLUGINS: [&str; 8] = [
     "host-device",
     "ib-sriov",
     "ib-sriov-cni",
@@ -67,7 +67,7 @@ const SHARED: [&str; 8] = [
 ];
 
 fn check(subject: &TemplateSubject<'_>, report: &mut Report<'_>) {
-    let Some(why) = subject.kind.several_nodes(&subject.scale) else {
+    let Some(why) = subject.kind.several_nodes_reason(&subject.scale) else {
         return;
     };
     for attachment in subject.pod.attachments() {
@@ -75,12 +75,12 @@ fn check(subject: &TemplateSubject<'_>, report: &mut Report<'_>) {
         let Some(plugin) = config.and_then(|config| config.addressing()) else {
             continue;
         };
-        if !matches!(plugin.ipam, Some(Ipam::HostLocal(_))) || !is_shared(plugin) {
+        if !matches!(plugin.ipam, Some(Ipam::HostLocal(_))) || !shares_node_link(plugin) {
             continue;
         }
         let name = attachment.selection.network_name().unwrap_or_default();
         report.add(
-            attachment.place("", attachment.selection.span),
+            attachment.field_ref("", attachment.selection.span),
             format!(
                 "two pods on two nodes can get the same address on network \"{name}\": its IPAM \
                  host-local counts each node for itself, {} puts all on one wire, and {why}",
@@ -92,6 +92,6 @@ fn check(subject: &TemplateSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn is_shared(plugin: &Plugin) -> bool {
-    SHARED.contains(&&*plugin.kind)
+fn shares_node_link(plugin: &Plugin) -> bool {
+    SHARED_LINK_PLUGINS.contains(&&*plugin.kind)
 }

@@ -12,7 +12,7 @@ pub struct WorkloadKind {
     /// The path of the template, with its last dot.
     pub template: &'static str,
     /// Why two pods of the template can be there at once, in words; `None` if they cannot.
-    pub two_pods: fn(&Scale<'_>) -> Option<&'static str>,
+    pub two_pods_reason: fn(&Scale<'_>) -> Option<&'static str>,
 }
 
 /// What a workload says of how many pods it makes; what it does not say is `None`.
@@ -39,14 +39,14 @@ pub static KINDS: &[WorkloadKind] = &[
         group: "apps",
         resource: "deployments",
         template: TEMPLATE,
-        two_pods: deployment,
+        two_pods_reason: deployment,
     },
     WorkloadKind {
         kind: "ReplicaSet",
         group: "apps",
         resource: "replicasets",
         template: TEMPLATE,
-        two_pods: replicas,
+        two_pods_reason: replicas,
     },
     WorkloadKind {
         kind: "StatefulSet",
@@ -54,45 +54,45 @@ pub static KINDS: &[WorkloadKind] = &[
         resource: "statefulsets",
         template: TEMPLATE,
         // With one replica there is never a second pod: the set waits for the old one's end.
-        two_pods: replicas,
+        two_pods_reason: replicas,
     },
     WorkloadKind {
         kind: "DaemonSet",
         group: "apps",
         resource: "daemonsets",
         template: TEMPLATE,
-        two_pods: |_| Some("a DaemonSet has a pod on every node"),
+        two_pods_reason: |_| Some("a DaemonSet has a pod on every node"),
     },
     WorkloadKind {
         kind: "Job",
         group: "batch",
         resource: "jobs",
         template: TEMPLATE,
-        two_pods: job,
+        two_pods_reason: job,
     },
     WorkloadKind {
         kind: "CronJob",
         group: "batch",
         resource: "cronjobs",
         template: "spec.jobTemplate.spec.template.",
-        two_pods: cron_job,
+        two_pods_reason: cron_job,
     },
     WorkloadKind {
         kind: "ReplicationController",
         group: "",
         resource: "replicationcontrollers",
         template: TEMPLATE,
-        two_pods: replicas,
+        two_pods_reason: replicas,
     },
 ];
 
 impl WorkloadKind {
     /// Why pods of the template run at the same time, perhaps on several nodes, in words; `None` if there
     /// is one at a time, but for a rolling update.
-    pub fn several_nodes(&self, scale: &Scale<'_>) -> Option<&'static str> {
+    pub fn several_nodes_reason(&self, scale: &Scale<'_>) -> Option<&'static str> {
         let parallel = scale.parallelism.is_some_and(|number| number > 1);
         match self.kind {
-            "DaemonSet" => (self.two_pods)(scale),
+            "DaemonSet" => (self.two_pods_reason)(scale),
             "Job" | "CronJob" if parallel && scale.completions != Some(1) => {
                 Some("the job runs several pods at once")
             }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn who_can_have_two_pods() {
         let two = |kind: &str, scale: Scale<'_>| {
-            let found = WorkloadKind::of_kind(kind).map(|kind| (kind.two_pods)(&scale));
+            let found = WorkloadKind::of_kind(kind).map(|kind| (kind.two_pods_reason)(&scale));
             found.unwrap_or_else(|| panic!("{kind}")).is_some()
         };
         let none = Scale::default();
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn who_runs_on_several_nodes() {
         let several = |kind: &str, scale: Scale<'_>| {
-            let found = WorkloadKind::of_kind(kind).map(|kind| kind.several_nodes(&scale));
+            let found = WorkloadKind::of_kind(kind).map(|kind| kind.several_nodes_reason(&scale));
             found.unwrap_or_else(|| panic!("{kind}")).is_some()
         };
         let none = Scale::default();

@@ -1,9 +1,9 @@
 //! `annotation-on-workload`: what pods are to have, on what makes them.
 
 use crate::{
-    network::near_miss::{is_for_pods, intended_key},
+    network::near_miss::{intended_key, is_for_pods},
     rules::{
-        Check, Example, Levels, Place, Policy, Report, Rule, examples::MACVLAN_CONF, subject::field,
+        Check, Example, Levels, FieldRef, Policy, Report, Rule, examples::MACVLAN_CONF, subject::annotation_path,
     },
 };
 
@@ -60,7 +60,7 @@ pub struct MetadataSubject<'a> {
     /// `Deployment`, `VirtualMachine` and so on.
     pub kind: &'a str,
     /// Where its pods' networks belong.
-    pub home: Home,
+    pub location: NetworksLocation,
     /// The keys of its own annotations, of which those matter that were meant for pods.
     pub keys: Vec<&'a str>,
     /// Those of its template's.
@@ -71,11 +71,11 @@ pub struct MetadataSubject<'a> {
 
 /// Where the networks of the pods of a workload belong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Home {
+pub enum NetworksLocation {
     /// Into the annotations of the template at this path.
     Template(&'static str),
     /// Into the list of a virtual machine's networks.
-    Machine,
+    VirtualMachine,
 }
 
 fn check(subject: &MetadataSubject<'_>, report: &mut Report<'_>) {
@@ -87,20 +87,20 @@ fn check(subject: &MetadataSubject<'_>, report: &mut Report<'_>) {
         if subject.in_template.contains(&read) || subject.in_template.contains(key) {
             continue;
         }
-        let place = Place {
-            field: field(key, ""),
-            at: None,
+        let field_ref = FieldRef {
+            field: annotation_path(key, ""),
+            source: None,
         };
-        let help = match subject.home {
-            Home::Template(path) => {
+        let help = match subject.location {
+            NetworksLocation::Template(path) => {
                 format!("write it into {path}metadata.annotations, as {read}")
             }
-            Home::Machine => "list the networks in spec.template.spec.networks, and an interface \
+            NetworksLocation::VirtualMachine => "list the networks in spec.template.spec.networks, and an interface \
                               of the same name for each"
                 .to_owned(),
         };
         report.add(
-            place,
+            field_ref,
             format!(
                 "the annotation {key} stands on the {} itself, whose pods do not get it",
                 subject.kind

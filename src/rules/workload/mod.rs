@@ -8,13 +8,13 @@
 pub mod fixed_address;
 pub mod host_local;
 pub mod kind;
-pub mod machine;
+pub mod virtual_machine;
 pub mod metadata;
 
 pub use self::{
     kind::{Scale, WorkloadKind},
-    machine::MachineSubject,
-    metadata::{Home, MetadataSubject},
+    virtual_machine::VirtualMachineSubject,
+    metadata::{NetworksLocation, MetadataSubject},
 };
 
 use super::subject::PodSubject;

@@ -5,17 +5,17 @@ use crate::rules::Report;
 use super::{
     super::fields::{
         Fields,
-        Sort::{Boolean, Integer, Objects, Text},
+        FieldType::{Boolean, Integer, Objects, Text},
         alternatives, quoted,
     },
     check_mtu,
 };
 
 /// The modes in which flows are spread by what is sent.
-const TRANSMIT: [&str; 2] = ["balance-tlb", "balance-alb"];
+const TLB_MODES: [&str; 2] = ["balance-tlb", "balance-alb"];
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("mode", Text),
             ("linksInContainer", Boolean),
@@ -35,7 +35,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     plugin.check_number("failOverMac", 0..=2, report);
     plugin.check_number("allSlavesActive", 0..=1, report);
     plugin.check_number("tlbDynamicLb", 0..=1, report);
-    plugin.check_word(
+    plugin.check_one_of(
         "xmitHashPolicy",
         &[
             "layer2",
@@ -51,7 +51,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let ipam = plugin.object("ipam").and_then(|ipam| ipam.text("type"));
     if ipam.is_some_and(|kind| kind == "bond") {
         report.add(
-            plugin.place("ipam"),
+            plugin.field_ref("ipam"),
             "bond gives no addresses: it cannot be its own IPAM",
             "write an IPAM, such as {\"type\": \"static\"}",
         );
@@ -70,16 +70,16 @@ fn check_mode(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     ];
     if plugin.value("mode").is_none_or(|mode| mode.node.is_empty()) {
         report.add(
-            plugin.place("mode"),
+            plugin.field_ref("mode"),
             "bond has no mode",
             format!("add \"mode\": {}", alternatives(&MODES)),
         );
     }
-    plugin.check_word("mode", &MODES, report);
+    plugin.check_one_of("mode", &MODES, report);
     let mode = plugin.text("mode").unwrap_or_default();
-    if plugin.has("tlbDynamicLb") && MODES.contains(&&*mode) && !TRANSMIT.contains(&&*mode) {
+    if plugin.has("tlbDynamicLb") && MODES.contains(&&*mode) && !TLB_MODES.contains(&&*mode) {
         report.add(
-            plugin.place("tlbDynamicLb"),
+            plugin.field_ref("tlbDynamicLb"),
             format!("bond refuses tlbDynamicLb in the mode {}", quoted(&mode)),
             "remove it, or write the mode \"balance-tlb\" or \"balance-alb\"",
         );
@@ -90,12 +90,12 @@ fn check_mode(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 fn check_interval(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     const HELP: &str = "write milliseconds as a text: \"miimon\": \"100\"";
     let Some(value) = plugin.value("miimon") else {
-        return report.add(plugin.own_place(), "bond has no miimon", HELP);
+        return report.add(plugin.own_ref(), "bond has no miimon", HELP);
     };
     let text = value.node.string();
     if text.is_some_and(|text| text.parse::<i32>().is_err()) {
         report.add(
-            value.place(),
+            value.field_ref(),
             format!("miimon {} is not a whole number", value.node.text()),
             HELP,
         );
@@ -107,7 +107,7 @@ fn check_links(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let links = plugin.list("links");
     if links.len() < 2 {
         report.add(
-            plugin.place("links"),
+            plugin.field_ref("links"),
             format!("bond needs two links at least, and has {}", links.len()),
             HELP,
         );
@@ -118,7 +118,7 @@ fn check_links(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         }
         let name = link.value("name").and_then(|name| name.node.string());
         if name.is_none_or(|name| name.is_empty()) {
-            report.add(link.place("name"), "a link of bond has no name", HELP);
+            report.add(link.field_ref("name"), "a link of bond has no name", HELP);
         }
     }
 }

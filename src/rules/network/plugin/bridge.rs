@@ -5,7 +5,7 @@ use crate::rules::Report;
 use super::{
     super::fields::{
         Fields,
-        Sort::{Boolean, Integer, Objects, Text},
+        FieldType::{Boolean, Integer, Objects, Text},
     },
     check_mtu, device,
 };
@@ -14,7 +14,7 @@ use super::{
 const TRUNKED: std::ops::RangeInclusive<i64> = 1..=4094;
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("bridge", Text),
             ("isGateway", Boolean),
@@ -38,7 +38,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     device::check_made(plugin, "bridge", report);
     plugin.check_number("vlan", 0..=4094, report);
     if plugin.is_true("ipMasq") {
-        plugin.check_word("ipMasqBackend", &["iptables", "nftables"], report);
+        plugin.check_one_of("ipMasqBackend", &["iptables", "nftables"], report);
     }
     // Without a number above 0 the bridge keeps its own.
     if plugin.integer("mtu").is_some_and(|mtu| mtu > 0) {
@@ -49,7 +49,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
     if plugin.is_true("hairpinMode") && plugin.is_true("promiscMode") {
         report.add(
-            plugin.place("promiscMode"),
+            plugin.field_ref("promiscMode"),
             "hairpinMode and promiscMode exclude each other",
             "set one of the two to false",
         );
@@ -59,7 +59,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         && ipam.is_some_and(|ipam| ipam.text("type").is_some())
     {
         report.add(
-            plugin.place("ipam"),
+            plugin.field_ref("ipam"),
             "an interface that is disabled (disableContainerInterface) can have no address",
             "remove \"ipam\" or disableContainerInterface",
         );
@@ -68,13 +68,13 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 
 fn check_trunk(trunk: &Fields<'_, '_>, report: &mut Report<'_>) {
     const KEYS: [&str; 3] = ["minID", "maxID", "id"];
-    trunk.check_kinds(&KEYS.map(|key| (key, Integer)), report);
+    trunk.check_types(&KEYS.map(|key| (key, Integer)), report);
     for key in KEYS {
         trunk.check_number(key, TRUNKED, report);
     }
     match (trunk.has("minID"), trunk.has("maxID")) {
         (true, false) | (false, true) => report.add(
-            trunk.own_place(),
+            trunk.own_ref(),
             "of minID and maxID one is missing",
             "write both, or \"id\" for one VLAN",
         ),
@@ -85,7 +85,7 @@ fn check_trunk(trunk: &Fields<'_, '_>, report: &mut Report<'_>) {
         && min > max
     {
         report.add(
-            trunk.place("maxID"),
+            trunk.field_ref("maxID"),
             format!("maxID {max} is below minID {min}"),
             "write the lower number as minID",
         );

@@ -8,14 +8,14 @@ use crate::{
 use super::{
     super::fields::{
         Fields,
-        Sort::{Boolean, Integer, Text, TextMap, Texts, Unsigned},
-        Value, quoted,
+        FieldType::{Boolean, Integer, Text, TextMap, Texts, Unsigned},
+        FieldValue, quoted,
     },
     check_mtu, check_own_mac,
 };
 
 pub(super) fn tuning(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("dataDir", Text),
             ("sysctl", TextMap),
@@ -42,7 +42,7 @@ fn check_sysctls(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         let mut parts = key.split('/').filter(|part| !part.is_empty());
         if parts.next() != Some("net") || parts.next().is_none() {
             report.add(
-                sysctls.place_of_name(member),
+                sysctls.name_ref(member),
                 format!("tuning refuses the sysctl {}", quoted(&member.name.value)),
                 "write one that begins with \"net.\", or set it for the pod (securityContext)",
             );
@@ -51,7 +51,7 @@ fn check_sysctls(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 pub(super) fn sbr(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("table", Integer),
             ("gateways", Texts),
@@ -81,7 +81,7 @@ fn check_gateways(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             Some(_) => continue,
         };
         report.add(
-            gateway.place(),
+            gateway.field_ref(),
             format!("the gateway {} {fault}", quoted(&text)),
             HELP,
         );
@@ -89,9 +89,9 @@ fn check_gateways(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 /// Plugins that make no pair of interfaces, of which bandwidth needs the end on the node.
-const WITHOUT_A_PAIR: [&str; 3] = ["macvlan", "ipvlan", "vlan"];
+const WITHOUT_VETH: [&str; 3] = ["macvlan", "ipvlan", "vlan"];
 /// A rate or burst of fewer bits is none in bytes, and Linux refuses it.
-const LEAST_BITS: u64 = 8;
+const MIN_BITS: u64 = 8;
 
 pub(super) fn bandwidth(plugin: &Fields<'_, '_>, first: Option<&str>, report: &mut Report<'_>) {
     const PAIRS: [[&str; 2]; 2] = [
@@ -99,7 +99,7 @@ pub(super) fn bandwidth(plugin: &Fields<'_, '_>, first: Option<&str>, report: &m
         ["egressRate", "egressBurst"],
     ];
     for pair in PAIRS {
-        plugin.check_kinds(&pair.map(|key| (key, Unsigned)), report);
+        plugin.check_types(&pair.map(|key| (key, Unsigned)), report);
         let numbers = pair.map(|key| plugin.value(key).map_or(Some(0), |v| unsigned(&v)));
         let [Some(rate), Some(burst)] = numbers else {
             continue;
@@ -110,12 +110,12 @@ pub(super) fn bandwidth(plugin: &Fields<'_, '_>, first: Option<&str>, report: &m
             (0, _) => [pair[1], pair[0]],
             _ => {
                 check_rate(plugin, pair, [rate, burst], report);
-                check_first(plugin, pair[0], first, report);
+                check_main_plugin(plugin, pair[0], first, report);
                 continue;
             }
         };
         report.add(
-            plugin.place(alone),
+            plugin.field_ref(alone),
             format!("{alone} needs {missing}"),
             format!("add \"{missing}\", or remove {alone}"),
         );
@@ -123,7 +123,7 @@ pub(super) fn bandwidth(plugin: &Fields<'_, '_>, first: Option<&str>, report: &m
     check_subnets(plugin, report);
 }
 
-fn unsigned(value: &Value<'_, '_>) -> Option<u64> {
+fn unsigned(value: &FieldValue<'_, '_>) -> Option<u64> {
     value.node.text().parse().ok()
 }
 
@@ -134,9 +134,9 @@ fn check_rate(
     report: &mut Report<'_>,
 ) {
     for (key, number) in keys.into_iter().zip(numbers) {
-        if number < LEAST_BITS {
+        if number < MIN_BITS {
             report.add(
-                plugin.place(key),
+                plugin.field_ref(key),
                 format!("{key} {number} is less than a byte, which Linux refuses"),
                 "write more bits",
             );
@@ -146,19 +146,19 @@ fn check_rate(
     let [_, burst] = numbers;
     if burst / 8 >= u32::MAX.into() {
         report.add(
-            plugin.place(keys[1]),
+            plugin.field_ref(keys[1]),
             format!("{} {burst} is more than 4 GB", keys[1]),
             "write fewer bits",
         );
     }
 }
 
-fn check_first(plugin: &Fields<'_, '_>, key: &str, first: Option<&str>, report: &mut Report<'_>) {
-    let Some(first) = first.filter(|first| WITHOUT_A_PAIR.contains(first)) else {
+fn check_main_plugin(plugin: &Fields<'_, '_>, key: &str, first: Option<&str>, report: &mut Report<'_>) {
+    let Some(first) = first.filter(|first| WITHOUT_VETH.contains(first)) else {
         return;
     };
     report.add(
-        plugin.place(key),
+        plugin.field_ref(key),
         format!("bandwidth fails behind {first}: its interface has no other end on the node"),
         "use bridge or ptp, or remove the limit",
     );
@@ -168,9 +168,9 @@ fn check_first(plugin: &Fields<'_, '_>, key: &str, first: Option<&str>, report: 
 fn check_subnets(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     for key in ["unshapedSubnets", "shapedSubnets"] {
         if plugin.has(key) {
-            report.add_lesser(
+            report.add_capped(
                 Levels::ADVICE,
-                plugin.place(key),
+                plugin.field_ref(key),
                 format!("bandwidth passes over {key}: only its version 1.5 knew it"),
                 format!("remove {key}: all traffic is limited"),
             );
@@ -179,7 +179,7 @@ fn check_subnets(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 pub(super) fn portmap(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("snat", Boolean),
             ("masqAll", Boolean),
@@ -195,7 +195,7 @@ pub(super) fn portmap(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_backend(plugin, report);
     if plugin.has("markMasqBit") && plugin.has("externalSetMarkChain") {
         report.add(
-            plugin.place("externalSetMarkChain"),
+            plugin.field_ref("externalSetMarkChain"),
             "externalSetMarkChain and markMasqBit exclude each other",
             "keep one of the two",
         );
@@ -205,12 +205,12 @@ pub(super) fn portmap(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 /// What is said in the words of one backend while the other is to do it.
 fn check_backend(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     const BACKENDS: [&str; 2] = ["iptables", "nftables"];
-    plugin.check_word("backend", &BACKENDS, report);
+    plugin.check_one_of("backend", &BACKENDS, report);
     let Some(value) = plugin.value("backend") else {
         return;
     };
     if value.node.is_empty() {
-        return report.add(value.place(), "backend is empty", "write one, or remove it");
+        return report.add(value.field_ref(), "backend is empty", "write one, or remove it");
     }
     let chosen = value.node.string().unwrap_or_default();
     let Some(chosen) = BACKENDS.into_iter().find(|known| *known == chosen) else {
@@ -232,7 +232,7 @@ fn check_backend(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     for (key, words) in spoken {
         if words.is_some_and(|words| words != chosen) {
             report.add(
-                plugin.place(key),
+                plugin.field_ref(key),
                 format!("{key} is not in the words of the backend {chosen}"),
                 "choose the other backend, or write it in this one's words",
             );

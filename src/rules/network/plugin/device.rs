@@ -22,9 +22,9 @@ pub(super) fn check_existing(plugin: &Fields<'_, '_>, key: &str, report: &mut Re
         ),
         _ => "write the interface's name as \"ip link\" on the node shows it".to_owned(),
     };
-    report.add_lesser(
+    report.add_capped(
         Levels::ADVICE,
-        plugin.place(key),
+        plugin.field_ref(key),
         format!(
             "{key} {} is not the name of an interface: Linux has none with {odd:?} in it",
             quoted(&name)
@@ -38,7 +38,7 @@ pub(super) fn check_made(plugin: &Fields<'_, '_>, key: &str, report: &mut Report
     let Some(name) = plugin.text(key) else { return };
     if let Err(error) = interface::check(&name) {
         report.add(
-            plugin.place(key),
+            plugin.field_ref(key),
             format!("{key} {} {error}", quoted(&name)),
             format!(
                 "write at most {} letters, digits, \"-\", \"_\" and \".\"",

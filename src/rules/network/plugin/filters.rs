@@ -5,14 +5,14 @@ use crate::rules::{Levels, Report};
 use super::{
     super::fields::{
         Fields,
-        Sort::{Text, Unsigned},
+        FieldType::{Text, Unsigned},
         quoted,
     },
     device,
 };
 
 pub(super) fn vrf(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(&[("vrfname", Text), ("table", Unsigned)], report);
+    plugin.check_types(&[("vrfname", Text), ("table", Unsigned)], report);
     plugin.check_number("table", 0..=u32::MAX.into(), report);
     device::check_made(plugin, "vrfname", report);
     if plugin
@@ -20,7 +20,7 @@ pub(super) fn vrf(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         .is_none_or(|name| name.node.is_empty())
     {
         report.add(
-            plugin.place("vrfname"),
+            plugin.field_ref("vrfname"),
             "vrf has no vrfname",
             "add \"vrfname\": the VRF that the interface joins",
         );
@@ -28,7 +28,7 @@ pub(super) fn vrf(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 pub(super) fn firewall(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("backend", Text),
             ("iptablesAdminChainName", Text),
@@ -37,7 +37,7 @@ pub(super) fn firewall(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         ],
         report,
     );
-    plugin.check_word(
+    plugin.check_one_of(
         "ingressPolicy",
         &["open", "same-bridge", "isolated"],
         report,
@@ -46,9 +46,9 @@ pub(super) fn firewall(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         return;
     };
     if !["iptables", "firewalld"].contains(&&*backend) {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            plugin.place("backend"),
+            plugin.field_ref("backend"),
             format!(
                 "firewall passes over the backend {}: it takes firewalld where that runs, and else \
                  iptables",

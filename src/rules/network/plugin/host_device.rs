@@ -3,30 +3,30 @@
 use crate::rules::{Levels, Report};
 
 use super::{
-    super::fields::{Fields, Sort::Text, quoted},
+    super::fields::{Fields, FieldType::Text, quoted},
     check_mac, device,
 };
 
 /// The ways to name the device, in the order in which the plugin looks.
-const WAYS: [&str; 4] = ["device", "hwaddr", "kernelpath", "pciBusID"];
+const DEVICE_KEYS: [&str; 4] = ["device", "hwaddr", "kernelpath", "pciBusID"];
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(&WAYS.map(|key| (key, Text)), report);
-    let given: Vec<&str> = WAYS.into_iter().filter(|key| plugin.has(key)).collect();
+    plugin.check_types(&DEVICE_KEYS.map(|key| (key, Text)), report);
+    let given: Vec<&str> = DEVICE_KEYS.into_iter().filter(|key| plugin.has(key)).collect();
     match &*given {
         // Multus puts the device in where the network has a resource.
-        [] => report.add_lesser(
+        [] => report.add_capped(
             Levels::ADVICE,
-            plugin.own_place(),
+            plugin.own_ref(),
             "host-device names no device: it fails, unless a device plugin's resource gives one",
             "add \"device\", \"hwaddr\", \"kernelpath\" or \"pciBusID\"",
         ),
         [_] => {}
         [first, others @ ..] => {
             for other in others {
-                report.add_lesser(
+                report.add_capped(
                     Levels::ADVICE,
-                    plugin.place(other),
+                    plugin.field_ref(other),
                     format!("{other} is passed over, because {first} names the device"),
                     "name the device in one way",
                 );
@@ -42,7 +42,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         && !path.starts_with("/sys/devices/")
     {
         report.add(
-            plugin.place("kernelpath"),
+            plugin.field_ref("kernelpath"),
             format!("kernelpath {} is not below /sys/devices/", quoted(&path)),
             "write an absolute path that begins with /sys/devices/",
         );

@@ -5,13 +5,13 @@ use crate::rules::{Levels, Report};
 use super::{
     super::fields::{
         Fields,
-        Sort::{Boolean, Integer, Text, Unsigned},
+        FieldType::{Boolean, Integer, Text, Unsigned},
     },
     check_has_ipam, check_mtu, check_own_mac, device,
 };
 
 pub(super) fn macvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("master", Text),
             ("mode", Text),
@@ -23,7 +23,7 @@ pub(super) fn macvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report,
     );
     device::check_existing(plugin, "master", report);
-    plugin.check_word("mode", &["bridge", "private", "vepa", "passthru"], report);
+    plugin.check_one_of("mode", &["bridge", "private", "vepa", "passthru"], report);
     check_mtu(plugin, report);
     plugin.check_number("bcqueuelen", 0..=u32::MAX.into(), report);
     check_own_mac(plugin, Levels::FAILS, report);
@@ -31,7 +31,7 @@ pub(super) fn macvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 
 /// Behind another plugin it may take over that one's addresses.
 pub(super) fn ipvlan(plugin: &Fields<'_, '_>, is_first: bool, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("master", Text),
             ("mode", Text),
@@ -41,7 +41,7 @@ pub(super) fn ipvlan(plugin: &Fields<'_, '_>, is_first: bool, report: &mut Repor
         report,
     );
     device::check_existing(plugin, "master", report);
-    plugin.check_word("mode", &["l2", "l3", "l3s"], report);
+    plugin.check_one_of("mode", &["l2", "l3", "l3s"], report);
     check_mtu(plugin, report);
     if is_first {
         check_has_ipam(plugin, report);

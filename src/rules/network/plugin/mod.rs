@@ -85,7 +85,7 @@ fn check_mac(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     let Some(text) = plugin.text(key) else { return };
     if let Err(error) = HardwareAddress::parse(&text) {
         report.add(
-            plugin.place(key),
+            plugin.field_ref(key),
             format!("{key} {} {error}", quoted(&text)),
             SIX_BYTES,
         );
@@ -102,7 +102,7 @@ fn check_own_mac(plugin: &Fields<'_, '_>, longer: Levels, report: &mut Report<'_
     let Some(text) = plugin.text(KEY) else { return };
     match HardwareAddress::parse(&text) {
         Ok(HardwareAddress::Ethernet(mac)) if mac.is_multicast() || mac.is_zero() => report.add(
-            plugin.place(KEY),
+            plugin.field_ref(KEY),
             format!(
                 "mac {} is not a valid address for an interface, and Linux refuses it",
                 quoted(&text)
@@ -110,9 +110,9 @@ fn check_own_mac(plugin: &Fields<'_, '_>, longer: Levels, report: &mut Report<'_
             "write one whose first byte is even, such as 02:5e:00:00:00:01",
         ),
         Ok(HardwareAddress::Ethernet(_)) | Err(_) => {}
-        Ok(address) => report.add_lesser(
+        Ok(address) => report.add_capped(
             longer,
-            plugin.place(KEY),
+            plugin.field_ref(KEY),
             format!(
                 "mac {} has {} bytes, of which Linux takes six at most",
                 quoted(&text),
@@ -143,7 +143,7 @@ fn check_has_ipam(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         return;
     }
     report.add(
-        plugin.place("ipam"),
+        plugin.field_ref("ipam"),
         "the plugin fails without \"ipam\": it makes no interface that has no address",
         "add \"ipam\", such as {\"type\": \"static\"}, or use macvlan or bridge",
     );

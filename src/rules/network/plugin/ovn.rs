@@ -9,7 +9,7 @@ use crate::{
 use super::{
     super::fields::{
         Fields,
-        Sort::{Boolean, Integer, Object, Text},
+        FieldType::{Boolean, Integer, Object, Text},
         quoted,
     },
     ovn_subnets,
@@ -17,7 +17,7 @@ use super::{
 
 /// `count` is the number of plugins in the list.
 pub(super) fn check(plugin: &Fields<'_, '_>, count: usize, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("topology", Text),
             ("role", Text),
@@ -46,14 +46,14 @@ pub(super) fn check(plugin: &Fields<'_, '_>, count: usize, report: &mut Report<'
         ],
         report,
     );
-    plugin.check_word("topology", &["layer2", "layer3", "localnet"], report);
-    plugin.check_word("role", &["primary", "secondary"], report);
-    plugin.check_word("transport", &["no-overlay", "evpn"], report);
+    plugin.check_one_of("topology", &["layer2", "layer3", "localnet"], report);
+    plugin.check_one_of("role", &["primary", "secondary"], report);
+    plugin.check_one_of("transport", &["no-overlay", "evpn"], report);
     plugin.check_number("vlanID", 0..=4094, report);
     plugin.check_number("mtu", 0..=i64::MAX, report);
     if count > 1 {
         report.add(
-            plugin.own_place(),
+            plugin.own_ref(),
             "OVN-Kubernetes refuses a list of several plugins",
             "leave ovn-k8s-cni-overlay the only plugin",
         );
@@ -74,13 +74,13 @@ fn check_network(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Repor
     check_topology(plugin, topology, report);
     ovn_subnets::check(plugin, topology, report);
     if plugin.has("outboundSNAT") {
-        plugin.check_word("outboundSNAT", &["enabled", "disabled"], report);
+        plugin.check_one_of("outboundSNAT", &["enabled", "disabled"], report);
         if plugin
             .text("transport")
             .is_none_or(|word| word != "no-overlay")
         {
             report.add(
-                plugin.place("outboundSNAT"),
+                plugin.field_ref("outboundSNAT"),
                 "OVN-Kubernetes refuses outboundSNAT without the transport \"no-overlay\"",
                 "remove it, or write \"transport\": \"no-overlay\"",
             );
@@ -95,9 +95,9 @@ fn check_default(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
     for key in ["subnets", "excludeSubnets", "vlanID", "physicalNetworkName"] {
         if plugin.has(key) {
-            report.add_lesser(
+            report.add_capped(
                 Levels::ADVICE,
-                plugin.place(key),
+                plugin.field_ref(key),
                 format!(
                     "OVN-Kubernetes passes over {key}: without a topology this is the cluster's \
                      own network"
@@ -116,12 +116,12 @@ fn check_names(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     };
     match document.text("name") {
         None => report.add(
-            document.place("name"),
+            document.field_ref("name"),
             "OVN-Kubernetes refuses a network without a name",
             "add \"name\": configurations with one name are one network",
         ),
         Some(name) if ["default", "ovn-kubernetes"].contains(&&*name) => report.add(
-            document.place("name"),
+            document.field_ref("name"),
             format!("OVN-Kubernetes keeps the name {} for itself", quoted(&name)),
             "write another name",
         ),
@@ -139,7 +139,7 @@ fn check_names(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
                 .is_some_and(|v| v.node.is_empty()) =>
         {
             report.add(
-                plugin.place("netAttachDefName"),
+                plugin.field_ref("netAttachDefName"),
                 "OVN-Kubernetes refuses a network without netAttachDefName",
                 format!(
                     "add \"netAttachDefName\": {}, this network's namespace and name",
@@ -148,7 +148,7 @@ fn check_names(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             )
         }
         Some(given) if is_known && *given != own => report.add(
-            plugin.place("netAttachDefName"),
+            plugin.field_ref("netAttachDefName"),
             format!("netAttachDefName {} is not this network", quoted(&given)),
             format!("write {}", quoted(&own)),
         ),
@@ -187,7 +187,7 @@ fn check_topology(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Repo
     };
     let mut refuse = |key: &str, what: &str| {
         report.add(
-            plugin.place(key),
+            plugin.field_ref(key),
             format!("OVN-Kubernetes refuses {what} with the topology {word}"),
             "remove it, or choose another topology",
         );
@@ -205,9 +205,9 @@ fn check_topology(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Repo
     for key in unread {
         let written = plugin.text(key).is_some() || plugin.integer(key).is_some_and(|n| n != 0);
         if written {
-            report.add_lesser(
+            report.add_capped(
                 Levels::ADVICE,
-                plugin.place(key),
+                plugin.field_ref(key),
                 format!("OVN-Kubernetes passes over {key} with the topology {word}"),
                 "remove it, or choose another topology",
             );
@@ -216,21 +216,21 @@ fn check_topology(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Repo
     let subnets = plugin.text("subnets").is_some();
     if topology == Topology::Layer2 && role == "primary" && !subnets {
         report.add(
-            plugin.place("subnets"),
+            plugin.field_ref("subnets"),
             "OVN-Kubernetes refuses a primary network of layer2 without subnets",
             "add \"subnets\"",
         );
     } else if plugin.is_true("allowPersistentIPs") && !subnets {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            plugin.place("allowPersistentIPs"),
+            plugin.field_ref("allowPersistentIPs"),
             "OVN-Kubernetes passes over allowPersistentIPs without subnets: it gives no address",
             "add \"subnets\", or remove allowPersistentIPs",
         );
     } else if topology == Topology::Layer3 && !subnets {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            plugin.place("subnets"),
+            plugin.field_ref("subnets"),
             "a network of layer3 gives no address without subnets",
             "add \"subnets\", such as \"10.128.0.0/16/24\"",
         );
@@ -244,16 +244,16 @@ fn check_ipam(plugin: &Fields<'_, '_>, topology: Option<Topology>, report: &mut 
     let Some(kind) = kind else { return };
     let subnets = plugin.text("subnets").is_some();
     if kind == "dhcp" && topology == Some(Topology::Localnet) && !subnets {
-        return report.add_lesser(
+        return report.add_capped(
             Levels::ADVICE,
-            plugin.place("ipam"),
+            plugin.field_ref("ipam"),
             "OVN-Kubernetes takes \"ipam\" of type dhcp on a localnet network from version 1.4 on, and \
              refuses it before",
             "make sure that the cluster's version is 1.4 or newer",
         );
     }
     report.add(
-        plugin.place("ipam"),
+        plugin.field_ref("ipam"),
         "ovn-k8s-cni-overlay refuses \"ipam\"",
         "write \"subnets\" instead: OVN gives the addresses",
     );

@@ -8,7 +8,7 @@ use crate::{
     rules::Report,
 };
 
-use super::super::fields::{Fields, gravity, quoted};
+use super::super::fields::{Fields, range_error_class, quoted};
 
 /// The size of a node's part of an IPv6 subnet.
 const NODE_V6: u8 = 64;
@@ -19,17 +19,17 @@ pub(super) fn check(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Re
     let by_node = topology == Topology::Layer3;
     let subnets = read(plugin, "subnets", by_node, report);
     if by_node {
-        check_parts(plugin, report);
+        check_node_prefixes(plugin, report);
     } else {
         let excludes = read(plugin, "excludeSubnets", false, report);
-        check_inside(plugin, "excludeSubnets", &excludes, &subnets, report);
+        check_contained(plugin, "excludeSubnets", &excludes, &subnets, report);
         for key in ["reservedSubnets", "infrastructureSubnets"] {
             read(plugin, key, false, report);
         }
     }
     if topology != Topology::Localnet {
         let joins = read(plugin, "joinSubnet", false, report);
-        check_apart(plugin, subnets, joins, report);
+        check_disjoint(plugin, subnets, joins, report);
     }
 }
 
@@ -49,9 +49,9 @@ fn read(plugin: &Fields<'_, '_>, key: &str, by_node: bool, report: &mut Report<'
         };
         match Subnet::parse(subnet) {
             Ok(subnet) => found.push(subnet),
-            Err(error) => report.add_lesser(
-                gravity(error),
-                plugin.place(key),
+            Err(error) => report.add_capped(
+                range_error_class(error),
+                plugin.field_ref(key),
                 format!("{} {error}", quoted(text)),
                 "write subnets with commas between them, such as 192.0.2.0/24",
             ),
@@ -61,7 +61,7 @@ fn read(plugin: &Fields<'_, '_>, key: &str, by_node: bool, report: &mut Report<'
 }
 
 /// The node's part of each subnet of layer 3.
-fn check_parts(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
+fn check_node_prefixes(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let list = plugin.text("subnets").unwrap_or_default();
     let mut common = None;
     for text in list.split(',').map(str::trim) {
@@ -112,14 +112,14 @@ fn check_parts(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             }
         };
         report.add(
-            plugin.place("subnets"),
+            plugin.field_ref("subnets"),
             fault,
             "write subnets with the size of a node's part, such as 10.128.0.0/16/24",
         );
     }
 }
 
-fn check_inside(
+fn check_contained(
     plugin: &Fields<'_, '_>,
     key: &str,
     inner: &[Subnet],
@@ -130,9 +130,9 @@ fn check_inside(
         if report.is_full() {
             return;
         }
-        if !subnets.iter().any(|subnet| holds(*subnet, *one)) {
+        if !subnets.iter().any(|subnet| is_subset(*subnet, *one)) {
             report.add(
-                plugin.place(key),
+                plugin.field_ref(key),
                 format!("OVN-Kubernetes refuses {one} in {key}: it lies in none of the subnets"),
                 "write parts of \"subnets\" only, or remove it",
             );
@@ -141,7 +141,7 @@ fn check_inside(
 }
 
 /// OVN-Kubernetes refuses subnets that overlap, each other or the join subnets.
-fn check_apart(
+fn check_disjoint(
     plugin: &Fields<'_, '_>,
     mut subnets: Vec<Subnet>,
     joins: Vec<Subnet>,
@@ -164,9 +164,9 @@ fn check_apart(
             if report.is_full() {
                 return;
             }
-            if holds(*one, *other) || holds(*other, *one) {
+            if is_subset(*one, *other) || is_subset(*other, *one) {
                 report.add(
-                    plugin.place("subnets"),
+                    plugin.field_ref("subnets"),
                     format!("{one} and {other} overlap, which OVN-Kubernetes refuses"),
                     "write subnets that have no address in common, and are apart from the join \
                      subnets (100.65.0.0/16 and fd99::/64, or joinSubnet)",
@@ -176,7 +176,7 @@ fn check_apart(
     }
 }
 
-fn holds(outer: Subnet, inner: Subnet) -> bool {
+fn is_subset(outer: Subnet, inner: Subnet) -> bool {
     let (outer, inner) = (outer.range(), inner.range());
     outer.is_ipv4() == inner.is_ipv4()
         && outer.first() <= inner.first()

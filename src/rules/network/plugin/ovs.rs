@@ -4,14 +4,14 @@ use crate::rules::{Levels, Report};
 
 use super::super::fields::{
     Fields,
-    Sort::{Integer, Objects, Text, Unsigned},
+    FieldType::{Integer, Objects, Text, Unsigned},
 };
 
 /// The highest VLAN that Open vSwitch stores.
 const HIGHEST: i64 = 4095;
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("bridge", Text),
             ("vlan", Unsigned),
@@ -31,9 +31,9 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     plugin.check_number("ofport_request", 0..=65279, report);
     let by_device = plugin.has("deviceID") || plugin.subject().resource_name.is_some();
     if plugin.text("bridge").is_none() && !by_device && !plugin.has("configuration_path") {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            plugin.place("bridge"),
+            plugin.field_ref("bridge"),
             "ovs has no bridge: it fails, unless the node's ovs.conf, a device or ovnPort names one",
             "add \"bridge\": the bridge of Open vSwitch on the node",
         );
@@ -47,9 +47,9 @@ fn check_trunk(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         return;
     }
     if plugin.has("vlan") {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            plugin.place("vlan"),
+            plugin.field_ref("vlan"),
             "ovs passes over vlan where there is a trunk",
             "remove vlan, or remove trunk",
         );
@@ -60,7 +60,7 @@ fn check_trunk(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             return;
         }
         for key in ["minID", "maxID", "id"] {
-            part.check_kinds(&[(key, Unsigned)], report);
+            part.check_types(&[(key, Unsigned)], report);
             part.check_number(key, 0..=HIGHEST, report);
         }
         let [min, max, id] = ["minID", "maxID", "id"].map(|key| part.integer(key));
@@ -69,7 +69,7 @@ fn check_trunk(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             && max < min.unwrap_or_default()
         {
             report.add(
-                part.place("maxID"),
+                part.field_ref("maxID"),
                 format!("maxID {max} is below minID {}", min.unwrap_or_default()),
                 "write the lower number as minID",
             );
@@ -77,7 +77,7 @@ fn check_trunk(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
     if !any {
         report.add(
-            plugin.place("trunk"),
+            plugin.field_ref("trunk"),
             "trunk names no VLAN",
             "write {\"id\": 42}, or {\"minID\": 100, \"maxID\": 110}",
         );

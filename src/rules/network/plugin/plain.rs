@@ -5,13 +5,13 @@ use crate::rules::{Levels, Report};
 use super::{
     super::fields::{
         Fields,
-        Sort::{Boolean, Integer, Text, Unsigned},
+        FieldType::{Boolean, Integer, Text, Unsigned},
     },
     check_has_ipam, check_mtu, check_own_mac, device,
 };
 
 pub(super) fn ptp(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("ipMasq", Boolean),
             ("ipMasqBackend", Text),
@@ -20,7 +20,7 @@ pub(super) fn ptp(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report,
     );
     if plugin.is_true("ipMasq") {
-        plugin.check_word("ipMasqBackend", &["iptables", "nftables"], report);
+        plugin.check_one_of("ipMasqBackend", &["iptables", "nftables"], report);
     }
     // Only a number above 0 is asked of Linux.
     if plugin.integer("mtu").is_some_and(|mtu| mtu > 0) {
@@ -30,7 +30,7 @@ pub(super) fn ptp(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 pub(super) fn tap(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("multiQueue", Boolean),
             ("mtu", Integer),
@@ -50,11 +50,11 @@ pub(super) fn tap(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 pub(super) fn ipoib(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(&[("master", Text), ("mtu", Integer)], report);
+    plugin.check_types(&[("master", Text), ("mtu", Integer)], report);
     device::check_existing(plugin, "master", report);
     if plugin.text("master").is_none() {
         report.add(
-            plugin.place("master"),
+            plugin.field_ref("master"),
             "ipoib has no master",
             "add \"master\": the node's InfiniBand interface",
         );

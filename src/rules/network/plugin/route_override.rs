@@ -7,12 +7,12 @@ use crate::{
 
 use super::super::fields::{
     Fields,
-    Sort::{Boolean, Objects, Text},
-    gravity, quoted,
+    FieldType::{Boolean, Objects, Text},
+    range_error_class, quoted,
 };
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("flushroutes", Boolean),
             ("flushgateway", Boolean),
@@ -35,16 +35,16 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 
 fn check_route(route: &Fields<'_, '_>, report: &mut Report<'_>) {
     const HELP: &str = "write a subnet, such as 192.0.2.0/24";
-    route.check_kinds(&[("dst", Text), ("gw", Text)], report);
+    route.check_types(&[("dst", Text), ("gw", Text)], report);
     let Some(value) = route.value("dst") else {
-        return report.add(route.own_place(), "a route has no dst", HELP);
+        return report.add(route.own_ref(), "a route has no dst", HELP);
     };
     let Some(text) = value.node.string() else {
         return;
     };
     if let Err(error) = Subnet::parse(&text) {
         let message = format!("dst {} {error}", quoted(&text));
-        report.add_lesser(gravity(error), value.place(), message, HELP);
+        report.add_capped(range_error_class(error), value.field_ref(), message, HELP);
     }
 }
 
@@ -56,7 +56,7 @@ fn check_args(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let cni = args.value("cni").map(|cni| cni.node.kind());
     if cni != Some(ValueKind::Object) {
         report.add(
-            plugin.place("args"),
+            plugin.field_ref("args"),
             "route-override crashes on \"args\" without an object \"cni\"",
             "remove \"args\", or write {\"cni\": {}}",
         );

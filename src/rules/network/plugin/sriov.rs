@@ -8,14 +8,14 @@ use crate::{
 use super::{
     super::fields::{
         Fields,
-        Sort::{Boolean, Integer, Objects, Text},
+        FieldType::{Boolean, Integer, Objects, Text},
         quoted,
     },
     check_mac,
 };
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("deviceID", Text),
             ("vlan", Integer),
@@ -34,7 +34,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     plugin.check_number("vlanQoS", 0..=7, report);
     plugin.check_number("min_tx_rate", 0..=i64::MAX, report);
     plugin.check_number("max_tx_rate", 0..=i64::MAX, report);
-    plugin.check_word("link_state", &["auto", "enable", "disable"], report);
+    plugin.check_one_of("link_state", &["auto", "enable", "disable"], report);
     check_mac(plugin, "mac", report);
     check_vlan(plugin, report);
     check_switch(plugin, "spoofchk", report);
@@ -47,7 +47,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         && min > max
     {
         report.add(
-            plugin.place("min_tx_rate"),
+            plugin.field_ref("min_tx_rate"),
             format!("min_tx_rate {min} is above max_tx_rate {max}, which Linux refuses"),
             "write a lower min_tx_rate, or a higher max_tx_rate",
         );
@@ -61,7 +61,7 @@ fn check_vlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         outer = protocol.eq_ignore_ascii_case("802.1ad");
         if !outer && !protocol.eq_ignore_ascii_case("802.1q") {
             report.add(
-                plugin.place("vlanProto"),
+                plugin.field_ref("vlanProto"),
                 format!(
                     "vlanProto {} is not one that the plugin knows",
                     quoted(&protocol)
@@ -83,7 +83,7 @@ fn check_vlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     };
     if needs {
         report.add(
-            plugin.place(key),
+            plugin.field_ref(key),
             format!("{key} needs a vlan"),
             format!("add \"vlan\": a number from 1 to 4094, or remove {key}"),
         );
@@ -98,9 +98,9 @@ fn check_switch(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     else {
         return;
     };
-    report.add_lesser(
+    report.add_capped(
         Levels::MISLEADS,
-        plugin.place(key),
+        plugin.field_ref(key),
         format!("{key} {} counts as off", quoted(&word)),
         "write \"on\" or \"off\"",
     );
@@ -113,9 +113,9 @@ fn check_device(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if plugin.has("deviceID") || network.resource_name.is_some() || !is_network {
         return;
     }
-    report.add_lesser(
+    report.add_capped(
         Levels::ADVICE,
-        plugin.own_place(),
+        plugin.own_ref(),
         "the plugin gets no device: the network names no resource of a device plugin",
         format!(
             "add the annotation {RESOURCE_NAME} with the resource of the device plugin, and ask for \
@@ -134,9 +134,9 @@ fn check_overwritten(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         ("master", "remove it: the device says it"),
     ] {
         if plugin.has(key) {
-            report.add_lesser(
+            report.add_capped(
                 Levels::ADVICE,
-                plugin.place(key),
+                plugin.field_ref(key),
                 format!("sriov passes over {key}: it takes that of the device"),
                 help,
             );
@@ -145,7 +145,7 @@ fn check_overwritten(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 pub(super) fn infiniband(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("deviceID", Text),
             ("pkey", Text),
@@ -156,12 +156,12 @@ pub(super) fn infiniband(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         ],
         report,
     );
-    plugin.check_word("link_state", &["auto", "enable", "disable"], report);
+    plugin.check_one_of("link_state", &["auto", "enable", "disable"], report);
     check_device(plugin, report);
 }
 
 pub(super) fn accelerated_bridge(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("debug", Boolean),
             ("bridge", Text),

@@ -5,13 +5,13 @@ use crate::rules::Report;
 use super::{
     super::fields::{
         Fields,
-        Sort::{Boolean, Integer, Text},
+        FieldType::{Boolean, Integer, Text},
     },
     check_has_ipam, check_mtu, device,
 };
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    plugin.check_kinds(
+    plugin.check_types(
         &[
             ("master", Text),
             ("vlanId", Integer),
@@ -25,7 +25,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         .is_none_or(|master| master.node.is_empty())
     {
         report.add(
-            plugin.place("master"),
+            plugin.field_ref("master"),
             "vlan has no master",
             "add \"master\": the node's interface that carries the VLAN",
         );

@@ -1,6 +1,6 @@
 //! `pool-gateway-unused`: a gateway that no route leads to.
 
-use super::Served;
+use super::ServingPool;
 use crate::{
     network::address::parse_address,
     rules::{
@@ -33,10 +33,10 @@ const GATEWAY: &str =
     pool!("  ranges: [{range: 192.0.2.192/27, gateway: 192.0.2.193}]\n  namespaceSelector: {}");
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    let Some(Served {
+    let Some(ServingPool {
         name,
         pool: Some(pool),
-    }) = Served::of(subject)
+    }) = ServingPool::of(subject)
     else {
         return;
     };
@@ -49,7 +49,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let gateways = pool.ranges.iter().filter_map(|range| range.gateway);
     for gateway in gateways.filter(|gateway| !used.contains(gateway)) {
         report.add(
-            first.place("routes"),
+            first.field_ref("routes"),
             format!("no route uses the gateway {gateway} of the pool {name:?}, which makes none"),
             format!("add \"routes\": [{{\"dst\": \"...\", \"gw\": \"{gateway}\"}}] to this IPAM"),
         );

@@ -14,14 +14,14 @@ use super::fields::Fields;
 use crate::{allocation::Pool, rules::NetworkSubject};
 
 /// The pool of a network.
-struct Served<'a> {
+struct ServingPool<'a> {
     /// Its name.
     name: &'a str,
     /// The pool, if it is there and makes sense.
     pool: Option<&'a Pool>,
 }
 
-impl<'a> Served<'a> {
+impl<'a> ServingPool<'a> {
     /// The pool that the network names, if it names one.
     fn of(subject: &NetworkSubject<'a>) -> Option<Self> {
         let name = subject.address_pool.filter(|name| !name.is_empty())?;

@@ -1,6 +1,6 @@
 //! `pool-needs-capability`: the plugin does not say that it takes addresses.
 
-use super::{Served, ipams};
+use super::{ServingPool, ipams};
 use crate::{
     network::cni::Capability,
     rules::{
@@ -29,7 +29,7 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    let Some(served) = Served::of(subject) else {
+    let Some(served) = ServingPool::of(subject) else {
         return;
     };
     let Some(config) = subject.parsed() else {
@@ -59,12 +59,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         && is_static
         && served.gives_addresses()
     {
-        report.add(first.own_place(), message, format!("{help} to this plugin"));
+        report.add(first.own_ref(), message, format!("{help} to this plugin"));
     }
     if let Some((message, help)) = lacks(Capability::Mac)
         && served.pool.is_some_and(|pool| pool.macs.is_some())
     {
         let help = format!("{help} to the plugin that sets MACs: macvlan, or tuning behind it");
-        report.add_lesser(Levels::ADVICE, first.own_place(), message, help);
+        report.add_capped(Levels::ADVICE, first.own_ref(), message, help);
     }
 }

@@ -1,6 +1,6 @@
 //! `pool-needs-static`: another IPAM than static would not take the pool's addresses.
 
-use super::{Served, ipams};
+use super::{ServingPool, ipams};
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
     examples::{POOL, POOLED_NET, pooled},
@@ -28,13 +28,13 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    let Some(served) = Served::of(subject) else {
+    let Some(served) = ServingPool::of(subject) else {
         return;
     };
     let ipams = ipams(subject);
     for (kind, ipam) in ipams.iter().filter(|(kind, _)| kind != "static") {
         report.add(
-            ipam.place("type"),
+            ipam.field_ref("type"),
             format!(
                 "the pool {:?} gives the addresses, but IPAM {kind} does not take them",
                 served.name
@@ -45,9 +45,9 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
     let no_macs = served.pool.is_some_and(|pool| pool.macs.is_none());
     if ipams.is_empty() && no_macs && subject.parsed().is_some() {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            subject.place_of_config(),
+            subject.config_ref(),
             format!(
                 "the network has no IPAM and the pool {:?} no MACs, so the pool gives nothing here",
                 served.name

@@ -1,6 +1,6 @@
 //! `pool-replaces-addresses`: configured addresses that no pod will have.
 
-use super::Served;
+use super::ServingPool;
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
     examples::{POOL, POOLED_NET, pooled},
@@ -26,7 +26,7 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    let Some(served) = Served::of(subject).filter(Served::gives_addresses) else {
+    let Some(served) = ServingPool::of(subject).filter(ServingPool::gives_addresses) else {
         return;
     };
     for ipam in Fields::ipams(subject, "static") {
@@ -34,7 +34,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         }
         report.add(
-            ipam.place("addresses"),
+            ipam.field_ref("addresses"),
             format!(
                 "the addresses of the pool {:?} replace these, and their gateways are lost",
                 served.name

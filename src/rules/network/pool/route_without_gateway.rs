@@ -1,6 +1,6 @@
 //! `pool-route-without-gateway`: a route that has no gateway to go by.
 
-use super::Served;
+use super::ServingPool;
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
     examples::{POOL, POOLED_NET, pooled},
@@ -30,7 +30,7 @@ pub const RULE: Rule = Rule {
 const ON_LINK: i64 = 253;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    let Some(served) = Served::of(subject).filter(Served::gives_addresses) else {
+    let Some(served) = ServingPool::of(subject).filter(ServingPool::gives_addresses) else {
         return;
     };
     for ipam in Fields::ipams(subject, "static") {
@@ -39,7 +39,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 continue;
             }
             report.add(
-                route.own_place(),
+                route.own_ref(),
                 format!(
                     "the route has no gateway, and the addresses of the pool {:?} bring none",
                     served.name

@@ -4,9 +4,9 @@ use crate::{
     catalog::{Catalog, PoolValidity, most_similar},
     network::annotations,
     rules::{
-        Check, Example, Levels, LiveRead, NetworkSubject, Place, PodSubject, Report, Rule,
+        Check, Example, Levels, LiveRead, NetworkSubject, FieldRef, PodSubject, Report, Rule,
         examples::{POOL, POOLED_NET, pod},
-        subject::field,
+        subject::annotation_path,
     },
 };
 
@@ -35,11 +35,11 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some((what, help)) = wrong(name, subject.catalog) else {
         return;
     };
-    let place = Place {
-        field: field(annotations::ADDRESS_POOL, ""),
-        at: None,
+    let field_ref = FieldRef {
+        field: annotation_path(annotations::ADDRESS_POOL, ""),
+        source: None,
     };
-    report.add_after_live_read(lookup(name), place, what, help);
+    report.add_after_live_read(live_read(name), field_ref, what, help);
 }
 
 fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
@@ -48,8 +48,8 @@ fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         report.add_after_live_read(
-            lookup(served.pool),
-            served.place(),
+            live_read(served.pool),
+            served.field_ref(),
             format!(
                 "network \"{}/{}\" cannot give an address: {what}",
                 served.network.namespace, served.network.name
@@ -59,7 +59,7 @@ fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn lookup(name: &str) -> LiveRead {
+fn live_read(name: &str) -> LiveRead {
     LiveRead::Pool {
         name: name.into(),
         namespace: None,

@@ -6,7 +6,7 @@ use crate::{
     catalog::Catalog,
     network::{Network, slices::SliceView},
     rules::{
-        Check, Example, Levels, NetworkSubject, Place, Report, Rule,
+        Check, Example, Levels, NetworkSubject, FieldRef, Report, Rule,
         network::fast_ipam::{CONTROLLER_RUNS, SLICED},
     },
 };
@@ -49,9 +49,9 @@ spec:
 "#;
 
 /// The most networks that are compared.
-const MOST_COMPARED: usize = 2_000;
+const MAX_COMPARED_NETWORKS: usize = 2_000;
 /// The most networks that are named.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(own) = subject.parsed().and_then(SliceView::of) else {
@@ -75,7 +75,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     });
     let listed = siblings.map(candidates).unwrap_or_default();
     let (mut compared, mut pooled) = (Vec::new(), Vec::new());
-    for network in known.chain(listed).take(MOST_COMPARED) {
+    for network in known.chain(listed).take(MAX_COMPARED_NETWORKS) {
         if (&*network.namespace, &*network.name) == (subject.namespace, subject.name) {
             continue;
         }
@@ -96,14 +96,14 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         || "no network_name".to_owned(),
         |name| format!("the network_name {name:?}"),
     );
-    say(&ipam, &own, compared, report, |others| {
+    report_conflict(&ipam, &own, compared, report, |others| {
         format!(
             "this network and {others} have {named} both, and unlike ranges or slice sizes, so \
              Whereabouts's controller cuts no slices for them"
         )
     });
     let pool = own.pool.unwrap_or_default();
-    say(&ipam, &own, pooled, report, |others| {
+    report_conflict(&ipam, &own, pooled, report, |others| {
         format!(
             "the slices of this network and of {others} are kept in one NodeSlicePool, {pool:?}, which \
              the controller cuts anew for each in turn"
@@ -112,7 +112,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// Says it once, of all others.
-fn say(
+fn report_conflict(
     ipam: &Fields<'_, '_>,
     own: &SliceView<'_>,
     mut others: Vec<String>,
@@ -124,17 +124,17 @@ fn say(
     if others.is_empty() {
         return;
     }
-    let more = others.len().saturating_sub(MOST_NAMED);
-    others.truncate(MOST_NAMED);
+    let more = others.len().saturating_sub(MAX_NAMED);
+    others.truncate(MAX_NAMED);
     if more > 0 {
         others.push(format!("{more} more"));
     }
-    let place: Place<'_> = match own.size {
-        Some(_) => ipam.place("node_slice_size"),
-        None => ipam.place("range"),
+    let field_ref: FieldRef<'_> = match own.size {
+        Some(_) => ipam.field_ref("node_slice_size"),
+        None => ipam.field_ref("range"),
     };
     report.add(
-        place,
+        field_ref,
         message(&others.join(", ")),
         "write a \"network_name\" of its own in each",
     );

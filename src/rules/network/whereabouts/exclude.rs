@@ -44,7 +44,7 @@ fn invalid(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             for exclude in range.excludes() {
                 if let Err(error) = exclude.parsed {
                     report.add(
-                        exclude.value.place(),
+                        exclude.value.field_ref(),
                         format!("exclude {} {error}", quoted(&exclude.text)),
                         "write a subnet (192.0.2.192/30) or one address",
                     );
@@ -63,7 +63,7 @@ fn outside(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 .is_some_and(|list| !list.node.is_empty())
         {
             report.add(
-                ipam.place("exclude"),
+                ipam.field_ref("exclude"),
                 "exclude stands beside no range, so it does nothing",
                 "move it beside the \"range\" that it is meant for",
             );
@@ -78,7 +78,7 @@ fn outside(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 };
                 if subnet.range().intersection(excluded).is_none() {
                     report.add(
-                        exclude.value.place(),
+                        exclude.value.field_ref(),
                         format!(
                             "exclude {} has no address of {subnet}, of which {} are given",
                             quoted(&exclude.text),

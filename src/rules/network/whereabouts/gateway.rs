@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{super::fields::Fields, RangeText, ranges};
+use super::{super::fields::Fields, RangeEntry, ranges};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -57,7 +57,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 None if is_bridge => first_address(&range),
                 None => None,
             };
-            let Some(gateway) = gateway.filter(|gateway| is_given(&range, *gateway, sliced)) else {
+            let Some(gateway) = gateway.filter(|gateway| is_assigned(&range, *gateway, sliced)) else {
                 continue;
             };
             let owner = if written.is_some() {
@@ -65,9 +65,9 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             } else {
                 "the bridge's own address (isGateway)"
             };
-            let place = match written {
-                Some(_) => ipam.place("gateway"),
-                None => range.value.place(),
+            let field_ref = match written {
+                Some(_) => ipam.field_ref("gateway"),
+                None => range.value.field_ref(),
             };
             let help = if sliced {
                 "write a range without it, or remove node_slice_size and exclude it".to_owned()
@@ -75,7 +75,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 format!("add \"exclude\": [\"{gateway}\"] beside the range")
             };
             report.add(
-                place,
+                field_ref,
                 format!(
                     "Whereabouts gives {gateway}, {owner}, to a pod, for it is in the range {:?}",
                     range.text
@@ -87,12 +87,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// The address behind the subnet's own, which a bridge takes.
-fn first_address(range: &RangeText<'_, '_>) -> Option<IpAddr> {
+fn first_address(range: &RangeEntry<'_, '_>) -> Option<IpAddr> {
     Some(range.subnet()?.hosts()?.first())
 }
 
 /// Whether the address is given; slices have neither bounds nor excludes.
-fn is_given(range: &RangeText<'_, '_>, address: IpAddr, sliced: bool) -> bool {
+fn is_assigned(range: &RangeEntry<'_, '_>, address: IpAddr, sliced: bool) -> bool {
     if sliced {
         let hosts = range.subnet().and_then(|subnet| subnet.hosts());
         return hosts.is_some_and(|hosts| hosts.contains(address));

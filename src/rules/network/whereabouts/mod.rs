@@ -16,32 +16,32 @@ pub mod unknown_key;
 use std::net::IpAddr;
 
 use crate::{
-    network::{IpRange, BoundedSubnet, Subnet, address::parse_address, range::RangeError},
+    network::{BoundedSubnet, IpRange, Subnet, address::parse_address, range::RangeError},
     rules::NetworkSubject,
 };
 
-use super::fields::{Fields, Value};
+use super::fields::{Fields, FieldValue};
 
 /// The name in `type`.
 const KIND: &str = "whereabouts";
 
 /// One range as written: the object that it stands in, and what it means.
-struct RangeText<'s, 'a> {
+struct RangeEntry<'s, 'a> {
     fields: Fields<'s, 'a>,
-    value: Value<'s, 'a>,
+    value: FieldValue<'s, 'a>,
     text: String,
     parsed: Result<BoundedSubnet, RangeError>,
 }
 
 /// One entry of `exclude`.
 struct Exclude<'s, 'a> {
-    value: Value<'s, 'a>,
+    value: FieldValue<'s, 'a>,
     text: String,
     parsed: Result<IpRange, RangeError>,
 }
 
 /// What a bound comes to.
-enum Bound {
+enum RangeBound {
     Absent,
     Inside(IpAddr),
     Unparsable,
@@ -53,13 +53,13 @@ fn ipams<'s, 'a>(subject: &'s NetworkSubject<'a>) -> Vec<Fields<'s, 'a>> {
 }
 
 /// The ranges of an `ipam` object; a top-level one is the first.
-fn ranges<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<RangeText<'s, 'a>> {
+fn ranges<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<RangeEntry<'s, 'a>> {
     let objects = [ipam.clone()].into_iter().chain(ipam.objects("ipRanges"));
     let read = |fields: Fields<'s, 'a>| {
         let text = fields.text("range")?.into_owned();
         let value = fields.value("range")?;
         let parsed = BoundedSubnet::parse(&text);
-        Some(RangeText {
+        Some(RangeEntry {
             fields,
             value,
             text,
@@ -69,20 +69,20 @@ fn ranges<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<RangeText<'s, 'a>> {
     objects.filter_map(read).collect()
 }
 
-impl<'s, 'a> RangeText<'s, 'a> {
+impl<'s, 'a> RangeEntry<'s, 'a> {
     fn subnet(&self) -> Option<Subnet> {
         self.parsed.ok().map(|range| range.subnet)
     }
 
     /// `range_start` or `range_end`.
-    fn bound(&self, key: &str) -> Bound {
+    fn bound(&self, key: &str) -> RangeBound {
         let (Some(text), Some(subnet)) = (self.fields.text(key), self.subnet()) else {
-            return Bound::Absent;
+            return RangeBound::Absent;
         };
         match parse_address(&text) {
-            Err(_) => Bound::Unparsable,
-            Ok(address) if subnet.range().contains(address) => Bound::Inside(address),
-            Ok(_) => Bound::Outside,
+            Err(_) => RangeBound::Unparsable,
+            Ok(address) if subnet.range().contains(address) => RangeBound::Inside(address),
+            Ok(_) => RangeBound::Outside,
         }
     }
 
@@ -96,7 +96,7 @@ impl<'s, 'a> RangeText<'s, 'a> {
             return [Some(first), Some(last)];
         }
         ["range_start", "range_end"].map(|key| match self.bound(key) {
-            Bound::Inside(address) => Some(address),
+            RangeBound::Inside(address) => Some(address),
             _ => None,
         })
     }
@@ -124,7 +124,7 @@ impl<'s, 'a> RangeText<'s, 'a> {
         let list = self.fields.list("exclude").into_iter();
         list.filter_map(|value| {
             let text = value.node.string()?.into_owned();
-            let parsed = excluded(&text);
+            let parsed = parse_exclude(&text);
             Some(Exclude {
                 value,
                 text,
@@ -136,7 +136,7 @@ impl<'s, 'a> RangeText<'s, 'a> {
 }
 
 /// A subnet, host bits and all, or an address alone.
-fn excluded(text: &str) -> Result<IpRange, RangeError> {
+fn parse_exclude(text: &str) -> Result<IpRange, RangeError> {
     match Subnet::parse(text) {
         Ok(subnet) => Ok(subnet.range()),
         Err(RangeError::NoPrefix) => {

@@ -23,7 +23,7 @@ pub const RULE: Rule = Rule {
     check: Check::Network(check),
 };
 
-const LONGEST: usize = 63;
+const MAX_LENGTH: usize = 63;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     for ipam in ipams(subject) {
@@ -31,7 +31,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        let is_label = name.len() <= LONGEST
+        let is_label = name.len() <= MAX_LENGTH
             && name.starts_with(edge)
             && name.ends_with(edge)
             && name.chars().all(|c| edge(c) || c == '-');
@@ -39,7 +39,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         }
         report.add(
-            ipam.place("network_name"),
+            ipam.field_ref("network_name"),
             format!(
                 "network_name {} may not do in the name of a record",
                 quoted(&name)

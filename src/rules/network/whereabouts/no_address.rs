@@ -44,13 +44,13 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             };
             match left {
                 0 => report.add(
-                    range.value.place(),
+                    range.value.field_ref(),
                     format!("no address of {shown} is left to give"),
                     "write a larger range, or exclude less",
                 ),
-                1 => report.add_lesser(
+                1 => report.add_capped(
                     Levels::ADVICE,
-                    range.value.place(),
+                    range.value.field_ref(),
                     format!("1 address of {shown} is left to give: enough for one pod"),
                     "write a larger range, or exclude less",
                 ),

@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{super::fields::Fields, RangeText, addresses, ipams, ranges};
+use super::{super::fields::Fields, RangeEntry, addresses, ipams, ranges};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -33,7 +33,7 @@ pub const RULE: Rule = Rule {
 /// Finds ranges that are one pool, and says whether there are any.
 fn check_pools(
     ipam: &Fields<'_, '_>,
-    ranges: &[RangeText<'_, '_>],
+    ranges: &[RangeEntry<'_, '_>],
     report: &mut Report<'_>,
 ) -> bool {
     let sliced = ipam.text("node_slice_size").is_some();
@@ -55,7 +55,7 @@ fn check_pools(
             "ranges of one subnet are one pool of Whereabouts"
         };
         report.add(
-            range.value.place(),
+            range.value.field_ref(),
             format!(
                 "{why}: of {subnet} a pod would get the same address twice, which Linux refuses"
             ),
@@ -72,16 +72,16 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         if one_pool {
             continue;
         }
-        let read = |range| Some((RangeText::window(range)?, range));
-        let mut windows: Vec<(IpRange, &RangeText<'_, '_>)> =
+        let read = |range| Some((RangeEntry::window(range)?, range));
+        let mut windows: Vec<(IpRange, &RangeEntry<'_, '_>)> =
             ranges.iter().filter_map(read).collect();
         windows.sort_by_key(|(window, _)| (window.sort_key(), Reverse(window.count())));
         let mut farthest: Option<IpRange> = None;
         for (window, range) in windows {
             if let Some(common) = farthest.and_then(|before| before.intersection(window)) {
-                report.add_lesser(
+                report.add_capped(
                     Levels::MISLEADS,
-                    range.value.place(),
+                    range.value.field_ref(),
                     format!(
                         "{window} shares {} with another range of this network",
                         addresses(common.count())

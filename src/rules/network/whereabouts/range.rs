@@ -12,12 +12,12 @@ use super::{
     super::{
         fields::{
             Fields,
-            Sort::{Boolean, Integer, Object, Objects, Text, Texts},
+            FieldType::{Boolean, Integer, Object, Objects, Text, Texts},
             quoted,
         },
         routes::{check_address, check_addresses, check_dns, check_routes},
     },
-    Bound, RangeText, addresses, ipams, ranges,
+    RangeBound, RangeEntry, addresses, ipams, ranges,
 };
 
 /// The rule.
@@ -42,7 +42,7 @@ const BOUNDS: [&str; 2] = ["range_start", "range_end"];
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     for ipam in ipams(subject) {
-        check_kinds(&ipam, report);
+        check_types(&ipam, report);
         check_address(&ipam, "gateway", report);
         check_addresses(&ipam, report);
         check_routes(&ipam, report);
@@ -56,8 +56,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn check_kinds(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
-    ipam.check_kinds(
+fn check_types(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
+    ipam.check_types(
         &[
             ("range", Text),
             ("range_start", Text),
@@ -83,7 +83,7 @@ fn check_kinds(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 fn check_entry(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
-    entry.check_kinds(
+    entry.check_types(
         &[
             ("range", Text),
             ("range_start", Text),
@@ -97,20 +97,20 @@ fn check_entry(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
         .is_none_or(|range| range.node.is_empty())
     {
         report.add(
-            entry.place("range"),
+            entry.field_ref("range"),
             "the entry has no range",
             "add \"range\": \"192.0.2.192/27\"",
         );
     }
 }
 
-fn check_range(range: &RangeText<'_, '_>, report: &mut Report<'_>) {
+fn check_range(range: &RangeEntry<'_, '_>, report: &mut Report<'_>) {
     let parsed = match range.parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            return report.add_lesser(
-                sloppy(error),
-                range.value.place(),
+            return report.add_capped(
+                range_error_class(error),
+                range.value.field_ref(),
                 format!("range {} {error}", quoted(&range.text)),
                 "write a subnet (192.0.2.192/27), or first-last/prefix \
                  (192.0.2.200-192.0.2.210/27)",
@@ -120,16 +120,16 @@ fn check_range(range: &RangeText<'_, '_>, report: &mut Report<'_>) {
     let subnet = parsed.subnet;
     if subnet.host_bits() < 2 {
         return report.add(
-            range.value.place(),
+            range.value.field_ref(),
             format!("range {subnet} is too small: its first and last address are never given"),
             format!("write a prefix of at most {}", subnet.width() - 2),
         );
     }
     if parsed.bounds.is_some() {
         for key in BOUNDS.into_iter().filter(|key| range.fields.has(key)) {
-            report.add_lesser(
+            report.add_capped(
                 Levels::ADVICE,
-                range.fields.place(key),
+                range.fields.field_ref(key),
                 format!("{key} is passed over, because the range has bounds of its own"),
                 format!("remove {key}"),
             );
@@ -140,36 +140,36 @@ fn check_range(range: &RangeText<'_, '_>, report: &mut Report<'_>) {
         }
     }
     if range.is_inverted() {
-        let place = match parsed.bounds {
-            Some(_) => range.value.place(),
-            None => range.fields.place("range_end"),
+        let field_ref = match parsed.bounds {
+            Some(_) => range.value.field_ref(),
+            None => range.fields.field_ref("range_end"),
         };
-        report.add_lesser(
+        report.add_capped(
             Levels::MISLEADS,
-            place,
+            field_ref,
             format!(
                 "the range ends before it starts, so its end {}",
-                passed_over(range)
+                ignored_bound_text(range)
             ),
             "write the lower address first",
         );
     }
 }
 
-fn check_bound(range: &RangeText<'_, '_>, key: &str, report: &mut Report<'_>) {
+fn check_bound(range: &RangeEntry<'_, '_>, key: &str, report: &mut Report<'_>) {
     let fault = match range.bound(key) {
-        Bound::Absent | Bound::Inside(_) => return,
-        Bound::Unparsable => "is not an IP address",
-        Bound::Outside => "is outside of the range",
+        RangeBound::Absent | RangeBound::Inside(_) => return,
+        RangeBound::Unparsable => "is not an IP address",
+        RangeBound::Outside => "is outside of the range",
     };
     let text = range.fields.text(key).unwrap_or_default();
-    report.add_lesser(
+    report.add_capped(
         Levels::MISLEADS,
-        range.fields.place(key),
+        range.fields.field_ref(key),
         format!(
             "{key} {} {fault}, so it {}",
             quoted(&text),
-            passed_over(range)
+            ignored_bound_text(range)
         ),
         range.subnet().map_or_else(
             || format!("remove {key}"),
@@ -179,13 +179,13 @@ fn check_bound(range: &RangeText<'_, '_>, key: &str, report: &mut Report<'_>) {
 }
 
 /// Returns what a range gives whose bound is ignored.
-fn passed_over(range: &RangeText<'_, '_>) -> String {
+fn ignored_bound_text(range: &RangeEntry<'_, '_>) -> String {
     let given = range.window().map_or(0, |window| window.count());
     format!("is passed over: {} are given", addresses(given))
 }
 
 /// Whereabouts reads leading zeros and IPv4 in IPv6 notation, which others read otherwise.
-fn sloppy(error: RangeError) -> Levels {
+fn range_error_class(error: RangeError) -> Levels {
     match error {
         RangeError::Address(AddressError::LeadingZero | AddressError::Mapped) => Levels::MISLEADS,
         _ => Levels::FAILS,

@@ -7,7 +7,7 @@ use super::{
         fast_ipam::{CONTROLLER_RUNS, SLICED},
         fields::{Fields, quoted},
     },
-    RangeText, ipams, ranges,
+    RangeEntry, ipams, ranges,
 };
 
 /// The rule.
@@ -39,7 +39,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let ranges = ranges(&ipam);
         match size {
             None => report.add(
-                ipam.place("node_slice_size"),
+                ipam.field_ref("node_slice_size"),
                 format!(
                     "node_slice_size {} is not a valid prefix length",
                     quoted(&text)
@@ -56,34 +56,34 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn check_size(ipam: &Fields<'_, '_>, range: &RangeText<'_, '_>, size: u8, report: &mut Report<'_>) {
+fn check_size(ipam: &Fields<'_, '_>, range: &RangeEntry<'_, '_>, size: u8, report: &mut Report<'_>) {
     let Some(subnet) = range.subnet() else { return };
     if !subnet.address.is_ipv4() {
         report.add(
-            range.value.place(),
+            range.value.field_ref(),
             format!("{subnet} cannot be cut into slices: the controller panics on IPv6"),
             "remove node_slice_size, or write an IPv4 range",
         );
     } else if size < subnet.prefix {
         report.add(
-            ipam.place("node_slice_size"),
+            ipam.field_ref("node_slice_size"),
             format!("a slice of /{size} is larger than the range {subnet}"),
             format!("write a size from /{} to /30", subnet.prefix),
         );
     } else if size > 30 {
         report.add(
-            ipam.place("node_slice_size"),
+            ipam.field_ref("node_slice_size"),
             format!("a slice of /{size} has no address to give"),
             format!("write a size from /{} to /30", subnet.prefix),
         );
     }
 }
 
-fn check_dropped(ranges: &[RangeText<'_, '_>], report: &mut Report<'_>) {
+fn check_dropped(ranges: &[RangeEntry<'_, '_>], report: &mut Report<'_>) {
     for other in ranges.iter().skip(1) {
-        report.add_lesser(
+        report.add_capped(
             Levels::ADVICE,
-            other.value.place(),
+            other.value.field_ref(),
             "only the first range is cut into slices",
             "write one range, or remove node_slice_size",
         );
@@ -91,9 +91,9 @@ fn check_dropped(ranges: &[RangeText<'_, '_>], report: &mut Report<'_>) {
     for range in ranges {
         for key in ["exclude", "range_start", "range_end"] {
             if range.fields.value(key).is_some_and(|v| !v.node.is_empty()) {
-                report.add_lesser(
+                report.add_capped(
                     Levels::ADVICE,
-                    range.fields.place(key),
+                    range.fields.field_ref(key),
                     format!("with node_slice_size, {key} is ignored"),
                     format!("remove {key}, or node_slice_size"),
                 );

@@ -51,7 +51,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// Keys of older versions, and what another rule speaks of.
-const LEFT_ALONE: &[&str] = &[
+const ALLOWED_KEYS: &[&str] = &[
     "name",
     "capabilities",
     "datastore",
@@ -66,7 +66,7 @@ const LEFT_ALONE: &[&str] = &[
 const RANGE_KEYS: &[&str] = &["range", "range_start", "range_end", "exclude"];
 
 /// A longer key is none of these, misspelt or not.
-const LONGEST: usize = 40;
+const MAX_KEY_LENGTH: usize = 40;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     for ipam in ipams(subject) {
@@ -84,11 +84,11 @@ fn check_keys(fields: &Fields<'_, '_>, keys: &[&'static str], report: &mut Repor
         }
         let key = &*member.name.value;
         let is = |known: &&&str| crate::network::json::folds_to(key, known);
-        if keys.iter().chain(LEFT_ALONE).any(|known| is(&known)) {
+        if keys.iter().chain(ALLOWED_KEYS).any(|known| is(&known)) {
             continue;
         }
         report.add(
-            fields.place_of_name(member),
+            fields.name_ref(member),
             format!(
                 "Whereabouts does not know the key {} and passes over it",
                 quoted(key)
@@ -99,14 +99,14 @@ fn check_keys(fields: &Fields<'_, '_>, keys: &[&'static str], report: &mut Repor
 }
 
 /// What host-local calls its ranges.
-const OF_HOST_LOCAL: [(&str, &str); 2] = [("subnet", "range"), ("ranges", "ipRanges")];
+const HOST_LOCAL_KEYS: [(&str, &str); 2] = [("subnet", "range"), ("ranges", "ipRanges")];
 
 fn help(key: &str, keys: &[&'static str]) -> String {
-    let of_host_local = OF_HOST_LOCAL.iter().find(|(name, _)| *name == key);
+    let of_host_local = HOST_LOCAL_KEYS.iter().find(|(name, _)| *name == key);
     if let Some((_, meant)) = of_host_local.filter(|(_, meant)| keys.contains(meant)) {
         return format!("write \"{meant}\", as Whereabouts calls it");
     }
-    let similar = (key.len() <= LONGEST)
+    let similar = (key.len() <= MAX_KEY_LENGTH)
         .then(|| crate::catalog::most_similar(key, keys.iter().copied()))
         .flatten();
     match similar {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::asks::Served;
+use super::pool_requests::PoolProvision;
 use crate::{
     allocation::{Holder, Pool},
     network::{
@@ -13,7 +13,7 @@ use crate::{
         mac::{HardwareAddress, Mac},
     },
     rules::{
-        Attachment, Check, Example, Levels, LiveRead, Place, PodSubject, Report, Rule,
+        Attachment, Check, Example, Levels, LiveRead, FieldRef, PodSubject, Report, Rule,
         examples::{POOL_OF_TWO, SERVED_NET, STORAGE_NET, pod},
         subject::Resolution,
     },
@@ -85,7 +85,7 @@ fn by_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                     attachment.place(&format!("cni-args.{name}"), member.value.span()),
                     format!(
                         "{name:?} in cni-args, {}, bypasses address pool {:?}",
-                        shortened(member.value.text()),
+                        shorten(member.value.text()),
                         served.pool
                     ),
                     format!("write \"{key}\" beside \"name\", or leave it out to be given one"),
@@ -96,12 +96,12 @@ fn by_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// The value for a message. Two values have to read differently, for an update is judged by what is new.
-fn shortened(value: &str) -> String {
-    const MOST: usize = 200;
-    if value.len() <= MOST {
+fn shorten(value: &str) -> String {
+    const MAX_BYTES: usize = 200;
+    if value.len() <= MAX_BYTES {
         return value.to_owned();
     }
-    let mut end = MOST;
+    let mut end = MAX_BYTES;
     while !value.is_char_boundary(end) {
         end -= 1;
     }
@@ -118,11 +118,11 @@ fn of_pool(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         if report.is_full() {
             return;
         }
-        let Some(unrecorded) = Unrecorded::of(attachment, subject) else {
+        let Some(unrecorded) = UnrecordedAttachment::of(attachment, subject) else {
             continue;
         };
         for named in unrecorded.named() {
-            let pool = pools.iter().find(|pool| named.address.is_of(pool));
+            let pool = pools.iter().find(|pool| named.address.belongs_to(pool));
             if let Some(pool) = pool {
                 unrecorded.report(&named, pool, report);
             }
@@ -152,7 +152,7 @@ pub fn unrecorded_macs(
         return found;
     }
     for (place, attachment) in subject.attachments().enumerate() {
-        let Some(unrecorded) = Unrecorded::of(attachment, subject) else {
+        let Some(unrecorded) = UnrecordedAttachment::of(attachment, subject) else {
             continue;
         };
         for named in unrecorded.named() {
@@ -162,7 +162,7 @@ pub fn unrecorded_macs(
             let mut pools = subject.catalog.pool_config().pools.values();
             let held = pools.find_map(|pool| {
                 let holder = holder(pool, mac)?;
-                unrecorded.is_on_wire_of(pool).then_some(holder)
+                unrecorded.may_share_link_with(pool).then_some(holder)
             });
             found.extend(held.map(|holder| UnrecordedMac {
                 attachment: place,
@@ -175,7 +175,7 @@ pub fn unrecorded_macs(
 }
 
 /// An attachment of which nothing, or not everything, that it names is recorded.
-struct Unrecorded<'s, 'a> {
+struct UnrecordedAttachment<'s, 'a> {
     attachment: Attachment<'s, 'a>,
     subject: &'s PodSubject<'a>,
     /// Whether the MAC that it names is recorded by the pool that serves the network.
@@ -183,7 +183,7 @@ struct Unrecorded<'s, 'a> {
 }
 
 /// Something that an attachment names.
-struct Named {
+struct LocatedAddress {
     path: String,
     span: Span,
     address: NamedAddress,
@@ -195,7 +195,7 @@ enum NamedAddress {
 }
 
 impl NamedAddress {
-    fn is_of(&self, pool: &Pool) -> bool {
+    fn belongs_to(&self, pool: &Pool) -> bool {
         match self {
             Self::Ip(request) => pool.range_of(request.address).is_some(),
             Self::Mac(mac) => pool.macs.as_ref().is_some_and(|macs| macs.contains(*mac)),
@@ -212,21 +212,21 @@ impl std::fmt::Display for NamedAddress {
     }
 }
 
-impl<'s, 'a> Unrecorded<'s, 'a> {
+impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
     /// `None` where a pool records all that is named, or nothing can come of the attachment.
     fn of(attachment: Attachment<'s, 'a>, subject: &'s PodSubject<'a>) -> Option<Self> {
         let mac_is_recorded = match attachment.definition() {
             None => match attachment.resolution {
-                Resolution::Unnamed => return None,
+                Resolution::InvalidName => return None,
                 _ => false,
             },
             Some(Network {
                 config: ConfigState::Broken(_),
                 ..
             }) => return None,
-            Some(network) => match Served::of(network) {
-                Some(Served::AddressesAndMac(_)) => return None,
-                Some(Served::MacAlone(_)) => true,
+            Some(network) => match PoolProvision::of(network) {
+                Some(PoolProvision::AddressesAndMac(_)) => return None,
+                Some(PoolProvision::MacOnly(_)) => true,
                 None => false,
             },
         };
@@ -237,20 +237,20 @@ impl<'s, 'a> Unrecorded<'s, 'a> {
         })
     }
 
-    fn named(&self) -> Vec<Named> {
+    fn named(&self) -> Vec<LocatedAddress> {
         let selection = self.attachment.selection;
         let ips = selection.ips.iter().flat_map(|ips| &ips.value).enumerate();
         let ips = ips.filter_map(|(index, ip)| {
-            Some(Named {
+            Some(LocatedAddress {
                 path: format!("ips[{index}]"),
                 span: ip.span,
                 address: NamedAddress::Ip(canonical(&ip.text)?),
             })
         });
-        let mut named: Vec<Named> = ips.collect();
+        let mut named: Vec<LocatedAddress> = ips.collect();
         let mac = selection.mac.as_ref().filter(|_| !self.mac_is_recorded);
         named.extend(mac.and_then(|mac| {
-            Some(Named {
+            Some(LocatedAddress {
                 path: self.attachment.member("mac").to_owned(),
                 span: mac.span,
                 address: NamedAddress::Mac(mac.ok()?.on_ethernet()),
@@ -261,7 +261,7 @@ impl<'s, 'a> Unrecorded<'s, 'a> {
     }
 
     /// What `cni-args` name. Where a pool serves the network, a rule of its own speaks of them.
-    fn by_cni_args(&self) -> Vec<Named> {
+    fn by_cni_args(&self) -> Vec<LocatedAddress> {
         let network = self.attachment.definition();
         let served = network.is_some_and(|network| network.address_pool.is_some());
         let args = self.attachment.selection.cni_args.as_ref();
@@ -270,9 +270,9 @@ impl<'s, 'a> Unrecorded<'s, 'a> {
         };
         let mut named = Vec::new();
         for member in args.named("ips") {
-            for (index, element) in texts(member.value).into_iter().enumerate() {
+            for (index, element) in elements_or_self(member.value).into_iter().enumerate() {
                 let request = element.string().and_then(|text| canonical(&text));
-                named.extend(request.map(|request| Named {
+                named.extend(request.map(|request| LocatedAddress {
                     path: format!("cni-args.{}[{index}]", member.name.value),
                     span: element.span(),
                     address: NamedAddress::Ip(request),
@@ -282,7 +282,7 @@ impl<'s, 'a> Unrecorded<'s, 'a> {
         for member in args.named("mac") {
             let mac = member.value.string();
             let mac = mac.and_then(|text| HardwareAddress::parse(&text).ok());
-            named.extend(mac.map(|mac| Named {
+            named.extend(mac.map(|mac| LocatedAddress {
                 path: format!("cni-args.{}", member.name.value),
                 span: member.value.span(),
                 address: NamedAddress::Mac(mac.on_ethernet()),
@@ -291,7 +291,7 @@ impl<'s, 'a> Unrecorded<'s, 'a> {
         named
     }
 
-    fn report(&self, named: &Named, pool: &Pool, report: &mut Report<'_>) {
+    fn report(&self, named: &LocatedAddress, pool: &Pool, report: &mut Report<'_>) {
         let place = self.attachment.place(&named.path, named.span);
         let selection = self.attachment.selection;
         let network = selection.network_name().unwrap_or_default();
@@ -299,22 +299,22 @@ impl<'s, 'a> Unrecorded<'s, 'a> {
             "{} is one of address pool {:?}, which does not record it on network {network:?}",
             named.address, pool.name
         );
-        if !self.is_on_wire_of(pool) {
-            return report.add_lesser(Levels::ADVICE, place, message, self.help(pool));
+        if !self.may_share_link_with(pool) {
+            return report.add_capped(Levels::ADVICE, place, message, self.help(pool));
         }
         self.add(place, message, self.help(pool), report);
     }
 
-    fn add(&self, place: Place<'_>, message: String, help: String, report: &mut Report<'_>) {
+    fn add(&self, place: FieldRef<'_>, message: String, help: String, report: &mut Report<'_>) {
         let missing = matches!(self.attachment.resolution, Resolution::Missing);
         let name = self.attachment.selection.network_name();
         match name.filter(|_| missing) {
             Some(name) => {
-                let lookup = LiveRead::Network {
+                let live_read = LiveRead::Network {
                     namespace: self.attachment.namespace().into(),
                     name: name.into(),
                 };
-                report.add_after_live_read(lookup, place, message, help);
+                report.add_after_live_read(live_read, place, message, help);
             }
             None => report.add(place, message, help),
         }
@@ -339,23 +339,23 @@ impl<'s, 'a> Unrecorded<'s, 'a> {
     }
 
     /// Whether nothing shows that the network is on another wire than those that the pool serves.
-    fn is_on_wire_of(&self, pool: &Pool) -> bool {
+    fn may_share_link_with(&self, pool: &Pool) -> bool {
         let network = self.attachment.definition();
-        let Some(own) = network.and_then(wire) else {
+        let Some(own) = network.and_then(link_of) else {
             return true;
         };
         let served = self.subject.catalog.served_by(&pool.name);
-        let mut served = served.filter_map(|network| wire(network)).peekable();
+        let mut served = served.filter_map(|network| link_of(network)).peekable();
         served.peek().is_none() || served.any(|other| other == own)
     }
 }
 
 /// The elements of a list; a value that is not a list by itself.
-fn texts(value: JsonNode<'_>) -> Vec<JsonNode<'_>> {
+fn elements_or_self(value: JsonNode<'_>) -> Vec<JsonNode<'_>> {
     value.elements().unwrap_or_else(|| vec![value])
 }
 
-fn wire(network: &Network) -> Option<&str> {
+fn link_of(network: &Network) -> Option<&str> {
     let main = network.config.loaded().and_then(|config| config.main());
     main.map(|main| &*main.link)
 }

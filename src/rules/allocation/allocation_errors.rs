@@ -3,7 +3,7 @@
 use crate::{
     allocation::{Address, AllocationError},
     rules::{
-        Attachment, Check, Example, Levels, LiveRead, Place, Report, Rule,
+        Attachment, Check, Example, Levels, LiveRead, FieldRef, Report, Rule,
         allocation::AllocationSubject,
         examples::{
             DUAL_POOL, ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET,
@@ -227,7 +227,7 @@ pub const TOO_LONG: Rule = Rule {
 
 /// Says what was refused for this rule's reason.
 fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_>) {
-    for (index, refusal) in subject.refused {
+    for (index, refusal) in subject.errors {
         if report.is_full() {
             return;
         }
@@ -237,35 +237,35 @@ fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_
         let Some(attachment) = subject.pod.attachments().nth(*index) else {
             continue;
         };
-        let place = place(attachment, refusal);
+        let field_ref = field_ref(attachment, refusal);
         let (message, help) = (refusal.to_string(), refusal.help());
-        match lookup(attachment, refusal, subject) {
-            Some(lookup) => report.add_after_live_read(lookup, place, message, help),
-            None => report.add(place, message, help),
+        match live_read(attachment, refusal, subject) {
+            Some(live_read) => report.add_after_live_read(live_read, field_ref, message, help),
+            None => report.add(field_ref, message, help),
         }
     }
 }
 
 /// The member that names the address, or the whole selection.
-fn place<'a>(attachment: Attachment<'_, 'a>, refusal: &AllocationError) -> Place<'a> {
+fn field_ref<'a>(attachment: Attachment<'_, 'a>, refusal: &AllocationError) -> FieldRef<'a> {
     let selection = attachment.selection;
     match refusal.address() {
         Some(Address::Ip(wanted)) => {
             let mut ips = selection.ips.iter().flat_map(|ips| &ips.value).enumerate();
             let named = ips.find(|(_, ip)| ip.ok().is_some_and(|ip| ip.address == wanted));
-            named.map(|(index, ip)| attachment.place(&format!("ips[{index}]"), ip.span))
+            named.map(|(index, ip)| attachment.field_ref(&format!("ips[{index}]"), ip.span))
         }
         Some(Address::Mac(_)) => {
             let mac = selection.mac.as_ref();
-            mac.map(|mac| attachment.place(attachment.member("mac"), mac.span))
+            mac.map(|mac| attachment.field_ref(attachment.member("mac"), mac.span))
         }
         None => None,
     }
-    .unwrap_or_else(|| attachment.place("", selection.span))
+    .unwrap_or_else(|| attachment.field_ref("", selection.span))
 }
 
 /// What others hold, an index may not know of yet, or no more.
-fn lookup(
+fn live_read(
     attachment: Attachment<'_, '_>,
     refusal: &AllocationError,
     subject: &AllocationSubject<'_, '_>,

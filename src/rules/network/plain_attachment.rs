@@ -10,11 +10,11 @@ use crate::{
         },
         ipam::Ipam,
     },
-    rules::{Levels, NetworkSubject, Place, network::fields::Fields},
+    rules::{Levels, NetworkSubject, FieldRef, network::fields::Fields},
 };
 
 /// An attachment without requests.
-pub(super) struct Plain<'s, 'a> {
+pub(super) struct PlainAttachment<'s, 'a> {
     /// The plugin that gives addresses.
     pub(super) plugin: &'s Plugin,
     /// Its text.
@@ -27,7 +27,7 @@ pub(super) struct Plain<'s, 'a> {
     pub(super) configured: ConfiguredInterface,
 }
 
-impl<'s, 'a> Plain<'s, 'a> {
+impl<'s, 'a> PlainAttachment<'s, 'a> {
     /// Sets the network up; `None` where what its plugin or IPAM does is not known.
     pub(super) fn of(subject: &'s NetworkSubject<'a>) -> Option<Self> {
         let config = subject.parsed()?;
@@ -50,7 +50,7 @@ impl<'s, 'a> Plain<'s, 'a> {
         let (addresses, mut configured) = choices.next()?;
         for (_, other) in choices {
             let fails =
-                |failure: &ConfigureFailure| other.failures.iter().any(|f| is_like(f, failure));
+                |failure: &ConfigureFailure| other.failures.iter().any(|f| is_same_failure(f, failure));
             configured.failures.retain(fails);
         }
         if addresses.is_empty() {
@@ -67,7 +67,7 @@ impl<'s, 'a> Plain<'s, 'a> {
 
     /// How grave a failure is: a pod may replace configured addresses by its own, and of plugins that
     /// are not known it is not known what they do.
-    pub(super) fn gravity(&self) -> Levels {
+    pub(super) fn failure_class(&self) -> Levels {
         let replaceable = matches!(self.plugin.ipam, Some(Ipam::Static(_)))
             && self.plugin.capabilities.has(Capability::Ips);
         if replaceable || !self.plugin.configures() {
@@ -78,20 +78,20 @@ impl<'s, 'a> Plain<'s, 'a> {
     }
 
     /// The place of an address's gateway, or of what has none.
-    pub(super) fn gateway_place(&self, source: AddressSource) -> Place<'a> {
+    pub(super) fn gateway_ref(&self, source: AddressSource) -> FieldRef<'a> {
         match (source, &self.plugin.ipam) {
             (AddressSource::Configured(index), _) => {
                 let entries = self.ipam.objects("addresses").into_iter();
                 let mut entries = entries.filter(|entry| entry.is_text("address"));
                 match entries.nth(index) {
                     Some(entry) => entry.place("gateway"),
-                    None => self.ipam.own_place(),
+                    None => self.ipam.own_ref(),
                 }
             }
             (AddressSource::Range { set, index: place }, Some(Ipam::HostLocal(_))) => {
                 match self.host_local_range(set, place) {
                     Some(range) => range.place("gateway"),
-                    None => self.ipam.own_place(),
+                    None => self.ipam.own_ref(),
                 }
             }
             _ => self.ipam.place("gateway"),
@@ -116,21 +116,21 @@ impl<'s, 'a> Plain<'s, 'a> {
     }
 
     /// The place of a route's gateway, or of the route.
-    pub(super) fn route_place(&self, index: Option<usize>) -> Place<'a> {
+    pub(super) fn route_ref(&self, index: Option<usize>) -> FieldRef<'a> {
         let Some(index) = index else {
             return self.fields.place("isDefaultGateway");
         };
         let route = self.ipam.list("routes").into_iter().nth(index);
         match route.and_then(|route| route.fields()) {
             Some(route) if route.has("gw") => route.place("gw"),
-            Some(route) => route.own_place(),
+            Some(route) => route.own_ref(),
             None => self.ipam.place("routes"),
         }
     }
 }
 
 /// Whether two choices fail for one reason.
-fn is_like(one: &ConfigureFailure, other: &ConfigureFailure) -> bool {
+fn is_same_failure(one: &ConfigureFailure, other: &ConfigureFailure) -> bool {
     match (one, other) {
         (ConfigureFailure::Route { index: a, .. }, ConfigureFailure::Route { index: b, .. }) => {
             a == b

@@ -19,7 +19,7 @@ const CODES: [&str; 5] = [
 
 /// A machine's networks.
 #[derive(Debug)]
-pub struct MachineSubject<'a> {
+pub struct VirtualMachineSubject<'a> {
     /// The machine's namespace.
     pub namespace: &'a str,
     /// Each network of Multus: its place in `spec.template.spec.networks`, and its `networkName`.
@@ -30,10 +30,10 @@ pub struct MachineSubject<'a> {
     pub catalog: &'a Catalog,
 }
 
-impl MachineSubject<'_> {
+impl VirtualMachineSubject<'_> {
     /// What the rules say of the annotation that KubeVirt will write on the machine's pod, each
     /// finding at the `networkName` that it comes from.
-    pub fn judge(&self, loudest: Level) -> Vec<Finding> {
+    pub fn judge(&self, max_level: Level) -> Vec<Finding> {
         if self.networks.is_empty() {
             return Vec::new();
         }
@@ -46,12 +46,12 @@ impl MachineSubject<'_> {
             self.policy,
             self.catalog,
         );
-        let mut report = Report::new(self.policy, loudest);
+        let mut report = Report::new(self.policy, max_level);
         run_pod_rules_of(&subject, &mut report, |code| CODES.contains(&code));
         let mut findings = report.into_findings();
         for finding in &mut findings {
             let index = self.index_of(&finding.field);
-            finding.field = field(index.unwrap_or_default());
+            finding.field = network_name_path(index.unwrap_or_default());
             // These are of a text that nobody sees.
             finding.span = None;
             finding.position = None;
@@ -86,7 +86,7 @@ impl MachineSubject<'_> {
 }
 
 /// The path of the name of a machine's network.
-pub fn field(index: usize) -> String {
+pub fn network_name_path(index: usize) -> String {
     format!("spec.template.spec.networks[{index}].multus.networkName")
 }
 
@@ -104,7 +104,7 @@ mod tests {
         ));
         let catalog = Catalog::new([], [network], []);
         let policy = Policy::default();
-        let subject = MachineSubject {
+        let subject = VirtualMachineSubject {
             namespace: "db",
             networks: vec![(1, "vlan"), (2, "db/vlan"), (4, "db/vlam"), (5, "web/vlan")],
             policy: &policy,
@@ -115,8 +115,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                ("unknown-network", &*field(4)),
-                ("cross-namespace-network", &*field(5)),
+                ("unknown-network", &*network_name_path(4)),
+                ("cross-namespace-network", &*network_name_path(5)),
             ]
         );
     }

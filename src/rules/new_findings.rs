@@ -11,12 +11,12 @@ use super::Finding;
 /// in lists: an element put before it changes those and nothing else. Its path is no part of it, for
 /// the same can be written in two forms (an annotation as a list of names or as JSON, one plugin or a
 /// list of them). Each known finding stands for one: the same mistake made once more is news.
-pub fn only_news(mut findings: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
+pub fn subtract_baseline(mut findings: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
     let key = |finding: &Finding| {
         (
             finding.code,
             annotation(&finding.field).to_owned(),
-            unplaced(&finding.message),
+            without_indices(&finding.message),
         )
     };
     let mut left: HashMap<_, usize> = HashMap::new();
@@ -43,7 +43,7 @@ fn annotation(field: &str) -> &str {
 }
 
 /// A text without the places in lists: `plugins[1].ipam` reads `plugins[].ipam`.
-fn unplaced(text: &str) -> String {
+fn without_indices(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('[') {
@@ -83,7 +83,7 @@ mod tests {
             let found = list.iter().map(|(field, message)| finding(field, message));
             found.collect::<Vec<_>>()
         });
-        let news = only_news(findings, &known).into_iter();
+        let news = subtract_baseline(findings, &known).into_iter();
         news.map(|f| format!("{} {}", f.field, f.message)).collect()
     }
 
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn only_places_in_lists_are_left_out() {
-        assert_eq!(unplaced("a[k8s.v1/x][10].ips[1]"), "a[k8s.v1/x][].ips[]");
-        assert_eq!(unplaced("[1, [2], [3x] 4]["), "[1, [], [3x] 4][");
+        assert_eq!(without_indices("a[k8s.v1/x][10].ips[1]"), "a[k8s.v1/x][].ips[]");
+        assert_eq!(without_indices("[1, [2], [3x] 4]["), "[1, [], [3x] 4][");
     }
 }

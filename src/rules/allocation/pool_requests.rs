@@ -19,23 +19,23 @@ use crate::{
 
 /// An attachment to a network that a pool serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolAttachment {
+pub struct PoolRequest {
     /// Its place among [`PodSubject::attachments`].
     pub attachment: usize,
     /// What it asks for.
-    pub ask: AttachmentRequest,
+    pub request: AttachmentRequest,
 }
 
 /// What a pool gives to the attachments of a network that names it.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Served<'n> {
+pub(super) enum PoolProvision<'n> {
     /// Addresses, and a MAC: the network's IPAM is static.
     AddressesAndMac(&'n NetworkConfig),
     /// A MAC: the network has no IPAM.
-    MacAlone(&'n NetworkConfig),
+    MacOnly(&'n NetworkConfig),
 }
 
-impl<'n> Served<'n> {
+impl<'n> PoolProvision<'n> {
     /// `None` where no pool is named, or the network cannot take what a pool gives, which is said of the
     /// network.
     pub(super) fn of(network: &'n Network) -> Option<Self> {
@@ -43,7 +43,7 @@ impl<'n> Served<'n> {
         let config = network.config.loaded()?;
         match config.ipam() {
             Some(Ipam::Static(_)) => Some(Self::AddressesAndMac(config)),
-            None => Some(Self::MacAlone(config)),
+            None => Some(Self::MacOnly(config)),
             Some(_) => None,
         }
     }
@@ -64,16 +64,16 @@ const WITHOUT_MAC: [&str; 10] = [
 ];
 
 /// The attachments of a pod that pools serve.
-pub fn asks(subject: &PodSubject<'_>) -> Vec<PoolAttachment> {
+pub fn attachment_requests(subject: &PodSubject<'_>) -> Vec<PoolRequest> {
     if subject.host_network {
         return Vec::new();
     }
     let attachments = subject.attachments().enumerate();
     attachments
         .filter_map(|(index, attachment)| {
-            Some(PoolAttachment {
+            Some(PoolRequest {
                 attachment: index,
-                ask: ask(attachment)?,
+                request: pool_request(attachment)?,
             })
         })
         .collect()
@@ -89,14 +89,14 @@ pub fn can_be_served(subject: &PodSubject<'_>) -> bool {
         .iter()
         .all(|one| one.annotation.decode_errors.is_empty());
     whole
-        && subject.attachments().all(is_decoded)
-        && subject.pooled().all(|one| is_readable(one.attachment))
-        && interfaces_are_apart(subject)
+        && subject.attachments().all(is_decodable)
+        && subject.pooled().all(|one| is_recordable(one.attachment))
+        && pool_interfaces_are_unique(subject)
 }
 
 /// Whether Multus takes the attachment's `ips` and `mac`: one that it does not, and it refuses the whole
 /// annotation.
-pub(super) fn is_decoded(attachment: Attachment<'_, '_>) -> bool {
+pub(super) fn is_decodable(attachment: Attachment<'_, '_>) -> bool {
     let selection = attachment.selection;
     let mut ips = selection.ips.iter().flat_map(|ips| &ips.value);
     let mac = selection.mac.as_ref();
@@ -104,14 +104,14 @@ pub(super) fn is_decoded(attachment: Attachment<'_, '_>) -> bool {
 }
 
 /// Whether they are addresses that can be recorded, too.
-pub(super) fn is_readable(attachment: Attachment<'_, '_>) -> bool {
+pub(super) fn is_recordable(attachment: Attachment<'_, '_>) -> bool {
     let mac = attachment.selection.mac.as_ref();
     let ethernet = mac.is_none_or(|mac| mac.ok().is_some_and(|mac| mac.ethernet().is_some()));
-    is_decoded(attachment) && ethernet
+    is_decodable(attachment) && ethernet
 }
 
 /// Whether no other attachment has the interface of one of a pool's network.
-fn interfaces_are_apart(subject: &PodSubject<'_>) -> bool {
+fn pool_interfaces_are_unique(subject: &PodSubject<'_>) -> bool {
     let interfaces = interfaces(subject);
     let alone = |name: &str| interfaces.get(name).is_none_or(|count| *count < 2);
     subject
@@ -129,12 +129,12 @@ pub(super) fn interfaces(subject: &PodSubject<'_>) -> HashMap<String, usize> {
     interfaces
 }
 
-fn ask(attachment: Attachment<'_, '_>) -> Option<AttachmentRequest> {
+fn pool_request(attachment: Attachment<'_, '_>) -> Option<AttachmentRequest> {
     let network = attachment.definition()?;
     let pool = network.address_pool.as_deref()?;
-    let (needs_ips, config) = match Served::of(network)? {
-        Served::AddressesAndMac(config) => (true, config),
-        Served::MacAlone(config) => (false, config),
+    let (needs_ips, config) = match PoolProvision::of(network)? {
+        PoolProvision::AddressesAndMac(config) => (true, config),
+        PoolProvision::MacOnly(config) => (false, config),
     };
     Some(AttachmentRequest {
         pool: pool.into(),
@@ -146,7 +146,7 @@ fn ask(attachment: Attachment<'_, '_>) -> Option<AttachmentRequest> {
         } else {
             Vec::new()
         },
-        mac: mac_wish(attachment, config),
+        mac: mac_request(attachment, config),
     })
 }
 
@@ -160,7 +160,7 @@ fn named_ips(attachment: Attachment<'_, '_>) -> Vec<IpAddr> {
 
 /// A MAC that is named reaches plugins without the capability, too (CNI_ARGS). One that is not named is
 /// put in only with it.
-fn mac_wish(attachment: Attachment<'_, '_>, config: &NetworkConfig) -> MacRequest {
+fn mac_request(attachment: Attachment<'_, '_>, config: &NetworkConfig) -> MacRequest {
     let plugins = &config.plugins;
     let taken = plugins.iter().any(|one| !WITHOUT_MAC.contains(&&*one.kind));
     match named_mac(attachment) {

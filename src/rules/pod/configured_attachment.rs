@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The interface of an attachment.
-pub(in crate::rules) struct Attached<'a> {
+pub(in crate::rules) struct ConfiguredAttachment<'a> {
     /// The network's configuration.
     pub(in crate::rules) config: &'a NetworkConfig,
     /// The plugin that gives addresses; without IPAM the first.
@@ -21,7 +21,7 @@ pub(in crate::rules) struct Attached<'a> {
     pub(in crate::rules) possible: Vec<ConfiguredInterface>,
 }
 
-impl<'a> Attached<'a> {
+impl<'a> ConfiguredAttachment<'a> {
     /// Sets the attachment up; `None` where what its plugin or IPAM does is not known, or an address
     /// cannot be read.
     pub(in crate::rules) fn of(
@@ -42,7 +42,7 @@ impl<'a> Attached<'a> {
         };
         let args = match &selection.cni_args {
             None => Vec::new(),
-            Some(args) => addresses_of_args(args)?,
+            Some(args) => cni_args_addresses(args)?,
         };
         let asks = !ips.is_empty() || !args.is_empty();
         let pool = network
@@ -99,7 +99,7 @@ impl<'a> Attached<'a> {
 
 /// The addresses of `ips` in `cni-args`, which static reads in `args.cni`; `None` if one of them cannot
 /// be read.
-fn addresses_of_args(args: &CniArgs<'_>) -> Option<Vec<AddressRequest>> {
+fn cni_args_addresses(args: &CniArgs<'_>) -> Option<Vec<AddressRequest>> {
     let ips = args.list("ips").into_iter();
     ips.map(|text| AddressRequest::parse(&text?.string()?).ok())
         .collect()
