@@ -24,9 +24,9 @@ pub(crate) struct ClusterBench {
 impl ClusterBench {
     /// Starts both, and prints the server's version.
     pub(crate) async fn start(pods: usize) -> anyhow::Result<Self> {
-        let said = |error: Box<dyn std::error::Error>| anyhow::anyhow!("{error}");
-        let cluster = RealServer::start().await.map_err(said)?;
-        let client = kube::Client::try_from(cluster.config().map_err(said)?)?;
+        let totals = |error: Box<dyn std::error::Error>| anyhow::anyhow!("{error}");
+        let cluster = RealServer::start().await.map_err(totals)?;
+        let client = kube::Client::try_from(cluster.config().map_err(totals)?)?;
         let version = client.apiserver_version().await?.git_version;
         println!("kube-apiserver {version}");
         let objects = ClusterObjects::new(client);
@@ -63,11 +63,11 @@ impl ClusterBench {
     /// Prints and resets the requests and the cost of the last round of each kind.
     pub(crate) fn report(&mut self) {
         let last = std::mem::take(&mut self.last);
-        let lines = |what: &str, told: &dyn Fn(&(RequestCounts, Cost)) -> &dyn Display| {
+        let lines = |what: &str, select: &dyn Fn(&(RequestCounts, Cost)) -> &dyn Display| {
             println!("\n{what} in the last turns");
             for (which, turn) in ["without ", "recorded", "with    "].iter().zip(&last) {
                 if let Some(turn) = turn {
-                    println!("{which}  {}", told(turn));
+                    println!("{which}  {}", select(turn));
                 }
             }
         };

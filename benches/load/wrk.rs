@@ -84,7 +84,7 @@ pub(crate) fn load(
                 .parse::<f64>()
                 .ok()
         })
-        .with_context(|| format!("wrk said:\n{text}"))?;
+        .with_context(|| format!("output of wrk:\n{text}"))?;
     let value = |name: &str| {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
         line.map(str::trim)

@@ -15,7 +15,7 @@ pub(crate) fn tests(cases: &[CaseFile]) -> [Trial; 2] {
     let expected: BTreeSet<String> = cases
         .iter()
         .flat_map(|case| case.expect.denied.iter().chain(&case.expect.warned))
-        .map(|told| told.code.clone())
+        .map(|expected_finding| expected_finding.code.clone())
         .collect();
     // A wrong network or pool in the examples would be served with them.
     let of_networks = |code: &str| {
@@ -46,9 +46,9 @@ pub(crate) fn tests(cases: &[CaseFile]) -> [Trial; 2] {
     // Scenarios cover rules that need several requests. A server never shows a pool that is not
     // ready: it adopts its pools before it serves.
     let of_allocations = |code: &str| {
-        let told = registry::find(code)
+        let expected_finding = registry::find(code)
             .is_some_and(|rule| matches!(rule.check, Check::PoolChange(_) | Check::Allocation(_)));
-        told && (code == "pool-not-ready" || SCENARIOS.contains(&format!("{code:?}")))
+        expected_finding && (code == "pool-not-ready" || SCENARIOS.contains(&format!("{code:?}")))
     };
     // `tests/it/binding` covers rules that need a cluster.
     let of_clusters = |code: &str| {

@@ -72,8 +72,8 @@ impl Curl {
     /// Returns the curl of this machine, if there is one.
     pub(crate) fn find() -> Option<Self> {
         let output = Command::new("curl").arg("--version").output().ok()?;
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        let features = told
+        let statistics = String::from_utf8_lossy(&output.stdout).into_owned();
+        let features = statistics
             .lines()
             .find_map(|line| line.strip_prefix("Features: "))?
             .split_whitespace();
@@ -214,6 +214,9 @@ pub(crate) fn status_of(url: impl AsRef<OsStr>) -> u16 {
         .args(["--output", "/dev/null", "--write-out", "%{http_code}"])
         .arg(url)
         .output();
-    let told = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    told.ok().and_then(|told| told.parse().ok()).unwrap_or(0)
+    let statistics = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    statistics
+        .ok()
+        .and_then(|statistics| statistics.parse().ok())
+        .unwrap_or(0)
 }

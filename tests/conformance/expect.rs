@@ -92,13 +92,13 @@ impl Expect {
 
     /// Returns the expectation of a denial for these codes.
     pub(crate) fn denied(codes: &[&str]) -> Self {
-        let told = |code: &&str| ExpectedFinding {
+        let expected_text = |code: &&str| ExpectedFinding {
             code: (*code).to_owned(),
             ..ExpectedFinding::default()
         };
         Self {
             allowed: Some(false),
-            denied: codes.iter().map(told).collect(),
+            denied: codes.iter().map(expected_text).collect(),
             ..Self::default()
         }
     }
@@ -224,12 +224,12 @@ fn warning(line: &str) -> StatusCause {
 /// Checks that each expected finding is present, and no other.
 fn compare(what: &str, expected: &[ExpectedFinding], got: &[StatusCause], faults: &mut Mismatches) {
     let mut left: Vec<&StatusCause> = got.iter().collect();
-    for told in expected {
-        match left.iter().position(|cause| told.fits(cause)) {
+    for expected_text in expected {
+        match left.iter().position(|cause| expected_text.fits(cause)) {
             Some(index) => {
                 left.remove(index);
             }
-            None => faults.0.push(format!("{what}: expected {told:?}")),
+            None => faults.0.push(format!("{what}: expected {expected_text:?}")),
         }
     }
     let unexpected = left
@@ -240,8 +240,8 @@ fn compare(what: &str, expected: &[ExpectedFinding], got: &[StatusCause], faults
 
 /// Checks that this code is present, and that no other denies.
 fn find(code: &str, denied: &[StatusCause], warned: &[StatusCause], faults: &mut Mismatches) {
-    let told = denied.iter().chain(warned);
-    let codes: Vec<&str> = told.map(|cause| cause.reason.as_str()).collect();
+    let expected_text = denied.iter().chain(warned);
+    let codes: Vec<&str> = expected_text.map(|cause| cause.reason.as_str()).collect();
     faults.unless(codes.contains(&code), || {
         format!("expected {code} among the findings, got {codes:?}")
     });
@@ -282,9 +282,9 @@ fn judge_status(object: Option<&ObjectId>, response: &ReviewResponse, faults: &m
         message,
     } in &status.details.causes
     {
-        let told = placed(message, field);
-        let told = told.map(|words| format!("{words} [{reason}]"));
-        let words = told.collect::<Vec<_>>();
+        let expected_text = placed(message, field);
+        let expected_text = expected_text.map(|words| format!("{words} [{reason}]"));
+        let words = expected_text.collect::<Vec<_>>();
         let is_told = words.iter().any(|words| status.message.contains(words));
         faults.unless(is_told, || {
             format!(
@@ -328,9 +328,10 @@ fn judge_audit(
     let audit = |key: &str| response.audit_annotations.get(key).map(String::as_str);
     faults.equal("audit annotation decision", decision, audit("decision"));
     let mut codes: Vec<&str> = denied.iter().chain(warned).map(|c| &*c.reason).collect();
-    let mut told: Vec<&str> = audit("findings").map_or(Vec::new(), |t| t.split(',').collect());
+    let mut expected_text: Vec<&str> =
+        audit("findings").map_or(Vec::new(), |t| t.split(',').collect());
     codes.sort_unstable();
     codes.dedup();
-    told.sort_unstable();
-    faults.equal("audit annotation findings", codes, told);
+    expected_text.sort_unstable();
+    faults.equal("audit annotation findings", codes, expected_text);
 }

@@ -118,11 +118,11 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 fn run(case: &AnnotationCase, expected: &str) -> TestResult {
-    let (verdict, said) = case.verdict(Profile::Default)?;
+    let (verdict, findings) = case.verdict(Profile::Default)?;
     if verdict == expected {
         return Ok(());
     }
-    Err(format!("expected {expected}, got {verdict}\n{said}").into())
+    Err(format!("expected {expected}, got {verdict}\n{findings}").into())
 }
 
 impl AnnotationCase {

@@ -84,13 +84,13 @@ fn steering() -> TestResult {
                 String::from_utf8(output.stdout)?,
                 String::from_utf8(output.stderr)?,
             );
-            let told = format!("{out}{err}");
-            if told.is_empty() {
+            let printed = format!("{out}{err}");
+            if printed.is_empty() {
                 return Err(format!("{format} says nothing of {path:?}").into());
             }
             let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
-            if told.contains(steers) {
-                return Err(format!("{format}: {told:?}").into());
+            if printed.contains(steers) {
+                return Err(format!("{format}: {printed:?}").into());
             }
             if matches!(format, "json" | "sarif") && path == &name {
                 let _: serde_json::Value = serde_json::from_str(&out)?;
@@ -121,21 +121,21 @@ fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
 
 /// Compares the output for `tests/fixtures/check` with its snapshot; `NADMIT_UPDATE=1` rewrites it.
 fn snapshot(format: OutputFormat) -> TestResult {
-    let told = format.render(&checked(&["tests/fixtures/check"])?);
-    let told = anstream::adapter::strip_str(&told).to_string();
-    let told = told.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    let printed = format.render(&checked(&["tests/fixtures/check"])?);
+    let printed = anstream::adapter::strip_str(&printed).to_string();
+    let printed = printed.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     // The list of rules is documented elsewhere; only those with results matter here.
-    let told = match format {
-        OutputFormat::Sarif => without_rules(&told)?,
-        _ => told,
+    let printed = match format {
+        OutputFormat::Sarif => without_rules(&printed)?,
+        _ => printed,
     };
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/snapshots")
         .join(format!("check.{}", format.name()));
     if std::env::var_os("NADMIT_UPDATE").is_some() {
-        fs::write(&path, &told)?;
+        fs::write(&path, &printed)?;
     }
-    same(&told, &fs::read_to_string(&path).unwrap_or_default())
+    same(&printed, &fs::read_to_string(&path).unwrap_or_default())
 }
 
 fn without_rules(sarif: &str) -> Result<String, Failed> {
@@ -153,8 +153,8 @@ fn without_rules(sarif: &str) -> Result<String, Failed> {
 
 /// The rule of every result is the one at its index.
 fn sarif() -> TestResult {
-    let told = OutputFormat::Sarif.render(&checked(&["tests/fixtures/check"])?);
-    let log: serde_json::Value = serde_json::from_str(&told)?;
+    let printed = OutputFormat::Sarif.render(&checked(&["tests/fixtures/check"])?);
+    let log: serde_json::Value = serde_json::from_str(&printed)?;
     let run = &log["runs"][0];
     let results = run["results"].as_array().ok_or("no results")?;
     for result in results {
@@ -198,9 +198,10 @@ fn seeds() -> TestResult {
         |name: &str| Ok::<_, Failed>(diagnostics(&checked(&[&format!("{folder}/{name}")])?));
     let line = |name: &str| -> Result<Vec<(usize, usize)>, Failed> {
         let outcome = checked(&[&format!("{folder}/{name}")])?;
-        let told: serde_json::Value = serde_json::from_str(&OutputFormat::Json.render(&outcome))?;
+        let printed: serde_json::Value =
+            serde_json::from_str(&OutputFormat::Json.render(&outcome))?;
         let number = |value: &serde_json::Value| value.as_u64().unwrap_or_default() as usize;
-        let findings = told["findings"].as_array().cloned().unwrap_or_default();
+        let findings = printed["findings"].as_array().cloned().unwrap_or_default();
         let places = findings
             .iter()
             .map(|f| (number(&f["line"]), number(&f["column"])));
@@ -225,7 +226,7 @@ fn seeds() -> TestResult {
     same(
         &verdict("cno-whereabouts-dual-stack-broken.yaml")?
             .iter()
-            .map(|said| said.1)
+            .map(|got| got.1)
             .collect::<Vec<_>>(),
         &vec!["invalid-manifest", "invalid-network-config"],
     )?;
@@ -344,10 +345,10 @@ fn exit_codes() -> TestResult {
     ];
     for (arguments, input, code, expected) in cases {
         let output = nadmit(arguments, input)?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        let got = String::from_utf8_lossy(&output.stdout).into_owned()
             + &String::from_utf8_lossy(&output.stderr);
-        if output.status.code() != Some(code) || !said.contains(expected) {
-            return Err(format!("{arguments:?}: {}\n{said}", output.status).into());
+        if output.status.code() != Some(code) || !got.contains(expected) {
+            return Err(format!("{arguments:?}: {}\n{got}", output.status).into());
         }
     }
     Ok(())
@@ -371,10 +372,10 @@ fn environment() -> TestResult {
     ];
     for (arguments, code, expected) in cases {
         let output = nadmit_with(arguments, POD, Some(&config))?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+        let got = String::from_utf8_lossy(&output.stdout).into_owned()
             + &String::from_utf8_lossy(&output.stderr);
-        if output.status.code() != Some(code) || !said.contains(expected) {
-            return Err(format!("{arguments:?}: {}\n{said}", output.status).into());
+        if output.status.code() != Some(code) || !got.contains(expected) {
+            return Err(format!("{arguments:?}: {}\n{got}", output.status).into());
         }
     }
     Ok(())

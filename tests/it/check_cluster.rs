@@ -62,9 +62,9 @@ fn against(server: &ApiServer, arguments: &[&str]) -> Result<(Option<i32>, Strin
     let file = folder.path().join("kubeconfig");
     server.kubeconfig(&file)?;
     let output = nadmit(&file, arguments)?;
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).replace(&server.url(), "SERVER");
-    Ok((output.status.code(), said))
+    let printed = [output.stdout, output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed).replace(&server.url(), "SERVER");
+    Ok((output.status.code(), printed))
 }
 
 fn fixture(faults: Vec<ListFault>) -> Result<ApiServer, Failed> {
@@ -82,28 +82,28 @@ fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
     Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
-fn holds(said: &str, parts: &[&str]) -> TestResult {
-    match parts.iter().find(|part| !said.contains(**part)) {
-        Some(part) => Err(format!("{part:?} is not in:\n{said}").into()),
+fn holds(printed: &str, parts: &[&str]) -> TestResult {
+    match parts.iter().find(|part| !printed.contains(**part)) {
+        Some(part) => Err(format!("{part:?} is not in:\n{printed}").into()),
         None => Ok(()),
     }
 }
 
 /// Compares the output with its snapshot; `NADMIT_UPDATE=1` rewrites it.
 fn examined() -> TestResult {
-    let (code, said) = against(&fixture(vec![])?, &[])?;
+    let (code, printed) = against(&fixture(vec![])?, &[])?;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots/cluster.human");
     if std::env::var_os("NADMIT_UPDATE").is_some() {
-        fs::write(&path, &said)?;
+        fs::write(&path, &printed)?;
     }
-    same(&said, &fs::read_to_string(&path).unwrap_or_default())?;
+    same(&printed, &fs::read_to_string(&path).unwrap_or_default())?;
     same(&code, &Some(1))
 }
 
 fn forms() -> TestResult {
     let server = fixture(vec![])?;
-    let (_, said) = against(&server, &["--format", "json"])?;
-    let json: Value = serde_json::from_str(&said)?;
+    let (_, printed) = against(&server, &["--format", "json"])?;
+    let json: Value = serde_json::from_str(&printed)?;
     let first = &json["findings"][0];
     same(&first.get("line"), &None)?;
     let summed = |key: &str| {
@@ -118,15 +118,15 @@ fn forms() -> TestResult {
         &Some(summed("warnings")),
         &json["summary"]["warnings"].as_u64(),
     )?;
-    let (_, said) = against(&server, &["--format", "sarif"])?;
-    let log: Value = serde_json::from_str(&said)?;
+    let (_, printed) = against(&server, &["--format", "sarif"])?;
+    let log: Value = serde_json::from_str(&printed)?;
     let place = &log["runs"][0]["results"][0]["locations"][0];
     if place["logicalLocations"][0]["fullyQualifiedName"].is_null() {
         return Err(format!("no logical location: {place}").into());
     }
-    let (_, said) = against(&server, &["--format", "github"])?;
+    let (_, printed) = against(&server, &["--format", "github"])?;
     holds(
-        &said,
+        &printed,
         &["::error title=unknown-network::pod db/mistaken metadata.annotations["],
     )
 }
@@ -148,8 +148,8 @@ fn healthy() -> TestResult {
     }
     kept.push("apiVersion: v1\nkind: Namespace\nmetadata: {name: db}\n".to_owned());
     let server = ApiServer::start(SeedObjects::of_text(&kept.join("---\n"))?, 500, vec![])?;
-    let (code, said) = against(&server, &[])?;
-    holds(&said, &["no finding"])?;
+    let (code, printed) = against(&server, &[])?;
+    holds(&printed, &["no finding"])?;
     same(&code, &Some(0))?;
     // One more pod has an address that no network-status shows.
     let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: NAME\n  namespace: db\n  annotations: \
@@ -164,34 +164,37 @@ fn healthy() -> TestResult {
             &file,
             pod.replace("NAME", "new").replace("ADDRESS", address),
         )?;
-        let (found, said) = against(&server, &[&file.display().to_string()])?;
-        holds(&said, &[expected])?;
+        let (found, printed) = against(&server, &[&file.display().to_string()])?;
+        holds(&printed, &[expected])?;
         same(&found, &Some(code))?;
     }
     Ok(())
 }
 
 fn thief() -> TestResult {
-    let (_, said) = against(&fixture(vec![])?, &["--namespace", "db"])?;
-    holds(&said, &["deny[address-in-use]: 198.51.100.2 is in use by"])?;
-    same(&said.matches("deny[address-in-use]").count(), &1)
+    let (_, printed) = against(&fixture(vec![])?, &["--namespace", "db"])?;
+    holds(
+        &printed,
+        &["deny[address-in-use]: 198.51.100.2 is in use by"],
+    )?;
+    same(&printed.matches("deny[address-in-use]").count(), &1)
 }
 
 fn namespace() -> TestResult {
     let server = fixture(vec![])?;
-    let (code, said) = against(&server, &["--namespace", "web"])?;
+    let (code, printed) = against(&server, &["--namespace", "web"])?;
     same(&code, &Some(1))?;
-    holds(&said, &["front-net", "in namespace web of SERVER"])?;
-    if said.contains("db/mistaken") || said.contains("network \"db/storage-net\" does not") {
-        return Err(said.into());
+    holds(&printed, &["front-net", "in namespace web of SERVER"])?;
+    if printed.contains("db/mistaken") || printed.contains("network \"db/storage-net\" does not") {
+        return Err(printed.into());
     }
     let asked = server.request_paths();
     let templates = asked.iter().find(|path| path.contains("/cronjobs"));
     let templates = templates.ok_or("no cronjobs")?;
     holds(templates, &["/apis/batch/v1/namespaces/web/cronjobs?"])?;
-    let (code, said) = against(&server, &["--namespace", "nowhere"])?;
+    let (code, printed) = against(&server, &["--namespace", "nowhere"])?;
     same(&code, &Some(2))?;
-    holds(&said, &["no namespace \"nowhere\""])
+    holds(&printed, &["no namespace \"nowhere\""])
 }
 
 fn pod(network: &str) -> String {
@@ -211,13 +214,13 @@ fn manifest(text: &str) -> Result<(Option<i32>, String), Failed> {
 
 fn files() -> TestResult {
     // Findings of the cluster itself are not reported.
-    let (code, said) = manifest(&asking())?;
-    holds(&said, &["no finding"])?;
+    let (code, printed) = manifest(&asking())?;
+    holds(&printed, &["no finding"])?;
     same(&code, &Some(0))?;
     // This namespace is known to have no network.
     let elsewhere = pod("back-net").replace("namespace: db", "namespace: lonely");
-    let (code, said) = manifest(&elsewhere)?;
-    holds(&said, &["deny[unknown-network]", "a.yaml:7:34"])?;
+    let (code, printed) = manifest(&elsewhere)?;
+    holds(&printed, &["deny[unknown-network]", "a.yaml:7:34"])?;
     same(&code, &Some(1))
 }
 
@@ -229,15 +232,15 @@ fn asking() -> String {
 fn precedence() -> TestResult {
     let network = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
                    metadata: {name: storage-net, namespace: db}\nspec: {config: '{'}\n";
-    let (code, said) = manifest(&format!("{network}---\n{}", asking()))?;
+    let (code, printed) = manifest(&format!("{network}---\n{}", asking()))?;
     same(&code, &Some(1))?;
     holds(
-        &said,
+        &printed,
         &["deny[invalid-network-config]", "deny[broken-network]"],
     )?;
     // Replacing an object is not a duplicate definition.
-    if said.contains("duplicate-object") {
-        return Err(said.into());
+    if printed.contains("duplicate-object") {
+        return Err(printed.into());
     }
     Ok(())
 }
@@ -260,9 +263,9 @@ fn lost() -> TestResult {
     let once = fixture(vec![ListFault::Expires("pods", AtomicUsize::new(2))])?;
     same(&against(&once, &[])?, &whole)?;
     let always = fixture(vec![ListFault::Expires("pods", AtomicUsize::new(99))])?;
-    let (code, said) = against(&always, &[])?;
+    let (code, printed) = against(&always, &[])?;
     same(&code, &Some(2))?;
-    holds(&said, &["gave no list of pods", "too old"])
+    holds(&printed, &["gave no list of pods", "too old"])
 }
 
 fn missing_kind() -> TestResult {
@@ -276,27 +279,27 @@ fn missing_kind() -> TestResult {
     ] {
         store = store.without(resource);
     }
-    let (code, said) = against(&ApiServer::start(store, 500, vec![])?, &[])?;
+    let (code, printed) = against(&ApiServer::start(store, 500, vec![])?, &[])?;
     same(&code, &Some(1))?;
     // The pool does not exist, and the network names it.
-    holds(&said, &["unknown-pool", "unknown-network"])
+    holds(&printed, &["unknown-pool", "unknown-network"])
 }
 
 fn forbidden() -> TestResult {
     let server = fixture(vec![ListFault::Forbidden("network-attachment-definitions")])?;
-    let (code, said) = against(&server, &[])?;
+    let (code, printed) = against(&server, &[])?;
     same(&code, &Some(2))?;
     let expected = [
         "may not list network-attachment-definitions.k8s.cni.cncf.io in the whole cluster (403)",
         "ClusterRole nadmit-check",
     ];
-    holds(&said, &expected)?;
+    holds(&printed, &expected)?;
     // Without permission to read templates it continues, and reports that.
     let server = fixture(vec![ListFault::Forbidden("cronjobs")])?;
-    let (code, said) = against(&server, &[])?;
+    let (code, printed) = against(&server, &[])?;
     same(&code, &Some(1))?;
     holds(
-        &said,
+        &printed,
         &[
             "warning:",
             "cronjobs are not judged: may not list cronjobs.batch",
@@ -320,31 +323,31 @@ fn settings() -> TestResult {
         "reconciler_cron_expression": "@daily",
     });
     let server = with_settings(&lenient, vec![])?;
-    let (_, said) = against(&server, &[])?;
+    let (_, printed) = against(&server, &[])?;
     holds(
-        &said,
+        &printed,
         &["warn[unknown-network]", "[invalid-reconciler-schedule]"],
     )?;
-    holds(&said, &["configmap nadmit/nadmit-config", "@daily"])?;
-    if said.contains("deny[unknown-network]") {
-        return Err(said.into());
+    holds(&printed, &["configmap nadmit/nadmit-config", "@daily"])?;
+    if printed.contains("deny[unknown-network]") {
+        return Err(printed.into());
     }
     // They apply to files, too, and are not checked with them.
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pod.yaml");
     fs::write(&file, pod("nowhere-net"))?;
     let file = file.display().to_string();
-    let (code, said) = against(&server, &[&file])?;
-    holds(&said, &["warn[unknown-network]"])?;
-    same(&(code, said.contains("@daily")), &(Some(0), false))?;
+    let (code, printed) = against(&server, &[&file])?;
+    holds(&printed, &["warn[unknown-network]"])?;
+    same(&(code, printed.contains("@daily")), &(Some(0), false))?;
     // Explicit settings replace the cluster's, which are not read.
     let config = folder.path().join("nadmit.yaml");
     fs::write(&config, "profile: default\n")?;
     let config = config.display().to_string();
     for others in [["--config", &config], ["--profile", "default"]] {
         let before = server.request_paths().len();
-        let (code, said) = against(&server, &[&file, others[0], others[1]])?;
-        holds(&said, &["deny[unknown-network]"])?;
+        let (code, printed) = against(&server, &[&file, others[0], others[1]])?;
+        holds(&printed, &["deny[unknown-network]"])?;
         same(&code, &Some(1))?;
         let seen = server.request_paths().split_off(before);
         same(
@@ -355,15 +358,15 @@ fn settings() -> TestResult {
     let (code, _) = against(&server, &[&file, "--nadmit-namespace", "elsewhere"])?;
     same(&code, &Some(1))?;
     let mistaken = json!({"nadmit.yaml": "profile: default\nruls: {}\n"});
-    let (code, said) = against(&with_settings(&mistaken, vec![])?, &[&file])?;
+    let (code, printed) = against(&with_settings(&mistaken, vec![])?, &[&file])?;
     same(&code, &Some(2))?;
     let place = "ConfigMap nadmit/nadmit-config, key nadmit.yaml";
-    holds(&said, &[place, ":2:1: ", "--config"])
+    holds(&printed, &[place, ":2:1: ", "--config"])
 }
 
 fn no_settings() -> TestResult {
     let server = with_settings(&json!({}), vec![ListFault::Forbidden("configmaps")])?;
-    let (code, said) = against(&server, &[])?;
+    let (code, printed) = against(&server, &[])?;
     same(&code, &Some(1))?;
     let expected = [
         "warning:",
@@ -371,7 +374,7 @@ fn no_settings() -> TestResult {
          list configmaps in namespace nadmit (403)",
         "deny[unknown-network]",
     ];
-    holds(&said, &expected)
+    holds(&printed, &expected)
 }
 
 /// nadmit in a cluster allocates addresses when pods are bound, unless its settings say otherwise.
@@ -389,12 +392,12 @@ fn injection() -> TestResult {
         ),
     ] {
         fs::write(&file, text)?;
-        let (found, said) = against(&server, &[&file.display().to_string()])?;
-        holds(&said, &[expected])?;
+        let (found, printed) = against(&server, &[&file.display().to_string()])?;
+        holds(&printed, &[expected])?;
         same(&found, &Some(code))?;
     }
-    let (_, said) = against(&fixture(vec![])?, &[&file.display().to_string()])?;
-    holds(&said, &["no finding"])
+    let (_, printed) = against(&fixture(vec![])?, &[&file.display().to_string()])?;
+    holds(&printed, &["no finding"])
 }
 
 fn multus() -> TestResult {
@@ -447,10 +450,10 @@ fn multus() -> TestResult {
         if let Some(arguments) = arguments {
             server.put(daemon_set(arguments));
         }
-        let (_, said) = against(&server, &[&file])?;
-        holds(&said, &[expected])?;
-        if said.contains(absent) {
-            return Err(format!("{arguments:?}: {said}").into());
+        let (_, printed) = against(&server, &[&file])?;
+        holds(&printed, &[expected])?;
+        if printed.contains(absent) {
+            return Err(format!("{arguments:?}: {printed}").into());
         }
     }
     Ok(())
@@ -463,9 +466,9 @@ fn unreachable() -> TestResult {
     let run = |text: &str, arguments: &[&str], expected: &[&str]| {
         fs::write(&file, text)?;
         let output = nadmit(&file, arguments)?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
         same(&output.status.code(), &Some(2))?;
-        holds(&said, expected)
+        holds(&printed, expected)
     };
     let refused = [
         "cannot reach the API server",
@@ -493,8 +496,8 @@ fn unreachable() -> TestResult {
     in_a_pod(folder.path())?;
     let output = nadmit(&folder.path().join("none"), &[])?;
     same(&output.status.code(), &Some(2))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    holds(&said, &["none", "No such file", "--kubeconfig FILE"])
+    let printed = String::from_utf8_lossy(&output.stderr);
+    holds(&printed, &["none", "No such file", "--kubeconfig FILE"])
 }
 
 /// Without a kubeconfig, in a pod whose token is not mounted: the error does not mention a
@@ -508,12 +511,12 @@ fn in_a_pod(home: &Path) -> TestResult {
         .env("KUBERNETES_SERVICE_PORT", "1")
         .output()?;
     same(&output.status.code(), &Some(2))?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stderr);
     let expected = [
         "this pod cannot log in to its cluster",
         "automountServiceAccountToken",
     ];
-    holds(&said, &expected)
+    holds(&printed, &expected)
 }
 
 /// Reads a real cluster to the end, whatever it contains.
@@ -523,6 +526,6 @@ fn real_cluster() -> TestResult {
     if !matches!(output.status.code(), Some(0 | 1)) {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
     }
-    let told: Value = serde_json::from_slice(&output.stdout)?;
-    same(&told["summary"]["objects"].is_u64(), &true)
+    let parsed: Value = serde_json::from_slice(&output.stdout)?;
+    same(&parsed["summary"]["objects"].is_u64(), &true)
 }

@@ -212,7 +212,11 @@ impl DocBlock {
             Some(
                 "an edit or a deletion" | "a rule that is off" | "what only a running server sees",
             ) => None,
-            Some(list) => Some(list.split(',').map(|said| said.trim().to_owned()).collect()),
+            Some(list) => Some(
+                list.split(',')
+                    .map(|findings| findings.trim().to_owned())
+                    .collect(),
+            ),
         }
     }
 }
@@ -232,16 +236,23 @@ fn judged(world: &[DocBlock], index: usize) -> TestResult {
     };
     let name = block.file().name;
     let outcome = check::run(files, &policy(), CheckOptions::default());
-    let (said, told) = findings_of(&outcome, &name);
+    let (findings, rendered) = findings_of(&outcome, &name);
     match block.expected() {
         // There the networks of a pod's example are checked, too.
-        Some(expected) if block.alone && !expected.is_empty() && said.is_superset(&expected) => {
+        Some(expected)
+            if block.alone && !expected.is_empty() && findings.is_superset(&expected) =>
+        {
             Ok(())
         }
-        Some(expected) if said != expected => {
-            Err(format!("expected {expected:?}, but it says\n{told}").into())
+        Some(expected) if findings != expected => {
+            Err(format!("expected {expected:?}, but it says\n{rendered}").into())
         }
-        None if said.iter().any(|said| said.contains(INVALID_MANIFEST)) => Err(told.into()),
+        None if findings
+            .iter()
+            .any(|findings| findings.contains(INVALID_MANIFEST)) =>
+        {
+            Err(rendered.into())
+        }
         _ => Ok(()),
     }
 }
@@ -250,13 +261,13 @@ fn judged(world: &[DocBlock], index: usize) -> TestResult {
 fn findings_of(outcome: &CheckOutcome, file: &str) -> (FindingSet, String) {
     let of = |r: &&check::Diagnostic| outcome.files[r.file].name == file;
     let diagnostics: Vec<_> = outcome.diagnostics.iter().filter(of).collect();
-    let said = diagnostics
+    let findings = diagnostics
         .iter()
         .map(|r| format!("{} {}", r.level, r.code));
     let words = diagnostics
         .iter()
         .map(|r| format!("{} {} {}: {}\n", r.level, r.code, r.field, r.message));
-    (said.collect(), words.collect())
+    (findings.collect(), words.collect())
 }
 
 /// An example in deploy/examples: correct ones and networks have no findings, and the name of a
@@ -265,23 +276,24 @@ fn example(path: &Path) -> TestResult {
     let networks = Path::new(ROOT).join(NETWORKS);
     let files = check::gather(&[networks, path.to_owned()], |_, _| {})?;
     let outcome = check::run(files, &policy(), CheckOptions::default());
-    let (said, told) = findings_of(&outcome, &path.display().to_string());
+    let (findings, rendered) = findings_of(&outcome, &path.display().to_string());
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let code = path.file_stem().unwrap_or_default().to_string_lossy();
     let folder = path.parent().and_then(Path::file_name).unwrap_or_default();
     let right = if folder == "wrong" {
         // That example is about an edit: as a new pod it is correct.
-        let found = |word: &str| said.contains(&format!("{word} {code}"));
+        let found = |word: &str| findings.contains(&format!("{word} {code}"));
         found("deny") || found("warn") || code == "attachments-changed"
     } else {
         let known = EXPECTED_WARNINGS.iter().find(|(name, _)| *name == file);
-        said == known
-            .map(|(_, said)| (*said).to_owned())
-            .into_iter()
-            .collect()
+        findings
+            == known
+                .map(|(_, findings)| (*findings).to_owned())
+                .into_iter()
+                .collect()
     };
     if right {
         return Ok(());
     }
-    Err(format!("it says\n{told}").into())
+    Err(format!("it says\n{rendered}").into())
 }

@@ -312,8 +312,8 @@ fn rules_page() -> TestResult {
 
 /// Returns levels and codes of a response's findings.
 fn findings_of(answer: &AdmissionResponse) -> Vec<String> {
-    let said = answer.findings().iter();
-    said.map(|f| format!("{} {}", f.level, f.code)).collect()
+    let got = answer.findings().iter();
+    got.map(|f| format!("{} {}", f.level, f.code)).collect()
 }
 
 /// Codes that files cannot trigger.
@@ -329,29 +329,29 @@ const POOL_ELSEWHERE: [&str; 2] = ["unknown-pool", "pool-not-allowed"];
 
 /// Returns the findings of `nadmit check` on an example as a comment for `tests/it/docs.rs`; empty
 /// if there are none.
-fn stated(rule: &Rule, said: &[String]) -> String {
-    let mut said = said.to_vec();
-    said.sort();
-    said.dedup();
-    let told = match rule.check {
+fn stated(rule: &Rule, got: &[String]) -> String {
+    let mut got = got.to_vec();
+    got.sort();
+    got.dedup();
+    let stated_findings = match rule.check {
         // Files have no edits and no deletions.
         Check::Update(_)
         | Check::Binding(_)
         | Check::NetworkDelete(_)
         | Check::NetworkUpdate(_) => "an edit or a deletion".to_owned(),
         Check::PoolChange(_) => "an edit or a deletion".to_owned(),
-        _ if SERVER_ONLY.contains(&rule.code) && !said.is_empty() => {
+        _ if SERVER_ONLY.contains(&rule.code) && !got.is_empty() => {
             "what only a running server sees".to_owned()
         }
         // The pool may be elsewhere.
-        _ if POOL_ELSEWHERE.contains(&rule.code) && !said.is_empty() => {
-            said.join(", ").replace("deny", "warn")
+        _ if POOL_ELSEWHERE.contains(&rule.code) && !got.is_empty() => {
+            got.join(", ").replace("deny", "warn")
         }
-        _ if rule.levels == Levels::OFF && !said.is_empty() => "a rule that is off".to_owned(),
-        _ if said.is_empty() => return String::new(),
-        _ => said.join(", "),
+        _ if rule.levels == Levels::OFF && !got.is_empty() => "a rule that is off".to_owned(),
+        _ if got.is_empty() => return String::new(),
+        _ => got.join(", "),
     };
-    format!("\n<!-- check: {told} -->")
+    format!("\n<!-- check: {stated_findings} -->")
 }
 
 fn page() -> Result<String, Failed> {
@@ -379,7 +379,7 @@ fn page() -> Result<String, Failed> {
     }
     for rule in RULES {
         let answer = judged_wrong(rule)?;
-        let said: Vec<String> = answer
+        let got: Vec<String> = answer
             .findings()
             .iter()
             .map(|f| format!("{} {} {}: {}", f.level, f.code, f.field, f.sentence()))
@@ -392,7 +392,7 @@ fn page() -> Result<String, Failed> {
             rule.explanation,
             stated(rule, &findings_of(&answer)),
             rule.wrong.yaml(),
-            said.join("\n"),
+            got.join("\n"),
             stated(rule, &[]),
             rule.right.yaml(),
         );

@@ -117,12 +117,12 @@ fn corpus(name: &str) -> Result<Vec<Vec<u8>>, Failed> {
 fn fuzz(name: &str, target: FuzzTarget) -> TestResult {
     let corpus = corpus(name)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let told = number("NADMIT_FUZZ_SEED");
-    let first = told.unwrap_or(u64::try_from(now.as_micros())?);
+    let fixed_seed = number("NADMIT_FUZZ_SEED");
+    let first = fixed_seed.unwrap_or(u64::try_from(now.as_micros())?);
     let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(DEFAULT_SECONDS));
     let start = Instant::now();
     let mut seed = first;
-    while start.elapsed() < seconds && (told.is_none() || seed == first) {
+    while start.elapsed() < seconds && (fixed_seed.is_none() || seed == first) {
         let input = changed(&corpus, &Rng::of(seed));
         let begun = Instant::now();
         if catch_unwind(|| target(&input)).is_err() {

@@ -60,13 +60,13 @@ fn run(command: &mut Command, folder: &Path) -> Result<Output, Failed> {
 }
 
 fn expect(what: &str, output: &Output, code: i32, says: &str) -> TestResult {
-    let said = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    if output.status.code() == Some(code) && said.contains(says) {
+    if output.status.code() == Some(code) && printed.contains(says) {
         return Ok(());
     }
     Err(format!(
-        "{what}: {}, not {code} with {says:?}\n{said}{errors}",
+        "{what}: {}, not {code} with {says:?}\n{printed}{errors}",
         output.status
     )
     .into())

@@ -121,7 +121,7 @@ fn annotated(case: &annotations::AnnotationCase) -> TestResult {
         }
     }
     let networks = case.networks.iter();
-    let said = attach(&PodRequest {
+    let printed = attach(&PodRequest {
         namespace: &case.namespace,
         annotations,
         networks: networks
@@ -131,15 +131,15 @@ fn annotated(case: &annotations::AnnotationCase) -> TestResult {
         global_namespaces: case.global_namespaces.clone().unwrap_or_default().join(","),
     })?;
     let starts = case.multus == "allow";
-    match said.is_ok() == starts {
+    match printed.is_ok() == starts {
         true => Ok(()),
-        false => Err(format!("the case says {}, Multus {said:?}", case.multus).into()),
+        false => Err(format!("the case says {}, Multus {printed:?}", case.multus).into()),
     }
 }
 
 /// nadmit denies a network that Multus rejects, when it is created or when a pod names it.
 fn configured(case: &networks::VerdictCase) -> TestResult {
-    let said = attach(&PodRequest {
+    let printed = attach(&PodRequest {
         namespace: "test",
         annotations: json!({
             "k8s.v1.cni.cncf.io/networks": json!([{"name": case.name}]).to_string(),
@@ -149,9 +149,9 @@ fn configured(case: &networks::VerdictCase) -> TestResult {
         global_namespaces: String::new(),
     })?;
     let answer = judged(&case.name, &case.config)?;
-    match said.is_ok() || answer.verdict() == Verdict::Deny {
+    match printed.is_ok() || answer.verdict() == Verdict::Deny {
         true => Ok(()),
-        false => Err(format!("Multus: {said:?}, nadmit: {}", support::lines(&answer)).into()),
+        false => Err(format!("Multus: {printed:?}, nadmit: {}", support::lines(&answer)).into()),
     }
 }
 
@@ -165,9 +165,9 @@ fn attach(asked: &PodRequest<'_>) -> Result<Result<(), String>, Failed> {
     node.server
         .runtime
         .block_on(node.make(asked, &namespaces))?;
-    let said = node.run(asked);
+    let printed = node.run(asked);
     node.server.runtime.block_on(node.unmake(asked))?;
-    said
+    printed
 }
 
 impl MultusNode {
@@ -272,11 +272,11 @@ impl MultusNode {
         };
         let output = run("ADD")?;
         run("DEL")?;
-        let said =
-            [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+        let printed = [output.stdout, output.stderr]
+            .map(|printed| String::from_utf8_lossy(&printed).into_owned());
         Ok(match output.status.success() {
             true => Ok(()),
-            false => Err(said.concat()),
+            false => Err(printed.concat()),
         })
     }
 }

@@ -287,16 +287,16 @@ fn tls_version() -> TestResult {
         let serving = ServerProcess::start(flags)?;
         let curl = serving.line("curl ")?;
         for (more, served) in [("--tls-max 1.2", old), ("--tlsv1.3", new)] {
-            let said = serving.shell(&curl.replacen("curl ", &format!("curl {more} "), 1))?;
-            if said.contains("unknown-network") != served {
-                return Err(format!("{flags:?} {more}: {said}").into());
+            let shown = serving.shell(&curl.replacen("curl ", &format!("curl {more} "), 1))?;
+            if shown.contains("unknown-network") != served {
+                return Err(format!("{flags:?} {more}: {shown}").into());
             }
         }
         // Of TLS 1.2 one suite is left.
         let other = "curl --tls-max 1.2 --ciphers ECDHE-ECDSA-AES128-GCM-SHA256 ";
-        let said = serving.shell(&curl.replacen("curl ", other, 1))?;
-        if said.contains("unknown-network") {
-            return Err(format!("{flags:?}: {said}").into());
+        let shown = serving.shell(&curl.replacen("curl ", other, 1))?;
+        if shown.contains("unknown-network") {
+            return Err(format!("{flags:?}: {shown}").into());
         }
     }
     Ok(())
@@ -495,13 +495,13 @@ fn mistakes() -> TestResult {
             .args(*arguments)
             .current_dir(folder.path())
             .output()?;
-        let said = both(&output);
+        let shown = both(&output);
         if output.status.success() {
-            return Err(format!("{arguments:?} went well:\n{said}").into());
+            return Err(format!("{arguments:?} went well:\n{shown}").into());
         }
         for expected in *says {
-            contains(&said, expected)
-                .map_err(|_| format!("{arguments:?}: no {expected} in\n{said}"))?;
+            contains(&shown, expected)
+                .map_err(|_| format!("{arguments:?}: no {expected} in\n{shown}"))?;
         }
     }
     Ok(())
@@ -538,19 +538,19 @@ fn demo() -> TestResult {
     let output = nadmit()
         .args(["demo", "--once", "--listen", "127.0.0.1:0"])
         .output()?;
-    let said = both(&output);
+    let shown = both(&output);
     for expected in [
         "  allowed\n",
         "  denied\n",
         "with a warning",
         "did you mean \"macvlan-conf\"?",
     ] {
-        contains(&said, expected)?;
+        contains(&shown, expected)?;
     }
     if output.status.success() {
         Ok(())
     } else {
-        Err(said.into())
+        Err(shown.into())
     }
 }
 

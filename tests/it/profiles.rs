@@ -49,19 +49,23 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 fn multus(case: &AnnotationCase) -> TestResult {
-    let (verdict, said) = case.verdict(Profile::Multus)?;
+    let (verdict, findings) = case.verdict(Profile::Multus)?;
     let starts = case.multus == "allow" && !FAIL_LATER.iter().any(|(id, _)| *id == case.id());
     if starts == (verdict != "deny") {
         return Ok(());
     }
-    Err(format!("Multus says {}, the profile {verdict}\n{said}", case.multus).into())
+    Err(format!(
+        "Multus says {}, the profile {verdict}\n{findings}",
+        case.multus
+    )
+    .into())
 }
 
 fn strict(case: &AnnotationCase) -> TestResult {
-    let (verdict, said) = case.verdict(Profile::Strict)?;
+    let (verdict, findings) = case.verdict(Profile::Strict)?;
     let known = !UNDETECTABLE.iter().any(|(id, _)| *id == case.id());
     if known == (verdict == "deny") {
         return Ok(());
     }
-    Err(format!("the spec objects, strict says {verdict}\n{said}").into())
+    Err(format!("the spec objects, strict says {verdict}\n{findings}").into())
 }

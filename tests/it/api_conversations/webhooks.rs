@@ -200,7 +200,7 @@ async fn bound() -> TestResult {
 async fn denied() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
-    for (status, code, told) in [
+    for (status, code, expected_message) in [
         (
             json!({"code": 422, "reason": "Invalid", "message": "no"}),
             422,
@@ -222,7 +222,7 @@ async fn denied() -> TestResult {
             .await;
         let (found, message) = error_of(refused)?;
         same(&found, &code)?;
-        let expected = format!("admission webhook \"d.example.dev\" denied the {told}");
+        let expected = format!("admission webhook \"d.example.dev\" denied the {expected_message}");
         same(&message, &expected)?;
     }
     same(&server.written().len(), &0)
@@ -248,9 +248,9 @@ async fn failing() -> TestResult {
         .await;
     let (code, message) = error_of(refused)?;
     same(&(code, began.elapsed().as_secs()), &(500, 3))?;
-    let told = "Internal error occurred: failed calling webhook \"f.example.dev\": failed to call \
+    let expected_message = "Internal error occurred: failed calling webhook \"f.example.dev\": failed to call \
                 webhook: context deadline exceeded";
-    same(&message.as_str(), &told)?;
+    same(&message.as_str(), &expected_message)?;
     server.webhook(hangs().ignoring_failure());
     pods.create(&PostParams::default(), &pod("p", json!({}))?)
         .await?;

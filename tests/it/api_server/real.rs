@@ -159,14 +159,14 @@ impl RealServer {
 
     /// Starts a program with its arguments.
     pub(super) fn spawn(&self, name: &str) -> io::Result<Child> {
-        let said = File::create(self.folder.path().join(format!("{name}.log")))?;
+        let printed = File::create(self.folder.path().join(format!("{name}.log")))?;
         let arguments = self.arguments.get(name).into_iter().flatten();
         let program = self.assets.join(name);
         Command::new(&program)
             .args(arguments)
             .stdin(Stdio::null())
-            .stdout(said.try_clone()?)
-            .stderr(said)
+            .stdout(printed.try_clone()?)
+            .stderr(printed)
             .spawn()
             .map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", program.display())))
     }
@@ -174,10 +174,10 @@ impl RealServer {
     /// Returns the end of the programs' logs.
     pub(crate) fn logs(&self) -> String {
         let logs = self.arguments.keys().map(|name| format!("{name}.log"));
-        let said = logs.map(|log| fs::read_to_string(self.folder.path().join(log)));
-        let ends = said.map(|said| {
-            let said = said.unwrap_or_default();
-            let lines: Vec<&str> = said.lines().rev().take(5).collect();
+        let printed = logs.map(|log| fs::read_to_string(self.folder.path().join(log)));
+        let ends = printed.map(|printed| {
+            let printed = printed.unwrap_or_default();
+            let lines: Vec<&str> = printed.lines().rev().take(5).collect();
             lines.into_iter().rev().collect::<Vec<_>>().join("\n")
         });
         ends.collect::<Vec<_>>().join("\n")

@@ -20,8 +20,8 @@ impl RealServer {
         let program = components::assets()?.join("kube-apiserver");
         let output = Command::new(program).arg("--version").output().ok()?;
         // `Kubernetes v1.37.2`
-        let said = String::from_utf8(output.stdout).ok()?;
-        said.split('.').nth(1)?.parse().ok()
+        let printed = String::from_utf8(output.stdout).ok()?;
+        printed.split('.').nth(1)?.parse().ok()
     }
 
     /// Kills the API server and starts it again on the same etcd.

@@ -123,8 +123,12 @@ async fn load(address: SocketAddr, server: ApiServer, counted: Arc<ReviewCounts>
         match asked.await {
             Ok(()) => counted.answered.fetch_add(2, Ordering::Relaxed),
             Err(error) => {
-                let told = error.message().unwrap_or("?").to_owned();
-                counted.failed.lock().map_err(|e| e.to_string())?.push(told);
+                let error_message = error.message().unwrap_or("?").to_owned();
+                counted
+                    .failed
+                    .lock()
+                    .map_err(|e| e.to_string())?
+                    .push(error_message);
                 0
             }
         };
@@ -202,7 +206,7 @@ fn by_curl(folder: &TempDir, replica: &ServingReplica, bundle: &[u8]) -> TestRes
         format!("{SERVICE_NAME}:{port}:127.0.0.1"),
     );
     let json = "Content-Type: application/json";
-    let said = curl(&[
+    let reported = curl(&[
         "--cacert",
         &file,
         "--resolve",
@@ -213,14 +217,14 @@ fn by_curl(folder: &TempDir, replica: &ServingReplica, bundle: &[u8]) -> TestRes
         "--data",
         &review(),
     ])?;
-    holds(said.contains("\"allowed\":true"), said)
+    holds(reported.contains("\"allowed\":true"), reported)
 }
 
 /// Checks that no line of the log, at the finest level, has a part of a key in it.
 fn holds_no_key(replica: &ServingReplica, secrets: &[&Value]) -> TestResult {
     let log = fs::read_to_string(&replica.log)?;
     holds(
-        log.contains("was written anew") || log.contains("reloaded"),
+        log.contains("certificate Secret written") || log.contains("reloaded"),
         "no log",
     )?;
     for secret in secrets {
@@ -254,8 +258,11 @@ async fn readiness() -> TestResult {
         holds(Instant::now() < until, "the metric is not set")?;
         sleep(Duration::from_millis(200)).await;
     }
-    let said = replica.get("/readyz")?;
-    holds(said.ends_with("503") && said.contains("certificate"), said)?;
+    let reported = replica.get("/readyz")?;
+    holds(
+        reported.ends_with("503") && reported.contains("certificate"),
+        reported,
+    )?;
     server.heal();
     replica.is_ready().await?;
     let page = replica.get("/metrics")?;

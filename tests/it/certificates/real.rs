@@ -121,11 +121,11 @@ async fn taken() -> TestResult {
         {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
     ]))?;
     let late = Patch::Json::<()>(late);
-    let told = validating
+    let message = validating
         .patch("nadmit", &PatchParams::default(), &late)
         .await;
-    let told = told.map(|_| ()).map_err(|error| ApiError::of(&error));
-    holds(matches!(told, Err(ApiError::Conflict(_))), told)?;
+    let message = message.map(|_| ()).map_err(|error| ApiError::of(&error));
+    holds(matches!(message, Err(ApiError::Conflict(_))), message)?;
     // A CA rotation.
     let broken = Patch::Merge(json!({"data": {"ca.key": "eA=="}}));
     secrets

@@ -106,11 +106,11 @@ impl ServingReplica {
     pub(super) async fn is_ready(&self) -> TestResult {
         let until = Instant::now() + TIMEOUT;
         loop {
-            let said = self.get("/readyz")?;
-            if said.ends_with("200") {
+            let printed = self.get("/readyz")?;
+            if printed.ends_with("200") {
                 return Ok(());
             }
-            holds(Instant::now() < until, said)?;
+            holds(Instant::now() < until, printed)?;
             sleep(Duration::from_millis(100)).await;
         }
     }

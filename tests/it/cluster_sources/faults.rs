@@ -194,9 +194,9 @@ async fn forbidden() -> TestResult {
     )?;
     let kind = followed.kind(QUALIFIED)?;
     same(&kind.state, &KindState::Forbidden)?;
-    let said = kind.stale.ok_or("no error")?.error;
+    let reported = kind.stale.ok_or("no error")?.error;
     let rule = r#"{apiGroups: ["k8s.cni.cncf.io"], resources: [network-attachment-definitions], verbs: [list, watch]}"#;
-    holds(&said, said.contains(rule))?;
+    holds(&reported, reported.contains(rule))?;
     followed.server.heal();
     sleep(Duration::from_secs(31)).await;
     holds("a catalog", followed.source.is_synced())

@@ -233,15 +233,15 @@ async fn errors() -> TestResult {
         "pods",
         InjectedFailure::Forbidden.into(),
     ));
-    let said = followed.source.refresh_pod("db", "a").await;
-    let said = said
+    let reported = followed.source.refresh_pod("db", "a").await;
+    let reported = reported
         .err()
         .map(|error| error.to_string())
         .unwrap_or_default();
     let rule = r#"{apiGroups: [""], resources: [pods], verbs: [list, watch]}"#;
     holds(
-        &said,
-        said.contains("may not list and watch pods") && said.contains(rule),
+        &reported,
+        reported.contains("may not list and watch pods") && reported.contains(rule),
     )?;
     holds(
         "it stays what it was",

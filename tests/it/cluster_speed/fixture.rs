@@ -78,7 +78,7 @@ impl SpeedFixture {
             let replica = replica(&server, number);
             indexes.push(Arc::clone(&replica.state.allocations.index));
             routers.push(webhooks(replica.state, Limits::default(), clock()));
-            tokio::spawn(replica.beside.run(stop.clone()));
+            tokio::spawn(replica.tasks.run(stop.clone()));
         }
         let fixture = Self {
             server,
@@ -220,10 +220,10 @@ fn replica(server: &ApiServer, number: usize) -> Replica {
         namespace: "nadmit".to_owned(),
         writer: format!("replica-{number}"),
         schedule: watch::Sender::new(None).subscribe(),
-        leads: Some(watch::Sender::new(number == 0).subscribe()),
+        is_leader: Some(watch::Sender::new(number == 0).subscribe()),
         policy: Arc::new(ArcSwap::from_pointee(policy)),
         clock: clock(),
-        chance: RandomSource::new(move || number as u128),
+        random: RandomSource::new(move || number as u128),
     };
     Replica::new(server.named(&format!("replica-{number}")).client(), options)
 }

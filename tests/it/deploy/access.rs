@@ -216,7 +216,7 @@ fn documented() -> TestResult {
         let words = cell.split(|c: char| !c.is_ascii_lowercase() && !"-/".contains(c));
         words.map(str::to_owned).collect()
     };
-    let mut said = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for row in table.lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<&str> = row.split('|').collect();
         let [_, group, resources, verbs, _] = cells[..] else {
@@ -229,14 +229,14 @@ fn documented() -> TestResult {
             let verbs = words(verbs)
                 .into_iter()
                 .filter(|verb| VERBS.contains(&&**verb));
-            said.extend(
+            reported.extend(
                 verbs
                     .filter(|_| known)
                     .map(|verb| format!("{verb} {resource}.{group}")),
             );
         }
     }
-    assert_eq!(said, granted);
+    assert_eq!(reported, granted);
     Ok(())
 }
 

@@ -129,9 +129,9 @@ fn serves() -> TestResult {
         loop {
             match get(&admin, path) {
                 Ok(answer) if answer.starts_with("HTTP/1.1 200") => break,
-                said if Instant::now() > deadline => {
+                printed if Instant::now() > deadline => {
                     let log = fs::read_to_string(root.folder.path().join("log"))?;
-                    return Err(format!("{path}: {said:?}\n{log}").into());
+                    return Err(format!("{path}: {printed:?}\n{log}").into());
                 }
                 _ => thread::sleep(Duration::from_millis(50)),
             }

@@ -131,13 +131,13 @@ impl DeployedCluster {
                 writer: name.to_owned(),
                 policy: Arc::new(ArcSwap::from_pointee(policy)),
                 schedule: watch::Sender::new(Some("*/5 * * * *".to_owned())).subscribe(),
-                leads: None,
+                is_leader: None,
                 clock: clock.clone(),
-                chance: RandomSource::new(move || chance.fetch_add(1, Ordering::Relaxed).into()),
+                random: RandomSource::new(move || chance.fetch_add(1, Ordering::Relaxed).into()),
             },
         );
         let stop = CancellationToken::new();
-        let beside = tokio::spawn(replica.beside.run(stop.clone()));
+        let beside = tokio::spawn(replica.tasks.run(stop.clone()));
         let router = webhooks(replica.state, Limits::default(), clock);
         (router, beside, stop)
     }

@@ -110,8 +110,8 @@ pub(super) fn run(name: &str, arguments: &[&str]) -> Result<String, Failed> {
     if output.status.success() {
         return Ok(String::from_utf8(output.stdout)?);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{name} {}: {said}", arguments.join(" ")).into())
+    let printed = String::from_utf8_lossy(&output.stderr);
+    Err(format!("{name} {}: {printed}", arguments.join(" ")).into())
 }
 
 /// Returns the objects of a kustomization that combines these of deploy/.

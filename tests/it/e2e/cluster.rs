@@ -65,9 +65,9 @@ impl E2eCluster {
             .worker_threads(2)
             .enable_all()
             .build()?;
-        let told = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
-        let server = runtime.block_on(RealServer::start()).map_err(told)?;
-        let config = server.config().map_err(told)?;
+        let to_failed = |error: Box<dyn std::error::Error>| Failed::from(error.to_string());
+        let server = runtime.block_on(RealServer::start()).map_err(to_failed)?;
+        let config = server.config().map_err(to_failed)?;
         let client = {
             let _inside = runtime.enter();
             Client::try_from(config)?
@@ -121,10 +121,10 @@ impl E2eCluster {
 
     /// Runs kubectl, which has to succeed, and returns its output.
     pub(super) fn done(&self, arguments: &[&str], input: &str) -> Result<String, Failed> {
-        let told = self.kubectl(arguments, input)?;
-        match told.well {
-            true => Ok(told.out),
-            false => Err(format!("kubectl {}: {}", arguments.join(" "), told.errors).into()),
+        let to_failed = self.kubectl(arguments, input)?;
+        match to_failed.well {
+            true => Ok(to_failed.out),
+            false => Err(format!("kubectl {}: {}", arguments.join(" "), to_failed.errors).into()),
         }
     }
 
@@ -132,15 +132,15 @@ impl E2eCluster {
     pub(super) fn create(&self, object: &Value) -> TestResult {
         let text = object.to_string();
         soon("its kind is not served", || {
-            let told = self.kubectl(&["create", "--validate=false", "-f", "-"], &text)?;
+            let to_failed = self.kubectl(&["create", "--validate=false", "-f", "-"], &text)?;
             let later = [
                 "no matches for kind",
                 "could not find the requested resource",
             ];
-            match told.well {
+            match to_failed.well {
                 true => Ok(Some(())),
-                false if later.iter().any(|words| told.errors.contains(words)) => Ok(None),
-                false => Err(format!("{}: {}", object["kind"], told.errors).into()),
+                false if later.iter().any(|words| to_failed.errors.contains(words)) => Ok(None),
+                false => Err(format!("{}: {}", object["kind"], to_failed.errors).into()),
             }
         })
     }
@@ -192,8 +192,8 @@ impl E2eCluster {
     pub(super) fn until_ready(&self, pool: &str) -> TestResult {
         let path = "-o=jsonpath={.status.conditions[?(@.type=='Ready')].status}";
         soon("the pool is not ready", || {
-            let said = self.done(&["get", "addresspool", pool, path], "")?;
-            Ok((said == "True").then_some(()))
+            let shown = self.done(&["get", "addresspool", pool, path], "")?;
+            Ok((shown == "True").then_some(()))
         })
     }
 
@@ -242,8 +242,8 @@ impl E2eCluster {
             "v1" => "/api/v1".to_owned(),
             version => format!("/apis/{version}"),
         };
-        let told = self.kubectl(&["get", "--raw", &path], "")?;
-        Ok(told.well && told.out.contains(&format!("\"kind\":\"{kind}\"")))
+        let to_failed = self.kubectl(&["get", "--raw", &path], "")?;
+        Ok(to_failed.well && to_failed.out.contains(&format!("\"kind\":\"{kind}\"")))
     }
 
     /// Binds a pod to a node, as the scheduler does.

@@ -81,9 +81,9 @@ fn warned() -> TestResult {
         let printed = cluster.kubectl(&["create", "--dry-run=server", "-f", "-"], &wrong)?;
         Ok((printed.well && printed.errors == WARNING).then_some(()))
     })?;
-    let said = cluster.done(&["create", "-f", "-"], &wrong)?;
-    if said != "pod/web created\n" {
-        return Err(said.into());
+    let shown = cluster.done(&["create", "-f", "-"], &wrong)?;
+    if shown != "pod/web created\n" {
+        return Err(shown.into());
     }
     let counted = installed
         .nadmit

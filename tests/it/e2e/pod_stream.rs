@@ -77,20 +77,20 @@ impl<'c> PodStream<'c> {
 
 /// Creates a pod and binds it; a pod without an address afterwards was not reviewed.
 async fn pod(api: &Api<Pod>, name: &str) -> Result<(), String> {
-    let told = |error: &dyn std::fmt::Display| format!("{name}: {error}");
+    let failed = |error: &dyn std::fmt::Display| format!("{name}: {error}");
     let pod = json!({
         "metadata": {"name": name, "annotations": {NETWORKS: "storage"}},
         "spec": {"containers": [{"name": "main", "image": "image"}], "terminationGracePeriodSeconds": 0},
     });
-    let pod = serde_json::from_value(pod).map_err(|e| told(&e))?;
+    let pod = serde_json::from_value(pod).map_err(|e| failed(&e))?;
     let post = PostParams::default();
-    let created = api.create(&post, &pod).await.map_err(|e| told(&e))?;
+    let created = api.create(&post, &pod).await.map_err(|e| failed(&e))?;
     let uid = created.metadata.uid.unwrap_or_default();
-    let bound: Binding = serde_json::from_value(binding(name, &uid)).map_err(|e| told(&e))?;
+    let bound: Binding = serde_json::from_value(binding(name, &uid)).map_err(|e| failed(&e))?;
     let done: Result<Value, kube::Error> =
         api.create_subresource("binding", name, &post, &bound).await;
-    done.map_err(|e| told(&e))?;
-    let pod = api.get(name).await.map_err(|e| told(&e))?;
+    done.map_err(|e| failed(&e))?;
+    let pod = api.get(name).await.map_err(|e| failed(&e))?;
     let annotations = pod.metadata.annotations.unwrap_or_default();
     let networks = annotations.get(NETWORKS).map_or("", String::as_str);
     match injected(networks).len() {
@@ -104,7 +104,7 @@ pub(super) const UNREVIEWED: &str = "not reviewed:";
 
 /// Checks that each bound pod gets an address (`address pod`, in order), and each address once.
 pub(super) fn settled(cluster: &E2eCluster, namespace: &str) -> TestResult {
-    let mut said = String::new();
+    let mut reported = String::new();
     let settled = soon("", || {
         let text = cluster.done(&["get", "pods", "-n", namespace, "-o=json"], "")?;
         let list: Value = serde_json::from_str(&text)?;
@@ -130,12 +130,12 @@ pub(super) fn settled(cluster: &E2eCluster, namespace: &str) -> TestResult {
             return Err(format!("given twice: {given:?}").into());
         }
         let recorded = cluster.recorded(namespace)?;
-        said = format!(
+        reported = format!(
             "{without} bound pods lack theirs; {} given, {} recorded",
             given.len(),
             recorded.len()
         );
         Ok((without == 0 && recorded == given).then_some(()))
     });
-    settled.map_err(|_| format!("addresses do not settle: {said}").into())
+    settled.map_err(|_| format!("addresses do not settle: {reported}").into())
 }

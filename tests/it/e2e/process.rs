@@ -89,7 +89,7 @@ impl ReplicaConfig {
         name: &str,
         port: u16,
     ) -> Result<NadmitProcess, Failed> {
-        let said = fs::File::create(self.path(&format!("{name}.log")))?;
+        let shown = fs::File::create(self.path(&format!("{name}.log")))?;
         let mut process = nadmit()
             .current_dir(self.folder.path())
             .args([
@@ -104,7 +104,7 @@ impl ReplicaConfig {
             .arg("--kubeconfig")
             .arg(cluster.server.kubeconfig_of_nadmit()?)
             .stdout(Stdio::piped())
-            .stderr(said)
+            .stderr(shown)
             .spawn()?;
         let output = process.stdout.take().ok_or("no standard output")?;
         let mut lines = BufReader::new(output).lines();

@@ -28,7 +28,7 @@ pub(super) struct InstallCluster {
 /// The exit code of a command, and its output on both streams.
 pub(super) struct CommandOutput {
     pub(super) well: bool,
-    pub(super) said: String,
+    pub(super) printed: String,
 }
 
 impl InstallCluster {
@@ -87,7 +87,7 @@ impl InstallCluster {
         let output = self.command(arguments).output()?;
         Ok(CommandOutput {
             well: output.status.success(),
-            said: String::from_utf8([output.stdout, output.stderr].concat())?,
+            printed: String::from_utf8([output.stdout, output.stderr].concat())?,
         })
     }
 
@@ -103,14 +103,14 @@ impl InstallCluster {
             .spawn()?;
         let output = process.stdout.take().ok_or("no standard output")?;
         let mut lines = BufReader::new(output).lines();
-        let mut said = String::new();
+        let mut printed = String::new();
         let mut then = Some(then);
         let result = thread::scope(|scope| {
             let mut trusted = None;
             for line in lines.by_ref() {
                 let line = line?;
-                said.push_str(&line);
-                said.push('\n');
+                printed.push_str(&line);
+                printed.push('\n');
                 if line.contains("waiting for replicas")
                     && let Some(then) = then.take()
                 {
@@ -126,10 +126,10 @@ impl InstallCluster {
         });
         let well = process.wait()?.success();
         if let Some(mut errors) = process.stderr.take() {
-            errors.read_to_string(&mut said)?;
+            errors.read_to_string(&mut printed)?;
         }
         result?;
-        Ok(CommandOutput { well, said })
+        Ok(CommandOutput { well, printed })
     }
 
     /// Sets the status that the Deployment's controller and the kubelets would set.

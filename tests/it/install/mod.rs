@@ -41,18 +41,18 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests
 }
 
-fn holds(said: &str, parts: &[&str]) -> TestResult {
-    match parts.iter().find(|part| !said.contains(**part)) {
-        Some(part) => Err(format!("{part:?} is not in:\n{said}").into()),
+fn holds(printed: &str, parts: &[&str]) -> TestResult {
+    match parts.iter().find(|part| !printed.contains(**part)) {
+        Some(part) => Err(format!("{part:?} is not in:\n{printed}").into()),
         None => Ok(()),
     }
 }
 
 fn ended(ended: &CommandOutput, well: bool, parts: &[&str]) -> TestResult {
     if ended.well != well {
-        return Err(format!("it ended {}:\n{}", ended.well, ended.said).into());
+        return Err(format!("it ended {}:\n{}", ended.well, ended.printed).into());
     }
-    holds(&ended.said, parts)
+    holds(&ended.printed, parts)
 }
 
 fn registrations(cluster: &InstallCluster) -> usize {
@@ -322,7 +322,7 @@ fn isolation() -> TestResult {
     holds(&cluster.settings()?, &["namespaceIsolation: false\n"])?;
     let status = cluster.run(&["status"])?;
     holds(
-        &status.said,
+        &status.printed,
         &["namespaceIsolation is false, but true in ConfigMap kube-system/multus-daemon-config"],
     )
 }
@@ -340,7 +340,7 @@ fn unknown_isolation() -> TestResult {
     if cluster.settings()?.contains("namespaceIsolation") {
         return Err(cluster.settings()?.into());
     }
-    holds(&cluster.run(&["status"])?.said, &expected)
+    holds(&cluster.run(&["status"])?.printed, &expected)
 }
 
 fn refreshed() -> TestResult {
@@ -385,7 +385,7 @@ fn uninstalled() -> TestResult {
     let end = cluster.run(&["uninstall"])?;
     ended(&end, true, &["deleted  Deployment nadmit/nadmit", "kept "])?;
     let deleted: Vec<&str> = end
-        .said
+        .printed
         .lines()
         .filter(|line| line.starts_with("deleted"))
         .collect();
@@ -398,7 +398,7 @@ fn uninstalled() -> TestResult {
         .all("customresourcedefinitions.apiextensions.k8s.io")
         .len();
     if !first_two || definitions != 4 || registrations(&cluster) != 0 {
-        return Err(format!("{definitions} definitions left\n{}", end.said).into());
+        return Err(format!("{definitions} definitions left\n{}", end.printed).into());
     }
     let end = cluster.run(&["uninstall"])?;
     ended(&end, true, &["kept "])
@@ -469,10 +469,10 @@ fn status() -> TestResult {
         ],
     )?;
     let end = cluster.run(&["status", "--output", "json"])?;
-    let status: Value = serde_json::from_str(&end.said)?;
+    let status: Value = serde_json::from_str(&end.printed)?;
     match status["replicas"]["ready"] == 2 {
         true => Ok(()),
-        false => Err(end.said.into()),
+        false => Err(end.printed.into()),
     }
 }
 

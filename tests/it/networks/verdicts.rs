@@ -69,6 +69,6 @@ fn verdict(case: &VerdictCase) -> TestResult {
     if verdict.name() == expected {
         return Ok(());
     }
-    let said = support::lines(&answer);
-    Err(format!("expected {expected}, got {}\n{said}", verdict.name()).into())
+    let findings = support::lines(&answer);
+    Err(format!("expected {expected}, got {}\n{findings}", verdict.name()).into())
 }

@@ -30,13 +30,13 @@ pub(super) fn tests(no_curl: bool) -> Vec<Trial> {
 }
 
 /// Returns the output without ages, and without the padding of their columns.
-fn ageless(said: &str) -> String {
-    let said = timeless(said);
+fn ageless(shown: &str) -> String {
+    let shown = timeless(shown);
     let is_no_age = |word: &&str| {
         let seconds = word.strip_suffix('s');
         seconds.is_none_or(|count| count.parse::<u64>().is_err())
     };
-    let lines = said.lines().map(|line| {
+    let lines = shown.lines().map(|line| {
         let words: Vec<&str> = line.split_whitespace().filter(is_no_age).collect();
         words.join(" ")
     });

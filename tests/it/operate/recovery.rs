@@ -64,15 +64,15 @@ fn older() -> TestResult {
     let (place, copy) = with_a_copy()?;
     fs::copy(&copy, place.path("data/allocations.redb"))?;
     let serve = ["serve", "--manifests", "manifests"];
-    let said = place.refused(&serve)?;
-    contains(&said, "older than what was acknowledged")?;
-    contains(&said, "--accept-older-ledger")?;
+    let shown = place.refused(&serve)?;
+    contains(&shown, "older than what was acknowledged")?;
+    contains(&shown, "--accept-older-ledger")?;
     // It can be read, with a warning, and nothing is written.
     let printed = place.output(&["allocations"])?;
     contains(&printed, "older than what was acknowledged")?;
     contains(&printed, "192.0.2.210")?;
-    let said = place.refused(&["release", "192.0.2.210", "--yes", "--force"])?;
-    contains(&said, "older than what was acknowledged")?;
+    let shown = place.refused(&["release", "192.0.2.210", "--yes", "--force"])?;
+    contains(&shown, "older than what was acknowledged")?;
     place.refused(&serve)?;
 
     // The pods' addresses are adopted before anything is allocated, including those missing from
@@ -104,9 +104,9 @@ fn restored() -> TestResult {
         &["import", "export.jsonl"],
         &["allocations"],
     ] {
-        let said = place.refused(command)?;
-        contains(&said, "missing, though its version")?;
-        contains(&said, "--accept-older-ledger")?;
+        let shown = place.refused(command)?;
+        contains(&shown, "missing, though its version")?;
+        contains(&shown, "--accept-older-ledger")?;
     }
     place.run(&["import", "--accept-older-ledger", "export.jsonl"])?;
     place.serve()?.stop()?;
@@ -170,8 +170,8 @@ fn release() -> TestResult {
     contains(&server.create_replica(0)?, "\"allowed\":true")?;
     server.stop()?;
     fs::copy(&fixture, place.path("data/allocations.redb"))?;
-    let said = place.refused(&["serve", "--manifests", "manifests"])?;
-    contains(&said, "older than what was acknowledged")
+    let shown = place.refused(&["serve", "--manifests", "manifests"])?;
+    contains(&shown, "older than what was acknowledged")
 }
 
 fn full() -> TestResult {
@@ -234,12 +234,12 @@ impl super::server::RunningServer<'_> {
     fn ready_soon(&self, part: &str) -> TestResult {
         let begun = Instant::now();
         loop {
-            let said = self.ready()?;
-            if said.contains(part) {
+            let shown = self.ready()?;
+            if shown.contains(part) {
                 return Ok(());
             }
             if begun.elapsed() > NOTICE_TIMEOUT {
-                return Err(format!("/readyz does not say {part:?}, but {said:?}").into());
+                return Err(format!("/readyz does not say {part:?}, but {shown:?}").into());
             }
             thread::sleep(Duration::from_millis(200));
         }

@@ -74,15 +74,15 @@ impl WorkFolder {
 
     /// Runs a command, which has to succeed, and returns its output on both streams.
     pub(super) fn output(&self, arguments: &[&str]) -> Result<String, Failed> {
-        let told = self.try_run(arguments)?;
-        told.map_err(|error| format!("{arguments:?}: {error}").into())
+        let printed = self.try_run(arguments)?;
+        printed.map_err(|error| format!("{arguments:?}: {error}").into())
     }
 
     /// Runs a command; returns its output, or its standard error on a failure.
     pub(super) fn try_run(&self, arguments: &[&str]) -> Result<Result<String, String>, Failed> {
         let output = self.output(arguments)?;
-        let [out, complaint] =
-            [&output.stdout, &output.stderr].map(|told| String::from_utf8_lossy(told).into_owned());
+        let [out, complaint] = [&output.stdout, &output.stderr]
+            .map(|printed| String::from_utf8_lossy(printed).into_owned());
         Ok(match output.status.success() {
             true => Ok(complaint + &out),
             false => Err(complaint),

@@ -226,7 +226,7 @@ impl PluginHost {
         }
         let looked = match &outcome {
             Ok(()) => Ok(look(&namespace.interface()?)),
-            Err(said) => Err(said.clone()),
+            Err(printed) => Err(printed.clone()),
         };
         for plugin in done.iter().rev() {
             // Deleting an interface that was not created may fail.
@@ -234,7 +234,7 @@ impl PluginHost {
         }
         // A bridge stays, with its address as a gateway.
         let _ = ip(&["link", "del", &self.bridge]);
-        looked.map_or_else(|said| Ok(Err(said)), |seen| seen.map(Ok))
+        looked.map_or_else(|printed| Ok(Err(printed)), |seen| seen.map(Ok))
     }
 }
 
@@ -305,11 +305,11 @@ impl TestNamespace {
             plugins: &plugins.folder,
         };
         let output = call.run(config)?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         Ok(if output.status.success() {
-            Ok(said)
+            Ok(printed)
         } else {
-            Err(said)
+            Err(printed)
         })
     }
 }

@@ -154,12 +154,12 @@ fn run(case: &PluginCase, release: &PluginRelease, host: &SharedHost) -> TestRes
         .replace("MASTER", &host.master)
         .replace("BRIDGE", &host.bridge);
     let plugins = host.add(&case.id, &text)?;
-    if let Err(said) = &plugins
-        && said.contains("operation not supported")
+    if let Err(printed) = &plugins
+        && printed.contains("operation not supported")
     {
-        return Err(format!("it is the kernel that refuses: write \"needs\": {said}").into());
+        return Err(format!("it is the kernel that refuses: write \"needs\": {printed}").into());
     }
-    let (verdict, said) = judged(&text)?;
+    let (verdict, printed) = judged(&text)?;
     let refuses = verdict == Verdict::Deny;
     let stricter = STRICTER.iter().any(|(id, _)| *id == case.id);
     let refused_since = case.refused_since.as_deref().and_then(parse_version);
@@ -175,19 +175,19 @@ fn run(case: &PluginCase, release: &PluginRelease, host: &SharedHost) -> TestRes
         return Ok(());
     }
     Err(format!(
-        "the plugins say {plugins:?}, nadmit {}\n{said}{text}",
+        "the plugins say {plugins:?}, nadmit {}\n{printed}{text}",
         verdict.name()
     )
     .into())
 }
 
 fn stated(case: &PluginCase) -> TestResult {
-    let (verdict, said) = judged(&case.config.to_string())?;
+    let (verdict, printed) = judged(&case.config.to_string())?;
     if case.expected.as_deref() == Some(verdict.name()) {
         return Ok(());
     }
     Err(format!(
-        "expected {:?}, got {}\n{said}",
+        "expected {:?}, got {}\n{printed}",
         case.expected,
         verdict.name()
     )

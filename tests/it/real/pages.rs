@@ -95,12 +95,12 @@ struct PageShell<'c> {
 fn readme() -> TestResult {
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
-    let said = shell.run_section("README.md", "## Try it in a cluster")?;
+    let printed = shell.run_section("README.md", "## Try it in a cluster")?;
     holds(
-        &said,
+        &printed,
         "network \"storage-nett\" does not exist in namespace \"try\"",
     )?;
-    holds(&said, "mode         warn")?;
+    holds(&printed, "mode         warn")?;
     let typo = "kubectl run typo -n try --image app --dry-run=server \
                 --annotations k8s.v1.cni.cncf.io/networks=storage-nett";
     let result = shell.bash(typo)?;
@@ -117,24 +117,24 @@ fn stateful_sets() -> TestResult {
     let shell = PageShell::new(&cluster)?;
     shell.well("kubectl create namespace db")?;
     shell.apply_block(PAGE, "kind: StatefulSet")?;
-    let said = shell.run_block(PAGE, "kubectl wait addresspool/storage")?;
-    holds(&said, "condition met")?;
+    let printed = shell.run_block(PAGE, "kubectl wait addresspool/storage")?;
+    holds(&printed, "condition met")?;
     cluster.until_pods("db", 3)?;
-    let said = shell.run_block(PAGE, "kubectl wait addresspool/storage")?;
+    let printed = shell.run_block(PAGE, "kubectl wait addresspool/storage")?;
     for words in [
         "192.0.2.196",
         "192.0.2.198",
         "2001:db8::1",
         "02:5e:00:00:00:04",
     ] {
-        holds(&said, words)?;
+        holds(&printed, words)?;
     }
     on_the_wire(&cluster, "db-0", "192.0.2.196/27")?;
     // The page releases the addresses retained for a replica that is scaled away.
     shell.well("kubectl scale -n db statefulset/db --replicas=2")?;
     cluster.until_pods("db", 2)?;
-    let said = shell.run_block(PAGE, "nadmit allocations --cluster --namespace db")?;
-    holds(&said, "(retained)")?;
+    let printed = shell.run_block(PAGE, "nadmit allocations --cluster --namespace db")?;
+    holds(&printed, "(retained)")?;
     on_the_wire(&cluster, "db-1", "192.0.2.197/27")?;
     // A replica gets the address that is reserved for it.
     shell.well("kubectl scale -n db statefulset/db --replicas=0")?;
@@ -182,11 +182,11 @@ fn from_whereabouts() -> TestResult {
 
     shell.run_block(PAGE, "nadmit export --cluster")?;
     shell.run_block(PAGE, "kubectl scale -n db statefulset/db --replicas=0")?;
-    let said = shell.run_block(
+    let printed = shell.run_block(
         PAGE,
         "kubectl exec -n nadmit deploy/nadmit -- /nadmit release",
     )?;
-    holds(&said, "(retained)")?;
+    holds(&printed, "(retained)")?;
     // The page releases one address; the others are released the same way.
     for address in ["192.0.2.196", "192.0.2.198"] {
         shell.well(&format!(
@@ -284,15 +284,15 @@ impl<'c> PageShell<'c> {
         let text = fs::read_to_string(Path::new(ROOT).join(page))?;
         let section =
             section(&text, heading).ok_or_else(|| format!("{page} has no {heading:?}"))?;
-        let mut said = String::new();
+        let mut printed = String::new();
         for block in blocks(section) {
-            said += &match &*block.language {
+            printed += &match &*block.language {
                 "sh" => self.well(&block.text)?,
                 "yaml" => self.apply(&block.text)?,
                 _ => continue,
             };
         }
-        Ok(said)
+        Ok(printed)
     }
 
     /// Runs the shell block that contains a line with this beginning.
@@ -429,9 +429,9 @@ fn blocks(text: &str) -> impl Iterator<Item = PageBlock> {
     all.into_iter()
 }
 
-fn holds(said: &str, words: &str) -> TestResult {
-    match said.contains(words) {
+fn holds(printed: &str, words: &str) -> TestResult {
+    match printed.contains(words) {
         true => Ok(()),
-        false => Err(format!("it does not say {words:?}:\n{said}").into()),
+        false => Err(format!("it does not say {words:?}:\n{printed}").into()),
     }
 }

@@ -140,7 +140,7 @@ async fn refused() -> TestResult {
     }
     seconds(120).await;
     same(fixture.held().len(), 2)?;
-    same(leader.said.of("NoAddresses"), vec!["c".to_owned()])
+    same(leader.events.of("NoAddresses"), vec!["c".to_owned()])
 }
 
 async fn follower() -> TestResult {

@@ -190,7 +190,7 @@ async fn second() -> TestResult {
     );
     seconds(60).await;
     same(networks(&fixture, "b"), "storage-net".to_owned())?;
-    same(leader.said.of("NoAddresses"), own(&["b"]))?;
+    same(leader.events.of("NoAddresses"), own(&["b"]))?;
     // Once the first pod is gone, the second one holds the first's addresses.
     fixture.delete("a").await?;
     seconds(60).await;
@@ -251,5 +251,5 @@ async fn no_kind() -> TestResult {
     );
     seconds(10).await;
     same(networks(&fixture, "b"), "storage-net".to_owned())?;
-    same(leader.said.of("NoAddresses"), own(&["b"]))
+    same(leader.events.of("NoAddresses"), own(&["b"]))
 }

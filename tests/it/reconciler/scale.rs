@@ -16,7 +16,7 @@ use nadmit::{
     controllers::{
         ClusterPodWriter, LiveReader, NoopSink, ReadTarget, Reconciler, ReconcilerParts,
     },
-    ledger::{ClusterLedger, ClusterOptions},
+    ledger::{ClusterLedger, ClusterLedgerOptions},
     network::Network,
     rules::Policy,
 };
@@ -151,7 +151,9 @@ async fn cheap() -> TestResult {
         catalog: Arc::clone(&shown),
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
         index: Arc::clone(&index),
-        ledger: Arc::new(ClusterLedger::new(server.client(), ClusterOptions::new("a")).into()),
+        ledger: Arc::new(
+            ClusterLedger::new(server.client(), ClusterLedgerOptions::new("a")).into(),
+        ),
         slices: None,
         clock: Clock::new(|| jiff::Timestamp::UNIX_EPOCH),
         live: Arc::new(AlwaysCurrent),

@@ -21,7 +21,7 @@ async fn duplicate() -> TestResult {
     seconds(60).await;
     same(fixture.held(), holding(&[("192.0.2.7", "a")]))?;
     same(
-        leader.said.of("DuplicateAddress"),
+        leader.events.of("DuplicateAddress"),
         ["a", "b"].map(str::to_owned).to_vec(),
     )?;
     same(leader.steward.pass(false).await.duplicates, 1)?;
@@ -39,13 +39,13 @@ async fn drift() -> TestResult {
     fixture.running("b", "192.0.2.8", "node-1");
     let leader = fixture.replica("a", true).await?;
     seconds(10).await;
-    same(leader.said.of("AddressDrift"), vec![])?;
+    same(leader.events.of("AddressDrift"), vec![])?;
     let mut pod = fixture.server.stored("pods", "db", "a").ok_or("no pod")?;
     let status = json!([{"name": "db/storage-net", "interface": "net1", "ips": ["192.0.2.99"]}]);
     pod["metadata"]["annotations"][STATUS] = json!(status.to_string());
     fixture.server.put(pod);
     seconds(60).await;
-    let drifted = leader.said.of("AddressDrift");
+    let drifted = leader.events.of("AddressDrift");
     same(drifted.first().map(String::as_str), Some("a"))?;
     same(drifted.iter().all(|name| name == "a"), true)?;
     same(leader.steward.pass(false).await.drifted, 1)
@@ -72,5 +72,5 @@ async fn orphan() -> TestResult {
     fixture.server.put(pod);
     seconds(600).await;
     same(fixture.held().len(), 1)?;
-    same(leader.said.of("DuplicateAddress"), vec![])
+    same(leader.events.of("DuplicateAddress"), vec![])
 }

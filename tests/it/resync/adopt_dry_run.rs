@@ -81,10 +81,10 @@ fn adopt(server: &ApiServer, arguments: &[&str]) -> Result<(Option<i32>, String)
         .env_remove("NADMIT_CONFIG")
         .env_remove("NADMIT_NAMESPACE")
         .output()?;
-    let said = [output.stdout, output.stderr].concat();
+    let printed = [output.stdout, output.stderr].concat();
     Ok((
         output.status.code(),
-        String::from_utf8_lossy(&said).into_owned(),
+        String::from_utf8_lossy(&printed).into_owned(),
     ))
 }
 
@@ -96,15 +96,15 @@ fn cluster(text: &str) -> Result<ApiServer, Failed> {
     )?)
 }
 
-fn expect_output(said: &str, parts: &[&str]) -> TestResult {
-    match parts.iter().find(|part| !said.contains(**part)) {
-        Some(part) => Err(format!("{part:?} is not in:\n{said}").into()),
+fn expect_output(printed: &str, parts: &[&str]) -> TestResult {
+    match parts.iter().find(|part| !printed.contains(**part)) {
+        Some(part) => Err(format!("{part:?} is not in:\n{printed}").into()),
         None => Ok(()),
     }
 }
 
 fn hindered() -> TestResult {
-    let (code, said) = adopt(&cluster(CLUSTER)?, &["--dry-run"])?;
+    let (code, printed) = adopt(&cluster(CLUSTER)?, &["--dry-run"])?;
     same(code, Some(1))?;
     let parts = [
         "pool storage in the unnamed address space, which no network names",
@@ -112,7 +112,7 @@ fn hindered() -> TestResult {
          to 192.0.2.14)",
         "0 to adopt, 0 to reserve, 0 recorded; 0 used by more than one; 1 of 1 pools would give nothing",
     ];
-    expect_output(&said, &parts)
+    expect_output(&printed, &parts)
 }
 
 fn planned() -> TestResult {
@@ -121,9 +121,9 @@ fn planned() -> TestResult {
     let file = folder.path().join("network.yaml");
     fs::write(&file, CHANGED)?;
     let file = file.display().to_string();
-    let (code, said) = adopt(&server, &["--dry-run", &file])?;
+    let (code, printed) = adopt(&server, &["--dry-run", &file])?;
     same(
-        (code, &*said),
+        (code, &*printed),
         (
             Some(0),
             "\
@@ -136,9 +136,9 @@ pool storage in the unnamed address space for db/storage-net
 ",
         ),
     )?;
-    let (code, said) = adopt(&server, &["--dry-run", "--output", "json", &file])?;
+    let (code, printed) = adopt(&server, &["--dry-run", "--output", "json", &file])?;
     same(code, Some(0))?;
-    let json: Value = serde_json::from_str(&said)?;
+    let json: Value = serde_json::from_str(&printed)?;
     let first = &json["pools"][0]["addresses"][0];
     let expected = json!({
         "address": "192.0.2.1", "holder": "pod db/db-0", "network": "db/storage-net",
@@ -154,9 +154,9 @@ pool storage in the unnamed address space for db/storage-net
     holds(verbs.iter().all(|verb| verb == "list"), verbs)?;
     // An unreadable manifest is reported.
     fs::write(&file, "kind: [")?;
-    let (code, said) = adopt(&server, &["--dry-run", &file])?;
+    let (code, printed) = adopt(&server, &["--dry-run", &file])?;
     same(code, Some(2))?;
-    expect_output(&said, &["error:", "network.yaml"])
+    expect_output(&printed, &["error:", "network.yaml"])
 }
 
 fn recorded() -> TestResult {
@@ -177,7 +177,7 @@ fn recorded() -> TestResult {
         record(1, "db-0"),
         record(2, "other")
     );
-    let (code, said) = adopt(&cluster(&text)?, &["--dry-run"])?;
+    let (code, printed) = adopt(&cluster(&text)?, &["--dry-run"])?;
     same(code, Some(1))?;
     let parts = [
         "192.0.2.1    pod db/db-0             db/storage-net  recorded\n",
@@ -185,15 +185,15 @@ fn recorded() -> TestResult {
         "pool odd in the unnamed address space, which no network names\n  in the way: ranges[0].range",
         "0 to adopt, 1 to reserve, 2 recorded; 1 used by more than one; 1 of 2 pools would give nothing",
     ];
-    expect_output(&said, &parts)
+    expect_output(&printed, &parts)
 }
 
 fn refuses() -> TestResult {
     let server = cluster(CLUSTER)?;
-    let (code, said) = adopt(&server, &[])?;
+    let (code, printed) = adopt(&server, &[])?;
     same(code, Some(2))?;
     expect_output(
-        &said,
+        &printed,
         &["nothing is adopted by hand", "nadmit adopt --dry-run"],
     )?;
     same(server.request_paths(), Vec::new())
@@ -209,15 +209,15 @@ fn forbidden() -> TestResult {
     ] {
         let store = SeedObjects::of_text(CLUSTER)?;
         let server = ApiServer::start(store, 2, vec![ListFault::Forbidden(resource)])?;
-        let (code, said) = adopt(&server, &["--dry-run"])?;
+        let (code, printed) = adopt(&server, &["--dry-run"])?;
         same(code, Some(2))?;
-        expect_output(&said, &[part])?;
+        expect_output(&printed, &[part])?;
     }
     // While nadmit is not installed, nothing is recorded.
     let store = SeedObjects::of_text(CLUSTER)?.without("addressallocations");
-    let (code, said) = adopt(&ApiServer::start(store, 2, Vec::new())?, &["--dry-run"])?;
+    let (code, printed) = adopt(&ApiServer::start(store, 2, Vec::new())?, &["--dry-run"])?;
     same(code, Some(1))?;
-    expect_output(&said, &["0 recorded"])
+    expect_output(&printed, &["0 recorded"])
 }
 
 fn settings() -> TestResult {
@@ -227,13 +227,13 @@ fn settings() -> TestResult {
              metadata: {{name: nadmit-config, namespace: nadmit}}\ndata: {{nadmit.yaml: {settings:?}}}\n"
         )
     };
-    let (code, said) = adopt(&cluster(&text("ruls: {}"))?, &["--dry-run"])?;
+    let (code, printed) = adopt(&cluster(&text("ruls: {}"))?, &["--dry-run"])?;
     same(code, Some(2))?;
     let place = "ConfigMap nadmit/nadmit-config, key nadmit.yaml";
-    expect_output(&said, &[place, "has mistakes", "--config"])?;
+    expect_output(&printed, &[place, "has mistakes", "--config"])?;
     let store = SeedObjects::of_text(&text("profile: strict"))?;
     let server = ApiServer::start(store, 2, vec![ListFault::Forbidden("configmaps")])?;
-    let (code, said) = adopt(&server, &["--dry-run"])?;
+    let (code, printed) = adopt(&server, &["--dry-run"])?;
     same(code, Some(1))?;
-    expect_output(&said, &["warning: the settings in", "0 to adopt"])
+    expect_output(&printed, &["warning: the settings in", "0 to adopt"])
 }

@@ -108,17 +108,17 @@ impl SimCluster {
                 namespace: NAMESPACE.to_owned(),
                 writer: writer.to_owned(),
                 schedule,
-                leads: self.scenario.leaders_appointed.then(|| leads.subscribe()),
+                is_leader: self.scenario.leaders_appointed.then(|| leads.subscribe()),
                 policy: Arc::new(ArcSwap::from_pointee(self.policy())),
                 clock: clock.clone(),
-                chance: RandomSource::new(move || {
+                random: RandomSource::new(move || {
                     u128::from(rng.next()) << 64 | u128::from(rng.next())
                 }),
             },
         );
         let index = Arc::clone(&replica.state.allocations.index);
         let catalog = Arc::clone(&replica.state.catalog);
-        let beside = tokio::spawn(replica.beside.run(cut.child_token()));
+        let beside = tokio::spawn(replica.tasks.run(cut.child_token()));
         LiveReplica {
             writer: writer.to_owned(),
             index,

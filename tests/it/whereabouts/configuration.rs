@@ -23,8 +23,8 @@ pub(super) fn meaning(case: &Value) -> Result<CaseResults, Failed> {
         .map(range)
         .collect();
     let nadmit = match pool(ranges) {
-        Err(said) => said,
-        Ok(pool) => pool.ranges.iter().map(told).collect(),
+        Err(results) => results,
+        Ok(pool) => pool.ranges.iter().map(range_of).collect(),
     };
     let whereabouts = match case["error_prefix"].as_str() {
         Some(_) => outcome(&case["error_prefix"]),
@@ -53,7 +53,7 @@ fn range(words: &Value) -> RangeSpec {
     }
 }
 
-fn told(range: &AddressRange) -> String {
+fn range_of(range: &AddressRange) -> String {
     let excludes: Vec<String> = range
         .excludes
         .iter()

@@ -149,16 +149,16 @@ fn test((name, run, case): (String, SectionFn, Value)) -> Trial {
     let missing = NOT_APPLICABLE.iter().find(|(n, _)| name.starts_with(n));
     let different = DIFFERENCES.iter().find(|(n, ..)| *n == name);
     let test = Trial::test(format!("whereabouts::{name}"), move || {
-        let said = run(&case)?;
-        let expected = different.map_or(&*said.whereabouts, |(_, ours, _)| ours);
-        if said.nadmit != expected {
+        let results = run(&case)?;
+        let expected = different.map_or(&*results.whereabouts, |(_, ours, _)| ours);
+        if results.nadmit != expected {
             let CaseResults {
                 nadmit,
                 whereabouts,
-            } = &said;
+            } = &results;
             return Err(format!("{nadmit}, not {expected}; Whereabouts: {whereabouts}").into());
         }
-        if different.is_some() && said.nadmit == said.whereabouts {
+        if different.is_some() && results.nadmit == results.whereabouts {
             return Err("listed as a difference, but the results are equal".into());
         }
         Ok(())

@@ -99,12 +99,12 @@ fn missing() -> Option<&'static str> {
 
 fn compare(section: &str, network_name: &str, case: &Value) -> TestResult {
     let records = records()?;
-    let said = match section {
+    let printed = match section {
         "allocate_iterate" => iterate(&records, network_name, case)?,
         "assign_ip" => assign(&records, network_name, case)?,
         _ => configure(&records, network_name, case)?,
     };
-    let fits = match (case["error_prefix"].as_str(), &said) {
+    let fits = match (case["error_prefix"].as_str(), &printed) {
         (Some(prefix), Err(error)) => error.contains(prefix),
         (None, Ok(ip)) => match case["expected_ip"].as_str() {
             Some(expected) if section == "assign_ip" => {
@@ -120,7 +120,7 @@ fn compare(section: &str, network_name: &str, case: &Value) -> TestResult {
     };
     match fits {
         true => Ok(()),
-        false => Err(format!("{said:?}").into()),
+        false => Err(format!("{printed:?}").into()),
     }
 }
 
@@ -271,14 +271,14 @@ impl WhereaboutsRecords {
         let mut command = call.command();
         command.env("CNI_NETNS_OVERRIDE", "true");
         let output = command::run(&mut command, &config.to_string())?;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let answer: Value = serde_json::from_str(&said).unwrap_or_default();
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let answer: Value = serde_json::from_str(&printed).unwrap_or_default();
         if !output.status.success() {
-            return Ok(Err(answer["msg"].as_str().unwrap_or(&said).to_owned()));
+            return Ok(Err(answer["msg"].as_str().unwrap_or(&printed).to_owned()));
         }
         let address = answer["ips"][0]["address"].as_str();
         Ok(Ok(address
-            .ok_or_else(|| format!("no address: {said}"))?
+            .ok_or_else(|| format!("no address: {printed}"))?
             .to_owned()))
     }
 }

@@ -56,10 +56,10 @@ pub(super) fn cleaned(case: &Value) -> Result<CaseResults, Failed> {
             all.filter(|one| !left.iter().any(|l| l == one)).collect()
         }
     };
-    let said = |list: Vec<String>| format!("cleaned [{}]", list.join(", "));
+    let results = |list: Vec<String>| format!("cleaned [{}]", list.join(", "));
     Ok(CaseResults {
-        nadmit: said(freed),
-        whereabouts: said(expected),
+        nadmit: results(freed),
+        whereabouts: results(expected),
     })
 }
 

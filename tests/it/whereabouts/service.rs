@@ -31,7 +31,7 @@ pub(super) fn lowest(case: &Value) -> Result<CaseResults, Failed> {
         gateway: None,
     };
     let (mut nadmit, count) = match pool(vec![range]) {
-        Err(said) => (said, String::new()),
+        Err(results) => (results, String::new()),
         Ok(pool) => {
             let mut index = index_of(&pool);
             for (held, version) in array(&case["reservations"]).iter().zip(1..) {
@@ -69,7 +69,7 @@ pub(super) fn adoption(case: &Value) -> Result<CaseResults, Failed> {
     };
     let request = &case["request"];
     let nadmit = match pool(vec![range]) {
-        Err(said) => said,
+        Err(results) => results,
         Ok(pool) => {
             let mut index = index_of(&pool);
             adopt(&mut index, &pool, array(&case["reservations"]))?;

@@ -258,7 +258,7 @@ const WHOLE: &[(&str, &str, &str)] = &[
 ];
 
 pub(super) fn tests() -> Vec<Trial> {
-    let told = |name: &str, pipeline: CaseInput, expected: &'static str| {
+    let case_from = |name: &str, pipeline: CaseInput, expected: &'static str| {
         Trial::test(format!("wire::model::{name}"), move || {
             pipeline.outcome(expected)
         })
@@ -266,7 +266,7 @@ pub(super) fn tests() -> Vec<Trial> {
     let known = known();
     known
         .into_iter()
-        .map(|(name, pipeline, expected)| told(name, pipeline, expected))
+        .map(|(name, pipeline, expected)| case_from(name, pipeline, expected))
         .collect()
 }
 

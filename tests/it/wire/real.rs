@@ -76,7 +76,9 @@ fn compare(host: &PluginHost, attachment: &MultusAttachment, expected: &OnWire) 
     match (&expected.failure, seen) {
         (Some(_), Err(_)) => Ok(()),
         (None, Ok(interface)) => agree(&interface, expected),
-        (None, Err(said)) => Err(format!("the model attaches, the plugins say {said}").into()),
+        (None, Err(reported)) => {
+            Err(format!("the model attaches, the plugins say {reported}").into())
+        }
         // The name is checked by libcni, which is not run here.
         (Some(failure), Ok(_)) if is_of_name(attachment) => {
             let _ = failure;

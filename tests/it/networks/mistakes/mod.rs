@@ -60,8 +60,8 @@ fn is_found(mistake: &SingleMistake) -> TestResult {
             false => mistake.level,
         };
         let is_it = |f: &Finding| (f.code, f.level) == (mistake.code, level);
-        let said = support::lines(&answer);
-        prop_assert!(answer.findings().iter().any(is_it), "{config}\n{said}");
+        let got = support::lines(&answer);
+        prop_assert!(answer.findings().iter().any(is_it), "{config}\n{got}");
         Ok(())
     })
 }

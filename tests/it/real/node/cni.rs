@@ -52,11 +52,12 @@ pub(super) fn exec(
     };
     let output = call.run(config);
     let output = output.map_err(|error| format!("{named}{error}"))?;
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     if output.status.success() {
-        return Ok(said);
+        return Ok(printed);
     }
-    let words = [&said["msg"], &said["details"]].map(|word| word.as_str().unwrap_or_default());
+    let words =
+        [&printed["msg"], &printed["details"]].map(|word| word.as_str().unwrap_or_default());
     let words = words.join(" ");
     let errors = String::from_utf8_lossy(&output.stderr);
     Err(format!(

@@ -164,17 +164,17 @@ impl RunningNodes {
 
     /// Returns the faults and the last lines of nadmit's logs.
     pub(super) fn logs(&self) -> String {
-        let mut said = self.complaints().join("\n");
+        let mut printed = self.complaints().join("\n");
         let logs = fs::read_dir(self.node.folder.path().join("logs"));
         for log in logs.into_iter().flatten().flatten() {
             let text = fs::read_to_string(log.path()).unwrap_or_default();
             let lines: Vec<&str> = text.lines().rev().take(15).collect();
-            said += &format!("\n--- {}", log.file_name().to_string_lossy());
+            printed += &format!("\n--- {}", log.file_name().to_string_lossy());
             for line in lines.iter().rev() {
-                said += &format!("\n{line}");
+                printed += &format!("\n{line}");
             }
         }
-        said
+        printed
     }
 }
 
