@@ -29,7 +29,7 @@ use crate::{
         LedgerSync, LiveReader, ReadTarget, Reconciler, ReconcilerParts, ResyncHistory,
         ResyncScheduler, SliceSync, StatusWriter,
     },
-    ledger::{ClusterLedger, ClusterOptions as LedgerOptions, Ledger, SliceLedger},
+    ledger::{ClusterLedger, ClusterLedgerOptions as LedgerOptions, Ledger, SliceLedger},
     rules::{LiveRead, Policy},
     server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, State, metrics},
     sources::{ClusterError, ClusterSource, ClusterSourceOptions},
@@ -54,11 +54,11 @@ pub struct ReplicaOptions {
     /// When everything is compared, as the file says it.
     pub schedule: Receiver<Option<String>>,
     /// Who says that this replica leads; without it, a Lease does.
-    pub leads: Option<Receiver<bool>>,
+    pub is_leader: Option<Receiver<bool>>,
     /// What the time is.
     pub clock: Clock,
     /// Numbers that nobody can guess.
-    pub chance: RandomSource,
+    pub random: RandomSource,
 }
 
 /// A replica, put together; nothing is asked of the cluster yet.
@@ -66,13 +66,13 @@ pub struct Replica {
     /// What the webhooks read.
     pub state: State,
     /// Where operators are served.
-    pub desk: Arc<Desk>,
+    pub operator: Arc<Desk>,
     /// What runs beside the webhooks.
-    pub beside: Beside,
+    pub tasks: ReplicaTasks,
 }
 
 /// What runs beside the webhooks.
-pub struct Beside {
+pub struct ReplicaTasks {
     source: ClusterSource,
     ledger: Arc<Ledger>,
     slices: SliceLedger,
@@ -107,7 +107,7 @@ impl Replica {
         registry.register_collector(Box::new(WatchMetrics(source.clone())));
         let ledger: Arc<Ledger> = Arc::new(cluster.into());
         let slices = SliceLedger::new(client.clone(), RetryPolicy::default());
-        let chance = options.chance.clone();
+        let chance = options.random.clone();
         let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), chance)
             .with_slices(slices.clone());
         let index = Arc::clone(&allocations.index);
@@ -144,8 +144,8 @@ impl Replica {
         };
         Self {
             state,
-            desk: Arc::new(desk),
-            beside: Beside {
+            operator: Arc::new(desk),
+            tasks: ReplicaTasks {
                 source,
                 ledger,
                 slices,
@@ -177,7 +177,7 @@ impl Controllers {
             EventRecorder::new(client.clone(), &*options.writer, clock.clone());
         registry.register_collector(recorder.collector());
         let events: Arc<dyn EventSink> = Arc::new(recorder);
-        let (leadership, leads) = match &options.leads {
+        let (leadership, leads) = match &options.is_leader {
             Some(leads) => (None, leads.clone()),
             None => {
                 let lease = LeaseOptions::new(&*options.namespace, &*options.writer);
@@ -260,7 +260,7 @@ impl Controllers {
             }
             .boxed()
         };
-        all([
+        run_all([
             leading,
             publish_leadership(leads, told, index, cancel.clone()).boxed(),
             steward.clone().run(cancel.clone()).boxed(),
@@ -294,21 +294,21 @@ async fn publish_leadership(
     }
 }
 
-impl Beside {
+impl ReplicaTasks {
     /// Keeps the replica's view of the cluster true, and the cluster as it should be, until `cancel`.
     /// Reviews are answered from when the allocations and everything that is necessary were read once.
     pub async fn run(self, cancel: CancellationToken) {
         let index = &self.index;
-        let feed = until(&cancel, || {
+        let feed = retry_until_ok(&cancel, || {
             LedgerSync::open(Arc::clone(&self.ledger), Arc::clone(index))
         });
         // Before there is a catalog nothing is decided: so the index is never asked empty.
         let Some(feed) = feed.await else { return };
-        let slices = until(&cancel, || {
+        let slices = retry_until_ok(&cancel, || {
             SliceSync::open(self.slices.clone(), Arc::clone(index))
         });
         let Some(slices) = slices.await else { return };
-        all([
+        run_all([
             feed.run(cancel.clone()).boxed(),
             slices.run(cancel.clone()).boxed(),
             self.source.run(cancel.clone()).boxed(),
@@ -322,13 +322,13 @@ impl Beside {
 
 /// Runs all of these to their end. `join!` would look at each of them whenever one has something to
 /// do, which is often.
-async fn all<'f>(futures: impl IntoIterator<Item = BoxFuture<'f, ()>>) {
+async fn run_all<'f>(futures: impl IntoIterator<Item = BoxFuture<'f, ()>>) {
     let mut futures: FuturesUnordered<BoxFuture<'f, ()>> = futures.into_iter().collect();
     while futures.next().await.is_some() {}
 }
 
 /// Tries until it works; `None` when that is not wanted any more.
-async fn until<T, E, F>(cancel: &CancellationToken, mut attempt: impl FnMut() -> F) -> Option<T>
+async fn retry_until_ok<T, E, F>(cancel: &CancellationToken, mut attempt: impl FnMut() -> F) -> Option<T>
 where
     F: Future<Output = Result<T, E>>,
     E: std::fmt::Display,

@@ -1,44 +1,44 @@
-//! Time and chance, injected.
+//! Injected sources of time and randomness.
 //!
-//! What the time is and which number comes next are asked of these two, and of nothing else: so
-//! a simulation can set the clocks of its replicas apart, and draw everything from one seed.
+//! All code takes the time and random numbers from these two and from nothing else, so that a
+//! simulation can set the clocks of its replicas apart and derive everything from one seed.
 
 use std::{fmt, sync::Arc};
 
 use crate::allocation::Timestamp;
 
-/// What the time is.
+/// A source of wall-clock time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> jiff::Timestamp + Send + Sync>);
 
-/// Numbers that nobody can guess.
+/// A source of unpredictable numbers.
 #[derive(Clone)]
 pub struct RandomSource(Arc<dyn Fn() -> u128 + Send + Sync>);
 
 impl Clock {
-    /// A clock that asks `now`.
+    /// Creates a clock that calls `now`.
     pub fn new(now: impl Fn() -> jiff::Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
-    /// What the time is.
+    /// Returns the current time.
     pub fn now(&self) -> jiff::Timestamp {
         (self.0)()
     }
 
-    /// The same in whole seconds, as records carry it.
+    /// Returns the current time in whole seconds, as stored in records.
     pub fn seconds(&self) -> Timestamp {
         Timestamp(self.now().as_second())
     }
 }
 
 impl RandomSource {
-    /// Numbers that `next` draws.
+    /// Creates a source that calls `next`.
     pub fn new(next: impl Fn() -> u128 + Send + Sync + 'static) -> Self {
         Self(Arc::new(next))
     }
 
-    /// Another number.
+    /// Returns the next number.
     pub fn next(&self) -> u128 {
         (self.0)()
     }

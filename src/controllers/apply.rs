@@ -1,19 +1,19 @@
-//! Carrying out what a comparison asks for.
+//! Applies the actions of a reconcile pass to the ledger and the index.
 
 use futures_util::{StreamExt as _, stream};
 
 use super::metrics::ReconcileMetrics;
 use crate::{
     allocation::{SharedIndex, reconcile::Action},
-    ledger::{Ledger, Store as _, WriteError, tell},
+    ledger::{Ledger, Store as _, WriteError, apply_outcome},
 };
 
-/// How many writes are under way at once: a file commits them together, an API server takes them side
-/// by side.
+/// Concurrent writes. An embedded ledger commits them together; an API server handles them in parallel.
 const CONCURRENCY: usize = 64;
 
-/// Writes the actions' records and tells the index, side by side. With each comes whether there is
-/// nothing left to do about it: a record that has changed meanwhile will be judged anew.
+/// Writes the records of `actions` concurrently and updates the index. Returns each action with whether
+/// it is complete; an action whose record has changed meanwhile is not, and the next pass decides
+/// again.
 pub(super) async fn apply(
     ledger: &Ledger,
     index: &SharedIndex,
@@ -35,18 +35,18 @@ async fn write(ledger: &Ledger, index: &SharedIndex, action: &Action) -> bool {
     };
     let writes = [write];
     let outcome = ledger.write(writes.to_vec()).await;
-    tell(&mut index.lock(), &writes, &outcome);
+    apply_outcome(&mut index.lock(), &writes, &outcome);
     match outcome {
         Ok(_) => true,
         Err(WriteError::Exists(_) | WriteError::Changed { .. }) => false,
         Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
-            tracing::error!("{error}");
+            tracing::error!(%error, "writing a record failed");
             false
         }
     }
 }
 
-/// Logs and counts what was written.
+/// Logs a write and counts it by its reason.
 pub(super) fn log_and_count(action: &Action, metrics: &ReconcileMetrics) {
     let Some(write) = &action.write else { return };
     let record = write.allocation();

@@ -206,7 +206,7 @@ impl EventWriter {
                 }
                 Err(answer) => {
                     let (kind, name) = (&queued.object.kind, &queued.object.name);
-                    tracing::debug!("no Event {} of {kind} {name}: {answer}", queued.reason);
+                    tracing::debug!(kind, name, reason = queued.reason, error = %answer, "writing an Event failed");
                     self.shared.forget(&queued);
                     self.shared.count(DeliveryOutcome::Failed);
                 }
@@ -295,7 +295,7 @@ impl Collector for EventCounts {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let mut metric = encoder.encode_descriptor(
             "notices",
-            "What was worth an Event, by what became of it",
+            "Events to be written, by outcome",
             None,
             ConstCounter::new(0u64).metric_type(),
         )?;

@@ -1,36 +1,36 @@
-//! What controllers tell people about an object.
+//! The events that controllers emit about objects.
 
-/// The object that something is about.
+/// A reference to the object of an event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
-    /// `v1`, `nadmit.io/v1alpha1`.
+    /// The API version, such as `v1` or `nadmit.io/v1alpha1`.
     pub api_version: &'static str,
-    /// `Pod`, `AddressPool`.
+    /// The kind, such as `Pod` or `AddressPool`.
     pub kind: &'static str,
-    /// Its namespace; empty for kinds without.
+    /// The namespace; empty for cluster-scoped kinds.
     pub namespace: String,
-    /// Its name.
+    /// The object's name.
     pub name: String,
-    /// Its UID, if it is known.
+    /// The UID, if known.
     pub uid: Option<String>,
 }
 
-/// How grave something is.
+/// The type of a Kubernetes Event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventType {
-    /// It is as it should be.
+    /// Informational.
     Normal,
-    /// Somebody should look at it.
+    /// Needs the attention of an operator.
     Warning,
 }
 
-/// Who tells people.
+/// A receiver of events.
 pub trait EventSink: Send + Sync {
-    /// Tells something about an object; never waits. `reason` is one word in camel case.
+    /// Emits an event about an object, without blocking. `reason` is one word in UpperCamelCase.
     fn emit(&self, object: ObjectRef, event_type: EventType, reason: &'static str, message: String);
 }
 
-/// Tells nobody.
+/// An [`EventSink`] that discards everything.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoopSink;
 
@@ -39,7 +39,7 @@ impl EventSink for NoopSink {
 }
 
 impl ObjectRef {
-    /// A pod.
+    /// Returns a reference to a pod.
     pub fn pod(namespace: &str, name: &str, uid: Option<&str>) -> Self {
         Self {
             api_version: "v1",

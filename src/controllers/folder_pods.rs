@@ -1,11 +1,11 @@
-//! What the folder has shown of pods.
+//! The pods that a folder of manifests contains or used to contain.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::{
     allocation::{
         Allocation, Holder, Timestamp,
-        reconcile::{Observer, PodState, WorkloadState},
+        reconcile::{ClusterObserver, PodState, WorkloadState},
     },
     catalog::Catalog,
 };
@@ -13,8 +13,8 @@ use crate::{
 /// A pod's namespace and name.
 type PodKey = (Box<str>, Box<str>);
 
-/// The pods that a folder shows, and those that it does not show any more. What it never showed may
-/// run all the same: a folder is no list of everything.
+/// The pods in a folder, and those removed from it. A pod that was never in the folder may run all the
+/// same: a folder does not list every pod.
 #[derive(Debug, Default)]
 pub(super) struct FolderPods {
     present: HashSet<PodKey>,
@@ -22,7 +22,7 @@ pub(super) struct FolderPods {
 }
 
 impl FolderPods {
-    /// Looks at a catalog.
+    /// Updates the pods from a new catalog.
     pub(super) fn look(&mut self, catalog: &Catalog, now: Timestamp) {
         let present: HashSet<PodKey> = catalog
             .pods()
@@ -35,18 +35,18 @@ impl FolderPods {
         self.present = present;
     }
 
-    /// Whether some pod is gone, so that time alone may change what is to be done.
+    /// Returns true if some pod was removed, so that the passing of time alone may change what to do.
     pub(super) fn any_gone(&self) -> bool {
         !self.gone.is_empty()
     }
 
-    /// Forgets pods that have been gone since before `then`: what they held is free or kept for good.
+    /// Forgets pods removed before `then`. Their addresses are free by now, or kept permanently.
     pub(super) fn forget_before(&mut self, then: Timestamp) {
         self.gone.retain(|_, since| *since >= then);
     }
 }
 
-impl Observer for FolderPods {
+impl ClusterObserver for FolderPods {
     fn pod(&self, allocation: &Allocation) -> PodState {
         let name = match (&allocation.pod, &allocation.holder) {
             (Some(pod), _) => &pod.name,

@@ -23,19 +23,19 @@ use crate::{
     rules::Policy,
 };
 
-/// How often the catalog is looked at for changes.
+/// How often the catalog is checked for changes.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// While a quarantine runs, how many seconds pass between two looks at it.
+/// The interval between two passes while a quarantine runs, in seconds.
 const QUARANTINE_CHECK_INTERVAL: i64 = 1;
-/// For how many seconds a pod that is gone is remembered: longer than any sensible quarantine.
+/// The time for which a removed pod is remembered, in seconds; longer than any sensible quarantine.
 const GONE_POD_TTL: i64 = 24 * 3600;
 
-/// Adopts, reserves and frees, as the folder's objects come and go.
+/// Adopts, reserves and frees addresses as the objects of the folder come and go.
 ///
 /// # Guarantees
-/// - A pool is let go only after everything in use in its ranges is recorded.
-/// - An address is freed only if the folder showed its pod and shows it no more, its quarantine has
-///   passed, and its record is as it was judged.
+/// - A pool becomes ready only after everything in use in its ranges is recorded.
+/// - An address is freed only if its pod was in the folder and has been removed, the quarantine has
+///   passed, and the record is still in the version that the decision was made on.
 pub struct FolderReconciler {
     catalog: Arc<ArcSwapOption<Catalog>>,
     policy: Arc<ArcSwap<Policy>>,
@@ -50,7 +50,7 @@ pub struct FolderReconciler {
 }
 
 impl FolderReconciler {
-    /// A housekeeper of these.
+    /// Creates a reconciler.
     pub fn new(
         catalog: Arc<ArcSwapOption<Catalog>>,
         policy: Arc<ArcSwap<Policy>>,
@@ -72,7 +72,7 @@ impl FolderReconciler {
         }
     }
 
-    /// Keeps house until `cancel`.
+    /// Reconciles until `cancel`.
     pub async fn run(mut self, cancel: CancellationToken) {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,12 +85,12 @@ impl FolderReconciler {
         }
     }
 
-    /// What it has done for which reason, as it is at each scrape.
+    /// Returns a collector that counts actions by reason.
     pub fn collector(&self) -> Box<dyn Collector> {
         Box::new(self.metrics.clone())
     }
 
-    /// Looks once, and acts if something is new.
+    /// Runs one pass if the catalog has changed or a quarantine may have ended.
     pub async fn reconcile_once(&mut self) {
         let Some(catalog) = self.catalog.load_full() else {
             return;
@@ -114,7 +114,8 @@ impl FolderReconciler {
         }
     }
 
-    /// One comparison of everything. Whether all of it was carried out.
+    /// Compares records and catalog once and applies the result. Returns true if every action is
+    /// complete.
     async fn pass(&mut self, catalog: &Catalog, now: Timestamp) -> bool {
         let multus_namespace = self.policy.load().multus_namespace.clone();
         let in_use = catalog.addresses_in_use(&multus_namespace);
@@ -146,7 +147,10 @@ impl FolderReconciler {
             let users: Vec<String> = users.iter().map(ToString::to_string).collect();
             let line = format!("{address} is used by {}", users.join(" and by "));
             if self.reported.insert(line.clone()) {
-                tracing::warn!("{line}; change the addresses of all but one of them");
+                tracing::warn!(
+                    duplicate = line,
+                    "address used more than once; change the addresses of all users but one"
+                );
                 self.metrics.add(action.reason.name());
             }
             return;

@@ -1,4 +1,4 @@
-//! Single numbers as metrics.
+//! A single gauge without labels, for collectors.
 
 use std::fmt::Error as FmtError;
 
@@ -7,7 +7,7 @@ use prometheus_client::{
     metrics::gauge::ConstGauge,
 };
 
-/// Writes a number that goes up and down.
+/// Encodes a gauge with its current value.
 pub(super) fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,

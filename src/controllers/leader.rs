@@ -140,14 +140,14 @@ impl LeaderElector {
                 () = sleep(pause) => {}
             }
         }
-        self.stop_leading("it is shut down");
+        self.stop_leading("shutdown");
         // Even if it did not lead: a request that acquires the Lease may be in flight.
         let error = match timeout(self.options.request_timeout, self.release()).await {
             Ok(Ok(())) => return,
             Ok(Err(answer)) => answer,
             Err(_) => ApiError::timed_out(self.options.request_timeout),
         };
-        tracing::warn!("the lease is not given back: {error}");
+        tracing::warn!(%error, "releasing the lease failed");
     }
 
     /// Makes one attempt, within the time that is left.
@@ -301,7 +301,7 @@ impl LeaderElector {
         self.lease_deadline = Some(lease_deadline);
         self.last_error = None;
         if !self.is_leader.send_replace(true) {
-            tracing::info!(identity = self.options.identity, "this replica leads");
+            tracing::info!(identity = self.options.identity, "became leader");
         }
     }
 
@@ -310,7 +310,8 @@ impl LeaderElector {
         if self.is_leader.send_replace(false) {
             tracing::warn!(
                 identity = self.options.identity,
-                "this replica leads no more: {why}"
+                reason = why,
+                "lost leadership"
             );
         }
     }
@@ -319,7 +320,7 @@ impl LeaderElector {
     fn warn_once(&mut self, answer: ApiError) {
         if self.last_error.as_ref() != Some(&answer) {
             let (namespace, name) = (&self.options.namespace, &self.options.name);
-            tracing::warn!("the lease {namespace}/{name} cannot be renewed or taken: {answer}");
+            tracing::warn!(namespace, lease = name, error = %answer, "renewing or acquiring the lease failed");
             self.last_error = Some(answer);
         }
     }
@@ -345,7 +346,8 @@ struct LeaderCollector(Arc<watch::Sender<bool>>);
 
 impl Collector for LeaderCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
-        let help = "1 if this replica leads: it releases, adopts and writes status for all of them";
+        let help =
+            "1 if this replica is the leader, which releases, adopts and writes status for all";
         gauge(&mut encoder, "leader", help, i64::from(*self.0.borrow()))
     }
 }

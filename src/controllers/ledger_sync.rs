@@ -1,4 +1,4 @@
-//! The index as the ledger is.
+//! Keeps the index in step with the ledger.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     allocation::SharedIndex,
-    ledger::{Cursor, Event, Events, Ledger, ReadError, Store as _},
+    ledger::{Cursor, Ledger, LedgerEvent, LedgerEvents, ReadError, Store as _},
 };
 
-/// How long to wait before a ledger that could not be read is read again.
+/// The pause before a failed load is retried.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 
-/// Follows a ledger, and tells the index.
+/// Watches a ledger and applies its events to the index.
 #[derive(Debug)]
 pub struct LedgerSync {
     ledger: Arc<Ledger>,
@@ -23,10 +23,10 @@ pub struct LedgerSync {
 }
 
 impl LedgerSync {
-    /// Reads the ledger for the first time: afterwards the index is as it is.
+    /// Loads the ledger into the index.
     ///
     /// # Errors
-    /// When the ledger cannot be read.
+    /// If the ledger cannot be read.
     pub async fn open(ledger: Arc<Ledger>, index: Arc<SharedIndex>) -> Result<Self, ReadError> {
         let cursor = load(&ledger, &index).await?;
         Ok(Self {
@@ -36,7 +36,7 @@ impl LedgerSync {
         })
     }
 
-    /// Keeps the index true until `cancel`, or until the ledger is closed.
+    /// Keeps the index up to date until `cancel`, or until the ledger is closed.
     pub async fn run(mut self, cancel: CancellationToken) {
         let mut events = self.ledger.follow(self.cursor);
         loop {
@@ -51,7 +51,7 @@ impl LedgerSync {
                     apply(&self.index, event);
                 }
                 Some(Err(error)) => {
-                    tracing::warn!("{error}");
+                    tracing::warn!(%error, "ledger watch failed; reloading");
                     match self.reload(&cancel).await {
                         Some(reloaded) => events = reloaded,
                         None => return,
@@ -62,14 +62,14 @@ impl LedgerSync {
         }
     }
 
-    async fn reload(&mut self, cancel: &CancellationToken) -> Option<Events> {
+    async fn reload(&mut self, cancel: &CancellationToken) -> Option<LedgerEvents> {
         loop {
             match load(&self.ledger, &self.index).await {
                 Ok(cursor) => {
                     self.cursor = cursor;
                     return Some(self.ledger.follow(cursor));
                 }
-                Err(error) => tracing::error!("{error}"),
+                Err(error) => tracing::error!(%error, "loading the ledger failed"),
             }
             tokio::select! {
                 biased;
@@ -80,19 +80,19 @@ impl LedgerSync {
     }
 }
 
-/// Makes the index what the ledger is now.
+/// Replaces the content of the index with that of the ledger.
 async fn load(ledger: &Ledger, index: &SharedIndex) -> Result<Cursor, ReadError> {
     let (stored, cursor) = ledger.list().await?;
     index.lock().replace(stored, cursor.version());
     Ok(cursor)
 }
 
-fn apply(index: &SharedIndex, event: Event) {
+fn apply(index: &SharedIndex, event: LedgerEvent) {
     let mut index = index.lock();
     let version = event.version();
     match event {
-        Event::Put(stored) => index.apply(stored),
-        Event::Gone {
+        LedgerEvent::Put(stored) => index.apply(stored),
+        LedgerEvent::Deleted {
             allocation,
             version,
         } => index.apply_delete(&allocation.space, allocation.address, version),

@@ -1,31 +1,32 @@
-//! Looking at the cluster as it is now, past every cache.
+//! Reads of the cluster that bypass the caches.
 
 use futures_util::future::BoxFuture;
 
-/// What is to be looked at.
+/// The object or objects of a live read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReadTarget {
-    /// The node of this name.
+    /// A node, by name.
     Node(Box<str>),
-    /// The network of this namespace and name.
+    /// A network, by namespace and name.
     Network(Box<str>, Box<str>),
-    /// The StatefulSet of this namespace and name.
+    /// A StatefulSet, by namespace and name.
     StatefulSet(Box<str>, Box<str>),
-    /// The virtual machine of this namespace and name, and its instance.
+    /// A virtual machine and its instance, by namespace and name.
     VirtualMachine(Box<str>, Box<str>),
-    /// The migration of a virtual machine of this namespace and name.
+    /// The migration of a virtual machine, by namespace and name.
     Migration(Box<str>, Box<str>),
-    /// The pod of this namespace and name.
+    /// A pod, by namespace and name.
     Pod(Box<str>, Box<str>),
-    /// All pods of this namespace.
+    /// All pods of a namespace.
     PodsOf(Box<str>),
 }
 
-/// Who looks at the cluster.
+/// A source of live reads.
 pub trait LiveReader: Send + Sync {
-    /// Makes the published catalog at least as fresh, in this respect, as the cluster is at the call.
+    /// Reads `target` and updates the published catalog to be at least as fresh, in this respect, as
+    /// the cluster was at the call.
     ///
     /// # Errors
-    /// Why the cluster does not tell; nothing may be concluded then.
+    /// The reason why the cluster did not answer. The target is unknown then.
     fn refresh<'a>(&'a self, target: &'a ReadTarget) -> BoxFuture<'a, Result<(), String>>;
 }

@@ -1,4 +1,4 @@
-//! What the housekeeper did, for metrics.
+//! Metrics of the two reconcilers.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use prometheus_client::{
     metrics::{counter::ConstCounter, gauge::ConstGauge},
 };
 
-/// What a housekeeper has counted; a clone counts on.
+/// Counters of a reconciler. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ReconcileMetrics(Arc<ReconcileCounts>);
 
@@ -27,7 +27,7 @@ struct ReconcileCounts {
 }
 
 impl ReconcileMetrics {
-    /// Something was done for this reason.
+    /// Counts an action by its reason.
     pub(super) fn add(&self, reason: &'static str) {
         let mut reasons = self
             .0
@@ -37,7 +37,7 @@ impl ReconcileMetrics {
         *reasons.entry(reason).or_default() += 1;
     }
 
-    /// So many addresses have more than one user now.
+    /// Sets the number of addresses with several users.
     pub(super) fn set_duplicates(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.0.duplicates.store(count, Ordering::Relaxed);
@@ -45,7 +45,7 @@ impl ReconcileMetrics {
 }
 
 impl ReconcileMetrics {
-    /// So many pods have something else than what is recorded for them now.
+    /// Sets the number of interfaces that report something else than is recorded for them.
     pub(super) fn set_drifted(&self, count: usize) {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         self.0.drifted.store(count, Ordering::Relaxed);
@@ -57,7 +57,7 @@ impl Collector for ReconcileMetrics {
         let duplicates = ConstGauge::new(self.0.duplicates.load(Ordering::Relaxed));
         let metric = encoder.encode_descriptor(
             "duplicate_addresses",
-            "Addresses that more than one uses, as of the last look",
+            "Addresses with several users, as of the last pass",
             None,
             duplicates.metric_type(),
         )?;
@@ -65,8 +65,8 @@ impl Collector for ReconcileMetrics {
         let drifted = ConstGauge::new(self.0.drifted.load(Ordering::Relaxed));
         let metric = encoder.encode_descriptor(
             "drifted_interfaces",
-            "Interfaces whose network-status shows another address or MAC than is recorded for \
-             them, as of the last look",
+            "Interfaces whose network-status shows another address or MAC than recorded, as of the \
+             last pass",
             None,
             drifted.metric_type(),
         )?;
@@ -81,7 +81,7 @@ impl Collector for ReconcileMetrics {
         }
         let mut metric = encoder.encode_descriptor(
             "reconciliations",
-            "What was recorded, freed or reported beside the requests, by its reason",
+            "Addresses recorded, freed or reported by the reconciler, by reason",
             None,
             ConstCounter::new(0u64).metric_type(),
         )?;

@@ -1,15 +1,15 @@
-//! What keeps ledger, index and world in step, beside the requests.
+//! The controllers that keep ledger, index and cluster consistent, apart from requests.
 //!
-//! - [`LedgerSync`] keeps the index as the ledger is, [`SliceSync`] its slices.
-//! - [`FolderReconciler`] does without a cluster what a reconciler does in one: it adopts what the folder's
-//!   pods and networks use, lets reservations take effect, and frees what the folder drops.
-//! - [`Reconciler`] is the reconciler of a cluster. What it needs of the world comes through [`LiveReader`],
+//! - [`LedgerSync`] keeps the index in step with the ledger, [`SliceSync`] its slices.
+//! - [`FolderReconciler`] is the reconciler of a server without a cluster: it adopts what the folder's
+//!   pods and networks use, records reservations, and frees what is removed from the folder.
+//! - [`Reconciler`] is the reconciler of a cluster. It reaches the cluster through [`LiveReader`],
 //!   [`PodWriter`] and [`EventSink`].
-//! - [`LeaderElector`] says which replica does what is done once for all of them.
-//! - [`ResyncScheduler`] calls for the full comparison on its schedule.
-//! - [`StatusWriter`] writes what there is to say of pools and reservations into their status.
-//! - [`CertificateKeeper`] keeps the server's certificate in a Secret, and the webhooks' trust in it.
-//! - [`EventRecorder`] takes what any of them tells people ([`EventSink`]), and makes Events of it.
+//! - [`LeaderElector`] elects the replica that does what is done once for all of them.
+//! - [`ResyncScheduler`] runs the full resync on its schedule.
+//! - [`StatusWriter`] writes the status of pools and reservations.
+//! - [`CertificateKeeper`] keeps the server's certificate in a Secret, and its CAs in the webhooks.
+//! - [`EventRecorder`] turns what the others emit ([`EventSink`]) into Kubernetes Events.
 
 mod apply;
 mod certificates;

@@ -1,4 +1,4 @@
-//! The index's slices as they are recorded.
+//! Keeps the slices of the index in step with their objects.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,12 +11,12 @@ use crate::{
     ledger::{ReadError, SliceEvent, SliceLedger},
 };
 
-/// How long to wait before slices that could not be read are read again.
+/// The pause before a failed load is retried.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
-/// How long to wait after a watch that ended.
+/// The pause after a watch has ended.
 const REWATCH_PAUSE: Duration = Duration::from_millis(100);
 
-/// Follows the slices of a cluster, and tells the index.
+/// Watches the slices of a cluster and applies the events to the index.
 #[derive(Debug)]
 pub struct SliceSync {
     slices: SliceLedger,
@@ -25,10 +25,10 @@ pub struct SliceSync {
 }
 
 impl SliceSync {
-    /// Reads the slices for the first time: afterwards the index has exactly these.
+    /// Loads the slices into the index.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// If they cannot be read.
     pub async fn open(slices: SliceLedger, index: Arc<SharedIndex>) -> Result<Self, ReadError> {
         let revision = load(&slices, &index).await?;
         Ok(Self {
@@ -38,7 +38,7 @@ impl SliceSync {
         })
     }
 
-    /// Keeps the index true until `cancel`.
+    /// Keeps the slices of the index up to date until `cancel`.
     pub async fn run(mut self, cancel: CancellationToken) {
         loop {
             let mut events = self.slices.follow(self.revision);
@@ -53,15 +53,15 @@ impl SliceSync {
                         self.revision = self.revision.max(version);
                         self.index.lock().apply_slice(slice, version);
                     }
-                    Some(Ok(SliceEvent::Gone(name, version))) => {
+                    Some(Ok(SliceEvent::Deleted(name, version))) => {
                         self.revision = self.revision.max(version);
                         self.index.lock().apply_slice_delete(&name, version);
                     }
-                    // Behind, or at an end: the list says the same as all that was missed.
+                    // The watch expired or ended: the list covers everything that was missed.
                     Some(Err(_)) | None => break,
                 }
             }
-            // A server that ends every watch is not to be asked without a pause.
+            // An API server that ends every watch must not be asked without a pause.
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
@@ -80,7 +80,7 @@ impl SliceSync {
                     self.revision = revision;
                     return Some(());
                 }
-                Err(error) => tracing::error!("{error}"),
+                Err(error) => tracing::error!(%error, "loading slices failed"),
             }
             tokio::select! {
                 biased;
@@ -91,7 +91,7 @@ impl SliceSync {
     }
 }
 
-/// Makes the index's slices what they are now.
+/// Replaces the slices of the index with those of the ledger.
 async fn load(slices: &SliceLedger, index: &SharedIndex) -> Result<Version, ReadError> {
     let (all, revision) = slices.list().await?;
     index.lock().replace_slices(all, revision);

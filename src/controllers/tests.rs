@@ -1,4 +1,4 @@
-//! The housekeeper and the feed on a real ledger.
+//! Tests of the folder reconciler and the ledger sync on a real ledger.
 
 use std::sync::{
     Arc,
@@ -19,7 +19,7 @@ use crate::{
     sources,
 };
 
-/// The time in the housekeeper's trial, which no other test uses.
+/// The clock of the reconciler's test, used by no other test.
 static NOW: AtomicI64 = AtomicI64::new(1_000_000);
 
 const WORLD: &str = r#"
@@ -102,7 +102,7 @@ async fn what_is_used_is_adopted_and_freed_after_the_quarantine() {
     reconciler.reconcile_once().await;
     assert_eq!(name(holder(&index, "192.0.2.2")), "nobody");
 
-    // What the index says, the ledger says.
+    // The ledger agrees with the index.
     let (stored, _) = ledger.list().await.unwrap_or_else(|e| panic!("{e}"));
     let recorded: Vec<String> = stored.iter().map(|s| s.allocation.record_name()).collect();
     assert_eq!(recorded, ["192.0.2.4"]);

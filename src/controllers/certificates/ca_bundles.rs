@@ -1,7 +1,8 @@
-//! Whom the API servers trust: the `caBundle` of nadmit's webhooks, and since when.
+//! The CAs that the API servers trust: the `caBundle` of nadmit's webhooks, and since when it contains
+//! a CA.
 //!
-//! Touched are only webhooks that lead to nadmit: to its Service, or to a URL with a name of it.
-//! Another's in the same configuration is none of nadmit's business.
+//! Only webhooks that point at nadmit are changed: at its Service, or at a URL with one of its names.
+//! Other webhooks in the same configuration are left alone.
 
 use std::time::Duration;
 
@@ -12,17 +13,17 @@ use tokio::time::Instant;
 use super::make::bundle;
 use crate::pki::Certificate;
 
-/// How nadmit is called by its callers.
+/// The Service under which the API servers call nadmit.
 #[derive(Debug, Clone)]
 pub struct WebhookService {
     /// nadmit's namespace.
     pub namespace: String,
-    /// The Service before the replicas.
+    /// The name of the Service in front of the replicas.
     pub service: String,
 }
 
 impl WebhookService {
-    /// Every name that a caller may use, those of the Service.
+    /// Returns every DNS name of the Service that a caller may use.
     pub fn names(&self) -> Vec<String> {
         let Self { namespace, service } = self;
         vec![
@@ -45,7 +46,7 @@ impl WebhookService {
         self.names().iter().any(|name| name == host)
     }
 
-    /// nadmit's webhooks in a configuration, with their places there.
+    /// Returns nadmit's webhooks in a configuration, with their indices.
     fn webhooks<'c>(&self, configuration: &'c Value) -> Vec<(usize, &'c Value)> {
         let all = configuration["webhooks"].as_array().into_iter().flatten();
         all.enumerate()
@@ -53,8 +54,8 @@ impl WebhookService {
             .collect()
     }
 
-    /// The JSON patch that gives each of nadmit's webhooks these CAs, good for this version of the
-    /// configuration only; `None` if all have them.
+    /// Returns the JSON patch that sets these CAs in each of nadmit's webhooks, valid for this version
+    /// of the configuration only; `None` if all have them.
     pub(super) fn patch(
         &self,
         configuration: &Value,
@@ -72,7 +73,7 @@ impl WebhookService {
         if operations.is_empty() {
             return None;
         }
-        // Whoever wrote in between makes it fail.
+        // A write in between makes the patch fail.
         let version = &configuration["metadata"]["resourceVersion"];
         let path = "/metadata/resourceVersion";
         operations.push(json!({"op": "replace", "path": path, "value": version}));
@@ -80,7 +81,7 @@ impl WebhookService {
     }
 }
 
-/// Those that the API servers trust when they call a webhook.
+/// Returns the CAs of a webhook, and true if its `caBundle` contains nothing else.
 fn trusted(webhook: &Value) -> (Vec<Certificate>, bool) {
     let text = webhook["clientConfig"]["caBundle"].as_str();
     let pem = STANDARD.decode(text.unwrap_or_default());
@@ -93,29 +94,29 @@ fn is_same(webhook: &Value, authorities: &[Certificate]) -> bool {
     clean && found.len() == authorities.len() && authorities.iter().all(has)
 }
 
-/// What all callers trust, as far as it was read.
+/// The CAs trusted by the webhooks, as far as they could be read.
 #[derive(Debug, Default)]
 pub(super) struct TrustedBundles {
-    /// For each of nadmit's webhooks, its CAs.
+    /// The CAs of each of nadmit's webhooks.
     bundles: Vec<Vec<Certificate>>,
     /// Whether a configuration could not be read.
     unknown: bool,
 }
 
 impl TrustedBundles {
-    /// Adds a configuration. One that is not there calls nobody.
+    /// Adds the webhooks of a configuration. A configuration that does not exist makes no calls.
     pub(super) fn add(&mut self, configuration: &Value, service: &WebhookService) {
         let webhooks = service.webhooks(configuration);
         let bundles = webhooks.into_iter().map(|(_, webhook)| trusted(webhook).0);
         self.bundles.extend(bundles);
     }
 
-    /// There is one that could not be read.
+    /// Notes that a configuration could not be read.
     pub(super) fn add_unknown(&mut self) {
         self.unknown = true;
     }
 
-    /// Every CA that a webhook has.
+    /// Returns every CA of some webhook.
     pub(super) fn any(&self) -> Vec<Certificate> {
         let mut all: Vec<Certificate> = Vec::new();
         for one in self.bundles.iter().flatten() {
@@ -131,17 +132,17 @@ impl TrustedBundles {
     }
 }
 
-/// Since when which CAs are trusted by all, as this replica has seen it. It forgets on a restart, which
-/// costs a little time and nothing else.
+/// Since when each CA has been trusted by all webhooks, as observed by this replica. It is lost on a
+/// restart, which only delays a change of CAs.
 #[derive(Debug)]
 pub(super) struct TrustTracker {
     since: Vec<(Certificate, Instant)>,
-    /// How long an API server may take to notice a `caBundle`.
+    /// The time an API server may take to notice a changed `caBundle`.
     propagation_time: Duration,
 }
 
 impl TrustTracker {
-    /// Nothing was seen yet.
+    /// Creates a tracker without observations.
     pub(super) fn new(propagation_time: Duration) -> Self {
         Self {
             since: Vec::new(),
@@ -149,7 +150,7 @@ impl TrustTracker {
         }
     }
 
-    /// Of these CAs some were in force now.
+    /// Records which of these CAs all webhooks trust now.
     pub(super) fn observe(&mut self, trusted_cas: &TrustedBundles, authorities: &[Certificate]) {
         let now = Instant::now();
         let trusted = authorities.iter().filter(|one| trusted_cas.all_have(one));
@@ -157,7 +158,7 @@ impl TrustTracker {
         self.since = since.collect();
     }
 
-    /// Whether it has been for long enough.
+    /// Returns true if all webhooks have trusted the CA for the propagation time.
     pub(super) fn is_propagated(&self, authority: &Certificate) -> bool {
         let since = self.since_of(authority);
         since.is_some_and(|since| since.elapsed() >= self.propagation_time)

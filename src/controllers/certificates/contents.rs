@@ -1,4 +1,4 @@
-//! What lies in the Secret: as bytes, and what of them can be used.
+//! The content of the Secret, as bytes and parsed.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::pki::{Certificate, Pair, PrivateKey, Signer, verify};
 
-/// The server's certificate.
+/// The entry with the server's certificate.
 const TLS_CERT: &str = "tls.crt";
-/// Its key.
+/// The entry with the key of the server's certificate.
 const TLS_KEY: &str = "tls.key";
-/// The CAs that callers are to trust: those that may sign what is shown.
+/// The entry with the CAs that callers are to trust: those that may have signed a certificate in use.
 const CA_CERT: &str = "ca.crt";
-/// The key of the CA that signs.
+/// The entry with the key of the signing CA.
 const CA_KEY: &str = "ca.key";
 
 /// The four entries of the Secret; empty ones count as absent.
@@ -31,31 +31,31 @@ pub(super) struct SecretContents {
     pub(super) authority_key: Option<PrivateKey>,
 }
 
-/// What of the contents can be used.
+/// The usable parts of the Secret.
 #[derive(Debug, Default)]
 pub(super) struct ParsedSecret {
-    /// A certificate that can be read, with its key.
+    /// The certificate with its key, if both can be parsed and match.
     pub(super) served: Option<ServingCertificate>,
     /// The CAs of `ca.crt`.
     pub(super) authorities: Vec<Certificate>,
-    /// Whether `ca.crt` holds nothing else.
+    /// Whether `ca.crt` contains nothing else.
     pub(super) clean: bool,
-    /// That of the CAs whose key is there.
+    /// The CA whose key is in the Secret.
     pub(super) signer: Option<Signer>,
 }
 
-/// A certificate that can be shown.
+/// A certificate that can be served.
 #[derive(Debug, Clone)]
 pub(super) struct ServingCertificate {
-    /// What the server is given.
+    /// The chain and key as the server loads them.
     pub(super) pair: Arc<Pair>,
-    /// The first of the chain.
+    /// The leaf, first in the chain.
     pub(super) certificate: Certificate,
     chain: Vec<CertificateDer<'static>>,
 }
 
 impl SecretContents {
-    /// Those of a Secret.
+    /// Returns the entries of a Secret.
     pub(super) fn of(secret: &Value) -> Self {
         let entry = |name: &str| {
             let text = secret["data"][name].as_str()?;
@@ -70,7 +70,7 @@ impl SecretContents {
         }
     }
 
-    /// Writes them into a Secret; other entries stay.
+    /// Writes the entries into a Secret. Other entries stay.
     pub(super) fn write(&self, secret: &mut Value) {
         if !secret["data"].is_object() {
             secret["data"] = json!({});
@@ -86,15 +86,15 @@ impl SecretContents {
         }
     }
 
-    /// Whether somebody else keeps them: there is a certificate or a key, and no key of a CA. What
-    /// nadmit writes is never without.
+    /// Returns true if another component manages the Secret: it has a certificate or a key, but no CA
+    /// key, which nadmit always writes.
     pub(super) fn is_foreign(&self) -> bool {
         self.authority_key.is_none() && (self.cert.is_some() || self.key.is_some())
     }
 }
 
 impl ParsedSecret {
-    /// What of these contents can be used.
+    /// Parses the entries.
     pub(super) fn of(contents: &SecretContents) -> Self {
         let pem = contents.authorities.as_deref().unwrap_or_default();
         let (mut authorities, mut clean) = Certificate::all(pem);
@@ -116,7 +116,7 @@ impl ParsedSecret {
 }
 
 impl ServingCertificate {
-    /// A chain with its key; `None` if they cannot be used or do not fit.
+    /// Parses a chain with its key; `None` if they are invalid or do not match.
     pub(super) fn of(pair: Pair) -> Option<Self> {
         let chain = pair.identity().ok()?.cert;
         Some(Self {
@@ -126,7 +126,8 @@ impl ServingCertificate {
         })
     }
 
-    /// Whether a caller that trusts these CAs would believe it at this time, by each of the names.
+    /// Returns true if a caller that trusts these CAs accepts the certificate at this time under each
+    /// of the names.
     pub(super) fn is_trusted_by<'a>(
         &self,
         authorities: impl IntoIterator<Item = &'a Certificate>,
@@ -136,7 +137,7 @@ impl ServingCertificate {
         verify(&self.chain, authorities, names, now)
     }
 
-    /// Whether this CA signed it, whoever it is for.
+    /// Returns true if this CA signed the certificate, for whichever names.
     pub(super) fn is_signed_by(&self, authority: &Certificate, now: Timestamp) -> bool {
         self.is_trusted_by([authority], &self.certificate.names, now)
     }

@@ -1,4 +1,4 @@
-//! One look at the Secret and the webhooks, and the next, and the next.
+//! The control loop over the Secret and the webhook configurations.
 
 use std::{mem, sync::Arc};
 
@@ -27,12 +27,13 @@ use crate::{
     pki::{Certificate, Pair},
 };
 
-/// How often a write that another came before is judged anew in one look.
+/// The maximum number of writes in a pass, when other replicas write in between.
 const MAX_ATTEMPTS: usize = 3;
 
-/// Keeps certificates in a Secret, and the callers' trust in them.
+/// Keeps certificates in a Secret, and their CAs in the webhook configurations.
 ///
-/// It needs get, create and update on the Secret, get and patch on the two webhook configurations.
+/// It needs `get`, `create` and `update` on the Secret, and `get` and `patch` on the two webhook
+/// configurations.
 pub struct CertificateKeeper {
     requests: RawRequests,
     options: CertificateOptions,
@@ -40,14 +41,14 @@ pub struct CertificateKeeper {
     time: ApiServerTime,
     certificate: Sender<Option<Arc<Pair>>>,
     last_served: Option<LastServed>,
-    /// Whether it has had the occasion to tell the callers whom to trust.
+    /// Whether a pass has already had the chance to patch the `caBundle`s.
     bundles_offered: bool,
     trust: TrustTracker,
-    /// 1 if the last look did not come to its end.
+    /// A gauge that is 1 if the last pass failed.
     failed: Gauge,
-    /// What was complained of last.
+    /// The last logged error.
     last_failure: String,
-    /// What was said last of whose Secret it is.
+    /// The last logged owner of the Secret: `own`, `foreign`, or empty.
     ownership: &'static str,
 }
 
@@ -58,15 +59,15 @@ struct SecretState {
     parsed: ParsedSecret,
 }
 
-/// A configuration, and where it is.
+/// A webhook configuration and its path.
 struct Configuration {
     path: String,
     object: Value,
 }
 
 impl CertificateKeeper {
-    /// Asks nothing yet. The client should ask once, as that of [`crate::api::call::client`] does.
-    /// Whether the last look did not come to its end is said in `failed`.
+    /// Creates a keeper; sends no request. The client should not retry by itself, like that of
+    /// [`crate::api::call::client`]. `failed` is set to 1 while the last pass failed.
     pub fn new(client: Client, options: CertificateOptions, clock: Clock, failed: Gauge) -> Self {
         Self {
             requests: RawRequests::new(client, options.request_timeout),
@@ -83,12 +84,12 @@ impl CertificateKeeper {
         }
     }
 
-    /// What is to be shown, now and from now on.
+    /// Returns a receiver of the certificate to serve.
     pub fn certificate(&self) -> Receiver<Option<Arc<Pair>>> {
         self.certificate.subscribe()
     }
 
-    /// Looks until `cancel`.
+    /// Runs passes until `cancel`.
     pub async fn run(mut self, cancel: CancellationToken) {
         loop {
             let outcome = tokio::select! {
@@ -111,8 +112,8 @@ impl CertificateKeeper {
         }
     }
 
-    /// One look. The configurations are read first and the Secret second, so that a patch that rests on
-    /// an old Secret meets a configuration that has changed since, and fails: see the module's page.
+    /// Runs one pass. It reads the configurations before the Secret, so that a patch based on an
+    /// outdated Secret conflicts with the configuration's new version; see the module's documentation.
     async fn pass(&mut self) -> Result<PassOutcome, String> {
         let mut errors = Vec::new();
         let (configurations, trusted_cas) = self.read_configurations(&mut errors).await;
@@ -133,8 +134,8 @@ impl CertificateKeeper {
                 Err(error) => errors.push(error),
             }
         }
-        // A replica that begins lets the callers learn first whom to trust, once: others may be
-        // there to serve them meanwhile.
+        // A starting replica first waits once for the callers to trust its CAs: other replicas may
+        // serve them meanwhile.
         let begins = self.last_served.is_none() && !mem::replace(&mut self.bundles_offered, true);
         if !(begins && patched_any)
             && let Err(error) = self.publish(&found, believed, now)
@@ -148,7 +149,7 @@ impl CertificateKeeper {
         }
     }
 
-    /// The webhook configurations that are there, and whom they trust.
+    /// Reads the existing webhook configurations and the CAs they trust.
     async fn read_configurations(
         &self,
         errors: &mut Vec<String>,
@@ -191,7 +192,7 @@ impl CertificateKeeper {
         format!("the Secret {namespace}/{}", self.options.secret)
     }
 
-    /// The Secret as it is, and what time it is.
+    /// Reads the Secret, and the API server's time.
     async fn read(&mut self) -> Result<(SecretState, Timestamp), String> {
         let path = format!("{}/{}", self.collection(), self.options.secret);
         let read = self.requests.get(&path).await;
@@ -200,7 +201,8 @@ impl CertificateKeeper {
         Ok((SecretState::of(read.object), now))
     }
 
-    /// Makes the Secret what it has to be. Whether it was written; `found` is what it holds then.
+    /// Writes the Secret if it has to change. Returns true if it was written; `found` holds the new
+    /// content.
     async fn reconcile_secret(
         &mut self,
         found: &mut SecretState,
@@ -213,7 +215,12 @@ impl CertificateKeeper {
             };
             match self.write(found.secret.as_ref(), &contents).await {
                 Ok(written) => {
-                    tracing::info!("{} was written anew: {reason}", self.secret());
+                    tracing::info!(
+                        namespace = self.options.service.namespace,
+                        secret = self.options.secret,
+                        %reason,
+                        "certificate Secret written"
+                    );
                     *found = SecretState {
                         secret: Some(written),
                         parsed: ParsedSecret::of(&contents),
@@ -221,11 +228,11 @@ impl CertificateKeeper {
                     };
                     return Ok(true);
                 }
-                // Another replica was faster: what it wrote counts.
+                // Another replica was faster: its content counts.
                 Err(ApiError::AlreadyExists(_) | ApiError::Conflict(_)) => {
                     *found = self.read().await?.0;
                 }
-                // Somebody deleted it; on a create, it is the namespace that is not there.
+                // The Secret was deleted. On a create, the namespace does not exist.
                 Err(ApiError::NotFound(_)) if found.secret.is_some() => {
                     *found = self.read().await?.0;
                 }
@@ -237,7 +244,7 @@ impl CertificateKeeper {
         Err(format!("{} was changed again and again", self.secret()))
     }
 
-    /// What the Secret has to hold from now on, if that is something else.
+    /// Returns the new content of the Secret and the reason for it; `None` if it stays.
     fn due(
         &mut self,
         found: &mut SecretState,
@@ -281,14 +288,14 @@ impl CertificateKeeper {
         self.requests.replace(&path, &secret).await
     }
 
-    /// Whether callers that trust the CAs of nadmit's own Secret believe what it serves.
+    /// Returns true if nadmit manages the Secret and callers that trust its CAs accept its certificate.
     fn is_trusted_by(&self, found: &SecretState, now: Timestamp) -> bool {
         let (served, authorities) = (found.parsed.served.as_ref(), &found.parsed.authorities);
         !found.contents.is_foreign()
             && served.is_some_and(|served| served.is_trusted_by(authorities, &self.names, now))
     }
 
-    /// Shows what the Secret holds, unless what is shown is better.
+    /// Publishes the certificate of the Secret, unless the present one is better.
     fn publish(
         &mut self,
         found: &SecretState,
@@ -330,15 +337,16 @@ impl CertificateKeeper {
     fn log_ownership(&mut self, ownership: &'static str) {
         if ownership == "foreign" && self.ownership != ownership {
             tracing::info!(
-                "{} has no ca.key, so that somebody else renews it: it is served, and neither it nor \
-                 a caBundle is written",
-                self.secret()
+                namespace = self.options.service.namespace,
+                secret = self.options.secret,
+                "Secret without ca.key is managed externally: serving it, writing neither it nor a \
+                 caBundle"
             );
         }
         self.ownership = ownership;
     }
 
-    /// Has the callers trust these CAs. Whether that was written.
+    /// Writes the CAs into the `caBundle` of nadmit's webhooks. Returns true if something was changed.
     async fn patch_bundle(
         &self,
         configuration: &Configuration,
@@ -350,16 +358,16 @@ impl CertificateKeeper {
         };
         match self.requests.patch(path, &patch).await {
             Ok(_) => {
-                tracing::info!("{path} trusts {} now", self.secret());
+                tracing::info!(path, secret = self.options.secret, "caBundle updated");
                 Ok(true)
             }
-            // Somebody wrote it in between: the next look sees what.
+            // Changed in between: the next pass reads it again.
             Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => Ok(true),
             Err(answer) => Err(format!("{path} cannot be patched: {answer}")),
         }
     }
 
-    /// Says each failure once.
+    /// Logs an error, unless it is the same as the last.
     fn log_failure(&mut self, error: String) {
         let last = mem::replace(&mut self.last_failure, error);
         if self.last_failure.is_empty() || self.last_failure == last {
@@ -367,18 +375,21 @@ impl CertificateKeeper {
         }
         let error = &self.last_failure;
         match self.last_served {
-            Some(_) => tracing::error!("the certificate is served on, but {error}"),
-            None => tracing::error!("there is no certificate to serve with: {error}"),
+            Some(_) => tracing::error!(
+                error,
+                "certificate pass failed; still serving the last certificate"
+            ),
+            None => tracing::error!(error, "certificate pass failed; no certificate to serve"),
         }
     }
 }
 
-/// What a look found.
+/// The result of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PassOutcome {
-    /// Everything as it should be for now.
+    /// Nothing is left to do at present.
     Settled,
-    /// Something was written, or is not there yet.
+    /// Something was written, or is still missing.
     Pending,
 }
 

@@ -1,4 +1,4 @@
-//! Making what was decided: keys, certificates, and the contents of the Secret.
+//! Carries out a decision: creates keys and certificates, and the content of the Secret.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::pki::{self, Certificate, Issued, Pair, PrivateKey, Signer, later};
 
-/// What the Secret is to hold, and why; `None` if it is to stay as it is.
+/// Returns the new content of the Secret and the reason for it; `None` if it stays.
 ///
 /// # Errors
-/// When the cryptography fails, or what comes of it would not be believed.
+/// If the cryptography fails, or its result would not be trusted.
 pub(super) fn renew(
     contents: &SecretContents,
     parsed: &mut ParsedSecret,
@@ -24,13 +24,13 @@ pub(super) fn renew(
     };
     match build(&plan, contents, parsed, context) {
         Ok(made) => Ok(Some((made, plan.reason))),
-        // A CA that somebody put there may be one whose certificates nobody believes.
+        // The CA was put there by somebody else, and its certificates may be invalid for these names.
         Err(_) if parsed.signer.take().is_some() => renew(contents, parsed, context),
         Err(error) => Err(error),
     }
 }
 
-/// The plan as contents, with every key that it needs made.
+/// Builds the planned content, with all new keys and certificates.
 fn build(
     plan: &RenewalPlan,
     contents: &SecretContents,
@@ -67,7 +67,7 @@ fn build(
     })
 }
 
-/// CAs as one PEM text.
+/// Returns the CAs as one PEM text.
 pub(super) fn bundle<'a>(authorities: impl IntoIterator<Item = &'a Certificate>) -> Vec<u8> {
     let all: String = authorities.into_iter().map(Certificate::pem).collect();
     all.into_bytes()
@@ -75,7 +75,7 @@ pub(super) fn bundle<'a>(authorities: impl IntoIterator<Item = &'a Certificate>)
 
 fn new_authority(context: &RenewalContext<'_>) -> Result<(Signer, PrivateKey), String> {
     let (begin, end) = time(context, context.lifetimes.authority);
-    // Unlike the name of any other, so that nobody has to try which of two signed.
+    // A unique name, so that no verifier has to try which of two CAs signed.
     let second = Timestamp::from_second(context.now.as_second()).unwrap_or(context.now);
     let Issued { cert, key } =
         pki::authority(&format!("nadmit CA {second}"), begin, end).map_err(|e| e.to_string())?;

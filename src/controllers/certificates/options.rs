@@ -1,32 +1,33 @@
-//! What a keeper of certificates is told.
+//! The options of a [`super::CertificateKeeper`].
 
 use std::time::Duration;
 
 use super::{ca_bundles::WebhookService, renewal::CertificateLifetimes};
 
-/// Which Secret, for whom, and how often it is looked at.
+/// The Secret, the callers, and the timing.
 #[derive(Debug, Clone)]
 pub struct CertificateOptions {
     /// The name of the Secret, in nadmit's namespace.
     pub secret: String,
-    /// By which names the callers call.
+    /// The Service whose names the certificate is for.
     pub service: WebhookService,
     /// The name of both webhook configurations.
     pub webhooks: String,
-    /// How long certificates last.
+    /// The lifetimes of certificates.
     pub lifetimes: CertificateLifetimes,
-    /// How often everything is looked at.
+    /// The interval between two passes.
     pub interval: Duration,
-    /// The same while something is missing, or has just been written.
+    /// The interval while something is missing or was just written.
     pub retry_interval: Duration,
-    /// How long a new CA is in every `caBundle` before a certificate of it is served.
+    /// The time for which a new CA is in every `caBundle` before a certificate signed by it is served.
     pub propagation_time: Duration,
-    /// How long one request may take.
+    /// The timeout of one request.
     pub request_timeout: Duration,
 }
 
 impl CertificateOptions {
-    /// What serves well: every 10 s, or 2 s; 2 minutes to notice a `caBundle`; 5 s for a request.
+    /// Returns the default timing: every 10 s, or 2 s; 2 minutes to notice a `caBundle`; 5 s for a
+    /// request.
     pub fn new(namespace: &str, secret: &str, service: &str, webhooks: &str) -> Self {
         Self {
             secret: secret.to_owned(),

@@ -1,40 +1,40 @@
-//! What to do with this Secret at this time: a pure function of what it holds, of what was served
-//! before, and of which CAs the callers trust.
+//! Decides what to do with the Secret: a pure function of its content, the time, the certificate served
+//! before, and the CAs that the callers trust.
 //!
-//! It knows no state of its own. Where a change of CAs stands is seen from the Secret alone, so
-//! whoever comes next goes on from there:
+//! It has no state. The progress of a change of CAs follows from the Secret alone, so any replica can
+//! continue it:
 //!
-//! | the Secret holds | what is written next |
+//! | the Secret contains | next write |
 //! |---|---|
-//! | a CA before two thirds of its life, and a certificate of it | at two thirds of the certificate's life, another |
-//! | a CA after two thirds of its life | a new CA before the old one in `ca.crt`; a fresh certificate of the **old** one, whose key is at hand for the last time |
-//! | a CA, and a certificate of the one before it | when all callers have trusted the new CA for a while, a certificate of it |
-//! | CAs that nothing of before needs any more | `ca.crt` without them |
+//! | a CA before two thirds of its lifetime, and a certificate signed by it | at two thirds of the certificate's lifetime, a new one |
+//! | a CA after two thirds of its lifetime | a new CA in `ca.crt` before the old one; a fresh certificate signed by the **old** one, whose key is available for the last time |
+//! | a CA, and a certificate signed by its predecessor | once all callers have trusted the new CA for the propagation time, a certificate signed by it |
+//! | CAs that no certificate needs any more | `ca.crt` without them |
 //!
-//! What is served is never given up for a certificate that callers may not trust yet; only where
-//! there is nothing good to serve there is nothing to lose.
+//! The served certificate is never replaced by one that callers may not trust yet, unless it is invalid
+//! itself.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::contents::{ParsedSecret, SecretContents, ServingCertificate};
 use crate::pki::{Certificate, later};
 
-/// How many CAs are kept in a bundle at most.
+/// The maximum number of CAs in a bundle.
 const MAX_AUTHORITIES: usize = 8;
 
-/// How long things last.
+/// The lifetimes of certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateLifetimes {
-    /// A server's certificate.
+    /// The lifetime of a server certificate.
     pub server: SignedDuration,
-    /// A CA; several times as long.
+    /// The lifetime of a CA; several times as long.
     pub authority: SignedDuration,
-    /// How long before its making a certificate is good: so far the clock of an API server may lag.
+    /// The time by which certificates are backdated, for API servers whose clocks are behind.
     pub backdate: SignedDuration,
 }
 
 impl Default for CertificateLifetimes {
-    /// 90 days and two years, from a day before.
+    /// 90 days and two years, backdated by a day.
     fn default() -> Self {
         Self {
             server: SignedDuration::from_hours(24 * 90),
@@ -44,95 +44,97 @@ impl Default for CertificateLifetimes {
     }
 }
 
-/// What a replica served last, and whom its callers trusted then.
+/// The certificate a replica served last, with the CAs its callers trusted then.
 #[derive(Debug, Clone)]
 pub(super) struct LastServed {
-    /// What it shows.
+    /// The served certificate.
     pub(super) served: ServingCertificate,
-    /// The CAs beside it.
+    /// The CAs of the same Secret.
     pub(super) authorities: Vec<Certificate>,
-    /// Whether somebody else kept it.
+    /// Whether another component managed that Secret.
     pub(super) foreign: bool,
 }
 
-/// What is known besides the Secret.
+/// The inputs of a decision besides the Secret.
 pub(super) struct RenewalContext<'a> {
-    /// What this replica serves, if anything.
+    /// The certificate this replica serves, if any.
     pub(super) last_served: Option<&'a LastServed>,
-    /// The names that the certificate has to be for; at least one.
+    /// The names the certificate has to be valid for; at least one.
     pub(super) names: &'a [String],
-    /// The time by which callers judge: the API server's.
+    /// The API server's time, because it verifies the certificate.
     pub(super) now: Timestamp,
-    /// The CAs that callers trust at the moment.
+    /// The CAs that callers trust at present.
     pub(super) trusted_cas: &'a [Certificate],
-    /// Whether all callers have trusted this CA for long enough.
+    /// Returns true if all callers have trusted the CA for the propagation time.
     pub(super) is_propagated: &'a dyn Fn(&Certificate) -> bool,
-    /// How long things last.
+    /// The lifetimes of new certificates.
     pub(super) lifetimes: CertificateLifetimes,
 }
 
-/// What to do.
+/// A decision.
 #[derive(Debug)]
 pub(super) enum RenewalDecision {
-    /// Nothing: it is as it should be for now.
+    /// Nothing to do at present.
     Keep,
-    /// Nothing: somebody else keeps it.
+    /// Nothing to do: another component manages the Secret.
     Foreign,
-    /// Write it anew.
+    /// The Secret has to be written.
     Write(RenewalPlan),
 }
 
-/// What is to be written.
+/// The planned content of the Secret.
 #[derive(Debug)]
 pub(super) struct RenewalPlan {
-    /// Why.
+    /// The reason for the write.
     pub(super) reason: RenewalReason,
-    /// Whether a new CA is made. If not, that of the Secret stays.
+    /// Whether to create a new CA instead of keeping that of the Secret.
     pub(super) new_authority: bool,
-    /// What is to be served.
+    /// The certificate to serve.
     pub(super) server: ServerCertificate,
-    /// The CAs that stay, beside a new one.
+    /// The CAs to keep, in addition to a new one.
     pub(super) authorities: Vec<Certificate>,
 }
 
-/// What a Secret is to serve.
+/// The planned server certificate.
 #[derive(Debug)]
 pub(super) enum ServerCertificate {
-    /// This.
+    /// An existing certificate.
     Unchanged(Box<ServingCertificate>),
-    /// A new certificate for these names, of the CA whose key the Secret holds so far.
+    /// A new certificate for these names, signed by the CA whose key the Secret contains so far.
     SignedByCurrent(Vec<String>),
-    /// A new certificate for these names, of the new CA.
+    /// A new certificate for these names, signed by the new CA.
     SignedByNew(Vec<String>),
 }
 
-/// Why a Secret is written.
+/// The reason for a write of the Secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RenewalReason {
-    /// It is not there, or empty.
+    /// The Secret does not exist, or is empty.
     #[error("there was none")]
     Absent,
-    /// Without a CA nothing can be renewed.
+    /// There is no CA to renew with.
     #[error("ca.crt and ca.key were no CA that can sign now")]
     NoAuthority,
-    /// It is time for another.
+    /// The CA is due for renewal.
     #[error("two thirds of the CA's life are over; the old one stays trusted beside the new one")]
     AuthorityDue,
     /// The second half of a change of CAs.
     #[error("the new CA is in every caBundle")]
     AuthorityTrusted,
-    /// Broken, expired, not valid yet, for other names, or of a CA that is not there.
+    /// The certificate is malformed, expired, not valid yet, for other names, or not signed by a CA of
+    /// the Secret.
     #[error("tls.crt and tls.key could not be served")]
     NoCertificate,
-    /// It is time for another.
+    /// The certificate is due for renewal.
     #[error("two thirds of its life are over")]
     CertificateDue,
-    /// Old CAs, or none.
+    /// `ca.crt` contains old CAs, or other data.
     #[error("ca.crt held more than is needed")]
     Bundle,
 }
 
-/// Judges. What is then written is judged [`RenewalDecision::Keep`] in the same situation.
+/// Decides what to do with a Secret. Deciding again on the written content gives
+/// [`RenewalDecision::Keep`].
 pub(super) fn decide(
     contents: &SecretContents,
     parsed: &ParsedSecret,
@@ -140,7 +142,7 @@ pub(super) fn decide(
 ) -> RenewalDecision {
     let last_served = context.last_served;
     let absent = *contents == SecretContents::default();
-    // Who keeps it may be about to write it anew.
+    // The component that manages it may be about to write it again.
     let was_foreign = absent && last_served.is_some_and(|previous| previous.foreign);
     if contents.is_foreign() || was_foreign {
         return RenewalDecision::Foreign;
@@ -176,7 +178,7 @@ impl Renewal<'_> {
         }
     }
 
-    /// A new CA, beside the old one if that can still sign.
+    /// Plans a new CA, in addition to the old one if that can still sign.
     fn new_authority(&self, old: Option<&Certificate>) -> RenewalPlan {
         let now = self.context.now;
         let reason = match old {
@@ -193,7 +195,7 @@ impl Renewal<'_> {
         if let Some(current) = self.current() {
             let authorities = self.limited(self.unexpired(&self.parsed.authorities), current, None);
             return match old {
-                // It has to last until all callers trust the new one.
+                // It has to last until all callers trust the new CA.
                 Some(old) if current.is_signed_by(old, now) => plan(
                     ServerCertificate::SignedByCurrent(self.all_names(current)),
                     authorities,
@@ -211,7 +213,7 @@ impl Renewal<'_> {
                 authorities,
             );
         }
-        // Another replica may serve something that callers trust at the moment.
+        // Another replica may serve a certificate that callers trust at present.
         let others = self.unexpired(self.context.trusted_cas);
         let others = limit(others, MAX_AUTHORITIES - 1, |_| false);
         plan(
@@ -220,7 +222,7 @@ impl Renewal<'_> {
         )
     }
 
-    /// The CA is as it should be: is the certificate?
+    /// Decides on the certificate, given a valid CA.
     fn certificate(&self, signer: &Certificate) -> RenewalDecision {
         let now = self.context.now;
         let plan = |reason, server, authorities| {
@@ -273,7 +275,7 @@ impl Renewal<'_> {
         }
     }
 
-    /// The certificate of the Secret, if callers that trust its CAs believe it.
+    /// Returns the certificate of the Secret, if callers that trust its CAs accept it.
     fn current(&self) -> Option<&ServingCertificate> {
         let context = self.context;
         let served = self.parsed.served.as_ref()?;
@@ -282,7 +284,7 @@ impl Renewal<'_> {
         good.then_some(served)
     }
 
-    /// What was served before, if callers that trusted the CAs of then believe it still.
+    /// Returns the certificate served last, if callers that trust its CAs still accept it.
     fn previous(&self) -> Option<&LastServed> {
         let context = self.context;
         let previous = context.last_served?;
@@ -291,8 +293,8 @@ impl Renewal<'_> {
         good.then_some(previous)
     }
 
-    /// Which CAs callers are to trust: the one that signs, those of what is served, and, for as long
-    /// as a certificate of theirs may be good or shown by a replica, those before.
+    /// Returns the CAs that callers are to trust: the signing one, those of the served certificate, and
+    /// previous ones as long as a certificate of theirs may be valid or in use by a replica.
     fn bundle(
         &self,
         signer: &Certificate,
@@ -300,7 +302,7 @@ impl Renewal<'_> {
     ) -> Vec<Certificate> {
         let context = self.context;
         let (now, backdate) = (context.now, context.lifetimes.backdate);
-        // None of theirs was made after the signer.
+        // No certificate of a previous CA is newer than the signer.
         let last_expires = later(later(signer.begin, backdate), context.lifetimes.server);
         let everybody_shows =
             |current: &ServingCertificate| now >= later(current.certificate.begin, backdate * 2);
@@ -316,7 +318,7 @@ impl Renewal<'_> {
         }
     }
 
-    /// The Secret's CAs and those of what was served before.
+    /// Returns the CAs of the Secret and those of the certificate served last.
     fn with_those_of(
         &self,
         previous: &LastServed,
@@ -331,7 +333,7 @@ impl Renewal<'_> {
         self.limited(all, &previous.served, signer)
     }
 
-    /// As many as there may be, with the signer; without one, as many as leave room for it.
+    /// Limits the CAs to the maximum, leaving room for a new signer if there is none.
     fn limited(
         &self,
         all: Vec<Certificate>,
@@ -349,8 +351,9 @@ impl Renewal<'_> {
         unexpired.cloned().collect()
     }
 
-    /// The names that are asked for, with those that another replica may have asked for: two that do
-    /// not agree on the name of their Service then do not take turns.
+    /// Returns the requested names and those of the other certificate, which another replica may have
+    /// requested. This keeps two replicas that disagree on the Service from replacing each other's
+    /// certificate.
     fn all_names(&self, other: &ServingCertificate) -> Vec<String> {
         let now = self.context.now;
         let mut names = self.context.names.to_vec();
@@ -366,7 +369,7 @@ impl Renewal<'_> {
     }
 }
 
-/// Not more than `most`, unless more are needed; the order stays.
+/// Limits the CAs to `most`, but keeps all that are needed. The order stays.
 fn limit(
     all: Vec<Certificate>,
     most: usize,

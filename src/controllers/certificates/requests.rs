@@ -1,6 +1,5 @@
-//! Requests to the API server of which nothing is told to anybody: kube's own calls log an answer
-//! that they cannot read as a whole, and what is read here are keys. They also drop the header that
-//! says what time it is there.
+//! Requests to the API server that leave no trace in the log: kube's own calls log the whole response
+//! if they cannot parse it, and these responses contain keys. They also drop the `Date` header.
 
 use std::time::Duration;
 
@@ -17,19 +16,19 @@ use tokio::time::timeout;
 
 use crate::api::call::ApiError;
 
-/// Whose name is on what is written.
+/// The field manager of the writes.
 const MANAGER: &str = "nadmit-certificates";
 
-/// Asks for single objects, by their paths.
+/// Reads and writes single objects by path.
 pub(super) struct RawRequests {
     client: Client,
-    /// How long one request may take.
+    /// The timeout of one request.
     request_timeout: Duration,
 }
 
-/// An object, and what time it was for the API server.
+/// An object and the API server's time.
 pub(super) struct DatedObject {
-    /// `None`: it is not there.
+    /// The object; `None` if it does not exist.
     pub(super) object: Option<Value>,
     pub(super) time: Option<Timestamp>,
 }
@@ -42,7 +41,7 @@ impl RawRequests {
         }
     }
 
-    /// Reads an object, past every cache.
+    /// Reads an object from the API server.
     pub(super) async fn get(&self, path: &str) -> Result<DatedObject, ApiError> {
         let request = Request::get(path).body(Body::empty());
         let (answer, time) = self.send(request).await?;
@@ -62,7 +61,7 @@ impl RawRequests {
             .await
     }
 
-    /// Writes an object under the version that is in it.
+    /// Replaces an object under the version it contains.
     pub(super) async fn replace(&self, path: &str, object: &Value) -> Result<Value, ApiError> {
         self.write(Method::PUT, path, "application/json", object)
             .await
@@ -111,7 +110,7 @@ impl RawRequests {
         });
         let status = response.status();
         if status.is_success() {
-            // Of what was read no part may be in the error.
+            // The error must contain no part of the response.
             let object = serde_json::from_slice(response.body());
             let unreadable = || ApiError::Uncertain {
                 after: None,

@@ -1,23 +1,23 @@
-//! What time it is for those who judge a certificate.
+//! The time of the API servers, which verify the certificates.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{clock::Clock, pki::later};
 
-/// How many seconds the clocks may be apart before it is told.
+/// The clock skew from which on a warning is logged, in seconds.
 const MIN_REPORTED_SKEW_SECS: u64 = 60;
 
 /// The time of the API servers.
 pub(super) struct ApiServerTime {
     clock: Clock,
-    /// The first moment at which a certificate can be made: it cannot begin before 1970.
+    /// The earliest usable time: a backdated certificate cannot begin before 1970.
     first: Timestamp,
-    /// What was said last of how far they are apart.
+    /// The last logged magnitude of the clock skew.
     last_reported: &'static str,
 }
 
 impl ApiServerTime {
-    /// Beside this machine's clock; certificates begin so long before they are made.
+    /// Falls back to `clock`. `backdate` is the time by which certificates are backdated.
     pub(super) fn new(clock: Clock, backdate: SignedDuration) -> Self {
         Self {
             clock,
@@ -26,8 +26,7 @@ impl ApiServerTime {
         }
     }
 
-    /// What the API server said. Only where it does not, because a proxy drops it, this machine's clock
-    /// counts.
+    /// Returns the API server's time, or that of this machine if a proxy drops the header.
     pub(super) fn of(&mut self, theirs: Option<Timestamp>) -> Timestamp {
         let ours = self.clock.now();
         let apart = theirs.map_or(0, |theirs| ours.duration_since(theirs).as_secs());
@@ -39,8 +38,8 @@ impl ApiServerTime {
         if !magnitude.is_empty() && self.last_reported != magnitude {
             tracing::warn!(
                 seconds = apart,
-                "this machine's clock is {magnitude} away from the API server's, which counts for \
-                 certificates; set it right"
+                magnitude,
+                "clock differs from the API server's, which certificates use; adjust this machine's clock"
             );
         }
         self.last_reported = magnitude;

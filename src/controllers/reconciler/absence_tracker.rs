@@ -1,5 +1,5 @@
-//! Since when something is as it is, by this process's own look: a cluster's clock may be another, and
-//! what is measured here is time that passed.
+//! How long pods have been absent and nodes in their present state, as observed by this process. Times
+//! are measured on this process's monotonic clock, because the cluster's clocks may differ.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,30 +14,32 @@ use crate::{
     catalog::Catalog,
 };
 
-/// An address and where it is unique.
+/// An address and its address space.
 pub(super) type RecordKey = (Space, Address);
 
-/// What was seen before. It is lost when the process ends: then the first look counts.
+/// The absences and node states observed so far. They are lost on a restart; the first observation
+/// after it counts as the beginning.
 #[derive(Debug, Default)]
 pub(super) struct AbsenceTracker {
-    /// Since when the pod that a record names is not there; of a record without a UID, whom none of its
-    /// name may be, since when nobody uses the address. A record that was written since is another.
+    /// When the recorded pod was first seen missing. For records without a UID, a pod of the same name
+    /// may be unrelated, so this is when the address was first seen unused. A rewritten record (another
+    /// version) starts over.
     absent_since: HashMap<RecordKey, (Version, Instant)>,
     nodes: HashMap<Box<str>, NodeObservation>,
 }
 
-/// How a node is.
+/// The observed readiness of a node.
 #[derive(Debug, Clone, Copy)]
 struct NodeObservation {
     ready: bool,
-    /// Since when it is ready, or is not.
+    /// When the present readiness was first observed.
     since: Instant,
-    /// Whether it was seen otherwise before.
+    /// Whether a different readiness was observed before.
     changed: bool,
 }
 
 impl AbsenceTracker {
-    /// Looks at what there is.
+    /// Updates the observations from the present records, pods and nodes.
     pub(super) fn update(
         &mut self,
         records: &[Arc<Stored>],
@@ -87,19 +89,19 @@ impl AbsenceTracker {
             .collect();
     }
 
-    /// For how long the pod that a record names is gone.
+    /// Returns how long the recorded pod has been absent; `None` if it is present.
     pub(super) fn absent_for(&self, record: &Allocation, now: Instant) -> Option<Duration> {
         let (_, since) = self.absent_since.get(&key(record))?;
         Some(now.saturating_duration_since(*since))
     }
 
-    /// For how long a node is ready, or is not.
+    /// Returns how long a node has been ready, or not ready.
     pub(super) fn node_state_duration(&self, node: &str, now: Instant) -> Option<Duration> {
         let seen = self.nodes.get(node)?;
         Some(now.saturating_duration_since(seen.since))
     }
 
-    /// Whether a node is ready again, and was not.
+    /// Returns true if a node is ready and was not ready before.
     pub(super) fn has_recovered(&self, node: &str) -> bool {
         let seen = self.nodes.get(node);
         seen.is_some_and(|seen| seen.ready && seen.changed)
@@ -110,7 +112,7 @@ fn is_of_pod(holder: &Holder) -> bool {
     !matches!(holder, Holder::Reservation { .. } | Holder::Network { .. })
 }
 
-/// Whether a record names a pod that was seen.
+/// Returns true if the record names the UID of its pod.
 pub(super) fn names_uid(record: &Allocation) -> bool {
     record.pod.as_ref().is_some_and(|pod| pod.uid.is_some())
 }

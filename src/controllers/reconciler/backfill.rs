@@ -11,7 +11,7 @@ use crate::{
     allocation::Holder,
     catalog::{Catalog, Pod},
     controllers::{AnnotationPatch, EventType, ObjectRef, PatchOutcome, ReadTarget},
-    ledger::{Settled, claim, settle},
+    ledger::{CommitOutcome, claim, commit},
     rules::{Injection, Policy},
 };
 
@@ -191,12 +191,14 @@ impl Inner {
                 } => {
                     let (ledger, index) = (Arc::clone(&self.ledger), Arc::clone(&self.index));
                     // In a task of its own, the write completes even if this future is dropped.
-                    let task = tokio::spawn(settle(ledger, index, writes, ticket));
+                    let task = tokio::spawn(commit(ledger, index, writes, ticket));
                     let settled = task.await;
-                    match settled.unwrap_or_else(|error| Settled::Failed(error.to_string())) {
-                        Settled::Safe => return self.annotate(fresh, &annotations).await,
-                        Settled::Overtaken => {}
-                        Settled::Failed(problem) => return BackfillOutcome::Retry(problem),
+                    match settled.unwrap_or_else(|error| CommitOutcome::Failed(error.to_string())) {
+                        CommitOutcome::Committed => {
+                            return self.annotate(fresh, &annotations).await;
+                        }
+                        CommitOutcome::Conflict => {}
+                        CommitOutcome::Failed(problem) => return BackfillOutcome::Retry(problem),
                     }
                 }
             }

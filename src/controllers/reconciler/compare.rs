@@ -1,4 +1,4 @@
-//! The comparison of everything, in this process's memory.
+//! The comparison of records and cluster, in memory.
 
 use std::{cell::Cell, sync::Arc};
 
@@ -13,11 +13,11 @@ use crate::{
     catalog::Catalog,
 };
 
-/// What a comparison found.
+/// The result of a comparison.
 pub(super) struct Comparison {
     pub(super) records: Vec<Arc<Stored>>,
     pub(super) actions: Vec<Action>,
-    /// When the same comparison may find more, with nothing changed.
+    /// When the comparison may find more although nothing changes.
     pub(super) due: Option<Instant>,
 }
 
@@ -67,7 +67,7 @@ impl Inner {
         }
     }
 
-    /// What is being recorded is not missing.
+    /// Removes adoptions of addresses that are already being recorded.
     fn drop_what_is_in_flight(&self, actions: &mut Vec<Action>) {
         let index = self.index.lock();
         actions.retain(|action| {
@@ -84,7 +84,8 @@ impl Inner {
 }
 
 impl Comparison {
-    /// Whether something in a pool's ranges is in use and not recorded, or as another's.
+    /// Returns true if something in a pool's ranges is in use but not recorded, or recorded for another
+    /// holder.
     pub(super) fn lacks(&self, pool: &Pool) -> bool {
         let mut adopted = self
             .actions

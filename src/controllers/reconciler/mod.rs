@@ -1,16 +1,16 @@
 //! The reconciler of a cluster.
 //!
-//! Every replica compares what it knows (records, pods, networks, workloads, nodes) and lets pools give
-//! when nothing lacks ([`ready`]). The leader alone writes: it records what is in use, frees what is
-//! gone, puts in late what was missed, deletes slices of nodes that are gone, and tells people of what
-//! only they can mend.
+//! Every replica compares what it knows (records, pods, networks, workloads, nodes) and marks a pool as
+//! ready when nothing in its ranges is missing from the records ([`ready`]). Only the leader writes: it
+//! records what is in use, frees what is gone, injects what the webhook missed, deletes the slices of
+//! nodes that are gone, and emits warnings about what only operators can fix.
 //!
 //! # Guarantees
-//! - A record is freed only after everything that this rests on (the pod, its node, its workload) was
-//!   read live, judged once more, and only in the version that was judged.
-//! - A pool gives nothing until everything in use in its ranges is recorded.
-//! - Two leaders at once do no harm: every write names what it rests on.
-//! - Nothing is written in an order that chance decides; time is tokio's and the clock's.
+//! - A record is freed only after everything that the decision depends on (the pod, its node, its
+//!   workload) was read live and the decision repeated, and only in the version it was made on.
+//! - A pool allocates nothing until everything in use in its ranges is recorded.
+//! - Two leaders at once do no harm: every write names the version it depends on.
+//! - Writes are in a deterministic order; all time comes from tokio and the clock.
 
 mod absence_tracker;
 mod backfill;
@@ -53,41 +53,41 @@ use crate::{
     rules::Policy,
 };
 
-/// How often is looked whether something changed.
+/// The interval between two checks for changes.
 const TICK: Duration = Duration::from_millis(100);
-/// The shortest pause between two passes, and the pause while a pool waits for one.
+/// The minimum pause between two passes; [`UNREADY_PAUSE`] is that while a pool is not ready.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 const UNREADY_PAUSE: Duration = Duration::from_millis(200);
-/// A pause is so many times as long as the pass before, at least.
+/// The minimum ratio of a pause to the duration of the comparison before it.
 const REST_FACTOR: u32 = 20;
-/// The longest pause, though nothing changed.
+/// The maximum pause, even if nothing changed.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// What a steward works with.
+/// The dependencies of a [`Reconciler`].
 pub struct ReconcilerParts {
-    /// What is known of the cluster.
+    /// The state of the cluster.
     pub catalog: Arc<ArcSwapOption<Catalog>>,
-    /// The settings.
+    /// The rule levels and settings.
     pub policy: Arc<ArcSwap<Policy>>,
-    /// Who holds what; somebody else keeps it as the ledger is.
+    /// The index; a [`LedgerSync`](super::LedgerSync) keeps it up to date.
     pub index: Arc<SharedIndex>,
-    /// Where that is recorded.
+    /// The ledger behind the index.
     pub ledger: Arc<Ledger>,
-    /// Where slices are recorded, if they are.
+    /// The store of slices, if they are recorded.
     pub slices: Option<SliceLedger>,
-    /// What the time is.
+    /// The wall clock.
     pub clock: Clock,
-    /// Looks past the caches.
+    /// Live reads of the cluster.
     pub live: Arc<dyn LiveReader>,
-    /// Writes annotations late.
+    /// The writer of annotations, for backfill.
     pub pod_writer: Arc<dyn PodWriter>,
-    /// Tells people.
+    /// The receiver of warnings.
     pub events: Arc<dyn EventSink>,
     /// Whether this replica leads.
     pub is_leader: watch::Receiver<bool>,
 }
 
-/// The reconciler of a cluster. Clones are the same one.
+/// The reconciler of a cluster. Clones share their state.
 #[derive(Clone)]
 pub struct Reconciler(Arc<Inner>);
 
@@ -103,29 +103,29 @@ struct Inner {
     events: Arc<dyn EventSink>,
     is_leader: watch::Receiver<bool>,
     metrics: ReconcileMetrics,
-    /// One pass at a time.
+    /// The lock allows one pass at a time.
     state: Mutex<ReconcilerState>,
 }
 
-/// What is remembered from one pass to the next.
+/// The state kept from one pass to the next.
 #[derive(Default)]
 struct ReconcilerState {
     absences: AbsenceTracker,
     addresses: ObservedAddresses,
     waiting: backfill::BackfillQueue,
-    /// What was told of pods that are given nothing, by UID.
+    /// The last warning for each rejected pod, by UID.
     rejected: HashMap<Box<str>, String>,
     duplicates: BTreeSet<PodWarning>,
     drifted: BTreeSet<PodWarning>,
-    /// What the last pass was about, and when it ended.
+    /// The catalog of the last pass. The fields below are of the same pass.
     last_catalog: Option<Arc<Catalog>>,
     changes: u64,
     was_leader: bool,
     last_ended: Option<Instant>,
     compare_duration: Duration,
-    /// When there is something to do though nothing changes.
+    /// The time of the next pass even if nothing changes.
     due: Option<Instant>,
-    /// How many passes in a row left something undone.
+    /// The number of consecutive passes that deferred something.
     failed_passes: u32,
 }
 
@@ -136,7 +136,7 @@ impl fmt::Debug for Reconciler {
 }
 
 impl Reconciler {
-    /// A steward of these.
+    /// Creates a reconciler.
     pub fn new(parts: ReconcilerParts) -> Self {
         Self(Arc::new(Inner {
             catalog: parts.catalog,
@@ -154,13 +154,13 @@ impl Reconciler {
         }))
     }
 
-    /// What it has done for which reason, as it is at each scrape.
+    /// Returns a collector that counts actions by reason.
     pub fn collector(&self) -> Box<dyn Collector> {
         Box::new(self.0.metrics.clone())
     }
 
-    /// Compares and acts, as the cluster changes, until `cancel`. A pass that is under way then ends
-    /// where it is: all that it writes names what it rests on.
+    /// Reconciles as the cluster changes, until `cancel`. A pass may be cut off at any point, because
+    /// each write names the version it depends on.
     pub async fn run(self, cancel: CancellationToken) {
         loop {
             let step = async {
@@ -175,15 +175,15 @@ impl Reconciler {
         }
     }
 
-    /// Compares everything once, and acts if this replica leads; `full`: after reading afresh what the
-    /// comparison rests on. One pass at a time: another one that is under way is waited for.
+    /// Runs one pass, and acts if this replica leads. If `full`, everything the comparison depends on
+    /// is read live first. Waits for a pass that is already running.
     pub async fn pass(&self, full: bool) -> ReconcileReport {
         let mut state = self.0.state.lock().await;
         self.0.pass(&mut state, full).await
     }
 
-    /// What a pass would do, without doing it. What needs to have been gone for some time is not there
-    /// if it was not seen to be gone before.
+    /// Returns the actions that a pass would take. Actions that require an absence of some time are
+    /// missing if the absence was not observed before.
     pub async fn plan(&self) -> Vec<PlannedAction> {
         let mut state = self.0.state.lock().await;
         let Some(catalog) = self.0.catalog.load_full() else {
@@ -191,7 +191,7 @@ impl Reconciler {
         };
         let changes = state.changes;
         let comparison = self.0.compare(&mut state, &catalog);
-        // Nothing was done about what is new.
+        // The changes were only looked at; the next pass still has to handle them.
         state.changes = changes;
         comparison
             .actions
@@ -235,11 +235,11 @@ impl Inner {
     async fn pass(&self, state: &mut ReconcilerState, full: bool) -> ReconcileReport {
         let begun = Instant::now();
         let mut report = ReconcileReport {
-            was_leader: *self.is_leader.borrow(),
+            is_leader: *self.is_leader.borrow(),
             full,
             ..ReconcileReport::default()
         };
-        state.was_leader = report.was_leader;
+        state.was_leader = report.is_leader;
         if full {
             self.refresh(&mut report).await;
         }
@@ -247,10 +247,10 @@ impl Inner {
             state.last_catalog = Some(Arc::clone(&catalog));
             self.work(state, &mut catalog, &mut report).await;
         }
-        report.compare_duration = begun.elapsed();
+        report.duration = begun.elapsed();
         state.last_ended = Some(Instant::now());
         for error in &report.errors {
-            tracing::warn!("{error}");
+            tracing::warn!(error, "reconcile pass incomplete");
         }
         report
     }
@@ -266,23 +266,23 @@ impl Inner {
         state.compare_duration = begun.elapsed();
         comparison = self.make_ready(state, catalog, comparison, report).await;
         self.metrics.set_duplicates(comparison.duplicates());
-        if report.was_leader {
+        if report.is_leader {
             comparison = self.apply(state, catalog, comparison, report).await;
             self.emit_warnings(state, &comparison, report);
         }
         state.due = comparison.due;
         self.schedule_retry(state, report);
         self.backfill(state, catalog, report).await;
-        if report.was_leader {
+        if report.is_leader {
             self.collect_idle_slices(catalog, report).await;
         }
         report.records = comparison.records.len();
-        report.pod_writer = catalog.pod_count();
+        report.pods = catalog.pod_count();
         let unready = self.unready(catalog).into_iter();
         report.unready = unready.map(|pool| pool.name.to_string()).collect();
     }
 
-    /// What was left undone is tried again, and more and more seldom if it stays so.
+    /// Schedules a retry of deferred actions, with exponential backoff.
     fn schedule_retry(&self, state: &mut ReconcilerState, report: &ReconcileReport) {
         if report.deferred.is_empty() {
             state.failed_passes = 0;

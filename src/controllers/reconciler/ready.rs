@@ -1,8 +1,8 @@
-//! When a pool may give addresses: after everything in use in its ranges is recorded.
+//! Readiness of pools: a pool allocates only after everything in use in its ranges is recorded.
 //!
-//! Every replica finds that out for itself: it has the pods of the namespaces that matter listed after
-//! it knew the pool, and compares. Only the leader records what is missing; the others see the records
-//! come.
+//! Every replica decides that for itself: after it first sees a pool, it lists the pods of all relevant
+//! namespaces live, and compares. Only the leader records what is missing; the other replicas wait for
+//! the records to arrive.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -15,7 +15,8 @@ use crate::{
 };
 
 impl Inner {
-    /// The pools that give nothing: not yet, or not any more.
+    /// Returns the pools that allocate nothing, and marks those as not ready whose addresses
+    /// Whereabouts allocates.
     pub(super) fn unready(&self, catalog: &Catalog) -> Vec<Arc<Pool>> {
         let pools = catalog.pool_config().pools.values();
         let contested: Vec<_> = pools.filter(|pool| !is_exclusive(pool, catalog)).collect();
@@ -25,7 +26,7 @@ impl Inner {
             if index.is_ready(&pool.name) {
                 tracing::warn!(
                     pool = &*pool.name,
-                    "the pool gives nothing any more: Whereabouts gives its addresses"
+                    "pool no longer ready: Whereabouts allocates its addresses"
                 );
                 index.set_unready(&pool.name);
             }
@@ -37,7 +38,8 @@ impl Inner {
             .collect()
     }
 
-    /// Makes those pools ready of which nothing lacks. Gives the comparison that holds now.
+    /// Marks the pools as ready that have no unrecorded usage. Returns the comparison on the current
+    /// catalog.
     pub(super) async fn make_ready(
         &self,
         state: &mut ReconcilerState,
@@ -84,20 +86,21 @@ impl Inner {
             let now = catalog.pool_config().pool(&pool.name);
             if looked && now.is_some_and(|now| now == pool && !comparison.lacks(now)) {
                 index.set_ready(&pool.name);
-                tracing::info!(pool = &*pool.name, "the pool is ready");
+                tracing::info!(pool = &*pool.name, "pool ready");
             }
         }
         comparison
     }
 }
 
-/// Whether Whereabouts gives nothing of it: while it does, two pods would get one address.
+/// Returns true if Whereabouts allocates no addresses of the pool; otherwise two pods could get the
+/// same address.
 fn is_exclusive(pool: &Pool, catalog: &Catalog) -> bool {
     whereabouts_overlaps(catalog, pool).is_empty()
 }
 
-/// The namespaces whose pods may use a pool's addresses: those of its networks, and those whose pods
-/// are known to.
+/// Returns the namespaces whose pods may use a pool's addresses: those of its networks, and those of
+/// the pods known to use some.
 fn namespaces_of(
     pool: &Pool,
     catalog: &Catalog,

@@ -1,4 +1,4 @@
-//! Reading afresh what a full reconciliation rests on.
+//! The live reads of a full resync.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,8 @@ use super::{Inner, live_reads::refresh_all, report::ReconcileReport};
 use crate::{allocation::Holder, catalog::Catalog, controllers::ReadTarget, ledger::Store as _};
 
 impl Inner {
-    /// Lists the ledger, and reads live the pods, nodes and networks that its records and the pools
-    /// speak of. What cannot be read stays what was known.
+    /// Lists the ledger, and reads live the pods, nodes and networks behind its records and the pools.
+    /// What cannot be read stays as it was known.
     pub(super) async fn refresh(&self, report: &mut ReconcileReport) {
         match self.ledger.list().await {
             Ok((all, cursor)) => self.index.lock().refresh(all, cursor.version()),

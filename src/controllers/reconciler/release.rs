@@ -1,4 +1,4 @@
-//! Writing what a comparison asks for; and freeing, which is never done on the cache alone.
+//! Applies the result of a comparison. Addresses are never freed based on the cache alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,13 +17,13 @@ use crate::{
     catalog::Catalog,
     controllers::{
         ReadTarget,
-        apply::{apply, report as log_and_count},
+        apply::{apply, log_and_count},
     },
 };
 
 impl Inner {
-    /// Carries out what a comparison asks for. What takes an address from somebody is judged twice: the
-    /// second time after all that it rests on was read live.
+    /// Applies the actions of a comparison. Revoking actions are decided twice: the second time after
+    /// everything they depend on was read live.
     pub(super) async fn apply(
         &self,
         state: &mut ReconcilerState,
@@ -51,7 +51,7 @@ impl Inner {
             let Some(record) = current_record(action, self).filter(|_| is_release(action)) else {
                 return false;
             };
-            // What it rests on now is what was looked at.
+            // Everything it depends on now was read live.
             let looked = confirmed.get(&key(&record));
             looked.is_some_and(|looked| dependencies(action, &record, catalog).is_subset(looked))
         });
@@ -59,7 +59,8 @@ impl Inner {
         comparison
     }
 
-    /// Which of the records were looked after live, and what was looked at for each.
+    /// Performs the live reads for the given releases. Returns the records for which all reads
+    /// succeeded, each with its reads.
     async fn confirm(
         &self,
         releases: &[Action],
@@ -103,8 +104,8 @@ impl Inner {
     }
 }
 
-/// The record that an action is about, as the index has it: one that is given back says no more who
-/// had it.
+/// Returns the record that an action concerns, as the index has it: the write of a returned address no
+/// longer names the previous holder.
 fn current_record(action: &Action, inner: &Inner) -> Option<Allocation> {
     let record = action.write.as_ref()?.allocation();
     let index = inner.index.lock();

@@ -1,4 +1,4 @@
-//! What a pass did, or would do.
+//! The result of a pass, and the plan for one.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,34 +6,35 @@ use tokio::time::Duration;
 
 use crate::allocation::reconcile::{Action, ActionReason};
 
-/// What a pass found and did.
+/// The result of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReconcileReport {
     /// Whether this replica led, and so acted.
     pub is_leader: bool,
-    /// Whether everything was read afresh first.
+    /// Whether everything was read live first.
     pub full: bool,
-    /// How long it took.
+    /// The duration of the pass.
     pub duration: Duration,
-    /// How many records there were.
+    /// The number of records.
     pub records: usize,
-    /// How many pods of networks there were.
+    /// The number of pods with networks.
     pub pods: usize,
-    /// What was done, by the word of its reason.
+    /// The number of completed actions, by reason.
     pub done: BTreeMap<&'static str, u64>,
-    /// What was to be done and was not, by the word of its reason: it is judged anew.
+    /// The number of actions that could not be completed, by reason. The next pass decides on them
+    /// again.
     pub deferred: BTreeMap<&'static str, u64>,
-    /// Addresses that more than one uses.
+    /// The number of addresses with several users.
     pub duplicates: usize,
-    /// Pods that have something else than what is recorded for them.
+    /// The number of interfaces that report something else than is recorded for them.
     pub drifted: usize,
-    /// Pools that give nothing yet.
+    /// The names of pools that are not ready.
     pub unready: Vec<String>,
-    /// What could not be read or written, in words, the first of them.
+    /// The first few errors of reads and writes.
     pub errors: Vec<String>,
 }
 
-/// How many errors a report tells.
+/// The maximum number of errors in a report.
 const MAX_ERRORS: usize = 20;
 
 impl ReconcileReport {
@@ -66,18 +67,18 @@ impl fmt::Display for ReconcileReport {
             write!(f, ", {count} {reason}")?;
         }
         for (reason, count) in &self.deferred {
-            write!(f, ", {count} {reason} left for later")?;
+            write!(f, ", {count} {reason} deferred")?;
         }
         Ok(())
     }
 }
 
-/// One thing that a pass would do.
+/// An action that a pass would take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedAction {
-    /// The action.
+    /// The write and its reason.
     pub action: Action,
-    /// The same in a sentence.
+    /// A sentence that describes the action.
     pub description: String,
 }
 

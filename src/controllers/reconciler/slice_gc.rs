@@ -1,10 +1,9 @@
-//! Slices that nobody draws from any more are deleted.
+//! Garbage collection of slices that no node uses any more.
 //!
-//! A slice goes when its node is gone, which is looked at live, and nothing is recorded in it as far as
-//! the index knows. Another replica may give an address of it at that moment, to a pod that is bound
-//! to a node of the same name, which has just come. That does no harm: what keeps two pods from having
-//! one address is the address's own record, which stays; the address counts as lent, and the node
-//! claims a slice when its next pod comes.
+//! A slice is deleted when its node is gone, which is read live, and the index has no record in it.
+//! Another replica may allocate from it at the same moment, for a pod on a new node of the same name.
+//! That does no harm: the address's own record keeps two pods from having one address, and it stays;
+//! the address counts as borrowed, and the node claims a slice for its next pod.
 
 use std::collections::BTreeSet;
 
@@ -50,12 +49,12 @@ impl Inner {
                         slice = name,
                         node = &*one.slice.node,
                         reason = one.reason.name(),
-                        "a slice is free"
+                        "slice deleted"
                     );
                     self.index.lock().apply_slice_delete(&name, one.version);
                     self.metrics.add("slice-released");
                 }
-                // It is judged anew when the index has heard of it.
+                // The next pass decides again, once the index has received the change.
                 Err(WriteError::Changed { .. } | WriteError::Exists(_)) => {}
                 Err(error) => report.error(error.to_string()),
             }

@@ -1,5 +1,5 @@
-//! What only people can mend: two users of one address, and pods that have something else than what
-//! is recorded for them.
+//! Warnings about what only operators can fix: addresses with several users, and pods that have
+//! something else than is recorded for them.
 
 use std::collections::BTreeSet;
 
@@ -18,11 +18,11 @@ use crate::{
     network::mac::Mac,
 };
 
-/// A pod, and a sentence about it.
+/// A pod and the warning about it.
 pub(super) type PodWarning = (ObjectRef, String);
 
 impl Inner {
-    /// Tells of what was not told of before; what is over is forgotten.
+    /// Emits the warnings that are new since the last pass; forgets those that no longer apply.
     pub(super) fn emit_warnings(
         &self,
         state: &mut ReconcilerState,
@@ -63,7 +63,7 @@ impl Inner {
 }
 
 impl Comparison {
-    /// How many addresses more than one uses.
+    /// Returns the number of addresses with several users.
     pub(super) fn duplicates(&self) -> usize {
         let all = self.actions.iter();
         all.filter(|action| matches!(action.reason, ActionReason::Duplicate { .. }))
@@ -71,7 +71,7 @@ impl Comparison {
     }
 }
 
-/// Who uses an address that others use, too, each with a sentence.
+/// Returns a warning for each pod that shares an address.
 fn duplicates(comparison: &Comparison, addresses: &ObservedAddresses) -> BTreeSet<PodWarning> {
     let mut notes = BTreeSet::new();
     for action in &comparison.actions {
@@ -98,9 +98,9 @@ fn object(one: &InUse) -> Option<ObjectRef> {
     Some(ObjectRef::pod(namespace, &pod.name, pod.uid.as_deref()))
 }
 
-/// The bound pods whose network-status shows, for a network of a pool, other addresses than are recorded
-/// for them, each with a sentence. What is recorded and not carried by the pod does not count: that is
-/// on its way out.
+/// Returns a warning for each bound pod whose network-status shows, on a pool's network, other
+/// addresses than are recorded. Recorded addresses that the pod does not use are ignored: they are
+/// about to be released.
 fn drifted(comparison: &Comparison, addresses: &ObservedAddresses) -> BTreeSet<PodWarning> {
     let mismatches: Vec<_> = addresses.mismatches().collect();
     let addresses = mismatches.iter().flat_map(|(_, used, _)| used);
@@ -118,7 +118,7 @@ fn drifted(comparison: &Comparison, addresses: &ObservedAddresses) -> BTreeSet<P
         let is_used = |record: &&&Allocation| used.iter().any(|one| one.address == record.address);
         let records = records.iter().filter(of_pod).filter(is_used);
         let records: Vec<&Allocation> = records.copied().collect();
-        // What is being recorded, or adopted, is known the next time.
+        // Addresses that are being recorded or adopted are complete in a later pass.
         let is_recorded = |one: &&InUse| records.iter().any(|record| record.address == one.address);
         if !used.iter().all(is_recorded) {
             continue;
@@ -136,7 +136,7 @@ fn drifted(comparison: &Comparison, addresses: &ObservedAddresses) -> BTreeSet<P
     notes
 }
 
-/// What an interface is to have.
+/// The recorded addresses of an interface.
 #[derive(Default)]
 struct ExpectedAddresses {
     ips: BTreeSet<Address>,

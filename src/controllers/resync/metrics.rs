@@ -1,4 +1,4 @@
-//! The schedule and its runs, as metrics.
+//! Metrics of the resync schedule and its runs.
 
 use std::{
     fmt::Error as FmtError,
@@ -17,10 +17,10 @@ use prometheus_client::{
 
 use crate::controllers::gauge::gauge;
 
-/// How runs end.
+/// The outcomes of a run, as labels of the metric.
 const OUTCOMES: [&str; 3] = ["succeeded", "failed", "interrupted"];
 
-/// What is known of the schedule; times in seconds since 1970, 0 where there is none.
+/// The state of the schedule. Times are in seconds since 1970; 0 means none.
 #[derive(Debug, Default)]
 pub(super) struct ResyncMetrics {
     invalid: AtomicBool,
@@ -61,22 +61,22 @@ impl Collector for ResyncCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let metrics = &self.0;
         let invalid = i64::from(metrics.invalid.load(Ordering::Relaxed));
-        let help = "1 while the schedule that is written is none, and the one before it holds";
+        let help = "1 while the configured schedule is invalid, and the last valid one is used";
         gauge(&mut encoder, "schedule_invalid", help, invalid)?;
         for (name, help, time) in [
             (
                 "full_comparison_next_timestamp_seconds",
-                "When the full comparison is due next, on the replica that leads",
+                "Time of the next full comparison, on the leader",
                 &metrics.next,
             ),
             (
                 "full_comparison_started_timestamp_seconds",
-                "When the last full comparison of this replica began; 0 if there was none",
+                "Start of the last full comparison of this replica; 0 if there was none",
                 &metrics.began,
             ),
             (
                 "full_comparison_ended_timestamp_seconds",
-                "When the last full comparison of this replica ended; 0 if there was none",
+                "End of the last full comparison of this replica; 0 if there was none",
                 &metrics.ended,
             ),
         ] {
@@ -84,7 +84,7 @@ impl Collector for ResyncCollector {
         }
         let mut metric = encoder.encode_descriptor(
             "full_comparisons",
-            "Full comparisons of this replica, by how they ended",
+            "Full comparisons of this replica, by outcome",
             None,
             ConstCounter::new(0u64).metric_type(),
         )?;

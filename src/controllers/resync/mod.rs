@@ -1,16 +1,16 @@
-//! The full comparison, on a schedule.
+//! The scheduled full resync.
 //!
-//! Watches and releases keep things in order as they happen; what was missed all the same, the full
-//! comparison finds. It runs where this replica leads, at times that a cron expression names, in UTC:
-//! the key `reconciler_cron_expression` of the ConfigMap `nadmit-config`, taken up while nadmit runs.
+//! Watches and releases keep the records right as things change; the resync finds what they missed. It
+//! runs on the leader, at the times of a cron expression in UTC: the key `reconciler_cron_expression`
+//! of the ConfigMap `nadmit-config`, reloaded while nadmit runs.
 //!
 //! # Guarantees
-//! - A time that this replica slept through, or that came while no replica led, is made up for once,
-//!   however many there were.
-//! - A time for which a run has ended is over for all replicas: the [`ResyncHistory`] says so, whichever
-//!   leads next and however far its clock is behind.
-//! - A run ends when this replica stops leading; whoever leads next makes up for it.
-//! - An invalid expression changes nothing; it is a log line, a metric and a notice.
+//! - Missed runs, because this replica was suspended or no replica led, are coalesced into a single
+//!   catch-up run.
+//! - A scheduled time whose run has ended is done for all replicas: the [`ResyncHistory`] records it,
+//!   whichever replica leads next and however far its clock is behind.
+//! - A run stops when this replica stops leading; the next leader makes up for it.
+//! - An invalid expression changes nothing; it is logged, counted and emitted as an event.
 
 mod history;
 mod metrics;
@@ -30,18 +30,18 @@ use self::metrics::ResyncMetrics;
 use super::event_sink::{EventSink, EventType, ObjectRef};
 use crate::{clock::Clock, rules::schedule::Schedule};
 
-/// How long to sleep at most before the clock is looked at again, as it may be set meanwhile.
+/// The maximum time to sleep before the clock is read again, because it may be set meanwhile.
 const MAX_SLEEP: Duration = Duration::from_secs(20);
-/// A run so far in the future was recorded by a clock that was wrong.
+/// The maximum clock skew. A recorded run that is further in the future was recorded by a wrong clock.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(24);
 
-/// What a full comparison came to: words for the log, or what went wrong.
+/// The result of a resync: a summary for the log, or an error.
 pub type ResyncResult = Result<String, String>;
 
-/// Runs the full comparison when it is time.
+/// Runs the full resync on its schedule.
 pub struct ResyncScheduler {
     schedule: Schedule,
-    /// The expression, as the file says it; `None` where there is no file.
+    /// The configured expression; `None` without a configuration file.
     expression: Receiver<Option<String>>,
     is_leader: Receiver<bool>,
     clock: Clock,
@@ -49,14 +49,14 @@ pub struct ResyncScheduler {
     events: Arc<dyn EventSink>,
     config_map: ObjectRef,
     metrics: Arc<ResyncMetrics>,
-    /// The last time for which nothing is to be done any more.
+    /// The last scheduled time for which nothing is left to do.
     handled_until: Timestamp,
     was_leader: bool,
 }
 
 impl ResyncScheduler {
-    /// By the expression in `expression`, where `is_leader`. `namespace` is nadmit's own, where its ConfigMap
-    /// is.
+    /// Creates a scheduler that follows `expression` while `is_leader`. `namespace` is nadmit's own,
+    /// which contains its ConfigMap.
     pub fn new(
         expression: Receiver<Option<String>>,
         is_leader: Receiver<bool>,
@@ -86,12 +86,12 @@ impl ResyncScheduler {
         }
     }
 
-    /// When it runs next, and how the runs went, as it is at each scrape.
+    /// Returns a collector for the next run and the runs so far.
     pub fn collector(&self) -> Box<dyn Collector> {
         Box::new(metrics::ResyncCollector(Arc::clone(&self.metrics)))
     }
 
-    /// Calls `resync` whenever it is time, until `cancel`.
+    /// Calls `resync` at each scheduled time, until `cancel`.
     pub async fn run<F>(mut self, resync: impl FnMut() -> F, cancel: CancellationToken)
     where
         F: Future<Output = ResyncResult>,
@@ -127,7 +127,7 @@ impl ResyncScheduler {
         }
     }
 
-    /// Takes up what the file says now, if it is a schedule.
+    /// Applies the configured expression, if it is valid.
     fn read_expression(&mut self) {
         let expression = self.expression.borrow_and_update().clone();
         let text = expression.as_deref().unwrap_or(Schedule::DEFAULT);
@@ -135,12 +135,9 @@ impl ResyncScheduler {
             Ok(parsed) => {
                 self.metrics.set_invalid(false);
                 if parsed != self.schedule {
-                    tracing::info!(
-                        schedule = parsed.as_str(),
-                        "a new schedule of the full comparison"
-                    );
+                    tracing::info!(schedule = parsed.as_str(), "resync schedule changed");
                     self.schedule = parsed;
-                    // A time that is past by the new schedule was none.
+                    // Times of the new schedule that are already past were never scheduled.
                     self.handled_until = self.handled_until.max(self.clock.now());
                 }
             }
@@ -151,7 +148,11 @@ impl ResyncScheduler {
                     "reconciler_cron_expression: {}; the schedule {kept:?} still holds",
                     mistake.message
                 );
-                tracing::warn!("{message}");
+                tracing::warn!(
+                    error = mistake.message,
+                    schedule = kept,
+                    "invalid resync schedule ignored"
+                );
                 let config_map = self.config_map.clone();
                 let reason = "InvalidSchedule";
                 self.events
@@ -160,11 +161,11 @@ impl ResyncScheduler {
         }
     }
 
-    /// Learns at the beginning of a lead what was done before it; without a lead every time is
-    /// somebody else's.
+    /// Reads, on becoming the leader, which scheduled time was handled last. Without leadership all
+    /// times up to now count as handled, by another replica.
     async fn follow_leadership(&mut self) {
         let before = self.was_leader;
-        // Where nobody says any more who leads, this replica does not.
+        // A closed channel counts as not leading.
         let said = self.is_leader.has_changed().is_ok();
         self.was_leader = *self.is_leader.borrow_and_update() && said;
         let now = self.clock.now();
@@ -177,17 +178,17 @@ impl ResyncScheduler {
                 Ok(Some(run)) => run.due.saturating_sub(1.second()).unwrap_or(run.due),
                 Ok(None) => now,
                 Err(error) => {
-                    tracing::warn!("the last full comparison is not known: {error}");
+                    tracing::warn!(%error, "last resync unknown");
                     now
                 }
             };
         } else if self.handled_until > now.saturating_add(MAX_CLOCK_SKEW).unwrap_or(now) {
-            tracing::warn!("the clock was set back by more than a day; the schedule begins anew");
+            tracing::warn!("clock set back by more than a day; resync schedule restarted");
             self.handled_until = now;
         }
     }
 
-    /// The first time after what is done.
+    /// Returns the first scheduled time after those handled.
     fn next(&self, now: Timestamp) -> Option<Timestamp> {
         let after = if self.was_leader {
             self.handled_until
@@ -200,7 +201,7 @@ impl ResyncScheduler {
         Some(next.timestamp())
     }
 
-    /// Of the times from `due` to now the last: one run is for all of them.
+    /// Returns the last scheduled time between `due` and now: one run covers all of them.
     fn latest(&self, due: Timestamp, now: Timestamp) -> Timestamp {
         let now = now.to_zoned(TimeZone::UTC).datetime();
         let last = self.schedule.cron().find_previous_occurrence(&now, true);
@@ -208,7 +209,7 @@ impl ResyncScheduler {
         last.map_or(due, |last| last.timestamp().max(due))
     }
 
-    /// One run, ended early if the lead is lost.
+    /// Runs the resync once, and stops it if leadership is lost.
     async fn run_once<F>(&mut self, due: Timestamp, resync: &mut impl FnMut() -> F)
     where
         F: Future<Output = ResyncResult>,
@@ -216,7 +217,7 @@ impl ResyncScheduler {
         let mut run = ResyncRun::begun(due, self.clock.now());
         self.metrics.began(run.started);
         self.record(&run).await;
-        tracing::info!(%due, "the full comparison begins");
+        tracing::info!(%due, "resync started");
         let mut is_leader = self.is_leader.clone();
         let outcome = tokio::select! {
             biased;
@@ -227,8 +228,8 @@ impl ResyncScheduler {
         match outcome {
             Some(outcome) => {
                 match &outcome {
-                    Ok(words) => tracing::info!("the full comparison has ended: {words}"),
-                    Err(error) => tracing::error!("the full comparison has failed: {error}"),
+                    Ok(summary) => tracing::info!(summary, "resync finished"),
+                    Err(error) => tracing::error!(error, "resync failed"),
                 }
                 self.metrics.ended(ended, outcome.is_ok());
                 self.handled_until = due;
@@ -236,7 +237,7 @@ impl ResyncScheduler {
                 self.record(&run).await;
             }
             None => {
-                tracing::warn!("the full comparison is given up: this replica leads no more");
+                tracing::warn!(%due, "resync interrupted: lost leadership");
                 self.metrics.interrupted();
             }
         }
@@ -244,21 +245,21 @@ impl ResyncScheduler {
 
     async fn record(&self, run: &ResyncRun) {
         if let Err(error) = self.history.record(run).await {
-            tracing::warn!("the full comparison is not recorded: {error}");
+            tracing::warn!(%error, "resync not recorded");
         }
     }
 }
 
-/// How long to sleep.
+/// Returns the time to sleep until `next`, within limits.
 fn sleep_time(next: Option<Timestamp>, now: Timestamp) -> Duration {
     let left = next.map(|next| next.duration_since(now));
     let left = left.and_then(|left| Duration::try_from(left).ok());
-    // Not at all would be a busy loop.
+    // Zero would be a busy loop.
     let left = left.unwrap_or(MAX_SLEEP).max(Duration::from_millis(1));
     left.min(MAX_SLEEP)
 }
 
-/// Ends when something is told; never, once nothing can be told any more.
+/// Completes when the value changes; never, once its sender is gone.
 async fn changed(changed: impl Future<Output = Result<(), RecvError>>) {
     if changed.await.is_err() {
         std::future::pending::<()>().await;

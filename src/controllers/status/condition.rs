@@ -1,12 +1,12 @@
-//! Conditions: what holds of an object, since when, and why.
+//! Conditions in the status of an object.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-/// The most things that a message names.
+/// The maximum number of items that a message names.
 const MAX_NAMED: usize = 5;
 
-/// Whether something holds, and why.
+/// The status, reason and message of a condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConditionState {
     holds: bool,
@@ -31,7 +31,8 @@ impl ConditionState {
         }
     }
 
-    /// The condition of this type. As long as it holds or does not, it does so since it first did.
+    /// Returns the condition of this type. `before` are the object's conditions: the transition time is
+    /// kept while the status stays the same.
     pub(super) fn condition(
         self,
         kind: &str,
@@ -42,7 +43,7 @@ impl ConditionState {
         let status = if self.holds { "True" } else { "False" };
         let same = |one: &&Condition| one.type_ == kind && one.status == status;
         let since = before.iter().find(same);
-        // Written in whole seconds, and compared with what is written.
+        // Times are written in whole seconds, and compared with what was written.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         Condition {
             type_: kind.to_owned(),
@@ -55,7 +56,7 @@ impl ConditionState {
     }
 }
 
-/// The first few of these, and how many more there are.
+/// Joins the first few items, and says how many more there are.
 pub(super) fn some_of(all: &[String]) -> String {
     let named = all.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>();
     match all.len().saturating_sub(MAX_NAMED) {

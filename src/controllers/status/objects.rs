@@ -139,8 +139,7 @@ impl StatusObjects {
                 true
             }
             Err(answer) => {
-                let plural = &self.kind.plural;
-                self.warn_once(format!("{plural} are not known for their status"), answer);
+                self.warn_once("listing objects for their status failed", "", answer);
                 false
             }
         }
@@ -208,8 +207,7 @@ impl StatusObjects {
                 if refused {
                     known.not_before = Some(Instant::now() + REJECTED_BACKOFF);
                 }
-                let kind = &self.kind.kind;
-                self.warn_once(format!("no status of {kind} {name} is written"), answer);
+                self.warn_once("writing a status failed", name, answer);
                 if refused {
                     WriteOutcome::Done
                 } else {
@@ -220,9 +218,9 @@ impl StatusObjects {
     }
 
     /// Logs an error, unless it is the same as the last.
-    fn warn_once(&mut self, what: String, answer: ApiError) {
+    fn warn_once(&mut self, message: &str, name: &str, answer: ApiError) {
         if self.last_error.as_ref() != Some(&answer) {
-            tracing::warn!("{what}: {answer}");
+            tracing::warn!(kind = self.kind.kind, name, error = %answer, "{message}");
             self.last_error = Some(answer);
         }
     }

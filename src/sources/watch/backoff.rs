@@ -1,8 +1,8 @@
-//! How long to wait before asking again: twice as long each time, by no chance.
+//! Deterministic exponential backoff.
 
 use std::time::Duration;
 
-/// The pauses between attempts that come to nothing.
+/// The pauses between failed attempts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Backoff {
     first: Duration,
@@ -11,7 +11,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Pauses from `first` to `longest`.
+    /// Creates a backoff from `first` to `longest`.
     pub(super) fn new(first: Duration, longest: Duration) -> Self {
         Self {
             first,
@@ -20,14 +20,14 @@ impl Backoff {
         }
     }
 
-    /// The next pause, if the server asks for so much.
+    /// Returns the next pause. `asked` is the pause the server requested.
     pub(super) fn next(&mut self, asked: Option<Duration>) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.longest);
         pause.max(asked.unwrap_or_default()).min(self.longest)
     }
 
-    /// Something came of it: the next pause is the first again.
+    /// Resets the next pause to the first.
     pub(super) fn reset(&mut self) {
         self.next = self.first;
     }

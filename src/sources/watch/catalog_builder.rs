@@ -1,4 +1,5 @@
-//! The catalog that is kept up to date, and what it is made of where it does not say so itself.
+//! Builds the catalog from the watched objects, and keeps the inputs that the catalog itself does not
+//! contain.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,18 +14,18 @@ use crate::{
 
 use super::{kinds::WatchedKind, progress::ObjectKey, read::DecodedObject};
 
-/// The state of the cluster as a catalog.
+/// The catalog under construction.
 #[derive(Default)]
 pub(super) struct CatalogBuilder {
     catalog: Catalog,
-    /// Whether it differs from the one that was taken last.
+    /// Whether the catalog differs from the one taken last.
     changed: bool,
-    /// Whether the layout may: pools, reservations, and which pools networks name.
+    /// Whether pools, reservations, or the pools of networks changed, and with them the layout.
     layout_changed: bool,
     pools: BTreeMap<Box<str>, NamedPool>,
-    /// Those that make sense.
+    /// The valid reservations.
     reservations: BTreeMap<ObjectKey, Arc<Reservation>>,
-    /// The networks of the cluster's own; others are made of what an operator lists.
+    /// The networks that exist as objects; others are planned by an operator.
     networks: BTreeSet<ObjectKey>,
     operators: BTreeMap<Box<str>, Vec<Arc<Network>>>,
     planned: BTreeMap<ObjectKey, Arc<Network>>,
@@ -33,7 +34,7 @@ pub(super) struct CatalogBuilder {
 }
 
 impl CatalogBuilder {
-    /// The catalog, if it is another one than that which was taken before.
+    /// Returns the catalog if it has changed since the last call.
     pub(super) fn take(&mut self) -> Option<Arc<Catalog>> {
         if std::mem::take(&mut self.layout_changed) {
             let pools = self.pools.values().cloned();
@@ -43,17 +44,17 @@ impl CatalogBuilder {
         std::mem::take(&mut self.changed).then(|| Arc::new(self.catalog.clone()))
     }
 
-    /// Whether there is something to take.
+    /// Returns true if [`Self::take`] may return a catalog.
     pub(super) fn is_changed(&self) -> bool {
         self.changed || self.layout_changed
     }
 
-    /// The catalog as it is, taken or not.
+    /// Returns the present catalog, whether taken or not.
     pub(super) fn catalog(&self) -> &Catalog {
         &self.catalog
     }
 
-    /// Takes note of an object.
+    /// Adds or replaces an object.
     pub(super) fn put(&mut self, watched: WatchedKind, key: &ObjectKey, decoded: DecodedObject) {
         let (namespace, name) = (&*key.0, &*key.1);
         match decoded {
@@ -102,7 +103,7 @@ impl CatalogBuilder {
         }
     }
 
-    /// Takes note that there is no such object.
+    /// Removes an object.
     pub(super) fn remove(&mut self, watched: WatchedKind, key: &ObjectKey) {
         let (namespace, name) = (&*key.0, &*key.1);
         match watched {
@@ -147,13 +148,13 @@ impl CatalogBuilder {
         }
     }
 
-    /// Takes note that a namespace is another: by its labels a pool serves it, and its reservations.
+    /// Notes that a namespace changed: its labels decide which pools serve it and its reservations.
     fn namespace_changed(&mut self, news: bool) {
         self.changed |= news;
         self.layout_changed |= news && !self.reservations.is_empty();
     }
 
-    /// Says whether all objects of a kind are known, where their absence tells something.
+    /// Sets whether all objects of a kind are known, for kinds whose absence matters.
     pub(super) fn set_known(&mut self, watched: WatchedKind, known: bool) {
         self.changed |= match watched {
             WatchedKind::StatefulSets => {
@@ -201,8 +202,8 @@ impl CatalogBuilder {
         self.layout_changed |= news;
     }
 
-    /// What the operators list are networks that they are about to make; one that is there counts
-    /// more.
+    /// Rebuilds the planned networks: those that operators list and are about to create. A network that
+    /// exists takes precedence.
     fn refresh_planned(&mut self) {
         let planned = self.operators.values().flatten();
         let key = |network: &Network| (network.namespace.clone(), network.name.clone());
@@ -268,7 +269,7 @@ mod tests {
         assert_eq!(pool_of(&mut builder), Some(Some("p".into())));
         builder.remove(WatchedKind::Networks, &key);
         assert_eq!(pool_of(&mut builder), Some(None));
-        // The operator makes it word for word; it stays when the operator goes.
+        // The operator creates it unchanged; it stays when the operator's object is removed.
         builder.put(
             WatchedKind::Networks,
             &key,

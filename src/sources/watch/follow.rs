@@ -1,8 +1,8 @@
-//! Following one kind: a list, then a watch from there on, for ever.
+//! Follows one kind: lists it, then watches from the list's revision, for ever.
 //!
-//! This is written out, and not kube's watcher, for two of its secrets: the revision of a list and the
-//! bookmarks. Without them nobody can say whether a live read is newer ([`super::progress`]). And an
-//! object that cannot be read costs nothing here but itself.
+//! This is not kube's watcher because that hides the revision of a list and the bookmarks. Without them
+//! one cannot tell whether a live read is newer ([`super::progress`]). Also, an object that cannot be
+//! decoded affects only itself here.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -23,24 +23,24 @@ use super::{
     store::WatchChange,
 };
 
-/// How long a page may take, or the beginning of a watch.
+/// The timeout of a page, and of opening a watch.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
-/// The first pause after an attempt that came to nothing.
+/// The first pause after a failed attempt.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(100);
-/// How often in a row a watch is refused before the list is begun anew: what it says of its place may
-/// be no more true (a cluster restored from a backup).
+/// The number of consecutive rejected watches after which the kind is listed again: its revision may be
+/// invalid, because the cluster was restored from a backup.
 const MAX_REJECTIONS: usize = 3;
-/// A watch that ends sooner, and says nothing, is one that came to nothing.
+/// The minimum duration of a watch; one that ends sooner without an event counts as failed.
 const MIN_WATCH_TIME: Duration = Duration::from_secs(1);
 
-/// Where a watch goes on.
+/// The `resourceVersion` from which a watch continues.
 type ResourceVersion = String;
 
-/// What became of an attempt.
+/// The outcome of a list.
 enum ListOutcome {
-    /// The list is whole; the watch goes on from there.
+    /// The list is complete; the watch continues from its revision.
     Listed(ResourceVersion),
-    /// There is no such kind.
+    /// The kind does not exist.
     Missing,
 }
 
@@ -91,8 +91,8 @@ async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome,
             let object = read::read(watched, item).map_err(|e| unreadable(&e))?;
             shared.with(|store| store.list(watched, begun, object));
         }
-        // A page is some milliseconds of work: others are let in, and what changed is published, so
-        // that what it replaces need not be kept.
+        // Processing a page takes milliseconds. Yielding lets other tasks run and changes be published,
+        // so that replaced objects can be dropped.
         yield_now().await;
         match page.metadata.more() {
             Some(more) => place = more.to_owned(),
@@ -105,7 +105,8 @@ async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome,
     }
 }
 
-/// Watches from a place on until it is lost; gives how long the API server asks to wait then.
+/// Watches from a revision until it has to be listed again. Returns the pause requested by the API
+/// server.
 async fn watch(
     shared: &SourceState,
     watched: WatchedKind,
@@ -125,7 +126,7 @@ async fn watch(
                 None
             }
             Err(ApiError::Expired(_)) => {
-                tracing::debug!(resource = %watched.kind().full_resource(), "the place in the watch is lost");
+                tracing::debug!(resource = %watched.kind().full_resource(), "watch expired");
                 return None;
             }
             Err(answer @ ApiError::NotServed(_)) => return answer.retry_after(),
@@ -146,7 +147,7 @@ async fn watch(
     }
 }
 
-/// Reads one watch to its end, which is no error. Whether it said anything.
+/// Reads one watch to its end, which is not an error. Returns true if it contained an event.
 async fn read_watch(
     shared: &SourceState,
     watched: WatchedKind,
@@ -162,7 +163,7 @@ async fn read_watch(
     loop {
         match timeout(requests::IDLE_TIMEOUT, lines.next()).await {
             Ok(Some(Ok(line))) => take(shared, watched, &line, place)?,
-            // However it ends: the next one goes on where this one was.
+            // However it ends, the next watch continues where this one stopped.
             Ok(Some(Err(_)) | None) | Err(_) => return Ok(said),
         }
         said = true;
@@ -227,16 +228,16 @@ impl SourceState {
         self.with(|store| store.event(watched, change));
     }
 
-    /// Takes note that a kind is heard of again, and says so if it was not.
+    /// Records that a kind is connected again, and logs it if it was not.
     fn recovered(&self, watched: WatchedKind) {
         if let Some(stale) = self.with(|store| store.recovered(watched)) {
             let resource = watched.kind().full_resource();
             let seconds = stale.since.elapsed().as_secs();
-            tracing::info!(%resource, seconds, "heard of again");
+            tracing::info!(%resource, seconds, "watch recovered");
         }
     }
 
-    /// Takes note that nothing is heard of a kind, and says so once.
+    /// Records that a kind is disconnected, and logs each error once.
     fn record_failure(&self, watched: WatchedKind, answer: &ApiError) {
         let error = requests::error(watched, &self.options.server, answer);
         let said = error.to_string();
@@ -250,12 +251,16 @@ impl SourceState {
         });
         let resource = watched.kind().full_resource();
         match (news, known, watched.is_required()) {
-            (false, ..) => tracing::debug!(%resource, "{said}"),
-            (_, true, _) => tracing::warn!(%resource, "{said}; what was known of it still counts"),
-            (_, _, true) => {
-                tracing::error!(%resource, "{said}; nothing is decided before it is known")
+            (false, ..) => tracing::debug!(%resource, error = said, "watch failed again"),
+            (_, true, _) => {
+                tracing::warn!(%resource, error = said, "watch failed; the last known objects still count");
             }
-            (_, _, false) => tracing::warn!(%resource, "{said}; it stays unknown"),
+            (_, _, true) => {
+                tracing::error!(%resource, error = said, "list failed; requests wait until it succeeds");
+            }
+            (_, _, false) => {
+                tracing::warn!(%resource, error = said, "list failed; objects stay unknown")
+            }
         }
     }
 }

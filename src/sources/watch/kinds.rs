@@ -1,4 +1,4 @@
-//! The kinds that are watched, and how much rests on each.
+//! The watched kinds.
 
 use crate::{
     network::ipam::SLICE_CONTROLLER,
@@ -20,7 +20,7 @@ const MIGRATIONS: ClusterKind = custom(
 );
 const NODES: ClusterKind = built_in("Node", "v1", "nodes", &[]);
 
-/// A kind that is watched.
+/// A watched kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum WatchedKind {
     Namespaces,
@@ -30,7 +30,7 @@ pub(super) enum WatchedKind {
     Pods,
     Operators,
     SlicePools,
-    /// Whereabouts's Deployment, and no other.
+    /// The Deployment of Whereabouts's slice controller, and no other.
     Controllers,
     StatefulSets,
     VirtualMachines,
@@ -40,7 +40,7 @@ pub(super) enum WatchedKind {
 }
 
 impl WatchedKind {
-    /// All of them; a kind's place here is its number.
+    /// All kinds, in the order of [`Self::index`].
     pub(super) const ALL: [Self; 13] = [
         Self::Namespaces,
         Self::Networks,
@@ -57,12 +57,12 @@ impl WatchedKind {
         Self::Nodes,
     ];
 
-    /// Its place in [`Self::ALL`].
+    /// Returns the index in [`Self::ALL`].
     pub(super) fn index(self) -> usize {
         self as usize
     }
 
-    /// The kind as the API serves it.
+    /// Returns the kind as served by the API.
     pub(super) fn kind(self) -> &'static ClusterKind {
         match self {
             Self::Namespaces => &kinds::NAMESPACES,
@@ -81,7 +81,7 @@ impl WatchedKind {
         }
     }
 
-    /// Whether nothing is decided before it is known.
+    /// Returns true if no decision is made before the kind is known.
     pub(super) fn is_required(self) -> bool {
         matches!(
             self,
@@ -89,12 +89,12 @@ impl WatchedKind {
         )
     }
 
-    /// The only name that is asked for, where others do not matter.
+    /// Returns the only relevant name, for kinds where others do not matter.
     pub(super) fn only(self) -> Option<&'static str> {
         (self == Self::Controllers).then_some(SLICE_CONTROLLER)
     }
 
-    /// The rule of RBAC that lets nadmit watch it.
+    /// Returns the RBAC rule that lets nadmit watch the kind.
     pub(super) fn rule(self) -> String {
         let kind = self.kind();
         format!(

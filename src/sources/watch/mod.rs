@@ -1,20 +1,22 @@
-//! The catalog of a living cluster, kept up to date by watches.
+//! The catalog of a cluster, kept up to date by watches.
 //!
-//! [`ClusterSource`] follows each kind that the catalog is made of, keeps of an object only what is
-//! read, and publishes the catalog whole, as the folder does. What a pod or a network means is read by
-//! the same code as from manifests.
+//! [`ClusterSource`] follows each kind that the catalog consists of, keeps only the relevant parts of
+//! an
+//! object, and publishes the catalog as a whole, as the folder source does. Pods and networks are
+//! interpreted by the same code as those in manifests.
 //!
 //! Guarantees:
-//! - The first catalog is published when all that is necessary was listed once. Afterwards a watch
-//!   that is lost is logged once and shown by [`ClusterSource::status`]; what was known before still
-//!   counts, and the watch is tried for ever, with pauses of half a minute at most.
-//! - A kind that the cluster does not have has no objects; it is picked up when it appears. Of a kind that
-//!   may not be listed, and is not necessary, the catalog says that it does not know.
-//! - After a `refresh_…` the published catalog is at least as fresh, in that respect, as the cluster was
-//!   at the call, and it stays so: no event that is older undoes what was read live.
-//! - A change is published at once, the next one 20 ms later at the soonest. What it costs does not
-//!   grow with the number of objects.
-//! - All of it ends with the token, runs in tokio's time, and is left to no chance.
+//! - The first catalog is published when all required kinds have been listed once. Afterwards a lost
+//!   watch is logged once and shown by [`ClusterSource::status`]; the last known objects still count,
+//!   and the watch is retried for ever, with pauses of at most half a minute.
+//! - A kind that the cluster does not have has no objects; it is picked up when it appears. An optional
+//!   kind that may not be listed is marked as unknown in the catalog.
+//! - After a `refresh_…` the published catalog is at least as fresh, in that respect, as the cluster
+//!   was
+//!   at the call, and it stays so: no older event undoes a live read.
+//! - A change is published at once, the next one at the earliest 20 ms later. The cost does not grow
+//!   with the number of objects.
+//! - Everything ends with the token, runs in tokio's time, and is deterministic.
 
 mod backoff;
 mod catalog_builder;
@@ -52,16 +54,16 @@ use self::{kinds::WatchedKind, store::ClusterStore};
 
 pub use self::status::{ClusterStatus, KindState, KindStatus, Stale};
 
-/// How a cluster is watched.
+/// The options of a [`ClusterSource`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterSourceOptions {
-    /// What the API server is called in errors: its URL.
+    /// The API server's URL, for error messages.
     pub server: String,
-    /// How many objects are asked for at a time.
+    /// The number of objects in a page of a list.
     pub page_size: usize,
-    /// How long changes are gathered before the next catalog.
+    /// The time for which changes are collected before the next catalog.
     pub debounce: Duration,
-    /// The longest pause before something that failed is tried again.
+    /// The maximum pause before a failed request is retried.
     pub max_backoff: Duration,
 }
 
@@ -76,7 +78,7 @@ impl Default for ClusterSourceOptions {
     }
 }
 
-/// Feeds the catalog from a cluster. Clones share one state.
+/// Keeps the catalog in step with a cluster. Clones share their state.
 #[derive(Clone)]
 pub struct ClusterSource {
     shared: Arc<SourceState>,
@@ -94,9 +96,9 @@ struct SourceState {
     client: kube::Client,
     options: ClusterSourceOptions,
     target: Arc<ArcSwapOption<Catalog>>,
-    /// Also orders what is published.
+    /// The watched objects. The lock also orders the published catalogs.
     store: Mutex<ClusterStore>,
-    /// There may be something to publish.
+    /// Signals that there may be something to publish.
     changed: Notify,
     synced: watch::Sender<bool>,
     published: AtomicU64,
@@ -104,7 +106,7 @@ struct SourceState {
 }
 
 impl ClusterSource {
-    /// A source that feeds `catalog` from the cluster of `client`. Nothing is asked yet.
+    /// Creates a source that publishes into `catalog`; sends no request.
     pub fn new(
         client: kube::Client,
         options: ClusterSourceOptions,
@@ -124,11 +126,11 @@ impl ClusterSource {
         }
     }
 
-    /// Keeps the catalog up to date until `cancel`. To be run once.
+    /// Keeps the catalog up to date until `cancel`. May be run once.
     pub async fn run(self, cancel: CancellationToken) {
         let shared = &*self.shared;
         let follow = WatchedKind::ALL.map(|watched| follow::follow(shared, watched));
-        // Only those are looked at that have something to do.
+        // This polls only the futures that were woken.
         let mut follow: FuturesUnordered<_> = follow.into_iter().collect();
         tokio::select! {
             biased;
@@ -145,13 +147,13 @@ impl ClusterSource {
         let _ = synced.wait_for(|synced| *synced).await;
     }
 
-    /// Whether the first catalog is published: then the server is ready, whatever happens to watches
-    /// later.
+    /// Returns true if the first catalog is published. The server is ready from then on, even if
+    /// watches are lost.
     pub fn is_synced(&self) -> bool {
         *self.shared.synced.borrow()
     }
 
-    /// What there is to say of the watches now.
+    /// Returns the present status of the watches.
     pub fn status(&self) -> ClusterStatus {
         let (kinds, problems) = {
             let store = self.shared.store();
@@ -172,7 +174,7 @@ impl SourceState {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does something to the store; what changed is published soon.
+    /// Changes the store, and schedules the publication of what changed.
     fn with<T>(&self, change: impl FnOnce(&mut ClusterStore) -> T) -> T {
         let mut store = self.store();
         let outcome = change(&mut store);
@@ -191,7 +193,7 @@ impl SourceState {
         }
     }
 
-    /// Publishes what changed, if enough is known.
+    /// Publishes the catalog if it has changed and all required kinds are known.
     fn publish(&self) {
         let mut store = self.store();
         if !store.is_ready() && !*self.synced.borrow() {
@@ -208,7 +210,7 @@ impl SourceState {
                 networks = catalog.network_count(),
                 namespaces = catalog.namespace_count(),
                 pods = catalog.pod_count(),
-                "the cluster is known"
+                "initial sync complete"
             );
         }
         self.target.store(Some(catalog));

@@ -1,10 +1,10 @@
-//! Reading a node: whether containers on it may still run.
+//! Decodes nodes: whether containers on them may still run.
 
 use serde::Deserialize;
 
 use crate::{allocation::Timestamp, catalog::Node};
 
-/// An administrator's word that nothing runs on the node any more (KEP-2268).
+/// The taint by which an administrator declares that nothing runs on the node any more (KEP-2268).
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ struct Condition {
     last_transition_time: Option<Box<str>>,
 }
 
-/// Reads a node. One whose kubelet never said anything is not ready.
+/// Decodes a node. A node without a Ready condition is not ready.
 pub(super) fn read(text: &str) -> Result<Node, serde_json::Error> {
     let slim: NodeObject = serde_json::from_str(text)?;
     let conditions = slim.status.and_then(|status| status.conditions);

@@ -1,4 +1,4 @@
-//! Reading a pod, and only what the catalog keeps of one.
+//! Decodes pods, and only the fields that the catalog keeps.
 
 use std::fmt;
 
@@ -44,7 +44,7 @@ struct Metadata {
     annotations: Option<Annotations>,
 }
 
-/// The only label that is read.
+/// The relevant label.
 #[derive(Deserialize)]
 struct Labels {
     #[serde(default, rename = "kubevirt.io/migrationJobUID")]
@@ -79,7 +79,7 @@ struct Status {
     phase: Option<Box<str>>,
 }
 
-/// The annotations that are read; the others are passed over unread.
+/// The relevant annotations; others are skipped while decoding.
 struct Annotations(Vec<(Box<str>, Located<Box<str>>)>);
 
 impl<'de> Deserialize<'de> for Annotations {
@@ -111,7 +111,7 @@ impl<'de> Deserialize<'de> for Annotations {
     }
 }
 
-/// A text of the cluster stands in no file.
+/// Gives a value a dummy location, because a cluster's objects are in no file.
 fn nowhere(value: Box<str>) -> Located<Box<str>> {
     let place = SourceLocation {
         span: Span::default(),
@@ -123,7 +123,7 @@ fn nowhere(value: Box<str>) -> Located<Box<str>> {
     }
 }
 
-/// Reads a pod; `None` if it has ended or has nothing to do with networks.
+/// Decodes a pod; `None` if it has ended or uses no additional networks.
 pub(super) fn read(text: &str) -> Result<Option<Pod>, serde_json::Error> {
     let slim: PodObject = serde_json::from_str(text)?;
     let pod = objects::pod(slim.manifest());
@@ -157,7 +157,8 @@ impl PodObject {
     }
 }
 
-/// Multus reports the cluster's own network of every pod: that alone makes none that matters.
+/// Returns true if the pod uses or requests additional networks. The cluster's default network, which
+/// Multus reports for every pod, does not count.
 fn concerns_networks(pod: &Pod) -> bool {
     let asks = [
         &pod.networks,
@@ -167,7 +168,7 @@ fn concerns_networks(pod: &Pod) -> bool {
     ];
     let has = |text: &str| match status::parse(text) {
         Ok(attachments) => attachments.iter().any(|attachment| !attachment.default),
-        // What cannot be read may say anything.
+        // An unreadable status may contain anything.
         Err(_) => true,
     };
     asks.into_iter().any(Option::is_some) || pod.network_status.as_deref().is_some_and(has)

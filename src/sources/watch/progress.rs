@@ -1,60 +1,61 @@
-//! Who knows better: the watch, a list, or a live read.
+//! Orders the information from watch, list and live reads.
 //!
-//! All three say what the API server stored, but not in the order in which it did: a watch lags, and a
-//! live read overtakes it. What decides is the revision (`resourceVersion`) at which each was true. An
-//! event carries that of its change, a list that of the moment of the list. Live reads are lists, too,
-//! of one name or one namespace: only so do they have a revision when there is nothing, and a
-//! deletion seen live is not undone by an older event.
+//! All three report what the API server stored, but not in the same order: a watch lags, and a live
+//! read
+//! overtakes it. The revision (`resourceVersion`) at which each was true decides. An event carries the
+//! revision of its change, a list that of its snapshot. Live reads are lists too, of one name or one
+//! namespace, because only lists have a revision even when they are empty; so a deletion seen by a live
+//! read is not undone by an older event.
 //!
-//! Revisions are compared as numbers, as the API promises of all objects of one kind (KEP-5504), and as
-//! etcd has counted them always.
+//! Revisions are compared as numbers, as the API guarantees for all objects of one kind (KEP-5504), and
+//! as etcd has always counted them.
 
 use std::collections::BTreeMap;
 
 /// A namespace and a name.
 pub(super) type ObjectKey = (Box<str>, Box<str>);
 
-/// What a live read was about: one object, a namespace, or all.
+/// The scope of a live read: one object, a namespace, or everything.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ReadScope {
-    /// The namespace; empty for kinds without.
+    /// The namespace; empty for cluster-scoped kinds.
     pub namespace: Box<str>,
-    /// One name in it, or all.
+    /// The name; `None` for all objects.
     pub name: Option<Box<str>>,
 }
 
 impl ReadScope {
-    /// Whether the object of this key is in it.
+    /// Returns true if the object of this key is in scope.
     pub(super) fn covers(&self, (namespace, name): &ObjectKey) -> bool {
         self.namespace == *namespace && self.name.as_ref().is_none_or(|own| own == name)
     }
 }
 
-/// What a live read is worth.
+/// The freshness of a live read, compared with the watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadFreshness {
-    /// It is news: what it says holds.
+    /// Newer: its content applies.
     Newer,
-    /// The watch brought as much, or more.
+    /// The watch has delivered as much, or more.
     AlreadyKnown,
-    /// A list that was begun later is only half taken in: only another read can tell.
+    /// A list that began later is in progress; the read has to be repeated.
     Retry,
 }
 
-/// How far the knowledge of one kind reaches.
+/// The revisions up to which the objects of one kind are known.
 #[derive(Debug, Default)]
 pub(super) struct WatchProgress {
-    /// Everything up to this revision is known.
+    /// The revision up to which everything is known.
     synced_to: u64,
-    /// The revision of the list that is being taken in.
+    /// The revision of the list in progress.
     listing: Option<u64>,
-    /// What is known beyond, by live reads. Gone when the watch has passed it.
+    /// The live reads that are newer than `synced_to`; removed once the watch has passed them.
     live_reads: BTreeMap<ReadScope, u64>,
 }
 
 impl WatchProgress {
-    /// A list of this revision begins. One that lies behind is that of a cluster restored from
-    /// a backup: what was known of its other future is void.
+    /// Begins a list of this revision. A revision in the past means that the cluster was restored from
+    /// a backup, so everything known is discarded.
     pub(super) fn begin(&mut self, revision: u64) {
         if revision < self.synced_to {
             *self = Self::default();
@@ -62,7 +63,7 @@ impl WatchProgress {
         self.listing = Some(revision);
     }
 
-    /// The list ended, well or not.
+    /// Ends the list; `whole` if it is complete.
     pub(super) fn end(&mut self, whole: bool) {
         let revision = self.listing.take();
         if let Some(revision) = revision.filter(|_| whole) {
@@ -70,7 +71,7 @@ impl WatchProgress {
         }
     }
 
-    /// Whether more is known of an object than what held at this revision.
+    /// Returns true if the state of an object is known at this revision or later, from a live read.
     pub(super) fn has_newer(&self, key: &ObjectKey, revision: u64) -> bool {
         if self.live_reads.is_empty() {
             return false;
@@ -84,14 +85,15 @@ impl WatchProgress {
             .any(|scope| self.live_reads.get(scope).is_some_and(|at| *at >= revision))
     }
 
-    /// The watch brought a change of this revision; whether it is news.
+    /// Records a change delivered by the watch. Returns true if it is newer than all live reads of the
+    /// object.
     pub(super) fn event(&mut self, key: &ObjectKey, revision: u64) -> bool {
         let news = !self.has_newer(key, revision);
         self.advance(revision);
         news
     }
 
-    /// The watch has brought everything up to this revision.
+    /// Records that the watch has delivered everything up to this revision.
     pub(super) fn advance(&mut self, revision: u64) {
         if revision > self.synced_to {
             self.synced_to = revision;
@@ -99,7 +101,7 @@ impl WatchProgress {
         }
     }
 
-    /// A live read says how things were at this revision; what it is worth.
+    /// Records a live read of this revision, and returns its freshness.
     pub(super) fn live(&mut self, scope: ReadScope, revision: u64) -> ReadFreshness {
         if revision <= self.synced_to {
             return ReadFreshness::AlreadyKnown;

@@ -1,8 +1,9 @@
-//! Reading an object as the API server writes it.
+//! Decodes the objects that the API server sends.
 //!
-//! What is rare is read as manifests are, by the same code. Pods, of which there are tens of thousands
-//! with eight thousand bytes each, and nodes are read into slim types; what a pod means to the catalog
-//! is said in one place all the same ([`super::super::objects`]).
+//! Rare kinds are read by the same code as manifests. Pods, of which there may be tens of thousands
+//! with
+//! eight thousand bytes each, and nodes are decoded into slim types; their interpretation is shared all
+//! the same ([`super::super::objects`]).
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use crate::{
 
 use super::{kinds::WatchedKind, node, pod, progress::ObjectKey};
 
-/// What an object is to the catalog.
+/// A decoded object, as the catalog uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum DecodedObject {
     Namespace(Namespace),
@@ -32,27 +33,27 @@ pub(super) enum DecodedObject {
     Pod(Arc<Pod>),
     /// The additional networks.
     Operator(Vec<Arc<Network>>),
-    /// Whether the controller of slices runs.
+    /// Whether the slice controller runs.
     Controller(bool),
     StatefulSet(Ordinals),
     Migration(Migration),
     Node(Node),
-    /// That it exists is all that is to be known.
+    /// An object of which only the existence matters.
     Existing,
 }
 
-/// An object that was seen.
+/// An object from a list or a watch.
 #[derive(Debug)]
 pub(super) struct WatchedObject {
     pub key: ObjectKey,
     pub revision: u64,
-    /// `None` if the catalog has no use for it.
+    /// The content; `None` if the catalog has no use for it.
     pub decoded: Option<DecodedObject>,
-    /// What is wrong with it.
+    /// The errors in the object.
     pub problems: Vec<String>,
 }
 
-/// Which object, and in which state.
+/// The identity and version of an object.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
@@ -67,20 +68,20 @@ struct Head {
     metadata: Metadata,
 }
 
-/// Which object this is, and its revision.
+/// Returns the key and revision of an object.
 ///
 /// # Errors
-/// When it is no object of Kubernetes.
+/// If it is not a Kubernetes object.
 pub(super) fn head(object: &RawValue) -> Result<(ObjectKey, u64), serde_json::Error> {
     let Head { metadata } = serde_json::from_str(object.get())?;
     let revision = revision(&metadata.resource_version)?;
     Ok(((metadata.namespace, metadata.name), revision))
 }
 
-/// A `resourceVersion` as a number.
+/// Parses a `resourceVersion` as a number.
 ///
 /// # Errors
-/// When it is none: then nobody could say what is newer.
+/// If it is not a number, because then versions cannot be compared.
 pub(super) fn revision(text: &str) -> Result<u64, serde_json::Error> {
     use serde::de::Error as _;
     let number = text.parse();
@@ -90,10 +91,10 @@ pub(super) fn revision(text: &str) -> Result<u64, serde_json::Error> {
     })
 }
 
-/// What a bookmark says: everything up to this revision was told.
+/// Returns the revision of a bookmark: everything up to it was delivered.
 ///
 /// # Errors
-/// When it is none.
+/// If it is not a bookmark.
 pub(super) fn bookmark(object: &RawValue) -> Result<u64, serde_json::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -108,10 +109,10 @@ pub(super) fn bookmark(object: &RawValue) -> Result<u64, serde_json::Error> {
     revision(&metadata.resource_version)
 }
 
-/// Reads an object. One whose content makes no sense says nothing, and is remarked upon.
+/// Decodes an object. If its content is invalid, it is ignored and has a problem.
 ///
 /// # Errors
-/// When it is none.
+/// If it is not a Kubernetes object.
 pub(super) fn read(
     watched: WatchedKind,
     object: &RawValue,
@@ -167,7 +168,7 @@ fn as_manifest(
     Ok(decoded(found))
 }
 
-/// The one object that was read.
+/// Returns the only object that was read.
 fn decoded(objects: Objects) -> Option<DecodedObject> {
     let Objects {
         networks,
@@ -204,7 +205,7 @@ fn decoded(objects: Objects) -> Option<DecodedObject> {
     found.next()
 }
 
-/// What is wrong with an object. It has no lines: the place is the object.
+/// Describes an error in an object, located by the object's name.
 fn describe_problem(object: &str, error: &SourceError) -> String {
     match error {
         SourceError::Manifest(error) => format!("{object}: {}", error.fault),
@@ -223,7 +224,7 @@ fn describe_problem(object: &str, error: &SourceError) -> String {
     }
 }
 
-/// The replicas that a StatefulSet wants: one, if it does not say.
+/// Decodes the replicas of a StatefulSet; one by default.
 fn ordinals(text: &str) -> Result<Ordinals, serde_json::Error> {
     #[derive(Default, Deserialize)]
     struct Start {
@@ -248,8 +249,8 @@ fn ordinals(text: &str) -> Result<Ordinals, serde_json::Error> {
     })
 }
 
-/// A migration whose deletion is asked for is called off: KubeVirt takes its target away, unless the
-/// machine runs there already.
+/// Decodes a migration. A migration marked for deletion counts as ended: KubeVirt removes its target,
+/// unless the machine already runs there.
 fn migration(text: &str) -> Result<Migration, serde_json::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

@@ -1,9 +1,10 @@
-//! Looking something up at its origin, past every cache.
+//! Live reads of single objects and namespaces.
 //!
-//! A read is a list without a `resourceVersion`, which the API server answers as of now (of one name it
-//! reads one key, as for a get), and which has a revision also when there is nothing. What comes back
-//! goes into the same store as what the watches bring, if it is newer than that, and is published
-//! before the call returns.
+//! A live read is a list without a `resourceVersion`, which the API server answers with the present
+//! state
+//! (for a single name it reads one key, like a get), and which has a revision even if it is empty. The
+//! result goes into the same store as that of the watches, if it is newer, and is published before the
+//! call returns.
 
 use futures_util::future::{try_join, try_join_all};
 
@@ -21,76 +22,76 @@ use super::{
     requests::{self, ListPage},
 };
 
-/// How often a read is repeated that a list or a compaction made worthless.
+/// The maximum number of attempts at a read that a list or a compaction makes useless.
 const MAX_ATTEMPTS: usize = 5;
-/// How many pods of other namespaces are looked up at a time.
+/// The number of pods of other namespaces that are read concurrently.
 const CONCURRENCY: usize = 8;
 
-/// What a read showed.
+/// The result of a live read.
 enum LiveReadResult {
-    /// These, as of this revision, and no others.
+    /// The objects as of this revision; no others exist.
     All(u64, Vec<WatchedObject>),
-    /// There is no such kind.
+    /// The kind does not exist.
     Missing,
-    /// Its place was lost between two pages.
+    /// The continuation expired between two pages.
     Expired,
 }
 
 impl ClusterSource {
-    /// Looks up a network.
+    /// Reads a network live.
     ///
     /// # Errors
-    /// When the API server does not tell; the catalog stays what it was. The same holds of the others.
+    /// If the API server does not answer. The catalog then stays as it was.
     pub async fn refresh_network(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
         self.refresh(WatchedKind::Networks, namespace, Some(name))
             .await
     }
 
-    /// Looks up a pod. Afterwards the catalog has it as it is, with its present UID, or, if there is
-    /// none of that name, if it has ended or has nothing to do with networks, not at all.
+    /// Reads a pod live. Afterwards the catalog has it with its present UID, or, if it does not exist,
+    /// has ended or uses no additional networks, does not have it.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_pod(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
         self.refresh(WatchedKind::Pods, namespace, Some(name)).await
     }
 
-    /// Looks up a namespace: its labels, and whether it is on its way out.
+    /// Reads a namespace live: its labels, and whether it is terminating.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_namespace(&self, name: &str) -> Result<(), ClusterError> {
         self.refresh(WatchedKind::Namespaces, "", Some(name)).await
     }
 
-    /// Looks up an address pool.
+    /// Reads an address pool live.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_pool(&self, name: &str) -> Result<(), ClusterError> {
         self.refresh(WatchedKind::Pools, "", Some(name)).await
     }
 
-    /// Looks up what OpenShift's operator is told to run.
+    /// Reads the configuration of OpenShift's network operator live.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_operator(&self) -> Result<(), ClusterError> {
         self.refresh(WatchedKind::Operators, "", None).await
     }
 
-    /// Looks up all pods of a namespace.
+    /// Reads all pods of a namespace live.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_pods_of(&self, namespace: &str) -> Result<(), ClusterError> {
         self.refresh(WatchedKind::Pods, namespace, None).await
     }
 
-    /// Looks up a StatefulSet.
+    /// Reads a StatefulSet live.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_stateful_set(
         &self,
         namespace: &str,
@@ -100,10 +101,10 @@ impl ClusterSource {
             .await
     }
 
-    /// Looks up a virtual machine and its instance.
+    /// Reads a virtual machine and its instance live.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_virtual_machine(
         &self,
         namespace: &str,
@@ -114,29 +115,29 @@ impl ClusterSource {
         try_join(machine, instance).await.map(drop)
     }
 
-    /// Looks up a migration of a virtual machine.
+    /// Reads a migration of a virtual machine live.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_migration(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
         self.refresh(WatchedKind::Migrations, namespace, Some(name))
             .await
     }
 
-    /// Looks up a node.
+    /// Reads a node live.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_node(&self, name: &str) -> Result<(), ClusterError> {
         self.refresh(WatchedKind::Nodes, "", Some(name)).await
     }
 
-    /// Looks up who uses a network: its namespace, and the pods in it; and if none of them does, of the
-    /// pods elsewhere that are known to use it so many that one is sure to, or none is left.
-    /// `multus_namespace` is the namespace in which pods' default networks are looked up.
+    /// Reads the users of a network live: its namespace and the pods in it. If none of them uses it,
+    /// reads the known users in other namespaces, until one is confirmed or none is left.
+    /// `multus_namespace` is the namespace of default networks that name none.
     ///
     /// # Errors
-    /// When the API server does not tell.
+    /// If the API server does not answer.
     pub async fn refresh_network_users(
         &self,
         namespace: &str,
@@ -169,7 +170,7 @@ impl ClusterSource {
         name: &str,
         multus_namespace: &str,
     ) -> Vec<(Box<str>, Box<str>)> {
-        // A copy, so that nobody waits while the index of users is made.
+        // A copy, to release the lock while the index of users is built.
         let catalog = self.shared.store().catalog().clone();
         let users = catalog.users(namespace, name, multus_namespace).into_iter();
         let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
@@ -192,11 +193,10 @@ impl ClusterSource {
             let live = shared.read(watched, &scope, &mut call).await;
             let live = live.map_err(|a| requests::error(watched, &shared.options.server, &a))?;
             let freshness = match live {
-                LiveReadResult::All(revision, all) => {
-                    shared.with(|store| store.live(watched, scope.clone(), revision, all))
-                }
+                LiveReadResult::All(revision, all) => shared
+                    .with(|store| store.apply_live_read(watched, scope.clone(), revision, all)),
                 LiveReadResult::Missing => {
-                    shared.with(|store| store.live_missing(watched, &scope));
+                    shared.with(|store| store.apply_live_missing(watched, &scope));
                     ReadFreshness::Newer
                 }
                 LiveReadResult::Expired => ReadFreshness::Retry,

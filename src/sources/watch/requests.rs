@@ -1,4 +1,4 @@
-//! What is asked of the API server: pages of lists, and watches.
+//! The requests to the API server: pages of lists, and watches.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -14,22 +14,22 @@ use crate::{
 
 use super::{kinds::WatchedKind, progress::ReadScope};
 
-/// How long a watch may last: the API server ends it then.
+/// The duration of a watch, after which the API server ends it.
 const WATCH_SECONDS: u64 = 290;
-/// After how long without a line a watch is taken for dead: bookmarks come every minute, and the
-/// API server would have ended it.
+/// The time without a line after which a watch counts as dead: bookmarks come every minute, and the API
+/// server would have ended it.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS + 5);
 
 /// A page of a list as the API server sends it.
 #[derive(Deserialize)]
 pub(super) struct ListPage<'t> {
     pub metadata: ListMetadata,
-    /// A list without objects may have `null` here.
+    /// The objects; may be `null` in an empty list.
     #[serde(borrow, default)]
     pub items: Option<Vec<&'t RawValue>>,
 }
 
-/// What a page says of its list.
+/// The metadata of a page.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ListMetadata {
@@ -39,7 +39,7 @@ pub(super) struct ListMetadata {
 }
 
 impl ListMetadata {
-    /// Where the next page begins.
+    /// Returns the continuation token of the next page.
     pub(super) fn more(&self) -> Option<&str> {
         self.more.as_deref().filter(|more| !more.is_empty())
     }
@@ -54,7 +54,7 @@ pub(super) struct WatchEvent<'t> {
     pub object: &'t RawValue,
 }
 
-/// A request for a page.
+/// Returns the request for a page.
 pub(super) fn page(
     watched: WatchedKind,
     scope: Option<&ReadScope>,
@@ -71,7 +71,7 @@ pub(super) fn page(
     Request::get(path).body(Vec::new())
 }
 
-/// A request for a watch from a revision on.
+/// Returns the request for a watch from a revision on.
 pub(super) fn watch(watched: WatchedKind, revision: &str) -> Result<Request<Vec<u8>>, http::Error> {
     let mut path = path(watched, "");
     let _ = write!(
@@ -81,12 +81,12 @@ pub(super) fn watch(watched: WatchedKind, revision: &str) -> Result<Request<Vec<
     );
     select(&mut path, watched.only());
     Request::get(path)
-        // A compressed stream would come in pieces that end in the middle of lines.
+        // A compressed stream would arrive in pieces that end within lines.
         .header(http::header::ACCEPT_ENCODING, "identity")
         .body(Vec::new())
 }
 
-// Writing to a String cannot fail: the results of all these are passed over.
+// Writing to a String cannot fail, so the results are ignored.
 fn path(watched: WatchedKind, namespace: &str) -> String {
     let kind = watched.kind();
     let root = if kind.group().is_empty() {
@@ -108,10 +108,10 @@ fn select(path: &mut String, name: Option<&str>) {
     }
 }
 
-/// Opens a watch; gives its lines.
+/// Opens a watch and returns its lines.
 ///
 /// # Errors
-/// When the API server does not open it.
+/// If the API server does not open it.
 pub(super) async fn lines(
     client: &kube::Client,
     request: Request<Vec<u8>>,
@@ -129,20 +129,20 @@ fn without_blank(
     })
 }
 
-/// What an API server says where nothing serves a path: without the group, and without the kind.
+/// The API server's messages for a path that is not served: without the group, and without the kind.
 const NOT_SERVED: [&str; 2] = [
     "404 page not found",
     "the server could not find the requested resource",
 ];
 
-/// Whether the cluster does not have this kind. Only the API server's own words say so: a proxy's 404
-/// must not make all networks vanish.
+/// Returns true if the cluster does not have this kind. Only the API server's own message counts: a
+/// proxy's 404 must not make all networks vanish.
 pub(super) fn is_missing(watched: WatchedKind, answer: &ApiError) -> bool {
     let said = |words: &String| NOT_SERVED.contains(&words.trim());
     !watched.kind().built_in && matches!(answer, ApiError::NotServed(words) if said(words))
 }
 
-/// Why a request came to nothing, in words.
+/// Converts a failed request into an error.
 pub(super) fn error(watched: WatchedKind, server: &str, answer: &ApiError) -> ClusterError {
     let (server, resource) = (server.to_owned(), watched.kind().full_resource());
     match answer {

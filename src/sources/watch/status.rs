@@ -1,62 +1,62 @@
-//! What there is to say of the watches: for metrics, readiness, conditions and the log.
+//! The status of the watches, for metrics, readiness, conditions and the log.
 
 use tokio::time::Instant;
 
-/// The state of all watches.
+/// The status of all watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterStatus {
-    /// Whether a catalog was published: all that is necessary was known once. It stays so.
+    /// Whether a catalog was published. It stays true.
     pub synced: bool,
-    /// Each kind, in an order that does not change.
+    /// The kinds, in a fixed order.
     pub kinds: Vec<KindStatus>,
-    /// What is wrong with objects: those of a sort beside each other.
+    /// The errors in objects, grouped by kind.
     pub problems: Vec<String>,
-    /// How many catalogs were published.
+    /// The number of published catalogs.
     pub published: u64,
-    /// How many events the watches brought, bookmarks aside.
+    /// The number of events from the watches, without bookmarks.
     pub events: u64,
 }
 
-/// What is known of a kind.
+/// The status of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindStatus {
     /// The resource with its group: `network-attachment-definitions.k8s.cni.cncf.io`.
     pub resource: String,
-    /// Whether nothing is published before it is known.
+    /// Whether nothing is published before the kind is known.
     pub required: bool,
-    /// Whether its objects are known.
+    /// Whether the kind's objects are known.
     pub state: KindState,
-    /// Since when nothing is heard of it, and why. What was known before still counts.
+    /// The failure of the watch, if it is disconnected. The last known objects still count.
     pub stale: Option<Stale>,
-    /// How many of its objects the catalog has.
+    /// The number of the kind's objects in the catalog.
     pub objects: usize,
 }
 
 /// Whether the objects of a kind are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KindState {
-    /// Not yet.
+    /// Not known yet.
     #[default]
     Waiting,
-    /// All of them are.
+    /// All are known.
     Synced,
-    /// The cluster has no such kind, and so none.
+    /// The cluster does not have the kind, and so no objects.
     Missing,
-    /// Nadmit may not list or watch it.
+    /// nadmit may not list or watch the kind.
     Forbidden,
 }
 
-/// A watch that tells nothing.
+/// The failure of a disconnected watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stale {
-    /// Since when.
+    /// When the watch was lost.
     pub since: Instant,
-    /// Why.
+    /// The last error.
     pub error: String,
 }
 
 impl ClusterStatus {
-    /// The kinds of which nothing is heard at the moment.
+    /// Returns the kinds that are disconnected at present.
     pub fn stale(&self) -> impl Iterator<Item = &KindStatus> {
         self.kinds.iter().filter(|kind| kind.stale.is_some())
     }

@@ -1,4 +1,4 @@
-//! What was heard, of all kinds: what is taken in, what is passed over, and what is not known.
+//! The watched objects of all kinds, and what is known about each kind.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,22 +14,22 @@ use super::{
     status::{KindState, KindStatus, Stale},
 };
 
-/// Everything that was heard of a cluster.
+/// The watched objects of a cluster.
 pub(super) struct ClusterStore {
     builder: CatalogBuilder,
     kinds: [KindCache; WatchedKind::ALL.len()],
     problems: BTreeMap<(WatchedKind, ObjectKey), Vec<String>>,
 }
 
-/// What was heard of one kind.
+/// The state of one kind.
 #[derive(Default)]
 struct KindCache {
     state: KindState,
     stale: Option<Stale>,
     progress: WatchProgress,
-    /// The objects that the catalog has, each with the number of the last list that had it.
+    /// The objects in the catalog, each with the number of the last list that contained it.
     present: BTreeMap<ObjectKey, u64>,
-    /// How many lists were begun.
+    /// The number of lists begun.
     lists: u64,
 }
 
@@ -48,7 +48,8 @@ impl ClusterStore {
         &mut self.kinds[watched.index()]
     }
 
-    /// Whether enough is known for a catalog: all that is necessary, and of the rest whether it can be.
+    /// Returns true if enough is known for a catalog: every required kind, and of the others whether
+    /// they can be known.
     pub(super) fn is_ready(&self) -> bool {
         WatchedKind::ALL.into_iter().all(|watched| {
             let cache = &self.kinds[watched.index()];
@@ -60,29 +61,29 @@ impl ClusterStore {
         })
     }
 
-    /// The catalog, if it is news.
+    /// Returns the catalog if it has changed since the last call.
     pub(super) fn take(&mut self) -> Option<Arc<Catalog>> {
         self.builder.take()
     }
 
-    /// Whether there is something to take.
+    /// Returns true if [`Self::take`] may return a catalog.
     pub(super) fn is_changed(&self) -> bool {
         self.builder.is_changed()
     }
 
-    /// The catalog as it is now.
+    /// Returns the present catalog.
     pub(super) fn catalog(&self) -> &Catalog {
         self.builder.catalog()
     }
 
-    /// A list of this revision begins.
+    /// Begins a list of this revision.
     pub(super) fn begin_list(&mut self, watched: WatchedKind, revision: u64) {
         let cache = self.cache(watched);
         cache.lists += 1;
         cache.progress.begin(revision);
     }
 
-    /// An object stood in the list that was begun.
+    /// Applies an object of the current list.
     pub(super) fn list(&mut self, watched: WatchedKind, revision: u64, object: WatchedObject) {
         let cache = self.cache(watched);
         if !cache.progress.has_newer(&object.key, revision) {
@@ -90,7 +91,7 @@ impl ClusterStore {
         }
     }
 
-    /// The list that was begun is at its end: what did not stand there is gone.
+    /// Ends the current list, and removes the objects it did not contain.
     pub(super) fn end_list(&mut self, watched: WatchedKind, revision: u64) {
         let cache = self.cache(watched);
         let (number, progress) = (cache.lists, &cache.progress);
@@ -107,12 +108,12 @@ impl ClusterStore {
         self.mark_synced(watched, KindState::Synced);
     }
 
-    /// The list that was begun broke off.
+    /// Ends the current list as incomplete.
     pub(super) fn break_list(&mut self, watched: WatchedKind) {
         self.cache(watched).progress.end(false);
     }
 
-    /// The watch brought an object, or that it is gone.
+    /// Applies a change from the watch.
     pub(super) fn event(&mut self, watched: WatchedKind, change: WatchChange) {
         let (key, revision) = change.of();
         if !self.cache(watched).progress.event(key, revision) {
@@ -124,12 +125,12 @@ impl ClusterStore {
         }
     }
 
-    /// The watch has brought everything up to this revision.
+    /// Records that the watch has delivered everything up to this revision.
     pub(super) fn bookmark(&mut self, watched: WatchedKind, revision: u64) {
         self.cache(watched).progress.advance(revision);
     }
 
-    /// A live read showed these objects, and no others of its scope.
+    /// Applies a live read of all objects in its scope, if it is newer.
     pub(super) fn apply_live_read(
         &mut self,
         watched: WatchedKind,
@@ -153,7 +154,7 @@ impl ClusterStore {
         freshness
     }
 
-    /// A live read showed that there is no such kind.
+    /// Applies a live read that showed that the kind does not exist.
     pub(super) fn apply_live_missing(&mut self, watched: WatchedKind, scope: &ReadScope) {
         let present = self.cache(watched).present.keys();
         let gone: Vec<ObjectKey> = present.filter(|key| scope.covers(key)).cloned().collect();
@@ -162,13 +163,13 @@ impl ClusterStore {
         }
     }
 
-    /// Whether the objects of a kind are known.
+    /// Returns true if the objects of a kind are known.
     pub(super) fn is_known(&self, watched: WatchedKind) -> bool {
         let state = self.kinds[watched.index()].state;
         matches!(state, KindState::Synced | KindState::Missing)
     }
 
-    /// There is no such kind, and so no objects of it.
+    /// Marks a kind as missing from the cluster, and so without objects.
     pub(super) fn missing(&mut self, watched: WatchedKind) {
         let cache = self.cache(watched);
         cache.progress = WatchProgress::default();
@@ -179,8 +180,8 @@ impl ClusterStore {
         self.mark_synced(watched, KindState::Missing);
     }
 
-    /// Who asks may not hear of it. What was known before stays, where it is necessary; of the rest
-    /// nothing may be concluded from absence any more.
+    /// Marks a kind as forbidden by RBAC. Required kinds keep their last known objects; for optional
+    /// kinds, absence no longer means non-existence.
     pub(super) fn forbidden(&mut self, watched: WatchedKind) {
         let required = watched.is_required();
         let cache = self.cache(watched);
@@ -197,7 +198,7 @@ impl ClusterStore {
         self.builder.set_known(watched, true);
     }
 
-    /// Something went wrong; whether that is news.
+    /// Records a failure. Returns true if it differs from the last one.
     pub(super) fn record_failure(&mut self, watched: WatchedKind, error: &str) -> bool {
         let cache = self.cache(watched);
         let since = cache.stale.as_ref().map(|stale| stale.since);
@@ -212,7 +213,7 @@ impl ClusterStore {
         news
     }
 
-    /// The watch runs again; since when it had not, if so.
+    /// Records that the watch works again. Returns the failure, if there was one.
     pub(super) fn recovered(&mut self, watched: WatchedKind) -> Option<Stale> {
         self.cache(watched).stale.take()
     }
@@ -238,28 +239,25 @@ impl ClusterStore {
         }
     }
 
-    /// Remembers what is wrong with an object, and logs what was not known of it.
+    /// Records the errors in an object, and logs the new ones.
     fn record_problems(&mut self, watched: WatchedKind, key: &ObjectKey, problems: Vec<String>) {
         if problems.is_empty() && self.problems.is_empty() {
             return;
         }
         let id = (watched, key.clone());
         let before = self.problems.remove(&id).unwrap_or_default();
-        for record_problems in problems
-            .iter()
-            .filter(|record_problems| !before.contains(record_problems))
-        {
-            tracing::warn!("{record_problems}");
+        for problem in problems.iter().filter(|problem| !before.contains(problem)) {
+            tracing::warn!(%problem, "invalid object");
         }
         if problems.is_empty() && !before.is_empty() {
-            tracing::info!(object = %kept::name(watched.kind().name, &key.0, &key.1), "the errors are gone");
+            tracing::info!(object = %kept::name(watched.kind().name, &key.0, &key.1), "object valid again");
         }
         if !problems.is_empty() {
             self.problems.insert(id, problems);
         }
     }
 
-    /// What is known of each kind.
+    /// Returns the status of each kind.
     pub(super) fn kinds(&self) -> Vec<KindStatus> {
         let status = |watched: WatchedKind| {
             let cache = &self.kinds[watched.index()];
@@ -274,18 +272,18 @@ impl ClusterStore {
         WatchedKind::ALL.into_iter().map(status).collect()
     }
 
-    /// What is wrong with objects, by kind, namespace and name.
+    /// Returns the errors in objects, by kind, namespace and name.
     pub(super) fn problems(&self) -> impl Iterator<Item = &String> {
         self.problems.values().flatten()
     }
 }
 
-/// What a watch tells.
+/// A change delivered by a watch.
 #[derive(Debug)]
 pub(super) enum WatchChange {
-    /// An object is there, or is another.
+    /// An object was created or changed.
     Put(WatchedObject),
-    /// The object of this key is gone since this revision.
+    /// An object was deleted, at this revision.
     Gone(ObjectKey, u64),
 }
 

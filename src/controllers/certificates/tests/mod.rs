@@ -1,5 +1,5 @@
-//! What is written into a Secret is good, is left alone afterwards, and takes from nobody what
-//! callers believe.
+//! Tests that a written Secret is valid, that it is stable afterwards, and that a served certificate
+//! stays trusted.
 
 mod random_events;
 
@@ -29,7 +29,7 @@ fn webhook_service(service: &str) -> WebhookService {
     }
 }
 
-/// A Secret over time, and a replica that shows what it holds.
+/// A Secret over time, and a replica that serves its certificate.
 struct SecretFixture {
     contents: SecretContents,
     last_served: Option<LastServed>,
@@ -68,7 +68,7 @@ impl SecretFixture {
         ParsedSecret::of(&self.contents)
     }
 
-    /// What is done with the Secret now; the replica shows it then, if it may be shown.
+    /// Reconciles the Secret; the replica then serves its certificate, if it is trusted.
     fn reconcile(&mut self) -> Option<RenewalReason> {
         let mut parsed = self.parsed();
         let made = self.context(|context| renew(&self.contents, &mut parsed, context));
@@ -92,7 +92,7 @@ impl SecretFixture {
         why
     }
 
-    /// Whether callers that trust these CAs believe what the Secret serves.
+    /// Returns true if callers that trust these CAs accept the certificate of the Secret.
     fn is_trusted_by(&self, authorities: &[Certificate]) -> bool {
         let served = self.parsed().served;
         served.is_some_and(|served| served.is_trusted_by(authorities, &self.names, self.now))
@@ -115,7 +115,7 @@ fn a_change_of_cas_goes_step_by_step() {
     for _ in 0..6 {
         assert_eq!(fixture.after(61), Some(RenewalReason::CertificateDue));
     }
-    // At two thirds of two years: a new CA, and a fresh certificate of the old one.
+    // At two thirds of two years: a new CA, and a fresh certificate signed by the old one.
     assert_eq!(fixture.after(60), Some(RenewalReason::AuthorityDue));
     assert_eq!(fixture.reconcile(), None);
     let parsed = fixture.parsed();
@@ -124,7 +124,7 @@ fn a_change_of_cas_goes_step_by_step() {
     let served = parsed.served.unwrap();
     assert!(served.is_signed_by(&old, fixture.now) && !served.is_signed_by(&new, fixture.now));
     assert!(served.certificate.end >= later(fixture.now, DAY * 89));
-    // However long it takes, for as long as that is good.
+    // It may take as long as that certificate is valid.
     assert_eq!(fixture.after(80), None);
     fixture.trusted = true;
     assert_eq!(fixture.reconcile(), Some(RenewalReason::AuthorityTrusted));
@@ -167,12 +167,12 @@ fn a_secret_that_is_deleted_comes_back_with_new_keys_around_what_is_shown() {
     fixture.trusted = true;
     assert_eq!(fixture.reconcile(), Some(RenewalReason::AuthorityTrusted));
     assert_ne!(fixture.contents.key, before.key);
-    // A replica that has shown nothing leaves to others what callers trust now.
+    // A replica without a certificate keeps the CAs that callers trust now, for other replicas.
     let mut fresh = SecretFixture::new();
     fresh.trusted_cas = fixture.parsed().authorities;
     assert_eq!(fresh.reconcile(), Some(RenewalReason::Absent));
     assert_eq!(fresh.parsed().authorities.len(), 3);
-    // However often: the bundle has an end.
+    // The bundle stays limited, however often this happens.
     for _ in 0..20 {
         fixture.contents = SecretContents::default();
         fixture.trusted = false;
@@ -194,13 +194,13 @@ fn what_somebody_else_keeps_is_left_alone() {
         assert_eq!(fixture.after(days), None, "not even when it has expired");
     }
     assert!(fixture.last_served.as_ref().unwrap().foreign);
-    // Who keeps it may be about to write it anew.
+    // The component that manages it may be about to write it again.
     fixture.contents = SecretContents::default();
     assert_eq!(fixture.reconcile(), None);
     let parsed = fixture.parsed();
     let verdict = fixture.context(|context| decide(&fixture.contents, &parsed, context));
     assert!(matches!(verdict, RenewalDecision::Foreign));
-    // Only a certificate or a key is something; an empty Secret is to be filled.
+    // A certificate or a key makes the Secret foreign; an empty Secret is filled.
     for cert in [Some(b"broken".to_vec()), None] {
         let contents = SecretContents {
             key: cert.is_none().then(|| PrivateKey::new("broken")),
@@ -239,7 +239,7 @@ fn replicas_that_do_not_agree_on_the_service_do_not_take_turns() {
 fn a_ca_whose_certificates_nobody_believes_is_replaced() {
     let mut fixture = SecretFixture::new();
     fixture.reconcile();
-    // It may sign only for others.
+    // A CA with a name constraint, which excludes nadmit's names.
     let mut params = rcgen::CertificateParams::default();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     params.name_constraints = Some(rcgen::NameConstraints {

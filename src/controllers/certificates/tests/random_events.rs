@@ -1,20 +1,20 @@
-//! Whatever happens to a Secret, one look makes it good.
+//! A property test: after any sequence of events, one pass makes the Secret valid.
 
 use proptest::{prelude::*, sample::Index};
 
 use super::*;
 
-/// What happens to a Secret between two looks.
+/// An event between two passes.
 #[derive(Debug, Clone)]
 enum SecretEvent {
-    /// So many days pass; fewer than none if the API server's clock is set back.
+    /// The passing of days; negative if the API server's clock is set back.
     Days(i32),
-    /// An entry becomes this: nothing, noise, or that of another Secret.
+    /// An entry is replaced: by nothing, by noise, or by that of another Secret.
     Broken(Index, Index),
     Deleted,
     Renamed(bool),
     Trusted(bool),
-    /// The replica has just begun.
+    /// The replica restarts.
     Forgets,
 }
 
@@ -31,7 +31,7 @@ fn events() -> impl Strategy<Value = Vec<SecretEvent>> {
     proptest::collection::vec(event, 1..24)
 }
 
-/// Another Secret with a life of its own: good keys that do not belong here.
+/// Another Secret with valid keys of its own.
 fn other() -> SecretContents {
     let mut fixture = SecretFixture::new();
     fixture.reconcile();
@@ -97,7 +97,7 @@ proptest! {
             fixture.reconcile();
             if foreign {
                 prop_assert_eq!(&fixture.contents, &broken, "nobody's business");
-                // Somebody puts it right.
+                // The foreign Secret is removed by its owner.
                 fixture.contents = SecretContents::default();
                 fixture.last_served = None;
                 fixture.reconcile();
@@ -107,12 +107,12 @@ proptest! {
             prop_assert!(parsed.clean && parsed.authorities.len() <= 8);
             let signer = parsed.signer.as_ref().map(|signer| signer.certificate.clone());
             prop_assert!(signer.is_some_and(|signer| parsed.authorities.contains(&signer)));
-            // Callers that trust what was in force with the certificate that was shown believe the
-            // next one, too, unless they all trust the new CA.
+            // Callers that trusted the served certificate before also trust the next one, unless they
+            // all trust the new CA.
             if let Some(shown) = good.filter(|_| !foreign && !fixture.trusted) {
                 prop_assert!(fixture.is_trusted_by(&shown.authorities), "{:?}", event);
             }
-            // A CA that was made at that look is trusted at the next one at the earliest.
+            // A CA created in that pass is trusted in the next one at the earliest.
             if fixture.trusted && fixture.reconcile().is_some_and(|why| why != RenewalReason::AuthorityTrusted) {
                 return Err(TestCaseError::fail("it is written again"));
             }
