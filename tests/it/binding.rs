@@ -192,7 +192,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("a_dry_run_allocates_nothing", dry),
         ("addresses_that_were_asked_for_are_taken_now", explicit),
         ("a_new_pod_s_named_address_is_allocated_on_creation", named),
-        ("a_binding_may_set_held_addresses", brought),
+        ("a_binding_may_set_held_addresses", set_by_binding),
         ("a_binding_may_not_set_addresses_that_are_not_held", forged),
         ("a_binding_may_set_other_annotations", unrelated),
         ("created_in_bind_mode_a_pod_waits", created),
@@ -413,7 +413,7 @@ fn explicit() -> TestResult {
     )
 }
 
-fn brought() -> TestResult {
+fn set_by_binding() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let carried = binding(Some(UID), Some(added(&answer)?));

@@ -32,10 +32,13 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::test("neighbours::ten_thousand_in_one_range", || {
             compare(|_| "10.0.0.0/8".to_owned(), "10.7.7.0/24", 10)
         }),
-        Trial::test("neighbours::no_text_makes_a_review_expensive", dear_texts),
+        Trial::test(
+            "neighbours::no_text_makes_a_review_expensive",
+            expensive_texts,
+        ),
         Trial::test(
             "neighbours::no_annotation_makes_a_review_expensive",
-            dear_annotations,
+            expensive_annotations,
         ),
         Trial::test(
             "neighbours::no_denial_for_pods_in_a_cache_only",
@@ -212,7 +215,7 @@ fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> TestResult {
 }
 
 /// Two texts of the maximum size in etcd are compared: neither makes the review expensive.
-fn dear_texts() -> TestResult {
+fn expensive_texts() -> TestResult {
     let list = |item: &str, count| vec![item; count].join(",");
     let ranges = list(r#"{"range":"10.0.0.0/8"}"#, 20_000);
     let excludes = (0..40_000).map(|i| format!("\"10.{}.{}.0/30\"", i / 256, i % 256));
@@ -239,7 +242,7 @@ fn dear_texts() -> TestResult {
 
 /// An annotation of maximum length, in a namespace at its limit of a pool with many records: the
 /// cost per refused attachment and per address is small.
-fn dear_annotations() -> TestResult {
+fn expensive_annotations() -> TestResult {
     let world = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool

@@ -31,8 +31,8 @@ pub(super) fn test<F: Future<Output = TestResult> + 'static>(name: &str, run: fn
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("an_object_is_created_read_watched_and_deleted", life),
-        test("the_same_requests_have_the_same_history", history),
+        test("an_object_is_created_read_watched_and_deleted", lifecycle),
+        test("the_same_requests_have_the_same_history", same_history),
         test("a_finalizer_delays_deletion", finalizers),
         test("a_delete_is_for_the_version_it_names", preconditions),
         test("a_collection_is_deleted_by_its_labels", collection),
@@ -72,7 +72,7 @@ pub(super) fn merge(patch: Value) -> Patch<Value> {
     Patch::Merge(patch)
 }
 
-async fn life() -> TestResult {
+async fn lifecycle() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let created = maps
@@ -123,7 +123,7 @@ async fn run_requests() -> Result<(Vec<String>, Vec<String>), Failed> {
     Ok((lines, all.iter().map(ToString::to_string).collect()))
 }
 
-async fn history() -> TestResult {
+async fn same_history() -> TestResult {
     let (lines, objects) = run_requests().await?;
     same(&lines.len(), &40)?;
     same(&objects.len(), &20)?;

@@ -17,7 +17,7 @@ use crate::api_server::{ApiServer, FaultAction, FaultEffect, FaultRule, Injected
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test("a_fault_has_its_status_and_message", words),
+        test("a_fault_has_its_status_and_message", messages),
         test("a_fault_applies_to_the_requests_it_names", named),
         test("a_closure_decides_on_faults", closure),
         test("latency_is_before_or_after_the_effect", latency),
@@ -28,7 +28,7 @@ pub(super) fn tests() -> Vec<Trial> {
     ]
 }
 
-async fn words() -> TestResult {
+async fn messages() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     for (failure, code, part) in [

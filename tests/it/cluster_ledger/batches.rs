@@ -12,9 +12,9 @@ use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("a_batch_takes_as_long_as_one_write", side_by_side),
-        test("creates_of_a_refused_batch_are_rolled_back", taken_back),
-        test("a_rollback_is_retried", taken_back_later),
-        test("a_failed_rollback_is_uncertain", not_taken_back),
+        test("creates_of_a_refused_batch_are_rolled_back", rolled_back),
+        test("a_rollback_is_retried", rolled_back_later),
+        test("a_failed_rollback_is_uncertain", not_rolled_back),
         test("a_forbidden_rollback_leaves_the_record", left),
         test("a_record_taken_over_is_not_rolled_back", taken_over),
         test("two_replicas_that_write_the_same_share_it", joined),
@@ -42,7 +42,7 @@ async fn side_by_side() -> TestResult {
     same(took, SLOW)
 }
 
-async fn taken_back() -> TestResult {
+async fn rolled_back() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     let batch = vec![create(1, "a"), create(2, "a"), create(3, "a")];
@@ -57,7 +57,7 @@ async fn taken_back() -> TestResult {
     same(held(&server), holding(&[(3, "b")]))
 }
 
-async fn taken_back_later() -> TestResult {
+async fn rolled_back_later() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     for failure in [
@@ -78,7 +78,7 @@ async fn taken_back_later() -> TestResult {
     same(held(&server), holding(&[(3, "b")]))
 }
 
-async fn not_taken_back() -> TestResult {
+async fn not_rolled_back() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     fault(&server, "delete", InjectedFailure::Internal, usize::MAX);

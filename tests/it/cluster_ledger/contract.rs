@@ -82,15 +82,15 @@ async fn existing(ledger: Ledger) -> TestResult {
 }
 
 async fn twins(ledger: Ledger) -> TestResult {
-    let mut odd = allocation(1, "a");
-    odd.space = Space::new("example_net");
-    let name = odd.record_name();
+    let mut unusual = allocation(1, "a");
+    unusual.space = Space::new("example_net");
+    let name = unusual.record_name();
     let mut twin = allocation(1, "b");
     twin.space = Space::new(name.strip_suffix(".192.0.2.1").unwrap_or_default());
     same((&*twin.record_name(), &*name), (SHARED_NAME, SHARED_NAME))?;
-    let version = ledger.write(vec![Write::Create(odd.clone())]).await?[0];
+    let version = ledger.write(vec![Write::Create(unusual.clone())]).await?[0];
     match ledger.write(vec![Write::Create(twin.clone())]).await {
-        Err(WriteError::Exists(there)) => same(there.allocation, odd.clone())?,
+        Err(WriteError::Exists(there)) => same(there.allocation, unusual.clone())?,
         other => return Err(format!("{other:?}").into()),
     }
     // The version does not make it the other space's record either: in a cluster, the schema
@@ -101,7 +101,7 @@ async fn twins(ledger: Ledger) -> TestResult {
     ] {
         match ledger.write(vec![write]).await {
             Err(WriteError::Changed { current, .. }) => {
-                same(current.map(|there| there.allocation), Some(odd.clone()))?;
+                same(current.map(|there| there.allocation), Some(unusual.clone()))?;
             }
             other => return Err(format!("{other:?}").into()),
         }
@@ -126,8 +126,8 @@ async fn versions(ledger: Ledger) -> TestResult {
     }
     same(ledger.get("192.0.2.1").await?, None)?;
     // The version of a deleted record is never used again.
-    let anew = ledger.write(vec![create(1, "c")]).await?[0];
-    holds(anew > gone, (gone, anew))
+    let recreated = ledger.write(vec![create(1, "c")]).await?[0];
+    holds(recreated > gone, (gone, recreated))
 }
 
 async fn whole(ledger: Ledger) -> TestResult {
@@ -156,10 +156,10 @@ async fn transfer(ledger: Ledger) -> TestResult {
     let records: Vec<_> = records.into_iter().map(|one| one.allocation).collect();
     same(records, vec![allocation(1, "a"), allocation(2, "b")])?;
     let ledger = Arc::new(ledger);
-    let told = Arc::clone(&ledger);
+    let shared_ledger = Arc::clone(&ledger);
     let exported = tokio::task::spawn_blocking(move || {
         let mut out = Vec::new();
-        told.export(&mut out).map(|count| (count, out))
+        shared_ledger.export(&mut out).map(|count| (count, out))
     });
     same(exported.await??, (2, text.as_bytes().to_vec()))?;
     // An error about another holder's record names its line.

@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     allocation::{SharedIndex, Space, Version},
     controllers::LedgerSync,
-    ledger::{Event, Events, FollowError, Ledger, Store as _, tell},
+    ledger::{FollowError, Ledger, LedgerEvent, LedgerEvents, Store as _, apply_outcome},
 };
 use serde_json::json;
 use tokio::time::sleep;
@@ -28,19 +28,22 @@ pub(super) fn tests() -> Vec<Trial> {
         ),
         test("a_follower_waits_for_a_server_that_is_away", away),
         test("a_foreign_object_is_no_event", foreign),
-        test("a_record_that_becomes_unreadable_is_listed_again", spoilt),
+        test(
+            "a_record_that_becomes_unreadable_is_listed_again",
+            becomes_unreadable,
+        ),
         test("a_late_event_does_not_restore_a_deleted_record", late),
     ]
 }
 
 /// Returns the next event, or fails after a timeout.
-async fn next(events: &mut Events) -> Result<Event, Failed> {
+async fn next(events: &mut LedgerEvents) -> Result<LedgerEvent, Failed> {
     let received = events.next().await.ok_or("the stream ended")?;
     Ok(received?)
 }
 
-fn put(last: u8, pod: &str, version: Version) -> Event {
-    Event::Put(stored(last, pod, version))
+fn put(last: u8, pod: &str, version: Version) -> LedgerEvent {
+    LedgerEvent::Put(stored(last, pod, version))
 }
 
 async fn behind_the_list() -> TestResult {
@@ -56,7 +59,7 @@ async fn behind_the_list() -> TestResult {
     same(next(&mut events).await?, third.clone())?;
     let gone = next(&mut events).await?;
     same(gone.allocation(), &allocation(2, "b"))?;
-    holds(matches!(gone, Event::Gone { .. }), &gone)?;
+    holds(matches!(gone, LedgerEvent::Deleted { .. }), &gone)?;
     holds(second < answered && answered <= gone.version(), &gone)?;
     let mut from_there = ledger.follow(third.cursor());
     same(next(&mut from_there).await?, gone)?;
@@ -172,7 +175,7 @@ async fn foreign() -> TestResult {
     same(ledger.requests().unreadable, 1)
 }
 
-async fn spoilt() -> TestResult {
+async fn becomes_unreadable() -> TestResult {
     let (server, ledger) = cluster();
     write(&ledger, create(1, "a")).await?;
     let (_, cursor) = ledger.list().await?;
@@ -201,12 +204,12 @@ async fn late() -> TestResult {
     };
     let batch = vec![create(1, "a")];
     let outcome = ledger.write(batch.clone()).await;
-    tell(&mut index.lock(), &batch, &outcome);
+    apply_outcome(&mut index.lock(), &batch, &outcome);
     same(known(), Some("pod db/a".to_owned()))?;
     sleep(Duration::from_secs(1)).await;
     let batch = vec![delete(1, "a", outcome?[0])];
     let outcome = ledger.write(batch.clone()).await;
-    tell(&mut index.lock(), &batch, &outcome);
+    apply_outcome(&mut index.lock(), &batch, &outcome);
     same(known(), None)?;
     // The watch delivers the create first, and then the delete.
     sleep(Duration::from_millis(4_500)).await;

@@ -7,7 +7,8 @@ use libtest_mimic::Trial;
 use nadmit::{
     allocation::{Allocation, Stored, Version, Write},
     ledger::{
-        ClusterLedger, ClusterOptions, EmbeddedLedger, Event, Ledger, Store as _, WriteError,
+        ClusterLedger, ClusterLedgerOptions, EmbeddedLedger, Ledger, LedgerEvent, Store as _,
+        WriteError,
     },
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
@@ -25,15 +26,15 @@ pub(super) fn tests() -> Vec<Trial> {
                 let folder = tempfile::tempdir().map_err(failed)?;
                 let ledger = EmbeddedLedger::open(folder.path()).map_err(failed)?;
                 let runtime = tokio::runtime::Builder::new_current_thread().build();
-                let told = LedgerModel::new(ledger.into(), None).live(&batches);
-                runtime.map_err(failed)?.block_on(told)
+                let received = LedgerModel::new(ledger.into(), None).live(&batches);
+                runtime.map_err(failed)?.block_on(received)
             })
         }),
         Trial::test("cluster_ledger::cluster::model", || {
             properties::run(48, batches(), |batches| {
                 paused().map_err(failed)?.block_on(async {
                     let server = ApiServer::new();
-                    let options = ClusterOptions::new("a");
+                    let options = ClusterLedgerOptions::new("a");
                     let ledger = ClusterLedger::new(server.client(), options);
                     LedgerModel::new(ledger.into(), Some(server))
                         .live(&batches)
@@ -113,7 +114,7 @@ impl LedgerModel {
     async fn take(&mut self, wish: &BatchSpec) -> Result<(), TestCaseError> {
         let batch = self.batch(wish);
         let expected = self.expected(&batch);
-        self.spoil(&wish.faults);
+        self.inject_faults(&wish.faults);
         let written = self.ledger.write(batch.clone()).await;
         if let Some(server) = &self.server {
             server.heal();
@@ -209,7 +210,7 @@ impl LedgerModel {
         Ok(())
     }
 
-    fn spoil(&self, faults: &[(u8, u8, bool)]) {
+    fn inject_faults(&self, faults: &[(u8, u8, bool)]) {
         let Some(server) = &self.server else { return };
         for (verb, failure, lost) in faults {
             let verb = ["create", "update", "delete", "get", "create"][usize::from(*verb)];
@@ -231,8 +232,11 @@ impl LedgerModel {
     }
 
     /// Checks that the events add up to the current state, with growing versions of each record.
-    async fn followed(&self, mut events: nadmit::ledger::Events) -> Result<(), TestCaseError> {
-        let mut told = BTreeMap::new();
+    async fn followed(
+        &self,
+        mut events: nadmit::ledger::LedgerEvents,
+    ) -> Result<(), TestCaseError> {
+        let mut received = BTreeMap::new();
         let mut last = BTreeMap::new();
         // The stream never ends: stop when no event is immediately available.
         for _ in 0..1_000 {
@@ -245,11 +249,11 @@ impl LedgerModel {
             let before = last.insert(name.clone(), event.version());
             prop_assert!(before.is_none_or(|before| before < event.version()));
             match event {
-                Event::Put(stored) => told.insert(name, stored),
-                Event::Gone { .. } => told.remove(&name),
+                LedgerEvent::Put(stored) => received.insert(name, stored),
+                LedgerEvent::Deleted { .. } => received.remove(&name),
             };
         }
-        let told: BTreeSet<_> = told
+        let received: BTreeSet<_> = received
             .into_values()
             .map(|one| (one.version, one.allocation.record_name()))
             .collect();
@@ -257,7 +261,7 @@ impl LedgerModel {
         let there: BTreeSet<_> = there
             .map(|one| (one.version, one.allocation.record_name()))
             .collect();
-        prop_assert_eq!(told, there);
+        prop_assert_eq!(received, there);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use nadmit::{
     allocation::{Holder, Write},
-    ledger::{ClusterLedger, ClusterOptions, Store as _},
+    ledger::{ClusterLedger, ClusterLedgerOptions, Store as _},
 };
 use serde_json::json;
 
@@ -13,10 +13,10 @@ use crate::api_server::{ApiServer, InjectedFailure, ListFault};
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("a_list_is_read_page_by_page", pages),
-        test("an_expired_list_is_restarted", cut_off),
+        test("an_expired_list_is_restarted", expired),
         test(
             "a_list_that_is_cut_off_for_ever_is_an_error",
-            cut_off_for_ever,
+            always_expired,
         ),
         test("a_foreign_object_does_not_stop_a_list", foreign),
         test("a_holder_is_read_live", held_by),
@@ -27,9 +27,9 @@ pub(super) fn tests() -> Vec<Trial> {
 
 /// Returns a ledger that lists in pages of two.
 fn by_two(server: &ApiServer) -> ClusterLedger {
-    let options = ClusterOptions {
-        page: 2,
-        ..ClusterOptions::new("a")
+    let options = ClusterLedgerOptions {
+        page_size: 2,
+        ..ClusterLedgerOptions::new("a")
     };
     ClusterLedger::new(server.client(), options)
 }
@@ -54,7 +54,7 @@ async fn pages() -> TestResult {
     holds(newest <= Some(cursor.version()), (newest, cursor))
 }
 
-async fn cut_off() -> TestResult {
+async fn expired() -> TestResult {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;
@@ -62,7 +62,7 @@ async fn cut_off() -> TestResult {
     same(ledger.list().await?.0.len(), 7)
 }
 
-async fn cut_off_for_ever() -> TestResult {
+async fn always_expired() -> TestResult {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;

@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use nadmit::{
     allocation::{Holder, PodRef, Version, Write},
     api::labels,
-    ledger::{Requests, Store as _, WRITER, WriteError},
+    ledger::{Requests, Store as _, WRITTEN_BY, WriteError},
 };
 use serde_json::json;
 
@@ -80,7 +80,7 @@ async fn labelled() -> TestResult {
             "nadmit.io/pod-uid": "3239b2d2-cd73-479a-9620-6ac93fb25752",
         }),
     )?;
-    let writer = metadata["annotations"][WRITER].as_str();
+    let writer = metadata["annotations"][WRITTEN_BY].as_str();
     holds(writer.is_some_and(|by| by.starts_with("a/")), writer)?;
     let asked = server.request_paths();
     let named = asked

@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     allocation::{Allocation, Write},
     api::call::{RetryPolicy, client},
-    ledger::{ClusterLedger, ClusterOptions, Store as _, WriteError},
+    ledger::{ClusterLedger, ClusterLedgerOptions, Store as _, WriteError},
 };
 
 use super::support::*;
@@ -20,7 +20,7 @@ pub(super) fn tests() -> Vec<Trial> {
         }),
         Trial::test(
             "cluster_ledger::an_unreachable_server_has_written_nothing",
-            || real()?.block_on(nobody()),
+            || real()?.block_on(unreachable()),
         ),
     ]
 }
@@ -33,8 +33,8 @@ fn real() -> std::io::Result<tokio::runtime::Runtime> {
 
 fn ledger_at(url: &str) -> Result<ClusterLedger, Failed> {
     let client = client(Config::new(url.parse()?))?;
-    let mut options = ClusterOptions::new("a");
-    options.patience = RetryPolicy::default().within(Duration::from_secs(2));
+    let mut options = ClusterLedgerOptions::new("a");
+    options.retry_policy = RetryPolicy::default().within(Duration::from_secs(2));
     Ok(ClusterLedger::new(client, options))
 }
 
@@ -59,7 +59,7 @@ async fn written() -> TestResult {
     same(received.ok_or("no event")??.allocation(), &record)
 }
 
-async fn nobody() -> TestResult {
+async fn unreachable() -> TestResult {
     // A port that was free when it was chosen.
     let address = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
     let ledger = ledger_at(&format!("http://{address}"))?;

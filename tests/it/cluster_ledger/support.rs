@@ -7,7 +7,7 @@ use nadmit::{
     allocation::{
         Address, Allocation, Holder, NetworkRef, Space, Stored, Timestamp, Version, Write,
     },
-    ledger::{ClusterLedger, ClusterOptions, Store as _, WriteError},
+    ledger::{ClusterLedger, ClusterLedgerOptions, Store as _, WriteError},
 };
 use tokio::time::Instant;
 
@@ -37,7 +37,10 @@ pub(super) fn paused() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// Returns the ledger of a replica.
 pub(super) fn ledger(server: &ApiServer, replica: &str) -> ClusterLedger {
-    ClusterLedger::new(server.named(replica).client(), ClusterOptions::new(replica))
+    ClusterLedger::new(
+        server.named(replica).client(),
+        ClusterLedgerOptions::new(replica),
+    )
 }
 
 /// Returns a server, and the ledger of its first replica.

@@ -32,7 +32,7 @@ pub(super) fn tests() -> Vec<Trial> {
             "a_necessary_kind_that_may_not_be_listed_keeps_it_unready",
             forbidden,
         ),
-        test("a_404_from_a_proxy_is_not_a_missing_kind", stranger),
+        test("a_404_from_a_proxy_is_not_a_missing_kind", foreign_404),
         test("a_silent_connection_is_taken_for_dead", silence),
     ]
 }
@@ -202,7 +202,7 @@ async fn forbidden() -> TestResult {
     holds("a catalog", followed.source.is_synced())
 }
 
-async fn stranger() -> TestResult {
+async fn foreign_404() -> TestResult {
     let followed = FollowedCluster::synced(server()?).await?;
     let page = crate::api_server::ApiStatus::new(404, "Whatever", "<html>nothing here</html>");
     let refused: FaultAction = InjectedFailure::Refused(page).into();

@@ -21,7 +21,7 @@ pub(super) fn tests() -> Vec<Trial> {
             "a_pod_created_and_deleted_between_reads_stays_deleted",
             between,
         ),
-        test("a_recreated_pod_has_its_new_uid", anew),
+        test("a_recreated_pod_has_its_new_uid", recreated),
         test("a_watch_that_is_ahead_is_not_set_back", ahead),
         test("namespaces_pools_and_the_operator_are_read_live", others),
         test("users_of_a_network_are_read_live", users),
@@ -97,7 +97,7 @@ async fn between() -> TestResult {
     same(&followed.catalog().pod_count(), &2)
 }
 
-async fn anew() -> TestResult {
+async fn recreated() -> TestResult {
     let followed = lagging().await?;
     let uid = |followed: &FollowedCluster| {
         let catalog = followed.catalog();

@@ -9,7 +9,7 @@ use super::fixture::*;
 pub(super) fn tests() -> Vec<Trial> {
     vec![
         test("a_pod_bound_without_review_gets_its_addresses", late),
-        test("a_normal_binding_is_given_time", patience),
+        test("a_normal_binding_is_given_time", given_time),
         test("another_replica_s_injection_is_not_repeated", written),
         test(
             "a_pod_of_a_sliced_pool_gets_addresses_of_its_node_s_slice",
@@ -52,7 +52,7 @@ async fn late() -> TestResult {
     same(fixture.server.written(), written)
 }
 
-async fn patience() -> TestResult {
+async fn given_time() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let _leader = fixture.replica("a", true).await?;
     seconds(5).await;

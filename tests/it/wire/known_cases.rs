@@ -332,9 +332,9 @@ impl CaseInput {
     fn outcome(&self, expected: &str) -> TestResult {
         let outcome = outcome(self.annotated(), &self.scenario.nads);
         let mut words: Vec<String> = Vec::new();
-        for begun in &outcome.begun {
-            words.extend(begun.on_wire.ips.iter().map(ToString::to_string));
-            words.extend(begun.on_wire.macs.iter().map(|mac| describe(*mac)));
+        for started in &outcome.started {
+            words.extend(started.on_wire.ips.iter().map(ToString::to_string));
+            words.extend(started.on_wire.macs.iter().map(|mac| describe(*mac)));
         }
         words.extend(outcome.failure.as_ref().map(|_| "fails".to_owned()));
         if words.join(" ") == expected {

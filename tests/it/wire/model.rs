@@ -18,7 +18,7 @@ pub(super) struct StartedAttachment {
 pub(super) struct PodOutcome {
     /// The attachments in order. Those before one that fails are deleted, and made again with each
     /// retry.
-    pub(super) begun: Vec<StartedAttachment>,
+    pub(super) started: Vec<StartedAttachment>,
     /// The reason why the pod does not start.
     pub(super) failure: Option<AttachFailure>,
 }
@@ -44,7 +44,7 @@ pub(super) fn outcome(pod: PodAnnotations<'_>, nads: &[Nad]) -> PodOutcome {
         }
         let on_wire = attach(&attachment);
         let failure = on_wire.failure.clone();
-        outcome.begun.push(StartedAttachment {
+        outcome.started.push(StartedAttachment {
             attachment,
             on_wire,
         });
@@ -70,9 +70,9 @@ pub(super) fn given(nad: &Nad, is_default: bool) -> OnWire {
     };
     let outcome = outcome(pod, std::slice::from_ref(nad));
     outcome
-        .begun
+        .started
         .into_iter()
         .next()
-        .map(|begun| begun.on_wire)
+        .map(|started| started.on_wire)
         .unwrap_or_default()
 }

@@ -70,9 +70,9 @@ pub(super) fn holds() -> TestResult {
     let first = first_seed()?;
     let asked = number("NADMIT_WIRE_SEED").is_some();
     let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(DEFAULT_SECONDS));
-    let begun = Instant::now();
+    let started = Instant::now();
     let (mut seed, mut passed, mut held) = (first, 0_usize, 0_usize);
-    while begun.elapsed() < seconds && !(asked && seed > first) {
+    while started.elapsed() < seconds && !(asked && seed > first) {
         let scenario = WireScenario::of(&Rng::of(seed));
         match run_scenario(&scenario)? {
             ScenarioResult::Refused => {}
@@ -184,8 +184,8 @@ fn run_scenario(scenario: &WireScenario) -> Result<ScenarioResult, Failed> {
         default_network: annotation(annotations::DEFAULT_NETWORK),
     };
     let mut count = 0;
-    for begun in outcome(annotated, &scenario.nads).begun {
-        match check_attachment(&begun, &pipeline, &scenario.nads, &holder(&pod)) {
+    for started in outcome(annotated, &scenario.nads).started {
+        match check_attachment(&started, &pipeline, &scenario.nads, &holder(&pod)) {
             Ok(held) => count += held,
             Err(stolen) => return Ok(ScenarioResult::Stolen(stolen, pod)),
         }
@@ -200,12 +200,12 @@ fn run_scenario(scenario: &WireScenario) -> Result<ScenarioResult, Failed> {
 /// or cannot serve because of its IPAM, nothing may be on the wire that the pool allocates from or
 /// that anyone holds.
 fn check_attachment(
-    begun: &StartedAttachment,
+    started: &StartedAttachment,
     pipeline: &Pipeline,
     nads: &[Nad],
     holder: &Holder,
 ) -> Result<usize, Stolen> {
-    let attachment = &begun.attachment;
+    let attachment = &started.attachment;
     let is_it =
         |nad: &&Nad| (nad.namespace, nad.name) == (&*attachment.namespace, &*attachment.name);
     let Some(nad) = nads.iter().find(is_it) else {
@@ -215,8 +215,8 @@ fn check_attachment(
     let own = given(nad, attachment.is_default);
     let index = pipeline.index.lock();
     let (pool, space) = (&pipeline.pool, &pipeline.pool.space);
-    let ips = begun.on_wire.ips.difference(&own.ips);
-    let macs = begun.on_wire.macs.difference(&own.macs);
+    let ips = started.on_wire.ips.difference(&own.ips);
+    let macs = started.on_wire.macs.difference(&own.macs);
     let ips = ips.map(|ip| StolenValue::Ip(*ip));
     let mut count = 0;
     for what in ips.chain(macs.map(|mac| StolenValue::Mac(Mac(*mac)))) {

@@ -27,12 +27,12 @@ pub(super) fn generated(host: &PluginHost, first: u64) -> TestResult {
     for seed in first.. {
         let scenario = WireScenario::of(&Rng::of(seed));
         let pod = scenario.annotated();
-        for begun in outcome(pod, &scenario.nads).begun {
+        for started in outcome(pod, &scenario.nads).started {
             let named = format!(
                 "again: NADMIT_WIRE_SEED={seed}\n{pod:?}\n{:?}",
-                begun.attachment
+                started.attachment
             );
-            compare(host, &begun.attachment, &begun.on_wire)
+            compare(host, &started.attachment, &started.on_wire)
                 .map_err(|error| format!("{named}\n{error:?}"))?;
             compared += 1;
         }
@@ -49,8 +49,8 @@ pub(super) fn fixed(
     pod: PodAnnotations<'_>,
     scenario: &WireScenario,
 ) -> TestResult {
-    for begun in outcome(pod, &scenario.nads).begun {
-        compare(host, &begun.attachment, &begun.on_wire)?;
+    for started in outcome(pod, &scenario.nads).started {
+        compare(host, &started.attachment, &started.on_wire)?;
     }
     Ok(())
 }
