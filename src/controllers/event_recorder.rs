@@ -155,7 +155,7 @@ impl EventSink for EventRecorder {
 }
 
 impl RecorderState {
-    /// Remembers an event as queued now. Fails if it is a repeat or there is no space to remember it.
+    /// Remembers an event as queued now. Fails if it is a repeat or the memory is full.
     fn remember(&self, queued: &QueuedEvent) -> Result<(), DeliveryOutcome> {
         let now = Instant::now();
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -23,7 +23,7 @@ pub(super) struct FolderPods {
 
 impl FolderPods {
     /// Updates the pods from a new catalog.
-    pub(super) fn look(&mut self, catalog: &Catalog, now: Timestamp) {
+    pub(super) fn update(&mut self, catalog: &Catalog, now: Timestamp) {
         let present: HashSet<PodKey> = catalog
             .pods()
             .map(|pod| (pod.namespace.clone(), pod.name.clone()))

@@ -23,7 +23,7 @@ use crate::{
     rules::Policy,
 };
 
-/// How often the catalog is checked for changes.
+/// The interval between two checks of the catalog for changes.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// The interval between two passes while a quarantine runs, in seconds.
 const QUARANTINE_CHECK_INTERVAL: i64 = 1;
@@ -101,7 +101,7 @@ impl FolderReconciler {
         if self.reconciled.as_ref().is_some_and(same) && !waiting {
             return;
         }
-        self.pods.look(&catalog, now);
+        self.pods.update(&catalog, now);
         self.pods.forget_before(now.plus(-GONE_POD_TTL));
         self.last_pass = now;
         if self.pass(&catalog, now).await {

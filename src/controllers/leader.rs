@@ -89,13 +89,13 @@ pub struct LeaderElector {
     /// The Lease as this replica last wrote it.
     held_lease: Option<Lease>,
     /// The last observed version of another holder's Lease, and since when it has been observed.
-    seen: Option<(String, Instant)>,
+    observed_lease: Option<(String, Instant)>,
     last_error: Option<ApiError>,
 }
 
 impl LeaderElector {
-    /// Creates an elector; sends no request. The client should not retry by itself, like that of
-    /// [`crate::api::call::client`].
+    /// Creates an elector; sends no request. The client must not retry by itself, as those
+    /// built by [`crate::api::call::client`] do not.
     pub fn new(client: Client, options: LeaseOptions, clock: Clock) -> Self {
         Self {
             api: Api::namespaced(client, &options.namespace),
@@ -104,7 +104,7 @@ impl LeaderElector {
             is_leader: Arc::new(watch::Sender::new(false)),
             lease_deadline: None,
             held_lease: None,
-            seen: None,
+            observed_lease: None,
             last_error: None,
         }
     }
@@ -211,12 +211,12 @@ impl LeaderElector {
         let now = Instant::now();
         // Any write shows that the holder is alive, whatever time it carries.
         let version = found.metadata.resource_version.clone().unwrap_or_default();
-        match &self.seen {
-            Some((seen, since)) if *seen == version => {
+        match &self.observed_lease {
+            Some((observed_lease, since)) if *observed_lease == version => {
                 now.duration_since(*since) >= self.options.lease_duration.max(theirs)
             }
             _ => {
-                self.seen = Some((version, now));
+                self.observed_lease = Some((version, now));
                 false
             }
         }

@@ -103,7 +103,7 @@ impl AnnotationPatch {
             (annotations::NETWORKS, &pod.networks),
             (annotations::DEFAULT_NETWORK, &pod.default_network),
         ];
-        // Without annotations the pod requests no network, and there is no map to add to.
+        // Without annotations the pod requests no network, and the pod lacks the map to add to.
         judged.iter().find_map(|(_, text)| text.as_deref())?;
         for (key, text) in judged {
             if let Some(text) = text {

@@ -62,9 +62,9 @@ impl WebhookService {
         authorities: &[Certificate],
     ) -> Option<Value> {
         let text = STANDARD.encode(bundle(authorities));
-        let wanting = self.webhooks(configuration).into_iter();
-        let wanting = wanting.filter(|(_, webhook)| !is_same(webhook, authorities));
-        let mut operations: Vec<Value> = wanting
+        let outdated = self.webhooks(configuration).into_iter();
+        let outdated = outdated.filter(|(_, webhook)| !is_same(webhook, authorities));
+        let mut operations: Vec<Value> = outdated
             .map(|(at, _)| {
                 let path = format!("/webhooks/{at}/clientConfig/caBundle");
                 json!({"op": "add", "path": path, "value": text})
@@ -99,7 +99,7 @@ fn is_same(webhook: &Value, authorities: &[Certificate]) -> bool {
 pub(super) struct TrustedBundles {
     /// The CAs of each of nadmit's webhooks.
     bundles: Vec<Vec<Certificate>>,
-    /// Whether a configuration could not be read.
+    /// True if a configuration could not be read.
     unknown: bool,
 }
 

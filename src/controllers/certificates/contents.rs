@@ -38,7 +38,7 @@ pub(super) struct ParsedSecret {
     pub(super) served: Option<ServingCertificate>,
     /// The CAs of `ca.crt`.
     pub(super) authorities: Vec<Certificate>,
-    /// Whether `ca.crt` contains nothing else.
+    /// True if `ca.crt` contains nothing else.
     pub(super) clean: bool,
     /// The CA whose key is in the Secret.
     pub(super) signer: Option<Signer>,

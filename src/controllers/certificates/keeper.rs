@@ -41,7 +41,7 @@ pub struct CertificateKeeper {
     time: ApiServerTime,
     certificate: Sender<Option<Arc<Pair>>>,
     last_served: Option<LastServed>,
-    /// Whether a pass has already had the chance to patch the `caBundle`s.
+    /// True if a pass has already had the chance to patch the `caBundle`s.
     bundles_offered: bool,
     trust: TrustTracker,
     /// A gauge that is 1 if the last pass failed.
@@ -66,8 +66,8 @@ struct Configuration {
 }
 
 impl CertificateKeeper {
-    /// Creates a keeper; sends no request. The client should not retry by itself, like that of
-    /// [`crate::api::call::client`]. `failed` is set to 1 while the last pass failed.
+    /// Creates a keeper; sends no request. The client must not retry by itself, as those
+    /// built by [`crate::api::call::client`] do not. `failed` is set to 1 while the last pass failed.
     pub fn new(client: Client, options: CertificateOptions, clock: Clock, failed: Gauge) -> Self {
         Self {
             requests: RawRequests::new(client, options.request_timeout),

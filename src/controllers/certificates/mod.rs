@@ -1,8 +1,7 @@
 //! nadmit's own certificates, in a Secret shared by all replicas.
 //!
 //! Every few seconds each replica reads the two webhook configurations and then the Secret, and does
-//! what
-//! is due: it writes the Secret, serves its certificate, and writes its CAs into the webhooks as
+//! what is due: it writes the Secret, serves its certificate, and writes its CAs into the webhooks as
 //! `caBundle`. No leader is needed:
 //!
 //! - **The Secret decides.** It is written as a whole, by a create or under the `resourceVersion` the
@@ -24,8 +23,7 @@
 //! 5. When the last certificate of the old CA has expired, the old CA is removed.
 //!
 //! A replica that dies between 1 and 4 leaves a Secret that says "wait", and webhooks that the next
-//! pass
-//! completes; the wait then starts over. No other state is stored.
+//! pass completes; the wait then starts over. No other state is stored.
 //!
 //! # Time
 //! API servers verify the certificates, so their clock counts: it is taken from the `Date` header of

@@ -51,7 +51,7 @@ pub(super) struct LastServed {
     pub(super) served: ServingCertificate,
     /// The CAs of the same Secret.
     pub(super) authorities: Vec<Certificate>,
-    /// Whether another component managed that Secret.
+    /// True if another component managed that Secret.
     pub(super) foreign: bool,
 }
 
@@ -87,7 +87,7 @@ pub(super) enum RenewalDecision {
 pub(super) struct RenewalPlan {
     /// The reason for the write.
     pub(super) reason: RenewalReason,
-    /// Whether to create a new CA instead of keeping that of the Secret.
+    /// True to create a new CA instead of keeping that of the Secret.
     pub(super) new_authority: bool,
     /// The certificate to serve.
     pub(super) server: ServerCertificate,
@@ -112,7 +112,7 @@ pub(super) enum RenewalReason {
     /// The Secret does not exist, or is empty.
     #[error("there was none")]
     Absent,
-    /// There is no CA to renew with.
+    /// No usable CA exists to renew with.
     #[error("ca.crt and ca.key were no CA that can sign now")]
     NoAuthority,
     /// The CA is due for renewal.
@@ -333,7 +333,7 @@ impl Renewal<'_> {
         self.limited(all, &previous.served, signer)
     }
 
-    /// Limits the CAs to the maximum, leaving room for a new signer if there is none.
+    /// Limits the CAs to the maximum, leaving space for a new signer if there is none.
     fn limited(
         &self,
         all: Vec<Certificate>,

@@ -1,4 +1,4 @@
-//! How long pods have been absent and nodes in their present state, as observed by this process. Times
+//! Tracks how long pods have been absent and nodes in their present state, as observed by this process. Times
 //! are measured on this process's monotonic clock, because the cluster's clocks may differ.
 
 use std::{
@@ -21,9 +21,9 @@ pub(super) type RecordKey = (Space, Address);
 /// after it counts as the beginning.
 #[derive(Debug, Default)]
 pub(super) struct AbsenceTracker {
-    /// When the recorded pod was first seen missing. For records without a UID, a pod of the same name
-    /// may be unrelated, so this is when the address was first seen unused. A rewritten record (another
-    /// version) starts over.
+    /// The time at which the recorded pod was first seen missing. For records without a UID, a pod of
+    /// the same name may be unrelated, so this is when the address was first seen unused. A rewritten
+    /// record (another version) starts over.
     absent_since: HashMap<RecordKey, (Version, Instant)>,
     nodes: HashMap<Box<str>, NodeObservation>,
 }
@@ -32,9 +32,9 @@ pub(super) struct AbsenceTracker {
 #[derive(Debug, Clone, Copy)]
 struct NodeObservation {
     ready: bool,
-    /// When the present readiness was first observed.
+    /// The time at which the present readiness was first observed.
     since: Instant,
-    /// Whether a different readiness was observed before.
+    /// True if a different readiness was observed before.
     changed: bool,
 }
 

@@ -32,8 +32,8 @@ pub(super) type BackfillQueue = HashMap<Box<str>, BackfillTimer>;
 /// The time of the next check of a pod, and its failed attempts.
 #[derive(Clone, Copy)]
 pub(super) struct BackfillTimer {
-    until: Instant,
-    tries: u32,
+    next_check: Instant,
+    attempts: u32,
 }
 
 /// The outcome of a check.
@@ -62,19 +62,22 @@ impl Inner {
             .filter(|pod| is_candidate(pod, catalog, &policy))
             .cloned()
             .collect();
-        let before = std::mem::take(&mut state.waiting);
+        let before = std::mem::take(&mut state.backfills);
         let uid = |pod: &Pod| pod.uid.clone().unwrap_or_default();
         let first = BackfillTimer {
-            until: now + BIND_GRACE,
-            tries: 0,
+            next_check: now + BIND_GRACE,
+            attempts: 0,
         };
-        let wait = |pod: &Arc<Pod>| before.get(&uid(pod)).copied().unwrap_or(first);
-        state.waiting = pods.iter().map(|pod| (uid(pod), wait(pod))).collect();
+        let timer = |pod: &Arc<Pod>| before.get(&uid(pod)).copied().unwrap_or(first);
+        state.backfills = pods.iter().map(|pod| (uid(pod), timer(pod))).collect();
         if report.is_leader {
-            let ripe = pods.iter().filter(|pod| wait(pod).until <= now).cloned();
-            let mut ripe: Vec<Arc<Pod>> = ripe.collect();
-            ripe.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-            let seen_to: Vec<(Arc<Pod>, BackfillOutcome)> = stream::iter(ripe)
+            let ready = pods
+                .iter()
+                .filter(|pod| timer(pod).next_check <= now)
+                .cloned();
+            let mut ready: Vec<Arc<Pod>> = ready.collect();
+            ready.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+            let outcomes: Vec<(Arc<Pod>, BackfillOutcome)> = stream::iter(ready)
                 .map(|pod| async move {
                     let outcome = self.backfill_pod(&pod).await;
                     (pod, outcome)
@@ -82,21 +85,21 @@ impl Inner {
                 .buffered(CONCURRENCY)
                 .collect()
                 .await;
-            for (pod, outcome) in seen_to {
-                let tries = wait(&pod).tries;
-                let again = matches!(outcome, BackfillOutcome::Retry(_));
-                let pause = self.record_outcome(state, &pod, outcome, tries, report);
-                let wait = BackfillTimer {
-                    until: Instant::now() + pause,
-                    tries: if again { tries.saturating_add(1) } else { 0 },
+            for (pod, outcome) in outcomes {
+                let attempts = timer(&pod).attempts;
+                let retry = matches!(outcome, BackfillOutcome::Retry(_));
+                let pause = self.record_outcome(state, &pod, outcome, attempts, report);
+                let timer = BackfillTimer {
+                    next_check: Instant::now() + pause,
+                    attempts: if retry { attempts.saturating_add(1) } else { 0 },
                 };
-                state.waiting.insert(uid(&pod), wait);
+                state.backfills.insert(uid(&pod), timer);
             }
         }
         let rejected = &mut state.rejected;
-        let waiting = &state.waiting;
-        rejected.retain(|uid, _| waiting.contains_key(uid));
-        let next = waiting.values().map(|wait| wait.until).min();
+        let backfills = &state.backfills;
+        rejected.retain(|uid, _| backfills.contains_key(uid));
+        let next = backfills.values().map(|timer| timer.next_check).min();
         state.due = state
             .due
             .into_iter()
@@ -110,7 +113,7 @@ impl Inner {
         state: &mut ReconcilerState,
         pod: &Pod,
         outcome: BackfillOutcome,
-        tries: u32,
+        attempts: u32,
         report: &mut ReconcileReport,
     ) -> Duration {
         match outcome {
@@ -123,7 +126,7 @@ impl Inner {
             BackfillOutcome::Retry(why) => {
                 report.count("injected-late", false);
                 report.error(format!("pod {}/{}: {why}", pod.namespace, pod.name));
-                MAX_RECHECK_INTERVAL.min(BIND_GRACE * 2_u32.saturating_pow(tries))
+                MAX_RECHECK_INTERVAL.min(BIND_GRACE * 2_u32.saturating_pow(attempts))
             }
             BackfillOutcome::Rejected(message) => {
                 report.count("late-refused", true);
@@ -143,7 +146,7 @@ impl Inner {
     async fn backfill_pod(&self, pod: &Arc<Pod>) -> BackfillOutcome {
         let policy = self.policy.load_full();
         if let Some(catalog) = self.catalog.load_full() {
-            match self.lacks(pod, &catalog, &policy) {
+            match self.plan_injection(pod, &catalog, &policy) {
                 Late::Nothing => return BackfillOutcome::NothingToDo,
                 // This plan only showed that a live read is worthwhile.
                 Late::Lacks { ticket, .. } => self.index.lock().abort(ticket),
@@ -164,7 +167,7 @@ impl Inner {
             let Some(fresh) = fresh.filter(|fresh| is_candidate(fresh, &catalog, &policy)) else {
                 return BackfillOutcome::NothingToDo;
             };
-            match self.lacks(fresh, &catalog, &policy) {
+            match self.plan_injection(fresh, &catalog, &policy) {
                 Late::Nothing => return BackfillOutcome::NothingToDo,
                 Late::Busy => {
                     return BackfillOutcome::Retry("its addresses are being recorded".to_owned());
@@ -206,7 +209,7 @@ impl Inner {
         BackfillOutcome::Retry("others are faster".to_owned())
     }
 
-    fn lacks(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> Late {
+    fn plan_injection(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> Late {
         let context = ReviewContext {
             catalog,
             policy,
@@ -249,12 +252,12 @@ fn dependencies(pod: &Pod) -> Vec<ReadTarget> {
 /// Returns true if a pod is bound, has no networks yet, and is subject to injection.
 fn is_candidate(pod: &Pod, catalog: &Catalog, policy: &Policy) -> bool {
     let bound = pod.node.is_some() && !pod.terminating && !pod.mirror && !pod.host_network;
-    let asks = pod.networks.is_some() || pod.default_network.is_some();
-    let made = pod
+    let requests = pod.networks.is_some() || pod.default_network.is_some();
+    let attached = pod
         .network_status
         .as_deref()
         .is_some_and(|status| !status.is_empty());
-    if !bound || !asks || made || pod.uid.is_none() {
+    if !bound || !requests || attached || pod.uid.is_none() {
         return false;
     }
     let labelled = || {

@@ -17,7 +17,7 @@ use crate::{
 pub(super) struct Comparison {
     pub(super) records: Vec<Arc<Stored>>,
     pub(super) actions: Vec<Action>,
-    /// When the comparison may find more although nothing changes.
+    /// The time at which the comparison may find more although nothing changes.
     pub(super) due: Option<Instant>,
 }
 

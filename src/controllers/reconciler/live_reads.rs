@@ -122,8 +122,8 @@ pub(super) async fn refresh_all(live: &dyn LiveReader, all: &BTreeSet<ReadTarget
         }
         target => target.clone(),
     };
-    let asked: BTreeSet<ReadTarget> = all.iter().map(together).collect();
-    let failed: ReadFailures = stream::iter(asked)
+    let batched: BTreeSet<ReadTarget> = all.iter().map(together).collect();
+    let failed: ReadFailures = stream::iter(batched)
         .map(|target| async move {
             let refreshed = live.refresh(&target).await;
             refreshed.err().map(|error| (target, error))

@@ -83,7 +83,7 @@ pub struct ReconcilerParts {
     pub pod_writer: Arc<dyn PodWriter>,
     /// The receiver of warnings.
     pub events: Arc<dyn EventSink>,
-    /// Whether this replica leads.
+    /// Leadership of this replica.
     pub is_leader: watch::Receiver<bool>,
 }
 
@@ -112,7 +112,7 @@ struct Inner {
 struct ReconcilerState {
     absences: AbsenceTracker,
     addresses: ObservedAddresses,
-    waiting: backfill::BackfillQueue,
+    backfills: backfill::BackfillQueue,
     /// The last warning for each rejected pod, by UID.
     rejected: HashMap<Box<str>, String>,
     duplicates: BTreeSet<PodWarning>,

@@ -91,7 +91,7 @@ pub(super) fn has_interface(
     multus_namespace: &str,
 ) -> bool {
     let network = (&*record.network.namespace, &*record.network.name);
-    let asks = |text: Option<&str>, home: &str, is_default: bool| {
+    let requests = |text: Option<&str>, home: &str, is_default: bool| {
         let Some(text) = text else { return false };
         let annotation = Annotation::parse(text);
         let mut selections = annotation.selections.iter();
@@ -120,7 +120,7 @@ pub(super) fn has_interface(
                 && interface.is_none_or(|interface| interface == &*record.interface)
         })
     };
-    asks(pod.networks.as_deref(), &pod.namespace, false)
-        || asks(pod.default_network.as_deref(), multus_namespace, true)
+    requests(pod.networks.as_deref(), &pod.namespace, false)
+        || requests(pod.default_network.as_deref(), multus_namespace, true)
         || has(pod.network_status.as_deref())
 }

@@ -48,14 +48,14 @@ impl Inner {
         report: &mut ReconcileReport,
     ) -> Comparison {
         let waiting = self.unready(catalog);
-        let whole: Vec<&Arc<Pool>> = waiting
+        let candidates: Vec<&Arc<Pool>> = waiting
             .iter()
             .filter(|pool| !comparison.lacks(pool) && is_exclusive(pool, catalog))
             .collect();
-        if whole.is_empty() {
+        if candidates.is_empty() {
             return comparison;
         }
-        let dependencies: BTreeSet<ReadTarget> = whole
+        let dependencies: BTreeSet<ReadTarget> = candidates
             .iter()
             .flat_map(|pool| namespaces_of(pool, catalog, &state.addresses))
             .map(ReadTarget::PodsOf)
@@ -74,17 +74,19 @@ impl Inner {
         for (target, error) in &failed {
             report.error(format!("{target:?}: {error}"));
         }
-        let whole = whole.into_iter().filter(|pool| is_exclusive(pool, catalog));
-        let whole: Vec<&Arc<Pool>> = whole.collect();
+        let candidates = candidates
+            .into_iter()
+            .filter(|pool| is_exclusive(pool, catalog));
+        let candidates: Vec<&Arc<Pool>> = candidates.collect();
         let mut index = self.index.lock();
         index.sync(catalog.pool_config());
-        for pool in whole {
-            let looked = namespaces_of(pool, catalog, &state.addresses)
+        for pool in candidates {
+            let verified = namespaces_of(pool, catalog, &state.addresses)
                 .into_iter()
                 .map(ReadTarget::PodsOf)
                 .all(|target| dependencies.contains(&target) && !failed.contains_key(&target));
             let now = catalog.pool_config().pool(&pool.name);
-            if looked && now.is_some_and(|now| now == pool && !comparison.lacks(now)) {
+            if verified && now.is_some_and(|now| now == pool && !comparison.lacks(now)) {
                 index.set_ready(&pool.name);
                 tracing::info!(pool = &*pool.name, "pool ready");
             }

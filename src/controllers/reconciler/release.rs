@@ -40,7 +40,7 @@ impl Inner {
         if releases.is_empty() {
             return comparison;
         }
-        let confirmed = self.confirm(&releases, catalog, report).await;
+        let verified = self.verify_live(&releases, catalog, report).await;
         let fresh = self
             .catalog
             .load_full()
@@ -52,8 +52,8 @@ impl Inner {
                 return false;
             };
             // Everything it depends on now was read live.
-            let looked = confirmed.get(&key(&record));
-            looked.is_some_and(|looked| dependencies(action, &record, catalog).is_subset(looked))
+            let reads = verified.get(&key(&record));
+            reads.is_some_and(|reads| dependencies(action, &record, catalog).is_subset(reads))
         });
         self.write(still.cloned().collect(), report).await;
         comparison
@@ -61,37 +61,37 @@ impl Inner {
 
     /// Performs the live reads for the given releases. Returns the records for which all reads
     /// succeeded, each with its reads.
-    async fn confirm(
+    async fn verify_live(
         &self,
         releases: &[Action],
         catalog: &Catalog,
         report: &mut ReconcileReport,
     ) -> BTreeMap<RecordKey, BTreeSet<ReadTarget>> {
-        let rests = releases.iter().filter_map(|action| {
+        let required = releases.iter().filter_map(|action| {
             let record = current_record(action, self)?;
             Some((key(&record), dependencies(action, &record, catalog), action))
         });
-        let rests: Vec<_> = rests.collect();
-        let all: BTreeSet<ReadTarget> = rests
+        let required: Vec<_> = required.collect();
+        let all: BTreeSet<ReadTarget> = required
             .iter()
             .flat_map(|(_, dependencies, _)| dependencies)
             .cloned()
             .collect();
         let failed = refresh_all(&*self.live, &all).await;
-        let mut confirmed = BTreeMap::new();
-        for (key, dependencies, action) in rests {
+        let mut verified = BTreeMap::new();
+        for (key, dependencies, action) in required {
             match dependencies
                 .iter()
                 .find_map(|target| Some((target, failed.get(target)?)))
             {
-                None => drop(confirmed.insert(key, dependencies)),
+                None => drop(verified.insert(key, dependencies)),
                 Some((target, error)) => {
                     report.error(format!("{target:?}: {error}"));
                     report.count(action.reason.name(), false);
                 }
             }
         }
-        confirmed
+        verified
     }
 
     async fn write(&self, actions: Vec<Action>, report: &mut ReconcileReport) {

@@ -9,9 +9,9 @@ use crate::allocation::reconcile::{Action, ActionReason};
 /// The result of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReconcileReport {
-    /// Whether this replica led, and so acted.
+    /// True if this replica led, and so acted.
     pub is_leader: bool,
-    /// Whether everything was read live first.
+    /// True if everything was read live first.
     pub full: bool,
     /// The duration of the pass.
     pub duration: Duration,

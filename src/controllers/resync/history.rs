@@ -30,7 +30,7 @@ pub struct ResyncRun {
     /// The time at which it ended; absent while it runs and if it was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Timestamp>,
-    /// Whether it ended without an error.
+    /// True if it ended without an error.
     #[serde(default)]
     pub succeeded: bool,
     /// A summary of the result, or the error.
@@ -52,8 +52,8 @@ impl ResyncRun {
     pub(super) fn end(&mut self, ended: Timestamp, outcome: ResyncResult) {
         self.ended = Some(ended);
         self.succeeded = outcome.is_ok();
-        let words = outcome.unwrap_or_else(|error| error);
-        self.message = words.chars().take(MAX_MESSAGE_CHARS).collect();
+        let message = outcome.unwrap_or_else(|error| error);
+        self.message = message.chars().take(MAX_MESSAGE_CHARS).collect();
     }
 
     /// Returns true if the run has ended, with an error or without.
@@ -80,7 +80,7 @@ impl ResyncHistory {
         }
     }
 
-    /// Returns the last run; `None` if there is no valid record of one.
+    /// Returns the last run; `None` without a valid record of one.
     pub(super) async fn last(&self) -> Result<Option<ResyncRun>, ApiError> {
         let lease = match call(self.patience, || self.api.get(&self.name)).await {
             Ok(lease) => lease,
@@ -88,8 +88,8 @@ impl ResyncHistory {
             Err(answer) => return Err(answer),
         };
         let annotations = lease.metadata.annotations.unwrap_or_default();
-        let written = annotations.get(ANNOTATION);
-        Ok(written.and_then(|text| serde_json::from_str(text).ok()))
+        let recorded = annotations.get(ANNOTATION);
+        Ok(recorded.and_then(|text| serde_json::from_str(text).ok()))
     }
 
     /// Records a run, replacing the one before.

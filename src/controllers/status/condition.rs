@@ -31,18 +31,18 @@ impl ConditionState {
         }
     }
 
-    /// Returns the condition of this type. `before` are the object's conditions: the transition time is
+    /// Returns the condition of this type. `previous` are the object's conditions: the transition time is
     /// kept while the status stays the same.
     pub(super) fn condition(
         self,
         kind: &str,
         generation: Option<i64>,
-        before: &[Condition],
+        previous: &[Condition],
         now: Timestamp,
     ) -> Condition {
         let status = if self.holds { "True" } else { "False" };
         let same = |one: &&Condition| one.type_ == kind && one.status == status;
-        let since = before.iter().find(same);
+        let since = previous.iter().find(same);
         // Times are written in whole seconds, and compared with what was written.
         let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
         Condition {
@@ -76,16 +76,16 @@ mod tests {
     #[test]
     fn a_condition_keeps_its_time_while_it_does_not_turn() {
         let first = ConditionState::fails("Invalid", "a").condition("Ready", Some(1), &[], at(10));
-        let before = [first];
+        let previous = [first];
         let other = ConditionState::fails("WaitingForAdoption", "b");
-        let again = other.condition("Ready", Some(2), &before, at(20));
+        let again = other.condition("Ready", Some(2), &previous, at(20));
         assert_eq!(again.last_transition_time.0, at(10));
         assert_eq!(again.observed_generation, Some(2));
         let turned =
-            ConditionState::holds("Ready", "c").condition("Ready", Some(2), &before, at(20));
+            ConditionState::holds("Ready", "c").condition("Ready", Some(2), &previous, at(20));
         assert_eq!(turned.last_transition_time.0, at(20));
         let apart =
-            ConditionState::fails("Conflict", "d").condition("Reserved", None, &before, at(20));
+            ConditionState::fails("Conflict", "d").condition("Reserved", None, &previous, at(20));
         assert_eq!(apart.last_transition_time.0, at(20));
     }
 

@@ -117,14 +117,14 @@ impl StatusWriter {
             self.listed = None;
             self.pressure = PressureTracker::default();
             while *self.is_leader.borrow() {
-                self.look().await;
+                self.pass().await;
                 sleep(CHECK_INTERVAL).await;
             }
         }
     }
 
     /// Writes every status that differs, up to the limit of a pass.
-    async fn look(&mut self) {
+    async fn pass(&mut self) {
         let Some(catalog) = self.catalog.load_full() else {
             return;
         };
@@ -210,8 +210,16 @@ impl StatusWriter {
         let now = self.clock.now();
         let (generation, before) = (known.generation, known.conditions());
         let pressure = self.pressure.pressure(name);
-        let world = (catalog, &*self.index);
-        let status = pool::status(name, &known.spec, world, pressure, generation, &before, now)?;
+        let sources = (catalog, &*self.index);
+        let status = pool::status(
+            name,
+            &known.spec,
+            sources,
+            pressure,
+            generation,
+            &before,
+            now,
+        )?;
         let own = [pool::READY, pressure::PRESSURE];
         known.changed_status(serde_json::to_value(status).ok()?, &own)
     }
@@ -251,13 +259,13 @@ impl StatusWriter {
                 continue;
             };
             let conditions = || known.conditions();
-            let told = self.pressure.look(pool, &self.index.lock(), conditions);
-            if let Some((reason, message)) = told {
+            let warning = self.pressure.observe(pool, &self.index.lock(), conditions);
+            if let Some((reason, message)) = warning {
                 let about = known.pool(name);
                 self.events.emit(about, EventType::Warning, reason, message);
             }
         }
         self.pressure
-            .keep(|name| catalog.pool(name).valid().is_some());
+            .retain_pools(|name| catalog.pool(name).valid().is_some());
     }
 }

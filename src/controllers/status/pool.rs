@@ -29,7 +29,7 @@ pub(super) fn status(
     (catalog, index): (&Catalog, &SharedIndex),
     pressure: Option<ConditionState>,
     generation: Option<i64>,
-    before: &[Condition],
+    previous: &[Condition],
     now: Timestamp,
 ) -> Option<AddressPoolStatus> {
     let (verdict, numbers) = match catalog.pool(name) {
@@ -47,8 +47,8 @@ pub(super) fn status(
         }
     };
     let both = [(READY, Some(verdict)), (PRESSURE, pressure)].into_iter();
-    let conditions =
-        both.filter_map(|(kind, verdict)| Some(verdict?.condition(kind, generation, before, now)));
+    let conditions = both
+        .filter_map(|(kind, verdict)| Some(verdict?.condition(kind, generation, previous, now)));
     Some(AddressPoolStatus {
         conditions: conditions.collect(),
         ..numbers

@@ -25,12 +25,12 @@ pub(super) struct PressureTracker(BTreeMap<String, PoolPressure>);
 /// The pressure level of a pool and the range that caused it.
 #[derive(Debug, Default)]
 struct PoolPressure {
-    told: PressureLevel,
+    level: PressureLevel,
     /// The fullest range; empty before the first observation.
     range: String,
 }
 
-/// A pressure level. Levels below [`Self::NearlyFull`] are [`Self::Normal`].
+/// The pressure on a pool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum PressureLevel {
     #[default]
@@ -41,7 +41,7 @@ enum PressureLevel {
 
 impl PressureLevel {
     /// Returns the level recorded in the conditions of a pool, by this or an earlier leader.
-    fn before(conditions: &[Condition]) -> Self {
+    fn previous(conditions: &[Condition]) -> Self {
         let mut conditions = conditions.iter();
         let found = conditions.find(|one| one.type_ == PRESSURE && one.status == "True");
         match found.map(|one| &*one.reason) {
@@ -55,7 +55,7 @@ impl PressureLevel {
 impl PressureTracker {
     /// Updates the level of a pool. Returns the reason and message of an event if the level has risen.
     /// `conditions` are those of the pool, read on its first observation.
-    pub(super) fn look(
+    pub(super) fn observe(
         &mut self,
         pool: &Pool,
         index: &Index,
@@ -68,35 +68,35 @@ impl PressureTracker {
         let (range, usage) = names
             .zip(usages)
             .max_by_key(|(_, usage)| (usage.free == 0, percent(usage)))?;
-        let before = self.0.entry(pool.name.to_string());
-        let state = before.or_insert_with(|| PoolPressure {
-            told: PressureLevel::before(&conditions()),
+        let previous = self.0.entry(pool.name.to_string());
+        let state = previous.or_insert_with(|| PoolPressure {
+            level: PressureLevel::previous(&conditions()),
             range: range.clone(),
         });
-        let before = &mut state.told;
+        let previous = &mut state.level;
         let now = match percent(&usage) {
             _ if usage.free == 0 => PressureLevel::Exhausted,
             NEARLY_FULL_PERCENT.. => PressureLevel::NearlyFull,
-            RECOVERED_PERCENT.. => *before,
+            RECOVERED_PERCENT.. => *previous,
             _ => PressureLevel::Normal,
         };
-        let risen = now > *before;
+        let risen = now > *previous;
         // An exhausted pool has to recover before it is reported again.
-        *before = if now == PressureLevel::Normal {
+        *previous = if now == PressureLevel::Normal {
             now
         } else {
-            now.max(*before)
+            now.max(*previous)
         };
-        if now >= *before {
+        if now >= *previous {
             state.range.clone_from(&range);
         }
-        risen.then(|| notice(now, &range))
+        risen.then(|| warning(now, &range))
     }
 
     /// Returns the condition of a pool; `None` without pressure.
     pub(super) fn pressure(&self, pool: &str) -> Option<ConditionState> {
-        let PoolPressure { told, range } = self.0.get(pool)?;
-        match told {
+        let PoolPressure { level, range } = self.0.get(pool)?;
+        match level {
             PressureLevel::Normal => None,
             PressureLevel::NearlyFull => Some(ConditionState::holds(
                 "NearlyFull",
@@ -114,7 +114,7 @@ impl PressureTracker {
     }
 
     /// Forgets the pools for which `there` returns false.
-    pub(super) fn keep(&mut self, there: impl Fn(&str) -> bool) {
+    pub(super) fn retain_pools(&mut self, there: impl Fn(&str) -> bool) {
         self.0.retain(|name, _| there(name));
     }
 }
@@ -127,8 +127,8 @@ fn percent(usage: &Usage) -> u128 {
     }
 }
 
-fn notice(told: PressureLevel, range: &str) -> (&'static str, String) {
-    match told {
+fn warning(level: PressureLevel, range: &str) -> (&'static str, String) {
+    match level {
         PressureLevel::Exhausted => (
             "PoolExhausted",
             format!("{range} has no address left to give"),
@@ -150,7 +150,7 @@ mod tests {
     use crate::allocation::{Allocation, ParsedSpec, PoolConfig, Stored, Version};
 
     /// Fills a pool of 20 addresses to each of `counts` and returns the reasons of the events emitted.
-    fn told(counts: &[u8]) -> Vec<&'static str> {
+    fn warnings_for(counts: &[u8]) -> Vec<&'static str> {
         let spec = json!({"ranges": [{"range": "192.0.2.0/24", "rangeEnd": "192.0.2.20"}]});
         let pool = ParsedSpec::of_pool(&spec).pool("storage");
         let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
@@ -158,7 +158,7 @@ mod tests {
         let mut index = Index::default();
         index.sync(&layout);
         let mut pressure = PressureTracker::default();
-        let mut told = Vec::new();
+        let mut reasons = Vec::new();
         for (version, count) in (1..).zip(counts) {
             let record = |last: u8| -> Allocation {
                 let record = json!({
@@ -173,16 +173,16 @@ mod tests {
                 version: Version(version),
             });
             index.replace(all.collect(), Version(version));
-            let notice = pressure.look(&pool, &index, Vec::new);
-            told.push(notice.map_or("", |(reason, _)| reason));
+            let warning = pressure.observe(&pool, &index, Vec::new);
+            reasons.push(warning.map_or("", |(reason, _)| reason));
         }
-        told
+        reasons
     }
 
     #[test]
     fn each_threshold_is_told_once_until_it_is_calm_again() {
         assert_eq!(
-            told(&[17, 18, 17, 18, 20, 19, 20, 16, 20]),
+            warnings_for(&[17, 18, 17, 18, 20, 19, 20, 16, 20]),
             [
                 "",
                 "PoolNearlyFull",
@@ -196,7 +196,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            told(&[18, 15, 18, 15, 20]),
+            warnings_for(&[18, 15, 18, 15, 20]),
             ["PoolNearlyFull", "", "PoolNearlyFull", "", "PoolExhausted"]
         );
     }

@@ -18,11 +18,11 @@ pub(super) const RESERVED: &str = "Reserved";
 pub(super) fn status(
     verdict: ConditionState,
     generation: Option<i64>,
-    before: &[Condition],
+    previous: &[Condition],
     now: Timestamp,
 ) -> AddressReservationStatus {
     AddressReservationStatus {
-        conditions: vec![verdict.condition(RESERVED, generation, before, now)],
+        conditions: vec![verdict.condition(RESERVED, generation, previous, now)],
     }
 }
 
@@ -68,11 +68,11 @@ pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) ->
             None => waiting.push(address.to_string()),
             Some(record) if keeps(reservation, record) => {}
             Some(record) => {
-                let who = format!("{address} is held by {}", record.holder);
+                let holder_text = format!("{address} is held by {}", record.holder);
                 if is_taken_from(reservation, record) {
-                    taken.push(who);
+                    taken.push(holder_text);
                 } else {
-                    conflicts.push(who);
+                    conflicts.push(holder_text);
                 }
             }
         }

@@ -20,11 +20,11 @@ impl Backoff {
         }
     }
 
-    /// Returns the next pause. `asked` is the pause the server requested.
-    pub(super) fn next(&mut self, asked: Option<Duration>) -> Duration {
+    /// Returns the next pause. `requested` is the pause the server requested.
+    pub(super) fn next(&mut self, requested: Option<Duration>) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(self.longest);
-        pause.max(asked.unwrap_or_default()).min(self.longest)
+        pause.max(requested.unwrap_or_default()).min(self.longest)
     }
 
     /// Resets the next pause to the first.
@@ -41,7 +41,7 @@ mod tests {
     fn pauses_grow_to_the_longest_and_begin_anew() {
         let seconds = Duration::from_secs;
         let mut pause = Backoff::new(seconds(1), seconds(5));
-        let pauses = [None, None, Some(seconds(60)), None].map(|asked| pause.next(asked));
+        let pauses = [None, None, Some(seconds(60)), None].map(|requested| pause.next(requested));
         assert_eq!(pauses, [1, 2, 5, 5].map(seconds));
         pause.reset();
         assert_eq!(pause.next(Some(seconds(2))), seconds(2));

@@ -18,9 +18,9 @@ use super::{kinds::WatchedKind, progress::ObjectKey, read::DecodedObject};
 #[derive(Default)]
 pub(super) struct CatalogBuilder {
     catalog: Catalog,
-    /// Whether the catalog differs from the one taken last.
+    /// True if the catalog differs from the one taken last.
     changed: bool,
-    /// Whether pools, reservations, or the pools of networks changed, and with them the layout.
+    /// True if pools, reservations, or the pools of networks changed, and with them the layout.
     layout_changed: bool,
     pools: BTreeMap<Box<str>, NamedPool>,
     /// The valid reservations.

@@ -1,7 +1,7 @@
 //! Follows one kind: lists it, then watches from the list's revision, for ever.
 //!
 //! This is not kube's watcher because that hides the revision of a list and the bookmarks. Without them
-//! one cannot tell whether a live read is newer ([`super::progress`]). Also, an object that cannot be
+//! it is unknown whether a live read is newer ([`super::progress`]). Also, an object that cannot be
 //! decoded affects only itself here.
 
 use std::{sync::atomic::Ordering, time::Duration};
@@ -48,7 +48,7 @@ enum ListOutcome {
 pub(super) async fn follow(shared: &SourceState, watched: WatchedKind) {
     let mut pause = Backoff::new(INITIAL_BACKOFF, shared.options.max_backoff);
     loop {
-        let asked = match list(shared, watched).await {
+        let requested = match list(shared, watched).await {
             Ok(ListOutcome::Listed(place)) => watch(shared, watched, place, &mut pause).await,
             Ok(ListOutcome::Missing) => {
                 shared.recovered(watched);
@@ -61,7 +61,7 @@ pub(super) async fn follow(shared: &SourceState, watched: WatchedKind) {
                 answer.retry_after()
             }
         };
-        sleep(pause.next(asked)).await;
+        sleep(pause.next(requested)).await;
     }
 }
 
@@ -113,13 +113,13 @@ async fn watch(
     mut place: ResourceVersion,
     pause: &mut Backoff,
 ) -> Option<Duration> {
-    let mut refusals = 0;
+    let mut rejections = 0;
     loop {
         let began = Instant::now();
         let answer = match read_watch(shared, watched, &mut place).await {
-            Ok(said) => {
-                refusals = 0;
-                if said || began.elapsed() >= MIN_WATCH_TIME {
+            Ok(received) => {
+                rejections = 0;
+                if received || began.elapsed() >= MIN_WATCH_TIME {
                     pause.reset();
                     continue;
                 }
@@ -132,12 +132,12 @@ async fn watch(
             Err(answer @ ApiError::NotServed(_)) => return answer.retry_after(),
             Err(answer) => {
                 shared.record_failure(watched, &answer);
-                let refused = !matches!(
+                let rejected = !matches!(
                     answer,
                     ApiError::Unavailable(_) | ApiError::Throttled { .. }
                 );
-                refusals += usize::from(refused);
-                if refusals >= MAX_REJECTIONS {
+                rejections += usize::from(rejected);
+                if rejections >= MAX_REJECTIONS {
                     return answer.retry_after();
                 }
                 answer.retry_after()
@@ -159,18 +159,18 @@ async fn read_watch(
         .map_err(|_| timed_out(REQUEST_TIMEOUT))?
         .map_err(|error| ApiError::of(&error))?;
     shared.recovered(watched);
-    let mut said = false;
+    let mut received = false;
     loop {
         match timeout(requests::IDLE_TIMEOUT, lines.next()).await {
-            Ok(Some(Ok(line))) => take(shared, watched, &line, place)?,
+            Ok(Some(Ok(line))) => handle_event(shared, watched, &line, place)?,
             // However it ends, the next watch continues where this one stopped.
-            Ok(Some(Err(_)) | None) | Err(_) => return Ok(said),
+            Ok(Some(Err(_)) | None) | Err(_) => return Ok(received),
         }
-        said = true;
+        received = true;
     }
 }
 
-fn take(
+fn handle_event(
     shared: &SourceState,
     watched: WatchedKind,
     line: &str,
@@ -240,10 +240,10 @@ impl SourceState {
     /// Records that a kind is disconnected, and logs each error once.
     fn record_failure(&self, watched: WatchedKind, answer: &ApiError) {
         let error = requests::error(watched, &self.options.server, answer);
-        let said = error.to_string();
+        let message = error.to_string();
         let forbidden = matches!(error, ClusterError::NotAllowed { .. });
         let (news, known) = self.with(|store| {
-            let news = store.record_failure(watched, &said);
+            let news = store.record_failure(watched, &message);
             if forbidden {
                 store.forbidden(watched);
             }
@@ -251,15 +251,15 @@ impl SourceState {
         });
         let resource = watched.kind().full_resource();
         match (news, known, watched.is_required()) {
-            (false, ..) => tracing::debug!(%resource, error = said, "watch failed again"),
+            (false, ..) => tracing::debug!(%resource, error = message, "watch failed again"),
             (_, true, _) => {
-                tracing::warn!(%resource, error = said, "watch failed; the last known objects still count");
+                tracing::warn!(%resource, error = message, "watch failed; the last known objects still count");
             }
             (_, _, true) => {
-                tracing::error!(%resource, error = said, "list failed; requests wait until it succeeds");
+                tracing::error!(%resource, error = message, "list failed; requests wait until it succeeds");
             }
             (_, _, false) => {
-                tracing::warn!(%resource, error = said, "list failed; objects stay unknown")
+                tracing::warn!(%resource, error = message, "list failed; objects stay unknown")
             }
         }
     }

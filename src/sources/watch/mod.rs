@@ -1,8 +1,7 @@
 //! The catalog of a cluster, kept up to date by watches.
 //!
 //! [`ClusterSource`] follows each kind that the catalog consists of, keeps only the relevant parts of
-//! an
-//! object, and publishes the catalog as a whole, as the folder source does. Pods and networks are
+//! an object, and publishes the catalog as a whole, as the folder source does. Pods and networks are
 //! interpreted by the same code as those in manifests.
 //!
 //! Guarantees:

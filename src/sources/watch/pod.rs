@@ -160,18 +160,19 @@ impl PodObject {
 /// Returns true if the pod uses or requests additional networks. The cluster's default network, which
 /// Multus reports for every pod, does not count.
 fn concerns_networks(pod: &Pod) -> bool {
-    let asks = [
+    let requested = [
         &pod.networks,
         &pod.default_network,
         &pod.requested.networks,
         &pod.requested.default_network,
     ];
-    let has = |text: &str| match status::parse(text) {
+    let has_additional = |text: &str| match status::parse(text) {
         Ok(attachments) => attachments.iter().any(|attachment| !attachment.default),
         // An unreadable status may contain anything.
         Err(_) => true,
     };
-    asks.into_iter().any(Option::is_some) || pod.network_status.as_deref().is_some_and(has)
+    requested.into_iter().any(Option::is_some)
+        || pod.network_status.as_deref().is_some_and(has_additional)
 }
 
 #[cfg(test)]

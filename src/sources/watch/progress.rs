@@ -1,11 +1,10 @@
 //! Orders the information from watch, list and live reads.
 //!
 //! All three report what the API server stored, but not in the same order: a watch lags, and a live
-//! read
-//! overtakes it. The revision (`resourceVersion`) at which each was true decides. An event carries the
-//! revision of its change, a list that of its snapshot. Live reads are lists too, of one name or one
-//! namespace, because only lists have a revision even when they are empty; so a deletion seen by a live
-//! read is not undone by an older event.
+//! read overtakes it. The revision (`resourceVersion`) at which each was true decides. An event carries
+//! the revision of its change, a list that of its snapshot. Live reads are lists too, of one name or
+//! one namespace, because only lists have a revision even when they are empty; so a deletion seen by a
+//! live read is not undone by an older event.
 //!
 //! Revisions are compared as numbers, as the API guarantees for all objects of one kind (KEP-5504), and
 //! as etcd has always counted them.
@@ -88,9 +87,9 @@ impl WatchProgress {
     /// Records a change delivered by the watch. Returns true if it is newer than all live reads of the
     /// object.
     pub(super) fn event(&mut self, key: &ObjectKey, revision: u64) -> bool {
-        let news = !self.has_newer(key, revision);
+        let newer = !self.has_newer(key, revision);
         self.advance(revision);
-        news
+        newer
     }
 
     /// Records that the watch has delivered everything up to this revision.

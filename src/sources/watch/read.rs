@@ -1,9 +1,8 @@
 //! Decodes the objects that the API server sends.
 //!
 //! Rare kinds are read by the same code as manifests. Pods, of which there may be tens of thousands
-//! with
-//! eight thousand bytes each, and nodes are decoded into slim types; their interpretation is shared all
-//! the same ([`super::super::objects`]).
+//! with eight thousand bytes each, and nodes are decoded into slim types; their interpretation is
+//! shared all the same ([`super::super::objects`]).
 
 use std::sync::Arc;
 
@@ -33,7 +32,7 @@ pub(super) enum DecodedObject {
     Pod(Arc<Pod>),
     /// The additional networks.
     Operator(Vec<Arc<Network>>),
-    /// Whether the slice controller runs.
+    /// True if the slice controller runs.
     Controller(bool),
     StatefulSet(Ordinals),
     Migration(Migration),
@@ -158,10 +157,10 @@ fn as_manifest(
         return Ok(None);
     };
     let read = manifests::read(&object.text, &object.name);
-    let mut wrong: Vec<SourceError> = read.errors.into_iter().map(Into::into).collect();
-    let found = Objects::of(read.objects, &object.name, &mut wrong);
+    let mut errors: Vec<SourceError> = read.errors.into_iter().map(Into::into).collect();
+    let found = Objects::of(read.objects, &object.name, &mut errors);
     problems.extend(
-        wrong
+        errors
             .iter()
             .map(|error| describe_problem(&object.name, error)),
     );

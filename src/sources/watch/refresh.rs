@@ -1,10 +1,9 @@
 //! Live reads of single objects and namespaces.
 //!
 //! A live read is a list without a `resourceVersion`, which the API server answers with the present
-//! state
-//! (for a single name it reads one key, like a get), and which has a revision even if it is empty. The
-//! result goes into the same store as that of the watches, if it is newer, and is published before the
-//! call returns.
+//! state (for a single name it reads one key, like a get), and which has a revision even if it is
+//! empty. The result goes into the same store as that of the watches, if it is newer, and is published
+//! before the call returns.
 
 use futures_util::future::{try_join, try_join_all};
 

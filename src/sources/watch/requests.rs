@@ -124,8 +124,8 @@ fn without_blank(
     lines: impl Stream<Item = std::io::Result<String>>,
 ) -> impl Stream<Item = std::io::Result<String>> {
     lines.filter(|line| {
-        let says = line.as_ref().map_or(true, |line| !line.trim().is_empty());
-        std::future::ready(says)
+        let has_content = line.as_ref().map_or(true, |line| !line.trim().is_empty());
+        std::future::ready(has_content)
     })
 }
 
@@ -138,8 +138,8 @@ const NOT_SERVED: [&str; 2] = [
 /// Returns true if the cluster does not have this kind. Only the API server's own message counts: a
 /// proxy's 404 must not make all networks vanish.
 pub(super) fn is_missing(watched: WatchedKind, answer: &ApiError) -> bool {
-    let said = |words: &String| NOT_SERVED.contains(&words.trim());
-    !watched.kind().built_in && matches!(answer, ApiError::NotServed(words) if said(words))
+    let is_known = |message: &String| NOT_SERVED.contains(&message.trim());
+    !watched.kind().built_in && matches!(answer, ApiError::NotServed(message) if is_known(message))
 }
 
 /// Converts a failed request into an error.

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 /// The status of all watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterStatus {
-    /// Whether a catalog was published. It stays true.
+    /// True once a catalog was published. It stays true.
     pub synced: bool,
     /// The kinds, in a fixed order.
     pub kinds: Vec<KindStatus>,
@@ -22,9 +22,9 @@ pub struct ClusterStatus {
 pub struct KindStatus {
     /// The resource with its group: `network-attachment-definitions.k8s.cni.cncf.io`.
     pub resource: String,
-    /// Whether nothing is published before the kind is known.
+    /// True if nothing is published before the kind is known.
     pub required: bool,
-    /// Whether the kind's objects are known.
+    /// The knowledge of the kind's objects.
     pub state: KindState,
     /// The failure of the watch, if it is disconnected. The last known objects still count.
     pub stale: Option<Stale>,
@@ -32,7 +32,7 @@ pub struct KindStatus {
     pub objects: usize,
 }
 
-/// Whether the objects of a kind are known.
+/// The knowledge of the objects of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum KindState {
     /// Not known yet.
@@ -49,7 +49,7 @@ pub enum KindState {
 /// The failure of a disconnected watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stale {
-    /// When the watch was lost.
+    /// The time at which the watch was lost.
     pub since: Instant,
     /// The last error.
     pub error: String,
