@@ -14,7 +14,7 @@ use crate::{
     allocation::Stored,
     check::{self, Adoption, AdoptionState, File, PoolAddress, PoolAdoption},
     config::Config,
-    ledger::{Caller, ClusterLedger, ClusterOptions, Store as _},
+    ledger::{Actor, ClusterLedger, ClusterLedgerOptions, Store as _},
     rules::Policy,
     sources::{self, Cluster, ClusterAccess, ClusterQuery, ClusterSnapshot},
 };
@@ -58,7 +58,7 @@ pub(super) struct AdoptArgs {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     #[command(flatten)]
-    home: NadmitNamespaceArgs,
+    nadmit: NadmitNamespaceArgs,
 }
 
 /// The form of the answer.
@@ -79,7 +79,7 @@ pub(super) fn run(args: &AdoptArgs) -> ExitCode {
                     // Names, addresses and words, which JSON can always say.
                     out::line(serde_json::to_string_pretty(&adoption).unwrap_or_default());
                 }
-                AdoptOutput::Table => out::text(told(&adoption)),
+                AdoptOutput::Table => out::text(render(&adoption)),
             }
             ExitCode::from(if adoption.is_blocked() {
                 EXIT_BLOCKED
@@ -102,7 +102,7 @@ impl AdoptArgs {
              the AddressPool is there, and only then lets it give addresses; write \
              `nadmit adopt --dry-run` to see what that will be"
         );
-        let written = self.written()?;
+        let written = self.config_policy()?;
         let files = check::gather(&self.paths, |_, _| {})?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -118,7 +118,7 @@ impl AdoptArgs {
     }
 
     /// The settings that were written for this, if any were.
-    fn written(&self) -> anyhow::Result<Option<Policy>> {
+    fn config_policy(&self) -> anyhow::Result<Option<Policy>> {
         let Some(path) = &self.config else {
             return Ok(None);
         };
@@ -151,7 +151,7 @@ impl AdoptArgs {
         let policy = match written {
             Some(policy) => policy,
             None => {
-                let settings = self.home.settings(&cluster).await?;
+                let settings = self.nadmit.settings(&cluster).await?;
                 settings.map(|found| found.policy).unwrap_or_default()
             }
         };
@@ -165,15 +165,15 @@ async fn records(cluster: &Cluster) -> anyhow::Result<Vec<Stored>> {
     if !cluster.has_allocations().await? {
         return Ok(Vec::new());
     }
-    let options = ClusterOptions {
-        caller: Caller::Operator,
-        ..ClusterOptions::new("nadmit-adopt")
+    let options = ClusterLedgerOptions {
+        actor: Actor::Operator,
+        ..ClusterLedgerOptions::new("nadmit-adopt")
     };
     let ledger = ClusterLedger::new(cluster.client(), options);
     Ok(ledger.list().await?.0)
 }
 
-fn told(adoption: &Adoption) -> String {
+fn render(adoption: &Adoption) -> String {
     let mut page = String::new();
     for pool in &adoption.pools {
         page += &render_pool(pool);

@@ -85,7 +85,7 @@ pub(super) struct CheckArgs {
 
 /// Checks, prints, and says by the exit code how it was.
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
-    match checked(args) {
+    match check(args) {
         Ok(outcome) => {
             let told = args.format.render(&outcome);
             // Nobody may be listening any more.
@@ -102,7 +102,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
     }
 }
 
-fn checked(args: &CheckArgs) -> anyhow::Result<CheckOutcome> {
+fn check(args: &CheckArgs) -> anyhow::Result<CheckOutcome> {
     // Who names a profile means it, whatever the environment says.
     let surrounding = || match args.profile {
         None => std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty()),
@@ -132,7 +132,7 @@ fn checked(args: &CheckArgs) -> anyhow::Result<CheckOutcome> {
     let files = check::gather(&args.paths, |done, count| {
         progress.render(|| format!("reading file {done} of {count}"));
     });
-    progress.end();
+    progress.clear();
     let options = CheckOptions {
         // Of a cluster everything was read.
         strict_networks: args.strict_networks || found.is_some(),

@@ -9,7 +9,7 @@ use super::check::ProgressLine;
 use crate::{
     config::Config,
     rules::{Injection, Policy},
-    sources::{Cluster, ClusterError, ClusterObject, ClusterSnapshot, ClusterQuery},
+    sources::{Cluster, ClusterError, ClusterObject, ClusterQuery, ClusterSnapshot},
 };
 
 /// nadmit's namespace, as its manifests have it.
@@ -32,7 +32,7 @@ pub(super) struct NadmitNamespaceArgs {
 }
 
 /// The ConfigMap with nadmit's settings.
-pub(super) struct Settings {
+pub(super) struct ClusterSettings {
     /// Itself.
     pub(super) object: ClusterObject,
     /// The settings in it; where it has none, what the server does without.
@@ -40,14 +40,17 @@ pub(super) struct Settings {
 }
 
 /// Lists what is sought, and tells a terminal how far that is.
-pub(super) async fn read(cluster: &Cluster, sought: &ClusterQuery) -> Result<ClusterSnapshot, ClusterError> {
+pub(super) async fn read(
+    cluster: &Cluster,
+    sought: &ClusterQuery,
+) -> Result<ClusterSnapshot, ClusterError> {
     let progress = RefCell::new(ProgressLine::new());
     let found = cluster.read(sought, |count| {
         let mut progress = progress.borrow_mut();
         progress.tell(|| format!("reading {}: {count} objects", cluster.server()));
     });
     let found = found.await;
-    progress.borrow().end();
+    progress.borrow().clear();
     found
 }
 
@@ -56,7 +59,7 @@ impl NadmitNamespaceArgs {
     ///
     /// # Errors
     /// When the cluster does not answer, or the settings have mistakes.
-    pub(super) async fn settings(&self, cluster: &Cluster) -> anyhow::Result<Option<Settings>> {
+    pub(super) async fn settings(&self, cluster: &Cluster) -> anyhow::Result<Option<ClusterSettings>> {
         let sought = ClusterQuery::Settings {
             namespace: self.nadmit_namespace.clone(),
         };
@@ -68,7 +71,7 @@ impl NadmitNamespaceArgs {
             return Ok(None);
         };
         let policy = policy(&object)?;
-        Ok(Some(Settings { object, policy }))
+        Ok(Some(ClusterSettings { object, policy }))
     }
 }
 

@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::scenes::SCENES;
 use super::{
-    https::Client,
+    https::HttpsClient,
     out, signals,
-    standalone::{Beside, Standalone},
+    standalone::{StandaloneTasks, Standalone},
     welcome,
 };
 use crate::{
@@ -75,16 +75,16 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         // The port is taken: any other will do.
         Err(_) => demonstration.bind((args.listen.ip(), 0).into()).await?,
     };
-    let BoundServer { server, beside } = bound;
+    let BoundServer { server, tasks: beside } = bound;
     let stop = CancellationToken::new();
     let (webhooks, admin) = (server.address()?, server.admin_address()?);
     let shutdown = Shutdown::new();
-    signals::outlive(Vec::new())?;
-    signals::end(shutdown.clone())?;
+    signals::handle_nonfatal(Vec::new())?;
+    signals::shut_down_on_signal(shutdown.clone())?;
     tokio::spawn(beside.run(stop.clone()));
     let serving = tokio::spawn(server.run(shutdown.clone()));
     let ca = demonstration.certs.join("ca.crt");
-    play(webhooks, &ca).await?;
+    run_scenes(webhooks, &ca).await?;
     if args.once {
         shutdown.drain();
     } else {
@@ -114,7 +114,7 @@ struct Demonstration {
 /// A server that has its addresses, and what feeds it.
 struct BoundServer {
     server: Server,
-    beside: Beside,
+    tasks: StandaloneTasks,
 }
 
 impl Demonstration {
@@ -149,14 +149,14 @@ impl Demonstration {
         };
         Ok(BoundServer {
             server: Server::bind(options, state).await?,
-            beside,
+            tasks: beside,
         })
     }
 }
 
 /// Sends every scene's review over HTTPS and shows the answer.
-async fn play(address: SocketAddr, ca: &Path) -> anyhow::Result<()> {
-    let mut client = Client::connect(address, ca)
+async fn run_scenes(address: SocketAddr, ca: &Path) -> anyhow::Result<()> {
+    let mut client = HttpsClient::connect(address, ca)
         .await
         .context("the demo's own server")?;
     out::line(show::opening());

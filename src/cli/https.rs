@@ -17,12 +17,12 @@ use tokio_rustls::TlsConnector;
 
 /// A connection to a server whose certificate a CA of our own vouches for.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct HttpsClient {
     sender: SendRequest<Full<Bytes>>,
     host: String,
 }
 
-impl Client {
+impl HttpsClient {
     /// Connects to `address`.
     ///
     /// # Errors

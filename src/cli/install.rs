@@ -13,10 +13,10 @@ use clap::{Args, ValueEnum};
 use super::out;
 use crate::{
     install::{
-        self, Certificates, HelmRelease, Installation, Probe, Removal, Settings, Told, Wait,
+        self, Certificates, HelmPolicy, Installation, ProbeOutcome, UninstallOptions, InstallSettings, InstallProgress, Wait,
     },
     rules::Mode,
-    sources::{ClusterAccess, Cluster},
+    sources::{Cluster, ClusterAccess},
 };
 
 const BOLD: Style = Style::new().bold();
@@ -26,7 +26,7 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 
 /// Which cluster.
 #[derive(Debug, Args)]
-pub(super) struct To {
+pub(super) struct TargetArgs {
     /// The context in the kubeconfig, if not the current one
     #[arg(long, value_name = "CONTEXT")]
     context: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct To {
     kubeconfig: Option<PathBuf>,
 }
 
-impl To {
+impl TargetArgs {
     pub(super) async fn connect(&self) -> anyhow::Result<Cluster> {
         let access = ClusterAccess {
             kubeconfig: self.kubeconfig.clone(),
@@ -102,7 +102,7 @@ pub(super) struct InstallArgs {
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
-    to: To,
+    to: TargetArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -126,8 +126,8 @@ enum CertificatesArg {
 }
 
 impl InstallArgs {
-    fn settings(&self) -> Settings {
-        Settings {
+    fn settings(&self) -> InstallSettings {
+        InstallSettings {
             certificates: self.certificates.map(|word| match word {
                 CertificatesArg::CertManager => Certificates::CertManager,
                 CertificatesArg::Openshift => Certificates::OpenShift,
@@ -155,10 +155,10 @@ fn wait(seconds: u16, no_wait: bool) -> Wait {
     }
 }
 
-fn helm_policy(take_over: bool) -> HelmRelease {
+fn helm_policy(take_over: bool) -> HelmPolicy {
     match take_over {
-        true => HelmRelease::TakeOver,
-        false => HelmRelease::Leave,
+        true => HelmPolicy::TakeOver,
+        false => HelmPolicy::Leave,
     }
 }
 
@@ -188,11 +188,11 @@ async fn install(args: &InstallArgs) -> anyhow::Result<()> {
         wait,
         release: helm_policy(args.take_over),
     };
-    let plan = install::plan(&client, installation, &said).await?;
-    said(Told::Note(chosen(&plan.settings)));
-    install::install(&client, &plan, &said).await?;
+    let plan = install::plan(&client, installation, &print_progress).await?;
+    print_progress(InstallProgress::Note(summary(&plan.settings)));
+    install::install(&client, &plan, &print_progress).await?;
     if wait != Wait::No {
-        test(&client).await?;
+        self_test(&client).await?;
     }
     let status = install::status(&client).await?;
     let mode = status.mode.as_deref().unwrap_or("unknown");
@@ -206,7 +206,7 @@ async fn install(args: &InstallArgs) -> anyhow::Result<()> {
 }
 
 /// The options, given and kept, in words.
-fn chosen(settings: &Settings) -> String {
+fn summary(settings: &InstallSettings) -> String {
     let mut words = vec![format!("certificates {}", settings.certificates().name())];
     words.extend(settings.image.iter().map(|image| format!("image {image}")));
     words.extend(settings.replicas.map(|count| format!("{count} replicas")));
@@ -220,29 +220,29 @@ fn chosen(settings: &Settings) -> String {
 }
 
 /// Whether API servers ask nadmit; they take up a registration within a moment.
-async fn test(client: &kube::Client) -> anyhow::Result<()> {
+async fn self_test(client: &kube::Client) -> anyhow::Result<()> {
     const TRIES: u32 = 20;
     for _ in 0..TRIES {
         match install::probe(client).await? {
-            Probe::Denied => {
-                said(Told::Note(
+            ProbeOutcome::Denied => {
+                print_progress(InstallProgress::Note(
                     "tested: a pod with an unknown network is denied".to_owned(),
                 ));
                 return Ok(());
             }
-            Probe::Warned => {
-                said(Told::Note(
+            ProbeOutcome::Warned => {
+                print_progress(InstallProgress::Note(
                     "tested: a pod with an unknown network is warned of".to_owned(),
                 ));
                 return Ok(());
             }
-            Probe::Refused(reason) => {
-                said(Told::Note(format!(
+            ProbeOutcome::Refused(reason) => {
+                print_progress(InstallProgress::Note(format!(
                     "not tested: a test pod is refused by another: {reason}"
                 )));
                 return Ok(());
             }
-            Probe::Silent => tokio::time::sleep(Duration::from_millis(500)).await,
+            ProbeOutcome::Unanswered => tokio::time::sleep(Duration::from_millis(500)).await,
         }
     }
     bail!(
@@ -252,15 +252,15 @@ async fn test(client: &kube::Client) -> anyhow::Result<()> {
     )
 }
 
-fn said(told: Told) {
+fn print_progress(told: InstallProgress) {
     match told {
-        Told::Applied(what) => out::line(format_args!("{GREEN}applied{GREEN:#}  {what}")),
-        Told::Deleted(what) => out::line(format_args!("{YELLOW}deleted{YELLOW:#}  {what}")),
-        Told::Skipped(what, why) => {
+        InstallProgress::Applied(what) => out::line(format_args!("{GREEN}applied{GREEN:#}  {what}")),
+        InstallProgress::Deleted(what) => out::line(format_args!("{YELLOW}deleted{YELLOW:#}  {what}")),
+        InstallProgress::Skipped(what, why) => {
             out::line(format_args!("{YELLOW}skipped{YELLOW:#}  {what}: {why}"))
         }
-        Told::Waiting(what) => out::line(format_args!("{DIM}waiting for {what}{DIM:#}")),
-        Told::Note(what) => out::line(format_args!("note     {what}")),
+        InstallProgress::Waiting(what) => out::line(format_args!("{DIM}waiting for {what}{DIM:#}")),
+        InstallProgress::Note(what) => out::line(format_args!("note     {what}")),
     }
 }
 
@@ -286,7 +286,7 @@ pub(super) struct UninstallArgs {
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
-    to: To,
+    to: TargetArgs,
 }
 
 /// Takes nadmit out of the cluster.
@@ -298,21 +298,21 @@ pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
         let cluster = args.to.connect().await?;
         let client = cluster.client();
         let records = match args.purge {
-            true => Some(install::records(&cluster).await?),
+            true => Some(install::count_records(&cluster).await?),
             false => None,
         };
         if let Some(records) = records.filter(|records| !records.is_empty())
             && !args.yes
         {
-            agreed(&format!("{records} of {}", cluster.server()))?;
+            confirm(&format!("{records} of {}", cluster.server()))?;
         }
-        let removal = Removal {
+        let removal = UninstallOptions {
             wait: wait(args.timeout, args.no_wait),
             release: helm_policy(args.take_over),
         };
-        install::uninstall(&client, removal, &said).await?;
+        install::uninstall(&client, removal, &print_progress).await?;
         if args.purge {
-            install::purge(&client, removal.wait, &said).await?;
+            install::purge(&client, removal.wait, &print_progress).await?;
         } else {
             out::line("kept     the definitions of nadmit's kinds, pools, reservations and allocations (--purge)");
         }
@@ -321,7 +321,7 @@ pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
 }
 
 /// Asks, and goes on only with a yes.
-fn agreed(what: &str) -> anyhow::Result<()> {
+fn confirm(what: &str) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() {
         bail!("--purge deletes {what}; say --yes to have that done without being asked");
     }

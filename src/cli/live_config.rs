@@ -33,7 +33,7 @@ impl LiveConfig {
     /// When the file cannot be read or has mistakes: all of them.
     pub(super) fn open(file: Option<&Path>, surroundings: Environment) -> anyhow::Result<Self> {
         let Some(path) = file else {
-            let policy = surroundings.suited(Policy::default());
+            let policy = surroundings.fill_in(Policy::default());
             return Ok(Self {
                 file: None,
                 surroundings,
@@ -46,7 +46,7 @@ impl LiveConfig {
             WatchedFile::open(path).map_err(|error| anyhow::anyhow!("--config {name}: {error}"))?;
         let config = Config::parse(watched.content(), &name)
             .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
-        let policy = Arc::new(ArcSwap::from_pointee(surroundings.suited(config.policy)));
+        let policy = Arc::new(ArcSwap::from_pointee(surroundings.fill_in(config.policy)));
         let digest = Arc::new(ArcSwap::from_pointee(digest(watched.content())));
         Ok(Self {
             file: Some((watched, name)),
@@ -71,7 +71,7 @@ impl LiveConfig {
         let (policy, shown, surroundings) = (self.policy, self.digest, self.surroundings);
         file.watch(POLL_INTERVAL, stop, move |text| {
             let read = Config::parse(text, &name)?.policy;
-            policy.store(Arc::new(surroundings.suited(read)));
+            policy.store(Arc::new(surroundings.fill_in(read)));
             shown.store(Arc::new(digest(text)));
             info!(file = name, "new settings");
             Ok::<(), crate::config::ConfigErrors>(())
@@ -100,7 +100,7 @@ impl Environment {
     };
 
     /// Returns the settings with what suits where they say nothing.
-    fn suited(self, mut policy: Policy) -> Policy {
+    fn fill_in(self, mut policy: Policy) -> Policy {
         policy.injection.get_or_insert(self.injection);
         policy.namespace_isolation.get_or_insert(self.isolation);
         policy

@@ -28,7 +28,7 @@ use std::{io::Write as _, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use self::replica::{Beside, Replica, ReplicaOptions};
+pub use self::replica::{ReplicaTasks, Replica, ReplicaOptions};
 use crate::{
     check::sanitize,
     clock::{Clock, RandomSource},
@@ -148,7 +148,7 @@ fn clock() -> Clock {
 }
 
 /// The one source of randomness.
-fn chance() -> RandomSource {
+fn random_source() -> RandomSource {
     RandomSource::new(|| {
         let mut bytes = [0; 16];
         // Without randomness a token could be guessed: better to end than to go on.

@@ -7,7 +7,7 @@ use tracing::warn;
 const OTHER_FILES: u64 = 256;
 
 /// Raises the soft limit, and returns how many connections of at most `wanted` there is room for.
-pub(super) fn connections(wanted: usize) -> usize {
+pub(super) fn raise_limit(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -18,7 +18,7 @@ pub(super) fn connections(wanted: usize) -> usize {
         Ok(()) => raised,
         Err(_) => limit,
     };
-    let room = fitting(wanted, limit.current);
+    let room = connections_within(wanted, limit.current);
     if room < wanted {
         warn!(
             limit = limit.current,
@@ -29,7 +29,7 @@ pub(super) fn connections(wanted: usize) -> usize {
 }
 
 /// Returns how many connections fit below a limit; without one all.
-fn fitting(wanted: usize, limit: Option<u64>) -> usize {
+fn connections_within(wanted: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return wanted };
     let room = limit.saturating_sub(OTHER_FILES).max(limit / 4).max(1);
     wanted.min(usize::try_from(room).unwrap_or(wanted))
@@ -49,7 +49,7 @@ mod tests {
             (Some(256), 64),
             (Some(0), 1),
         ] {
-            assert_eq!(fitting(1024, limit), room, "{limit:?}");
+            assert_eq!(connections_within(1024, limit), room, "{limit:?}");
         }
     }
 }

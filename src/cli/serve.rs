@@ -12,7 +12,7 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    live_config::{LiveConfig, Environment},
+    live_config::{Environment, LiveConfig},
     logging::{LogArgs, LogFormat},
     open_files,
     served::ServeRuntime,
@@ -267,7 +267,7 @@ impl ServeArgs {
             tls: TlsPolicy::new(self.tls_min_version, &self.tls_cipher_suites)?,
             limits: Limits {
                 drain_grace,
-                connections: open_files::connections(limits.connections),
+                connections: open_files::raise_limit(limits.connections),
                 ..limits
             },
             clock: super::clock(),
@@ -295,7 +295,7 @@ pub(super) fn run(args: ServeArgs) -> anyhow::Result<()> {
 
 async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let reload = [Arc::<Notify>::default(), Arc::default()];
-    signals::outlive(reload.to_vec())?;
+    signals::handle_nonfatal(reload.to_vec())?;
     let [reload_settings, reload_certificates] = reload;
     let surroundings = if args.cluster {
         Environment::CLUSTER
@@ -306,7 +306,10 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     config.reload_on(reload_settings);
     let mut served = match &args.manifests {
         Some(manifests) => {
-            let data_dir = args.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+            let data_dir = args
+                .data_dir
+                .clone()
+                .unwrap_or_else(|| DEFAULT_DATA_DIR.into());
             let older = args.older_ledger();
             ServeRuntime::folder(manifests, data_dir, older, config.policy.clone()).await?
         }
@@ -325,7 +328,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         None => None,
     };
     let (shutdown, stop) = (Shutdown::new(), CancellationToken::new());
-    signals::end(shutdown.clone())?;
+    signals::shut_down_on_signal(shutdown.clone())?;
     let beside = tokio::spawn(served.beside.run(stop.clone()));
     let admin_socket = admin_socket.map(|socket| tokio::spawn(socket.run(stop.clone())));
     tokio::spawn(config.follow(stop.clone()));

@@ -47,9 +47,9 @@ pub(super) struct ServeRuntime {
 
 /// What runs beside the server.
 pub(super) enum Beside {
-    Folder(Box<standalone::Beside>),
+    Folder(Box<standalone::StandaloneTasks>),
     Cluster {
-        replica: Box<replica::Beside>,
+        replica: Box<replica::ReplicaTasks>,
         schedule: Option<OptionalFile>,
         certificates: Option<Box<CertificateKeeper>>,
     },
@@ -70,7 +70,7 @@ impl ServeRuntime {
         let standalone = Standalone::open(manifests, &data_dir, older, catalog, policy).await?;
         Ok(Self {
             state: standalone.state,
-            desk: standalone.desk,
+            desk: standalone.operator,
             beside: Beside::Folder(Box::new(standalone.beside)),
             data_dir: Some(data_dir),
             origin: manifests.display().to_string(),
@@ -91,7 +91,7 @@ impl ServeRuntime {
             server,
             namespace,
         } = args.access().client().await?;
-        let chance = super::chance();
+        let chance = super::random_source();
         let dir = args.config_dir.as_deref();
         let schedule = dir.map(|dir| OptionalFile::open(dir.join(SCHEDULE_KEY)));
         let schedule = schedule.transpose()?;
@@ -103,11 +103,11 @@ impl ServeRuntime {
             schedule: schedule
                 .as_ref()
                 .map_or_else(|| none.subscribe(), OptionalFile::said),
-            leads: None,
+            is_leader: None,
             writer: format!("{}-{:08x}", args.replica, chance.next() as u32),
             policy,
             clock: super::clock(),
-            chance,
+            random: chance,
         };
         let replica = Replica::new(client.clone(), options);
         let failed = replica.state.metrics.renewal_failed();
@@ -120,9 +120,9 @@ impl ServeRuntime {
             });
         Ok(Self {
             state: replica.state,
-            desk: replica.desk,
+            desk: replica.operator,
             beside: Beside::Cluster {
-                replica: Box::new(replica.beside),
+                replica: Box::new(replica.tasks),
                 schedule,
                 certificates: certificates.map(|(_, keeper)| Box::new(keeper)),
             },

@@ -44,14 +44,14 @@ const TERMINATING: &[(Signal, &str)] = &[
 ///
 /// # Errors
 /// When the system does not let them be caught.
-pub(super) fn outlive(reload: Vec<Arc<Notify>>) -> anyhow::Result<()> {
-    let mut ignored = caught(IGNORED)?;
+pub(super) fn handle_nonfatal(reload: Vec<Arc<Notify>>) -> anyhow::Result<()> {
+    let mut ignored = receive(IGNORED)?;
     tokio::spawn(async move {
         while let Some(name) = ignored.recv().await {
             info!("{name} means nothing to nadmit, and is ignored");
         }
     });
-    let mut hangup = caught(&[(Signal::HUP, "SIGHUP")])?;
+    let mut hangup = receive(&[(Signal::HUP, "SIGHUP")])?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             info!("SIGHUP: certificates and settings are read again");
@@ -67,8 +67,8 @@ pub(super) fn outlive(reload: Vec<Arc<Notify>>) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the system does not let them be caught.
-pub(super) fn end(shutdown: Shutdown) -> anyhow::Result<()> {
-    let mut ending = caught(TERMINATING)?;
+pub(super) fn shut_down_on_signal(shutdown: Shutdown) -> anyhow::Result<()> {
+    let mut ending = receive(TERMINATING)?;
     tokio::spawn(async move {
         let mut asked = false;
         while let Some(name) = ending.recv().await {
@@ -91,7 +91,7 @@ pub(super) fn end(shutdown: Shutdown) -> anyhow::Result<()> {
 }
 
 /// Returns the names of these signals as they come.
-fn caught(
+fn receive(
     signals: &[(Signal, &'static str)],
 ) -> anyhow::Result<mpsc::UnboundedReceiver<&'static str>> {
     let (sender, receiver) = mpsc::unbounded_channel();

@@ -23,15 +23,15 @@ use crate::{
 /// A folder that has been read once, and the server's view of it.
 pub(super) struct Standalone {
     /// What runs beside the server.
-    pub(super) beside: Beside,
+    pub(super) beside: StandaloneTasks,
     /// What the server reads.
     pub(super) state: State,
     /// Where operators are served.
-    pub(super) desk: Arc<Desk>,
+    pub(super) operator: Arc<Desk>,
 }
 
 /// What runs beside the server.
-pub(super) struct Beside {
+pub(super) struct StandaloneTasks {
     source: FolderSource,
     feed: LedgerSync,
     housekeeper: FolderReconciler,
@@ -59,7 +59,7 @@ impl Standalone {
             &policy.load(),
         );
         let ledger: Arc<Ledger> = Arc::new(embedded.into());
-        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::chance());
+        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::random_source());
         let feed = LedgerSync::open(Arc::clone(&ledger), Arc::clone(&allocations.index)).await?;
         let mut housekeeper = FolderReconciler::new(
             catalog.clone(),
@@ -94,18 +94,18 @@ impl Standalone {
             registry,
         };
         Ok(Self {
-            beside: Beside {
+            beside: StandaloneTasks {
                 source,
                 feed,
                 housekeeper,
             },
             state,
-            desk: Arc::new(desk),
+            operator: Arc::new(desk),
         })
     }
 }
 
-impl Beside {
+impl StandaloneTasks {
     /// Runs until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         tokio::join!(

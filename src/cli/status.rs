@@ -8,10 +8,10 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::{
-    install::{To, runtime},
+    install::{TargetArgs, runtime},
     out,
 };
-use crate::install::{self, IsolationStatus, Status};
+use crate::install::{self, IsolationStatus, InstallStatus};
 
 const BOLD: Style = Style::new().bold();
 const GREEN: Style = AnsiColor::Green.on_default();
@@ -27,7 +27,7 @@ pub(super) struct StatusArgs {
     #[arg(long, short, value_enum, default_value_t = StatusOutput::Text)]
     output: StatusOutput,
     #[command(flatten)]
-    to: To,
+    to: TargetArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,7 +50,7 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     })?;
     match args.output {
         StatusOutput::Json => out::line(serde_json::to_string_pretty(&status)?),
-        StatusOutput::Text => out::text(text(&status, super::clock().now().as_second())),
+        StatusOutput::Text => out::text(render(&status, super::clock().now().as_second())),
     }
     if let Some(replicas) = &status.replicas
         && replicas.ready == 0
@@ -67,7 +67,7 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
 }
 
 /// The status in words; `now` in seconds since the epoch.
-fn text(status: &Status, now: i64) -> String {
+fn render(status: &InstallStatus, now: i64) -> String {
     let mut text = String::new();
     let mut line = |head: &str, what: String| {
         // Writing to a string cannot fail.
@@ -107,11 +107,15 @@ fn text(status: &Status, now: i64) -> String {
         );
     }
     if let Some(found) = &status.isolation {
-        line("isolation", isolation(found));
+        line("isolation", render_isolation(found));
     }
     if let Some(certificate) = &status.certificate {
         let left = certificate.expires.as_second() - now;
-        let colour = if left > EXPIRY_WARNING_SECONDS { GREEN } else { RED };
+        let colour = if left > EXPIRY_WARNING_SECONDS {
+            GREEN
+        } else {
+            RED
+        };
         line(
             "certificate",
             format!(
@@ -149,7 +153,7 @@ fn text(status: &Status, now: i64) -> String {
         );
     }
     if let Some(schedule) = &status.schedule {
-        line("comparison", comparison(schedule));
+        line("comparison", resync(schedule));
     }
     for pool in &status.pools {
         // One range needs no name beside that of its pool.
@@ -191,7 +195,7 @@ fn text(status: &Status, now: i64) -> String {
     text
 }
 
-fn isolation(found: &IsolationStatus) -> String {
+fn render_isolation(found: &IsolationStatus) -> String {
     let source = found.source.as_deref().unwrap_or_default();
     match (found.set, &found.multus) {
         (Some(set), Ok(multus)) if set == *multus => {
@@ -219,7 +223,7 @@ fn isolation(found: &IsolationStatus) -> String {
     }
 }
 
-fn comparison(schedule: &install::Schedule) -> String {
+fn resync(schedule: &install::ResyncStatus) -> String {
     let expression = schedule.expression.as_deref().unwrap_or("30 4 * * *");
     let last = match &schedule.last {
         None => "has not run yet".to_owned(),

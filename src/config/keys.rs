@@ -1,7 +1,7 @@
 //! The keys of `nadmit.yaml`: this table is the one place that knows them.
 
 use crate::{
-    document::{NodeEntry, DocumentNode},
+    document::{DocumentNode, NodeEntry},
     rules::{Injection, Level, Mode, NamespaceIsolation, Policy, Profile},
 };
 

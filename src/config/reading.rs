@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    document::{NodeEntry, DocumentNode, Position, SyntaxError},
+    document::{DocumentNode, NodeEntry, Position, SyntaxError},
     network::name,
     rules::Policy,
 };
@@ -159,7 +159,12 @@ impl Reading {
     }
 
     /// Reports a value of another sort than it has to be.
-    pub(super) fn wrong_kind(&mut self, node: &DocumentNode<'_>, key: &str, expected: &'static str) {
+    pub(super) fn wrong_kind(
+        &mut self,
+        node: &DocumentNode<'_>,
+        key: &str,
+        expected: &'static str,
+    ) {
         let fault = ConfigFault::Kind {
             key: key.to_owned(),
             expected,

@@ -43,13 +43,13 @@ struct Scalar<'t> {
 impl ScalarMap {
     /// Creates the map of the string `decoded` at `location` in `file`; `None` if the two do not
     /// match.
-    pub fn new(file: &str, place: SourceLocation, decoded: &str) -> Option<Self> {
-        let (start, end) = (place.span.start as usize, place.span.end as usize);
+    pub fn new(file: &str, location: SourceLocation, decoded: &str) -> Option<Self> {
+        let (start, end) = (location.span.start as usize, location.span.end as usize);
         let scalar = Scalar {
             raw: file.get(start..end)?,
             offset: start,
             // A block's location begins after the indentation of its first line.
-            indent: place.position.column.saturating_sub(1),
+            indent: location.position.column.saturating_sub(1),
             breaks: empty_lines(
                 &file[..start],
                 decoded.len() - decoded.trim_start_matches('\n').len(),
@@ -92,12 +92,12 @@ impl DecodedScalar {
             .chars()
             .next_back()
             .map_or(0, |c| text.len() - c.len_utf8());
-        let behind = match self.offsets.get(text.len()).or(self.offsets.last()) {
+        let end_offset = match self.offsets.get(text.len()).or(self.offsets.last()) {
             Some(next) if text.len() < self.text.len() => *next,
             _ => self.offsets.get(end).map_or(0, |last| last + 1),
         };
         self.offsets.truncate(text.len());
-        self.offsets.push(behind);
+        self.offsets.push(end_offset);
         Some(self.offsets)
     }
 }
@@ -253,8 +253,8 @@ fn block(scalar: &Scalar<'_>, folded: bool) -> DecodedScalar {
     // space.
     let mut last: Option<(usize, bool)> = None;
     let mut at = 0;
-    for place in &scalar.breaks {
-        out.push('\n', *place);
+    for offset in &scalar.breaks {
+        out.push('\n', *offset);
     }
     for (index, line) in scalar.raw.split_inclusive('\n').enumerate() {
         let content = line.trim_end_matches(['\n', '\r']);
@@ -274,12 +274,12 @@ fn block(scalar: &Scalar<'_>, folded: bool) -> DecodedScalar {
             continue;
         }
         let blank = body.starts_with([' ', '\t']);
-        if let Some((place, before)) = last {
+        if let Some((offset, before)) = last {
             let joined = folded && !before && !blank;
             if !joined {
-                out.push('\n', place);
+                out.push('\n', offset);
             } else if empty.text.is_empty() {
-                out.push(' ', place);
+                out.push(' ', offset);
             }
         }
         out.append(&mut empty);
@@ -288,8 +288,8 @@ fn block(scalar: &Scalar<'_>, folded: bool) -> DecodedScalar {
         }
         last = Some((end, blank));
     }
-    if let Some((place, _)) = last {
-        out.push('\n', place);
+    if let Some((offset, _)) = last {
+        out.push('\n', offset);
     }
     out.append(&mut empty);
     out
@@ -422,11 +422,11 @@ mod tests {
 
         #[test]
         fn no_input_panics(file in "\\PC{0,40}", start in 0_usize..50, end in 0_usize..50, text in "\\PC{0,9}") {
-            let place = SourceLocation {
+            let location = SourceLocation {
                 span: crate::network::Span::new(start, end),
                 position: crate::network::Position { line: 1, column: 3 },
             };
-            if let Some(map) = ScalarMap::new(&file, place, &text) {
+            if let Some(map) = ScalarMap::new(&file, location, &text) {
                 map.offset(99);
             }
         }

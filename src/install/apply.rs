@@ -9,9 +9,9 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    CONFIG, Earlier, InstallError, Isolation, NAMESPACE, Release, SETTINGS, Settings, Tell,
-    TlsProfile, Told,
-    config_text::{IsolationAdoption, ConfigText},
+    CONFIG, Earlier, InstallError, Isolation, NAMESPACE, Release, SETTINGS, InstallSettings, ProgressFn,
+    TlsProfile, InstallProgress,
+    config_text::{ConfigText, IsolationAdoption},
     earlier::HELM_ANNOTATIONS,
     manifests, object,
     remove::delete_monitoring,
@@ -35,7 +35,7 @@ pub enum Wait {
 
 /// What becomes of a release of Helm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HelmRelease {
+pub enum HelmPolicy {
     /// It is left to Helm: installing over it is an error.
     Leave,
     /// Its objects are taken over.
@@ -46,18 +46,18 @@ pub enum HelmRelease {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
     /// The options that are given.
-    pub settings: Settings,
+    pub settings: InstallSettings,
     /// How long to wait for it.
     pub wait: Wait,
     /// What becomes of a release of Helm.
-    pub release: HelmRelease,
+    pub release: HelmPolicy,
 }
 
 /// An installation with the options of the one that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct InstallPlan {
     /// All options.
-    pub settings: Settings,
+    pub settings: InstallSettings,
     is_registered: bool,
     drops_monitoring: bool,
     wait: Wait,
@@ -70,13 +70,13 @@ pub struct Plan {
 pub async fn plan(
     client: &Client,
     installation: Installation,
-    tell: Tell<'_>,
-) -> Result<Plan, InstallError> {
+    tell: ProgressFn<'_>,
+) -> Result<InstallPlan, InstallError> {
     check_version(client).await?;
     ensure_namespace_usable(client, installation.wait, tell).await?;
     let earlier = Earlier::read(client).await?;
     if let Some(Release { name, namespace }) = &earlier.release {
-        if installation.release == HelmRelease::Leave {
+        if installation.release == HelmPolicy::Leave {
             return Err(InstallError::ManagedByHelm {
                 name: name.clone(),
                 namespace: namespace.clone(),
@@ -86,7 +86,7 @@ pub async fn plan(
                 ),
             });
         }
-        tell(Told::Note(format!(
+        tell(InstallProgress::Note(format!(
             "the objects of Helm release {namespace}/{name} are taken over; helm uninstall would still delete \
              them: remove Helm's record with kubectl delete secret -n {namespace} -l owner=helm,name={name}"
         )));
@@ -96,10 +96,10 @@ pub async fn plan(
         settings.certificates = Some(super::Certificates::OpenShift);
     }
     if let Some(note) = version_mismatch(&settings, &installation.settings) {
-        tell(Told::Note(note));
+        tell(InstallProgress::Note(note));
     }
     let had_monitoring = earlier.settings.monitoring == Some(true);
-    Ok(Plan {
+    Ok(InstallPlan {
         drops_monitoring: had_monitoring && settings.monitoring == Some(false),
         settings,
         is_registered: earlier.is_registered,
@@ -112,7 +112,7 @@ pub async fn plan(
 /// # Errors
 /// When the cluster refuses, or replicas do not become ready. What was applied before stays, and installing
 /// again goes on.
-pub async fn install(client: &Client, plan: &Plan, tell: Tell<'_>) -> Result<(), InstallError> {
+pub async fn install(client: &Client, plan: &InstallPlan, tell: ProgressFn<'_>) -> Result<(), InstallError> {
     let mut settings = plan.settings.clone();
     let there = existing_settings(client).await?;
     if settings.isolation.is_none() {
@@ -140,29 +140,31 @@ pub async fn install(client: &Client, plan: &Plan, tell: Tell<'_>) -> Result<(),
         {
             established(client, one, patience).await?;
         }
-        tell(Told::Waiting("replicas to be ready".to_owned()));
+        tell(InstallProgress::Waiting("replicas to be ready".to_owned()));
         available(client, patience, plan.is_registered).await?;
     }
     for hook in &hooks {
         apply(client, hook, tell).await?;
     }
     if let Wait::For(patience) = plan.wait {
-        tell(Told::Waiting(
+        tell(InstallProgress::Waiting(
             "the webhooks to trust the certificate".to_owned(),
         ));
         for hook in &hooks {
             trusted(client, hook, patience).await?;
         }
-        tell(Told::Waiting("replicas to take up the settings".to_owned()));
-        tell(Told::Note(match await_settings(client, &text, patience).await? {
-            SettingsRollout::ByAll(count) => {
-                format!("all replicas ({count}) go by the settings in ConfigMap nadmit-config")
-            }
-            SettingsRollout::NotKnown(why) => format!(
-                "the settings are written; whether the replicas go by them already is not known ({why}); \
+        tell(InstallProgress::Waiting("replicas to take up the settings".to_owned()));
+        tell(InstallProgress::Note(
+            match await_settings(client, &text, patience).await? {
+                SettingsRollout::ByAll(count) => {
+                    format!("all replicas ({count}) go by the settings in ConfigMap nadmit-config")
+                }
+                SettingsRollout::NotKnown(why) => format!(
+                    "the settings are written; whether the replicas go by them already is not known ({why}); \
                  Kubernetes may take two minutes to bring them there"
-            ),
-        }));
+                ),
+            },
+        ));
     }
     Ok(())
 }
@@ -171,7 +173,7 @@ pub async fn install(client: &Client, plan: &Plan, tell: Tell<'_>) -> Result<(),
 async fn ensure_namespace_usable(
     client: &Client,
     wait: Wait,
-    tell: Tell<'_>,
+    tell: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
     let api = object::api_of(client, "v1", "Namespace", None);
     let found = api.get_opt(NAMESPACE).await;
@@ -183,7 +185,7 @@ async fn ensure_namespace_usable(
     match wait {
         Wait::No => Err(InstallError::Terminating),
         Wait::For(patience) => {
-            tell(Told::Waiting(format!(
+            tell(InstallProgress::Waiting(format!(
                 "namespace {NAMESPACE}, which is being deleted, to be gone"
             )));
             let namespace = json!({
@@ -195,7 +197,7 @@ async fn ensure_namespace_usable(
 }
 
 /// A note on an image that was kept and is of another version than this program.
-fn version_mismatch(settings: &Settings, given: &Settings) -> Option<String> {
+fn version_mismatch(settings: &InstallSettings, given: &InstallSettings) -> Option<String> {
     let version = env!("CARGO_PKG_VERSION");
     let image = settings.image.as_deref()?;
     let tag = image.rsplit_once(':')?.1;
@@ -224,18 +226,20 @@ async fn check_version(client: &Client) -> Result<(), InstallError> {
     let (major, minor, least) = MIN_KUBERNETES;
     match (number(&info.major), number(&info.minor)) {
         // Who does not say its version is asked for what it can by applying it.
-        (Some(found), Some(newer)) if (found, newer) < (major, minor) => Err(InstallError::TooOld {
-            found: format!("{found}.{newer}"),
-            least,
-        }),
+        (Some(found), Some(newer)) if (found, newer) < (major, minor) => {
+            Err(InstallError::TooOld {
+                found: format!("{found}.{newer}"),
+                least,
+            })
+        }
         _ => Ok(()),
     }
 }
 
 /// Reads the TLS security profile of OpenShift's API servers, which their webhooks follow.
-async fn tls_profile(client: &Client, tell: Tell<'_>) -> Option<TlsProfile> {
+async fn tls_profile(client: &Client, tell: ProgressFn<'_>) -> Option<TlsProfile> {
     let read = TlsProfile::read(client).await;
-    tell(Told::Note(match &read {
+    tell(InstallProgress::Note(match &read {
         Ok(profile) => format!(
             "TLS from {} on, as the TLS security profile {} of APIServer cluster says",
             profile.min_version, profile.name
@@ -258,17 +262,17 @@ async fn existing_settings(client: &Client) -> Result<Option<Value>, InstallErro
 }
 
 /// Reads how Multus isolates namespaces, and says what comes of it.
-async fn isolation(client: &Client, there: Option<&Value>, tell: Tell<'_>) -> Option<Isolation> {
+async fn isolation(client: &Client, there: Option<&Value>, tell: ProgressFn<'_>) -> Option<Isolation> {
     let found = Isolation::read(client).await;
     let text = there.and_then(|data| data[SETTINGS].as_str());
     let mut text = ConfigText(text.unwrap_or_default().to_owned());
     let set = text.isolates();
-    tell(Told::Note(match (&found, set) {
+    tell(InstallProgress::Note(match (&found, set) {
         (Ok(found), _) => {
             let Isolation {
                 isolates, source, ..
             } = found;
-            match text.adopt(found) {
+            match text.adopt_isolation(found) {
                 IsolationAdoption::Written | IsolationAdoption::Agrees => {
                     format!("namespaceIsolation is {isolates}, as Multus is set in {source}")
                 }
@@ -296,10 +300,10 @@ async fn isolation(client: &Client, there: Option<&Value>, tell: Tell<'_>) -> Op
 
 /// Keeps what an administrator has written into the ConfigMap, and returns the settings' text.
 fn keep_settings(
-    settings: &Settings,
+    settings: &InstallSettings,
     there: Option<Value>,
     objects: &mut [Value],
-    tell: Tell<'_>,
+    tell: ProgressFn<'_>,
 ) -> Result<String, InstallError> {
     let config = objects.iter_mut().find(|one| object::name(one) == CONFIG);
     let Some(config) = config else {
@@ -308,7 +312,7 @@ fn keep_settings(
     if let Some(there) = there {
         config["data"] = there;
         configure(settings, config)?;
-        tell(Told::Note(
+        tell(InstallProgress::Note(
             "the settings in ConfigMap nadmit-config stay as they are, but for what is said here"
                 .to_owned(),
         ));
@@ -318,8 +322,8 @@ fn keep_settings(
 }
 
 /// Applies one object; a kind that the cluster does not have is passed over.
-async fn apply(client: &Client, wanted: &Value, tell: Tell<'_>) -> Result<(), InstallError> {
-    let called = object::called(wanted);
+async fn apply(client: &Client, wanted: &Value, tell: ProgressFn<'_>) -> Result<(), InstallError> {
+    let called = object::display_name(wanted);
     let parameters = PatchParams::apply(MANAGER).force();
     let api = object::api(client, wanted);
     match api
@@ -344,11 +348,11 @@ async fn apply(client: &Client, wanted: &Value, tell: Tell<'_>) -> Result<(), In
                     .await;
                 patched.map_err(|error| InstallError::of(format!("take over {called}"), &error))?;
             }
-            tell(Told::Applied(called));
+            tell(InstallProgress::Applied(called));
         }
         Err(kube::Error::Api(status)) if status.code == 404 && is_optional(wanted) => {
             let why = format!("the cluster has no {}", object::kind(wanted));
-            tell(Told::Skipped(called, why));
+            tell(InstallProgress::Skipped(called, why));
         }
         Err(error) => return Err(InstallError::of(format!("apply {called}"), &error)),
     }

@@ -35,18 +35,23 @@ impl ConfigText {
     }
 
     /// Writes Multus's setting where nobody has set another.
-    pub(super) fn adopt(&mut self, isolation: &Isolation) -> IsolationAdoption {
+    pub(super) fn adopt_isolation(&mut self, isolation: &Isolation) -> IsolationAdoption {
         let set = self.isolates();
         if set.is_some() && !self.is_from_multus(ISOLATION_KEY) {
             // Whoever sets one of the two may leave the other to Multus.
             self.adopt_global(isolation);
             return match set {
-                Some(isolates) if isolates != isolation.isolates => IsolationAdoption::Differs { isolates },
+                Some(isolates) if isolates != isolation.isolates => {
+                    IsolationAdoption::Differs { isolates }
+                }
                 _ => IsolationAdoption::Agrees,
             };
         }
         let before = self.0.clone();
-        let value = format!("{}  {READ_FROM_MULTUS}{}", isolation.isolates, isolation.source);
+        let value = format!(
+            "{}  {READ_FROM_MULTUS}{}",
+            isolation.isolates, isolation.source
+        );
         self.0 = with_key(&self.0, ISOLATION_KEY, &value);
         self.adopt_global(isolation);
         if self.check().is_err() {
@@ -69,7 +74,11 @@ impl ConfigText {
             .iter()
             .map(|name| serde_json::json!(name).to_string())
             .collect();
-        let value = format!("[{}]  {READ_FROM_MULTUS}{}", names.join(", "), isolation.source);
+        let value = format!(
+            "[{}]  {READ_FROM_MULTUS}{}",
+            names.join(", "),
+            isolation.source
+        );
         self.0 = with_key(&self.0, GLOBAL_KEY, &value);
     }
 
@@ -152,7 +161,7 @@ mod tests {
 
     fn adopted(text: &str, isolation: &Isolation) -> (IsolationAdoption, String) {
         let mut config = ConfigText(text.to_owned());
-        let adopted = config.adopt(isolation);
+        let adopted = config.adopt_isolation(isolation);
         (adopted, config.0)
     }
 
@@ -198,7 +207,10 @@ mod tests {
     fn what_somebody_has_set_stays() {
         let text = "namespaceIsolation: true\nglobalNamespaces: [mine]\n";
         for (isolation, expected) in [
-            (multus(false, &[]), IsolationAdoption::Differs { isolates: true }),
+            (
+                multus(false, &[]),
+                IsolationAdoption::Differs { isolates: true },
+            ),
             (multus(true, &["other"]), IsolationAdoption::Agrees),
         ] {
             assert_eq!(adopted(text, &isolation), (expected, text.to_owned()));

@@ -3,7 +3,7 @@
 use kube::Client;
 use serde_json::Value;
 
-use super::{Certificates, InstallError, NAME, NAMESPACE, Settings, TlsProfile, object};
+use super::{Certificates, InstallError, NAME, NAMESPACE, InstallSettings, TlsProfile, object};
 
 /// The beginning of the manifests' image; the version of a release follows.
 const DEFAULT_IMAGE: &str = "nadmit:";
@@ -19,7 +19,7 @@ pub(super) const HELM_ANNOTATIONS: [&str; 2] = [RELEASE_NAME, RELEASE_NAMESPACE]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Earlier {
     /// The options that it has.
-    pub settings: Settings,
+    pub settings: InstallSettings,
     /// Whether API servers call it.
     pub is_registered: bool,
     /// The release of Helm that it belongs to.
@@ -79,7 +79,7 @@ impl Earlier {
             Some(pods["failurePolicy"] == "Fail")
         });
         Self {
-            settings: Settings {
+            settings: InstallSettings {
                 certificates: certificates(deployment, validating),
                 image: image.filter(|image| !is_default(image)),
                 replicas: replicas.and_then(|count| count.try_into().ok()),
@@ -103,7 +103,7 @@ fn is_default(image: &str) -> bool {
     tag.matches('.').count() == 2 && parts.all(|part| part.parse::<u32>().is_ok())
 }
 
-impl Settings {
+impl InstallSettings {
     /// These, and what is not among them as it is `earlier`.
     pub fn over(self, earlier: &Self) -> Self {
         Self {
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::install::manifests;
 
-    fn objects(settings: &Settings) -> ExistingObjects {
+    fn objects(settings: &InstallSettings) -> ExistingObjects {
         let all = manifests(settings).expect("manifests");
         let one = |kind: &str| all.iter().find(|one| one["kind"] == kind).cloned();
         ExistingObjects {
@@ -182,13 +182,13 @@ mod tests {
     fn every_option_is_read_back_from_the_objects_that_it_makes() {
         for certificates in Certificates::ALL {
             for (monitoring, fail_closed) in [(true, false), (false, true)] {
-                let settings = Settings {
+                let settings = InstallSettings {
                     certificates: Some(certificates),
                     image: Some("registry.example:5000/nadmit@sha256:0".to_owned()),
                     replicas: Some(5),
                     monitoring: Some(monitoring),
                     fail_closed: Some(fail_closed),
-                    ..Settings::default()
+                    ..InstallSettings::default()
                 };
                 assert_eq!(Earlier::of(&objects(&settings)).settings, settings);
             }
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_image_of_the_manifests_is_not_one_that_somebody_set() {
-        let earlier = Earlier::of(&objects(&Settings::default()));
+        let earlier = Earlier::of(&objects(&InstallSettings::default()));
         assert_eq!(earlier.settings.image, None);
         assert_eq!(earlier.settings.replicas, Some(2));
     }
@@ -220,20 +220,20 @@ mod tests {
 
     #[test]
     fn a_given_option_takes_precedence_and_the_others_stay() {
-        let earlier = Settings {
+        let earlier = InstallSettings {
             image: Some("one".to_owned()),
             replicas: Some(3),
             fail_closed: Some(true),
             monitoring: Some(true),
             certificates: Some(Certificates::CertManager),
-            ..Settings::default()
+            ..InstallSettings::default()
         };
-        let given = Settings {
+        let given = InstallSettings {
             image: Some("another".to_owned()),
             fail_closed: Some(false),
-            ..Settings::default()
+            ..InstallSettings::default()
         };
-        let expected = Settings {
+        let expected = InstallSettings {
             image: Some("another".to_owned()),
             fail_closed: Some(false),
             ..earlier.clone()
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_helm_release_is_recognized() {
-        let mut objects = objects(&Settings::default());
+        let mut objects = objects(&InstallSettings::default());
         let Some(deployment) = &mut objects.deployment else {
             panic!("no Deployment");
         };

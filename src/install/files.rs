@@ -50,7 +50,7 @@ const FILES: &[(&str, &str)] = files![
 ];
 
 /// A file's content.
-pub(super) fn file(path: &str) -> Option<&'static str> {
+pub(super) fn embedded_file(path: &str) -> Option<&'static str> {
     let found = FILES.iter().find(|(name, _)| *name == path);
     found.map(|(_, content)| *content)
 }

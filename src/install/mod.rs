@@ -31,16 +31,16 @@ mod wait;
 mod yaml;
 
 pub use self::{
-    apply::{HelmRelease, Installation, Plan, Wait, install, is_openshift, plan},
+    apply::{HelmPolicy, Installation, InstallPlan, Wait, install, is_openshift, plan},
     earlier::{Earlier, Release},
     error::InstallError,
     multus::{Isolation, IsolationUnknown, MultusObjects},
-    probe::{Probe, probe},
-    remove::{Records, Removal, purge, records, uninstall},
+    probe::{ProbeOutcome, probe},
+    remove::{RecordCounts, UninstallOptions, purge, count_records, uninstall},
     render::manifests,
     rollout::Trouble,
-    settings::{Certificates, Settings},
-    status::{Hooks, IsolationStatus, Neighbour, Pool, Replicas, Schedule, Status, Trust, status},
+    settings::{Certificates, InstallSettings},
+    status::{WebhookStatus, IsolationStatus, LaterWebhook, PoolStatus, ReplicaStatus, ResyncStatus, InstallStatus, CertificateStatus, status},
     tls::TlsProfile,
     yaml::yaml,
 };
@@ -56,7 +56,7 @@ const SETTINGS_KEY: &str = "nadmit.yaml";
 
 /// What happens, as it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum InstallProgress {
     /// An object is as it should be.
     Applied(String),
     /// An object is gone.
@@ -70,4 +70,4 @@ pub enum Told {
 }
 
 /// Who is told.
-pub type Tell<'t> = &'t (dyn Fn(Told) + Sync);
+pub type ProgressFn<'t> = &'t (dyn Fn(InstallProgress) + Sync);

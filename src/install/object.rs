@@ -23,7 +23,7 @@ const LAST: [&str; 4] = [
 ];
 
 /// The place of an object in the order in which they are made.
-pub(super) fn rank(object: &Value) -> usize {
+pub(super) fn apply_order(object: &Value) -> usize {
     let kind = kind(object);
     let at = |kinds: &[&str]| kinds.iter().position(|one| *one == kind);
     match (at(&FIRST), at(&LAST)) {
@@ -47,7 +47,7 @@ pub(super) fn is_registration(object: &Value) -> bool {
 }
 
 /// `Deployment nadmit/nadmit`
-pub(super) fn called(object: &Value) -> String {
+pub(super) fn display_name(object: &Value) -> String {
     match object["metadata"]["namespace"].as_str() {
         Some(namespace) => format!("{} {namespace}/{}", kind(object), name(object)),
         None => format!("{} {}", kind(object), name(object)),

@@ -12,13 +12,13 @@ const NAMESPACE: &str = "default";
 
 /// What came of the pod that asks for a network that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Probe {
+pub enum ProbeOutcome {
     /// nadmit denied it.
     Denied,
     /// nadmit warned of it.
     Warned,
     /// Nothing was said: nadmit was not asked, or what it said got lost.
-    Silent,
+    Unanswered,
     /// Somebody else refused it before nadmit was asked.
     Refused(String),
 }
@@ -27,7 +27,7 @@ pub enum Probe {
 ///
 /// # Errors
 /// When the plain pod is refused by nadmit, or the API server does not answer.
-pub async fn probe(client: &Client) -> Result<Probe, InstallError> {
+pub async fn probe(client: &Client) -> Result<ProbeOutcome, InstallError> {
     if let DryRunResponse::Refused(message, code) = send(client, "nadmit-self-test", None).await? {
         return match message.contains("nadmit.io") {
             true => Err(InstallError::Refused {
@@ -35,7 +35,7 @@ pub async fn probe(client: &Client) -> Result<Probe, InstallError> {
                 reason: message,
                 code,
             }),
-            false => Ok(Probe::Refused(message)),
+            false => Ok(ProbeOutcome::Refused(message)),
         };
     }
     Ok(
@@ -46,16 +46,16 @@ pub async fn probe(client: &Client) -> Result<Probe, InstallError> {
         )
         .await?
         {
-            DryRunResponse::Refused(message, _) if message.contains("nadmit") => Probe::Denied,
-            DryRunResponse::Refused(message, _) => Probe::Refused(message),
+            DryRunResponse::Refused(message, _) if message.contains("nadmit") => ProbeOutcome::Denied,
+            DryRunResponse::Refused(message, _) => ProbeOutcome::Refused(message),
             DryRunResponse::Passed(warnings)
                 if warnings
                     .iter()
                     .any(|warning| warning.contains(annotations::SELF_TEST_NETWORK)) =>
             {
-                Probe::Warned
+                ProbeOutcome::Warned
             }
-            DryRunResponse::Passed(_) => Probe::Silent,
+            DryRunResponse::Passed(_) => ProbeOutcome::Unanswered,
         },
     )
 }
@@ -65,7 +65,11 @@ enum DryRunResponse {
     Refused(String, u16),
 }
 
-async fn send(client: &Client, name: &str, network: Option<&str>) -> Result<DryRunResponse, InstallError> {
+async fn send(
+    client: &Client,
+    name: &str,
+    network: Option<&str>,
+) -> Result<DryRunResponse, InstallError> {
     let what = "create a pod, as a test";
     let path = format!("/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All");
     let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
@@ -84,7 +88,10 @@ async fn send(client: &Client, name: &str, network: Option<&str>) -> Result<DryR
     let bytes = bytes.map_err(|error| InstallError::of(what, &error))?;
     let status: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let message = status["message"].as_str().unwrap_or("no reason was given");
-    Ok(DryRunResponse::Refused(message.to_owned(), parts.status.as_u16()))
+    Ok(DryRunResponse::Refused(
+        message.to_owned(),
+        parts.status.as_u16(),
+    ))
 }
 
 /// A pod that the strictest pod security lets pass.

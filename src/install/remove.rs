@@ -8,7 +8,7 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    Certificates, Earlier, HelmRelease, InstallError, Release, Settings, Tell, Told, Wait,
+    Certificates, Earlier, HelmPolicy, InstallError, Release, InstallSettings, ProgressFn, InstallProgress, Wait,
     manifests, object, render::monitoring_objects, wait::gone,
 };
 use crate::sources::Cluster;
@@ -23,16 +23,16 @@ const RECORD_KINDS: [(&str, &str); 4] = [
 
 /// How much would be lost with nadmit's kinds: what, and how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Records(pub Vec<(&'static str, usize)>);
+pub struct RecordCounts(pub Vec<(&'static str, usize)>);
 
-impl Records {
+impl RecordCounts {
     /// Whether there is nothing to lose.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|(_, count)| *count == 0)
     }
 }
 
-impl std::fmt::Display for Records {
+impl std::fmt::Display for RecordCounts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (place, (what, count)) in self.0.iter().enumerate() {
             let comma = if place == 0 { "" } else { ", " };
@@ -46,7 +46,7 @@ impl std::fmt::Display for Records {
 ///
 /// # Errors
 /// When they may not be listed.
-pub async fn records(cluster: &Cluster) -> Result<Records, InstallError> {
+pub async fn count_records(cluster: &Cluster) -> Result<RecordCounts, InstallError> {
     let client = cluster.client();
     let mut found = Vec::new();
     for (kind, what) in RECORD_KINDS {
@@ -62,16 +62,16 @@ pub async fn records(cluster: &Cluster) -> Result<Records, InstallError> {
         };
         found.push((what, count));
     }
-    Ok(Records(found))
+    Ok(RecordCounts(found))
 }
 
 /// How nadmit is taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Removal {
+pub struct UninstallOptions {
     /// How long to wait until everything is gone.
     pub wait: Wait,
     /// What becomes of a release of Helm.
-    pub release: HelmRelease,
+    pub release: HelmPolicy,
 }
 
 /// Deletes what an installation consists of, whichever overlay it was, but for the definitions of kinds and
@@ -82,10 +82,10 @@ pub struct Removal {
 /// something is not gone in time, and when the installation belongs to Helm.
 pub async fn uninstall(
     client: &Client,
-    removal: Removal,
-    tell: Tell<'_>,
+    removal: UninstallOptions,
+    tell: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
-    if removal.release == HelmRelease::Leave
+    if removal.release == HelmPolicy::Leave
         && let Some(Release { name, namespace }) = Earlier::read(client).await?.release
     {
         let instead = format!(
@@ -99,21 +99,21 @@ pub async fn uninstall(
     }
     let mut objects: Vec<Value> = Vec::new();
     for certificates in Certificates::ALL {
-        let settings = Settings {
+        let settings = InstallSettings {
             certificates: Some(certificates),
             monitoring: Some(true),
-            ..Settings::default()
+            ..InstallSettings::default()
         };
         for one in manifests(&settings)? {
             if !objects
                 .iter()
-                .any(|other| object::called(other) == object::called(&one))
+                .any(|other| object::display_name(other) == object::display_name(&one))
             {
                 objects.push(one);
             }
         }
     }
-    objects.sort_by_key(object::rank);
+    objects.sort_by_key(object::apply_order);
     objects.retain(|one| !is_definition(one));
     for one in objects.iter().rev() {
         delete(client, one, tell).await?;
@@ -130,8 +130,8 @@ pub async fn uninstall(
 ///
 /// # Errors
 /// When the API server refuses, or they are not gone in time.
-pub async fn purge(client: &Client, wait: Wait, tell: Tell<'_>) -> Result<(), InstallError> {
-    let mut definitions = manifests(&Settings::default())?;
+pub async fn purge(client: &Client, wait: Wait, tell: ProgressFn<'_>) -> Result<(), InstallError> {
+    let mut definitions = manifests(&InstallSettings::default())?;
     definitions.retain(is_definition);
     for one in &definitions {
         delete(client, one, tell).await?;
@@ -140,10 +140,7 @@ pub async fn purge(client: &Client, wait: Wait, tell: Tell<'_>) -> Result<(), In
 }
 
 /// Deletes what `--monitoring` has added.
-pub(super) async fn delete_monitoring(
-    client: &Client,
-    tell: Tell<'_>,
-) -> Result<(), InstallError> {
+pub(super) async fn delete_monitoring(client: &Client, tell: ProgressFn<'_>) -> Result<(), InstallError> {
     for one in monitoring_objects()? {
         delete(client, &one, tell).await?;
     }
@@ -154,13 +151,13 @@ async fn await_deletion(
     client: &Client,
     objects: &[Value],
     wait: Wait,
-    tell: Tell<'_>,
+    tell: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
     let Wait::For(patience) = wait else {
         return Ok(());
     };
     for one in objects {
-        tell(Told::Waiting(format!("{} to be gone", object::called(one))));
+        tell(InstallProgress::Waiting(format!("{} to be gone", object::display_name(one))));
         gone(client, one, patience).await?;
     }
     Ok(())
@@ -170,14 +167,14 @@ fn is_definition(object: &Value) -> bool {
     object::kind(object) == "CustomResourceDefinition"
 }
 
-async fn delete(client: &Client, one: &Value, tell: Tell<'_>) -> Result<(), InstallError> {
-    let called = object::called(one);
+async fn delete(client: &Client, one: &Value, tell: ProgressFn<'_>) -> Result<(), InstallError> {
+    let called = object::display_name(one);
     let parameters = DeleteParams::background();
     match object::api(client, one)
         .delete(object::name(one), &parameters)
         .await
     {
-        Ok(_) => tell(Told::Deleted(called)),
+        Ok(_) => tell(InstallProgress::Deleted(called)),
         // It, or its kind, or its namespace is gone already.
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(InstallError::of(format!("delete {called}"), &error)),

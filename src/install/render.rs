@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{InstallError, Settings, files::file, object, settings, yaml::documents};
+use super::{InstallError, InstallSettings, files::embedded_file, object, settings, yaml::documents};
 
 /// The file that makes a folder one.
 const KUSTOMIZATION: &str = "kustomization.yaml";
@@ -44,7 +44,7 @@ struct PatchTarget {
 ///
 /// # Errors
 /// When a file of `deploy/` makes no sense, which is a mistake in this program, or when the settings do not.
-pub fn manifests(settings: &Settings) -> Result<Vec<Value>, InstallError> {
+pub fn manifests(settings: &InstallSettings) -> Result<Vec<Value>, InstallError> {
     let mut objects = Vec::new();
     add("crds", &mut objects)?;
     add(
@@ -58,7 +58,7 @@ pub fn manifests(settings: &Settings) -> Result<Vec<Value>, InstallError> {
         add("components/fail-closed", &mut objects)?;
     }
     settings::apply(settings, &mut objects)?;
-    objects.sort_by_key(object::rank);
+    objects.sort_by_key(object::apply_order);
     Ok(objects)
 }
 
@@ -74,33 +74,33 @@ fn add(folder: &str, objects: &mut Vec<Value>) -> Result<(), InstallError> {
     let path = format!("{folder}/{KUSTOMIZATION}");
     let kustomization: Kustomization = read(&path)?;
     for resource in &kustomization.resources {
-        let path = joined(folder, resource);
-        match file(&path) {
+        let path = join_path(folder, resource);
+        match embedded_file(&path) {
             Some(text) => objects.extend(documents(&path, text)?),
             None => add(&path, objects)?,
         }
     }
     for component in &kustomization.components {
-        add(&joined(folder, component), objects)?;
+        add(&join_path(folder, component), objects)?;
     }
     for patch in &kustomization.patches {
-        change(&joined(folder, &patch.path), &patch.target, objects)?;
+        apply_patch(&join_path(folder, &patch.path), &patch.target, objects)?;
     }
     Ok(())
 }
 
-fn change(path: &str, target: &PatchTarget, objects: &mut [Value]) -> Result<(), InstallError> {
+fn apply_patch(path: &str, target: &PatchTarget, objects: &mut [Value]) -> Result<(), InstallError> {
     let operations: json_patch::Patch = read(path)?;
     let mut hit = false;
     for one in objects {
         if one["kind"] == *target.kind && one["metadata"]["name"] == *target.name {
-            json_patch::patch(one, &operations).map_err(|error| broken(path, error))?;
+            json_patch::patch(one, &operations).map_err(|error| manifest_error(path, error))?;
             hit = true;
         }
     }
     match hit {
         true => Ok(()),
-        false => Err(broken(
+        false => Err(manifest_error(
             path,
             format!("there is no {} {}", target.kind, target.name),
         )),
@@ -108,12 +108,12 @@ fn change(path: &str, target: &PatchTarget, objects: &mut [Value]) -> Result<(),
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &str) -> Result<T, InstallError> {
-    let text = file(path).ok_or_else(|| broken(path, "it is not there"))?;
-    let value: Value = serde_saphyr::from_str(text).map_err(|error| broken(path, error))?;
-    serde_json::from_value(value).map_err(|error| broken(path, error))
+    let text = embedded_file(path).ok_or_else(|| manifest_error(path, "it is not there"))?;
+    let value: Value = serde_saphyr::from_str(text).map_err(|error| manifest_error(path, error))?;
+    serde_json::from_value(value).map_err(|error| manifest_error(path, error))
 }
 
-fn broken(path: &str, reason: impl std::fmt::Display) -> InstallError {
+fn manifest_error(path: &str, reason: impl std::fmt::Display) -> InstallError {
     InstallError::Manifest {
         file: path.to_owned(),
         reason: reason.to_string(),
@@ -121,7 +121,7 @@ fn broken(path: &str, reason: impl std::fmt::Display) -> InstallError {
 }
 
 /// `overlays/a` and `../../base` are `base`.
-fn joined(folder: &str, path: &str) -> String {
+fn join_path(folder: &str, path: &str) -> String {
     let mut parts: Vec<&str> = folder.split('/').collect();
     for part in path.split('/') {
         match part {

@@ -36,7 +36,7 @@ pub(super) struct ReplicaCounters {
 }
 
 /// Asks every pod that runs.
-pub(super) async fn ask(client: &Client, pods: &[DynamicObject]) -> Vec<ReplicaReport> {
+pub(super) async fn scrape_all(client: &Client, pods: &[DynamicObject]) -> Vec<ReplicaReport> {
     let running = pods.iter().filter(|pod| {
         pod.data["status"]["phase"] == json!("Running") && pod.metadata.deletion_timestamp.is_none()
     });
@@ -52,7 +52,7 @@ pub(super) async fn ask(client: &Client, pods: &[DynamicObject]) -> Vec<ReplicaR
 }
 
 /// Awaits an answer of the API server, but not for longer than [`CALL_TIMEOUT`].
-pub(super) async fn within<T>(
+pub(super) async fn with_timeout<T>(
     what: impl Into<String>,
     call: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, InstallError> {
@@ -73,7 +73,7 @@ async fn scrape(client: &Client, pod: &str) -> Result<String, InstallError> {
     let request = Request::get(path).body(Vec::new());
     let request =
         request.map_err(|error| InstallError::of(&*what, &kube::Error::HttpError(error)))?;
-    within(what, client.request_text(request)).await
+    with_timeout(what, client.request_text(request)).await
 }
 
 impl ReplicaCounters {

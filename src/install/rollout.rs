@@ -104,7 +104,7 @@ pub(super) fn rollout(deployment: &DynamicObject, pods: &[DynamicObject]) -> Rol
         return Rollout::Complete;
     };
     Rollout::UnderWay {
-        what: match unscheduled(pods) {
+        what: match scheduling_problem(pods) {
             Some(why) => format!("{what}; {why}"),
             None => what,
         },
@@ -173,7 +173,7 @@ fn message(state: &Value) -> String {
 }
 
 /// Why a pod has no node yet.
-fn unscheduled(pods: &[DynamicObject]) -> Option<String> {
+fn scheduling_problem(pods: &[DynamicObject]) -> Option<String> {
     pods.iter().find_map(|pod| {
         let conditions = pod.data["status"]["conditions"].as_array()?;
         let scheduled = conditions

@@ -38,7 +38,7 @@ impl Certificates {
 
 /// The options of an installation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Settings {
+pub struct InstallSettings {
     /// Where the certificate comes from.
     pub certificates: Option<Certificates>,
     /// What comes of findings.
@@ -57,7 +57,7 @@ pub struct Settings {
     pub fail_closed: Option<bool>,
 }
 
-impl Settings {
+impl InstallSettings {
     /// The overlay that is applied.
     pub fn certificates(&self) -> Certificates {
         self.certificates.unwrap_or_default()
@@ -65,7 +65,7 @@ impl Settings {
 }
 
 /// Changes the objects as the settings say.
-pub(super) fn apply(settings: &Settings, objects: &mut [Value]) -> Result<(), InstallError> {
+pub(super) fn apply(settings: &InstallSettings, objects: &mut [Value]) -> Result<(), InstallError> {
     for one in objects {
         match (object::kind(one), object::name(one)) {
             ("Deployment", _) => deploy(settings, one),
@@ -76,7 +76,7 @@ pub(super) fn apply(settings: &Settings, objects: &mut [Value]) -> Result<(), In
     Ok(())
 }
 
-fn deploy(settings: &Settings, deployment: &mut Value) {
+fn deploy(settings: &InstallSettings, deployment: &mut Value) {
     if let Some(replicas) = settings.replicas {
         deployment["spec"]["replicas"] = json!(replicas);
     }
@@ -89,7 +89,7 @@ fn deploy(settings: &Settings, deployment: &mut Value) {
 }
 
 /// Writes what is said into the settings of a ConfigMap; what else stands there stays.
-pub(super) fn configure(settings: &Settings, config: &mut Value) -> Result<(), InstallError> {
+pub(super) fn configure(settings: &InstallSettings, config: &mut Value) -> Result<(), InstallError> {
     let text = config["data"][SETTINGS].as_str().unwrap_or_default();
     let mut text = ConfigText(text.to_owned());
     if let Some(mode) = settings.mode {
@@ -98,7 +98,7 @@ pub(super) fn configure(settings: &Settings, config: &mut Value) -> Result<(), I
     text.check()?;
     if let Some(isolation) = &settings.isolation {
         // What comes of it is said by who reads the settings first.
-        text.adopt(isolation);
+        text.adopt_isolation(isolation);
     }
     config["data"][SETTINGS] = json!(text.0);
     Ok(())
@@ -119,14 +119,14 @@ mod tests {
 
     #[test]
     fn what_an_administrator_has_set_stays() {
-        let settings = Settings {
+        let settings = InstallSettings {
             mode: Some(Mode::Deny),
             isolation: Some(Isolation {
                 isolates: true,
                 global: vec!["default".into(), "shared".into()],
                 source: "a test".into(),
             }),
-            ..Settings::default()
+            ..InstallSettings::default()
         };
         let mut config = json!({"data": {SETTINGS: "profile: strict\nmode: warn\n"}});
         configure(&settings, &mut config).expect("settings");
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn settings_that_are_broken_already_are_named_and_left_alone() {
         let mut config = json!({"data": {SETTINGS: "profil: strict\n"}});
-        let error = configure(&Settings::default(), &mut config).expect_err("an error");
+        let error = configure(&InstallSettings::default(), &mut config).expect_err("an error");
         assert!(error.to_string().contains("profil"), "{error}");
         assert_eq!(config["data"][SETTINGS], "profil: strict\n");
     }

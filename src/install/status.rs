@@ -16,7 +16,7 @@ use super::{
     CONFIG, InstallError, Isolation, NAME, NAMESPACE, SETTINGS, Trouble,
     config_text::ConfigText,
     object,
-    replicas::{CALL_TIMEOUT, ReplicaReport, ask, within},
+    replicas::{CALL_TIMEOUT, ReplicaReport, scrape_all, with_timeout},
     rollout::{PODS, trouble},
 };
 use crate::config::{Config, digest};
@@ -27,9 +27,9 @@ const RESYNC_ANNOTATION: &str = "nadmit.io/full-comparison";
 /// An installation. What could not be read is absent, and said in `unknown`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Status {
+pub struct InstallStatus {
     /// The Deployment; absent if nadmit is not installed.
-    pub replicas: Option<Replicas>,
+    pub replicas: Option<ReplicaStatus>,
     /// The mode in the settings.
     pub mode: Option<String>,
     /// The pods of replicas that go by other settings than the ConfigMap's yet.
@@ -37,15 +37,15 @@ pub struct Status {
     /// How namespaces are isolated.
     pub isolation: Option<IsolationStatus>,
     /// The certificate that the replicas show.
-    pub certificate: Option<Trust>,
+    pub certificate: Option<CertificateStatus>,
     /// The registrations, by kind.
-    pub webhooks: Vec<Hooks>,
+    pub webhooks: Vec<WebhookStatus>,
     /// Mutating webhooks of others that see pods after nadmit.
-    pub after: Vec<Neighbour>,
+    pub after: Vec<LaterWebhook>,
     /// The full comparison.
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<ResyncStatus>,
     /// The address pools.
-    pub pools: Vec<Pool>,
+    pub pools: Vec<PoolStatus>,
     /// What would have been denied, but for the mode, since the replicas started: by rule.
     pub would_deny: BTreeMap<String, u64>,
     /// What could not be read, and why.
@@ -54,7 +54,7 @@ pub struct Status {
 
 /// The Deployment's replicas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Replicas {
+pub struct ReplicaStatus {
     /// How many there should be.
     pub wanted: u64,
     /// How many are ready.
@@ -81,7 +81,7 @@ pub struct IsolationStatus {
 
 /// The certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Trust {
+pub struct CertificateStatus {
     /// When the first of those that are shown expires.
     pub expires: Timestamp,
 }
@@ -89,7 +89,7 @@ pub struct Trust {
 /// A webhook configuration of nadmit's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Hooks {
+pub struct WebhookStatus {
     /// Its kind.
     pub kind: String,
     /// Its webhooks, each with its failurePolicy.
@@ -100,7 +100,7 @@ pub struct Hooks {
 
 /// A mutating webhook of somebody else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Neighbour {
+pub struct LaterWebhook {
     /// Its configuration.
     pub configuration: String,
     /// Its name.
@@ -109,7 +109,7 @@ pub struct Neighbour {
 
 /// The full comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Schedule {
+pub struct ResyncStatus {
     /// When it runs.
     pub expression: Option<String>,
     /// What is written of the last run.
@@ -118,7 +118,7 @@ pub struct Schedule {
 
 /// An address pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Pool {
+pub struct PoolStatus {
     /// Its name.
     pub name: String,
     /// Whether it gives addresses; else why not.
@@ -135,66 +135,66 @@ pub struct Pool {
 ///
 /// # Errors
 /// When the API server does not answer at all.
-pub async fn status(client: &Client) -> Result<Status, InstallError> {
-    within(
+pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
+    with_timeout(
         "ask the API server for its version",
         client.apiserver_version(),
     )
     .await?;
     let (deployment, pods, config, lease, hooks, pools, multus) = tokio::join!(
         read(client, "apps/v1", "Deployment"),
-        asked(client),
+        pods_and_reports(client),
         read(client, "v1", "ConfigMap"),
         read(client, "coordination.k8s.io/v1", "Lease"),
         registrations(client),
         pools(client),
         multus(client),
     );
-    let mut status = Status::default();
-    let (deployment, config) = (status.known(deployment), status.known(config));
-    let (pods, said) = status.known(pods).unwrap_or_default();
+    let mut status = InstallStatus::default();
+    let (deployment, config) = (status.or_unknown(deployment), status.or_unknown(config));
+    let (pods, said) = status.or_unknown(pods).unwrap_or_default();
     status.replicas = deployment.flatten().map(|found| replicas(&found, &pods));
     let config = config.flatten();
     let config = config.as_ref().map(|found| &found.data["data"]);
     let text = config.map(|data| text(&data[SETTINGS]));
     status.mode = text.as_deref().and_then(mode);
     status.isolation = text.as_ref().map(|text| isolation(text, multus));
-    let lease = status.known(lease).flatten();
+    let lease = status.or_unknown(lease).flatten();
     let expression = config.and_then(|data| data["reconciler_cron_expression"].as_str());
     let expression = expression.map(str::to_owned);
-    let last =
-        lease.and_then(|lease| serde_json::from_str(lease.annotations().get(RESYNC_ANNOTATION)?).ok());
+    let last = lease
+        .and_then(|lease| serde_json::from_str(lease.annotations().get(RESYNC_ANNOTATION)?).ok());
     status.schedule =
-        (expression.is_some() || last.is_some()).then_some(Schedule { expression, last });
+        (expression.is_some() || last.is_some()).then_some(ResyncStatus { expression, last });
     let Registrations { own, after } = hooks;
     status.webhooks = own
         .into_iter()
-        .filter_map(|own| status.known(own)?)
+        .filter_map(|own| status.or_unknown(own)?)
         .collect();
-    status.after = status.known(after).unwrap_or_default();
-    status.pools = status.known(pools).unwrap_or_default();
-    status.count(said, text.as_deref());
+    status.after = status.or_unknown(after).unwrap_or_default();
+    status.pools = status.or_unknown(pools).unwrap_or_default();
+    status.add_reports(said, text.as_deref());
     Ok(status)
 }
 
 /// nadmit's registrations, and the webhooks of others behind them.
 struct Registrations {
-    own: Vec<Result<Option<Hooks>, InstallError>>,
-    after: Result<Vec<Neighbour>, InstallError>,
+    own: Vec<Result<Option<WebhookStatus>, InstallError>>,
+    after: Result<Vec<LaterWebhook>, InstallError>,
 }
 
-impl Status {
+impl InstallStatus {
     /// What was read; why something was not goes to what is unknown.
-    fn known<T>(&mut self, read: Result<T, InstallError>) -> Option<T> {
+    fn or_unknown<T>(&mut self, read: Result<T, InstallError>) -> Option<T> {
         read.map_err(|error| self.unknown.push(error.to_string()))
             .ok()
     }
 
     /// Counts together what the replicas say.
-    fn count(&mut self, said: Vec<ReplicaReport>, settings: Option<&str>) {
+    fn add_reports(&mut self, said: Vec<ReplicaReport>, settings: Option<&str>) {
         let wanted = settings.map(digest);
         for ReplicaReport { pod, counters } in said {
-            let Some(counters) = self.known(counters) else {
+            let Some(counters) = self.or_unknown(counters) else {
                 continue;
             };
             for (code, count) in counters.would_deny {
@@ -206,7 +206,7 @@ impl Status {
             {
                 let first = self.certificate.as_ref();
                 let first = first.map_or(expires, |one| one.expires.min(expires));
-                self.certificate = Some(Trust { expires: first });
+                self.certificate = Some(CertificateStatus { expires: first });
             }
             if counters.settings.is_some() && wanted.is_some() && counters.settings != wanted {
                 self.behind.push(pod);
@@ -224,19 +224,19 @@ async fn read(
     let namespace = (!kind.ends_with("WebhookConfiguration")).then_some(NAMESPACE);
     let name = if kind == "ConfigMap" { CONFIG } else { NAME };
     let api = object::api_of(client, version, kind, namespace);
-    within(format!("read {kind} {name}"), object::get(&api, name)).await
+    with_timeout(format!("read {kind} {name}"), object::get(&api, name)).await
 }
 
 /// nadmit's pods, and what those that run say.
-async fn asked(client: &Client) -> Result<(Vec<DynamicObject>, Vec<ReplicaReport>), InstallError> {
+async fn pods_and_reports(client: &Client) -> Result<(Vec<DynamicObject>, Vec<ReplicaReport>), InstallError> {
     let api = object::api_of(client, "v1", "Pod", Some(NAMESPACE));
     let ours = ListParams::default().labels(PODS);
-    let pods = within("list nadmit's pods", api.list(&ours)).await?.items;
-    let said = ask(client, &pods).await;
+    let pods = with_timeout("list nadmit's pods", api.list(&ours)).await?.items;
+    let said = scrape_all(client, &pods).await;
     Ok((pods, said))
 }
 
-fn replicas(found: &DynamicObject, pods: &[DynamicObject]) -> Replicas {
+fn replicas(found: &DynamicObject, pods: &[DynamicObject]) -> ReplicaStatus {
     let number = |at: &str| {
         found
             .data
@@ -245,7 +245,7 @@ fn replicas(found: &DynamicObject, pods: &[DynamicObject]) -> Replicas {
             .unwrap_or_default()
     };
     let image = found.data.pointer("/spec/template/spec/containers/0/image");
-    Replicas {
+    ReplicaStatus {
         wanted: number("/spec/replicas"),
         ready: number("/status/readyReplicas"),
         image: image.and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -289,7 +289,7 @@ async fn registrations(client: &Client) -> Registrations {
     let others = async {
         let api = object::api_of(client, VERSION, "MutatingWebhookConfiguration", None);
         let all = ListParams::default();
-        let all = within("list the webhooks of others", api.list(&all)).await?;
+        let all = with_timeout("list the webhooks of others", api.list(&all)).await?;
         // API servers call them in the order of their configurations' names.
         let behind = all.into_iter();
         let behind = behind.filter(|one| one.name_any().as_str() > NAME);
@@ -307,9 +307,9 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn hooks(kind: &str, found: &DynamicObject) -> Hooks {
+fn hooks(kind: &str, found: &DynamicObject) -> WebhookStatus {
     let bare = |hook: &&Value| text(&hook["clientConfig"]["caBundle"]).is_empty();
-    Hooks {
+    WebhookStatus {
         kind: kind.to_owned(),
         hooks: all_hooks(found)
             .map(|hook| (text(&hook["name"]), text(&hook["failurePolicy"])))
@@ -322,7 +322,7 @@ fn hooks(kind: &str, found: &DynamicObject) -> Hooks {
 }
 
 /// Those webhooks of a configuration that may change pods when they are made.
-fn pod_webhooks(found: &DynamicObject) -> Vec<Neighbour> {
+fn pod_webhooks(found: &DynamicObject) -> Vec<LaterWebhook> {
     let has = |list: &Value, any: &[&str]| {
         let mut list = list.as_array().into_iter().flatten();
         list.any(|one| one.as_str().is_some_and(|one| any.contains(&one)))
@@ -336,17 +336,17 @@ fn pod_webhooks(found: &DynamicObject) -> Vec<Neighbour> {
         })
     };
     let seen = all_hooks(found).filter(sees_pods);
-    let neighbour = |hook: &Value| Neighbour {
+    let neighbour = |hook: &Value| LaterWebhook {
         configuration: found.name_any(),
         name: text(&hook["name"]),
     };
     seen.map(neighbour).collect()
 }
 
-async fn pools(client: &Client) -> Result<Vec<Pool>, InstallError> {
+async fn pools(client: &Client) -> Result<Vec<PoolStatus>, InstallError> {
     let api = object::api_of(client, "nadmit.io/v1alpha1", "AddressPool", None);
     let all = ListParams::default();
-    match within("list the address pools", api.list(&all)).await {
+    match with_timeout("list the address pools", api.list(&all)).await {
         Ok(found) => Ok(found.into_iter().map(|one| pool(&one)).collect()),
         // Without the kind there are no pools.
         Err(InstallError::Refused { code: 404, .. }) => Ok(Vec::new()),
@@ -354,7 +354,7 @@ async fn pools(client: &Client) -> Result<Vec<Pool>, InstallError> {
     }
 }
 
-fn pool(found: &DynamicObject) -> Pool {
+fn pool(found: &DynamicObject) -> PoolStatus {
     let of_status = &found.data["status"];
     let mut conditions = of_status["conditions"].as_array().into_iter().flatten();
     let ready = match conditions.find(|one| one["type"] == "Ready") {
@@ -372,7 +372,7 @@ fn pool(found: &DynamicObject) -> Pool {
         let count = of_status.get(name).filter(|value| !value.is_array());
         apart.or(count).cloned()
     };
-    Pool {
+    PoolStatus {
         name: found.name_any(),
         ready,
         ranges: member("ranges"),
@@ -399,7 +399,7 @@ mod tests {
             expires: Some(expires),
             settings: Some(digest(settings)),
         };
-        let mut status = Status::default();
+        let mut status = InstallStatus::default();
         let all = vec![
             said("a", counters(3, 1_800_000_000, "mode: deny\n")),
             said("b", counters(2, 1_700_000_000, "mode: warn\n")),
@@ -411,7 +411,7 @@ mod tests {
                 }),
             },
         ];
-        status.count(all, Some("mode: deny\n"));
+        status.add_reports(all, Some("mode: deny\n"));
         assert_eq!(status.would_deny.get("unknown-network"), Some(&5));
         let expires = status.certificate.map(|one| one.expires.as_second());
         assert_eq!(expires, Some(1_700_000_000));
@@ -431,7 +431,10 @@ mod tests {
             ],
         }))
         .expect("an object");
-        let names: Vec<String> = pod_webhooks(&found).into_iter().map(|one| one.name).collect();
+        let names: Vec<String> = pod_webhooks(&found)
+            .into_iter()
+            .map(|one| one.name)
+            .collect();
         assert_eq!(names, ["a.example", "c.example"]);
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     InstallError, NAMESPACE, object,
-    replicas::{ReplicaReport, ask, within},
+    replicas::{ReplicaReport, scrape_all, with_timeout},
     rollout::pods,
 };
 use crate::config::digest;
@@ -59,7 +59,7 @@ pub(super) async fn await_settings(
     let mut is_touched = false;
     loop {
         let pods = pods(client).await?;
-        let behind = match answers(&ask(client, &pods).await, &wanted) {
+        let behind = match answers(&scrape_all(client, &pods).await, &wanted) {
             RolloutReport::All(count) => return Ok(SettingsRollout::Complete(count)),
             // A replica may be ending just now.
             RolloutReport::NotKnown(why) if is_touched || Instant::now() >= end => {
@@ -115,7 +115,7 @@ async fn touch(client: &Client, pods: &[DynamicObject], wanted: &str) {
     for pod in pods {
         let (name, parameters) = (pod.name_any(), PatchParams::default());
         let patched = api.patch(&name, &parameters, &patch);
-        let _ = within("touch a pod", patched).await;
+        let _ = with_timeout("touch a pod", patched).await;
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     InstallError, NAME, NAMESPACE, object,
-    replicas::within,
+    replicas::with_timeout,
     rollout::{Rollout, pods, rollout},
 };
 
@@ -23,8 +23,8 @@ pub(super) async fn established(
     definition: &Value,
     patience: Duration,
 ) -> Result<(), InstallError> {
-    let what = format!("{} is not served", object::called(definition));
-    let is_served = |found: &DynamicObject| match condition(found, "Established") {
+    let what = format!("{} is not served", object::display_name(definition));
+    let is_served = |found: &DynamicObject| match has_condition(found, "Established") {
         true => Ok(()),
         false => Err("its condition Established is not True".to_owned()),
     };
@@ -41,7 +41,7 @@ pub(super) async fn available(
     let (begun, mut stuck) = (Instant::now(), None::<Instant>);
     loop {
         let api = object::api_of(client, "apps/v1", "Deployment", Some(NAMESPACE));
-        let found = within("read Deployment nadmit/nadmit", api.get(NAME)).await;
+        let found = with_timeout("read Deployment nadmit/nadmit", api.get(NAME)).await;
         let pods = pods(client).await;
         let last = match found.and_then(|found| Ok(rollout(&found, &pods?))) {
             Ok(Rollout::Complete) => return Ok(()),
@@ -54,7 +54,7 @@ pub(super) async fn available(
                 if since.elapsed() >= STUCK_GRACE || begun.elapsed() >= patience {
                     return Err(InstallError::Rollout {
                         trouble: Box::new(trouble),
-                        serving: meanwhile(serving, is_registered),
+                        serving: serving_state(serving, is_registered),
                     });
                 }
                 trouble.to_string()
@@ -79,7 +79,7 @@ pub(super) async fn available(
 }
 
 /// What serves while the new form does not.
-fn meanwhile(serving: u64, is_registered: bool) -> String {
+fn serving_state(serving: u64, is_registered: bool) -> String {
     match (serving, is_registered) {
         (0, false) => "no webhook is registered, so that nothing is held up".to_owned(),
         (0, true) => "no replica serves: see nadmit status".to_owned(),
@@ -108,7 +108,7 @@ pub(super) async fn trusted(
     };
     let what = format!(
         "{} does not trust nadmit's certificate",
-        object::called(hooks)
+        object::display_name(hooks)
     );
     let help = "see the log of nadmit, or of who makes the certificate (cert-manager, OpenShift's service CA)";
     until(client, hooks, patience, what, help, knows).await
@@ -124,12 +124,12 @@ pub(super) async fn gone(
     loop {
         let last = match object::get(&api, object::name(object)).await {
             Ok(None) => return Ok(()),
-            Ok(Some(found)) => remains(&found),
+            Ok(Some(found)) => deletion_blockers(&found),
             Err(error) => InstallError::of("read it", &error).to_string(),
         };
         if Instant::now() >= end {
             return Err(InstallError::Timeout {
-                what: format!("{} is not gone", object::called(object)),
+                what: format!("{} is not gone", object::display_name(object)),
                 seconds: patience.as_secs(),
                 last,
                 help: "it goes when that is gone; then run the command again",
@@ -140,7 +140,7 @@ pub(super) async fn gone(
 }
 
 /// What keeps an object from going, by its conditions and finalizers.
-fn remains(found: &DynamicObject) -> String {
+fn deletion_blockers(found: &DynamicObject) -> String {
     let conditions = found.data["status"]["conditions"].as_array();
     let conditions = conditions.into_iter().flatten();
     let said: Vec<&str> = conditions
@@ -190,7 +190,7 @@ async fn until(
     }
 }
 
-fn condition(found: &DynamicObject, kind: &str) -> bool {
+fn has_condition(found: &DynamicObject, kind: &str) -> bool {
     let conditions = found.data["status"]["conditions"].as_array();
     let mut conditions = conditions.into_iter().flatten();
     conditions.any(|one| one["type"] == kind && one["status"] == "True")

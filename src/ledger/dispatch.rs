@@ -5,7 +5,7 @@ use std::io;
 use super::{
     ClusterLedger, EmbeddedLedger,
     error::{ExportError, ImportError, NotWritable, ReadError, WriteError},
-    store::{Cursor, Events, Store},
+    store::{Cursor, LedgerEvents, Store},
 };
 use crate::allocation::{Stored, Version, Write};
 
@@ -97,7 +97,7 @@ impl Store for Ledger {
         }
     }
 
-    fn follow(&self, from: Cursor) -> Events {
+    fn follow(&self, from: Cursor) -> LedgerEvents {
         match self {
             Self::Embedded(ledger) => ledger.follow(from),
             Self::Cluster(ledger) => ledger.follow(from),

@@ -21,7 +21,7 @@ pub enum WriteError {
     /// The record does not have the version that was named. Nothing was written.
     #[error(
         "record {name} {}; decide again by what it is now",
-        now(current.as_deref())
+        describe_current(current.as_deref())
     )]
     Changed {
         /// The record's name.
@@ -274,7 +274,7 @@ pub enum ImportError {
     },
 }
 
-fn now(current: Option<&Stored>) -> String {
+fn describe_current(current: Option<&Stored>) -> String {
     match current {
         None => "is gone".to_owned(),
         Some(stored) => format!(

@@ -48,24 +48,24 @@
 //!
 //! [record name]: crate::allocation::Allocation::record_name
 
-mod caller;
+mod actor;
 mod cluster;
 mod dispatch;
 mod embedded;
 mod error;
-mod settle;
+mod commit;
 mod slices;
 mod store;
-mod tell;
+mod outcome;
 
 pub use self::{
-    caller::Caller,
-    cluster::{ClusterLedger, ClusterOptions, Requests, WRITER},
+    actor::Actor,
+    cluster::{ClusterLedger, ClusterLedgerOptions, Requests, WRITTEN_BY},
     dispatch::Ledger,
     embedded::{EmbeddedLedger, OlderLedger, Origin},
     error::{ExportError, FollowError, ImportError, NotWritable, OpenError, ReadError, WriteError},
-    settle::{Settled, claim, settle},
+    commit::{CommitOutcome, claim, commit},
     slices::{SliceEvent, SliceEvents, SliceLedger},
-    store::{Cursor, Event, Events, Store},
-    tell::tell,
+    store::{Cursor, LedgerEvent, LedgerEvents, Store},
+    outcome::apply_outcome,
 };

@@ -16,7 +16,7 @@ use kube::{
 use tokio::time::sleep;
 
 use super::{
-    Caller,
+    Actor,
     error::{FollowError, ReadError, WriteError},
 };
 use crate::{
@@ -42,7 +42,7 @@ pub enum SliceEvent {
     /// It is recorded, in this version.
     Put(Slice, Version),
     /// Nothing is recorded under this name any more; the deletion had this version.
-    Gone(String, Version),
+    Deleted(String, Version),
 }
 
 /// The slices' writes as they happen. It ends after an error.
@@ -55,7 +55,7 @@ pub type SliceEvents = BoxStream<'static, Result<SliceEvent, FollowError>>;
 pub struct SliceLedger {
     api: Api<AddressSlice>,
     patience: RetryPolicy,
-    caller: Caller,
+    actor: Actor,
 }
 
 impl SliceLedger {
@@ -64,14 +64,14 @@ impl SliceLedger {
         Self {
             api: Api::all(client),
             patience,
-            caller: Caller::Server,
+            actor: Actor::Server,
         }
     }
 
     /// The same, asked by somebody else than a server.
     #[must_use]
-    pub fn asked_by(self, caller: Caller) -> Self {
-        Self { caller, ..self }
+    pub fn with_actor(self, caller: Actor) -> Self {
+        Self { actor: caller, ..self }
     }
 
     /// Records that a node owns a slice, unless another does. Answers the slice as it is recorded,
@@ -93,7 +93,7 @@ impl SliceLedger {
             answered => answered,
         };
         let recorded = answered.map_err(|answer| self.failed(&asking, "create", &answer))?;
-        read(&recorded).map_err(|reason| WriteError::Unavailable { reason })
+        parse(&recorded).map_err(|reason| WriteError::Unavailable { reason })
     }
 
     /// Deletes a slice if it still has this version.
@@ -113,7 +113,7 @@ impl SliceLedger {
             Err(ApiError::NotFound(_)) => return Ok(()),
             found => found.map_err(|answer| self.failed(&asking, "get", &answer))?,
         };
-        if read(&found).ok().is_none_or(|(_, now)| now != version) {
+        if parse(&found).ok().is_none_or(|(_, now)| now != version) {
             return Err(changed());
         }
         let params = DeleteParams::default().preconditions(Preconditions {
@@ -137,9 +137,9 @@ impl SliceLedger {
         loop {
             let page = call(self.patience, || self.api.list(&params)).await;
             let page = page.map_err(|answer| ReadError::Unavailable {
-                reason: self.caller.advice("list", RESOURCE, &answer),
+                reason: self.actor.advice("list", RESOURCE, &answer),
             })?;
-            found.extend(page.items.iter().filter_map(readable));
+            found.extend(page.items.iter().filter_map(parse_or_log));
             params.continue_token = page.metadata.continue_.filter(|place| !place.is_empty());
             if params.continue_token.is_none() {
                 let at = page.metadata.resource_version.unwrap_or_default();
@@ -155,7 +155,7 @@ impl SliceLedger {
     }
 
     fn failed(&self, asking: &ApiCall, verb: &str, answer: &ApiError) -> WriteError {
-        let reason = self.caller.advice(verb, RESOURCE, answer);
+        let reason = self.actor.advice(verb, RESOURCE, answer);
         if asking.uncertain() {
             WriteError::Uncertain { reason }
         } else {
@@ -167,7 +167,7 @@ impl SliceLedger {
     pub fn follow(&self, from: Version) -> SliceEvents {
         let follower = SliceFollower {
             slices: self.clone(),
-            at: from,
+            version: from,
             watch: None,
             ended: false,
         };
@@ -181,7 +181,7 @@ impl SliceLedger {
 /// One who follows.
 struct SliceFollower {
     slices: SliceLedger,
-    at: Version,
+    version: Version,
     watch: Option<BoxStream<'static, kube::Result<WatchEvent<AddressSlice>>>>,
     ended: bool,
 }
@@ -194,34 +194,34 @@ impl SliceFollower {
         loop {
             let Some(watch) = &mut self.watch else {
                 let params = WatchParams::default().timeout(WATCH_SECONDS);
-                let at = self.at.0.to_string();
+                let at = self.version.0.to_string();
                 match self.slices.api.watch(&params, &at).await {
                     Ok(watch) => self.watch = Some(watch.boxed()),
-                    Err(error) if is_expired(&ApiError::of(&error)) => return self.behind(),
+                    Err(error) if is_expired(&ApiError::of(&error)) => return self.expired(),
                     Err(_) => sleep(self.slices.patience.max_backoff).await,
                 }
                 continue;
             };
             match watch.next().await {
                 Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
-                    if let Some((slice, version)) = readable(&object) {
-                        self.at = self.at.max(version);
+                    if let Some((slice, version)) = parse_or_log(&object) {
+                        self.version = self.version.max(version);
                         return Some(Ok(SliceEvent::Put(slice, version)));
                     }
                 }
                 Some(Ok(WatchEvent::Deleted(object))) => {
-                    let version = version(&object.metadata)?;
-                    self.at = self.at.max(version);
+                    let version = version_of(&object.metadata)?;
+                    self.version = self.version.max(version);
                     let name = object.metadata.name.unwrap_or_default();
-                    return Some(Ok(SliceEvent::Gone(name, version)));
+                    return Some(Ok(SliceEvent::Deleted(name, version)));
                 }
                 Some(Ok(WatchEvent::Bookmark(bookmark))) => {
                     let version = bookmark.metadata.resource_version.parse().map(Version);
-                    self.at = self.at.max(version.unwrap_or_default());
+                    self.version = self.version.max(version.unwrap_or_default());
                 }
                 Some(Ok(WatchEvent::Error(status))) => {
                     if is_expired(&ApiError::of_status(&status)) {
-                        return self.behind();
+                        return self.expired();
                     }
                     self.pause().await;
                 }
@@ -231,7 +231,7 @@ impl SliceFollower {
         }
     }
 
-    fn behind(&mut self) -> Option<Result<SliceEvent, FollowError>> {
+    fn expired(&mut self) -> Option<Result<SliceEvent, FollowError>> {
         self.ended = true;
         Some(Err(FollowError::Expired))
     }
@@ -246,22 +246,22 @@ fn is_expired(answer: &ApiError) -> bool {
     matches!(answer, ApiError::Expired(_) | ApiError::NotServed(_))
 }
 
-fn version(metadata: &ObjectMeta) -> Option<Version> {
+fn version_of(metadata: &ObjectMeta) -> Option<Version> {
     let version = metadata.resource_version.as_deref()?.parse();
     version.ok().map(Version)
 }
 
 /// The slice of an object.
-fn read(object: &AddressSlice) -> Result<(Slice, Version), String> {
+fn parse(object: &AddressSlice) -> Result<(Slice, Version), String> {
     let slice = object.slice().map_err(|error| error.to_string())?;
-    let version = version(&object.metadata);
+    let version = version_of(&object.metadata);
     let version = version.ok_or("its resourceVersion is not a number")?;
     Ok((slice, version))
 }
 
 /// The same; what is none is reported and left alone.
-fn readable(object: &AddressSlice) -> Option<(Slice, Version)> {
-    match read(object) {
+fn parse_or_log(object: &AddressSlice) -> Option<(Slice, Version)> {
+    match parse(object) {
         Ok(found) => Some(found),
         Err(reason) => {
             let name = object.metadata.name.as_deref().unwrap_or_default();

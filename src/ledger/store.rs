@@ -21,11 +21,11 @@ impl Cursor {
 
 /// One write that was committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum LedgerEvent {
     /// The record was created or updated, and is this now.
     Put(Stored),
     /// The record is gone.
-    Gone {
+    Deleted {
         /// The record as it was last.
         allocation: Allocation,
         /// The version of the delete.
@@ -33,12 +33,12 @@ pub enum Event {
     },
 }
 
-impl Event {
+impl LedgerEvent {
     /// The record that it is about.
     pub fn allocation(&self) -> &Allocation {
         match self {
             Self::Put(stored) => &stored.allocation,
-            Self::Gone { allocation, .. } => allocation,
+            Self::Deleted { allocation, .. } => allocation,
         }
     }
 
@@ -46,7 +46,7 @@ impl Event {
     pub fn version(&self) -> Version {
         match self {
             Self::Put(stored) => stored.version,
-            Self::Gone { version, .. } => *version,
+            Self::Deleted { version, .. } => *version,
         }
     }
 
@@ -58,7 +58,7 @@ impl Event {
 
 /// The writes of a ledger as they are committed. It ends after an error, and when the ledger is
 /// closed and everything was told.
-pub type Events = BoxStream<'static, Result<Event, FollowError>>;
+pub type LedgerEvents = BoxStream<'static, Result<LedgerEvent, FollowError>>;
 
 /// A ledger. Guarantees: see [the room](super).
 pub trait Store {
@@ -92,5 +92,5 @@ pub trait Store {
     fn list(&self) -> impl Future<Output = Result<(Vec<Stored>, Cursor), ReadError>> + Send;
 
     /// Every write behind `from`, in the order of commits, without gaps.
-    fn follow(&self, from: Cursor) -> Events;
+    fn follow(&self, from: Cursor) -> LedgerEvents;
 }

@@ -97,14 +97,14 @@ pub enum ManifestFault {
         expected: &'static str,
     },
     /// The kind does not exist, but is similar to one of its group.
-    #[error("there is no kind {kind:?} in {group}: did you mean {meant}?")]
+    #[error("there is no kind {kind:?} in {group}: did you mean {intended}?")]
     Misspelt {
         /// The kind as written.
         kind: String,
         /// The group.
         group: String,
         /// The similar kind.
-        meant: &'static str,
+        intended: &'static str,
     },
     /// An object has a key twice.
     #[error("{field} is given twice: keep one of them")]

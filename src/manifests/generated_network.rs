@@ -130,7 +130,7 @@ pub(super) fn read(kind: &str, node: &DocumentNode<'_>) -> Option<GeneratedNetwo
     };
     let named = word(spec, "networkNamespace");
     let own_or_default = own.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-    let namespace_source = match generator.namespace_source {
+    let namespaces = match generator.namespace_source {
         NamespaceSource::Own => NetworkNamespaces::Namespace(own_or_default.as_str().into()),
         NamespaceSource::NamedOrOwn => {
             NetworkNamespaces::Namespace(named.unwrap_or(own_or_default.clone()).into())
@@ -152,7 +152,7 @@ pub(super) fn read(kind: &str, node: &DocumentNode<'_>) -> Option<GeneratedNetwo
         },
         network: network.as_deref().unwrap_or(&name).into(),
         name: name.into(),
-        namespaces: namespace_source,
+        namespaces,
         resource_name: resource,
     })
 }
@@ -168,18 +168,18 @@ mod tests {
     use super::super::{Manifest, NetworkNamespaces, read};
 
     #[test]
-    fn each_kind_makes_its_network_where_its_operator_does() {
-        let made = |text: &str| {
+    fn each_kind_has_its_network_where_its_operator_creates_it() {
+        let generated = |text: &str| {
             let read = read(text, "a.yaml");
             assert_eq!(read.errors, [], "{text}");
             let object = read.objects.first().map(|object| &object.value);
             match object {
-                Some(Manifest::GeneratedNetwork(made)) => match &made.namespaces {
-                    NetworkNamespaces::Namespace(namespace_source) => {
-                        format!("{namespace_source}/{}", made.network)
+                Some(Manifest::GeneratedNetwork(generated)) => match &generated.namespaces {
+                    NetworkNamespaces::Namespace(namespace) => {
+                        format!("{namespace}/{}", generated.network)
                     }
                     NetworkNamespaces::Selected(selector) => {
-                        format!("{selector}: {}", made.network)
+                        format!("{selector}: {}", generated.network)
                     }
                 },
                 _ => String::new(),
@@ -244,7 +244,7 @@ mod tests {
             let text = format!(
                 "apiVersion: {version}\nkind: {kind}\nmetadata: {{name: net, namespace: own}}\n{rest}\n"
             );
-            assert_eq!(made(&text), expected, "{text}");
+            assert_eq!(generated(&text), expected, "{text}");
         }
     }
 }

@@ -59,8 +59,8 @@ impl ReadScope {
         match self {
             Self::Always => true,
             Self::CheckOnly => checks,
-            Self::CheckOrNamed(scope) => checks || name == Some(scope),
-            Self::CheckNamed(scope) => checks && name.is_some_and(|name| scope.contains(&name)),
+            Self::CheckOrNamed(known) => checks || name == Some(known),
+            Self::CheckNamed(known) => checks && name.is_some_and(|name| known.contains(&name)),
         }
     }
 }

@@ -79,11 +79,11 @@ impl ManifestReader {
         let (Some(version), Some(location)) = (version, node.get("kind")) else {
             return;
         };
-        if let Some(meant) = kinds::intended_kind(group(version), kind) {
+        if let Some(intended) = kinds::intended_kind(group(version), kind) {
             let fault = ManifestFault::Misspelt {
                 kind: kind.to_owned(),
                 group: group(version).to_owned(),
-                meant,
+                intended,
             };
             self.warn(location, fault);
         }

@@ -425,7 +425,7 @@ fn warnings(text: &str) -> Vec<String> {
 
 #[test]
 fn a_misspelt_kind_causes_a_warning_with_the_intended_one() {
-    for (version, kind, meant) in [
+    for (version, kind, intended) in [
         (
             "k8s.cni.cncf.io/v1",
             "NetworkAttachementDefinition",
@@ -446,8 +446,8 @@ fn a_misspelt_kind_causes_a_warning_with_the_intended_one() {
     ] {
         let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n");
         let found = warnings(&text);
-        let said = meant.map(|meant| format!("did you mean {meant}?"));
-        assert_eq!(found.len(), usize::from(meant.is_some()), "{found:?}");
+        let said = intended.map(|intended| format!("did you mean {intended}?"));
+        assert_eq!(found.len(), usize::from(intended.is_some()), "{found:?}");
         assert!(
             said.is_none_or(|said| found[0].ends_with(&said)),
             "{found:?}"

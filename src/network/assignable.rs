@@ -100,23 +100,25 @@ impl AddressInterval {
     }
 
     /// Returns the parts of the range outside of the excluded ranges.
-    fn subtract(self, holes: impl Iterator<Item = Self>) -> Vec<Self> {
-        let mut holes: Vec<Self> = holes.filter_map(|hole| self.intersection(hole)).collect();
-        holes.sort_unstable();
+    fn subtract(self, exclusions: impl Iterator<Item = Self>) -> Vec<Self> {
+        let mut exclusions: Vec<Self> = exclusions
+            .filter_map(|excluded| self.intersection(excluded))
+            .collect();
+        exclusions.sort_unstable();
         let mut left = Vec::new();
         // The first address not processed yet; `None` after the last.
         let mut next = Some(bits(self.first));
-        for hole in holes {
-            let Some(first) = next.filter(|next| *next <= bits(hole.last)) else {
+        for excluded in exclusions {
+            let Some(first) = next.filter(|next| *next <= bits(excluded.last)) else {
                 continue;
             };
-            if first < bits(hole.first) {
+            if first < bits(excluded.first) {
                 left.push(Self {
                     first: same_family(self.first, first),
-                    last: same_family(self.first, bits(hole.first) - 1),
+                    last: same_family(self.first, bits(excluded.first) - 1),
                 });
             }
-            next = (hole.last < self.last).then(|| bits(hole.last) + 1);
+            next = (excluded.last < self.last).then(|| bits(excluded.last) + 1);
         }
         left.extend(next.map(|first| Self {
             first: same_family(self.first, first),
@@ -142,12 +144,12 @@ pub fn assignable_ranges(config: &NetworkConfig) -> Vec<AssignableRange> {
         match &part.ipam {
             Some(Ipam::Whereabouts(ipam)) => {
                 for (index, range) in ipam.ranges.iter().enumerate() {
-                    let Some((subnet, given)) = whereabouts_ranges(ipam, range) else {
+                    let Some((subnet, ranges)) = whereabouts_ranges(ipam, range) else {
                         continue;
                     };
                     let pool = ipam.node_slice_size.is_none().then_some(subnet);
                     let from = AssignableSource::Range { index, pool };
-                    supplies.extend(given.into_iter().map(|range| AssignableRange {
+                    supplies.extend(ranges.into_iter().map(|range| AssignableRange {
                         range,
                         plugin,
                         source: from,
@@ -206,14 +208,14 @@ fn whereabouts_ranges(
         first: first.unwrap_or(inner.first),
         last: last.unwrap_or(inner.last),
     };
-    let holes = range
+    let exclusions = range
         .exclude
         .iter()
         .filter_map(|text| AddressInterval::from_cidr(text.trim()));
-    let given = inner
+    let ranges = inner
         .intersection(bounds)
-        .map(|inner| inner.subtract(holes));
-    Some((subnet, given.unwrap_or_default()))
+        .map(|inner| inner.subtract(exclusions));
+    Some((subnet, ranges.unwrap_or_default()))
 }
 
 fn bits(address: IpAddr) -> u128 {

@@ -455,8 +455,8 @@ fn capabilities(members: &[JsonMember<'_>]) -> Result<Capabilities, NetworkConfi
     let mut set = Capabilities::default();
     for entry in &entries {
         let what = || format!("the capability \"{}\"", entry.name.value);
-        let given = match entry.value.boolean() {
-            Some(given) => given,
+        let enabled = match entry.value.boolean() {
+            Some(enabled) => enabled,
             None if entry.value.is_null() => false,
             None => {
                 return Err(NetworkConfigError::kind(
@@ -470,7 +470,7 @@ fn capabilities(members: &[JsonMember<'_>]) -> Result<Capabilities, NetworkConfi
         let known = Capability::ALL
             .into_iter()
             .find(|c| c.name() == entry.name.value);
-        if let (true, Some(capability)) = (given, known) {
+        if let (true, Some(capability)) = (enabled, known) {
             set = set.with(capability);
         }
     }
@@ -501,17 +501,17 @@ mod tests {
 
     #[test]
     fn args_have_to_be_objects_where_multus_adds_to_them() {
-        let odd = |args: &str| {
+        let invalid = |args: &str| {
             let text = format!(r#"{{"type":"x",{args}}}"#);
             let config = NetworkConfig::parse(&text).unwrap_or_else(|e| panic!("{e}"));
             config.plugins[0].non_object_args
         };
-        assert_eq!(odd(r#""args":null"#), Some("args"));
-        assert_eq!(odd(r#""args":{"cni":[]}"#), Some("args.cni"));
-        assert_eq!(odd(r#""args":{"cni":null}"#), Some("args.cni"));
-        assert_eq!(odd(r#""args":{"CNI":null}"#), None);
-        assert_eq!(odd(r#""args":{"cni":{}}"#), None);
-        assert_eq!(odd(r#""Args":[]"#), None);
+        assert_eq!(invalid(r#""args":null"#), Some("args"));
+        assert_eq!(invalid(r#""args":{"cni":[]}"#), Some("args.cni"));
+        assert_eq!(invalid(r#""args":{"cni":null}"#), Some("args.cni"));
+        assert_eq!(invalid(r#""args":{"CNI":null}"#), None);
+        assert_eq!(invalid(r#""args":{"cni":{}}"#), None);
+        assert_eq!(invalid(r#""Args":[]"#), None);
     }
 
     #[test]

@@ -170,7 +170,10 @@ impl Plugin {
             Some(Ipam::Dhcp(_) | Ipam::Other(_)) => Vec::new(),
             None => vec![Vec::new()],
         };
-        if possible.iter().any(|given| given.len() > MAX_ADDRESSES) {
+        if possible
+            .iter()
+            .any(|assigned| assigned.len() > MAX_ADDRESSES)
+        {
             return Vec::new();
         }
         possible
@@ -181,13 +184,14 @@ impl Plugin {
         let routes = self.ipam.as_ref().map(Ipam::routes).unwrap_or_default();
         let addresses: Vec<AssignedAddress> = addresses
             .iter()
-            .map(|given| self.with_gateway(*given))
+            .map(|assigned| self.with_gateway(*assigned))
             .collect();
         let mut failures = self.gateway_failures(&addresses);
-        let mut reach = InterfaceRouting::of(addresses.iter().map(|given| given.address));
+        let mut reach = InterfaceRouting::of(addresses.iter().map(|assigned| assigned.address));
         // The first gateway of each family counts.
         let first = |v4: bool| {
-            let with = |given: &&AssignedAddress| given.gateway.is_some_and(|g| g.is_ipv4() == v4);
+            let with =
+                |assigned: &&AssignedAddress| assigned.gateway.is_some_and(|g| g.is_ipv4() == v4);
             addresses.iter().find(with).copied()
         };
         let mut add = |index, route: &IpamRoute, by: Option<AssignedAddress>| {
@@ -230,13 +234,13 @@ impl Plugin {
     }
 
     /// Adds the default gateway of a bridge that is a gateway: the first address of the subnet.
-    fn with_gateway(&self, given: AssignedAddress) -> AssignedAddress {
-        if self.bridge_gateway == BridgeGateway::No || given.gateway.is_some() {
-            return given;
+    fn with_gateway(&self, assigned: AssignedAddress) -> AssignedAddress {
+        if self.bridge_gateway == BridgeGateway::No || assigned.gateway.is_some() {
+            return assigned;
         }
         AssignedAddress {
-            gateway: next_address(given.address.subnet),
-            ..given
+            gateway: next_address(assigned.address.subnet),
+            ..assigned
         }
     }
 
@@ -250,16 +254,16 @@ impl Plugin {
         };
         let mut failures = Vec::new();
         let mut on_bridge: Option<(IpAddr, u8)> = None;
-        for given in addresses {
+        for assigned in addresses {
             let mut fails = |fault| {
                 failures.push(ConfigureFailure::Gateway {
-                    address: *given,
+                    address: *assigned,
                     fault,
                 })
             };
-            let subnet = given.address.subnet;
+            let subnet = assigned.address.subnet;
             let v4 = subnet.address.is_ipv4();
-            match given.gateway {
+            match assigned.gateway {
                 None if is_ptp => fails(GatewayFault::Missing),
                 None => {}
                 // A bridge accepts an IPv6 gateway of any prefix length for an IPv4 address.
@@ -301,7 +305,7 @@ impl Plugin {
             });
             let mut of_family = addresses.iter();
             of_family
-                .find(|given| given.address.subnet.address.is_ipv4() == v4)
+                .find(|assigned| assigned.address.subnet.address.is_ipv4() == v4)
                 .filter(|_| !written)
         };
         [true, false]
@@ -331,7 +335,7 @@ fn default_route(v4: bool) -> IpamRoute {
 /// Replaces the addresses for ptp: only the gateways are on-link; the subnets are reached through
 /// them.
 fn point_to_point(addresses: &[AssignedAddress], configured: InterfaceRouting) -> InterfaceRouting {
-    let gateways = addresses.iter().filter_map(|given| given.gateway);
+    let gateways = addresses.iter().filter_map(|assigned| assigned.gateway);
     let host = |address: IpAddr| InterfaceAddress {
         subnet: Subnet {
             address,
@@ -400,7 +404,7 @@ fn static_addresses(
     replaces: bool,
     requested_addresses: RequestedAddresses<'_>,
 ) -> Option<Vec<AssignedAddress>> {
-    let given = if replaces && !requested_addresses.ips.is_empty() {
+    let assigned = if replaces && !requested_addresses.ips.is_empty() {
         requested(requested_addresses.ips)?
     } else if !requested_addresses.args.is_empty() {
         requested(requested_addresses.args)?
@@ -409,7 +413,7 @@ fn static_addresses(
         all.extend(requested(requested_addresses.ips)?);
         all
     };
-    (!given.is_empty()).then_some(given)
+    (!assigned.is_empty()).then_some(assigned)
 }
 
 /// Returns one address per set. host-local may use another range of a set for each pod, so every
@@ -461,10 +465,10 @@ fn whereabouts_addresses(
         })
     };
     let ranges = ipam.ranges.iter().enumerate().map(of_range);
-    let mut given: Vec<AssignedAddress> = ranges.collect::<Option<_>>()?;
-    given.extend(configured(&ipam.addresses)?);
-    given.extend(requested(requested_addresses.ips)?);
-    (!given.is_empty()).then_some(given)
+    let mut assigned: Vec<AssignedAddress> = ranges.collect::<Option<_>>()?;
+    assigned.extend(configured(&ipam.addresses)?);
+    assigned.extend(requested(requested_addresses.ips)?);
+    (!assigned.is_empty()).then_some(assigned)
 }
 
 /// Returns one address per range of a pool; they have no gateways.

@@ -42,7 +42,7 @@ pub use self::{
     interface::InterfaceError,
     mac::{HardwareAddress, Mac},
     name::NameError,
-    range::{IpRange, BoundedSubnet, Subnet},
+    range::{BoundedSubnet, IpRange, Subnet},
     selection::{Annotation, AnnotationFormat, Selection},
     text::{Parsed, Position, Span, Spanned},
 };

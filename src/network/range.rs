@@ -300,10 +300,7 @@ mod tests {
     fn windows_are_of_one_family_and_in_order() {
         let address = |text: &str| parse_address(text).unwrap_or_else(|e| panic!("{text}: {e}"));
         let new = |first, last| IpRange::new(address(first), address(last));
-        assert_eq!(
-            new("10.0.0.1", "10.0.0.9").map(IpRange::count),
-            Some(9)
-        );
+        assert_eq!(new("10.0.0.1", "10.0.0.9").map(IpRange::count), Some(9));
         assert_eq!(new("10.0.0.9", "10.0.0.1"), None);
         assert_eq!(new("10.0.0.9", "::1"), None);
         assert!(range("10.0.0.0/24").intersection(range("::/96")).is_none());

@@ -11,7 +11,7 @@ use super::Finding;
 /// in lists: an element put before it changes those and nothing else. Its path is no part of it, for
 /// the same can be written in two forms (an annotation as a list of names or as JSON, one plugin or a
 /// list of them). Each known finding stands for one: the same mistake made once more is news.
-pub fn subtract_baseline(mut findings: Vec<Finding>, known: &[Finding]) -> Vec<Finding> {
+pub fn subtract_baseline(mut findings: Vec<Finding>, baseline: &[Finding]) -> Vec<Finding> {
     let key = |finding: &Finding| {
         (
             finding.code,
@@ -20,7 +20,7 @@ pub fn subtract_baseline(mut findings: Vec<Finding>, known: &[Finding]) -> Vec<F
         )
     };
     let mut left: HashMap<_, usize> = HashMap::new();
-    for finding in known {
+    for finding in baseline {
         *left.entry(key(finding)).or_default() += 1;
     }
     findings.retain(|finding| match left.get_mut(&key(finding)) {
@@ -78,20 +78,20 @@ mod tests {
         }
     }
 
-    fn news(findings: &[(&str, &str)], known: &[(&str, &str)]) -> Vec<String> {
+    fn new_findings(findings: &[(&str, &str)], known: &[(&str, &str)]) -> Vec<String> {
         let [findings, known] = [findings, known].map(|list| {
             let found = list.iter().map(|(field, message)| finding(field, message));
             found.collect::<Vec<_>>()
         });
-        let news = subtract_baseline(findings, &known).into_iter();
-        news.map(|f| format!("{} {}", f.field, f.message)).collect()
+        let new = subtract_baseline(findings, &known).into_iter();
+        new.map(|f| format!("{} {}", f.field, f.message)).collect()
     }
 
     const NETWORKS: &str = "metadata.annotations[k8s.v1.cni.cncf.io/networks]";
     const DEFAULT: &str = "metadata.annotations[v1.multus-cni.io/default-network]";
 
     #[test]
-    fn an_old_mistake_written_in_another_place_or_form_is_no_news() {
+    fn a_known_finding_at_another_index_or_form_is_not_new() {
         let at = |path: &str| format!("{NETWORKS}{path}");
         let [before, after] = [at("[0]"), at("[3].name")];
         let known = [
@@ -102,19 +102,19 @@ mod tests {
             (&*after, "x"),
             ("spec.config.plugins[0].ipam", "\"plugins[12]\" is null"),
         ];
-        assert_eq!(news(&now, &known), [""; 0]);
+        assert_eq!(new_findings(&now, &known), [""; 0]);
     }
 
     #[test]
-    fn the_same_mistake_once_more_or_in_another_annotation_is_news() {
+    fn a_repeated_finding_or_one_in_another_annotation_is_new() {
         let known = [(NETWORKS, "x")];
-        assert_eq!(news(&[(NETWORKS, "x"), (NETWORKS, "x")], &known).len(), 1);
-        assert_eq!(news(&[(DEFAULT, "x")], &known).len(), 1);
-        assert_eq!(news(&[(NETWORKS, "y")], &known).len(), 1);
+        assert_eq!(new_findings(&[(NETWORKS, "x"), (NETWORKS, "x")], &known).len(), 1);
+        assert_eq!(new_findings(&[(DEFAULT, "x")], &known).len(), 1);
+        assert_eq!(new_findings(&[(NETWORKS, "y")], &known).len(), 1);
     }
 
     #[test]
-    fn only_places_in_lists_are_left_out() {
+    fn only_list_indices_are_removed() {
         assert_eq!(without_indices("a[k8s.v1/x][10].ips[1]"), "a[k8s.v1/x][].ips[]");
         assert_eq!(without_indices("[1, [2], [3x] 4]["), "[1, [], [3x] 4][");
     }

@@ -277,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_code_is_named_with_a_suggestion() {
+    fn an_unknown_code_gets_a_suggestion() {
         let error = Policy::default()
             .set_level("unknown-netwrok", Level::Warn)
             .unwrap_err();
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn authority_is_not_lowered() {
+    fn authority_rules_cannot_be_lowered() {
         let guarded: Vec<&Rule> = RULES
             .iter()
             .copied()
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn isolation_spares_the_own_and_the_global_namespaces() {
+    fn isolation_exempts_own_and_global_namespaces() {
         let mut policy = Policy::default();
         assert!(policy.may_use("db", "db") && policy.may_use("db", "default"));
         assert!(!policy.may_use("db", "web"));

@@ -84,7 +84,7 @@ impl Schedule {
 impl Default for Schedule {
     /// Every night at 04:30 UTC, as OpenShift's reconciler of Whereabouts.
     fn default() -> Self {
-        Self::parse(Self::DEFAULT).unwrap_or_else(|mistake| unreachable!("{}", mistake.message))
+        Self::parse(Self::DEFAULT).unwrap_or_else(|error| unreachable!("{}", error.message))
     }
 }
 
@@ -162,12 +162,12 @@ fn check_fields(rest: &str, text: &str, dialect: Dialect) -> Result<(), Schedule
     }
     for (written, field) in fields.into_iter().zip(FIELDS) {
         for part in written.split(',') {
-            let read = match (part, dialect) {
+            let checked = match (part, dialect) {
                 ("", Dialect::Robfig) => Ok(()),
                 ("", Dialect::Strict) => Err("nothing stands beside the comma".to_owned()),
                 _ => check_part(part, field, dialect),
             };
-            if let Err(reason) = read {
+            if let Err(reason) = checked {
                 let message = format!("{part:?} is not a valid {}: {reason}", field.0);
                 return Err(ScheduleError::of(part, text, message));
             }
@@ -177,17 +177,17 @@ fn check_fields(rest: &str, text: &str, dialect: Dialect) -> Result<(), Schedule
 }
 
 /// `*`, `5`, `mon-fri`, each with or without `/2`.
-fn check_part(part: &str, (_, least, greatest, words): ScheduleField, dialect: Dialect) -> Result<(), String> {
+fn check_part(part: &str, (_, least, greatest, names): ScheduleField, dialect: Dialect) -> Result<(), String> {
     let (range, step) = match part.split_once('/') {
         Some((range, step)) => (range, Some(step)),
         None => (part, None),
     };
     let number = |text: &str| -> Result<u32, String> {
-        let word = words
+        let name = names
             .iter()
-            .position(|word| text.eq_ignore_ascii_case(word));
-        let word = word.and_then(|index| u32::try_from(index).ok());
-        let value = match word {
+            .position(|name| text.eq_ignore_ascii_case(name));
+        let name = name.and_then(|index| u32::try_from(index).ok());
+        let value = match name {
             Some(index) => Some(least + index),
             None => digits(text),
         };
@@ -265,29 +265,29 @@ mod tests {
     }
 
     #[test]
-    fn five_fields_as_cron_has_them() {
+    fn schedules_have_five_fields() {
         for good in GOOD {
             assert_eq!(check_robfig(good), Ok(()), "{good}");
             assert_eq!(strict(good), Ok(()), "{good}");
         }
         for (bad, says) in BAD {
             for read in [check_robfig, strict] {
-                let message = read(bad).err().map(|mistake| mistake.message);
+                let message = read(bad).err().map(|error| error.message);
                 let message = message.unwrap_or_default();
                 assert!(message.contains(says), "{bad}: {message}");
             }
         }
-        let place = check_robfig("* 25 * * *").map_err(|mistake| mistake.span);
-        assert_eq!(place, Err(Span::new(2, 4)));
+        let span = check_robfig("* 25 * * *").map_err(|error| error.span);
+        assert_eq!(span, Err(Span::new(2, 4)));
     }
 
     #[test]
-    fn what_has_to_be_guessed_is_no_schedule_of_nadmit() {
-        for odd in ROBFIG_ONLY {
-            assert_eq!(check_robfig(odd), Ok(()), "{odd}");
-            assert!(strict(odd).is_err(), "{odd}");
+    fn ambiguous_schedules_are_rejected() {
+        for text in ROBFIG_ONLY {
+            assert_eq!(check_robfig(text), Ok(()), "{text}");
+            assert!(strict(text).is_err(), "{text}");
         }
-        let message = strict("5/15 * * * *").map_err(|mistake| mistake.message);
+        let message = strict("5/15 * * * *").map_err(|error| error.message);
         let says = "\"5/15\" is not a valid minute: a step needs a range, such as 5-59/15";
         assert_eq!(message, Err(says.to_owned()));
         // A day of the week comes in any month.
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_around_it_is_no_part_of_it() {
+    fn surrounding_white_space_is_ignored() {
         let read = Schedule::parse("  0 5 * * 1\n").unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(read.as_str(), "0 5 * * 1");
         assert_eq!(Schedule::default().as_str(), "30 4 * * *");

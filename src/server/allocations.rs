@@ -11,7 +11,7 @@ use super::look_up::{self, Lists};
 use crate::{
     allocation::{SharedIndex, Slice, Write, index::PlanId},
     clock::RandomSource,
-    ledger::{Ledger, NotWritable, Settled, SliceLedger, claim, settle},
+    ledger::{Ledger, NotWritable, CommitOutcome, SliceLedger, claim, commit},
     rules::LiveRead,
 };
 
@@ -123,18 +123,18 @@ impl Allocations {
         writes: Vec<Write>,
         ticket: PlanId,
         deadline: Instant,
-    ) -> Settled {
+    ) -> CommitOutcome {
         let Some(ledger) = self.ledger.clone() else {
             self.index.lock().abort(ticket);
             let reason = "this server keeps no allocations; start it with --data-dir";
-            return Settled::Failed(reason.to_owned());
+            return CommitOutcome::Failed(reason.to_owned());
         };
         let index = Arc::clone(&self.index);
-        let task: JoinHandle<Settled> = tokio::spawn(settle(ledger, index, writes, ticket));
+        let task: JoinHandle<CommitOutcome> = tokio::spawn(commit(ledger, index, writes, ticket));
         match timeout_at(deadline, task).await {
             Ok(Ok(recorded)) => recorded,
-            Ok(Err(error)) => Settled::Failed(error.to_string()),
-            Err(_) => Settled::Failed("it was not recorded in time".to_owned()),
+            Ok(Err(error)) => CommitOutcome::Failed(error.to_string()),
+            Err(_) => CommitOutcome::Failed("it was not recorded in time".to_owned()),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     },
     catalog::Catalog,
     clock::Clock,
-    ledger::{ImportError, Ledger, ReadError, Store as _, WriteError, tell},
+    ledger::{ImportError, Ledger, ReadError, Store as _, WriteError, apply_outcome},
     operate::{self, AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     rules::Policy,
 };
@@ -263,7 +263,7 @@ impl Desk {
     async fn write(&self, write: Write) -> Result<(), DeskError> {
         let writes = [write];
         let outcome = self.ledger.write(writes.to_vec()).await;
-        tell(&mut self.index.lock(), &writes, &outcome);
+        apply_outcome(&mut self.index.lock(), &writes, &outcome);
         match outcome {
             Ok(_) => Ok(()),
             Err(WriteError::Changed {

@@ -4,23 +4,23 @@ use std::error::Error;
 
 use futures_util::future::BoxFuture;
 
-use crate::rules::Lookup;
+use crate::rules::LiveRead;
 
 /// Looks things up at their origin.
-pub trait Confirm: Send + Sync {
+pub trait LiveCatalog: Send + Sync {
     /// Makes the published catalog at least as fresh, about these things, as the origin is when
     /// this is called. The server loads the catalog again when it returns.
     ///
     /// The caller drops the future when its own time is up.
-    fn confirm<'a>(&'a self, lookups: &'a [Lookup]) -> BoxFuture<'a, Result<(), ConfirmError>>;
+    fn confirm<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>>;
 }
 
 /// Why the origin did not answer.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct ConfirmError(Box<dyn Error + Send + Sync>);
+pub struct LiveReadError(Box<dyn Error + Send + Sync>);
 
-impl ConfirmError {
+impl LiveReadError {
     /// An error for this reason: another error, or a sentence.
     pub fn new(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(reason.into())

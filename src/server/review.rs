@@ -31,7 +31,7 @@ use crate::{
         self, AdmissionResponse, Decision, Freshness, Request, Review, ReviewContext, Webhook,
     },
     clock::Clock,
-    ledger::Settled,
+    ledger::CommitOutcome,
     rules::LiveRead,
 };
 
@@ -231,18 +231,18 @@ impl Reviewer {
                         .await;
                     self.count(&recorded, decided.elapsed());
                     match recorded {
-                        Settled::Safe => {
+                        CommitOutcome::Committed => {
                             self.state.metrics.borrowed(plan.borrowed);
                             return Ok(plan.response);
                         }
-                        Settled::Overtaken if Instant::now() < deadline => {
+                        CommitOutcome::Conflict if Instant::now() < deadline => {
                             overtaken += 1;
                             self.step_aside(overtaken).await;
                         }
-                        Settled::Overtaken => {
+                        CommitOutcome::Conflict => {
                             return later(request, unrecorded("others were faster"));
                         }
-                        Settled::Failed(problem) => return later(request, unrecorded(&problem)),
+                        CommitOutcome::Failed(problem) => return later(request, unrecorded(&problem)),
                     }
                 }
                 Decision::VerifyLive(_) if looked_up.len() >= MOST_LOOKUPS => {
@@ -281,11 +281,11 @@ impl Reviewer {
         }
     }
 
-    fn count(&self, recorded: &Settled, elapsed: Duration) {
+    fn count(&self, recorded: &CommitOutcome, elapsed: Duration) {
         match recorded {
-            Settled::Safe => self.state.metrics.allocated(elapsed),
-            Settled::Overtaken => self.state.metrics.overtaken(),
-            Settled::Failed(_) => {}
+            CommitOutcome::Committed => self.state.metrics.allocated(elapsed),
+            CommitOutcome::Conflict => self.state.metrics.overtaken(),
+            CommitOutcome::Failed(_) => {}
         }
     }
 

@@ -33,14 +33,14 @@ mod watched_file;
 
 pub use self::{
     cluster::{
-        ClusterAccess, Cluster, ClusterError, ClusterObject, ClusterConnection, ClusterSnapshot, ClusterQuery, UnreadableList,
-        with_causes,
+        Cluster, ClusterAccess, ClusterConnection, ClusterError, ClusterObject, ClusterQuery,
+        ClusterSnapshot, UnreadableList, with_causes,
     },
     error::SourceError,
     folder::{FolderOptions, FolderSource},
     once::{catalog_of, files_in, read_file, read_stream},
     optional_file::OptionalFile,
     status::{FileReport, FolderStatus},
-    watch::{ClusterSourceOptions, ClusterSource, ClusterStatus, KindState, KindStatus, Stale},
+    watch::{ClusterSource, ClusterSourceOptions, ClusterStatus, KindState, KindStatus, Stale},
     watched_file::WatchedFile,
 };

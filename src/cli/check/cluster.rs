@@ -12,7 +12,7 @@ use crate::{
     },
     install::{Isolation, IsolationUnknown},
     rules::Policy,
-    sources::{ClusterAccess, Cluster, ClusterSnapshot, ClusterQuery},
+    sources::{Cluster, ClusterAccess, ClusterQuery, ClusterSnapshot},
 };
 
 /// Which cluster, and what of it is judged.
@@ -42,7 +42,7 @@ pub(super) struct CheckClusterArgs {
     #[arg(long, value_name = "FILE", requires = "cluster")]
     kubeconfig: Option<PathBuf>,
     #[command(flatten)]
-    home: NadmitNamespaceArgs,
+    nadmit: NadmitNamespaceArgs,
 }
 
 /// What a cluster holds.
@@ -52,7 +52,7 @@ pub(super) struct ClusterContents {
     /// Its objects, one a file.
     pub(super) files: Vec<File>,
     /// How many more have nothing to do with networks.
-    pub(super) silent: usize,
+    pub(super) without_networks: usize,
     /// The settings of the nadmit in it, if they were asked for and are there.
     pub(super) policy: Option<Policy>,
     /// Multus's own `namespaceIsolation`, for settings that do not say it.
@@ -83,7 +83,11 @@ impl CheckClusterArgs {
         Ok(Some(runtime.block_on(self.ask(&sought, written))?))
     }
 
-    async fn ask(&self, sought: &ClusterQuery, written: Option<&Policy>) -> anyhow::Result<ClusterContents> {
+    async fn ask(
+        &self,
+        sought: &ClusterQuery,
+        written: Option<&Policy>,
+    ) -> anyhow::Result<ClusterContents> {
         let access = ClusterAccess {
             kubeconfig: self.kubeconfig.clone(),
             context: self.context.clone(),
@@ -98,7 +102,7 @@ impl CheckClusterArgs {
             print_warning(unknown);
         }
         let settings = match written {
-            None => self.home.settings(&cluster).await?,
+            None => self.nadmit.settings(&cluster).await?,
             Some(_) => None,
         };
         let policy = settings.map(|settings| {
@@ -117,7 +121,7 @@ impl CheckClusterArgs {
             server: cluster.server().to_owned(),
             context: cluster.context().map(str::to_owned),
             files: objects.into_iter().map(File::of_cluster).collect(),
-            silent,
+            without_networks: silent,
             policy,
             isolation,
         })

@@ -34,7 +34,7 @@ impl ProgressLine {
     }
 
     /// Takes the line away.
-    pub(in crate::cli) fn end(&self) {
+    pub(in crate::cli) fn clear(&self) {
         if self.shown {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }

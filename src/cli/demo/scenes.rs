@@ -156,9 +156,9 @@ impl Scene {
         let pod = read_pod(self.pod)?;
         let mut review: Value = serde_json::from_str(self.captured)?;
         let request = &mut review["request"];
-        place(request, "object", &pod);
+        insert_pod(request, "object", &pod);
         if let Some(before) = self.before {
-            place(request, "oldObject", &read_pod(before)?);
+            insert_pod(request, "oldObject", &read_pod(before)?);
         }
         let PodName::Explicit(name) = &pod.name else {
             anyhow::bail!("the pod has no name")
@@ -185,7 +185,7 @@ impl Scene {
 }
 
 /// Puts what matters of the pod into the captured object.
-fn place(request: &mut Value, field: &str, pod: &PodManifest) {
+fn insert_pod(request: &mut Value, field: &str, pod: &PodManifest) {
     let annotations: Map<String, Value> = pod
         .annotations
         .iter()

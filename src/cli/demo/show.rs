@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use serde_json::Value;
 
-use super::scenes::{SceneReview, Scene};
+use super::scenes::{Scene, SceneReview};
 use crate::network::annotations::NETWORKS;
 
 const BOLD: Style = Style::new().bold();
@@ -43,11 +43,11 @@ pub(super) fn scene(
     );
     let review: Value = serde_json::from_slice(answer).context("the answer is not JSON")?;
     let response = &review["response"];
-    let denied = said(&response["status"]["details"]["causes"], |cause| {
+    let denied = findings(&response["status"]["details"]["causes"], |cause| {
         let [code, message] = ["reason", "message"].map(|key| cause[key].as_str());
         Some((code?.to_owned(), message?.to_owned()))
     });
-    let warned = said(&response["warnings"], |warning| {
+    let warned = findings(&response["warnings"], |warning| {
         let (code, rest) = warning.as_str()?.strip_prefix('[')?.split_once("] ")?;
         // Behind the code stands the field, which the carets show.
         let message = rest.split_once(": ").map_or(rest, |(_, message)| message);
@@ -101,7 +101,7 @@ fn patched_annotation(patch: &str) -> Option<String> {
 
 type CodesAndMessages = Vec<(String, String)>;
 
-fn said(list: &Value, read: impl Fn(&Value) -> Option<(String, String)>) -> CodesAndMessages {
+fn findings(list: &Value, read: impl Fn(&Value) -> Option<(String, String)>) -> CodesAndMessages {
     list.as_array()
         .into_iter()
         .flatten()

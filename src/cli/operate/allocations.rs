@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    SourceArgs, OperatorCommand, Output,
+    OperatorCommand, Output, SourceArgs,
     backend::Backend,
     print_json,
     show::{self, Align},

@@ -5,7 +5,7 @@ use std::{io, path::Path, sync::Arc};
 use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::{SourceArgs, client::Client, in_cluster::ClusterBackend};
+use super::{SourceArgs, client::AdminClient, in_cluster::ClusterBackend};
 use crate::{
     allocation::{Address, SharedIndex},
     catalog::Catalog,
@@ -25,7 +25,7 @@ const FILES: [&str; 2] = ["allocations.redb", "allocations.version"];
 /// Who answers.
 pub(super) enum Backend {
     /// The server that runs on the data directory.
-    Server(Client),
+    Server(AdminClient),
     /// Its file, which no server has open.
     File(Box<Desk>),
     /// A cluster itself.
@@ -41,7 +41,7 @@ impl Backend {
         if from.cluster.cluster {
             return Self::of_cluster(from).await;
         }
-        if let Some(client) = Client::connect(&from.data_dir).await? {
+        if let Some(client) = AdminClient::connect(&from.data_dir).await? {
             return Ok(Self::Server(client));
         }
         let kept = FILES.iter().any(|file| from.data_dir.join(file).exists());
@@ -60,11 +60,14 @@ impl Backend {
     ///
     /// # Errors
     /// When what is there cannot be used.
-    pub(super) async fn open_or_make(from: &SourceArgs, older: OlderLedger) -> anyhow::Result<Self> {
+    pub(super) async fn open_or_make(
+        from: &SourceArgs,
+        older: OlderLedger,
+    ) -> anyhow::Result<Self> {
         if from.cluster.cluster {
             return Self::of_cluster(from).await;
         }
-        match Client::connect(&from.data_dir).await? {
+        match AdminClient::connect(&from.data_dir).await? {
             Some(client) => Ok(Self::Server(client)),
             None => Self::of_file(from, older).await,
         }

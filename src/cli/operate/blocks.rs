@@ -14,7 +14,7 @@ use crate::{
 const MAX_BLOCKS: u128 = 256;
 
 /// How much of each block of addresses is taken.
-pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
+pub(super) fn render_blocks(range: &RangeMap, size: u128) -> String {
     let block = (size / MAX_BLOCKS).max(1);
     let Some(first) = range.runs.first().map(|run| run.first) else {
         return String::new();
@@ -23,7 +23,7 @@ pub(super) fn blocks(range: &RangeMap, size: u128) -> String {
     let count = usize::try_from(size.div_ceil(block)).unwrap_or_default();
     let mut tallies = vec![BlockUsage::default(); count];
     for run in &range.runs {
-        spread(run, base, block, &mut tallies);
+        add_run(run, base, block, &mut tallies);
     }
     let family = first.family();
     let addresses = (0..count)
@@ -72,7 +72,7 @@ impl BlockUsage {
 }
 
 /// Adds a run to the blocks that it touches.
-fn spread(run: &Run, base: u128, block: u128, tallies: &mut [BlockUsage]) {
+fn add_run(run: &Run, base: u128, block: u128, tallies: &mut [BlockUsage]) {
     let (from, to) = (run.first.number() - base, run.last.number() - base);
     for at in from / block..=to / block {
         let Some(tally) = usize::try_from(at).ok().and_then(|at| tallies.get_mut(at)) else {

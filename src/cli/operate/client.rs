@@ -31,11 +31,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A server that answers at a socket.
-pub(super) struct Client {
+pub(super) struct AdminClient {
     socket: PathBuf,
 }
 
-impl Client {
+impl AdminClient {
     /// The server of a data directory; `None` if none runs there.
     ///
     /// # Errors
@@ -133,7 +133,11 @@ impl Client {
             .uri(path)
             .header(header::HOST, "nadmit")
             .body(Full::new(Bytes::from(body)))?;
-        let patience = if path == "/import" { IMPORT_TIMEOUT } else { REQUEST_TIMEOUT };
+        let patience = if path == "/import" {
+            IMPORT_TIMEOUT
+        } else {
+            REQUEST_TIMEOUT
+        };
         let answer = timeout(patience, sender.send_request(request)).await;
         let response =
             answer.map_err(|_| anyhow!("no answer within {} s", patience.as_secs()))??;

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::{
-    SourceArgs, OperatorCommand, Output,
+    OperatorCommand, Output, SourceArgs,
     backend::Backend,
     print_json,
     show::{self, Align, BOLD, DIM, GREEN, YELLOW},
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DescribeArgs {
     #[command(subcommand)]
-    what: DescribeTarget,
+    target: DescribeTarget,
 }
 
 #[derive(Debug, Subcommand)]
@@ -41,7 +41,7 @@ struct PodArgs {
 
 impl OperatorCommand for DescribeArgs {
     async fn run(self) -> anyhow::Result<()> {
-        let DescribeTarget::Pod(args) = self.what;
+        let DescribeTarget::Pod(args) = self.target;
         let Some((namespace, name)) = args.pod.split_once('/') else {
             bail!("{:?} names no namespace; write NAMESPACE/NAME", args.pod);
         };
@@ -53,12 +53,12 @@ impl OperatorCommand for DescribeArgs {
         if args.output == Output::Json {
             return print_json(&view);
         }
-        out::text(words(&view, args.from.cluster.cluster));
+        out::text(render(&view, args.from.cluster.cluster));
         Ok(())
     }
 }
 
-fn words(view: &PodView, in_cluster: bool) -> String {
+fn render(view: &PodView, in_cluster: bool) -> String {
     let mut page = format!("{BOLD}pod {}/{}{BOLD:#}", view.namespace, view.name);
     if let Some(holder) = &view.holder {
         let itself = format!("pod {}/{}", view.namespace, view.name);

@@ -22,7 +22,7 @@ use crate::{
     catalog::Catalog,
     check::{self, File},
     cli::{self, cluster, print_warning},
-    ledger::{Caller, ClusterLedger, ClusterOptions, Ledger, SliceLedger, Store as _},
+    ledger::{Actor, ClusterLedger, ClusterLedgerOptions, Ledger, SliceLedger, Store as _},
     operate::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois, pod_of},
     rules::Policy,
     server::{
@@ -81,10 +81,10 @@ pub(super) struct ClusterBackend {
 
 /// What was read for a question.
 struct QueryView {
-    desk: Desk,
+    operator: Desk,
     unknown: Vec<UnreadableList>,
     /// How many pods that were looked for have nothing to do with networks.
-    silent: usize,
+    without_networks: usize,
     /// Why pools give nothing, by name, as nadmit says it.
     not_ready: BTreeMap<String, String>,
 }
@@ -109,13 +109,13 @@ impl ClusterBackend {
             );
         }
         let client = access.client_as(user).await?.client;
-        let options = ClusterOptions {
-            patience: RETRY_POLICY,
-            caller: Caller::Operator,
+        let options = ClusterLedgerOptions {
+            retry_policy: RETRY_POLICY,
+            actor: Actor::Operator,
             // Its records are to be known by it, and by nobody else's name.
-            ..ClusterOptions::new(format!(
+            ..ClusterLedgerOptions::new(format!(
                 "nadmit-operator-{:08x}",
-                cli::chance().next() as u32
+                cli::random_source().next() as u32
             ))
         };
         let ledger = ClusterLedger::new(client.clone(), options).into();
@@ -128,15 +128,15 @@ impl ClusterBackend {
 
     pub(super) async fn pools(&self) -> anyhow::Result<Vec<PoolRow>> {
         let view = self.pools_view().await?;
-        let mut rows = view.desk.pools();
-        rows.iter_mut().for_each(|row| view.note(row));
+        let mut rows = view.operator.pools();
+        rows.iter_mut().for_each(|row| view.add_note(row));
         Ok(rows)
     }
 
     pub(super) async fn map(&self, pool: &str) -> anyhow::Result<PoolMap> {
         let view = self.pools_view().await?;
-        let mut map = view.desk.map(pool)?;
-        view.note(&mut map.pool);
+        let mut map = view.operator.map(pool)?;
+        view.add_note(&mut map.pool);
         Ok(map)
     }
 
@@ -152,8 +152,8 @@ impl ClusterBackend {
         // Which of them are kept without a pod is looked up, where that is not too much.
         if pods.len() <= MAX_PODS {
             let view = self.view(false, pods, Arc::clone(&index)).await?;
-            if view.lacks(PODS).is_none() {
-                return Ok(view.desk.allocations(filter));
+            if view.unreadable(PODS).is_none() {
+                return Ok(view.operator.allocations(filter));
             }
         }
         Ok(self.desk(None, index).allocations(filter))
@@ -167,10 +167,10 @@ impl ClusterBackend {
             held.filter_map(|(one, _)| pod_of_holder(one)).collect()
         };
         let view = self.view(true, pods, index).await?;
-        view.warn();
-        let mut found = view.desk.whois(address);
+        view.print_warnings();
+        let mut found = view.operator.whois(address);
         for row in &mut found.held {
-            let unseen = view.unseen(&row.allocation).map(ToString::to_string);
+            let unseen = view.unknown_holder(&row.allocation).map(ToString::to_string);
             row.kept = unseen.or(row.kept.take());
         }
         Ok(found)
@@ -179,11 +179,11 @@ impl ClusterBackend {
     pub(super) async fn pod(&self, namespace: &str, name: &str) -> anyhow::Result<PodView> {
         let pod = (namespace.to_owned(), name.to_owned());
         let view = self.view(false, [pod], self.index().await?).await?;
-        view.warn();
-        let mut found = view.desk.pod(namespace, name);
-        if view.lacks(PODS).is_some() {
+        view.print_warnings();
+        let mut found = view.operator.pod(namespace, name);
+        if view.unreadable(PODS).is_some() {
             found.present = None;
-        } else if view.silent > 0 && found.attachments.is_empty() {
+        } else if view.without_networks > 0 && found.attachments.is_empty() {
             found.present = Some(true);
         }
         Ok(found)
@@ -200,14 +200,14 @@ impl ClusterBackend {
         if let Some(stored) = record.filter(|_| !ask.force) {
             let one = stored.allocation;
             let holder = &one.holder;
-            if let Some(unseen) = view.unseen(&one).or_else(|| view.unknown_reservation(&one)) {
+            if let Some(unseen) = view.unknown_holder(&one).or_else(|| view.unknown_reservation(&one)) {
                 bail!(
                     "{} of {holder} is not released: {unseen}; --force releases it all the same",
                     ask.address
                 );
             }
         }
-        Ok(view.desk.release(ask).await?)
+        Ok(view.operator.release(ask).await?)
     }
 
     pub(super) async fn export(&self, out: impl io::Write + Send + 'static) -> anyhow::Result<u64> {
@@ -230,7 +230,7 @@ impl ClusterBackend {
     /// Pools, what is set aside in them, their slices, and the records.
     async fn pools_view(&self) -> anyhow::Result<QueryView> {
         let index = self.index().await?;
-        let slices = SliceLedger::new(self.client.clone(), RETRY_POLICY).asked_by(Caller::Operator);
+        let slices = SliceLedger::new(self.client.clone(), RETRY_POLICY).with_actor(Actor::Operator);
         match slices.list().await {
             Ok((slices, at)) => {
                 let mut index = index.lock();
@@ -240,10 +240,10 @@ impl ClusterBackend {
             Err(error) => print_warning(format_args!("slices of nodes are not counted: {error}")),
         }
         let view = self.view(true, [], index).await?;
-        if let Some(unknown) = view.lacks(POOLS) {
+        if let Some(unknown) = view.unreadable(POOLS) {
             bail!("{unknown}");
         }
-        view.warn();
+        view.print_warnings();
         Ok(view)
     }
 
@@ -266,9 +266,9 @@ impl ClusterBackend {
         let files: Vec<File> = objects.into_iter().map(File::of_cluster).collect();
         let (catalog, _) = check::catalog_in(&[], &files);
         Ok(QueryView {
-            desk: self.desk(Some(catalog), index),
+            operator: self.desk(Some(catalog), index),
             unknown,
-            silent,
+            without_networks: silent,
             not_ready,
         })
     }
@@ -283,15 +283,15 @@ impl ClusterBackend {
 
 impl QueryView {
     /// Why nothing of a resource was read, if so.
-    fn lacks(&self, resource: &str) -> Option<&UnreadableList> {
+    fn unreadable(&self, resource: &str) -> Option<&UnreadableList> {
         self.unknown
             .iter()
             .find(|unknown| unknown.resource == resource)
     }
 
     /// Why nobody can say whether the holder of a record is there, if so.
-    fn unseen(&self, record: &Allocation) -> Option<&UnreadableList> {
-        self.lacks(match record.holder {
+    fn unknown_holder(&self, record: &Allocation) -> Option<&UnreadableList> {
+        self.unreadable(match record.holder {
             Holder::Reservation { .. } => RESERVATIONS,
             Holder::Network { .. } => NETWORKS,
             _ => PODS,
@@ -302,15 +302,15 @@ impl QueryView {
     fn unknown_reservation(&self, record: &Allocation) -> Option<&UnreadableList> {
         record.reservation.as_ref()?;
         let needed = [RESERVATIONS, POOLS, NETWORKS].into_iter();
-        needed.filter_map(|resource| self.lacks(resource)).next()
+        needed.filter_map(|resource| self.unreadable(resource)).next()
     }
 
-    fn warn(&self) {
+    fn print_warnings(&self) {
         self.unknown.iter().for_each(print_warning);
     }
 
     /// Adds what nadmit says of a pool.
-    fn note(&self, row: &mut PoolRow) {
+    fn add_note(&self, row: &mut PoolRow) {
         if row.note.is_none() {
             row.note = self.not_ready.get(&row.name).cloned();
         }

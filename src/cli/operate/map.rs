@@ -5,8 +5,8 @@
 //! for that, the list alone.
 
 use super::{
-    blocks::blocks,
-    picture::{FREE, MapGroup, Groups, follows, owner},
+    blocks::render_blocks,
+    picture::{FREE, Groups, MapGroup, follows, owner},
     rows::{CELLS_PER_ROW, label_width, line, ruler},
     show::{self, BOLD, DIM, YELLOW},
 };
@@ -31,7 +31,7 @@ const MIN_LABEL_WIDTH: usize = 20;
 const PAGE_WIDTH: usize = 80;
 
 /// The picture.
-pub(super) fn drawn(map: &PoolMap) -> String {
+pub(super) fn render(map: &PoolMap) -> String {
     let mut page = head(&map.pool);
     for range in &map.ranges {
         page += &format!("\n{BOLD}{}{BOLD:#}", range.range);
@@ -41,7 +41,7 @@ pub(super) fn drawn(map: &PoolMap) -> String {
         page += &match (size(range), map.pool.capacity) {
             (1..=MAX_GRID_ADDRESSES, Some(_)) => grid(range, &map.pool.name),
             (size @ 1..=MAX_BLOCK_ADDRESSES, Some(_)) => {
-                blocks(range, size) + "\n" + &list(range, &map.pool.name)
+                render_blocks(range, size) + "\n" + &list(range, &map.pool.name)
             }
             _ => list(range, &map.pool.name),
         };
@@ -87,7 +87,12 @@ fn grid(range: &RangeMap, pool: &str) -> String {
         let numbers = run.first.number()..=run.last.number();
         cells.extend(numbers.map(|number| (family.address(number), &groups.all[*at])));
     }
-    let width = label_width(cells.chunks(CELLS_PER_ROW).filter_map(|row| row.first()).map(|c| c.0));
+    let width = label_width(
+        cells
+            .chunks(CELLS_PER_ROW)
+            .filter_map(|row| row.first())
+            .map(|c| c.0),
+    );
     let mut page = ruler(width, cells.len());
     for row in cells.chunks(CELLS_PER_ROW) {
         let Some((first, _)) = row.first() else {
@@ -123,7 +128,7 @@ fn legend(groups: &Groups, pool: &str) -> String {
             show::some_of(&spans, room),
         );
     }
-    page + &rest(
+    page + &more_line(
         all.len(),
         &format!("nadmit allocations --pool {pool} lists all"),
     )
@@ -131,17 +136,22 @@ fn legend(groups: &Groups, pool: &str) -> String {
 
 /// The runs one by one; those of one owner, one after another, are one.
 fn list(range: &RangeMap, pool: &str) -> String {
-    let runs = joined(&range.runs);
+    let runs = join_runs(&range.runs);
     let spans: Vec<String> = runs
         .iter()
         .map(|run| show::span(run.first, run.last))
         .collect();
-    let shown = spans.iter().take(MAX_LINES).map(|span| span.chars().count());
+    let shown = spans
+        .iter()
+        .take(MAX_LINES)
+        .map(|span| span.chars().count());
     let width = shown.max().unwrap_or_default();
     let counts: Vec<String> = runs.iter().map(|run| show::count(run.count())).collect();
     let digits = counts.iter().take(MAX_LINES).map(String::len).max();
     let digits = digits.unwrap_or_default();
-    let room = PAGE_WIDTH.saturating_sub(width + digits + 6).max(MIN_LABEL_WIDTH);
+    let room = PAGE_WIDTH
+        .saturating_sub(width + digits + 6)
+        .max(MIN_LABEL_WIDTH);
     let mut page = String::new();
     for ((run, span), count) in runs.iter().zip(&spans).zip(&counts).take(MAX_LINES) {
         let style = match run.common {
@@ -154,7 +164,7 @@ fn list(range: &RangeMap, pool: &str) -> String {
         );
     }
     let all = format!("nadmit pools {pool} --map -o json has all");
-    page + &rest(runs.len(), &all)
+    page + &more_line(runs.len(), &all)
 }
 
 /// A run of a list.
@@ -173,7 +183,7 @@ impl ListedRun {
     }
 }
 
-fn joined(runs: &[Run]) -> Vec<ListedRun> {
+fn join_runs(runs: &[Run]) -> Vec<ListedRun> {
     let mut all: Vec<ListedRun> = Vec::new();
     for run in runs {
         let (owner, label) = match &run.what {
@@ -201,7 +211,7 @@ fn joined(runs: &[Run]) -> Vec<ListedRun> {
     all
 }
 
-fn rest(lines: usize, advice: &str) -> String {
+fn more_line(lines: usize, advice: &str) -> String {
     match lines.saturating_sub(MAX_LINES) {
         0 => String::new(),
         more => format!("{DIM}  … and {more} more; {advice}{DIM:#}\n"),

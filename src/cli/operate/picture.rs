@@ -81,7 +81,10 @@ impl Groups {
             let at = known.unwrap_or_else(|| {
                 let (sign, style) = common.unwrap_or_else(|| {
                     let color = colors.next().unwrap_or(AnsiColor::Cyan);
-                    (letters.next().unwrap_or(OVERFLOW), color.on_default().bold())
+                    (
+                        letters.next().unwrap_or(OVERFLOW),
+                        color.on_default().bold(),
+                    )
                 });
                 groups.all.push(MapGroup {
                     sign,

@@ -5,7 +5,7 @@ use std::{io::IsTerminal as _, time::Duration};
 use clap::Args;
 
 use super::{
-    SourceArgs, OperatorCommand, Output,
+    OperatorCommand, Output, SourceArgs,
     backend::Backend,
     map,
     show::{self, Align, DIM},
@@ -77,18 +77,18 @@ impl PoolsArgs {
         let backend = Backend::open(&self.from).await?;
         let Some(name) = &self.name else {
             let rows = backend.pools().await?;
-            return self.shown(&rows, || table(&rows));
+            return self.render(&rows, || table(&rows));
         };
         let found = backend.map(name).await?;
         if self.map {
-            self.shown(&found, || map::drawn(&found))
+            self.render(&found, || map::render(&found))
         } else {
             let rows = [found.pool];
-            self.shown(&rows, || table(&rows))
+            self.render(&rows, || table(&rows))
         }
     }
 
-    fn shown<T: serde::Serialize + ?Sized>(
+    fn render<T: serde::Serialize + ?Sized>(
         &self,
         value: &T,
         words: impl FnOnce() -> String,

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::bail;
 use clap::Args;
 
-use super::{SourceArgs, OperatorCommand, backend::Backend, show::BOLD};
+use super::{OperatorCommand, SourceArgs, backend::Backend, show::BOLD};
 use crate::{
     allocation::{Address, Allocation, Version},
     cli::out,
@@ -52,7 +52,7 @@ impl OperatorCommand for ReleaseArgs {
         let Some(version) = row.version else {
             bail!("{} is being written just now; try again", one.address);
         };
-        if !self.yes && !agreed(row)? {
+        if !self.yes && !confirm(row)? {
             bail!("{} is not released: nobody agreed", one.address);
         }
         self.release(row, version, &backend).await?;
@@ -104,7 +104,7 @@ impl ReleaseArgs {
             let address = other.allocation.address;
             match other.version {
                 Some(version) if !self.yes && std::io::stdin().is_terminal() => {
-                    if agreed(&other)? {
+                    if confirm(&other)? {
                         self.release(&other, version, backend).await?;
                     }
                 }
@@ -157,7 +157,7 @@ fn is_same_attachment(other: &Allocation, one: &Allocation) -> bool {
 }
 
 /// Asks on a terminal.
-fn agreed(row: &AllocationRow) -> anyhow::Result<bool> {
+fn confirm(row: &AllocationRow) -> anyhow::Result<bool> {
     let one = &row.allocation;
     if !std::io::stdin().is_terminal() {
         bail!(

@@ -5,7 +5,7 @@ use std::{fs, io::Read as _, path::PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{SourceArgs, OperatorCommand, backend::Backend};
+use super::{OperatorCommand, SourceArgs, backend::Backend};
 use crate::{cli::out, ledger::OlderLedger};
 
 /// The bytes of one import, as a server takes it.
@@ -70,20 +70,23 @@ impl OperatorCommand for ImportArgs {
 impl ImportArgs {
     fn lines(&self) -> anyhow::Result<Vec<u8>> {
         if self.file.as_os_str() == "-" {
-            return whole(std::io::stdin().lock()).context("standard input");
+            return read_limited(std::io::stdin().lock()).context("standard input");
         }
         let file = fs::File::open(&self.file).map_err(anyhow::Error::new);
-        let lines = file.and_then(whole);
+        let lines = file.and_then(read_limited);
         lines.with_context(|| format!("{}: cannot be read", self.file.display()))
     }
 }
 
 /// Reads what a server would take in one request.
-fn whole(from: impl std::io::Read) -> anyhow::Result<Vec<u8>> {
+fn read_limited(from: impl std::io::Read) -> anyhow::Result<Vec<u8>> {
     let mut lines = Vec::new();
     from.take(MAX_IMPORT_BYTES + 1).read_to_end(&mut lines)?;
     if lines.len() as u64 > MAX_IMPORT_BYTES {
-        anyhow::bail!("it is larger than {} MiB; import it in parts", MAX_IMPORT_BYTES >> 20);
+        anyhow::bail!(
+            "it is larger than {} MiB; import it in parts",
+            MAX_IMPORT_BYTES >> 20
+        );
     }
     Ok(lines)
 }

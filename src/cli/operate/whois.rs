@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::{
-    SourceArgs, OperatorCommand, Output,
+    OperatorCommand, Output, SourceArgs,
     backend::Backend,
     print_json,
     show::{self, BOLD, DIM},
@@ -35,12 +35,12 @@ impl OperatorCommand for WhoisArgs {
         if self.output == Output::Json {
             return print_json(&found);
         }
-        out::text(words(&found));
+        out::text(render(&found));
         Ok(())
     }
 }
 
-fn words(found: &Whois) -> String {
+fn render(found: &Whois) -> String {
     let held = found.held.iter().map(|row| holder(found.address, row));
     let mut page = held.collect::<Vec<_>>().join("\n");
     for place in &found.places {

@@ -16,7 +16,7 @@ pub(super) struct Daemon<'a> {
     set: &'a Value,
     container: &'a Value,
     program: MultusProgram,
-    words: Vec<&'a str>,
+    args: Vec<&'a str>,
 }
 
 /// What runs in the container.
@@ -67,18 +67,18 @@ impl<'a> Daemon<'a> {
                 .flat_map(split_args)
                 .map(|word| word.trim_matches(['"', '\'', ';']))
                 .collect();
-            let program = program(container, &words)?;
+            let program = detect_program(container, &words)?;
             Some(Self {
                 set,
                 container,
                 program,
-                words,
+                args: words,
             })
         })
     }
 
     /// `DaemonSet kube-system/kube-multus-ds`
-    pub(super) fn called(&self) -> String {
+    pub(super) fn display_name(&self) -> String {
         let name = self.set["metadata"]["name"].as_str().unwrap_or_default();
         format!("DaemonSet {}/{name}", self.namespace())
     }
@@ -137,13 +137,13 @@ impl<'a> Daemon<'a> {
         Ok(MultusSetting {
             isolates: self.is_set("namespace-isolation"),
             global: split(self.text_flag("global-namespaces").unwrap_or_default()),
-            source: self.called(),
+            source: self.display_name(),
         })
     }
 
     /// The last use of a flag: what stands behind `=`, and the word after it.
     fn flag(&self, name: &str) -> Option<(Option<&'a str>, Option<&'a str>)> {
-        let used = self.words.iter().enumerate().rev().find_map(|(at, word)| {
+        let used = self.args.iter().enumerate().rev().find_map(|(at, word)| {
             let rest = word.strip_prefix('-')?;
             let rest = rest.strip_prefix('-').unwrap_or(rest).strip_prefix(name)?;
             match rest.strip_prefix('=') {
@@ -151,7 +151,7 @@ impl<'a> Daemon<'a> {
                 None => rest.is_empty().then_some((at, None)),
             }
         });
-        used.map(|(at, value)| (value, self.words.get(at + 1).copied()))
+        used.map(|(at, value)| (value, self.args.get(at + 1).copied()))
     }
 
     fn text_flag(&self, name: &str) -> Option<&'a str> {
@@ -241,7 +241,7 @@ impl FileSetting {
     }
 }
 
-fn program(container: &Value, words: &[&str]) -> Option<MultusProgram> {
+fn detect_program(container: &Value, words: &[&str]) -> Option<MultusProgram> {
     let runs = |name: &str| {
         words
             .iter()

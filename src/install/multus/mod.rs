@@ -121,7 +121,7 @@ impl MultusObjects {
             match api.get_opt(&name).await {
                 Ok(Some(config_map)) => found.config_maps.push(value(config_map)),
                 Ok(None) => {}
-                Err(error) => found.missed(&format!("read ConfigMap {namespace}/{name}"), &error),
+                Err(error) => found.record_unread(&format!("read ConfigMap {namespace}/{name}"), &error),
             }
         }
         found
@@ -131,7 +131,7 @@ impl MultusObjects {
         let everywhere = api_of(client, "apps/v1", "DaemonSet", None);
         match everywhere.list(&ListParams::default()).await {
             Ok(listed) => return self.daemon_sets.extend(listed.into_iter().map(value)),
-            Err(error) => self.missed("list the DaemonSets", &error),
+            Err(error) => self.record_unread("list the DaemonSets", &error),
         }
         for home in MULTUS_NAMESPACES {
             let api = api_of(client, "apps/v1", "DaemonSet", Some(home));
@@ -142,7 +142,7 @@ impl MultusObjects {
         }
     }
 
-    fn missed(&mut self, what: &str, error: &kube::Error) {
+    fn record_unread(&mut self, what: &str, error: &kube::Error) {
         let error = InstallError::of(what, error).to_string();
         self.unread.get_or_insert(error);
     }
@@ -153,9 +153,9 @@ impl MultusObjects {
     /// When the objects do not say it.
     pub fn isolation(&self) -> Result<Isolation, IsolationUnknown> {
         let daemons: Vec<Daemon> = self.daemon_sets.iter().filter_map(Daemon::of).collect();
-        let read = daemons.iter().map(|daemon| self.of(daemon));
+        let read = daemons.iter().map(|daemon| self.isolation_of(daemon));
         let read: Result<Vec<Isolation>, IsolationUnknown> = read.collect();
-        match read.and_then(agreed) {
+        match read.and_then(common_isolation) {
             Ok(Some(isolation)) => Ok(isolation),
             _ if self.is_openshift => Ok(Isolation {
                 isolates: true,
@@ -170,7 +170,7 @@ impl MultusObjects {
         }
     }
 
-    fn of(&self, daemon: &Daemon) -> Result<Isolation, IsolationUnknown> {
+    fn isolation_of(&self, daemon: &Daemon) -> Result<Isolation, IsolationUnknown> {
         let MultusSetting {
             isolates,
             global,
@@ -188,7 +188,7 @@ impl MultusObjects {
     fn file(&self, daemon: &Daemon, path: &str) -> Result<(String, String), IsolationUnknown> {
         let Some(mounted) = daemon.mounted(path) else {
             return Err(IsolationUnknown::NotInConfigMap {
-                daemon_set: daemon.called(),
+                daemon_set: daemon.display_name(),
                 path: path.to_owned(),
             });
         };
@@ -202,7 +202,7 @@ impl MultusObjects {
             (found, _) => {
                 let text = found.and_then(|found| found["data"][&*mounted.key].as_str());
                 let text = text.ok_or_else(|| IsolationUnknown::NoKey {
-                    daemon_set: daemon.called(),
+                    daemon_set: daemon.display_name(),
                     config_map: config_map.clone(),
                     key: mounted.key.clone(),
                 })?;
@@ -226,7 +226,7 @@ impl Isolation {
     }
 
     /// Sets it in settings that do not say it.
-    pub fn suit(&self, policy: &mut Policy) {
+    pub fn fill_in(&self, policy: &mut Policy) {
         let set = NamespaceIsolation::of(self.isolates);
         policy.namespace_isolation.get_or_insert(set);
         let by_default = policy.global_namespaces == Policy::default().global_namespaces;
@@ -237,7 +237,7 @@ impl Isolation {
 }
 
 /// The one setting of all DaemonSets, if there are any.
-fn agreed(all: Vec<Isolation>) -> Result<Option<Isolation>, IsolationUnknown> {
+fn common_isolation(all: Vec<Isolation>) -> Result<Option<Isolation>, IsolationUnknown> {
     let mut all = all.into_iter();
     let Some(first) = all.next() else {
         return Ok(None);

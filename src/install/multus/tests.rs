@@ -262,13 +262,13 @@ fn explicit_settings_are_kept() {
         source: String::new(),
     };
     let mut policy = Policy::default();
-    isolation.suit(&mut policy);
+    isolation.fill_in(&mut policy);
     assert_eq!(policy.namespace_isolation, Some(NamespaceIsolation::Off));
     assert!(policy.global_namespaces.contains("shared"));
     let mut policy = Policy::default();
     policy.namespace_isolation = Some(NamespaceIsolation::On);
     policy.global_namespaces = ["mine".into()].into();
-    isolation.suit(&mut policy);
+    isolation.fill_in(&mut policy);
     assert_eq!(policy.namespace_isolation, Some(NamespaceIsolation::On));
     assert!(policy.global_namespaces.contains("mine"));
 }

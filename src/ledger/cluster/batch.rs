@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{
     Inner,
-    write::{CreatedObject, WrittenRecord, Undeleted},
+    write::{CreatedObject, Undeleted, WrittenRecord},
 };
 use crate::{
     allocation::{Version, Write},
@@ -30,7 +30,7 @@ pub(super) async fn run(inner: Arc<Inner>, batch: Vec<Write>) -> Result<Vec<Vers
 }
 
 async fn write_records(
-    mark: &str,
+    batch_id: &str,
     inner: &Inner,
     batch: Vec<Write>,
 ) -> Result<Vec<Version>, WriteError> {
@@ -54,8 +54,8 @@ async fn write_records(
                 Err(error) => errors.push(error),
             }
         }
-        if let Some(error) = gravest(errors) {
-            return Err(undo(inner, created, error).await);
+        if let Some(error) = most_severe(errors) {
+            return Err(undo_creates(inner, created, error).await);
         }
     }
     Ok(versions)
@@ -79,7 +79,7 @@ fn check_unique(batch: &[Write]) -> Result<(), WriteError> {
 
 /// The error to answer: what is not known outweighs all, then what is to be judged anew, in the order
 /// of the batch.
-fn gravest(errors: Vec<WriteError>) -> Option<WriteError> {
+fn most_severe(errors: Vec<WriteError>) -> Option<WriteError> {
     errors.into_iter().min_by_key(|error| match error {
         WriteError::Uncertain { .. } => 0,
         WriteError::Exists(_) | WriteError::Changed { .. } => 1,
@@ -88,7 +88,7 @@ fn gravest(errors: Vec<WriteError>) -> Option<WriteError> {
 }
 
 /// Takes back what was created, and says what became of the batch.
-async fn undo(inner: &Inner, created: Vec<CreatedObject>, error: WriteError) -> WriteError {
+async fn undo_creates(inner: &Inner, created: Vec<CreatedObject>, error: WriteError) -> WriteError {
     if matches!(error, WriteError::Uncertain { .. }) {
         return error;
     }

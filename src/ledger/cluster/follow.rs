@@ -15,12 +15,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Inner,
-    counted::RequestVerb,
+    request_metrics::RequestVerb,
     object::{StoredObject, version},
 };
 use crate::{
     api::call::ApiError,
-    ledger::{Cursor, Event, Events, FollowError},
+    ledger::{Cursor, LedgerEvent, LedgerEvents, FollowError},
 };
 
 /// How much longer than it may last a watch is listened to, before its connection counts as dead.
@@ -34,11 +34,11 @@ type Watch = BoxStream<'static, kube::Result<WatchEvent<DynamicObject>>>;
 struct RecordFollower {
     inner: Arc<Inner>,
     /// The last version that was seen.
-    at: u64,
+    version: u64,
     watch: Option<Watch>,
     opened: Instant,
     /// Whether the watch told anything.
-    heard: bool,
+    received: bool,
     /// The pause before the next one is opened.
     pause: Option<Duration>,
     ended: bool,
@@ -46,7 +46,7 @@ struct RecordFollower {
 
 /// What a message of a watch says.
 enum WatchMessage {
-    Event(Box<Event>),
+    Event(Box<LedgerEvent>),
     /// Nothing for those who follow.
     Ignored,
     /// The history is lost, or an object has become unreadable: list anew.
@@ -56,13 +56,13 @@ enum WatchMessage {
 }
 
 /// The events behind `from`.
-pub(super) fn follow(inner: Arc<Inner>, from: Cursor) -> Events {
+pub(super) fn follow(inner: Arc<Inner>, from: Cursor) -> LedgerEvents {
     let follower = RecordFollower {
         inner,
-        at: from.version().0,
+        version: from.version().0,
         watch: None,
         opened: Instant::now(),
-        heard: false,
+        received: false,
         pause: None,
         ended: false,
     };
@@ -73,7 +73,7 @@ pub(super) fn follow(inner: Arc<Inner>, from: Cursor) -> Events {
 }
 
 impl RecordFollower {
-    async fn next(&mut self) -> Option<Result<Event, FollowError>> {
+    async fn next(&mut self) -> Option<Result<LedgerEvent, FollowError>> {
         if self.ended {
             return None;
         }
@@ -83,10 +83,10 @@ impl RecordFollower {
                 Some(watch) => {
                     let longest = self.inner.options.watch + WATCH_GRACE;
                     match timeout(longest, watch.next()).await {
-                        Ok(Some(Ok(event))) => self.read(event),
+                        Ok(Some(Ok(event))) => self.parse_event(event),
                         Ok(Some(Err(error))) => WatchMessage::Failed(ApiError::of(&error)),
                         // It ended as it should, or its connection is dead.
-                        Ok(None) | Err(_) => self.close(),
+                        Ok(None) | Err(_) => self.watch_ended(),
                     }
                 }
             };
@@ -97,7 +97,7 @@ impl RecordFollower {
                     self.ended = true;
                     return Some(Err(FollowError::Expired));
                 }
-                WatchMessage::Failed(answer) => self.broken(&answer),
+                WatchMessage::Failed(answer) => self.watch_failed(&answer),
             }
         }
     }
@@ -110,14 +110,14 @@ impl RecordFollower {
         let seconds = self.inner.options.watch.as_secs().try_into();
         let params = WatchParams::default().timeout(seconds.unwrap_or(u32::MAX));
         self.inner.counted.asked(RequestVerb::Watch);
-        let at = self.at.to_string();
+        let at = self.version.to_string();
         let asked = self.inner.api.watch(&params, &at);
         let longest = self.inner.options.patience.attempt;
         match timeout(longest, asked).await {
             Ok(Ok(watch)) => {
                 self.watch = Some(watch.boxed());
                 self.opened = Instant::now();
-                self.heard = false;
+                self.received = false;
                 WatchMessage::Ignored
             }
             Ok(Err(error)) => match ApiError::of(&error) {
@@ -130,40 +130,40 @@ impl RecordFollower {
     }
 
     /// The watch has ended.
-    fn close(&mut self) -> WatchMessage {
+    fn watch_ended(&mut self) -> WatchMessage {
         self.watch = None;
-        if self.heard || self.opened.elapsed() >= MIN_WATCH_DURATION {
+        if self.received || self.opened.elapsed() >= MIN_WATCH_DURATION {
             self.pause = None;
         } else {
-            self.pause = Some(self.longer(Duration::ZERO));
+            self.pause = Some(self.next_pause(Duration::ZERO));
         }
         WatchMessage::Ignored
     }
 
     /// The watch broke, or could not be opened.
-    fn broken(&mut self, answer: &ApiError) {
+    fn watch_failed(&mut self, answer: &ApiError) {
         if self.pause.is_none() {
             let advice = self.inner.advice(RequestVerb::Watch, answer);
             tracing::warn!("allocations are not followed for a while: {advice}");
         }
         self.watch = None;
-        self.pause = Some(self.longer(answer.retry_after().unwrap_or_default()));
+        self.pause = Some(self.next_pause(answer.retry_after().unwrap_or_default()));
     }
 
-    fn longer(&self, least: Duration) -> Duration {
+    fn next_pause(&self, least: Duration) -> Duration {
         let first = self.inner.options.patience.initial_backoff;
         let next = self.pause.map_or(first, |pause| pause * 2);
         next.min(self.inner.options.max_backoff).max(least)
     }
 
-    fn read(&mut self, event: WatchEvent<DynamicObject>) -> WatchMessage {
+    fn parse_event(&mut self, event: WatchEvent<DynamicObject>) -> WatchMessage {
         match event {
-            WatchEvent::Added(object) => self.put(object, true),
-            WatchEvent::Modified(object) => self.put(object, false),
-            WatchEvent::Deleted(object) => self.gone(object),
+            WatchEvent::Added(object) => self.record_put(object, true),
+            WatchEvent::Modified(object) => self.record_put(object, false),
+            WatchEvent::Deleted(object) => self.record_deleted(object),
             WatchEvent::Bookmark(bookmark) => {
                 if let Ok(version) = version(&bookmark.metadata.resource_version) {
-                    self.reach(version.0);
+                    self.advance_to(version.0);
                 }
                 WatchMessage::Ignored
             }
@@ -174,15 +174,15 @@ impl RecordFollower {
         }
     }
 
-    fn put(&mut self, object: DynamicObject, new: bool) -> WatchMessage {
-        let Ok(found) = StoredObject::of(object) else {
+    fn record_put(&mut self, object: DynamicObject, new: bool) -> WatchMessage {
+        let Ok(found) = StoredObject::parse(object) else {
             return WatchMessage::Expired;
         };
         match found.stored() {
-            Ok(stored) => self.tell(Event::Put(stored)),
+            Ok(stored) => self.emit(LedgerEvent::Put(stored)),
             Err(reason) => {
                 self.inner.notice(&found.name, reason);
-                self.reach(found.version.0);
+                self.advance_to(found.version.0);
                 // What it was before, nobody can tell any more but a list.
                 if new {
                     WatchMessage::Ignored
@@ -193,13 +193,13 @@ impl RecordFollower {
         }
     }
 
-    fn gone(&mut self, object: DynamicObject) -> WatchMessage {
-        match StoredObject::of(object) {
+    fn record_deleted(&mut self, object: DynamicObject) -> WatchMessage {
+        match StoredObject::parse(object) {
             Ok(StoredObject {
                 content: Ok(allocation),
                 version,
                 ..
-            }) => self.tell(Event::Gone {
+            }) => self.emit(LedgerEvent::Deleted {
                 allocation,
                 version,
             }),
@@ -208,8 +208,8 @@ impl RecordFollower {
     }
 
     /// Tells an event, unless it was told.
-    fn tell(&mut self, event: Event) -> WatchMessage {
-        if self.reach(event.version().0) {
+    fn emit(&mut self, event: LedgerEvent) -> WatchMessage {
+        if self.advance_to(event.version().0) {
             WatchMessage::Event(Box::new(event))
         } else {
             WatchMessage::Ignored
@@ -217,11 +217,11 @@ impl RecordFollower {
     }
 
     /// A version was seen. Whether it is new.
-    fn reach(&mut self, version: u64) -> bool {
-        self.heard = true;
+    fn advance_to(&mut self, version: u64) -> bool {
+        self.received = true;
         self.pause = None;
-        let new = version > self.at;
-        self.at = self.at.max(version);
+        let new = version > self.version;
+        self.version = self.version.max(version);
         new
     }
 }

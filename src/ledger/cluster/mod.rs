@@ -25,9 +25,9 @@
 //! other cannot take it back any more.
 
 mod batch;
-mod counted;
+mod request_metrics;
 mod follow;
-mod marks;
+mod batch_ids;
 mod object;
 mod read;
 mod transfer;
@@ -46,12 +46,12 @@ use kube::{
 };
 use prometheus_client::collector::Collector;
 
-pub use self::{counted::Requests, object::WRITER};
+pub use self::{request_metrics::Requests, object::WRITTEN_BY};
 use self::{
-    counted::{RequestCounters, RequestVerb},
-    marks::BatchIds,
+    request_metrics::{RequestCounters, RequestVerb},
+    batch_ids::BatchIds,
 };
-use super::{Caller, Cursor, Events, ReadError, Store, WriteError};
+use super::{Actor, Cursor, LedgerEvents, ReadError, Store, WriteError};
 use crate::{
     allocation::{Holder, Stored, Version, Write},
     api::{
@@ -67,32 +67,32 @@ const MAX_REPORTED: usize = 1_024;
 
 /// How a [`ClusterLedger`] behaves.
 #[derive(Debug, Clone)]
-pub struct ClusterOptions {
+pub struct ClusterLedgerOptions {
     /// The name of this process, unlike that of any other that writes: the pod's name and something
     /// random, as a container may be restarted in its pod.
     pub writer: String,
     /// How long to try a record's write, or a read.
-    pub patience: RetryPolicy,
+    pub retry_policy: RetryPolicy,
     /// How many objects a page of a list has.
-    pub page: u32,
+    pub page_size: u32,
     /// How long a watch lasts before it is opened anew; under 295 s.
-    pub watch: Duration,
+    pub watch_duration: Duration,
     /// The longest pause before a watch that broke is opened anew.
     pub max_backoff: Duration,
     /// As whom the API server is asked.
-    pub caller: Caller,
+    pub actor: Actor,
 }
 
-impl ClusterOptions {
+impl ClusterLedgerOptions {
     /// What serves well: 8 s of patience, pages of 500, watches of 4 minutes.
     pub fn new(writer: impl Into<String>) -> Self {
         Self {
             writer: writer.into(),
-            patience: RetryPolicy::default(),
-            page: 500,
-            watch: Duration::from_secs(240),
+            retry_policy: RetryPolicy::default(),
+            page_size: 500,
+            watch_duration: Duration::from_secs(240),
             max_backoff: Duration::from_secs(10),
-            caller: Caller::Server,
+            actor: Actor::Server,
         }
     }
 }
@@ -107,11 +107,11 @@ pub struct ClusterLedger(Arc<ClusterLedgerInner>);
 #[derive(Debug)]
 struct ClusterLedgerInner {
     api: Api<DynamicObject>,
-    options: ClusterOptions,
-    counted: RequestCounters,
-    marks: BatchIds,
+    options: ClusterLedgerOptions,
+    counters: RequestCounters,
+    batch_ids: BatchIds,
     /// The unreadable objects that were reported.
-    noticed: Mutex<HashSet<String>>,
+    reported: Mutex<HashSet<String>>,
 }
 
 impl ClusterLedger {
@@ -119,25 +119,25 @@ impl ClusterLedger {
     ///
     /// The client should ask once and leave repeating to this room, as that of
     /// [`crate::api::call::client`] does.
-    pub fn new(client: Client, options: ClusterOptions) -> Self {
+    pub fn new(client: Client, options: ClusterLedgerOptions) -> Self {
         let kind = ApiResource::erase::<AddressAllocation>(&());
         Self(Arc::new(ClusterLedgerInner {
             api: Api::all_with(client, &kind),
             options,
-            counted: RequestCounters::default(),
-            marks: BatchIds::default(),
-            noticed: Mutex::default(),
+            counters: RequestCounters::default(),
+            batch_ids: BatchIds::default(),
+            reported: Mutex::default(),
         }))
     }
 
     /// How many requests were made.
     pub fn requests(&self) -> Requests {
-        self.0.counted.requests()
+        self.0.counters.requests()
     }
 
     /// The same as metrics, as they are at each scrape.
     pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(self.0.counted.clone())
+        Box::new(self.0.counters.clone())
     }
 
     /// What a holder has now, by name: every write that was answered before this call is seen.
@@ -177,28 +177,28 @@ impl Store for ClusterLedger {
         self.0.list().await
     }
 
-    fn follow(&self, from: Cursor) -> Events {
+    fn follow(&self, from: Cursor) -> LedgerEvents {
         follow::follow(Arc::clone(&self.0), from)
     }
 }
 
 impl ClusterLedgerInner {
-    fn begin(&self) -> ApiCall {
-        ApiCall::begin(self.options.patience)
+    fn begin_call(&self) -> ApiCall {
+        ApiCall::begin(self.options.retry_policy)
     }
 
     /// An answer, and what to do about it.
     fn advice(&self, verb: RequestVerb, answer: &ApiError) -> String {
-        let caller = self.options.caller;
+        let caller = self.options.actor;
         caller.advice(verb.name(), "addressallocations", answer)
     }
 
-    fn ended(&self, call: &ApiCall) {
-        self.counted.retried(call.retries());
+    fn count_retries(&self, call: &ApiCall) {
+        self.counters.retried(call.retries());
     }
 
     /// How objects are written.
-    fn params() -> PostParams {
+    fn post_params() -> PostParams {
         PostParams {
             dry_run: false,
             field_manager: Some(MANAGER.to_owned()),
@@ -206,9 +206,9 @@ impl ClusterLedgerInner {
     }
 
     /// Counts an object that is no record, and reports it the first time.
-    fn notice(&self, name: &str, reason: &str) {
-        self.counted.unreadable();
-        let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
+    fn log_unreadable(&self, name: &str, reason: &str) {
+        self.counters.unreadable();
+        let mut noticed = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if noticed.len() >= MAX_REPORTED {
             noticed.clear();
         }

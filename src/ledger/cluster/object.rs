@@ -12,7 +12,7 @@ use crate::{
 
 /// The annotation that names the batch that wrote an object last, and its process before the `/`. A
 /// batch that found what it was to create puts a `+` behind.
-pub const WRITER: &str = "nadmit.io/written-by";
+pub const WRITTEN_BY: &str = "nadmit.io/written-by";
 
 /// The object of a record, to be created, or to take the place of this version.
 ///
@@ -29,7 +29,7 @@ pub(super) fn object(
         metadata: ObjectMeta {
             name: Some(allocation.record_name()),
             labels: Some(labels::labels_of(allocation)),
-            annotations: Some([(WRITER.to_owned(), mark.to_owned())].into()),
+            annotations: Some([(WRITTEN_BY.to_owned(), mark.to_owned())].into()),
             resource_version: version.map(|version| version.0.to_string()),
             ..ObjectMeta::default()
         },
@@ -44,7 +44,7 @@ pub(super) struct StoredObject {
     pub(super) version: Version,
     pub(super) uid: Option<String>,
     /// Which batch wrote it last.
-    mark: Option<String>,
+    batch_id: Option<String>,
     /// Whether it is being deleted, and waits for finalizers.
     pub(super) deleting: bool,
     /// The record, or why it is none.
@@ -56,7 +56,7 @@ impl StoredObject {
     ///
     /// # Errors
     /// When its version is not a number, as every API server's is.
-    pub(super) fn of(mut object: DynamicObject) -> Result<Self, String> {
+    pub(super) fn parse(mut object: DynamicObject) -> Result<Self, String> {
         let metadata = &mut object.metadata;
         let name = metadata.name.take().unwrap_or_default();
         let version = version(metadata.resource_version.as_deref().unwrap_or_default())?;
@@ -64,9 +64,9 @@ impl StoredObject {
         Ok(Self {
             version,
             uid: metadata.uid.take(),
-            mark: annotations.and_then(|all| all.remove(WRITER)),
+            batch_id: annotations.and_then(|all| all.remove(WRITTEN_BY)),
             deleting: metadata.deletion_timestamp.is_some(),
-            content: content(&name, object.data["spec"].take()),
+            content: parse_record(&name, object.data["spec"].take()),
             name,
         })
     }
@@ -83,7 +83,7 @@ impl StoredObject {
     }
 
     /// Whether it is what was to be written, and is here to stay.
-    pub(super) fn is(&self, wanted: &Allocation) -> bool {
+    pub(super) fn matches(&self, wanted: &Allocation) -> bool {
         !self.deleting && self.content.as_ref() == Ok(wanted)
     }
 
@@ -96,12 +96,12 @@ impl StoredObject {
 
     /// Whether this batch wrote it last.
     pub(super) fn is_written_by(&self, mark: &str) -> bool {
-        self.mark.as_deref() == Some(mark)
+        self.batch_id.as_deref() == Some(mark)
     }
 
     /// The record to show for it; of an object that is none, one that says that the address is taken
     /// by something that is nobody's: the namespace is no name.
-    pub(super) fn shown(&self, wanted: &Allocation) -> Stored {
+    pub(super) fn conflicting_record(&self, wanted: &Allocation) -> Stored {
         self.stored().unwrap_or_else(|_| Stored {
             allocation: Allocation {
                 interface: Arc::from(""),
@@ -128,7 +128,7 @@ pub(super) fn version(text: &str) -> Result<Version, String> {
     number.map_err(|_| format!("its resourceVersion {text:?} is not a number"))
 }
 
-fn content(name: &str, spec: serde_json::Value) -> Result<Allocation, String> {
+fn parse_record(name: &str, spec: serde_json::Value) -> Result<Allocation, String> {
     let read = serde_json::from_value::<AddressAllocationSpec>(spec)
         .and_then(|spec| spec.allocation())
         .map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use kube::api::ListParams;
 
 use super::{
     Inner,
-    counted::RequestVerb,
+    request_metrics::RequestVerb,
     object::{StoredObject, version},
     words,
 };
@@ -42,7 +42,7 @@ impl Inner {
             self.api.get(name)
         });
         match asked.await {
-            Ok(object) => StoredObject::of(object).map(Some).map_err(unreadable),
+            Ok(object) => StoredObject::parse(object).map(Some).map_err(malformed_response),
             Err(ApiError::NotFound(_)) => Ok(None),
             Err(answer) => Err(answer),
         }
@@ -93,7 +93,7 @@ impl Inner {
     }
 
     /// All records that a selector lets through, as of one moment.
-    async fn select(&self, selector: Option<String>) -> Result<(Vec<Stored>, Version), ReadError> {
+    async fn list_selected(&self, selector: Option<String>) -> Result<(Vec<Stored>, Version), ReadError> {
         let mut lost = String::new();
         for _ in 0..MAX_LIST_ATTEMPTS {
             let pages = self.pages(selector.as_deref()).await;
@@ -106,7 +106,7 @@ impl Inner {
         Err(ReadError::Unavailable { reason })
     }
 
-    async fn pages(&self, selector: Option<&str>) -> Result<ListOutcome, ApiError> {
+    async fn list_pages(&self, selector: Option<&str>) -> Result<ListOutcome, ApiError> {
         let mut params = ListParams::default().limit(self.options.page);
         params.label_selector = selector.map(str::to_owned);
         let mut named: Vec<(String, Stored)> = Vec::new();
@@ -124,7 +124,7 @@ impl Inner {
                 asked => asked?,
             };
             for object in page.items {
-                let found = StoredObject::of(object).map_err(unreadable)?;
+                let found = StoredObject::parse(object).map_err(malformed_response)?;
                 match found.stored() {
                     Ok(stored) => named.push((found.name, stored)),
                     Err(reason) => self.notice(&found.name, reason),
@@ -133,7 +133,7 @@ impl Inner {
             params.continue_token = page.metadata.continue_.filter(|place| !place.is_empty());
             if params.continue_token.is_none() {
                 let at = page.metadata.resource_version.unwrap_or_default();
-                let at = version(&at).map_err(unreadable)?;
+                let at = version(&at).map_err(malformed_response)?;
                 named.sort_by(|(a, _), (b, _)| a.cmp(b));
                 let records = named.into_iter().map(|(_, stored)| stored).collect();
                 return Ok(ListOutcome::Complete(records, at));
@@ -143,7 +143,7 @@ impl Inner {
 }
 
 /// An answer that makes no sense: nothing is known by it.
-pub(super) fn unreadable(message: String) -> ApiError {
+pub(super) fn malformed_response(message: String) -> ApiError {
     ApiError::Uncertain {
         after: None,
         message,

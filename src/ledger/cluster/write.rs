@@ -7,9 +7,9 @@ use kube::{
 
 use super::{
     Inner,
-    counted::RequestVerb,
+    request_metrics::RequestVerb,
     object::{self, StoredObject, version},
-    read::unreadable,
+    read::malformed_response,
     words,
 };
 use crate::{
@@ -70,7 +70,7 @@ impl Inner {
     ///
     /// # Errors
     /// [`WriteError`], as of a batch of one.
-    pub(super) async fn one(&self, write: &Write, mark: &str) -> Result<WrittenRecord, WriteError> {
+    pub(super) async fn write_record(&self, write: &Write, mark: &str) -> Result<WrittenRecord, WriteError> {
         let mut call = self.begin();
         let outcome = match write {
             Write::Create(wanted) => self.create(&mut call, wanted, mark).await,
@@ -97,7 +97,7 @@ impl Inner {
                 self.api.create(&params, &object)
             });
             match asked.await {
-                Ok(created) => return read(created).map(WrittenRecord::created),
+                Ok(created) => return parse_response(created).map(WrittenRecord::created),
                 Err(ApiError::AlreadyExists(_)) => self.counted.conflicted(),
                 Err(answer) => return Err(self.failed(call, RequestVerb::Create, &answer)),
             }
@@ -170,7 +170,7 @@ impl Inner {
             self.api.replace(&name, &params, &object)
         });
         match asked.await {
-            Ok(updated) => read(updated).map(Some),
+            Ok(updated) => parse_response(updated).map(Some),
             Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {
                 self.counted.conflicted();
                 Ok(None)
@@ -231,7 +231,7 @@ impl Inner {
         version: Version,
     ) -> Result<WrittenRecord, WriteError> {
         if call.uncertain() {
-            return Ok(WrittenRecord::at(successor(version)));
+            return Ok(WrittenRecord::at(next_version(version)));
         }
         self.counted.conflicted();
         Err(changed(record.record_name(), None, record))
@@ -239,7 +239,7 @@ impl Inner {
 
     /// Deletes an object if it has this UID and version, and says the version of the deletion; `None`
     /// if it waits for finalizers.
-    async fn remove(
+    async fn delete_object(
         &self,
         call: &mut ApiCall,
         name: &str,
@@ -260,7 +260,7 @@ impl Inner {
             return Ok(None);
         }
         let told = answer.right().as_ref().and_then(deletion_version);
-        Ok(Some(told.unwrap_or_default().max(successor(version))))
+        Ok(Some(told.unwrap_or_default().max(next_version(version))))
     }
 
     /// Takes back what a batch has created, unless somebody has taken it over since.
@@ -294,9 +294,9 @@ impl Inner {
         }
     }
 
-    fn restless(&self, call: &ApiCall, name: &str) -> WriteError {
+    fn unstable(&self, call: &ApiCall, name: &str) -> WriteError {
         let reason = format!("record {name} comes and goes");
-        self.failed(call, RequestVerb::Get, &unreadable(reason))
+        self.failed(call, RequestVerb::Get, &malformed_response(reason))
     }
 
     fn object(
@@ -315,8 +315,8 @@ impl Inner {
 }
 
 /// Reads what the API server answers to a write.
-fn read(object: DynamicObject) -> Result<StoredObject, WriteError> {
-    StoredObject::of(object).map_err(|reason| WriteError::Uncertain { reason })
+fn parse_response(object: DynamicObject) -> Result<StoredObject, WriteError> {
+    StoredObject::parse(object).map_err(|reason| WriteError::Uncertain { reason })
 }
 
 /// Whether an object that was deleted waits for finalizers.
@@ -332,7 +332,7 @@ fn deletion_version(status: &Status) -> Option<Version> {
 
 /// A version behind this one and before every other write of the record: the deletion has a number of
 /// its own.
-fn successor(version: Version) -> Version {
+fn next_version(version: Version) -> Version {
     Version(version.0.saturating_add(1))
 }
 
@@ -343,6 +343,6 @@ fn unavailable(reason: String) -> WriteError {
 fn changed(name: String, current: Option<&StoredObject>, wanted: &Allocation) -> WriteError {
     WriteError::Changed {
         name,
-        current: current.map(|found| Box::new(found.shown(wanted))),
+        current: current.map(|found| Box::new(found.conflicting_record(wanted))),
     }
 }

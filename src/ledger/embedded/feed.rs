@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::shared::SharedLedger;
 use crate::{
     allocation::Version,
-    ledger::{Cursor, Event, Events, FollowError},
+    ledger::{Cursor, LedgerEvent, LedgerEvents, FollowError},
 };
 
 /// How many events a follower takes at once.
@@ -32,7 +32,7 @@ pub(super) struct EventBuffer {
 
 #[derive(Debug)]
 struct BufferState {
-    events: VecDeque<Event>,
+    events: VecDeque<LedgerEvent>,
     /// The version of the last event, or of the last before this process.
     last: u64,
     closed: bool,
@@ -40,7 +40,7 @@ struct BufferState {
 
 /// What comes behind a place.
 enum EventsSince {
-    Events(VecDeque<Event>),
+    Events(VecDeque<LedgerEvent>),
     UpToDate,
     Closed,
     Expired,
@@ -61,7 +61,7 @@ impl EventBuffer {
     }
 
     /// Tells what was committed, in its order.
-    pub(super) fn tell(&self, events: impl IntoIterator<Item = Event>) {
+    pub(super) fn tell(&self, events: impl IntoIterator<Item = LedgerEvent>) {
         let mut kept = self.lock();
         for event in events {
             if kept.events.len() >= self.most {
@@ -96,9 +96,14 @@ impl EventBuffer {
             .ok()
             .and_then(|missing| kept.events.len().checked_sub(missing));
         match from {
-            Some(from) => {
-                EventsSince::Events(kept.events.iter().skip(from).take(CHUNK_EVENTS).cloned().collect())
-            }
+            Some(from) => EventsSince::Events(
+                kept.events
+                    .iter()
+                    .skip(from)
+                    .take(CHUNK_EVENTS)
+                    .cloned()
+                    .collect(),
+            ),
             None => EventsSince::Expired,
         }
     }
@@ -112,16 +117,16 @@ impl EventBuffer {
 struct BufferFollower {
     shared: Arc<SharedLedger>,
     more: watch::Receiver<()>,
-    taken: VecDeque<Event>,
+    taken: VecDeque<LedgerEvent>,
     /// The version of the last event that was taken.
     at: u64,
     ended: bool,
 }
 
 /// The events behind `from`.
-pub(super) fn follow(shared: Arc<SharedLedger>, from: Cursor) -> Events {
+pub(super) fn follow(shared: Arc<SharedLedger>, from: Cursor) -> LedgerEvents {
     let follower = BufferFollower {
-        more: shared.feed.more.subscribe(),
+        more: shared.events.more.subscribe(),
         shared,
         taken: VecDeque::new(),
         at: from.version().0,
@@ -134,7 +139,7 @@ pub(super) fn follow(shared: Arc<SharedLedger>, from: Cursor) -> Events {
 }
 
 impl BufferFollower {
-    async fn next(&mut self) -> Option<Result<Event, FollowError>> {
+    async fn next(&mut self) -> Option<Result<LedgerEvent, FollowError>> {
         loop {
             if self.ended {
                 return None;
@@ -145,7 +150,7 @@ impl BufferFollower {
             }
             // Seen before looking: what comes afterwards wakes.
             self.more.mark_unchanged();
-            match self.shared.feed.behind(self.at) {
+            match self.shared.events.behind(self.at) {
                 EventsSince::Events(events) => self.taken = events,
                 EventsSince::UpToDate => self.ended = self.more.changed().await.is_err(),
                 EventsSince::Closed => self.ended = true,

@@ -24,7 +24,7 @@ use super::{
     opened::OpenedFile,
     overlay::Overlay,
     table::{ALLOCATIONS, META, SCHEMA, SCHEMA_KEY, VERSION_KEY},
-    version_file::{self, Recorded, VersionFile},
+    version_file::{self, VersionRecord, VersionFile},
     writer::newest,
 };
 use crate::{
@@ -61,7 +61,7 @@ pub(super) struct CommitFiles {
 /// [`OpenError`]; a file that is there was left as it is.
 pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<OpenedLedger, OpenError> {
     let path = directory.join(FILE_NAME);
-    let recorded = recorded(directory)?;
+    let recorded = read_version_file(directory)?;
     let is_new = match fs::symlink_metadata(&path) {
         Ok(_) => false,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -73,7 +73,7 @@ pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<OpenedLedger,
     let OverlayLedger {
         database,
         last: found,
-    } = tried(&path)?;
+    } = open_on_overlay(&path)?;
     let error = staleness_error(&path, found, &recorded);
     match (error, older) {
         (Some(error), OlderLedger::Refuse) => Err(error),
@@ -93,11 +93,11 @@ pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<OpenedLedger,
 }
 
 /// What the version file says.
-fn recorded(directory: &Path) -> Result<Recorded, OpenError> {
+fn read_version_file(directory: &Path) -> Result<VersionRecord, OpenError> {
     let path = directory.join(version_file::FILE_NAME);
     match version_file::read(&path) {
         // What is wrong with the directory is said of the directory.
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Recorded::Absent),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(VersionRecord::Absent),
         read => read.map_err(|source| OpenError::File { path, source }),
     }
 }
@@ -106,20 +106,20 @@ fn recorded(directory: &Path) -> Result<Recorded, OpenError> {
 fn create_unless_lost(
     directory: &Path,
     path: &Path,
-    recorded: &Recorded,
+    recorded: &VersionRecord,
     older: OlderLedger,
 ) -> Result<(), OpenError> {
     let first = match recorded {
-        Recorded::Absent => Version(0),
-        Recorded::Version(known) if *known == Version(0) || older == OlderLedger::Accept => *known,
-        Recorded::Damaged(_) if older == OlderLedger::Accept => Version(0),
-        Recorded::Version(known) => {
+        VersionRecord::Absent => Version(0),
+        VersionRecord::Version(known) if *known == Version(0) || older == OlderLedger::Accept => *known,
+        VersionRecord::Damaged(_) if older == OlderLedger::Accept => Version(0),
+        VersionRecord::Version(known) => {
             return Err(OpenError::Missing {
                 path: path.to_owned(),
                 known: known.0,
             });
         }
-        Recorded::Damaged(reason) => {
+        VersionRecord::Damaged(reason) => {
             return Err(OpenError::VersionFile {
                 path: directory.join(version_file::FILE_NAME),
                 reason: reason.clone(),
@@ -131,15 +131,15 @@ fn create_unless_lost(
 
 /// Why a ledger whose last write has the version `found` is older than one that was acknowledged, or
 /// may be.
-fn staleness_error(path: &Path, found: Version, recorded: &Recorded) -> Option<OpenError> {
+fn staleness_error(path: &Path, found: Version, recorded: &VersionRecord) -> Option<OpenError> {
     match recorded {
-        Recorded::Version(known) if found < *known => Some(OpenError::Older {
+        VersionRecord::Version(known) if found < *known => Some(OpenError::Older {
             path: path.to_owned(),
             found: found.0,
             known: known.0,
         }),
-        Recorded::Absent | Recorded::Version(_) => None,
-        Recorded::Damaged(reason) => Some(OpenError::VersionFile {
+        VersionRecord::Absent | VersionRecord::Version(_) => None,
+        VersionRecord::Damaged(reason) => Some(OpenError::VersionFile {
             path: path.with_file_name(version_file::FILE_NAME),
             reason: reason.clone(),
         }),
@@ -147,9 +147,9 @@ fn staleness_error(path: &Path, found: Version, recorded: &Recorded) -> Option<O
 }
 
 /// How a ledger that may be used came to be so; `error` is why it was not to be.
-fn origin(is_new: bool, found: Version, recorded: &Recorded, error: Option<&OpenError>) -> Origin {
+fn origin(is_new: bool, found: Version, recorded: &VersionRecord, error: Option<&OpenError>) -> Origin {
     let known = match recorded {
-        Recorded::Version(known) if *known > Version(0) => Some(known.0),
+        VersionRecord::Version(known) if *known > Version(0) => Some(known.0),
         _ => None,
     };
     match (is_new, error) {
@@ -178,9 +178,9 @@ fn open_to_write(directory: &Path, path: &Path, origin: Origin) -> Result<Opened
     } = origin
     {
         // Versions go on from what was acknowledged, so that none is given twice.
-        raise(&database, Version(known)).map_err(|error| damaged(path, error.to_string()))?;
+        raise_version(&database, Version(known)).map_err(|error| damaged(path, error.to_string()))?;
     }
-    let last = last(path, &database)?;
+    let last = last_version(path, &database)?;
     let beside = directory.join(version_file::FILE_NAME);
     // Before anything of it is told: what is told is acknowledged.
     let version_file = VersionFile::open(&beside, last).map_err(|source| OpenError::File {
@@ -199,7 +199,7 @@ fn open_to_write(directory: &Path, path: &Path, origin: Origin) -> Result<Opened
 }
 
 /// Makes `known` the version of the last write, unless that is newer.
-fn raise(database: &Database, known: Version) -> Result<(), redb::Error> {
+fn raise_version(database: &Database, known: Version) -> Result<(), redb::Error> {
     if newest(database)? >= known {
         return Ok(());
     }
@@ -208,7 +208,7 @@ fn raise(database: &Database, known: Version) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-fn last(path: &Path, database: &Database) -> Result<Version, OpenError> {
+fn last_version(path: &Path, database: &Database) -> Result<Version, OpenError> {
     newest(database).map_err(|error| damaged(path, error.to_string()))
 }
 
@@ -219,7 +219,7 @@ struct OverlayLedger {
 }
 
 /// Opens a file without changing it.
-fn tried(path: &Path) -> Result<OverlayLedger, OpenError> {
+fn open_on_overlay(path: &Path) -> Result<OverlayLedger, OpenError> {
     check_is_ledger_file(path)?;
     let file = fs::File::options()
         .read(true)
@@ -237,7 +237,7 @@ fn tried(path: &Path) -> Result<OverlayLedger, OpenError> {
         });
         let database = opened.map_err(|error| open_error(path, error))?;
         check_schema(path, &database)?;
-        let last = last(path, &database)?;
+        let last = last_version(path, &database)?;
         Ok(OverlayLedger { database, last })
     })
 }
@@ -294,7 +294,7 @@ fn create(directory: &Path, path: &Path, first: Version) -> Result<(), OpenError
         .map_err(no_directory)?;
     // Readable for its owner alone, and gone if this fails half-way.
     let new = NamedTempFile::new_in(directory).map_err(no_directory)?;
-    fill(&new, first).map_err(|error| open_error(path, error))?;
+    initialize(&new, first).map_err(|error| open_error(path, error))?;
     match new.persist_noclobber(path) {
         Ok(_) => {}
         // Another process was faster; whether its file can be had is seen when it is opened.
@@ -308,7 +308,7 @@ fn create(directory: &Path, path: &Path, first: Version) -> Result<(), OpenError
 }
 
 /// Makes a ledger without records, whose first write has the version behind `first`.
-fn fill(file: &NamedTempFile, first: Version) -> Result<(), DatabaseError> {
+fn initialize(file: &NamedTempFile, first: Version) -> Result<(), DatabaseError> {
     let database = builder().create_with_backend(FileBackend::new(file.reopen()?)?)?;
     let filled: Result<(), redb::Error> = (|| {
         let transaction = database.begin_write()?;

@@ -51,11 +51,11 @@ use self::{
     file::OpenedLedger,
     plan::BatchError,
     probe::WriteProbe,
-    queue::{Queue, Refused},
-    shared::{SharedLedger, closed},
+    queue::{Queue, SubmitError},
+    shared::{SharedLedger, closed_message},
     writer::{BatchResult, Job, Reopen, Writer},
 };
-use super::{Cursor, Events, NotWritable, OpenError, ReadError, Store, WriteError};
+use super::{Cursor, LedgerEvents, NotWritable, OpenError, ReadError, Store, WriteError};
 use crate::allocation::{Stored, Version, Write};
 
 /// How many batches may wait; a group takes a fraction of a millisecond, so that many wait only
@@ -96,7 +96,12 @@ impl EmbeddedLedger {
         let path = directory.join(file::FILE_NAME);
         let reopened = path.clone();
         let reopen = Box::new(move || file::open_existing(&reopened));
-        Self::start(&path, file::open(directory, older)?, reopen, MAX_BUFFERED_EVENTS)
+        Self::start(
+            &path,
+            file::open(directory, older)?,
+            reopen,
+            MAX_BUFFERED_EVENTS,
+        )
     }
 
     /// How the ledger came to be as it is.
@@ -110,7 +115,7 @@ impl EmbeddedLedger {
     /// # Errors
     /// [`NotWritable`].
     pub async fn writable(&self) -> Result<(), NotWritable> {
-        self.probe.ask(&self.shared).await
+        self.probe.check(&self.shared).await
     }
 
     fn start(
@@ -167,7 +172,7 @@ impl EmbeddedLedger {
     }
 
     /// Hands a batch to the writer and waits for its answer.
-    async fn ask(&self, batch: Vec<Write>) -> BatchResult {
+    async fn submit(&self, batch: Vec<Write>) -> BatchResult {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
@@ -179,9 +184,11 @@ impl EmbeddedLedger {
                     reason: "the writer ended".to_owned(),
                 },
             },
-            Err(Refused::Closed) => WriteError::Unavailable { reason: closed() },
-            Err(Refused::Full) => WriteError::Unavailable {
-                reason: format!("{MAX_QUEUED_BATCHES} batches wait for the disk already; try again"),
+            Err(SubmitError::Closed) => WriteError::Unavailable { reason: closed_message() },
+            Err(SubmitError::Full) => WriteError::Unavailable {
+                reason: format!(
+                    "{MAX_QUEUED_BATCHES} batches wait for the disk already; try again"
+                ),
             },
         };
         Err(BatchError { index: 0, error })
@@ -197,7 +204,7 @@ impl Drop for EmbeddedLedger {
 
 impl Store for EmbeddedLedger {
     async fn write(&self, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
-        self.ask(batch).await.map_err(|refusal| refusal.error)
+        self.submit(batch).await.map_err(|refusal| refusal.error)
     }
 
     async fn get(&self, record_name: &str) -> Result<Option<Stored>, ReadError> {
@@ -209,7 +216,7 @@ impl Store for EmbeddedLedger {
         let shared = Arc::clone(&self.shared);
         blocking(move || {
             let (mut records, mut cursor) = (Vec::new(), None);
-            shared.visit::<ReadError>(
+            shared.scan::<ReadError>(
                 |_, at| {
                     cursor = Some(at);
                     Ok(())
@@ -224,7 +231,7 @@ impl Store for EmbeddedLedger {
         .await
     }
 
-    fn follow(&self, from: Cursor) -> Events {
+    fn follow(&self, from: Cursor) -> LedgerEvents {
         feed::follow(Arc::clone(&self.shared), from)
     }
 }
@@ -235,5 +242,5 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, ReadError> {
     tokio::task::spawn_blocking(read)
         .await
-        .unwrap_or_else(|_| Err(ReadError::Unavailable { reason: closed() }))
+        .unwrap_or_else(|_| Err(ReadError::Unavailable { reason: closed_message() }))
 }

@@ -19,7 +19,7 @@ const BLOCK_BYTES: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Overlay {
     file: FileBackend,
-    written: Mutex<OverlayState>,
+    state: Mutex<OverlayState>,
 }
 
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Overlay {
         let len = file.metadata()?.len();
         Ok(Self {
             file: FileBackend::new(file)?,
-            written: Mutex::new(OverlayState {
+            state: Mutex::new(OverlayState {
                 len,
                 file_len: len,
                 blocks: BTreeMap::new(),
@@ -48,7 +48,7 @@ impl Overlay {
     }
 
     fn lock(&self) -> MutexGuard<'_, OverlayState> {
-        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A block as it is now.
@@ -66,7 +66,7 @@ impl Overlay {
 
 /// The parts of blocks that `len` bytes from `offset` on lie in: the block, where in it they begin, and
 /// where they lie among the bytes.
-fn parts(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+fn block_parts(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {
         if done >= len {
@@ -92,7 +92,7 @@ impl StorageBackend for Overlay {
         if end.is_none_or(|end| end > written.len) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        for (number, inside, range) in parts(offset, out.len()) {
+        for (number, inside, range) in block_parts(offset, out.len()) {
             let count = range.len();
             let block = self.block(&written, number)?;
             out[range].copy_from_slice(&block[inside..inside + count]);
@@ -117,7 +117,7 @@ impl StorageBackend for Overlay {
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut written = self.lock();
-        for (number, inside, range) in parts(offset, data.len()) {
+        for (number, inside, range) in block_parts(offset, data.len()) {
             let mut block = self.block(&written, number)?;
             block[inside..inside + range.len()].copy_from_slice(&data[range]);
             written.blocks.insert(number, block);

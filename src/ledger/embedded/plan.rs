@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     allocation::{Allocation, Stored, Version, Write},
-    ledger::{Event, WriteError},
+    ledger::{LedgerEvent, WriteError},
 };
 
 /// A write that is to be done.
@@ -13,7 +13,7 @@ pub(super) struct RecordChange {
     /// The record's name.
     pub(super) name: String,
     /// What becomes of it.
-    pub(super) event: Event,
+    pub(super) event: LedgerEvent,
 }
 
 /// Why a batch is refused.
@@ -41,11 +41,11 @@ pub(super) fn plan<E>(
     for (index, write) in batch.into_iter().enumerate() {
         let name = write.allocation().record_name();
         let current = match places.get(&name).and_then(|at: &usize| changes.get(*at)) {
-            Some(change) => after(&change.event),
+            Some(change) => state_after(&change.event),
             None => lookup(&name)?,
         };
-        let version = next(changes.last().map_or(last, |change| change.event.version()));
-        match judge(&name, write, current, version) {
+        let version = next_version(changes.last().map_or(last, |change| change.event.version()));
+        match apply_write(&name, write, current, version) {
             Ok(event) => {
                 places.insert(name.clone(), changes.len());
                 changes.push(RecordChange { name, event });
@@ -57,38 +57,38 @@ pub(super) fn plan<E>(
 }
 
 /// The version behind this one.
-fn next(version: Version) -> Version {
+fn next_version(version: Version) -> Version {
     // At a million writes a second, this lasts for half a million years.
     Version(version.0.saturating_add(1))
 }
 
-fn after(event: &Event) -> Option<Stored> {
+fn state_after(event: &LedgerEvent) -> Option<Stored> {
     match event {
-        Event::Put(stored) => Some(stored.clone()),
-        Event::Gone { .. } => None,
+        LedgerEvent::Put(stored) => Some(stored.clone()),
+        LedgerEvent::Deleted { .. } => None,
     }
 }
 
-fn judge(
+fn apply_write(
     name: &str,
     write: Write,
     current: Option<Stored>,
     version: Version,
-) -> Result<Event, WriteError> {
+) -> Result<LedgerEvent, WriteError> {
     match (write, current) {
-        (Write::Create(allocation), None) => Ok(Event::Put(Stored {
+        (Write::Create(allocation), None) => Ok(LedgerEvent::Put(Stored {
             allocation,
             version,
         })),
         (Write::Create(_), Some(stored)) => Err(WriteError::Exists(Box::new(stored))),
-        (Write::Update(allocation, seen), Some(stored)) if is(&stored, &allocation, seen) => {
-            Ok(Event::Put(Stored {
+        (Write::Update(allocation, seen), Some(stored)) if matches_version(&stored, &allocation, seen) => {
+            Ok(LedgerEvent::Put(Stored {
                 allocation,
                 version,
             }))
         }
-        (Write::Delete(allocation, seen), Some(stored)) if is(&stored, &allocation, seen) => {
-            Ok(Event::Gone {
+        (Write::Delete(allocation, seen), Some(stored)) if matches_version(&stored, &allocation, seen) => {
+            Ok(LedgerEvent::Deleted {
                 allocation: stored.allocation,
                 version,
             })
@@ -101,7 +101,7 @@ fn judge(
 }
 
 /// Whether it is the record that was seen, and not one of another space whose name is the same.
-fn is(stored: &Stored, allocation: &Allocation, seen: Version) -> bool {
+fn matches_version(stored: &Stored, allocation: &Allocation, seen: Version) -> bool {
     stored.version == seen
         && stored.allocation.space == allocation.space
         && stored.allocation.address == allocation.address

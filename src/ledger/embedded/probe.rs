@@ -36,7 +36,7 @@ pub(super) struct WriteProbe {
 
 #[derive(Debug, Default)]
 struct ProbeState {
-    seen: Option<ProbeResult>,
+    last: Option<ProbeResult>,
     running: Option<RunningProbe>,
 }
 
@@ -66,24 +66,29 @@ impl WriteProbe {
     ///
     /// # Errors
     /// [`NotWritable`].
-    pub(super) async fn ask(&self, shared: &Arc<SharedLedger>) -> Result<(), NotWritable> {
+    pub(super) async fn check(&self, shared: &Arc<SharedLedger>) -> Result<(), NotWritable> {
         let opened = self
             .opened
             .as_ref()
             .map_err(|reason| NotWritable::Refused {
                 reason: reason.clone(),
             })?;
-        let slow = NotWritable::Slow { waited: HANG_TIMEOUT };
+        let slow = NotWritable::Slow {
+            waited: HANG_TIMEOUT,
+        };
         let Ok(mut state) = timeout(CALLER_TIMEOUT, self.state.lock()).await else {
             return Err(slow);
         };
-        let fresh = state.seen.as_ref().filter(|seen| seen.at.elapsed() < RESULT_TTL);
+        let fresh = state
+            .last
+            .as_ref()
+            .filter(|seen| seen.at.elapsed() < RESULT_TTL);
         if let Some(seen) = fresh {
             return seen.outcome.clone();
         }
         let running = state.running.get_or_insert_with(|| RunningProbe {
             since: Instant::now(),
-            task: tokio::spawn(look(
+            task: tokio::spawn(probe(
                 Arc::clone(shared),
                 Arc::clone(opened),
                 self.directory.clone(),
@@ -93,7 +98,7 @@ impl WriteProbe {
             Ok(ended) => {
                 let outcome = ended.unwrap_or_else(|error| Err(refused(&error)));
                 state.running = None;
-                state.seen = Some(ProbeResult {
+                state.last = Some(ProbeResult {
                     at: Instant::now(),
                     outcome: outcome.clone(),
                 });
@@ -102,14 +107,14 @@ impl WriteProbe {
             Err(_) if running.since.elapsed() >= HANG_TIMEOUT => Err(slow),
             // A busy disk; what was seen last counts.
             Err(_) => state
-                .seen
+                .last
                 .as_ref()
                 .map_or(Ok(()), |seen| seen.outcome.clone()),
         }
     }
 }
 
-async fn look(
+async fn probe(
     shared: Arc<SharedLedger>,
     opened: Arc<OpenedFile>,
     directory: PathBuf,
@@ -122,7 +127,7 @@ async fn look(
         })
     });
     found.await.unwrap_or_else(|error| Err(refused(&error)))?;
-    if shared.trouble().is_none() {
+    if shared.write_failure().is_none() {
         return Ok(());
     }
     // An empty batch has the writer try to mend what failed.
@@ -131,7 +136,7 @@ async fn look(
     if shared.queue.submit(Job { batch, answer }).is_ok() {
         let _ = answered.await;
     }
-    match shared.trouble() {
+    match shared.write_failure() {
         Some(reason) => Err(NotWritable::Refused { reason }),
         None => Ok(()),
     }

@@ -13,7 +13,7 @@ use super::sync::{Condvar, Mutex, MutexGuard};
 pub(super) struct Queue<J> {
     state: Mutex<QueueState<J>>,
     changed: Condvar,
-    most: usize,
+    capacity: usize,
 }
 
 #[derive(Debug)]
@@ -24,7 +24,7 @@ struct QueueState<J> {
 
 /// Why a job was not taken in. It is dropped, and with it what its answer would have come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum SubmitError {
     /// As many wait as may.
     Full,
     /// The queue takes no more.
@@ -33,25 +33,25 @@ pub(super) enum Refused {
 
 impl<J> Queue<J> {
     /// A queue in which at most this many jobs wait.
-    pub(super) fn new(most: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             state: Mutex::new(QueueState {
                 waiting: VecDeque::new(),
                 closed: false,
             }),
             changed: Condvar::new(),
-            most,
+            capacity,
         }
     }
 
     /// Takes a job in. From then on it is done, whoever waits for it or no longer does.
-    pub(super) fn submit(&self, job: J) -> Result<(), Refused> {
+    pub(super) fn submit(&self, job: J) -> Result<(), SubmitError> {
         let mut state = self.lock();
         if state.closed {
-            return Err(Refused::Closed);
+            return Err(SubmitError::Closed);
         }
-        if state.waiting.len() >= self.most {
-            return Err(Refused::Full);
+        if state.waiting.len() >= self.capacity {
+            return Err(SubmitError::Full);
         }
         state.waiting.push_back(job);
         drop(state);

@@ -20,14 +20,14 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct SharedLedger {
     pub(super) queue: Queue<Job>,
-    pub(super) feed: EventBuffer,
+    pub(super) events: EventBuffer,
     /// Absent while it cannot be opened anew after a failure, and when it is closed.
     database: RwLock<Option<Database>>,
     /// Held for writing from a commit until its version is recorded: what is not acknowledged is not
     /// told. Taken after `database`, and not held while that is waited for.
     commit: RwLock<CommitState>,
     /// Why the last group could not be written.
-    trouble: Mutex<Option<String>>,
+    write_failure: Mutex<Option<String>>,
 }
 
 /// The state of the newest commit.
@@ -40,18 +40,18 @@ pub(super) enum CommitState {
 }
 
 /// What is said of a ledger that is closed.
-pub(super) fn closed() -> String {
+pub(super) fn closed_message() -> String {
     "the ledger is closed, for nadmit is stopping; ask again".to_owned()
 }
 
 impl SharedLedger {
-    pub(super) fn new(queue: Queue<Job>, feed: EventBuffer, database: Database) -> Self {
+    pub(super) fn new(queue: Queue<Job>, events: EventBuffer, database: Database) -> Self {
         Self {
             queue,
-            feed,
+            events,
             database: RwLock::new(Some(database)),
             commit: RwLock::new(CommitState::Recorded),
-            trouble: Mutex::new(None),
+            write_failure: Mutex::new(None),
         }
     }
 
@@ -61,8 +61,8 @@ impl SharedLedger {
     }
 
     /// Why the last group could not be written; `None` if it was.
-    pub(super) fn trouble(&self) -> Option<String> {
-        self.trouble
+    pub(super) fn write_failure(&self) -> Option<String> {
+        self.write_failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -70,7 +70,7 @@ impl SharedLedger {
 
     /// Keeps why a group could not be written, or that it was.
     pub(super) fn set_write_failure(&self, trouble: Option<String>) {
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self.write_failure.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// The file, for as long as the guard lives.
@@ -105,7 +105,7 @@ impl SharedLedger {
     ///
     /// # Errors
     /// [`ReadError`], as `E`, and those of the two.
-    pub(super) fn visit<E: From<ReadError>>(
+    pub(super) fn scan<E: From<ReadError>>(
         &self,
         begin: impl FnOnce(u64, Cursor) -> Result<(), E>,
         mut each: impl FnMut(Stored) -> Result<(), E>,
@@ -132,7 +132,7 @@ impl SharedLedger {
     ) -> Result<T, E> {
         let database = self.database();
         let database = database.as_ref().ok_or_else(|| ReadError::Unavailable {
-            reason: self.trouble().unwrap_or_else(closed),
+            reason: self.write_failure().unwrap_or_else(closed_message),
         })?;
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let transaction = {

@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{EmbeddedLedger, shared::closed, table::SCHEMA};
+use super::{EmbeddedLedger, shared::closed_message, table::SCHEMA};
 use crate::{
     allocation::{Allocation, Write},
     ledger::{ExportError, ImportError, WriteError},
@@ -40,18 +40,18 @@ impl EmbeddedLedger {
         // Both closures write, one after the other.
         let out = RefCell::new(BufWriter::new(out));
         let mut count = 0;
-        self.shared.visit(
+        self.shared.scan(
             |records, _| {
                 let header = ExportHeader {
                     kind: KIND.to_owned(),
                     schema: SCHEMA,
                     records,
                 };
-                line(&mut *out.borrow_mut(), &header)
+                write_line(&mut *out.borrow_mut(), &header)
             },
             |stored| {
                 count += 1;
-                line(&mut *out.borrow_mut(), &stored.allocation)
+                write_line(&mut *out.borrow_mut(), &stored.allocation)
             },
         )?;
         out.into_inner().flush().map_err(ExportError::Write)?;
@@ -69,12 +69,12 @@ impl EmbeddedLedger {
             .await
             .unwrap_or_else(|_| {
                 Err(ImportError::Write(WriteError::Unavailable {
-                    reason: closed(),
+                    reason: closed_message(),
                 }))
             })?;
         let count = allocations.len() as u64;
         let batch = allocations.into_iter().map(Write::Create).collect();
-        let refused = match self.ask(batch).await {
+        let refused = match self.submit(batch).await {
             Ok(_) => return Ok(count),
             Err(refused) => refused,
         };
@@ -103,15 +103,15 @@ pub(in crate::ledger) fn write_export(
         schema: SCHEMA,
         records: records.len() as u64,
     };
-    line(&mut out, &header)?;
+    write_line(&mut out, &header)?;
     for record in records {
-        line(&mut out, record)?;
+        write_line(&mut out, record)?;
     }
     out.flush().map_err(ExportError::Write)?;
     Ok(records.len() as u64)
 }
 
-fn line(out: &mut impl io::Write, value: &impl Serialize) -> Result<(), ExportError> {
+fn write_line(out: &mut impl io::Write, value: &impl Serialize) -> Result<(), ExportError> {
     serde_json::to_writer(&mut *out, value).map_err(|error| ExportError::Write(error.into()))?;
     out.write_all(b"\n").map_err(ExportError::Write)
 }
@@ -123,7 +123,7 @@ fn line(out: &mut impl io::Write, value: &impl Serialize) -> Result<(), ExportEr
 pub(in crate::ledger) fn parse_export(
     mut input: impl BufRead,
 ) -> Result<Vec<Allocation>, ImportError> {
-    let header = header(&mut input)?;
+    let header = read_header(&mut input)?;
     let mut allocations = Vec::new();
     let mut lines = HashMap::new();
     let mut number = 1;
@@ -154,7 +154,7 @@ pub(in crate::ledger) fn parse_export(
     Ok(allocations)
 }
 
-fn header(input: &mut impl BufRead) -> Result<ExportHeader, ImportError> {
+fn read_header(input: &mut impl BufRead) -> Result<ExportHeader, ImportError> {
     let text = read_line(input, 1)?.unwrap_or_default();
     let refused = |reason: String| ImportError::Line {
         line: 1,

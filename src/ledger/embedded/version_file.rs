@@ -33,7 +33,7 @@ const FORMAT: &str = "nadmit-ledger-version-1";
 
 /// The content of a version file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Recorded {
+pub(super) enum VersionRecord {
     /// There is no such file: the ledger is of release 0.1.0, or new.
     Absent,
     /// The last version that was acknowledged.
@@ -56,17 +56,17 @@ pub(super) struct VersionFile {
 ///
 /// # Errors
 /// The system's.
-pub(super) fn read(path: &Path) -> io::Result<Recorded> {
+pub(super) fn read(path: &Path) -> io::Result<VersionRecord> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => {}
-        Ok(_) => return Ok(Recorded::Damaged("it is not a regular file".to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recorded::Absent),
+        Ok(_) => return Ok(VersionRecord::Damaged("it is not a regular file".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VersionRecord::Absent),
         Err(error) => return Err(error),
     }
-    let newest = newest(&File::open(path)?)?;
+    let newest = newest_slot(&File::open(path)?)?;
     Ok(newest.map_or_else(
-        || Recorded::Damaged("it holds no version".to_owned()),
-        |slot| Recorded::Version(slot.version),
+        || VersionRecord::Damaged("it holds no version".to_owned()),
+        |slot| VersionRecord::Version(slot.version),
     ))
 }
 
@@ -76,11 +76,11 @@ impl VersionFile {
     /// # Errors
     /// The system's.
     pub(super) fn open(path: &Path, version: Version) -> io::Result<Self> {
-        if !matches!(read(path)?, Recorded::Version(_)) {
+        if !matches!(read(path)?, VersionRecord::Version(_)) {
             return Self::create(path, version);
         }
         let file = File::options().read(true).write(true).open(path)?;
-        let Some(newest) = newest(&file)? else {
+        let Some(newest) = newest_slot(&file)? else {
             return Self::create(path, version);
         };
         let mut opened = Self {
@@ -97,7 +97,7 @@ impl VersionFile {
     fn create(path: &Path, version: Version) -> io::Result<Self> {
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut new = NamedTempFile::new_in(directory)?;
-        let mut content = slot(version);
+        let mut content = encode(version);
         content.resize(BLOCK_BYTES, 0);
         new.write_all(&content.repeat(SLOTS))?;
         new.as_file().sync_all()?;
@@ -125,7 +125,7 @@ impl VersionFile {
             return Ok(());
         }
         let file = self.opened.file();
-        file.write_all_at(&slot(version), (self.next * BLOCK_BYTES) as u64)?;
+        file.write_all_at(&encode(version), (self.next * BLOCK_BYTES) as u64)?;
         file.sync_data()?;
         self.version = version;
         self.next = (self.next + 1) % SLOTS;
@@ -140,7 +140,7 @@ struct VersionSlot {
     version: Version,
 }
 
-fn newest(file: &File) -> io::Result<Option<VersionSlot>> {
+fn newest_slot(file: &File) -> io::Result<Option<VersionSlot>> {
     let mut content = Vec::new();
     file.take((BLOCK_BYTES * SLOTS) as u64)
         .read_to_end(&mut content)?;
@@ -153,7 +153,7 @@ fn newest(file: &File) -> io::Result<Option<VersionSlot>> {
 }
 
 /// The text of a slot: format, version, checksum of the two.
-fn slot(version: Version) -> Vec<u8> {
+fn encode(version: Version) -> Vec<u8> {
     let text = format!("{FORMAT} {:020}", version.0);
     format!("{text} {}\n", checksum(&text)).into_bytes()
 }
@@ -180,7 +180,7 @@ fn checksum(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn version(path: &Path) -> Recorded {
+    fn version(path: &Path) -> VersionRecord {
         read(path).unwrap()
     }
 
@@ -188,18 +188,18 @@ mod tests {
     fn versions_grow_and_are_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE_NAME);
-        assert_eq!(version(&path), Recorded::Absent);
+        assert_eq!(version(&path), VersionRecord::Absent);
         let mut file = VersionFile::open(&path, Version(3)).unwrap();
-        assert_eq!(version(&path), Recorded::Version(Version(3)));
+        assert_eq!(version(&path), VersionRecord::Version(Version(3)));
         for next in [4, 9, 10, u64::MAX] {
             file.advance(Version(next)).unwrap();
-            assert_eq!(version(&path), Recorded::Version(Version(next)));
+            assert_eq!(version(&path), VersionRecord::Version(Version(next)));
         }
         file.advance(Version(5)).unwrap();
-        assert_eq!(version(&path), Recorded::Version(Version(u64::MAX)));
+        assert_eq!(version(&path), VersionRecord::Version(Version(u64::MAX)));
         drop(file);
         VersionFile::open(&path, Version(1)).unwrap();
-        assert_eq!(version(&path), Recorded::Version(Version(u64::MAX)));
+        assert_eq!(version(&path), VersionRecord::Version(Version(u64::MAX)));
     }
 
     /// Whatever part of a slot was written when the machine stopped, the version before it counts.
@@ -212,7 +212,7 @@ mod tests {
         let before = fs::read(&path).unwrap();
         file.advance(Version(143)).unwrap();
         let after = fs::read(&path).unwrap();
-        for written in 0..slot(Version(0)).len() {
+        for written in 0..encode(Version(0)).len() {
             let mut torn = before.clone();
             for block in 0..SLOTS {
                 let place = block * BLOCK_BYTES..block * BLOCK_BYTES + written;
@@ -222,10 +222,10 @@ mod tests {
             let found = version(&path);
             let whole = torn == after;
             let expected = if whole { 143 } else { 42 };
-            assert_eq!(found, Recorded::Version(Version(expected)), "{written}");
+            assert_eq!(found, VersionRecord::Version(Version(expected)), "{written}");
         }
         fs::write(&path, vec![0; 2 * BLOCK_BYTES]).unwrap();
-        assert!(matches!(version(&path), Recorded::Damaged(_)));
+        assert!(matches!(version(&path), VersionRecord::Damaged(_)));
     }
 
     #[test]
@@ -235,13 +235,15 @@ mod tests {
         let mut file = VersionFile::open(&path, Version(41)).unwrap();
         file.advance(Version(42)).unwrap();
         let whole = fs::read(&path).unwrap();
-        for at in (0..slot(Version(0)).len()).chain(BLOCK_BYTES..BLOCK_BYTES + slot(Version(0)).len()) {
+        for at in
+            (0..encode(Version(0)).len()).chain(BLOCK_BYTES..BLOCK_BYTES + encode(Version(0)).len())
+        {
             for bit in 0..8 {
                 let mut bytes = whole.clone();
                 bytes[at] ^= 1 << bit;
                 fs::write(&path, &bytes).unwrap();
                 let found = version(&path);
-                let known = [41, 42].map(|known| Recorded::Version(Version(known)));
+                let known = [41, 42].map(|known| VersionRecord::Version(Version(known)));
                 assert!(known.contains(&found), "byte {at}: {found:?}");
             }
         }
@@ -254,12 +256,12 @@ mod tests {
         let mut file = VersionFile::open(&path, Version(7)).unwrap();
         fs::remove_file(&path).unwrap();
         file.advance(Version(8)).unwrap();
-        assert_eq!(version(&path), Recorded::Version(Version(8)));
+        assert_eq!(version(&path), VersionRecord::Version(Version(8)));
         fs::write(&path, "anything").unwrap();
         file.advance(Version(9)).unwrap();
         fs::remove_file(&path).unwrap();
         fs::create_dir(&path).unwrap();
-        assert!(matches!(version(&path), Recorded::Damaged(_)));
+        assert!(matches!(version(&path), VersionRecord::Damaged(_)));
         assert!(file.advance(Version(10)).is_err());
     }
 }

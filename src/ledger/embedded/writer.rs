@@ -11,13 +11,13 @@ use tokio::sync::oneshot;
 
 use super::{
     file::{CommitFiles, panic_message},
-    plan::{RecordChange, BatchError, plan},
-    shared::{CommitState, SharedLedger, closed},
+    plan::{BatchError, RecordChange, plan},
+    shared::{CommitState, SharedLedger, closed_message},
     table::{self, ALLOCATIONS, META, VERSION_KEY},
 };
 use crate::{
     allocation::{Version, Write},
-    ledger::{Event, OpenError, ReadError, WriteError},
+    ledger::{LedgerEvent, OpenError, ReadError, WriteError},
 };
 
 /// A batch, and where its answer goes.
@@ -43,13 +43,13 @@ pub(super) struct Writer {
     beside: Result<CommitFiles, String>,
     /// A transaction failed: the file has to be opened anew, and then tells whether these events
     /// were committed.
-    failed: Option<Vec<Event>>,
+    uncommitted: Option<Vec<LedgerEvent>>,
 }
 
 /// A group that is written but not committed.
 struct Prepared {
     transaction: WriteTransaction,
-    events: Vec<Event>,
+    events: Vec<LedgerEvent>,
     answers: Vec<BatchResult>,
 }
 
@@ -65,7 +65,7 @@ impl Writer {
             reopen,
             last,
             beside,
-            failed: None,
+            uncommitted: None,
         }
     }
 
@@ -75,10 +75,10 @@ impl Writer {
         shared
             .queue
             .serve(largest_group, |group| self.commit(group));
-        shared.feed.close();
+        shared.events.close();
         let database = shared.database_mut().take();
         // Whatever happens here, everything that was answered is on the disk.
-        let _ = caught(|| {
+        let _ = catch_panics(|| {
             drop(database);
             Ok(())
         });
@@ -90,8 +90,9 @@ impl Writer {
             group.into_iter().map(|job| (job.answer, job.batch)).unzip();
         let count = waiting.len();
         let answers = self.try_commit(batches);
-        self.shared.set_write_failure(trouble(&answers));
-        let answers = answers.unwrap_or_else(|error| vec![Err(BatchError { index: 0, error }); count]);
+        self.shared.set_write_failure(failure_reason(&answers));
+        let answers =
+            answers.unwrap_or_else(|error| vec![Err(BatchError { index: 0, error }); count]);
         for (waiting, answer) in waiting.into_iter().zip(answers) {
             // Who no longer waits learns of it by following.
             let _ = waiting.send(answer);
@@ -100,7 +101,7 @@ impl Writer {
 
     /// The answer to each batch; an error is the answer to all.
     fn try_commit(&mut self, batches: Vec<Vec<Write>>) -> Result<Vec<BatchResult>, WriteError> {
-        self.heal()
+        self.recover()
             .map_err(|reason| WriteError::Unavailable { reason })?;
         let beside = self.beside.as_mut().map_err(|reason| {
             let reason = reason.clone();
@@ -111,71 +112,71 @@ impl Writer {
             let database = self.shared.database();
             let database = database
                 .as_ref()
-                .ok_or_else(|| WriteError::Unavailable { reason: closed() })?;
-            caught(|| prepare(database, last, batches).map_err(|error| error.to_string()))
+                .ok_or_else(|| WriteError::Unavailable { reason: closed_message() })?;
+            catch_panics(|| prepare(database, last, batches).map_err(|error| error.to_string()))
         };
         let Prepared {
             transaction,
             events,
             answers,
         } = prepared.map_err(|reason| {
-            self.failed = Some(Vec::new());
+            self.uncommitted = Some(Vec::new());
             WriteError::Unavailable { reason }
         })?;
-        let Some(newest) = events.last().map(Event::version) else {
+        let Some(newest) = events.last().map(LedgerEvent::version) else {
             // All refused: dropping the transaction undoes nothing and waits for no disk.
             return Ok(answers);
         };
         let mut commit = self.shared.commit_mut();
-        let committed = caught(|| transaction.commit().map_err(|error| error.to_string()));
+        let committed = catch_panics(|| transaction.commit().map_err(|error| error.to_string()));
         let recorded = committed.and_then(|()| {
-            let recorded = record(beside, newest);
+            let recorded = record_version(beside, newest);
             recorded.inspect_err(|reason| *commit = CommitState::Unrecorded(reason.clone()))
         });
         drop(commit);
         match recorded {
             Ok(()) => {
                 self.last = newest;
-                self.shared.feed.tell(events);
+                self.shared.events.tell(events);
                 Ok(answers)
             }
             Err(reason) => {
-                self.failed = Some(events);
+                self.uncommitted = Some(events);
                 Err(WriteError::Uncertain { reason })
             }
         }
     }
 
     /// After a failed transaction, opens the file anew and finds out what became of it.
-    fn heal(&mut self) -> Result<(), String> {
+    fn recover(&mut self) -> Result<(), String> {
         if let Ok(beside) = &self.beside {
             beside.opened.check().map_err(|error| error.to_string())?;
         }
-        let Some(events) = &self.failed else {
+        let Some(events) = &self.uncommitted else {
             return Ok(());
         };
         let mut place = self.shared.database_mut();
         // The old one goes first, for it has the lock.
         let old = place.take();
-        let _ = caught(|| {
+        let _ = catch_panics(|| {
             drop(old);
             Ok(())
         });
         let database = (self.reopen)().map_err(|error| error.to_string())?;
-        let found = caught(|| newest(&database).map_err(|error| error.to_string()))?;
+        let found = catch_panics(|| newest(&database).map_err(|error| error.to_string()))?;
         // Before it is told.
         if let Ok(beside) = &mut self.beside {
-            record(beside, found)?;
+            record_version(beside, found)?;
         }
         if events.last().is_some_and(|last| last.version() == found) {
             self.shared
-                .feed
-                .tell(self.failed.take().unwrap_or_default());
+                .events
+                .tell(self.uncommitted.take().unwrap_or_default());
             self.last = found;
         } else if found != self.last {
             return Err("another process has written to the file: restart nadmit".to_owned());
         }
-        self.failed = None;
+        self.uncommitted = None;
         *self.shared.commit_mut() = CommitState::Recorded;
         *place = Some(database);
         Ok(())
@@ -183,13 +184,13 @@ impl Writer {
 }
 
 /// Records the version of a commit beside the file.
-fn record(beside: &mut CommitFiles, version: Version) -> Result<(), String> {
+fn record_version(beside: &mut CommitFiles, version: Version) -> Result<(), String> {
     let recorded = beside.version_file.advance(version);
     recorded.map_err(|error| format!("{}: {error}", super::version_file::FILE_NAME))
 }
 
 /// Why a group could not be written. What was refused for what it asks is no trouble.
-fn trouble(answers: &Result<Vec<BatchResult>, WriteError>) -> Option<String> {
+fn failure_reason(answers: &Result<Vec<BatchResult>, WriteError>) -> Option<String> {
     match answers {
         Err(WriteError::Uncertain { reason } | WriteError::Unavailable { reason }) => {
             Some(reason.clone())
@@ -238,10 +239,10 @@ fn prepare(
                 .collect()));
             for RecordChange { name, event } in changes {
                 match &event {
-                    Event::Put(stored) => {
+                    LedgerEvent::Put(stored) => {
                         records.insert(name.as_str(), table::encode(stored).as_slice())?;
                     }
-                    Event::Gone { .. } => {
+                    LedgerEvent::Deleted { .. } => {
                         records.remove(name.as_str())?;
                     }
                 }
@@ -268,6 +269,6 @@ fn unreadable(damaged: &ReadError) -> BatchError {
 }
 
 /// Runs what may panic on a file that was changed from outside.
-fn caught<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+fn catch_panics<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
 }

@@ -477,7 +477,7 @@ mod tests {
     /// The expectations were produced with Go's `encoding/json`.
     #[test]
     fn null_elements_keep_the_previous_values() {
-        for (members, kept) in [
+        for (members, expected) in [
             (r#""ips":["a","b"],"ips":[null]"#, vec!["a"]),
             (
                 r#""ips":["a","b"],"ips":["c"],"ips":[null,null,null]"#,
@@ -498,7 +498,7 @@ mod tests {
             let selection = only(&text);
             let ips = selection.ips.iter().flat_map(|ips| &ips.value);
             let ips: Vec<&str> = ips.map(|ip| &*ip.text).collect();
-            assert_eq!(ips, kept, "{text}");
+            assert_eq!(ips, expected, "{text}");
         }
     }
 

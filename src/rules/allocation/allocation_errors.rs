@@ -227,19 +227,19 @@ pub const TOO_LONG: Rule = Rule {
 
 /// Says what was refused for this rule's reason.
 fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_>) {
-    for (index, refusal) in subject.errors {
+    for (index, error) in subject.errors {
         if report.is_full() {
             return;
         }
-        if refusal.code() != code {
+        if error.code() != code {
             continue;
         }
         let Some(attachment) = subject.pod.attachments().nth(*index) else {
             continue;
         };
-        let field_ref = field_ref(attachment, refusal);
-        let (message, help) = (refusal.to_string(), refusal.help());
-        match live_read(attachment, refusal, subject) {
+        let field_ref = field_ref(attachment, error);
+        let (message, help) = (error.to_string(), error.help());
+        match live_read(attachment, error, subject) {
             Some(live_read) => report.add_after_live_read(live_read, field_ref, message, help),
             None => report.add(field_ref, message, help),
         }
@@ -247,9 +247,9 @@ fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_
 }
 
 /// The member that names the address, or the whole selection.
-fn field_ref<'a>(attachment: Attachment<'_, 'a>, refusal: &AllocationError) -> FieldRef<'a> {
+fn field_ref<'a>(attachment: Attachment<'_, 'a>, error: &AllocationError) -> FieldRef<'a> {
     let selection = attachment.selection;
-    match refusal.address() {
+    match error.address() {
         Some(Address::Ip(wanted)) => {
             let mut ips = selection.ips.iter().flat_map(|ips| &ips.value).enumerate();
             let named = ips.find(|(_, ip)| ip.ok().is_some_and(|ip| ip.address == wanted));
@@ -267,15 +267,15 @@ fn field_ref<'a>(attachment: Attachment<'_, 'a>, refusal: &AllocationError) -> F
 /// What others hold, an index may not know of yet, or no more.
 fn live_read(
     attachment: Attachment<'_, '_>,
-    refusal: &AllocationError,
+    error: &AllocationError,
     subject: &AllocationSubject<'_, '_>,
 ) -> Option<LiveRead> {
-    if !refusal.depends_on_other_holders() {
+    if !error.depends_on_other_holders() {
         return None;
     }
     let pool = attachment.definition()?.address_pool.clone();
     // Of a network without a pool it is all of them that may tell.
-    let address = pool.is_some().then(|| refusal.address()).flatten();
+    let address = pool.is_some().then(|| error.address()).flatten();
     let any = || subject.pod.catalog.pool_config().pools.keys().next();
     let pool = pool.or_else(|| any().map(|name| (&**name).into()))?;
     Some(LiveRead::Allocations { pool, address })
@@ -297,7 +297,7 @@ mod tests {
 
     /// What no rule speaks of would be no denial.
     #[test]
-    fn every_refusal_has_its_rule() {
+    fn every_allocation_error_has_a_rule() {
         let address: IpAddr = "192.0.2.5".parse().unwrap_or_else(|e| panic!("{e}"));
         let range = Subnet::parse("192.0.2.0/24").unwrap_or_else(|e| panic!("{e}"));
         let mac: Address = "02:5e:00:00:00:05"
@@ -388,11 +388,11 @@ mod tests {
             AllocationError::AnnotationsTooLong { bytes: 1, most: 0 },
             AllocationError::Internal("a test"),
         ];
-        for refusal in all {
-            let rule = registry::find(refusal.code());
-            let speaks = rule.is_some_and(|rule| matches!(rule.check, Check::Allocation(_)));
-            assert!(speaks, "{refusal:?}");
-            assert!(!refusal.to_string().is_empty() && !refusal.help().is_empty());
+        for error in all {
+            let rule = registry::find(error.code());
+            let is_allocation = rule.is_some_and(|rule| matches!(rule.check, Check::Allocation(_)));
+            assert!(is_allocation, "{error:?}");
+            assert!(!error.to_string().is_empty() && !error.help().is_empty());
         }
     }
 }

@@ -39,7 +39,7 @@ pub const BY_CNI_ARGS: Rule = Rule {
         SERVED_NET,
         pod!(r#"[{"name": "pooled-net", "ips": ["192.0.2.2/29"]}]"#),
     ]),
-    check: Check::Pod(by_cni_args),
+    check: Check::Pod(check_cni_args),
 };
 
 /// `address-of-pool`
@@ -63,13 +63,13 @@ pub const OF_POOL: Rule = Rule {
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["198.51.100.5/24"]}]"#),
     ]),
-    check: Check::Pod(of_pool),
+    check: Check::Pod(check_pool_addresses),
 };
 
 /// The keys of `cni-args` by which plugins take addresses.
 const ADDRESS_KEYS: [&str; 2] = ["ips", "mac"];
 
-fn by_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+fn check_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for served in subject.pooled() {
         if report.is_full() {
             return;
@@ -82,7 +82,7 @@ fn by_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             for member in args.named(key).filter(|member| !member.value.is_null()) {
                 let name = &member.name.value;
                 report.add(
-                    attachment.place(&format!("cni-args.{name}"), member.value.span()),
+                    attachment.field_ref(&format!("cni-args.{name}"), member.value.span()),
                     format!(
                         "{name:?} in cni-args, {}, bypasses address pool {:?}",
                         shorten(member.value.text()),
@@ -108,7 +108,7 @@ fn shorten(value: &str) -> String {
     format!("{}… ({} bytes)", &value[..end], value.len())
 }
 
-fn of_pool(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+fn check_pool_addresses(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     let layout = subject.catalog.pool_config();
     if layout.pools.is_empty() {
         return;
@@ -121,7 +121,7 @@ fn of_pool(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(unrecorded) = UnrecordedAttachment::of(attachment, subject) else {
             continue;
         };
-        for named in unrecorded.named() {
+        for named in unrecorded.named_addresses() {
             let pool = pools.iter().find(|pool| named.address.belongs_to(pool));
             if let Some(pool) = pool {
                 unrecorded.report(&named, pool, report);
@@ -151,11 +151,11 @@ pub fn unrecorded_macs(
     if subject.host_network {
         return found;
     }
-    for (place, attachment) in subject.attachments().enumerate() {
+    for (index, attachment) in subject.attachments().enumerate() {
         let Some(unrecorded) = UnrecordedAttachment::of(attachment, subject) else {
             continue;
         };
-        for named in unrecorded.named() {
+        for named in unrecorded.named_addresses() {
             let NamedAddress::Mac(mac) = named.address else {
                 continue;
             };
@@ -165,7 +165,7 @@ pub fn unrecorded_macs(
                 unrecorded.may_share_link_with(pool).then_some(holder)
             });
             found.extend(held.map(|holder| UnrecordedMac {
-                attachment: place,
+                attachment: index,
                 mac,
                 holder,
             }));
@@ -237,7 +237,7 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
         })
     }
 
-    fn named(&self) -> Vec<LocatedAddress> {
+    fn named_addresses(&self) -> Vec<LocatedAddress> {
         let selection = self.attachment.selection;
         let ips = selection.ips.iter().flat_map(|ips| &ips.value).enumerate();
         let ips = ips.filter_map(|(index, ip)| {
@@ -256,12 +256,12 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
                 address: NamedAddress::Mac(mac.ok()?.on_ethernet()),
             })
         }));
-        named.extend(self.by_cni_args());
+        named.extend(self.cni_args_addresses());
         named
     }
 
     /// What `cni-args` name. Where a pool serves the network, a rule of its own speaks of them.
-    fn by_cni_args(&self) -> Vec<LocatedAddress> {
+    fn cni_args_addresses(&self) -> Vec<LocatedAddress> {
         let network = self.attachment.definition();
         let served = network.is_some_and(|network| network.address_pool.is_some());
         let args = self.attachment.selection.cni_args.as_ref();
@@ -292,7 +292,7 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
     }
 
     fn report(&self, named: &LocatedAddress, pool: &Pool, report: &mut Report<'_>) {
-        let place = self.attachment.place(&named.path, named.span);
+        let field_ref = self.attachment.field_ref(&named.path, named.span);
         let selection = self.attachment.selection;
         let network = selection.network_name().unwrap_or_default();
         let message = format!(
@@ -300,12 +300,12 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
             named.address, pool.name
         );
         if !self.may_share_link_with(pool) {
-            return report.add_capped(Levels::ADVICE, place, message, self.help(pool));
+            return report.add_capped(Levels::ADVICE, field_ref, message, self.help(pool));
         }
-        self.add(place, message, self.help(pool), report);
+        self.add(field_ref, message, self.help(pool), report);
     }
 
-    fn add(&self, place: FieldRef<'_>, message: String, help: String, report: &mut Report<'_>) {
+    fn add(&self, field_ref: FieldRef<'_>, message: String, help: String, report: &mut Report<'_>) {
         let missing = matches!(self.attachment.resolution, Resolution::Missing);
         let name = self.attachment.selection.network_name();
         match name.filter(|_| missing) {
@@ -314,9 +314,9 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
                     namespace: self.attachment.namespace().into(),
                     name: name.into(),
                 };
-                report.add_after_live_read(live_read, place, message, help);
+                report.add_after_live_read(live_read, field_ref, message, help);
             }
-            None => report.add(place, message, help),
+            None => report.add(field_ref, message, help),
         }
     }
 

@@ -91,12 +91,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         if others.len() > MAX_NAMED {
             names.push(format!("{} more", others.len() - MAX_NAMED));
         }
-        let place = configured_text(text, index).map_or_else(
+        let field_ref = configured_text(text, index).map_or_else(
             || subject.config_ref(),
-            |(path, span)| subject.place(&path, span),
+            |(path, span)| subject.field_ref(&path, span),
         );
         report.add(
-            place,
+            field_ref,
             format!(
                 "the address {} is also configured in {}, on the same wire ({})",
                 supply.range,
@@ -116,14 +116,14 @@ fn configured_text(plugin: &PluginObject<'_>, index: usize) -> Option<(String, S
     let mut addresses = elements
         .into_iter()
         .enumerate()
-        .filter_map(|(place, element)| {
+        .filter_map(|(position, element)| {
             let members = element.members()?;
             let text = find(&members, "address")?.value.spanned_string()?;
-            Some((place, text.span))
+            Some((position, text.span))
         });
-    let (place, span) = addresses.nth(index)?;
+    let (position, span) = addresses.nth(index)?;
     Some((
-        format!("{}.ipam.addresses[{place}].address", plugin.path),
+        format!("{}.ipam.addresses[{position}].address", plugin.path),
         span,
     ))
 }

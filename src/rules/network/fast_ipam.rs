@@ -21,7 +21,7 @@ pub const NAMESPACE: Rule = Rule {
         node-controller.",
     wrong: Example(&[CONTROLLER_RUNS, ELSEWHERE]),
     right: Example(&[CONTROLLER_RUNS, SLICED]),
-    check: Check::Network(namespace),
+    check: Check::Network(check_namespace),
 };
 
 /// The rule on what cuts the slices.
@@ -39,7 +39,7 @@ pub const CONTROLLER: Rule = Rule {
         OpenShift's Cluster Network Operator.",
     wrong: Example(&[SLICED]),
     right: Example(&[CONTROLLER_RUNS, SLICED]),
-    check: Check::Network(controller),
+    check: Check::Network(check_controller),
 };
 
 pub(in crate::rules) const CONTROLLER_RUNS: &str = r#"apiVersion: apps/v1
@@ -89,7 +89,7 @@ fn sliced<'s>(subject: &'s NetworkSubject<'_>) -> Vec<(&'s WhereaboutsIpam, Fiel
     .collect()
 }
 
-fn namespace(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+fn check_namespace(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let policy = subject.policy;
     if policy.whereabouts_namespaces.contains(subject.namespace) {
         return;
@@ -109,7 +109,7 @@ fn namespace(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn controller(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+fn check_controller(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let missing_controller = missing_controller(subject);
     for (ipam, field_ref) in sliced(subject) {
         if ipam.network_name.is_none() && !has_top_level_name(subject) {

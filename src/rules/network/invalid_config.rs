@@ -35,8 +35,8 @@ pub const RULE: Rule = Rule {
 const SWITCHES: [&str; 3] = ["disableCheck", "disableGC", "loadOnlyInlinedPlugins"];
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    if let Some(odd) = subject.non_string_config {
-        let kind = JsonNode::document(odd).map_or("no text", |node| node.kind().described());
+    if let Some(value) = subject.non_string_config {
+        let kind = JsonNode::document(value).map_or("no text", |node| node.kind().described());
         report.add(
             subject.config_ref(),
             format!("spec.config is {kind}, but has to be a text that holds JSON"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_said_in_its_place() {
+    fn each_fault_is_reported_at_its_field() {
         let found = findings(
             r#"{"name": "a/b", "cniVersion": 1, "disableCheck": "yes", "plugins": [null,
                 {"type": 5}, {"type": "x", "ipam": [], "capabilities": {"ips": "true"}},
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_first_look_refuses_is_found_here_too() {
+    fn configurations_that_do_not_parse_have_findings() {
         for text in [
             "{",
             "",

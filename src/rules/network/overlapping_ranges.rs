@@ -132,14 +132,14 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let texts = texts.entry(plugin).or_insert_with(|| ranges(text));
         let unread = RangeLiteral::default();
         let range = texts.get(index).unwrap_or(&unread);
-        let (twice, once): (Vec<_>, Vec<_>) = others
+        let (duplicated, unique): (Vec<_>, Vec<_>) = others
             .into_values()
             .partition(|other| other.effect > OverlapEffect::SeparateLinks);
-        for other in twice.iter().take(MAX_NAMED) {
+        for other in duplicated.iter().take(MAX_NAMED) {
             report_duplicate_assignment(subject, own, range, other, report);
         }
         for effect in [OverlapEffect::SeparateLinks, OverlapEffect::Unique] {
-            let others: Vec<_> = once
+            let others: Vec<_> = unique
                 .iter()
                 .filter(|other| other.effect == effect)
                 .collect();
@@ -215,13 +215,13 @@ fn report_duplicate_assignment(
             "write the same \"network_name\" in both, or a range that does not overlap",
         )
     } else {
-        let place = match (own.overlapping_ranges, other.ipam.overlapping_ranges) {
+        let side = match (own.overlapping_ranges, other.ipam.overlapping_ranges) {
             (false, false) => "in both",
             (false, true) => "here",
             _ => "there",
         };
         (
-            format!("\"enable_overlapping_ranges\" is false {place}"),
+            format!("\"enable_overlapping_ranges\" is false {side}"),
             "remove \"enable_overlapping_ranges\": false, or write a range that does not overlap",
         )
     };
@@ -230,7 +230,7 @@ fn report_duplicate_assignment(
             namespace: namespace.clone(),
             name: name.clone(),
         },
-        subject.place(&range.path, range.span),
+        subject.field_ref(&range.path, range.span),
         format!(
             "the range {:?} overlaps that of {namespace}/{name}, and Whereabouts would give {} \
              twice, because {why}",
@@ -278,7 +278,7 @@ fn report_advice(
     };
     report.add_capped(
         Levels::ADVICE,
-        subject.place(&range.path, range.span),
+        subject.field_ref(&range.path, range.span),
         format!(
             "the range {:?} overlaps that of {}, {what}",
             range.text,

@@ -84,22 +84,22 @@ impl<'s, 'a> PlainAttachment<'s, 'a> {
                 let entries = self.ipam.objects("addresses").into_iter();
                 let mut entries = entries.filter(|entry| entry.is_text("address"));
                 match entries.nth(index) {
-                    Some(entry) => entry.place("gateway"),
+                    Some(entry) => entry.field_ref("gateway"),
                     None => self.ipam.own_ref(),
                 }
             }
-            (AddressSource::Range { set, index: place }, Some(Ipam::HostLocal(_))) => {
-                match self.host_local_range(set, place) {
-                    Some(range) => range.place("gateway"),
+            (AddressSource::Range { set, index }, Some(Ipam::HostLocal(_))) => {
+                match self.host_local_range(set, index) {
+                    Some(range) => range.field_ref("gateway"),
                     None => self.ipam.own_ref(),
                 }
             }
-            _ => self.ipam.place("gateway"),
+            _ => self.ipam.field_ref("gateway"),
         }
     }
 
     /// As the parser counts sets: the range in `ipam` itself is the first.
-    fn host_local_range(&self, set: usize, place: usize) -> Option<Fields<'s, 'a>> {
+    fn host_local_range(&self, set: usize, index: usize) -> Option<Fields<'s, 'a>> {
         let old_form = self.ipam.is_text("subnet").then(|| vec![self.ipam.clone()]);
         let lists = self.ipam.list("ranges").into_iter();
         let sets = lists
@@ -112,19 +112,19 @@ impl<'s, 'a> PlainAttachment<'s, 'a> {
                 ranges.filter(|range| range.is_text("subnet")).collect()
             });
         let set: Vec<_> = old_form.into_iter().chain(sets).nth(set)?;
-        set.into_iter().nth(place)
+        set.into_iter().nth(index)
     }
 
     /// The place of a route's gateway, or of the route.
     pub(super) fn route_ref(&self, index: Option<usize>) -> FieldRef<'a> {
         let Some(index) = index else {
-            return self.fields.place("isDefaultGateway");
+            return self.fields.field_ref("isDefaultGateway");
         };
         let route = self.ipam.list("routes").into_iter().nth(index);
         match route.and_then(|route| route.fields()) {
-            Some(route) if route.has("gw") => route.place("gw"),
+            Some(route) if route.has("gw") => route.field_ref("gw"),
             Some(route) => route.own_ref(),
-            None => self.ipam.place("routes"),
+            None => self.ipam.field_ref("routes"),
         }
     }
 }

@@ -41,12 +41,12 @@ pub const RULE: Rule = Rule {
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
     ]),
     check: Check::NetworkAndPod {
-        network: of_network,
-        pod: of_pod,
+        network: check_network,
+        pod: check_pod,
     },
 };
 
-fn of_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(plain) = PlainAttachment::of(subject) else {
         return;
     };
@@ -80,7 +80,7 @@ fn of_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.first_attachments() {
         let Some(attached) = ConfiguredAttachment::of(subject, attachment) else {
             continue;

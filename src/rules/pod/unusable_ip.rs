@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_usable() {
+    fn host_addresses_are_usable() {
         for text in [
             "10.0.0.1/24",
             "10.0.1.0/23",
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_is_not() {
+    fn other_addresses_are_not_usable() {
         for text in [
             "10.0.0.0/24",
             "10.0.0.255/24",

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_held_binds_a_pool() {
+    fn only_held_addresses_restrict_changes() {
         let none = PoolHoldings::default();
         assert_eq!(found(None, &none), []);
         assert_eq!(
@@ -201,8 +201,8 @@ mod tests {
     }
 
     #[test]
-    fn slices_stay_of_one_size_and_may_become_strict() {
-        let cut = |more: serde_json::Value| {
+    fn slice_size_is_immutable_and_strictness_is_not() {
+        let sliced = |more: serde_json::Value| {
             let mut spec = json!({"ranges": [{"range": "10.5.0.0/20"}], "nodeSliceSize": "/28"});
             if let (Some(spec), Some(more)) = (spec.as_object_mut(), more.as_object()) {
                 spec.extend(more.clone());
@@ -210,13 +210,13 @@ mod tests {
             pool(&spec)
         };
         let changes = |after: &Pool| {
-            let changed = immutable_changes(&cut(json!({})), after).into_iter();
+            let changed = immutable_changes(&sliced(json!({})), after).into_iter();
             changed.map(|(path, _)| path).collect::<Vec<_>>()
         };
-        assert_eq!(changes(&cut(json!({"strictSlices": true}))), [""; 0]);
-        assert_eq!(changes(&cut(json!({"retention": "Pod"}))), [""; 0]);
+        assert_eq!(changes(&sliced(json!({"strictSlices": true}))), [""; 0]);
+        assert_eq!(changes(&sliced(json!({"retention": "Pod"}))), [""; 0]);
         assert_eq!(
-            changes(&cut(json!({"nodeSliceSize": "27"}))),
+            changes(&sliced(json!({"nodeSliceSize": "27"}))),
             ["nodeSliceSize"]
         );
         let whole = pool(&json!({"ranges": [{"range": "10.5.0.0/20"}]}));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn who_would_be_cut_off_is_named() {
+    fn holders_outside_the_new_ranges_are_named() {
         let holdings = PoolHoldings {
             count: 20,
             outside: 12,

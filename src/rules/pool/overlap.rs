@@ -67,17 +67,17 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
 fn shared(one: &AddressRange, other: &AddressRange) -> Option<(IpRange, u128)> {
     let window = one.window.intersection(other.window)?;
     let number = |address| Address::Ip(address).number();
-    let holes = [one, other].into_iter().flat_map(|range| {
+    let exclusions = [one, other].into_iter().flat_map(|range| {
         let excludes = range.excludes.iter();
-        let excludes = excludes.filter(|hole| hole.is_ipv4() == window.is_ipv4());
-        let excludes = excludes.map(|hole| (number(hole.first()), number(hole.last())));
+        let excludes = excludes.filter(|range| range.is_ipv4() == window.is_ipv4());
+        let excludes = excludes.map(|range| (number(range.first()), number(range.last())));
         excludes.chain(
             range
                 .gateway
                 .map(|gateway| (number(gateway), number(gateway))),
         )
     });
-    let common = FreeNumbers::new(number(window.first()), number(window.last()), holes);
+    let common = FreeNumbers::new(number(window.first()), number(window.last()), exclusions);
     (common.capacity() > 0).then(|| (window, common.capacity()))
 }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_both_may_give_is_in_common() {
+    fn only_addresses_that_both_assign_overlap() {
         let whole = range(json!({"range": "192.0.2.0/24"}));
         let count = |spec| shared(&whole, &range(spec)).map(|(_, count)| count);
         assert_eq!(count(json!({"range": "192.0.2.0/28"})), Some(14));

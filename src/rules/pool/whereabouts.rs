@@ -46,8 +46,8 @@ pub const RULE: Rule = Rule {
         ),
     ]),
     check: Check::NetworkAndPool {
-        network,
-        pool: of_pool,
+        network: check_network,
+        pool: check_pool,
     },
 };
 
@@ -139,7 +139,7 @@ fn shared(range: &AddressRange, other: AddressInterval) -> Option<AddressInterva
     given.map(|_| shared)
 }
 
-fn of_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
+fn check_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
     let Ok(pool) = &subject.pool else { return };
     for overlap in whereabouts_overlaps(subject.catalog, pool)
         .into_iter()
@@ -167,7 +167,7 @@ fn of_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(config) = subject.parsed() else {
         return;
     };
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn whereabouts_is_in_the_way_in_one_space_only() {
+    fn networks_overlap_only_within_one_address_space() {
         let range = r#""type":"whereabouts","range":"192.0.2.192/27""#;
         let pool = json!({"ranges": [{"range": "192.0.2.208/28"}]});
         let shared = ["network db/old (192.0.2.209 to 192.0.2.222)"];
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_of_the_two_never_gives_is_in_nobodys_way() {
+    fn unassignable_addresses_do_not_overlap() {
         let range = r#""type":"whereabouts","range":"192.0.2.0/28""#;
         let excluded = json!({"ranges": [{"range": "192.0.2.0/24", "exclude": ["192.0.2.0/28"]}]});
         assert_eq!(found(excluded, range), [""; 0]);
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn each_range_is_looked_at() {
+    fn each_range_is_compared() {
         let pool = json!({"ranges": [{"range": "192.0.2.0/24"}, {"range": "2001:db8::/64"}]});
         let range = r#""type":"whereabouts","range":"2001:db8::/120""#;
         let shared = ["network db/old (2001:db8::1 to 2001:db8::fe)"];

@@ -64,8 +64,8 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let own_scope = own_pool.map_or(UniquenessScope::Network(&own.network), |p| UniquenessScope::Space(&p.space));
     for (other, pool) in &layout.reservations {
         let pool = pool.as_deref().and_then(|name| layout.pool(name));
-        let place = pool.map_or(UniquenessScope::Network(&other.network), |p| UniquenessScope::Space(&p.space));
-        if place == own_scope && other.key() != own.key() {
+        let scope = pool.map_or(UniquenessScope::Network(&other.network), |p| UniquenessScope::Space(&p.space));
+        if scope == own_scope && other.key() != own.key() {
             let pool = own_pool.map_or("", |pool| &*pool.name);
             compare(own, other, pool, report);
         }

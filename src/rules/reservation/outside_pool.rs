@@ -114,9 +114,9 @@ fn rejection(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
             "is the first or last of its subnet, which is never given".to_owned()
         }
         ExclusionReason::Excluded(index) => {
-            let hole = range.excludes.get(index);
-            let hole = hole.map(|hole| format!(" ({} to {})", hole.first(), hole.last()));
-            format!("is excluded{}", hole.unwrap_or_default())
+            let exclusion = range.excludes.get(index);
+            let exclusion = exclusion.map(|range| format!(" ({} to {})", range.first(), range.last()));
+            format!("is excluded{}", exclusion.unwrap_or_default())
         }
         ExclusionReason::Gateway => "is the pool's gateway, which is never given".to_owned(),
     };

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_can_have_two_pods() {
+    fn kinds_that_can_have_two_pods() {
         let two = |kind: &str, scale: Scale<'_>| {
             let found = WorkloadKind::of_kind(kind).map(|kind| (kind.two_pods_reason)(&scale));
             found.unwrap_or_else(|| panic!("{kind}")).is_some()
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn who_runs_on_several_nodes() {
+    fn kinds_that_run_on_several_nodes() {
         let several = |kind: &str, scale: Scale<'_>| {
             let found = WorkloadKind::of_kind(kind).map(|kind| kind.several_nodes_reason(&scale));
             found.unwrap_or_else(|| panic!("{kind}")).is_some()
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workload_is_found_by_its_resource() {
+    fn a_kind_is_found_by_its_resource() {
         let found = WorkloadKind::of_resource("batch", "cronjobs");
         assert_eq!(found.map(|kind| kind.kind), Some("CronJob"));
         assert!(WorkloadKind::of_resource("apps", "cronjobs").is_none());

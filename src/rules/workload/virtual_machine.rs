@@ -80,8 +80,8 @@ impl VirtualMachineSubject<'_> {
     fn index_of(&self, field: &str) -> Option<usize> {
         let (_, behind) = field.split_once("][")?;
         let (index, _) = behind.split_once(']')?;
-        let (place, _) = self.networks.get(index.parse::<usize>().ok()?)?;
-        Some(*place)
+        let (index, _) = self.networks.get(index.parse::<usize>().ok()?)?;
+        Some(*index)
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
     use crate::network::Network;
 
     #[test]
-    fn a_machines_networks_have_to_exist() {
+    fn networks_of_a_virtual_machine_must_exist() {
         let network = std::sync::Arc::new(Network::new(
             "db",
             "vlan",

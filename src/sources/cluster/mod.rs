@@ -85,7 +85,7 @@ pub struct ClusterSnapshot {
 
 /// A list that could not be read, and can be done without.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{without}: {error}")]
+#[error("{consequence}: {error}")]
 pub struct UnreadableList {
     /// Of what: `pods`.
     pub resource: &'static str,
@@ -123,7 +123,11 @@ impl Cluster {
     ///
     /// # Errors
     /// When something that others are judged against cannot be read.
-    pub async fn read(&self, sought: &ClusterQuery, seen: impl Fn(usize)) -> Result<ClusterSnapshot, ClusterError> {
+    pub async fn read(
+        &self,
+        sought: &ClusterQuery,
+        seen: impl Fn(usize),
+    ) -> Result<ClusterSnapshot, ClusterError> {
         let count = Cell::new(0);
         let more = |objects: usize| {
             count.set(count.get() + objects);

@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, StreamExt as _, future::join_all};
 use super::support::*;
 use crate::{
     allocation::Version,
-    ledger::{Event, Store as _, WriteError},
+    ledger::{LedgerEvent, Store as _, WriteError},
 };
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn a_refused_batch_does_not_fail_its_neighbours() {
     for refused in results.iter().filter_map(|result| result.as_ref().err()) {
         assert!(matches!(refused, WriteError::Exists(_)), "{refused}");
     }
-    assert_eq!(held(&ledger).await.len(), 20);
+    assert_eq!(names_and_holders(&ledger).await.len(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,9 +74,9 @@ async fn a_dropped_future_does_not_undo_its_write() {
     // Never polled: nothing was asked.
     drop(ledger.write(vec![create(3, "a")]));
     let told: Vec<_> = ledger.follow(cursor).take(2).collect().await;
-    let expected = [stored(1, "a", 1), stored(2, "a", 2)].map(|stored| Ok(Event::Put(stored)));
+    let expected = [stored(1, "a", 1), stored(2, "a", 2)].map(|stored| Ok(LedgerEvent::Put(stored)));
     assert_eq!(told, expected);
-    assert_eq!(held(&ledger).await.len(), 2);
+    assert_eq!(names_and_holders(&ledger).await.len(), 2);
 }
 
 #[tokio::test]
@@ -86,5 +86,5 @@ async fn closing_answers_queued_batches() {
     let writes = join_all((0..50).map(|last| ledger.write(vec![create(last, "a")])));
     let (results, ()) = futures_util::join!(writes, ledger.close());
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    assert_eq!(held(&open(&folder)).await.len(), 50);
+    assert_eq!(names_and_holders(&open(&folder)).await.len(), 50);
 }

@@ -19,7 +19,7 @@ fn path(folder: &TempDir) -> PathBuf {
     folder.path().join(FILE_NAME)
 }
 
-fn refused(folder: &TempDir) -> String {
+fn open_error(folder: &TempDir) -> String {
     match EmbeddedLedger::open(folder.path()) {
         Ok(_) => panic!("it was opened"),
         Err(error) => error.to_string(),
@@ -58,7 +58,7 @@ fn the_file_and_its_directory_are_for_their_owner_alone() {
 fn a_second_process_is_refused() {
     let folder = folder();
     let _first = open(&folder);
-    let said = refused(&folder);
+    let said = open_error(&folder);
     assert!(
         said.contains("another process uses it; stop that one"),
         "{said}"
@@ -94,7 +94,7 @@ async fn a_newer_schema_is_refused() {
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let said = refused(&folder);
+    let said = open_error(&folder);
     assert!(
         said.contains("its schema is 2, this nadmit knows 1"),
         "{said}"
@@ -106,7 +106,7 @@ fn a_file_that_is_not_a_ledger_is_refused_and_left_unchanged() {
     for content in ["", "hello", &"x".repeat(100_000)] {
         let folder = folder();
         fs::write(path(&folder), content).unwrap();
-        let said = refused(&folder);
+        let said = open_error(&folder);
         assert!(
             said.contains("damaged") && said.contains("import the last export"),
             "{said}"
@@ -115,11 +115,11 @@ fn a_file_that_is_not_a_ledger_is_refused_and_left_unchanged() {
     }
     let folder = folder();
     fs::create_dir(path(&folder)).unwrap();
-    assert!(refused(&folder).contains("not a regular file"));
+    assert!(open_error(&folder).contains("not a regular file"));
     let folder = self::folder();
     drop(Database::create(path(&folder)).unwrap());
     assert!(
-        refused(&folder).contains("damaged"),
+        open_error(&folder).contains("damaged"),
         "a database, but no ledger"
     );
 }
@@ -131,7 +131,7 @@ async fn a_truncated_file_is_refused_wherever_it_ends() {
     for part in 0..64 {
         let end = whole.len() * part / 64;
         fs::write(path(&folder), &whole[..end]).unwrap();
-        let said = refused(&folder);
+        let said = open_error(&folder);
         assert!(
             said.contains("damaged"),
             "of {} bytes {end}: {said}",
@@ -144,7 +144,7 @@ async fn a_truncated_file_is_refused_wherever_it_ends() {
 #[tokio::test]
 async fn a_flipped_bit_never_alters_records_and_never_panics() {
     let folder = filled().await;
-    let expected = held(&open(&folder)).await;
+    let expected = names_and_holders(&open(&folder)).await;
     let whole = fs::read(path(&folder)).unwrap();
     let (mut found, step) = (0, whole.len() / 120);
     for at in (0..whole.len())
@@ -155,7 +155,7 @@ async fn a_flipped_bit_never_alters_records_and_never_panics() {
         bytes[at] ^= 1 << (at % 8);
         fs::write(path(&folder), &bytes).unwrap();
         match EmbeddedLedger::open(folder.path()) {
-            Ok(ledger) => assert_eq!(held(&ledger).await, expected, "byte {at}"),
+            Ok(ledger) => assert_eq!(names_and_holders(&ledger).await, expected, "byte {at}"),
             Err(error) => {
                 found += 1;
                 assert!(

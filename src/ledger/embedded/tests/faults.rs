@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     allocation::Version,
-    ledger::{EmbeddedLedger, Event, OlderLedger, OpenError, ReadError, Store as _, WriteError},
+    ledger::{EmbeddedLedger, LedgerEvent, OlderLedger, OpenError, ReadError, Store as _, WriteError},
 };
 
 /// When the disk fails.
@@ -141,11 +141,11 @@ async fn a_failed_commit_is_uncertain_until_the_next_write_resolves_it() {
         ];
         assert_eq!(
             told,
-            expected.map(|stored| Ok(Event::Put(stored))),
+            expected.map(|stored| Ok(LedgerEvent::Put(stored))),
             "without gaps"
         );
         ledger.close().await;
-        assert_eq!(held(&open(&folder)).await.len(), 4);
+        assert_eq!(names_and_holders(&open(&folder)).await.len(), 4);
     }
 }
 
@@ -249,6 +249,6 @@ async fn a_commit_whose_version_cannot_be_recorded_is_uncertain_and_unpublished(
     assert_eq!(recorded_version(&folder), Some(2));
     let told: Vec<_> = ledger.follow(cursor).take(2).collect().await;
     let expected = [stored(1, "a", 1), stored(2, "b", 2)];
-    assert_eq!(told, expected.map(|stored| Ok(Event::Put(stored))));
+    assert_eq!(told, expected.map(|stored| Ok(LedgerEvent::Put(stored))));
     assert_eq!(ledger.get("192.0.2.2").await, Ok(Some(stored(2, "b", 2))));
 }

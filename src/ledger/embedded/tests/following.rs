@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use super::{super::file, support::*};
 use crate::{
     allocation::{Version, Write},
-    ledger::{Cursor, EmbeddedLedger, Event, FollowError, OlderLedger, Store as _},
+    ledger::{Cursor, EmbeddedLedger, LedgerEvent, FollowError, OlderLedger, Store as _},
 };
 
 const NOW: std::time::Duration = std::time::Duration::from_millis(50);
@@ -28,13 +28,13 @@ async fn a_follower_sees_every_write_after_its_list() {
         Write::Delete(allocation(2, "b"), Version(2)),
     ];
     ledger.write(change).await.unwrap();
-    let gone = Event::Gone {
+    let gone = LedgerEvent::Deleted {
         allocation: allocation(2, "b"),
         version: Version(4),
     };
     let expected = [
-        Event::Put(stored(2, "b", 2)),
-        Event::Put(stored(1, "d", 3)),
+        LedgerEvent::Put(stored(2, "b", 2)),
+        LedgerEvent::Put(stored(1, "d", 3)),
         gone.clone(),
     ];
     for event in &expected {
@@ -47,7 +47,7 @@ async fn a_follower_sees_every_write_after_its_list() {
     ledger.close().await;
     assert_eq!(
         events.next().await,
-        Some(Ok(Event::Put(stored(9, "z", 5)))),
+        Some(Ok(LedgerEvent::Put(stored(9, "z", 5)))),
         "everything is told before the end"
     );
     assert_eq!(events.next().await, None);
@@ -73,7 +73,7 @@ async fn a_follower_that_is_too_far_behind_must_list_again() {
     assert_eq!(error, Some(Err(FollowError::Expired)));
     assert_eq!(late.next().await, None);
     let mut just = ledger.follow(Cursor(Version(1)));
-    assert_eq!(just.next().await, Some(Ok(Event::Put(stored(2, "a", 2)))));
+    assert_eq!(just.next().await, Some(Ok(LedgerEvent::Put(stored(2, "a", 2)))));
 
     // One that took a part, and then fell behind.
     let batch = (10..20).map(|last| create(last, "b")).collect();
@@ -101,6 +101,6 @@ async fn a_cursor_of_another_history_is_expired() {
     ledger.write(vec![create(3, "a")]).await.unwrap();
     assert_eq!(
         at_the_end.next().await,
-        Some(Ok(Event::Put(stored(3, "a", 3))))
+        Some(Ok(LedgerEvent::Put(stored(3, "a", 3))))
     );
 }

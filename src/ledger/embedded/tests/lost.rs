@@ -21,7 +21,7 @@ fn version_file(folder: &TempDir) -> PathBuf {
     folder.path().join(version_file::FILE_NAME)
 }
 
-fn refused(folder: &TempDir) -> OpenError {
+fn open_error(folder: &TempDir) -> OpenError {
     EmbeddedLedger::open(folder.path()).expect_err("it was opened")
 }
 
@@ -37,7 +37,7 @@ struct CrashFiles {
     version_after: Vec<u8>,
 }
 
-async fn crashed() -> CrashFiles {
+async fn crash_files() -> CrashFiles {
     let folder = folder();
     let ledger = open(&folder);
     for last in 0..60 {
@@ -55,7 +55,7 @@ async fn crashed() -> CrashFiles {
     }
 }
 
-fn placed(ledger: &[u8], version: Option<&[u8]>) -> TempDir {
+fn folder_with(ledger: &[u8], version: Option<&[u8]>) -> TempDir {
     let folder = folder();
     fs::write(ledger_file(&folder), ledger).unwrap();
     if let Some(version) = version {
@@ -66,7 +66,7 @@ fn placed(ledger: &[u8], version: Option<&[u8]>) -> TempDir {
 
 #[tokio::test]
 async fn a_crash_at_any_step_of_a_commit_loses_nothing() {
-    let crashed = crashed().await;
+    let crashed = crash_files().await;
     let CrashFiles {
         before,
         after,
@@ -78,24 +78,24 @@ async fn a_crash_at_any_step_of_a_commit_loses_nothing() {
         (after, version_before, 61, "between commit and version"),
         (after, version_after, 61, "after the version"),
     ] {
-        let folder = placed(ledger, Some(version));
+        let folder = folder_with(ledger, Some(version));
         // What is read from here on is acknowledged, so its version is recorded first.
         let opened = open(&folder);
         assert_eq!(recorded_version(&folder), Some(expected), "{moment}");
-        assert_eq!(held(&opened).await.len() as u64, expected, "{moment}");
+        assert_eq!(names_and_holders(&opened).await.len() as u64, expected, "{moment}");
         assert!(matches!(opened.origin(), Origin::Found), "{moment}");
     }
     // A version file that was being made has another name.
-    let folder = placed(after, None);
+    let folder = folder_with(after, None);
     fs::write(folder.path().join(".tmpAbCdEf"), "half").unwrap();
-    assert_eq!(held(&open(&folder)).await.len(), 61);
+    assert_eq!(names_and_holders(&open(&folder)).await.len(), 61);
     assert_eq!(recorded_version(&folder), Some(61));
 }
 
 /// Each page of the newest commit, damaged after a crash: never a ledger without the newest record.
 #[tokio::test]
 async fn a_damaged_newest_commit_is_never_reverted_silently() {
-    let crashed = crashed().await;
+    let crashed = crash_files().await;
     let length = crashed.after.len().min(crashed.before.len());
     let changed: Vec<usize> = (0..length)
         .step_by(PAGE)
@@ -108,15 +108,15 @@ async fn a_damaged_newest_commit_is_never_reverted_silently() {
             let mut bytes = crashed.after.clone();
             bytes[page + at] ^= 0x55;
             // As release 0.1.0, which has no version file, does.
-            let silent = placed(&bytes, None);
+            let silent = folder_with(&bytes, None);
             if let Ok(ledger) = EmbeddedLedger::open(silent.path())
                 && let Ok((records, _)) = ledger.list().await
             {
                 fell_back += usize::from(records.len() < 61);
             }
-            let folder = placed(&bytes, Some(&crashed.version_after));
+            let folder = folder_with(&bytes, Some(&crashed.version_after));
             match EmbeddedLedger::open(folder.path()) {
-                Ok(ledger) => assert_eq!(held(&ledger).await.len(), 61, "byte {at} of {page}"),
+                Ok(ledger) => assert_eq!(names_and_holders(&ledger).await.len(), 61, "byte {at} of {page}"),
                 Err(error) => {
                     refusals += 1;
                     assert!(
@@ -163,7 +163,7 @@ async fn an_older_copy_is_refused_until_it_is_accepted() {
     let (folder, copy) = with_an_older_copy().await;
     fs::write(ledger_file(&folder), &copy).unwrap();
     for _ in 0..2 {
-        let error = refused(&folder);
+        let error = open_error(&folder);
         assert!(
             matches!(
                 error,
@@ -183,7 +183,7 @@ async fn an_older_copy_is_refused_until_it_is_accepted() {
     }
 
     let viewed = opened(&folder, OlderLedger::View);
-    assert_eq!(held(&viewed).await.len(), 3);
+    assert_eq!(names_and_holders(&viewed).await.len(), 3);
     let error = viewed.write(vec![create(9, "z")]).await.unwrap_err();
     assert!(matches!(error, WriteError::Unavailable { .. }), "{error}");
     assert!(error.to_string().contains("version 5"), "{error}");
@@ -201,7 +201,7 @@ async fn an_older_copy_is_refused_until_it_is_accepted() {
     let written = accepted.write(vec![create(4, "c")]).await.unwrap();
     assert_eq!(written, versions(&[6]), "versions grow");
     accepted.close().await;
-    assert_eq!(held(&open(&folder)).await.len(), 4);
+    assert_eq!(names_and_holders(&open(&folder)).await.len(), 4);
     // Where nothing is lost, the flag does nothing.
     let again = opened(&folder, OlderLedger::Accept);
     assert!(matches!(again.origin(), Origin::Found));
@@ -224,7 +224,7 @@ async fn a_deleted_ledger_is_reported_as_missing() {
         assert!(!ledger_file(&folder).exists());
     }
     let accepted = opened(&folder, OlderLedger::Accept);
-    assert_eq!(held(&accepted).await, []);
+    assert_eq!(names_and_holders(&accepted).await, []);
     let written = accepted.write(vec![create(1, "c")]).await.unwrap();
     assert_eq!(written, versions(&[6]));
 }
@@ -234,14 +234,14 @@ async fn a_damaged_version_file_is_refused_until_it_is_accepted() {
     for content in ["", "anything", &"\0".repeat(2 * PAGE)] {
         let (folder, _) = with_an_older_copy().await;
         fs::write(version_file(&folder), content).unwrap();
-        let error = refused(&folder);
+        let error = open_error(&folder);
         assert!(matches!(error, OpenError::VersionFile { .. }), "{error}");
         assert!(
             error.to_string().contains("--accept-older-ledger"),
             "{error}"
         );
         let accepted = opened(&folder, OlderLedger::Accept);
-        assert_eq!(held(&accepted).await.len(), 5);
+        assert_eq!(names_and_holders(&accepted).await.len(), 5);
         drop(accepted);
         assert_eq!(recorded_version(&folder), Some(5));
         open(&folder);
@@ -282,7 +282,7 @@ async fn a_file_that_was_moved_away_is_not_written_to() {
         let error = ledger.writable().await.unwrap_err();
         assert!(error.to_string().contains("replaced"), "{error}");
         // What was read can still be read, to be exported.
-        assert_eq!(held(&ledger).await.len(), 1);
+        assert_eq!(names_and_holders(&ledger).await.len(), 1);
         if from == &data {
             fs::remove_dir_all(&data).unwrap();
         }
@@ -292,5 +292,5 @@ async fn a_file_that_was_moved_away_is_not_written_to() {
     assert!(ledger.writable().await.is_ok());
     ledger.write(vec![create(2, "b")]).await.unwrap();
     ledger.close().await;
-    assert_eq!(held(&open_at(&data)).await.len(), 2);
+    assert_eq!(names_and_holders(&open_at(&data)).await.len(), 2);
 }

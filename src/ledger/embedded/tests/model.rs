@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::support::*;
 use crate::{
     allocation::{Stored, Version, Write},
-    ledger::{Event, Store as _, WriteError},
+    ledger::{LedgerEvent, Store as _, WriteError},
 };
 
 /// A write whose version is named by how old it is: 0 is that of the record as it is now.
@@ -19,7 +19,7 @@ enum ModelWrite {
     Reopen,
 }
 
-fn wish() -> impl Strategy<Value = ModelWrite> {
+fn model_write() -> impl Strategy<Value = ModelWrite> {
     // Few names, so that wishes meet; mostly versions as they are.
     let age = prop_oneof![4 => Just(0u64), 1 => 1..3u64];
     prop_oneof![
@@ -38,7 +38,7 @@ struct NaiveLedger {
 }
 
 impl NaiveLedger {
-    fn write(&mut self, wish: &ModelWrite) -> Option<(Write, Result<Event, WriteError>)> {
+    fn write(&mut self, wish: &ModelWrite) -> Option<(Write, Result<LedgerEvent, WriteError>)> {
         let version = Version(self.last + 1);
         let current = |name: &u8| self.records.get(name).cloned();
         let seen = |name: &u8, age: u64| {
@@ -74,7 +74,7 @@ impl NaiveLedger {
             (_, current) if !fits => Err(changed(name, current)),
             (Write::Delete(..), Some(there)) => {
                 self.records.remove(&name);
-                Ok(Event::Gone {
+                Ok(LedgerEvent::Deleted {
                     allocation: there.allocation,
                     version,
                 })
@@ -85,7 +85,7 @@ impl NaiveLedger {
                     version,
                 };
                 self.records.insert(name, stored.clone());
-                Ok(Event::Put(stored))
+                Ok(LedgerEvent::Put(stored))
             }
         };
         self.last += u64::from(result.is_ok());
@@ -93,11 +93,11 @@ impl NaiveLedger {
     }
 
     /// A batch: the writes, and what the ledger should say.
-    fn batch(&mut self, wishes: &[ModelWrite]) -> (Vec<Write>, Result<Vec<Event>, WriteError>) {
+    fn batch(&mut self, wishes: &[ModelWrite]) -> (Vec<Write>, Result<Vec<LedgerEvent>, WriteError>) {
         let mut after = self.clone();
         let (writes, results): (Vec<_>, Vec<_>) =
             wishes.iter().filter_map(|wish| after.write(wish)).unzip();
-        let result: Result<Vec<Event>, WriteError> = results.into_iter().collect();
+        let result: Result<Vec<LedgerEvent>, WriteError> = results.into_iter().collect();
         if result.is_ok() {
             *self = after;
         }
@@ -109,7 +109,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
     #[test]
     fn the_ledger_does_what_a_map_does(
-        batches in proptest::collection::vec(proptest::collection::vec(wish(), 1..5), 1..24)
+        batches in proptest::collection::vec(proptest::collection::vec(model_write(), 1..5), 1..24)
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(check(batches))?;
@@ -123,7 +123,7 @@ async fn check(batches: Vec<Vec<ModelWrite>>) -> Result<(), TestCaseError> {
         let (_, cursor) = ledger.list().await.unwrap();
         let (writes, expected) = naive.batch(&wishes);
         let written = ledger.write(writes).await;
-        let versions = |events: &Vec<Event>| events.iter().map(Event::version).collect();
+        let versions = |events: &Vec<LedgerEvent>| events.iter().map(LedgerEvent::version).collect();
         prop_assert_eq!(
             &written,
             &expected.as_ref().map(versions).map_err(Clone::clone)

@@ -68,7 +68,9 @@ impl MapWriter {
                         self.last = change.event.version();
                         self.events.push(self.last.0);
                         match change.event {
-                            LedgerEvent::Put(stored) => drop(self.records.insert(change.name, stored)),
+                            LedgerEvent::Put(stored) => {
+                                drop(self.records.insert(change.name, stored))
+                            }
                             LedgerEvent::Deleted { .. } => drop(self.records.remove(&change.name)),
                         }
                     }
@@ -83,7 +85,10 @@ impl MapWriter {
     }
 }
 
-fn submit(queue: &Queue<Job>, batch: Vec<Write>) -> Result<mpsc::Receiver<BatchResult>, SubmitError> {
+fn submit(
+    queue: &Queue<Job>,
+    batch: Vec<Write>,
+) -> Result<mpsc::Receiver<BatchResult>, SubmitError> {
     let (answer, answered) = mpsc::channel();
     queue.submit(Job { batch, answer })?;
     Ok(answered)
@@ -143,7 +148,10 @@ fn one_of_two_changes_a_record_in_every_schedule() {
     explore(|| {
         let queue = Arc::new(Queue::new(8));
         let worker = spawn_writer(&queue, 8);
-        let written = submit(&queue, vec![create(1, "a")]).unwrap().recv().unwrap();
+        let written = submit(&queue, vec![create(1, "a")])
+            .unwrap()
+            .recv()
+            .unwrap();
         assert_eq!(written, Ok(versions(&[1])));
         let delete = vec![
             Write::Delete(allocation(1, "a"), Version(1)),

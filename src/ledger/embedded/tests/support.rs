@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::super::version_file::{self, Recorded};
+use super::super::version_file::{self, VersionRecord};
 use crate::{
     allocation::{
         Address, Allocation, Holder, NetworkRef, Space, Stored, Timestamp, Version, Write,
@@ -76,7 +76,7 @@ pub(super) fn open_at(path: &Path) -> EmbeddedLedger {
 }
 
 /// Names and holders of all records.
-pub(super) async fn held(ledger: &EmbeddedLedger) -> Vec<(String, String)> {
+pub(super) async fn names_and_holders(ledger: &EmbeddedLedger) -> Vec<(String, String)> {
     let (records, _) = ledger.list().await.unwrap();
     let pair = |stored: Stored| {
         let allocation = stored.allocation;
@@ -89,7 +89,7 @@ pub(super) async fn held(ledger: &EmbeddedLedger) -> Vec<(String, String)> {
 pub(super) fn recorded_version(folder: &TempDir) -> Option<u64> {
     let path = folder.path().join(version_file::FILE_NAME);
     match version_file::read(&path).unwrap() {
-        Recorded::Version(version) => Some(version.0),
+        VersionRecord::Version(version) => Some(version.0),
         _ => None,
     }
 }

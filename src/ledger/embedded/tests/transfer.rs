@@ -127,7 +127,7 @@ fn an_import_overwrites_nothing() {
         error.to_string(),
         "line 3: 192.0.2.2 of the unnamed address space is allocated to pod db/z already; take another address, or import into an empty data directory; nothing was imported"
     );
-    assert_eq!(runtime().block_on(held(&ledger)).len(), 1);
+    assert_eq!(runtime().block_on(names_and_holders(&ledger)).len(), 1);
 }
 
 #[test]

@@ -140,5 +140,5 @@ async fn a_closed_ledger_rejects_calls_and_unlocks_the_file() {
     let error = ledger.write(vec![create(2, "b")]).await.unwrap_err();
     assert!(matches!(error, WriteError::Unavailable { .. }), "{error}");
     assert!(ledger.get("192.0.2.1").await.is_err());
-    assert_eq!(held(&open(&folder)).await.len(), 1);
+    assert_eq!(names_and_holders(&open(&folder)).await.len(), 1);
 }

@@ -23,16 +23,16 @@ pub const RULE: Rule = Rule {
     wrong: Example(&[POOLED_NET, pod!("storage-net")]),
     right: Example(&[POOL, POOLED_NET, pod!("storage-net")]),
     check: Check::NetworkAndPod {
-        network,
-        pod: of_pod,
+        network: check_network,
+        pod: check_pod,
     },
 };
 
-fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(name) = subject.address_pool.filter(|name| !name.is_empty()) else {
         return;
     };
-    let Some((what, help)) = wrong(name, subject.catalog) else {
+    let Some((what, help)) = pool_problem(name, subject.catalog) else {
         return;
     };
     let field_ref = FieldRef {
@@ -42,9 +42,9 @@ fn network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     report.add_after_live_read(live_read(name), field_ref, what, help);
 }
 
-fn of_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for served in subject.pooled() {
-        let Some((what, help)) = wrong(served.pool, subject.catalog) else {
+        let Some((what, help)) = pool_problem(served.pool, subject.catalog) else {
             continue;
         };
         report.add_after_live_read(
@@ -67,7 +67,7 @@ fn live_read(name: &str) -> LiveRead {
 }
 
 /// What is wrong with the pool of this name, and what to do about it.
-fn wrong(name: &str, catalog: &Catalog) -> Option<(String, String)> {
+fn pool_problem(name: &str, catalog: &Catalog) -> Option<(String, String)> {
     match catalog.pool(name) {
         PoolValidity::Valid(_) => None,
         PoolValidity::Invalid(faults) => {

@@ -7,7 +7,7 @@ const POLICY_KIND: &str = "ValidatingAdmissionPolicy";
 
 /// As whom an API server is asked. It matters to nothing but words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Caller {
+pub enum Actor {
     /// nadmit, by the ServiceAccount of its pod.
     #[default]
     Server,
@@ -15,7 +15,7 @@ pub enum Caller {
     Operator,
 }
 
-impl Caller {
+impl Actor {
     /// An answer, and what to do about it. `verb` is RBAC's word for what was asked, `resource` that
     /// for the kind.
     pub(super) fn advice(self, verb: &str, resource: &str, answer: &ApiError) -> String {
@@ -24,7 +24,7 @@ impl Caller {
             ApiError::Refused { message, .. } if message.contains(POLICY_KIND) => {
                 self.policy_advice(verb)
             }
-            ApiError::Refused { code: 401, .. } => self.unknown().to_owned(),
+            ApiError::Refused { code: 401, .. } => self.authentication_advice().to_owned(),
             ApiError::Refused { code: 403, .. } => self.rbac_advice(verb, resource),
             ApiError::Refused { .. } => {
                 "update the definitions to those that this nadmit's `nadmit crds` prints".to_owned()
@@ -34,7 +34,7 @@ impl Caller {
         format!("{answer}; {todo}")
     }
 
-    fn unknown(self) -> &'static str {
+    fn authentication_advice(self) -> &'static str {
         match self {
             Self::Server => {
                 "its credentials are not accepted: see the token of nadmit's ServiceAccount"
@@ -47,7 +47,7 @@ impl Caller {
         let right = format!(
             "the verb {verb:?} on {resource:?} of the API group \"nadmit.io\", in a ClusterRole"
         );
-        match (self, inside(verb)) {
+        match (self, in_pod_command(verb)) {
             (Self::Server, _) => format!("give nadmit's ServiceAccount {right}"),
             (Self::Operator, None) => format!("give who asks {right}"),
             (Self::Operator, Some(inside)) => {
@@ -60,7 +60,7 @@ impl Caller {
 
     /// A policy lets only some write.
     fn policy_advice(self, verb: &str) -> String {
-        match (self, inside(verb)) {
+        match (self, in_pod_command(verb)) {
             (Self::Operator, Some(inside)) => format!(
                 "the cluster lets nadmit alone write here: let it do so, in a pod of its own ({inside}), or, \
                  where none runs, act as nadmit, as administrators may (--as \
@@ -72,7 +72,7 @@ impl Caller {
 }
 
 /// The command that writes with nadmit's own permissions.
-fn inside(verb: &str) -> Option<&'static str> {
+fn in_pod_command(verb: &str) -> Option<&'static str> {
     match verb {
         "create" => Some("kubectl exec -i -n nadmit deploy/nadmit -- /nadmit import - < FILE"),
         "update" | "delete" => {

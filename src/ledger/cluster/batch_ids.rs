@@ -21,18 +21,18 @@ const MAX_UNRESOLVED: usize = 4_096;
 /// Gives marks, each once; but a batch whose end is not known gets its own again when it is repeated.
 #[derive(Debug, Default)]
 pub(super) struct BatchIds {
-    given: AtomicU64,
+    next: AtomicU64,
     /// The marks of batches whose end is not known, by their content.
-    unsettled: Mutex<HashMap<u64, String>>,
+    unresolved: Mutex<HashMap<u64, String>>,
 }
 
 /// A batch under its mark.
 #[derive(Debug)]
 pub(super) struct BatchId {
-    pub(super) mark: String,
+    pub(super) id: String,
     content: u64,
     /// Whether it was begun before, and its end is not known.
-    repeated: bool,
+    is_repeated: bool,
 }
 
 impl BatchIds {
@@ -44,13 +44,13 @@ impl BatchIds {
         let before = self.lock().remove(&content);
         let repeated = before.is_some();
         let mark = before.unwrap_or_else(|| {
-            let number = self.given.fetch_add(1, Ordering::Relaxed);
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
             format!("{writer}/{number}")
         });
         BatchId {
-            mark,
+            id: mark,
             content,
-            repeated,
+            is_repeated: repeated,
         }
     }
 
@@ -66,19 +66,19 @@ impl BatchIds {
     ) -> Result<Vec<Version>, WriteError> {
         let reason = match outcome {
             Err(WriteError::Uncertain { reason }) => reason,
-            Err(WriteError::Unavailable { reason }) if marked.repeated => reason,
+            Err(WriteError::Unavailable { reason }) if marked.is_repeated => reason,
             known => return known,
         };
         let mut unsettled = self.lock();
         if unsettled.len() >= MAX_UNRESOLVED {
             unsettled.clear();
         }
-        unsettled.insert(marked.content, marked.mark);
+        unsettled.insert(marked.content, marked.id);
         Err(WriteError::Uncertain { reason })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, String>> {
-        self.unsettled
+        self.unresolved
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

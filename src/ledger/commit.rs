@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{SliceLedger, Store, WriteError, tell};
+use super::{SliceLedger, Store, WriteError, outcome};
 use crate::allocation::{SharedIndex, Slice, Version, Write, index::PlanId};
 
 /// How long to wait before a write is repeated of which nothing is known.
@@ -15,29 +15,29 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What became of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Settled {
+pub enum CommitOutcome {
     /// It is durable.
-    Safe,
+    Committed,
     /// Another was faster; the index knows it now: decide again.
-    Overtaken,
+    Conflict,
     /// Nothing was promised.
     Failed(String),
 }
 
 /// Records a plan, all or none, and tells the index what became of it. What may have been written
 /// stays in flight until that is known, so that nobody else is given it.
-pub async fn settle<L: Store + Send + Sync + 'static>(
+pub async fn commit<L: Store + Send + Sync + 'static>(
     ledger: Arc<L>,
     index: Arc<SharedIndex>,
     writes: Vec<Write>,
     ticket: PlanId,
-) -> Settled {
+) -> CommitOutcome {
     let outcome = ledger.write(writes.clone()).await;
     if let Err(error @ WriteError::Uncertain { .. }) = outcome {
         tokio::spawn(retry_uncertain(ledger, index, writes, ticket));
-        return Settled::Failed(error.to_string());
+        return CommitOutcome::Failed(error.to_string());
     }
-    conclude(&index, &writes, ticket, outcome)
+    resolve(&index, &writes, ticket, outcome)
 }
 
 /// Records that a node owns a slice, or learns which one does, and tells the index, which can be
@@ -82,7 +82,7 @@ async fn retry_uncertain<L: Store>(
                 return;
             }
             known => {
-                conclude(&index, &writes, ticket, known);
+                resolve(&index, &writes, ticket, known);
                 return;
             }
         }
@@ -90,24 +90,24 @@ async fn retry_uncertain<L: Store>(
 }
 
 /// Tells the index what became of a plan.
-fn conclude(
+fn resolve(
     index: &SharedIndex,
     writes: &[Write],
     ticket: PlanId,
     outcome: Result<Vec<Version>, WriteError>,
-) -> Settled {
+) -> CommitOutcome {
     let mut index = index.lock();
     if let Ok(versions) = &outcome {
         index.commit(ticket, versions);
-        return Settled::Safe;
+        return CommitOutcome::Committed;
     }
     tell(&mut index, writes, &outcome);
     index.abort(ticket);
     match outcome {
         Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
-            Settled::Failed(error.to_string())
+            CommitOutcome::Failed(error.to_string())
         }
-        Ok(_) | Err(WriteError::Exists(_) | WriteError::Changed { .. }) => Settled::Overtaken,
+        Ok(_) | Err(WriteError::Exists(_) | WriteError::Changed { .. }) => CommitOutcome::Conflict,
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
             Holder, NetworkRef, Pool, PoolConfig, Stored, Timestamp,
             index::{AllocationPlan, AttachmentRequest, MacRequest, Requester},
         },
-        ledger::{Cursor, Events, ReadError},
+        ledger::{Cursor, LedgerEvents, ReadError},
     };
 
     /// A ledger that answers what it is told to, and then, if it is, the last for ever.
@@ -144,7 +144,7 @@ mod tests {
             panic!("nobody lists")
         }
 
-        fn follow(&self, _: Cursor) -> Events {
+        fn follow(&self, _: Cursor) -> LedgerEvents {
             panic!("nobody follows")
         }
     }
@@ -203,14 +203,14 @@ mod tests {
             Ok(vec![Version(1)]),
         ];
         let ledger = Arc::new(ScriptedLedger(Mutex::new(answers.into()), false));
-        let recorded = settle(
+        let recorded = commit(
             Arc::clone(&ledger),
             Arc::clone(&index),
             planned.writes,
             planned.ticket,
         )
         .await;
-        assert!(matches!(recorded, Settled::Failed(_)));
+        assert!(matches!(recorded, CommitOutcome::Failed(_)));
         // Meanwhile it is nobody's, not even its own pod's.
         assert!(plan(&index, "a").is_none());
         let other = plan(&index, "b").unwrap_or_else(|| panic!("nothing planned"));
@@ -235,7 +235,7 @@ mod tests {
         let first = planned.given.clone();
         let answers = VecDeque::from([Err(forbidden)]);
         let ledger = Arc::new(ScriptedLedger(Mutex::new(answers), true));
-        settle(ledger, Arc::clone(&index), planned.writes, planned.ticket).await;
+        commit(ledger, Arc::clone(&index), planned.writes, planned.ticket).await;
         sleep(RETRY_TIMEOUT - RETRY_DELAY).await;
         assert!(plan(&index, "a").is_none());
         sleep(RETRY_DELAY * 2).await;

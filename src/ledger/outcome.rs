@@ -5,11 +5,11 @@ use crate::allocation::{Allocation, Index, Stored, Version, Write};
 
 /// Makes the index know of each record what the outcome of writing these says of it. What is not
 /// known, or could not be written, says nothing.
-pub fn tell(index: &mut Index, writes: &[Write], outcome: &Result<Vec<Version>, WriteError>) {
+pub fn apply_outcome(index: &mut Index, writes: &[Write], outcome: &Result<Vec<Version>, WriteError>) {
     match outcome {
         Ok(versions) => {
             for (write, version) in writes.iter().zip(versions) {
-                written(index, write, *version);
+                apply_write(index, write, *version);
             }
         }
         Err(WriteError::Exists(theirs)) => index.hear((**theirs).clone()),
@@ -21,7 +21,7 @@ pub fn tell(index: &mut Index, writes: &[Write], outcome: &Result<Vec<Version>, 
             name,
             current: None,
         }) => {
-            let mut gone = writes.iter().filter_map(judged);
+            let mut gone = writes.iter().filter_map(expected_version);
             if let Some((record, version)) = gone.find(|(record, _)| record.record_name() == *name)
             {
                 index.apply_delete(&record.space, record.address, version);
@@ -32,14 +32,14 @@ pub fn tell(index: &mut Index, writes: &[Write], outcome: &Result<Vec<Version>, 
 }
 
 /// The record that a write rests on, and its version: one that came since is another.
-fn judged(write: &Write) -> Option<(&Allocation, Version)> {
+fn expected_version(write: &Write) -> Option<(&Allocation, Version)> {
     match write {
         Write::Create(_) => None,
         Write::Update(record, version) | Write::Delete(record, version) => Some((record, *version)),
     }
 }
 
-fn written(index: &mut Index, write: &Write, version: Version) {
+fn apply_write(index: &mut Index, write: &Write, version: Version) {
     match write {
         Write::Create(record) | Write::Update(record, _) => index.hear(Stored {
             allocation: record.clone(),
@@ -88,22 +88,22 @@ mod tests {
     fn a_late_response_does_not_resurrect_a_record() {
         let mut index = index();
         let create = [Write::Create(stored("b", 0).allocation)];
-        tell(&mut index, &create, &exists(stored("a", 3)));
+        apply_outcome(&mut index, &create, &exists(stored("a", 3)));
         assert_eq!(index.holder_of(&Space::default(), address()), None);
         let update = [Write::Update(stored("b", 0).allocation, Version(2))];
         let changed = Err(WriteError::Changed {
             name: stored("a", 3).allocation.record_name(),
             current: Some(Box::new(stored("a", 3))),
         });
-        tell(&mut index, &update, &changed);
+        apply_outcome(&mut index, &update, &changed);
         assert_eq!(index.holder_of(&Space::default(), address()), None);
         let own = [Write::Create(stored("a", 0).allocation)];
-        tell(&mut index, &own, &Ok(vec![Version(3)]));
+        apply_outcome(&mut index, &own, &Ok(vec![Version(3)]));
         assert_eq!(index.holder_of(&Space::default(), address()), None);
         index.refresh(vec![stored("a", 3)], Version(3));
         assert_eq!(index.holder_of(&Space::default(), address()), None);
         // What is newer than all that was told is news.
-        tell(&mut index, &create, &exists(stored("c", 5)));
+        apply_outcome(&mut index, &create, &exists(stored("c", 5)));
         assert_eq!(
             index.version_of(&Space::default(), address()),
             Some(Version(5))
@@ -120,13 +120,13 @@ mod tests {
             name: stored("a", 3).allocation.record_name(),
             current: None,
         });
-        tell(&mut index, &delete, &gone);
+        apply_outcome(&mut index, &delete, &gone);
         assert_eq!(
             index.version_of(&Space::default(), address()),
             Some(Version(6))
         );
         let own = [Write::Delete(stored("b", 0).allocation, Version(6))];
-        tell(&mut index, &own, &gone);
+        apply_outcome(&mut index, &own, &gone);
         assert_eq!(index.holder_of(&Space::default(), address()), None);
     }
 
