@@ -59,7 +59,7 @@ impl LiveConfig {
     /// Has the file looked at whenever this is notified, too.
     pub(super) fn reload_on(&mut self, now: Arc<Notify>) {
         if let Some((file, _)) = &mut self.file {
-            file.look_on(now);
+            file.reload_on(now);
         }
     }
 

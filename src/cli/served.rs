@@ -20,7 +20,7 @@ use crate::{
     controllers::{CertificateKeeper, CertificateOptions},
     ledger::OlderLedger,
     rules::Policy,
-    server::{Desk, Identity, State},
+    server::{CertificateSource, Desk, ServerState},
     sources::{ClusterConnection, OptionalFile},
 };
 
@@ -32,7 +32,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Put together, and not running yet.
 pub(super) struct ServeRuntime {
     /// What the webhooks read.
-    pub(super) state: State,
+    pub(super) state: ServerState,
     /// Where operators are served.
     pub(super) desk: Arc<Desk>,
     /// What runs beside the server.
@@ -42,7 +42,7 @@ pub(super) struct ServeRuntime {
     /// What is served, for people: a folder, or a cluster's URL.
     pub(super) origin: String,
     /// The certificate, if it is kept in the cluster.
-    pub(super) identity: Option<Identity>,
+    pub(super) identity: Option<CertificateSource>,
 }
 
 /// What runs beside the server.
@@ -102,7 +102,7 @@ impl ServeRuntime {
             namespace: namespace.clone(),
             schedule: schedule
                 .as_ref()
-                .map_or_else(|| none.subscribe(), OptionalFile::said),
+                .map_or_else(|| none.subscribe(), OptionalFile::subscribe),
             is_leader: None,
             writer: format!("{}-{:08x}", args.replica, chance.next() as u32),
             policy,
@@ -114,7 +114,7 @@ impl ServeRuntime {
         let certificates = keeper(args, client, &namespace, failed);
         let identity = certificates
             .as_ref()
-            .map(|(secret, keeper)| Identity::Kept {
+            .map(|(secret, keeper)| CertificateSource::Secret {
                 secret: secret.clone(),
                 pair: keeper.certificate(),
             });

@@ -1,113 +1,113 @@
-//! What can be wrong with a source.
+//! Errors of sources.
 
 use thiserror::Error;
 
 use crate::{allocation::SpecError, manifests::ManifestError, network::Position};
 
-use super::text::MAX_BYTES;
+use super::file_text::MAX_BYTES;
 
-/// What is wrong with a source, where, and what to do about it.
+/// An error of a source, with its position and remedy.
 ///
-/// Causes are kept as text: an error lives as long as what it reports, is compared with the error
-/// of the scan before, and is shown by status and log.
+/// Causes are stored as text, because an error lives as long as the problem, is compared with the
+/// error of the previous scan, and is shown by status and log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SourceError {
     /// The folder does not exist when the server starts.
     #[error("the folder {folder} of --manifests does not exist: create it or name another")]
     FolderMissing {
-        /// The folder as named.
+        /// The folder as given.
         folder: String,
     },
-    /// What should be the folder is something else.
+    /// The path is not a folder.
     #[error("{folder} of --manifests is not a folder: name the folder that the manifests are in")]
     NotAFolder {
-        /// What was named.
+        /// The path as given.
         folder: String,
     },
-    /// A folder that cannot be read.
+    /// A folder cannot be read.
     #[error("cannot read the folder {folder}: {reason}; what was read before still counts")]
     Folder {
         /// The folder.
         folder: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error("cannot read {file}: {reason}")]
     File {
         /// The file.
         file: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// A file that nobody can have written by hand.
+    /// A file is too large to have been written by hand.
     #[error("{file} is larger than {} MiB: split it", MAX_BYTES >> 20)]
     TooLarge {
         /// The file.
         file: String,
     },
-    /// A file that is no text.
+    /// A file is not UTF-8.
     #[error("{file}:{}:{}: the text is not UTF-8: save it as UTF-8", .position.line, .position.column)]
     NotUtf8 {
         /// The file.
         file: String,
-        /// The first place that is not.
+        /// The position of the first invalid byte.
         position: Position,
     },
-    /// A manifest with an error.
+    /// A manifest has an error.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A namespace whose label says nothing that is known.
+    /// A label of a namespace has an unknown value.
     #[error(
         "{file}:{}:{}: the label {label} of namespace {namespace} is {text:?}, which is taken for \
          no label: write {expected}",
         .position.line, .position.column
     )]
     Label {
-        /// The label.
+        /// The label's key.
         label: &'static str,
-        /// What it may be.
+        /// The valid values, for the message.
         expected: &'static str,
         /// The file.
         file: String,
-        /// The label's place.
+        /// The position of the label's value.
         position: Position,
         /// The namespace.
         namespace: String,
-        /// The label as written.
+        /// The value as written.
         text: String,
     },
-    /// A pool or reservation that does not make sense.
+    /// A pool or reservation is invalid.
     #[error(
         "{file}:{}:{}: {object} is not valid and gives nothing: {fault}",
         .position.line, .position.column
     )]
     Pool {
-        /// What it is.
+        /// The object: `pool NAME` or `reservation NAMESPACE/NAME`.
         object: String,
         /// The file.
         file: String,
-        /// Where.
+        /// The position.
         position: Position,
-        /// What is wrong.
+        /// The mistake in its spec.
         fault: SpecError,
     },
-    /// Two definitions of one object.
+    /// An object is defined twice.
     #[error("{first} and {second} both define {object}: the latter counts; remove one of them")]
     Duplicate {
-        /// What is defined twice.
+        /// The object.
         object: String,
-        /// The place of the definition that does not count.
+        /// The position of the ignored definition.
         first: String,
-        /// The place of the one that does.
+        /// The position of the definition in effect.
         second: String,
     },
-    /// The scan did not end.
+    /// The task of the scan failed.
     #[error("the folder {folder} was not read to the end: {reason}")]
     Interrupted {
         /// The folder.
         folder: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! One file, and its last good state.
+//! A file of a folder, and its last good state.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -10,34 +10,35 @@ use crate::manifests;
 
 use super::{
     SourceError,
-    listing::Listed,
-    objects::Objects,
-    text::{self, Fingerprint},
+    file_text::{self, Fingerprint},
+    listing::ListedFile,
+    objects::FileObjects,
 };
 
-/// A file as it was last read.
+/// A file and its last good objects.
 pub(super) struct FileState {
-    /// Where it is.
+    /// The path.
     pub(super) path: PathBuf,
-    /// The fingerprint under which it need not be read again.
-    settled: Option<Fingerprint>,
-    /// A hash of the content that was parsed last; `None` if it could not even be read.
+    /// The fingerprint of the last read; `None` if the file must be read again even if it is
+    /// unchanged.
+    stable_fingerprint: Option<Fingerprint>,
+    /// A hash of the content that was parsed last; `None` if the file could not be read.
     content: Option<u64>,
-    /// The last good state; if there never was one, what could be read.
-    pub(super) objects: Objects,
-    /// Whether the objects come from a reading without errors.
-    pub(super) good: bool,
-    /// What is wrong with it.
+    /// The last good objects; if there never were any, those that could be read.
+    pub(super) objects: FileObjects,
+    /// True if the objects come from a read without errors.
+    pub(super) error_free: bool,
+    /// The errors of the last read.
     pub(super) errors: Vec<SourceError>,
 }
 
 impl FileState {
-    /// Whether the file is certainly as it was read.
-    pub(super) fn is_current(&self, listed: &Listed) -> bool {
-        self.settled.is_some() && self.settled == listed.fingerprint
+    /// Returns true if the file is certainly unchanged since the last read.
+    pub(super) fn is_current(&self, listed: &ListedFile) -> bool {
+        self.stable_fingerprint.is_some() && self.stable_fingerprint == listed.fingerprint
     }
 
-    /// Reads the file again; says whether its objects are others than before.
+    /// Reads the file again; returns true if its objects have changed.
     pub(super) fn read(
         before: Option<Self>,
         name: &str,
@@ -45,17 +46,17 @@ impl FileState {
         clock: fn() -> SystemTime,
     ) -> (Self, bool) {
         let read_at = clock();
-        let text = text::read(&path, name);
+        let text = file_text::read(&path, name);
         let mut state = before.unwrap_or_else(|| Self::unread(path.clone()));
         state.path = path;
         let differs = match text {
             Ok(text) => {
-                let settled = text.fingerprint.is_settled(read_at);
-                state.settled = settled.then_some(text.fingerprint);
-                state.take(&text.content, name)
+                let is_stable = text.fingerprint.is_stable(read_at);
+                state.stable_fingerprint = is_stable.then_some(text.fingerprint);
+                state.update(&text.content, name)
             }
             Err(error) => {
-                state.settled = None;
+                state.stable_fingerprint = None;
                 state.content = None;
                 state.errors = vec![error];
                 false
@@ -67,37 +68,37 @@ impl FileState {
     fn unread(path: PathBuf) -> Self {
         Self {
             path,
-            settled: None,
+            stable_fingerprint: None,
             content: None,
-            objects: Objects::default(),
-            good: false,
+            objects: FileObjects::default(),
+            error_free: false,
             errors: Vec::new(),
         }
     }
 
-    /// Takes over a text; says whether the objects are others than before.
-    fn take(&mut self, text: &str, name: &str) -> bool {
+    /// Parses a text; returns true if the objects have changed.
+    fn update(&mut self, text: &str, name: &str) -> bool {
         let content = hash(text);
         if self.content == Some(content) {
             return false;
         }
         self.content = Some(content);
         let read = manifests::read(text, name);
-        let good = read.errors.is_empty();
+        let error_free = read.errors.is_empty();
         let mut errors: Vec<_> = read.errors.into_iter().map(SourceError::from).collect();
-        let objects = Objects::of(read.objects, name, &mut errors);
+        let objects = FileObjects::of(read.objects, name, &mut errors);
         self.errors = errors;
-        if self.good && !good {
+        if self.error_free && !error_free {
             return false;
         }
-        self.good = good;
-        let differs = !objects.mean_the_same_as(&self.objects);
+        self.error_free = error_free;
+        let differs = !objects.is_equivalent_to(&self.objects);
         self.objects = objects;
         differs
     }
 }
 
-/// A hash is enough to see a change, and keeps no text in memory.
+/// Returns a hash of the content, which detects changes without storing the text.
 fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! A folder of manifests, polled.
+//! A folder of manifests that is polled.
 
 use std::{
     collections::HashSet,
@@ -22,15 +22,15 @@ use crate::catalog::Catalog;
 
 use super::{
     FolderStatus, SourceError,
-    scan::{Scan, Scanned},
+    scan::{FolderScanner, ScanResult},
 };
 
-/// How a folder is watched.
+/// The options of a folder source.
 #[derive(Debug, Clone, Copy)]
 pub struct FolderOptions {
     /// The time between two scans.
     pub interval: Duration,
-    /// What the time is; it is compared with the time stamps of files.
+    /// The clock, which is compared with the modification times of files.
     pub clock: fn() -> SystemTime,
 }
 
@@ -43,9 +43,10 @@ impl Default for FolderOptions {
     }
 }
 
-/// Feeds the catalog from the manifests in a folder. Clones share one state.
+/// Maintains the catalog of the manifests in a folder. Clones share their state.
 ///
-/// Scans are single-flight: one at a time, and everybody who asks while one runs shares the next.
+/// Scans are single-flight: one runs at a time, and all callers that arrive meanwhile share the
+/// next one.
 #[derive(Clone)]
 pub struct FolderSource {
     shared: Arc<Shared>,
@@ -63,25 +64,26 @@ struct Shared {
     options: FolderOptions,
     catalog: Arc<ArcSwapOption<Catalog>>,
     status: ArcSwap<FolderStatus>,
-    /// How many scans have begun.
+    /// The number of scans that have started.
     begun: AtomicU64,
-    /// The lock belongs to the scan, not to who asked for it: a caller that gives up does not end
-    /// the scan, and nobody takes it for finished.
-    state: Arc<Mutex<State>>,
+    /// The lock is held by the scan and not by the caller that started it: a cancelled caller
+    /// neither stops the scan nor makes others believe that it has finished.
+    state: Arc<Mutex<FolderState>>,
 }
 
-struct State {
-    folder: Scanned,
-    /// The number of the last scan that ended, and what came of it.
+struct FolderState {
+    folder: FolderScanner,
+    /// The number of the last finished scan; `outcome` is its result.
     ended: u64,
     outcome: Result<(), SourceError>,
 }
 
 impl FolderSource {
-    /// A source that feeds `catalog` from `folder`. Nothing is read yet: [`Self::refresh`] does.
+    /// Creates a source that maintains `catalog` from `folder`. Nothing is read until
+    /// [`Self::refresh`].
     ///
     /// # Errors
-    /// When the folder is not there.
+    /// Returns an error if the folder does not exist.
     pub fn open(
         folder: impl Into<PathBuf>,
         options: FolderOptions,
@@ -94,8 +96,8 @@ impl FolderSource {
             Ok(_) => return Err(SourceError::NotAFolder { folder: name() }),
             Err(_) => return Err(SourceError::FolderMissing { folder: name() }),
         }
-        let state = State {
-            folder: Scanned::new(folder, options.clock),
+        let state = FolderState {
+            folder: FolderScanner::new(folder, options.clock),
             ended: 0,
             outcome: Ok(()),
         };
@@ -110,28 +112,30 @@ impl FolderSource {
         })
     }
 
-    /// What there is to say of the folder, as of the last scan.
+    /// Returns the status of the folder as of the last scan.
     pub fn status(&self) -> Arc<FolderStatus> {
         self.shared.status.load_full()
     }
 
-    /// How many scans have begun.
+    /// The number of scans that have started.
     pub fn scans(&self) -> u64 {
         self.shared.begun.load(Ordering::SeqCst)
     }
 
-    /// Brings the catalog up to date: afterwards it is at least as fresh as the folder was at the
-    /// call. The first call publishes the first catalog.
+    /// Updates the catalog: afterwards it is at least as fresh as the folder was at the call. The
+    /// first call publishes the first catalog.
     ///
-    /// Errors in files do not count here: the state of a file with errors *is* its last good one.
+    /// Errors in files are not errors of this call: the state of a file with errors *is* its last
+    /// good one.
     ///
     /// # Errors
-    /// When the folder cannot be read. The catalog stays what it was, and nothing is confirmed.
+    /// Returns an error if the folder cannot be read. The catalog is unchanged then, and may be
+    /// stale.
     pub async fn refresh(&self) -> Result<(), SourceError> {
-        let asked = self.shared.begun.load(Ordering::SeqCst);
+        let scans_before = self.shared.begun.load(Ordering::SeqCst);
         let mut state = Arc::clone(&self.shared.state).lock_owned().await;
-        if state.ended > asked {
-            // A scan that began after the question has ended while this call waited.
+        if state.ended > scans_before {
+            // A scan that started after this call has finished while the call waited.
             return state.outcome.clone();
         }
         let name = state.folder.root().display().to_string();
@@ -151,7 +155,7 @@ impl FolderSource {
         })
     }
 
-    /// Keeps the catalog up to date until `cancel`.
+    /// Refreshes the catalog periodically until `cancel`.
     pub async fn run(self, cancel: CancellationToken) {
         let mut ticks = interval(self.shared.options.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -160,22 +164,22 @@ impl FolderSource {
                 () = cancel.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            // What went wrong is in the log and in the status; the next tick tries again.
+            // Errors are in the log and the status; the next tick retries.
             let _ = self.refresh().await;
         }
     }
 }
 
 impl Shared {
-    /// Scans the folder, publishes what is new and reports what is wrong.
-    fn scan(&self, folder: &mut Scanned) -> Result<(), SourceError> {
+    /// Scans the folder, publishes a changed catalog, and reports errors.
+    fn scan(&self, folder: &mut FolderScanner) -> Result<(), SourceError> {
         let (scan, outcome) = match folder.scan() {
             Ok(scan) => (scan, Ok(())),
             Err(error) => {
                 let errors = vec![error.clone()];
-                let scan = Scan {
+                let scan = ScanResult {
                     errors,
-                    ..Scan::default()
+                    ..ScanResult::default()
                 };
                 (scan, Err(error))
             }
@@ -183,7 +187,7 @@ impl Shared {
         tracing::debug!(folder = %folder.root().display(), read = scan.read, "scanned");
         let status = folder.status(scan.errors);
         self.report(&status);
-        // An empty folder has a catalog too.
+        // An empty folder has a catalog, too.
         let first = outcome.is_ok() && self.catalog.load().is_none();
         if let Some(catalog) = scan.catalog.or_else(|| first.then(|| folder.catalog())) {
             tracing::info!(
@@ -198,7 +202,7 @@ impl Shared {
         outcome
     }
 
-    /// Logs the errors that were not there before.
+    /// Logs the errors that are new since the last scan.
     fn report(&self, status: &FolderStatus) {
         let before = self.status.load();
         if **before == *status {

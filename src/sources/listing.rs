@@ -1,4 +1,4 @@
-//! Which files of a folder are manifests.
+//! Lists the manifests of a folder.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -7,41 +7,41 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{SourceError, text::Fingerprint};
+use super::{SourceError, file_text::Fingerprint};
 
-/// What the names of manifests end in.
+/// The suffixes of manifests.
 const SUFFIXES: [&str; 3] = ["yaml", "yml", "json"];
 
-/// The manifests of a folder and of the folders in it.
+/// The manifests of a folder and its subfolders.
 ///
-/// Hidden files and folders are no manifests; among them are `..data` and the folder that it leads
-/// to, in which the kubelet keeps the files of a mounted `ConfigMap`: they are read through the
-/// symbolic links beside them. What can be reached on two ways is listed once, under the first
-/// path in the alphabet; so a loop of links ends where it comes to what was seen.
+/// Hidden files and folders are skipped. Among them are `..data` and the folder that it links to,
+/// in which the kubelet stores the files of a mounted `ConfigMap`; they are read through the
+/// symbolic links next to them. A file that is reachable by several paths is listed once, under the
+/// first path in alphabetical order, so that loops of links end.
 #[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// Each file by its name.
-    pub files: BTreeMap<String, Listed>,
-    /// What could not be read.
+pub(super) struct FolderListing {
+    /// The files by name.
+    pub files: BTreeMap<String, ListedFile>,
+    /// The folders that could not be read, as errors.
     pub errors: Vec<SourceError>,
-    /// The folders of which that is so: what is in them is unknown, not gone.
-    pub unknown: Vec<PathBuf>,
+    /// The paths of these folders, whose files are unknown and must not be treated as deleted.
+    pub unreadable: Vec<PathBuf>,
 }
 
 /// A file in a listing.
 #[derive(Debug)]
-pub(super) struct Listed {
-    /// Its path.
+pub(super) struct ListedFile {
+    /// The path.
     pub path: PathBuf,
-    /// Its fingerprint; `None` if there is nothing to take one of, as where a link leads nowhere.
+    /// Its fingerprint; `None` if its metadata cannot be read, as for a broken link.
     pub fingerprint: Option<Fingerprint>,
 }
 
-impl Listing {
+impl FolderListing {
     /// Lists the manifests in `root`.
     ///
     /// # Errors
-    /// When `root` itself cannot be read.
+    /// Returns an error if `root` itself cannot be read.
     pub(super) fn of(root: &Path) -> Result<Self, SourceError> {
         let mut walk = Walk::default();
         let listed = fs::metadata(root).and_then(|found| {
@@ -57,7 +57,7 @@ impl Listing {
 
 #[derive(Default)]
 struct Walk {
-    listing: Listing,
+    listing: FolderListing,
     seen: HashSet<(u64, u64)>,
 }
 
@@ -86,20 +86,20 @@ impl Walk {
                 }
             }
             Ok(_) => {}
-            // Gone since it was listed, or a link that leads nowhere.
+            // Deleted since it was listed, or a broken link.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if is_manifest(&path) && fs::symlink_metadata(&path).is_ok() {
                     self.file(path, None);
                 }
             }
             Err(_) if is_manifest(&path) => self.file(path, None),
-            Err(error) => self.unknown(path, &error),
+            Err(error) => self.unreadable(path, &error),
         }
     }
 
     fn file(&mut self, path: PathBuf, fingerprint: Option<Fingerprint>) {
         let name = path.display().to_string();
-        let listed = Listed { path, fingerprint };
+        let listed = ListedFile { path, fingerprint };
         self.listing.files.insert(name, listed);
     }
 
@@ -108,13 +108,13 @@ impl Walk {
             Ok(()) => {}
             // Deleted since it was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => self.unknown(folder, &error),
+            Err(error) => self.unreadable(folder, &error),
         }
     }
 
-    fn unknown(&mut self, folder: PathBuf, error: &io::Error) {
+    fn unreadable(&mut self, folder: PathBuf, error: &io::Error) {
         self.listing.errors.push(folder_error(&folder, error));
-        self.listing.unknown.push(folder);
+        self.listing.unreadable.push(folder);
     }
 }
 

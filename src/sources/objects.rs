@@ -1,4 +1,4 @@
-//! What the catalog takes from one file.
+//! The objects of a file from which the catalog is built.
 
 use std::sync::Arc;
 
@@ -17,32 +17,32 @@ use crate::{
 
 use super::SourceError;
 
-/// The objects of one file, each with the line where it begins.
+/// The objects of a file, each with the line on which it begins.
 #[derive(Debug, Default)]
-pub(super) struct Objects {
+pub(super) struct FileObjects {
     pub networks: Vec<(Arc<Network>, usize)>,
-    pub namespaces: Vec<(Namespace, usize)>,
+    pub namespaces: Vec<(FileNamespace, usize)>,
     pub pods: Vec<(Arc<Pod>, usize)>,
-    /// What makes networks whose configuration is written somewhere else.
-    pub made: Vec<(GeneratedNetworkManifest, usize)>,
+    /// Objects from which networks with unknown configurations are generated.
+    pub generated: Vec<(GeneratedNetworkManifest, usize)>,
     /// The additional networks of each operator's `Network`.
     pub operators: Vec<(Vec<Arc<Network>>, usize)>,
     pub pools: Vec<(AddressPool, usize)>,
     pub reservations: Vec<(AddressReservation, usize)>,
-    /// What cuts ranges into slices: the namespace of Whereabouts's controller, and whether it runs.
+    /// Whereabouts's controllers, which create node slices: their namespaces, and whether they run.
     pub controllers: Vec<((Box<str>, bool), usize)>,
-    /// Namespaces and names of the pools that it made.
-    pub slice_pools: Vec<(Named, usize)>,
+    /// The namespaces and names of the `NodeSlicePool`s that they created.
+    pub slice_pools: Vec<(NamespaceAndName, usize)>,
 }
 
-/// A pool, or what is wrong with it.
+/// A pool, or its errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AddressPool {
     pub name: Box<str>,
     pub pool: Result<Arc<Pool>, Arc<[SpecError]>>,
 }
 
-/// A reservation; `None` if it makes no sense.
+/// A reservation; `None` if it is invalid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AddressReservation {
     pub namespace: Box<str>,
@@ -50,22 +50,22 @@ pub(super) struct AddressReservation {
     pub reservation: Option<Arc<Reservation>>,
 }
 /// A namespace and a name.
-type Named = (Box<str>, Box<str>);
+type NamespaceAndName = (Box<str>, Box<str>);
 
-/// A namespace and how its pods are treated.
+/// A namespace and its labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Namespace {
+pub(super) struct FileNamespace {
     pub name: Box<str>,
     pub labels: Labels,
     pub all_labels: Arc<AllLabels>,
 }
 
-impl Objects {
-    /// Takes over manifests; remarks on what is wrong with them to the catalog only.
+impl FileObjects {
+    /// Collects the objects of manifests; adds errors that concern only the catalog to `errors`.
     pub(super) fn of(
         manifests: Vec<Located<Manifest>>,
         file: &str,
-        remarks: &mut Vec<SourceError>,
+        errors: &mut Vec<SourceError>,
     ) -> Self {
         let mut objects = Self::default();
         for Located {
@@ -81,9 +81,9 @@ impl Objects {
                 Manifest::Namespace(manifest) => {
                     objects
                         .namespaces
-                        .push((namespace(manifest, file, remarks), line));
+                        .push((namespace(manifest, file, errors), line));
                 }
-                Manifest::GeneratedNetwork(manifest) => objects.made.push((manifest, line)),
+                Manifest::GeneratedNetwork(manifest) => objects.generated.push((manifest, line)),
                 Manifest::Operator(manifest) => {
                     let networks = manifest
                         .entries
@@ -98,11 +98,11 @@ impl Objects {
                     objects.pods.extend(pod);
                 }
                 Manifest::Pool(manifest) => {
-                    let pool = pool(*manifest, location.position, file, remarks);
+                    let pool = pool(*manifest, location.position, file, errors);
                     objects.pools.push((pool, line));
                 }
                 Manifest::Reservation(manifest) => {
-                    let reservation = reservation(*manifest, location.position, file, remarks);
+                    let reservation = reservation(*manifest, location.position, file, errors);
                     objects.reservations.push((reservation, line));
                 }
                 Manifest::SlicePool(pool) => {
@@ -114,7 +114,7 @@ impl Objects {
                     let controller = controller(workload).map(|found| (found, line));
                     objects.controllers.extend(controller);
                 }
-                // The catalog has no use for them.
+                // The catalog does not contain these.
                 Manifest::VirtualMachine(_)
                 | Manifest::ConfigMap(_)
                 | Manifest::Configuration(_) => {}
@@ -123,13 +123,13 @@ impl Objects {
         objects
     }
 
-    /// How many there are.
+    /// Returns the number of objects.
     pub(super) fn len(&self) -> usize {
         let lengths = [
             self.networks.len(),
             self.namespaces.len(),
             self.pods.len(),
-            self.made.len(),
+            self.generated.len(),
             self.operators.len(),
             self.controllers.len(),
             self.slice_pools.len(),
@@ -139,12 +139,13 @@ impl Objects {
         lengths.iter().sum()
     }
 
-    /// Whether a catalog of these would be the same as one of `other`: lines do not count.
-    pub(super) fn mean_the_same_as(&self, other: &Self) -> bool {
+    /// Returns true if the objects result in the same catalog as those of `other`; lines are
+    /// ignored.
+    pub(super) fn is_equivalent_to(&self, other: &Self) -> bool {
         same(&self.networks, &other.networks)
             && same(&self.namespaces, &other.namespaces)
             && same(&self.pods, &other.pods)
-            && same(&self.made, &other.made)
+            && same(&self.generated, &other.generated)
             && same(&self.operators, &other.operators)
             && same(&self.pools, &other.pools)
             && same(&self.reservations, &other.reservations)
@@ -153,19 +154,20 @@ impl Objects {
     }
 }
 
-/// The networks that an object makes in these namespaces. What they hold is not known.
-pub(super) fn made<'o>(
-    maker: &'o GeneratedNetworkManifest,
-    namespaces: impl Iterator<Item = &'o Namespace>,
+/// Returns the networks that are generated from an object in these namespaces. Their configurations
+/// are not known.
+pub(super) fn generated_networks<'o>(
+    generator: &'o GeneratedNetworkManifest,
+    namespaces: impl Iterator<Item = &'o FileNamespace>,
 ) -> Vec<Arc<Network>> {
     let network = |namespace: &str| {
         Arc::new(Network {
-            resource_name: maker.resource_name.clone(),
-            ..Network::new(namespace, &maker.network, None)
+            resource_name: generator.resource_name.clone(),
+            ..Network::new(namespace, &generator.network, None)
         })
     };
-    match &maker.namespaces {
-        NetworkNamespaces::Namespace(home) => vec![network(home)],
+    match &generator.namespaces {
+        NetworkNamespaces::Namespace(namespace) => vec![network(namespace)],
         NetworkNamespaces::Selected(selector) => namespaces
             .filter(|namespace| selector.selects(&namespace.all_labels))
             .map(|namespace| network(&namespace.name))
@@ -177,10 +179,14 @@ fn same<T: PartialEq>(left: &[(T, usize)], right: &[(T, usize)]) -> bool {
     left.len() == right.len() && left.iter().zip(right).all(|(l, r)| l.0 == r.0)
 }
 
-fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceError>) -> Namespace {
+fn namespace(
+    manifest: NamespaceManifest,
+    file: &str,
+    errors: &mut Vec<SourceError>,
+) -> FileNamespace {
     let name = manifest.name;
     let mut unknown = |label, expected, written: &Located<Box<str>>| {
-        remarks.push(SourceError::Label {
+        errors.push(SourceError::Label {
             label,
             expected,
             file: file.to_owned(),
@@ -218,7 +224,7 @@ fn namespace(manifest: NamespaceManifest, file: &str, remarks: &mut Vec<SourceEr
         }
     }
     let all_labels = all_labels(&name, manifest.labels);
-    Namespace {
+    FileNamespace {
         name,
         labels,
         all_labels,
@@ -229,7 +235,7 @@ fn pool(
     manifest: PoolManifest,
     whole: Position,
     file: &str,
-    remarks: &mut Vec<SourceError>,
+    errors: &mut Vec<SourceError>,
 ) -> AddressPool {
     let PoolManifest {
         name,
@@ -239,7 +245,7 @@ fn pool(
     let pool = words.pool(&name);
     if let Err(faults) = &pool {
         let object = format!("pool {name}");
-        remarks.extend(
+        errors.extend(
             faults
                 .iter()
                 .map(|f| fault(&object, f, &places, whole, file)),
@@ -253,7 +259,7 @@ fn reservation(
     manifest: ReservationManifest,
     whole: Position,
     file: &str,
-    remarks: &mut Vec<SourceError>,
+    errors: &mut Vec<SourceError>,
 ) -> AddressReservation {
     let ReservationManifest {
         namespace,
@@ -264,7 +270,7 @@ fn reservation(
     let made = words.reservation(&namespace, &name);
     if let Err(faults) = &made {
         let object = format!("reservation {namespace}/{name}");
-        remarks.extend(
+        errors.extend(
             faults
                 .iter()
                 .map(|f| fault(&object, f, &places, whole, file)),
@@ -293,14 +299,16 @@ fn fault(
     }
 }
 
-/// The namespace of Whereabouts's controller, and whether it has a replica; one if it does not say.
+/// Returns the namespace of Whereabouts's controller, and whether it has a replica; one is the
+/// default.
 fn controller(workload: WorkloadManifest) -> Option<(Box<str>, bool)> {
     let is_one = workload.kind == "Deployment" && &*workload.name == SLICE_CONTROLLER;
     let runs = workload.scale.replicas.is_none_or(|replicas| replicas > 0);
     is_one.then_some((workload.namespace, runs))
 }
 
-/// A pod without a name is one that does not exist yet; one that has ended uses nothing any more.
+/// Converts a pod. A pod without a name does not exist yet, and one that has finished uses no
+/// addresses.
 pub(super) fn pod(manifest: PodManifest) -> Option<Pod> {
     if manifest.finished {
         return None;

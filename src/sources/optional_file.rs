@@ -1,4 +1,4 @@
-//! A text in a file that may come and go: one key of a mounted `ConfigMap`.
+//! A file that may appear and disappear: one key of a mounted `ConfigMap`.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,39 +11,39 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{SourceError, text};
+use super::{SourceError, file_text};
 
-/// A file that may be missing, and what it says.
+/// A file that may be missing, and its content.
 ///
-/// A key that is taken out of a `ConfigMap` is a file that is gone: then nothing is said. Of a file that
-/// cannot be read, what it said before still holds.
+/// A key that is removed from a `ConfigMap` is a file that is deleted: then there is no content. If
+/// the file cannot be read, its last content stays in effect.
 pub struct OptionalFile {
     path: PathBuf,
-    said: watch::Sender<Option<String>>,
-    trouble: Option<SourceError>,
+    content: watch::Sender<Option<String>>,
+    last_error: Option<SourceError>,
 }
 
 impl OptionalFile {
-    /// Reads the file for the first time.
+    /// Opens and reads the file.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// Returns an error if it exists and cannot be read.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, SourceError> {
         let path = path.into();
-        let said = read(&path)?;
+        let content = read(&path)?;
         Ok(Self {
             path,
-            said: watch::Sender::new(said),
-            trouble: None,
+            content: watch::Sender::new(content),
+            last_error: None,
         })
     }
 
-    /// What the file says, now and from now on; `None` while there is none.
-    pub fn said(&self) -> watch::Receiver<Option<String>> {
-        self.said.subscribe()
+    /// Returns a receiver of the current and future contents; `None` while there is no file.
+    pub fn subscribe(&self) -> watch::Receiver<Option<String>> {
+        self.content.subscribe()
     }
 
-    /// Looks every `period` until `cancel`.
+    /// Reads the file every `period` until `cancel`.
     pub async fn watch(mut self, period: Duration, cancel: CancellationToken) {
         let mut ticks = interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -54,27 +54,27 @@ impl OptionalFile {
                 _ = ticks.tick() => {}
             }
             let path = self.path.clone();
-            // An error of the task itself: the runtime is shutting down.
+            // The task itself fails only if the runtime is shutting down.
             if let Ok(read) = tokio::task::spawn_blocking(move || read(&path)).await {
-                self.take(read);
+                self.update(read);
             }
         }
     }
 
-    fn take(&mut self, read: Result<Option<String>, SourceError>) {
+    fn update(&mut self, read: Result<Option<String>, SourceError>) {
         match read {
             Ok(now) => {
-                self.trouble = None;
-                self.said.send_if_modified(|said| {
-                    let news = *said != now;
-                    *said = now;
+                self.last_error = None;
+                self.content.send_if_modified(|content| {
+                    let news = *content != now;
+                    *content = now;
                     news
                 });
             }
             Err(error) => {
-                if self.trouble.as_ref() != Some(&error) {
+                if self.last_error.as_ref() != Some(&error) {
                     tracing::warn!("{error}; what it said before still holds");
-                    self.trouble = Some(error);
+                    self.last_error = Some(error);
                 }
             }
         }
@@ -85,10 +85,10 @@ fn read(path: &Path) -> Result<Option<String>, SourceError> {
     if matches!(path.try_exists(), Ok(false)) {
         return Ok(None);
     }
-    let read = text::read(path, &path.display().to_string());
+    let read = file_text::read(path, &path.display().to_string());
     match read {
         Ok(text) => Ok(Some(text.content)),
-        // It went meanwhile.
+        // The file was deleted meanwhile.
         Err(_) if matches!(path.try_exists(), Ok(false)) => Ok(None),
         Err(error) => Err(error),
     }
@@ -103,27 +103,27 @@ mod tests {
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
         let path = folder.path().join("reconciler_cron_expression");
         let file = OptionalFile::open(&path).unwrap_or_else(|e| panic!("{e}"));
-        let mut said = file.said();
-        assert_eq!(*said.borrow_and_update(), None);
+        let mut content = file.subscribe();
+        assert_eq!(*content.borrow_and_update(), None);
         let stop = CancellationToken::new();
         let task = tokio::spawn(file.watch(Duration::from_millis(1), stop.clone()));
         for text in [Some("0 5 * * *"), Some("0 6 * * *"), None, Some("")] {
             let done = match text {
-                // As the kubelet does: at once, or not at all.
+                // Replaced atomically, as the kubelet does.
                 Some(text) => std::fs::write(folder.path().join("new"), text)
                     .and_then(|()| std::fs::rename(folder.path().join("new"), &path)),
                 None => std::fs::remove_file(&path),
             };
             assert!(done.is_ok(), "{done:?}");
-            assert!(said.changed().await.is_ok());
-            assert_eq!(said.borrow_and_update().as_deref(), text);
+            assert!(content.changed().await.is_ok());
+            assert_eq!(content.borrow_and_update().as_deref(), text);
         }
         stop.cancel();
         assert!(task.await.is_ok());
     }
 
     #[test]
-    fn what_is_no_text_is_an_error_at_the_start() {
+    fn an_unreadable_file_is_an_error_at_the_start() {
         let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
         assert!(OptionalFile::open(folder.path()).is_err());
     }

@@ -1,4 +1,4 @@
-//! The folder as it was last read, and how a scan brings it up to date.
+//! The scanner of a folder, which keeps the last good state of its files.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,39 +17,39 @@ use crate::{
 use super::{
     FileReport, FolderStatus, SourceError,
     file::FileState,
-    listing::{Listed, Listing},
-    objects::Objects,
+    listing::{FolderListing, ListedFile},
+    objects::FileObjects,
 };
 
-/// How often a scan begins anew because a mounted `ConfigMap` was swapped under it.
-const SWAPS: usize = 3;
+/// The maximum number of times a scan is repeated because a mounted `ConfigMap` was swapped during
+/// it.
+const MAX_RESCANS: usize = 3;
 
-/// The files of a folder, each with its last good state.
-pub(super) struct Scanned {
+/// A folder's files with their last good states.
+pub(super) struct FolderScanner {
     root: PathBuf,
     clock: fn() -> SystemTime,
     files: BTreeMap<String, FileState>,
     duplicates: Vec<SourceError>,
-    /// The pools and reservations of the last catalog, which the next one keeps if they are the same.
+    /// The pool configuration of the last catalog, which the next one shares if it is the same.
     layout: Arc<PoolConfig>,
-    /// Whether the files say something else than the last catalog. It outlives a scan that fails
-    /// half way.
+    /// True if the files differ from the last catalog. It persists if a scan fails midway.
     changed: bool,
 }
 
-/// What a scan found.
+/// The result of a scan.
 #[derive(Debug, Default)]
-pub(super) struct Scan {
-    /// How many files were read, the others being the same as before.
+pub(super) struct ScanResult {
+    /// The number of files that were read; the others are unchanged.
     pub read: usize,
-    /// The catalog, if it is another one than before.
+    /// The catalog, if it has changed.
     pub catalog: Option<Catalog>,
-    /// The folders that could not be read.
+    /// The errors of folders that could not be read.
     pub errors: Vec<SourceError>,
 }
 
-impl Scanned {
-    /// Nothing read yet.
+impl FolderScanner {
+    /// Creates a scanner without reading the folder.
     pub(super) fn new(root: PathBuf, clock: fn() -> SystemTime) -> Self {
         Self {
             root,
@@ -61,7 +61,7 @@ impl Scanned {
         }
     }
 
-    /// The folder.
+    /// Returns the folder.
     pub(super) fn root(&self) -> &Path {
         &self.root
     }
@@ -69,15 +69,15 @@ impl Scanned {
     /// Reads what changed since the last scan.
     ///
     /// # Errors
-    /// When the folder itself cannot be read; then everything stays as it was.
-    pub(super) fn scan(&mut self) -> Result<Scan, SourceError> {
+    /// Returns an error if the folder itself cannot be read; then the state is unchanged.
+    pub(super) fn scan(&mut self) -> Result<ScanResult, SourceError> {
         let mut read = 0;
         let mut errors = Vec::new();
-        for _ in 0..=SWAPS {
+        for _ in 0..=MAX_RESCANS {
             let generation = self.generation();
-            let listing = Listing::of(&self.root)?;
+            let listing = FolderListing::of(&self.root)?;
             errors = listing.errors;
-            self.forget_deleted(&listing.files, &listing.unknown);
+            self.forget_deleted(&listing.files, &listing.unreadable);
             for (name, listed) in listing.files {
                 read += usize::from(self.file(name, listed));
             }
@@ -93,21 +93,21 @@ impl Scanned {
         if let Some(catalog) = &catalog {
             self.layout = Arc::clone(catalog.pool_config());
         }
-        Ok(Scan {
+        Ok(ScanResult {
             read,
             catalog,
             errors,
         })
     }
 
-    /// Where the kubelet's link to the present files of a mounted `ConfigMap` leads, if this is
-    /// one. While it changes, some files are of the old state and some of the new.
+    /// Returns the target of the kubelet's link to the current files of a mounted `ConfigMap`, if
+    /// the folder is one. If it changes during a scan, the scan has read both old and new files.
     fn generation(&self) -> Option<PathBuf> {
         fs::read_link(self.root.join("..data")).ok()
     }
 
-    /// Reads a file again if it may have changed; says whether it was read.
-    fn file(&mut self, name: String, listed: Listed) -> bool {
+    /// Reads a file again if it may have changed; returns true if it was read.
+    fn file(&mut self, name: String, listed: ListedFile) -> bool {
         if self
             .files
             .get(&name)
@@ -122,18 +122,20 @@ impl Scanned {
         true
     }
 
-    /// Drops files that are gone.
-    fn forget_deleted(&mut self, listed: &BTreeMap<String, Listed>, unknown: &[PathBuf]) {
+    /// Removes deleted files.
+    fn forget_deleted(&mut self, listed: &BTreeMap<String, ListedFile>, unreadable: &[PathBuf]) {
         self.files.retain(|name, state| {
             let stays = listed.contains_key(name)
-                || unknown.iter().any(|folder| state.path.starts_with(folder));
+                || unreadable
+                    .iter()
+                    .any(|folder| state.path.starts_with(folder));
             self.changed |= !stays && state.objects.len() > 0;
             stays
         });
     }
 
-    /// A catalog of all files. Of two definitions of an object that in the later file counts, and a
-    /// network of its own more than what an operator would make.
+    /// Builds the catalog of all files. Of two definitions of an object the one in the later file
+    /// is in effect, and an explicit network takes precedence over a generated one.
     pub(super) fn catalog(&self) -> Catalog {
         catalog(
             self.files.values().map(|state| &state.objects),
@@ -154,10 +156,11 @@ impl Scanned {
             let pods = pods.map(|(p, line)| ("pod", &*p.namespace, &p.name, *line));
             let pools = objects.pools.iter();
             let pools = pools.map(|(p, line)| ("pool", "", &p.name, *line));
-            let kept = objects.reservations.iter();
-            let kept = kept.map(|(r, line)| ("reservation", &*r.namespace, &r.name, *line));
+            let reservation = objects.reservations.iter();
+            let reservation =
+                reservation.map(|(r, line)| ("reservation", &*r.namespace, &r.name, *line));
             let all = networks.chain(namespaces).chain(pods).chain(pools);
-            for (kind, namespace, name, line) in all.chain(kept) {
+            for (kind, namespace, name, line) in all.chain(reservation) {
                 let before = seen.insert((kind, namespace, name), (file, line));
                 if let Some((first_file, first_line)) = before {
                     let slash = if namespace.is_empty() { "" } else { "/" };
@@ -172,7 +175,7 @@ impl Scanned {
         found
     }
 
-    /// What there is to say of the folder after a scan.
+    /// Returns the status of the folder after a scan.
     pub(super) fn status(&self, mut folders: Vec<SourceError>) -> FolderStatus {
         folders.extend(self.duplicates.iter().cloned());
         let faulty = self
@@ -182,7 +185,7 @@ impl Scanned {
         let report = |(name, state): (&String, &FileState)| FileReport {
             file: name.clone(),
             objects: state.objects.len(),
-            last_good: state.good,
+            last_good: state.error_free,
             errors: state.errors.clone(),
         };
         FolderStatus {
@@ -194,10 +197,10 @@ impl Scanned {
     }
 }
 
-/// A catalog of objects; of two definitions the later counts. The layout of its pools is `before`
-/// where that is the same.
+/// Builds a catalog of objects; the later of two definitions is in effect. The pool configuration
+/// is `before` if it is equal.
 pub(super) fn catalog<'o>(
-    objects: impl Iterator<Item = &'o Objects> + Clone,
+    objects: impl Iterator<Item = &'o FileObjects> + Clone,
     before: &Arc<PoolConfig>,
 ) -> Catalog {
     let objects = || objects.clone();
@@ -209,17 +212,17 @@ pub(super) fn catalog<'o>(
     let additional = || operators().flatten();
     let daemons = Daemons::of(additional().map(|network| &**network));
     let namespaces = || objects().flat_map(|o| &o.namespaces).map(|(one, _)| one);
-    let makers = objects().flat_map(|o| &o.made);
-    let made: Vec<_> = makers
-        .flat_map(|(maker, _)| super::objects::made(maker, namespaces()))
+    let generators = objects().flat_map(|o| &o.generated);
+    let generated: Vec<_> = generators
+        .flat_map(|(generator, _)| super::objects::generated_networks(generator, namespaces()))
         .collect();
     let daemons = operators().next().is_some().then_some(daemons);
     Catalog::new(
         objects()
             .flat_map(|o| &o.namespaces)
             .map(|(namespace, _)| (namespace.name.clone(), namespace.labels)),
-        // A network that is written itself counts more than what something else would make.
-        made.into_iter().chain(additional().cloned()).chain(
+        // An explicit network takes precedence over a generated one of the same name.
+        generated.into_iter().chain(additional().cloned()).chain(
             objects()
                 .flat_map(|o| &o.networks)
                 .map(|(network, _)| Arc::clone(network)),
@@ -243,17 +246,20 @@ pub(super) fn catalog<'o>(
     .with_slicing(slicing(objects()))
 }
 
-/// The reservations that count. A later definition that makes no sense hides an earlier one: what
-/// stands in the folder last is what is meant.
-fn reservations<'o>(objects: impl Iterator<Item = &'o Objects>) -> Vec<Arc<Reservation>> {
+/// Returns the reservations in effect. A later invalid definition hides an earlier one, because the
+/// last definition in the folder is the intended one.
+fn reservations<'o>(objects: impl Iterator<Item = &'o FileObjects>) -> Vec<Arc<Reservation>> {
     let mut found = BTreeMap::new();
-    for (kept, _) in objects.flat_map(|o| &o.reservations) {
-        found.insert((&kept.namespace, &kept.name), kept.reservation.as_ref());
+    for (reservation, _) in objects.flat_map(|o| &o.reservations) {
+        found.insert(
+            (&reservation.namespace, &reservation.name),
+            reservation.reservation.as_ref(),
+        );
     }
     found.into_values().flatten().cloned().collect()
 }
 
-fn slicing<'o>(objects: impl Iterator<Item = &'o Objects>) -> WhereaboutsSlicing {
+fn slicing<'o>(objects: impl Iterator<Item = &'o FileObjects>) -> WhereaboutsSlicing {
     let mut slicing = WhereaboutsSlicing::default();
     for objects in objects {
         for ((namespace, runs), _) in &objects.controllers {

@@ -1,17 +1,17 @@
-//! What there is to say of a folder: for metrics, readiness and the log.
+//! The status of a folder, for metrics, readiness and the log.
 
 use super::SourceError;
 
 /// The state of a folder after a scan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FolderStatus {
-    /// How many files with manifests there are.
+    /// The number of manifest files.
     pub files: usize,
-    /// How many objects were read from them.
+    /// The number of objects read from them.
     pub objects: usize,
     /// The files with errors, in alphabetical order.
     pub faulty: Vec<FileReport>,
-    /// What is wrong with no single file: folders that cannot be read, objects defined twice.
+    /// Errors that concern no single file: folders that cannot be read, objects defined twice.
     pub errors: Vec<SourceError>,
 }
 
@@ -20,17 +20,17 @@ pub struct FolderStatus {
 pub struct FileReport {
     /// The file.
     pub file: String,
-    /// How many of its objects count.
+    /// The number of its objects in the catalog.
     pub objects: usize,
-    /// Whether these are from the last time it had no errors. If it never was without, they are
-    /// what could be read.
+    /// True if these are from the last read without errors. If there never was one, they are the
+    /// objects that could be read.
     pub last_good: bool,
-    /// What is wrong with it.
+    /// Its errors.
     pub errors: Vec<SourceError>,
 }
 
 impl FolderStatus {
-    /// Every error.
+    /// Returns all errors.
     pub fn all_errors(&self) -> impl Iterator<Item = &SourceError> {
         let of_files = self.faulty.iter().flat_map(|report| &report.errors);
         self.errors.iter().chain(of_files)

@@ -1,4 +1,4 @@
-//! A text in a file, read again when it changes.
+//! A file that is read again when it changes.
 
 use std::{fmt::Display, path::PathBuf, sync::Arc, time::Duration};
 
@@ -8,49 +8,49 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{SourceError, text};
+use super::{SourceError, file_text};
 
-/// A file whose content matters, and its last content.
+/// A file and its last content.
 ///
-/// The content is compared and not the file: neither a new time stamp nor a swapped symbolic link
-/// is a change, and no change is missed.
+/// Contents are compared and not metadata: neither a new modification time nor a swapped symbolic
+/// link is a change, and no change is missed.
 pub struct WatchedFile {
     path: PathBuf,
     content: String,
-    trouble: Option<SourceError>,
-    now: Arc<Notify>,
+    last_error: Option<SourceError>,
+    reload_requested: Arc<Notify>,
 }
 
 impl WatchedFile {
-    /// Reads the file for the first time.
+    /// Opens and reads the file.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Returns an error if it cannot be read.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, SourceError> {
         let path = path.into();
-        let content = text::read(&path, &path.display().to_string())?.content;
+        let content = file_text::read(&path, &path.display().to_string())?.content;
         Ok(Self {
             path,
             content,
-            trouble: None,
-            now: Arc::default(),
+            last_error: None,
+            reload_requested: Arc::default(),
         })
     }
 
-    /// The content as it was last read.
+    /// Returns the last content.
     pub fn content(&self) -> &str {
         &self.content
     }
 
-    /// Has the file looked at whenever this is notified, too.
-    pub fn look_on(&mut self, now: Arc<Notify>) {
-        self.now = now;
+    /// Also reads the file whenever this is notified.
+    pub fn reload_on(&mut self, reload_requested: Arc<Notify>) {
+        self.reload_requested = reload_requested;
     }
 
-    /// Looks every `period` until `cancel`, and calls `changed` with each new content.
+    /// Reads the file every `period` until `cancel`, and calls `changed` with each new content.
     ///
-    /// `changed` takes the content over or refuses it; refusals are logged. Then, and when the
-    /// file cannot be read, what it said before still holds.
+    /// `changed` applies the content or rejects it; errors are logged. If it rejects the content,
+    /// or the file cannot be read, the previous content stays in effect.
     pub async fn watch<E: Display>(
         mut self,
         period: Duration,
@@ -63,37 +63,37 @@ impl WatchedFile {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 _ = ticks.tick() => {}
-                () = self.now.notified() => {}
+                () = self.reload_requested.notified() => {}
             }
-            if self.look().await {
-                self.tell(&mut changed);
+            if self.reload().await {
+                self.notify(&mut changed);
             }
         }
     }
 
-    /// Reads the file; says whether its content is new.
-    async fn look(&mut self) -> bool {
+    /// Reads the file; returns true if its content has changed.
+    async fn reload(&mut self) -> bool {
         let path = self.path.clone();
-        let read = move || text::read(&path, &path.display().to_string());
+        let read = move || file_text::read(&path, &path.display().to_string());
         let content = match tokio::task::spawn_blocking(read).await {
             Ok(Ok(text)) => text.content,
             Ok(Err(error)) => {
-                if self.trouble.as_ref() != Some(&error) {
+                if self.last_error.as_ref() != Some(&error) {
                     tracing::warn!("{error}; what it said before still holds");
-                    self.trouble = Some(error);
+                    self.last_error = Some(error);
                 }
                 return false;
             }
             // The runtime is shutting down.
             Err(_) => return false,
         };
-        self.trouble = None;
+        self.last_error = None;
         let new = content != self.content;
         self.content = content;
         new
     }
 
-    fn tell<E: Display>(&self, changed: &mut impl FnMut(&str) -> Result<(), E>) {
+    fn notify<E: Display>(&self, changed: &mut impl FnMut(&str) -> Result<(), E>) {
         let file = self.path.display();
         match changed(&self.content) {
             Ok(()) => tracing::info!(%file, "the file changed and was read again"),

@@ -1,4 +1,4 @@
-//! Which cluster, and as whom: as kubectl finds it.
+//! Selects a cluster and credentials, as kubectl does.
 
 use std::{error::Error as _, io, path::PathBuf, time::Duration};
 
@@ -10,44 +10,44 @@ use kube::{
 use super::{Cluster, ClusterError};
 use crate::{api::call, files};
 
-/// How long an API server may take to be reached.
-const CONNECT: Duration = Duration::from_secs(10);
-/// The bytes of a kubeconfig.
-const MOST: u64 = 16 << 20;
+/// The timeout of connecting to the API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The maximum size of a kubeconfig.
+const MAX_KUBECONFIG_BYTES: u64 = 16 << 20;
 
-/// Which cluster.
+/// The options that select a cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterAccess {
-    /// The kubeconfig; without it those of KUBECONFIG, else `~/.kube/config`, else, in a pod, its
-    /// service account.
+    /// The kubeconfig. If `None`, those of KUBECONFIG, else `~/.kube/config`, else, in a pod, its
+    /// ServiceAccount.
     pub kubeconfig: Option<PathBuf>,
-    /// The context in it, if not the current one.
+    /// The context; the current one if `None`.
     pub context: Option<String>,
 }
 
-/// A way into a cluster.
+/// A client of a cluster, with its URL and default namespace.
 pub struct ClusterConnection {
-    /// Asks it.
+    /// The client.
     pub client: Client,
     /// The URL of its API server.
     pub server: String,
-    /// The namespace of who asks: in a pod its own, else that of the context.
+    /// The default namespace: in a pod the pod's own, otherwise that of the context.
     pub namespace: String,
 }
 
 impl ClusterAccess {
-    /// Gets ready to ask the cluster. Nothing is sent yet.
+    /// Creates a client for reading the cluster. No request is sent yet.
     ///
     /// # Errors
-    /// When the kubeconfig names no cluster, or no way into it.
+    /// Returns an error if the kubeconfig has no usable cluster or credentials.
     pub async fn connect(&self) -> Result<Cluster, ClusterError> {
         self.connect_as(None).await
     }
 
-    /// The same as another user, whom whoever asks may impersonate.
+    /// Creates a client for reading the cluster, which impersonates `user`. No request is sent yet.
     ///
     /// # Errors
-    /// As [`Self::connect`].
+    /// Returns an error if the kubeconfig has no usable cluster or credentials.
     pub async fn connect_as(&self, user: Option<&str>) -> Result<Cluster, ClusterError> {
         let (config, context) = self.config(user).await?;
         let server = url(&config);
@@ -57,23 +57,23 @@ impl ClusterAccess {
                 server,
                 context,
             }),
-            Err(error) => Err(no_way_in(server, &error)),
+            Err(error) => Err(credentials_error(server, &error)),
         }
     }
 
-    /// The same for who keeps asking: a client that asks once and leaves repeating to
-    /// [`crate::api::call`]. Nothing is sent yet.
+    /// Creates a client for long-running use: it does not retry by itself, retries are up to
+    /// [`crate::api::call`]. No request is sent yet.
     ///
     /// # Errors
-    /// As [`Self::connect`].
+    /// Returns an error if the kubeconfig has no usable cluster or credentials.
     pub async fn client(&self) -> Result<ClusterConnection, ClusterError> {
         self.client_as(None).await
     }
 
-    /// The same as another user.
+    /// Creates a client as [`Self::client`] does, which impersonates `user`.
     ///
     /// # Errors
-    /// As [`Self::connect`].
+    /// Returns an error if the kubeconfig has no usable cluster or credentials.
     pub async fn client_as(&self, user: Option<&str>) -> Result<ClusterConnection, ClusterError> {
         let (config, _) = self.config(user).await?;
         let namespace = config.default_namespace.clone();
@@ -84,21 +84,21 @@ impl ClusterAccess {
                 server,
                 namespace,
             }),
-            Err(error) => Err(no_way_in(server, &error)),
+            Err(error) => Err(credentials_error(server, &error)),
         }
     }
 
     async fn config(&self, user: Option<&str>) -> Result<(Config, Option<String>), ClusterError> {
-        self.look_at_files()?;
-        let (mut config, context) = self.found().await?;
-        config.connect_timeout = Some(CONNECT);
+        self.check_kubeconfig_files()?;
+        let (mut config, context) = self.load().await?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
         if let Some(user) = user {
             config.auth_info.impersonate = Some(user.to_owned());
         }
         Ok((config, context))
     }
 
-    async fn found(&self) -> Result<(Config, Option<String>), ClusterError> {
+    async fn load(&self) -> Result<(Config, Option<String>), ClusterError> {
         let read = match &self.kubeconfig {
             Some(path) => Kubeconfig::read_from(path),
             None => Kubeconfig::read(),
@@ -109,16 +109,16 @@ impl ClusterAccess {
             Err(error) if !named && is_absent(&error) => {
                 let config = Config::incluster().map(|config| (config, None));
                 return config.map_err(|missing| match missing {
-                    // Not even a pod.
+                    // This is not a pod.
                     InClusterError::ReadEnvironmentVariable(_) => self.invalid(&error),
-                    missing => in_pod(&missing),
+                    missing => service_account_error(&missing),
                 });
             }
             Err(error) => return Err(self.invalid(&error)),
         };
         let current = kubeconfig.current_context.clone();
         let context = self.context.clone().or(current);
-        self.knows(&kubeconfig, context.as_deref())?;
+        self.check_context(&kubeconfig, context.as_deref())?;
         let options = KubeConfigOptions {
             context: context.clone(),
             ..KubeConfigOptions::default()
@@ -127,19 +127,20 @@ impl ClusterAccess {
         Ok((config.map_err(|error| self.invalid(&error))?, context))
     }
 
-    /// Looks at what is to be read whole: a pipe or a device would never end.
-    fn look_at_files(&self) -> Result<(), ClusterError> {
+    /// Checks the type and size of the kubeconfigs before they are read: reading a pipe or a device
+    /// would never end.
+    fn check_kubeconfig_files(&self) -> Result<(), ClusterError> {
         let of_environment = || std::env::var_os("KUBECONFIG").unwrap_or_default();
         let paths = match &self.kubeconfig {
             Some(path) => vec![path.clone()],
             None => std::env::split_paths(&of_environment()).collect(),
         };
         for path in paths.iter().filter(|path| path.exists()) {
-            let looked = files::open(path).and_then(|(_, metadata)| match metadata.len() {
-                0..=MOST => Ok(()),
+            let checked = files::open(path).and_then(|(_, metadata)| match metadata.len() {
+                0..=MAX_KUBECONFIG_BYTES => Ok(()),
                 _ => Err(io::Error::other("it is larger than 16 MiB")),
             });
-            looked.map_err(|error| ClusterError::Kubeconfig {
+            checked.map_err(|error| ClusterError::Kubeconfig {
                 file: format!("the kubeconfig {}", path.display()),
                 reason: error.to_string(),
             })?;
@@ -147,20 +148,24 @@ impl ClusterAccess {
         Ok(())
     }
 
-    fn knows(&self, kubeconfig: &Kubeconfig, context: Option<&str>) -> Result<(), ClusterError> {
+    fn check_context(
+        &self,
+        kubeconfig: &Kubeconfig,
+        context: Option<&str>,
+    ) -> Result<(), ClusterError> {
         let contexts = kubeconfig.contexts.iter();
         let known: Vec<String> = contexts.map(|context| context.name.clone()).collect();
         if context.is_some_and(|context| known.iter().any(|name| name == context)) {
             return Ok(());
         }
-        Err(ClusterError::Context {
+        Err(ClusterError::UnknownContext {
             file: self.file(),
             context: context.unwrap_or_default().to_owned(),
             known,
         })
     }
 
-    /// How the kubeconfig is called.
+    /// Returns the name of the kubeconfig for messages.
     fn file(&self) -> String {
         match &self.kubeconfig {
             Some(path) => format!("the kubeconfig {}", path.display()),
@@ -185,21 +190,21 @@ fn url(config: &Config) -> String {
     url.trim_end_matches('/').to_owned()
 }
 
-fn no_way_in(server: String, error: &kube::Error) -> ClusterError {
+fn credentials_error(server: String, error: &kube::Error) -> ClusterError {
     ClusterError::Credentials {
         server,
         reason: with_causes(error),
     }
 }
 
-/// Why the ServiceAccount of a pod is of no use.
-fn in_pod(missing: &InClusterError) -> ClusterError {
-    ClusterError::Pod {
+/// Returns the error for a pod's ServiceAccount that cannot be used.
+fn service_account_error(missing: &InClusterError) -> ClusterError {
+    ClusterError::ServiceAccount {
         reason: format!("/var/run/secrets/kubernetes.io/serviceaccount: {missing}"),
     }
 }
 
-/// Whether there simply is no kubeconfig.
+/// Returns true if the kubeconfig does not exist.
 fn is_absent(error: &KubeconfigError) -> bool {
     match error {
         KubeconfigError::FindPath => true,
@@ -208,16 +213,16 @@ fn is_absent(error: &KubeconfigError) -> bool {
     }
 }
 
-/// An error with what caused it, each said once.
+/// Returns the messages of an error and its causes, without repetition.
 pub fn with_causes(error: &kube::Error) -> String {
-    let mut said = error.to_string();
+    let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = error.to_string();
-        if !said.contains(&text) {
-            said = format!("{said}: {text}");
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
         }
         cause = error.source();
     }
-    said
+    message
 }

@@ -1,4 +1,4 @@
-//! Why a cluster was not read.
+//! Errors of reading a cluster.
 
 use std::{error::Error, fmt::Write as _};
 
@@ -6,39 +6,39 @@ use thiserror::Error;
 
 use super::access::with_causes;
 
-/// What stands between nadmit and a cluster, and what to do about it.
+/// An error of reading a cluster, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ClusterError {
-    /// A kubeconfig that cannot be read or makes no sense.
+    /// A kubeconfig cannot be read or is invalid.
     #[error(
         "{file} cannot be used: {reason}; name another with --kubeconfig FILE or in KUBECONFIG"
     )]
     Kubeconfig {
-        /// Which.
+        /// The kubeconfig.
         file: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// A pod that has nothing to log in with.
+    /// A pod has no credentials.
     #[error(
         "this pod cannot log in to its cluster: {reason}; mount the token of its ServiceAccount \
          (automountServiceAccountToken: true), or name a kubeconfig with --kubeconfig FILE"
     )]
-    Pod {
-        /// Why not.
+    ServiceAccount {
+        /// The reason.
         reason: String,
     },
-    /// A context that the kubeconfig does not have.
+    /// The kubeconfig does not have the context.
     #[error("{file} {}; {}", missing(.context), choose(.known))]
-    Context {
+    UnknownContext {
         /// The kubeconfig.
         file: String,
         /// The context; empty if none was named.
         context: String,
-        /// Those that there are.
+        /// The existing contexts.
         known: Vec<String>,
     },
-    /// Certificates, keys or tokens that cannot be used.
+    /// Certificates, keys or tokens cannot be used.
     #[error(
         "cannot log in to {server}: {reason}; with a kubeconfig, see the user of its context, or choose \
          another with --context; in a pod, see the token of its ServiceAccount"
@@ -46,10 +46,10 @@ pub enum ClusterError {
     Credentials {
         /// The API server.
         server: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// Nobody answers.
+    /// The API server cannot be reached.
     #[error(
         "cannot reach the API server {server}: {reason}; with a kubeconfig, see that the cluster runs and \
          that it has its address (`server`), or choose another with --context; in a pod, see that \
@@ -58,10 +58,10 @@ pub enum ClusterError {
     Unreachable {
         /// The API server.
         server: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// Somebody answers, but not who should.
+    /// The certificate of the API server is not accepted.
     #[error(
         "the certificate of the API server {server} is not accepted: {reason}; with a kubeconfig, see \
          certificate-authority-data and `server` of its cluster; in a pod, see the ca.crt of its \
@@ -70,10 +70,10 @@ pub enum ClusterError {
     Tls {
         /// The API server.
         server: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// The API server does not know who asks.
+    /// The API server does not accept the credentials (401).
     #[error(
         "the API server {server} does not know who asks (401): with a kubeconfig, log in again, as its \
          credentials are wrong or have expired; in a pod, see that its ServiceAccount is there and \
@@ -83,55 +83,55 @@ pub enum ClusterError {
         /// The API server.
         server: String,
     },
-    /// Who asks may not.
+    /// The caller lacks permission to list a resource (403).
     #[error(
         "may not list {resource} {} (403): give who asks {role}; the API server says: {message}",
-        place(.namespace.as_deref())
+        scope(.namespace.as_deref())
     )]
     Forbidden {
         /// The resource with its group: `network-attachment-definitions.k8s.cni.cncf.io`.
         resource: String,
-        /// The namespace, if not all of them.
+        /// The namespace; `None` for all namespaces.
         namespace: Option<String>,
-        /// The role that is enough.
+        /// The role that grants the permission.
         role: &'static str,
-        /// The API server's words.
+        /// The message of the API server.
         message: String,
     },
-    /// The server itself may not.
+    /// nadmit itself lacks permission to list and watch a resource (403).
     #[error(
         "may not list and watch {resource} (403): add to nadmit's ClusterRole the rule {rule}; the API \
          server says: {message}"
     )]
-    NotAllowed {
+    WatchForbidden {
         /// The resource with its group.
         resource: String,
-        /// The rule of RBAC that is missing.
+        /// The missing RBAC rule.
         rule: String,
-        /// The API server's words.
+        /// The message of the API server.
         message: String,
     },
-    /// Nothing came back in time.
+    /// The API server did not respond in time.
     #[error("the API server {server} did not list {resource} within {seconds} s; try again")]
     Timeout {
         /// The API server.
         server: String,
         /// The resource.
         resource: String,
-        /// How long was waited.
+        /// The timeout in seconds.
         seconds: u64,
     },
-    /// Another answer than a list.
+    /// The response is not a valid list.
     #[error("the API server {server} gave no list of {resource}: {reason}")]
-    Answer {
+    InvalidResponse {
         /// The API server.
         server: String,
         /// The resource.
         resource: String,
-        /// What it gave.
+        /// The reason.
         reason: String,
     },
-    /// A namespace that there is not.
+    /// The namespace does not exist.
     #[error("there is no namespace {namespace:?} in the cluster: name another with --namespace")]
     NoNamespace {
         /// The namespace.
@@ -140,8 +140,8 @@ pub enum ClusterError {
 }
 
 impl ClusterError {
-    /// Why a request got no answer from the API server.
-    pub(super) fn of(error: &kube::Error, server: &str, resource: &str) -> Self {
+    /// Converts the error of a request.
+    pub(super) fn from_kube(error: &kube::Error, server: &str, resource: &str) -> Self {
         let (server, resource) = (server.to_owned(), resource.to_owned());
         let reason = with_causes(error);
         match error {
@@ -154,7 +154,7 @@ impl ClusterError {
                 server,
                 reason: innermost(cause),
             },
-            _ => Self::Answer {
+            _ => Self::InvalidResponse {
                 server,
                 resource,
                 reason,
@@ -163,7 +163,8 @@ impl ClusterError {
     }
 }
 
-/// The errors behind an error, and what I/O errors wrap, which they do not name as their source.
+/// Returns an error with its chain of causes, including the errors wrapped by I/O errors, which do
+/// not return them as their source.
 fn chain<'e>(error: &'e (dyn Error + 'static)) -> Vec<&'e (dyn Error + 'static)> {
     let mut found = vec![error];
     let mut at = error;
@@ -200,15 +201,15 @@ fn missing(context: &str) -> String {
 }
 
 fn choose(known: &[String]) -> String {
-    let mut said = "choose one with --context".to_owned();
+    let mut text = "choose one with --context".to_owned();
     if !known.is_empty() {
         // Writing to a String cannot fail.
-        let _ = write!(said, ": it has {}", known.join(", "));
+        let _ = write!(text, ": it has {}", known.join(", "));
     }
-    said
+    text
 }
 
-fn place(namespace: Option<&str>) -> String {
+fn scope(namespace: Option<&str>) -> String {
     match namespace {
         Some(namespace) => format!("in namespace {namespace}"),
         None => "in the whole cluster".to_owned(),

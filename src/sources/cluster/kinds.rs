@@ -1,4 +1,4 @@
-//! The kinds that are read from a cluster, and what of them is kept.
+//! The kinds that are read from a cluster, and the fields that are used.
 
 use crate::network::ipam::SLICE_CONTROLLER;
 
@@ -11,11 +11,11 @@ pub(in crate::sources) struct ClusterKind {
     pub name: &'static str,
     /// `apiVersion`
     pub api_version: &'static str,
-    /// Its name in paths.
+    /// The resource name in URLs.
     pub resource: &'static str,
-    /// The fields that are kept beside name and namespace; of annotations those that nadmit reads.
-    pub kept: &'static [&'static str],
-    /// Whether it comes with the cluster itself, so that it cannot be missing.
+    /// The fields to read besides name and namespace; of annotations, only those that nadmit reads.
+    pub fields: &'static [&'static str],
+    /// True if the kind is part of Kubernetes, so that it always exists.
     pub built_in: bool,
 }
 
@@ -69,8 +69,8 @@ pub(in crate::sources) const SLICE_POOLS: ClusterKind = custom(
     "nodeslicepools",
     &[],
 );
-/// A pool with what nadmit says of it.
-const JUDGED_POOLS: ClusterKind = custom(
+/// Pools with nadmit's conditions.
+const POOLS_WITH_STATUS: ClusterKind = custom(
     "AddressPool",
     "nadmit.io/v1alpha1",
     "addresspools",
@@ -94,7 +94,7 @@ const WORKLOADS: [ClusterKind; 7] = [
     built_in("CronJob", "batch/v1", "cronjobs", CRON_JOB),
     workload("ReplicationController", "v1", "replicationcontrollers"),
 ];
-pub(in crate::sources) const MACHINES: ClusterKind = custom(
+pub(in crate::sources) const VIRTUAL_MACHINES: ClusterKind = custom(
     "VirtualMachine",
     "kubevirt.io/v1",
     "virtualmachines",
@@ -118,26 +118,26 @@ const CRON_JOB: &[&str] = &[
     "spec.jobTemplate.spec.template.spec.hostNetwork",
 ];
 
-/// The settings of Whereabouts's reconciler.
+/// The `ConfigMap` with the settings of Whereabouts's reconciler.
 const RECONCILER_SETTINGS: &str = "whereabouts-config";
-/// nadmit's own.
-const SETTINGS: &str = "nadmit-config";
+/// The `ConfigMap` with nadmit's settings.
+const NADMIT_SETTINGS: &str = "nadmit-config";
 
-/// The roles that let who asks list what is asked for.
-const CHECKS: &str = "the ClusterRole nadmit-check of deploy/examples/check-cluster.yaml";
-const OPERATES: &str = "the ClusterRole nadmit-operate of docs/operating-addresses.md";
+/// The roles that grant permission for the lists.
+const CHECK_ROLE: &str = "the ClusterRole nadmit-check of deploy/examples/check-cluster.yaml";
+const OPERATE_ROLE: &str = "the ClusterRole nadmit-operate of docs/operating-addresses.md";
 
 pub(in crate::sources) const fn built_in(
     name: &'static str,
     api_version: &'static str,
     resource: &'static str,
-    kept: &'static [&'static str],
+    fields: &'static [&'static str],
 ) -> ClusterKind {
     ClusterKind {
         name,
         api_version,
         resource,
-        kept,
+        fields,
         built_in: true,
     }
 }
@@ -146,11 +146,11 @@ pub(in crate::sources) const fn custom(
     name: &'static str,
     api_version: &'static str,
     resource: &'static str,
-    kept: &'static [&'static str],
+    fields: &'static [&'static str],
 ) -> ClusterKind {
     ClusterKind {
         built_in: false,
-        ..built_in(name, api_version, resource, kept)
+        ..built_in(name, api_version, resource, fields)
     }
 }
 
@@ -163,14 +163,15 @@ const fn workload(
 }
 
 impl ClusterKind {
-    /// Its API group; the core kinds have none.
+    /// Returns its API group; empty for core kinds.
     pub(in crate::sources) fn group(&self) -> &'static str {
         self.api_version
             .split_once('/')
             .map_or("", |(group, _)| group)
     }
 
-    /// The resource as RBAC and kubectl name it: `network-attachment-definitions.k8s.cni.cncf.io`.
+    /// Returns the resource with its group, as for RBAC and kubectl:
+    /// `network-attachment-definitions.k8s.cni.cncf.io`.
     pub(in crate::sources) fn full_resource(&self) -> String {
         match self.api_version.split_once('/') {
             Some((group, _)) => format!("{}.{group}", self.resource),
@@ -179,135 +180,143 @@ impl ClusterKind {
     }
 }
 
-/// One list to ask for.
+/// A list to request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Listing {
+pub(super) struct ListRequest {
     pub kind: ClusterKind,
-    /// Of this namespace, or of all.
+    /// The namespace; `None` for all.
     pub namespace: Option<String>,
-    /// Of the objects with this name only. A role can be limited to that name.
+    /// If set, only the object with this name, to which a role can be limited.
     pub name: Option<String>,
-    /// What is left out if it may not be read; `None` where too much would rest on it.
-    pub without: Option<String>,
-    /// The role that lets who asks list it.
+    /// The consequence, for messages, if the list may not be read; `None` if it is not optional.
+    pub if_forbidden: Option<String>,
+    /// The role that grants permission for the list.
     pub role: &'static str,
 }
 
-/// The lists to ask for.
-pub(super) fn listings(sought: &ClusterQuery) -> Vec<Listing> {
-    match sought {
-        ClusterQuery::Environment => surroundings(),
+/// Returns the lists to request for a query.
+pub(super) fn list_requests(query: &ClusterQuery) -> Vec<ListRequest> {
+    match query {
+        ClusterQuery::Environment => environment(),
         ClusterQuery::Everything { namespace } => everything(namespace),
-        ClusterQuery::Settings { namespace } => vec![Listing {
+        ClusterQuery::Settings { namespace } => vec![ListRequest {
             namespace: Some(namespace.clone()),
-            name: Some(SETTINGS.to_owned()),
-            without: Some(format!(
-                "the settings in ConfigMap {namespace}/{SETTINGS} are not known, and the defaults count"
+            name: Some(NADMIT_SETTINGS.to_owned()),
+            if_forbidden: Some(format!(
+                "the settings in ConfigMap {namespace}/{NADMIT_SETTINGS} are not known, and the defaults count"
             )),
-            ..needed(CONFIG_MAPS)
+            ..required(CONFIG_MAPS)
         }],
         ClusterQuery::Addresses { pools, pods } => addresses(*pools, pods),
     }
 }
 
-/// What everything is judged against.
-fn known() -> Vec<Listing> {
+/// Returns the lists against which all objects are checked.
+fn common_requests() -> Vec<ListRequest> {
     vec![
-        needed(NAMESPACES),
-        needed(NETWORKS),
-        needed(POOLS),
-        needed(RESERVATIONS),
-        needed(SLICE_POOLS),
-        Listing {
-            without: Some(
+        required(NAMESPACES),
+        required(NETWORKS),
+        required(POOLS),
+        required(RESERVATIONS),
+        required(SLICE_POOLS),
+        ListRequest {
+            if_forbidden: Some(
                 "what OpenShift's network operator makes and runs is not known".to_owned(),
             ),
-            ..needed(OPERATORS)
+            ..required(OPERATORS)
         },
     ]
 }
 
-fn surroundings() -> Vec<Listing> {
-    let mut listings = known();
-    listings.push(controller());
-    listings.push(Listing {
-        without: Some("addresses that running pods hold are not known".to_owned()),
-        ..needed(PODS)
+fn environment() -> Vec<ListRequest> {
+    let mut requests = common_requests();
+    requests.push(controller());
+    requests.push(ListRequest {
+        if_forbidden: Some("addresses that running pods hold are not known".to_owned()),
+        ..required(PODS)
     });
-    listings
+    requests
 }
 
-fn everything(namespace: &Option<String>) -> Vec<Listing> {
-    let mut listings = known();
-    listings.push(needed(PODS));
-    // It may live in another namespace than the one that is judged.
+fn everything(namespace: &Option<String>) -> Vec<ListRequest> {
+    let mut requests = common_requests();
+    requests.push(required(PODS));
+    // The controller may run in another namespace than the checked one.
     if namespace.is_some() {
-        listings.push(controller());
+        requests.push(controller());
     }
-    listings.push(Listing {
+    requests.push(ListRequest {
         name: Some(RECONCILER_SETTINGS.to_owned()),
-        ..judged(CONFIG_MAPS, namespace)
+        ..checked(CONFIG_MAPS, namespace)
     });
-    let others = WORKLOADS.into_iter().chain([MACHINES]);
-    listings.extend(others.map(|kind| judged(kind, namespace)));
-    listings
+    let others = WORKLOADS.into_iter().chain([VIRTUAL_MACHINES]);
+    requests.extend(others.map(|kind| checked(kind, namespace)));
+    requests
 }
 
-/// What addresses are asked about: each list can be done without, and who asks says with what.
-fn addresses(pools: bool, pods: &[(String, String)]) -> Vec<Listing> {
-    let mut listings = vec![operated(NETWORKS, "what networks say is not known")];
+/// Returns the lists for questions about addresses. All are optional; the caller reports what is
+/// missing.
+fn addresses(pools: bool, pods: &[(String, String)]) -> Vec<ListRequest> {
+    let mut requests = vec![operate_request(NETWORKS, "what networks say is not known")];
     if pools {
-        listings.push(operated(JUDGED_POOLS, "what pools can give is not known"));
-        listings.push(operated(RESERVATIONS, "what is set aside is not known"));
+        requests.push(operate_request(
+            POOLS_WITH_STATUS,
+            "what pools can give is not known",
+        ));
+        requests.push(operate_request(
+            RESERVATIONS,
+            "what is set aside is not known",
+        ));
     }
-    listings.extend(pods.iter().map(|(namespace, name)| Listing {
+    requests.extend(pods.iter().map(|(namespace, name)| ListRequest {
         namespace: Some(namespace.clone()),
         name: Some(name.clone()),
-        ..operated(PODS, "whether pods are there is not known")
+        ..operate_request(PODS, "whether pods are there is not known")
     }));
-    listings
+    requests
 }
 
-/// The records, which are read elsewhere.
-pub(super) fn allocations() -> Listing {
-    Listing {
-        role: OPERATES,
-        ..needed(ALLOCATIONS)
+/// Returns the list of allocations, which are read elsewhere.
+pub(super) fn allocation_request() -> ListRequest {
+    ListRequest {
+        role: OPERATE_ROLE,
+        ..required(ALLOCATIONS)
     }
 }
 
-fn operated(kind: ClusterKind, without: &str) -> Listing {
-    Listing {
-        without: Some(without.to_owned()),
-        role: OPERATES,
-        ..needed(kind)
+fn operate_request(kind: ClusterKind, if_forbidden: &str) -> ListRequest {
+    ListRequest {
+        if_forbidden: Some(if_forbidden.to_owned()),
+        role: OPERATE_ROLE,
+        ..required(kind)
     }
 }
 
-fn needed(kind: ClusterKind) -> Listing {
-    Listing {
+fn required(kind: ClusterKind) -> ListRequest {
+    ListRequest {
         kind,
         namespace: None,
         name: None,
-        without: None,
-        role: CHECKS,
+        if_forbidden: None,
+        role: CHECK_ROLE,
     }
 }
 
-/// Whereabouts's slices mean nothing without the controller that makes them.
-fn controller() -> Listing {
-    Listing {
+/// Returns the list with Whereabouts's controller, without which its node slices are meaningless.
+fn controller() -> ListRequest {
+    ListRequest {
         name: Some(SLICE_CONTROLLER.to_owned()),
-        ..needed(DEPLOYMENTS)
+        ..required(DEPLOYMENTS)
     }
 }
 
-/// What nothing else is judged against need not be known elsewhere, nor at all.
-fn judged(kind: ClusterKind, namespace: &Option<String>) -> Listing {
-    Listing {
+/// Returns the optional list of a kind against which no other objects are checked, in `namespace`
+/// only.
+fn checked(kind: ClusterKind, namespace: &Option<String>) -> ListRequest {
+    ListRequest {
         namespace: namespace.clone(),
-        without: Some(format!("{} are not judged", kind.resource)),
-        ..needed(kind)
+        if_forbidden: Some(format!("{} are not judged", kind.resource)),
+        ..required(kind)
     }
 }
 
@@ -316,15 +325,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_limits_what_is_judged_and_not_what_is_known() {
-        let sought = ClusterQuery::Everything {
+    fn a_namespace_limits_the_checked_objects_only() {
+        let query = ClusterQuery::Everything {
             namespace: Some("db".to_owned()),
         };
-        let listings = listings(&sought);
-        let everywhere: Vec<&str> = listings
+        let requests = list_requests(&query);
+        let everywhere: Vec<&str> = requests
             .iter()
-            .filter(|listing| listing.namespace.is_none())
-            .map(|listing| listing.kind.resource)
+            .filter(|request| request.namespace.is_none())
+            .map(|request| request.kind.resource)
             .collect();
         assert_eq!(
             everywhere,

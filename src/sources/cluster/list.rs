@@ -1,4 +1,4 @@
-//! Whole lists, page by page.
+//! Lists objects page by page.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -8,167 +8,182 @@ use serde_json::value::RawValue;
 
 use super::{
     Cluster, ClusterError, ClusterObject,
-    kept::{self, Item},
-    kinds::Listing,
+    kinds::ListRequest,
+    projection::{self, ProjectedItem},
 };
 
-/// How many objects are asked for at a time.
-const PAGE: usize = 500;
-/// How long a page may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a list is begun anew, when its place was lost.
-const RESTARTS: usize = 3;
+/// The number of objects per page.
+const PAGE_SIZE: usize = 500;
+/// The timeout of the request for a page.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The maximum number of restarts of a list because its continue token has expired.
+const MAX_RESTARTS: usize = 3;
 
-/// What a list holds.
+/// The objects of a list.
 #[derive(Default)]
-pub(super) struct List {
+pub(super) struct ListedObjects {
     pub objects: Vec<ClusterObject>,
-    /// How many more have nothing to do with networks.
-    pub silent: usize,
+    /// The number of further objects that are unrelated to networks.
+    pub unrelated: usize,
 }
 
-/// A page as the API server sends it.
+/// A page of a list as the API server returns it.
 #[derive(Deserialize)]
-struct Page<'t> {
+struct ListPage<'t> {
     #[serde(default)]
-    metadata: PageMetadata,
+    metadata: ListPageMetadata,
     #[serde(borrow, default)]
     items: Option<Vec<&'t RawValue>>,
 }
 
 #[derive(Default, Deserialize)]
-struct PageMetadata {
+struct ListPageMetadata {
     #[serde(default, rename = "continue")]
     more: Option<String>,
 }
 
-/// What a request for a page came to.
-enum Turn {
+/// The result of the request for a page.
+enum PageResponse {
     Page(String),
-    /// The place in the list is lost.
-    Lost(String),
-    /// The cluster has no such kind.
+    /// The continue token has expired.
+    Expired(String),
+    /// The cluster does not have the kind.
     NoSuchKind,
 }
 
 impl Cluster {
-    /// All objects of a listing. `more` is told how many a page held.
+    /// Returns all objects of a list. `more` is called with the number of objects of each page.
     pub(super) async fn list(
         &self,
-        listing: &Listing,
+        list_request: &ListRequest,
         more: &impl Fn(usize),
-    ) -> Result<List, ClusterError> {
+    ) -> Result<ListedObjects, ClusterError> {
         let mut restarts = 0;
-        let mut list = List::default();
-        let mut place = String::new();
+        let mut list = ListedObjects::default();
+        let mut continue_token = String::new();
         loop {
-            let text = match self.page(listing, PAGE, &place).await? {
-                Turn::Page(text) => text,
-                Turn::NoSuchKind => return Ok(List::default()),
-                Turn::Lost(_) if restarts < RESTARTS && !place.is_empty() => {
+            let text = match self.page(list_request, PAGE_SIZE, &continue_token).await? {
+                PageResponse::Page(text) => text,
+                PageResponse::NoSuchKind => return Ok(ListedObjects::default()),
+                PageResponse::Expired(_)
+                    if restarts < MAX_RESTARTS && !continue_token.is_empty() =>
+                {
                     restarts += 1;
-                    list = List::default();
-                    place.clear();
+                    list = ListedObjects::default();
+                    continue_token.clear();
                     continue;
                 }
-                Turn::Lost(reason) => return Err(self.answer(listing, reason)),
+                PageResponse::Expired(reason) => {
+                    return Err(self.invalid_response(list_request, reason));
+                }
             };
-            let invalid = |error: serde_json::Error| self.answer(listing, error.to_string());
-            let page: Page<'_> = serde_json::from_str(&text).map_err(invalid)?;
+            let invalid =
+                |error: serde_json::Error| self.invalid_response(list_request, error.to_string());
+            let page: ListPage<'_> = serde_json::from_str(&text).map_err(invalid)?;
             let items = page.items.unwrap_or_default();
             for item in &items {
-                match kept::item(&listing.kind, item).map_err(invalid)? {
-                    Item::Kept(object) => list.objects.push(object),
-                    Item::Silent => list.silent += 1,
-                    Item::Past => {}
+                match projection::project(&list_request.kind, item).map_err(invalid)? {
+                    ProjectedItem::Object(object) => list.objects.push(object),
+                    ProjectedItem::Unrelated => list.unrelated += 1,
+                    ProjectedItem::Excluded => {}
                 }
             }
             more(items.len());
             match page.metadata.more.filter(|more| !more.is_empty()) {
-                Some(more) => place = more,
+                Some(more) => continue_token = more,
                 None => return Ok(list),
             }
         }
     }
 
-    /// Whether the cluster has the kind of a listing, and lets who asks list it.
-    pub(super) async fn has(&self, listing: &Listing) -> Result<bool, ClusterError> {
-        match self.page(listing, 1, "").await? {
-            Turn::Page(_) => Ok(true),
-            Turn::NoSuchKind => Ok(false),
-            Turn::Lost(reason) => Err(self.answer(listing, reason)),
+    /// Returns true if the cluster has the kind of a list.
+    pub(super) async fn has(&self, list_request: &ListRequest) -> Result<bool, ClusterError> {
+        match self.page(list_request, 1, "").await? {
+            PageResponse::Page(_) => Ok(true),
+            PageResponse::NoSuchKind => Ok(false),
+            PageResponse::Expired(reason) => Err(self.invalid_response(list_request, reason)),
         }
     }
 
     async fn page(
         &self,
-        listing: &Listing,
-        most: usize,
-        place: &str,
-    ) -> Result<Turn, ClusterError> {
-        let resource = listing.kind.full_resource();
-        let request = http::Request::get(path(listing, most, place)).body(Vec::new());
-        let request = request.map_err(|error| self.answer(listing, error.to_string()))?;
-        let answered = tokio::time::timeout(PATIENCE, self.client.request_text(request)).await;
+        list_request: &ListRequest,
+        limit: usize,
+        continue_token: &str,
+    ) -> Result<PageResponse, ClusterError> {
+        let resource = list_request.kind.full_resource();
+        let request =
+            http::Request::get(path(list_request, limit, continue_token)).body(Vec::new());
+        let request =
+            request.map_err(|error| self.invalid_response(list_request, error.to_string()))?;
+        let answered = tokio::time::timeout(PAGE_TIMEOUT, self.client.request_text(request)).await;
         let answered = answered.map_err(|_| ClusterError::Timeout {
             server: self.server.clone(),
             resource: resource.clone(),
-            seconds: PATIENCE.as_secs(),
+            seconds: PAGE_TIMEOUT.as_secs(),
         })?;
         match answered {
-            Ok(text) => Ok(Turn::Page(text)),
-            Err(kube::Error::Api(status)) => self.refused(listing, &status),
-            Err(error) => Err(ClusterError::of(&error, &self.server, &resource)),
+            Ok(text) => Ok(PageResponse::Page(text)),
+            Err(kube::Error::Api(status)) => self.map_status(list_request, &status),
+            Err(error) => Err(ClusterError::from_kube(&error, &self.server, &resource)),
         }
     }
 
-    fn refused(&self, listing: &Listing, status: &Status) -> Result<Turn, ClusterError> {
+    fn map_status(
+        &self,
+        list_request: &ListRequest,
+        status: &Status,
+    ) -> Result<PageResponse, ClusterError> {
         match status.code {
             401 => Err(ClusterError::Unauthorized {
                 server: self.server.clone(),
             }),
             403 => Err(ClusterError::Forbidden {
-                resource: listing.kind.full_resource(),
-                namespace: listing.namespace.clone(),
-                role: listing.role,
+                resource: list_request.kind.full_resource(),
+                namespace: list_request.namespace.clone(),
+                role: list_request.role,
                 message: status.message.clone(),
             }),
-            404 if !listing.kind.built_in => Ok(Turn::NoSuchKind),
-            410 => Ok(Turn::Lost(status.message.clone())),
-            code => Err(self.answer(listing, format!("{code}: {}", status.message))),
+            404 if !list_request.kind.built_in => Ok(PageResponse::NoSuchKind),
+            410 => Ok(PageResponse::Expired(status.message.clone())),
+            code => Err(self.invalid_response(list_request, format!("{code}: {}", status.message))),
         }
     }
 
-    fn answer(&self, listing: &Listing, reason: String) -> ClusterError {
-        ClusterError::Answer {
+    fn invalid_response(&self, list_request: &ListRequest, reason: String) -> ClusterError {
+        ClusterError::InvalidResponse {
             server: self.server.clone(),
-            resource: listing.kind.full_resource(),
+            resource: list_request.kind.full_resource(),
             reason,
         }
     }
 }
 
-/// The path of a page of at most so many, `place` being where the page before it ended.
-fn path(listing: &Listing, most: usize, place: &str) -> String {
-    let version = listing.kind.api_version;
+/// Returns the URL path of a page of at most `limit` objects.
+fn path(list_request: &ListRequest, limit: usize, continue_token: &str) -> String {
+    let version = list_request.kind.api_version;
     let root = if version.contains('/') { "apis" } else { "api" };
     let mut path = format!("/{root}/{version}");
     // Writing to a String cannot fail.
-    if let Some(namespace) = &listing.namespace {
-        let _ = write!(path, "/namespaces/{}", escaped(namespace));
+    if let Some(namespace) = &list_request.namespace {
+        let _ = write!(path, "/namespaces/{}", percent_encoded(namespace));
     }
-    let _ = write!(path, "/{}?limit={most}", listing.kind.resource);
-    if let Some(name) = &listing.name {
-        let _ = write!(path, "&fieldSelector=metadata.name%3D{}", escaped(name));
+    let _ = write!(path, "/{}?limit={limit}", list_request.kind.resource);
+    if let Some(name) = &list_request.name {
+        let _ = write!(
+            path,
+            "&fieldSelector=metadata.name%3D{}",
+            percent_encoded(name)
+        );
     }
-    if !place.is_empty() {
-        let _ = write!(path, "&continue={}", escaped(place));
+    if !continue_token.is_empty() {
+        let _ = write!(path, "&continue={}", percent_encoded(continue_token));
     }
     path
 }
 
-/// A text as a part of a URL.
-pub(in crate::sources) fn escaped(text: &str) -> String {
+/// Percent-encodes a text as a part of a URL.
+pub(in crate::sources) fn percent_encoded(text: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
         match byte {

@@ -1,21 +1,22 @@
-//! The objects of a living cluster, read once.
+//! Reads the objects of a cluster once.
 //!
-//! [`Access`] says which cluster; [`Cluster::read`] lists what is [`ClusterQuery`] there, some kinds at a
-//! time and page by page, and keeps of each object only what is read of manifests
-//! ([`crate::manifests::read_all`]): a pod is some hundred bytes, and there is one way to read it.
-//! Nothing is written, and nothing is watched.
+//! [`ClusterAccess`] selects the cluster; [`Cluster::read`] lists the objects of a
+//! [`ClusterQuery`], several kinds at a time and page by page. Each object is reduced to the fields
+//! that [`crate::manifests::read_all`] reads, so that a pod takes some hundred bytes, and there is
+//! a single reader. Nothing is written, and nothing is watched.
 //!
 //! Guarantees:
-//! - Lists are whole: one whose place was lost (410) is begun anew.
-//! - A kind that the cluster does not have has no objects. One that may not be listed is an error,
-//!   unless all that rests on it can be left out; then [`Found::unknown`] says what that is.
-//! - No request lasts longer than a minute.
+//! - Lists are complete: a list whose continue token has expired (410) is restarted.
+//! - A kind that the cluster does not have has no objects. A kind that may not be listed is an
+//!   error, unless everything that depends on it can be omitted; then it is reported in
+//!   [`ClusterSnapshot::unreadable`].
+//! - No request takes longer than a minute.
 
 mod access;
 mod error;
-pub(super) mod kept;
 pub(super) mod kinds;
 pub(super) mod list;
+pub(super) mod projection;
 
 pub use self::{
     access::{ClusterAccess, ClusterConnection, with_causes},
@@ -27,26 +28,26 @@ use std::cell::Cell;
 use futures_util::{StreamExt as _, stream};
 use thiserror::Error;
 
-use self::kinds::{allocations, listings};
+use self::kinds::{allocation_request, list_requests};
 
-/// How many kinds are listed at a time.
-const AT_A_TIME: usize = 4;
+/// The number of kinds that are listed concurrently.
+const LIST_CONCURRENCY: usize = 4;
 
-/// A cluster that can be asked.
+/// A connection to a cluster, with the name of its context.
 pub struct Cluster {
     client: kube::Client,
     server: String,
     context: Option<String>,
 }
 
-/// What of a cluster is read.
+/// The objects to read from a cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClusterQuery {
-    /// What manifests are judged against.
+    /// The objects against which manifests are checked.
     Environment,
-    /// Everything that can be judged, and what it is judged against.
+    /// All objects that can be checked, and those against which they are checked.
     Everything {
-        /// The namespace whose objects will be judged; all of them, if there is none.
+        /// The namespace whose objects are checked; all namespaces if `None`.
         namespace: Option<String>,
     },
     /// The ConfigMap with nadmit's settings.
@@ -54,99 +55,100 @@ pub enum ClusterQuery {
         /// nadmit's own namespace.
         namespace: String,
     },
-    /// What addresses are asked about: networks, and these.
+    /// The objects for questions about addresses: networks, and the following.
     Addresses {
-        /// Whether pools and reservations are among it.
+        /// True if pools and reservations are read.
         pools: bool,
-        /// Pods by namespace and name.
+        /// The pods, by namespace and name.
         pods: Vec<(String, String)>,
     },
 }
 
-/// An object of a cluster, without what nobody asks for.
+/// An object of a cluster, reduced to the fields that are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterObject {
-    /// `Pod db/db-0`
+    /// The object's kind, namespace and name: `Pod db/db-0`.
     pub name: String,
-    /// It, in JSON.
+    /// The object in JSON.
     pub text: String,
 }
 
-/// What a cluster holds.
+/// The objects of a cluster at the time of reading.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterSnapshot {
-    /// The objects: by kind, then in the API server's order.
+    /// The objects, by kind and then in the API server's order.
     pub objects: Vec<ClusterObject>,
-    /// How many more there are that have nothing to do with networks.
+    /// The number of further objects that are unrelated to networks.
     pub unrelated: usize,
-    /// What could not be read, and what is left out for that.
+    /// The lists that could not be read, and their consequences.
     pub unreadable: Vec<UnreadableList>,
 }
 
-/// A list that could not be read, and can be done without.
+/// An optional list that could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{consequence}: {error}")]
 pub struct UnreadableList {
-    /// Of what: `pods`.
+    /// The resource: `pods`.
     pub resource: &'static str,
-    /// What is left out.
+    /// The consequence, for the message.
     consequence: String,
-    /// Why.
+    /// The error.
     error: ClusterError,
 }
 
 impl Cluster {
-    /// A client of it, for who reads more than manifests.
+    /// Returns a client, for callers that read more than manifests.
     pub fn client(&self) -> kube::Client {
         self.client.clone()
     }
 
-    /// The URL of its API server.
+    /// Returns the URL of the API server.
     pub fn server(&self) -> &str {
         &self.server
     }
 
-    /// The context of the kubeconfig that leads to it.
+    /// Returns the context of the kubeconfig.
     pub fn context(&self) -> Option<&str> {
         self.context.as_deref()
     }
 
-    /// Whether the cluster has allocations: without nadmit's definitions it has none.
+    /// Returns true if the cluster has the kind `AddressAllocation`; without nadmit's CRDs it does
+    /// not.
     ///
     /// # Errors
-    /// When they may not be listed, or the cluster does not answer.
+    /// Returns an error if they may not be listed, or the cluster does not respond.
     pub async fn has_allocations(&self) -> Result<bool, ClusterError> {
-        self.has(&allocations()).await
+        self.has(&allocation_request()).await
     }
 
-    /// Lists what is sought. `seen` is told how many objects were read so far.
+    /// Lists the objects of a query. `progress` is called with the number of objects read so far.
     ///
     /// # Errors
-    /// When something that others are judged against cannot be read.
+    /// Returns an error if a list that is not optional cannot be read.
     pub async fn read(
         &self,
-        sought: &ClusterQuery,
-        seen: impl Fn(usize),
+        query: &ClusterQuery,
+        progress: impl Fn(usize),
     ) -> Result<ClusterSnapshot, ClusterError> {
         let count = Cell::new(0);
         let more = |objects: usize| {
             count.set(count.get() + objects);
-            seen(count.get());
+            progress(count.get());
         };
-        let listings = listings(sought);
-        let lists = listings.iter().map(|listing| self.list(listing, &more));
-        let mut lists = stream::iter(lists).buffered(AT_A_TIME);
+        let requests = list_requests(query);
+        let lists = requests.iter().map(|request| self.list(request, &more));
+        let mut lists = stream::iter(lists).buffered(LIST_CONCURRENCY);
         let mut found = ClusterSnapshot::default();
-        let mut wanted = listings.iter();
-        while let (Some(listing), Some(list)) = (wanted.next(), lists.next().await) {
-            match (list, &listing.without) {
+        let mut wanted = requests.iter();
+        while let (Some(request), Some(list)) = (wanted.next(), lists.next().await) {
+            match (list, &request.if_forbidden) {
                 (Ok(list), _) => {
                     found.objects.extend(list.objects);
-                    found.unrelated += list.silent;
+                    found.unrelated += list.unrelated;
                 }
                 (Err(error @ ClusterError::Forbidden { .. }), Some(without)) => {
                     found.unreadable.push(UnreadableList {
-                        resource: listing.kind.resource,
+                        resource: request.kind.resource,
                         consequence: without.clone(),
                         error,
                     });
@@ -154,20 +156,24 @@ impl Cluster {
                 (Err(error), _) => return Err(error),
             }
         }
-        known(sought, &found)?;
+        check_namespace_exists(query, &found)?;
         Ok(found)
     }
 }
 
-/// A namespace that does not exist would be found faultless.
-fn known(sought: &ClusterQuery, found: &ClusterSnapshot) -> Result<(), ClusterError> {
+/// Returns an error if the namespace of the query does not exist; checking it would find no
+/// mistakes.
+fn check_namespace_exists(
+    query: &ClusterQuery,
+    found: &ClusterSnapshot,
+) -> Result<(), ClusterError> {
     let ClusterQuery::Everything {
         namespace: Some(namespace),
-    } = sought
+    } = query
     else {
         return Ok(());
     };
-    let name = kept::name("Namespace", "", namespace);
+    let name = projection::object_name("Namespace", "", namespace);
     if found.objects.iter().any(|object| object.name == name) {
         return Ok(());
     }

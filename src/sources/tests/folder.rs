@@ -1,4 +1,4 @@
-//! The folder source as its users see it: published catalogs, refreshes, polling.
+//! Tests of the folder source: published catalogs, refreshes, polling.
 
 use std::{
     convert::Infallible,
@@ -116,7 +116,7 @@ async fn after_a_refresh_the_catalog_has_what_was_written_before_it() {
 }
 
 #[tokio::test]
-async fn many_who_ask_at_once_share_one_scan() {
+async fn concurrent_callers_share_one_scan() {
     let folder = tempfile::tempdir().expect("a folder");
     let (source, _) = source(folder.path());
     let all = (0..100).map(|_| {
@@ -126,12 +126,12 @@ async fn many_who_ask_at_once_share_one_scan() {
     for asked in all.collect::<Vec<_>>() {
         asked.await.expect("an end").expect("a scan");
     }
-    // Those who asked while the first scan ran share the second.
+    // The callers during the first scan share the second.
     assert!(source.scans() <= 2, "{}", source.scans());
 }
 
 #[tokio::test]
-async fn who_gives_up_does_not_spoil_the_scan_for_others() {
+async fn a_cancelled_caller_does_not_spoil_the_scan_for_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let (source, catalog) = source(folder.path());
     let impatient = tokio::spawn({
@@ -146,7 +146,7 @@ async fn who_gives_up_does_not_spoil_the_scan_for_others() {
 }
 
 #[tokio::test]
-async fn a_folder_that_vanishes_is_confirmed_by_no_refresh() {
+async fn refreshing_a_vanished_folder_is_an_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let nets = folder.path().join("nets");
     fs::create_dir(&nets).expect("a folder");
@@ -160,7 +160,7 @@ async fn a_folder_that_vanishes_is_confirmed_by_no_refresh() {
 }
 
 #[tokio::test]
-async fn a_watched_file_tells_of_new_content_only() {
+async fn a_watched_file_reports_new_content_only() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("nadmit.yaml");
     assert!(WatchedFile::open(&path).is_err());
@@ -188,7 +188,7 @@ async fn a_watched_file_tells_of_new_content_only() {
     fs::remove_file(&path).expect("removing");
     tokio::time::sleep(Duration::from_millis(20)).await;
     for (count, text) in [(1, "bad"), (2, "two")] {
-        // Swapped in, so that no half of a text is read.
+        // Replaced atomically, so that no partial content is read.
         fs::write(folder.path().join("new"), text).expect("writing");
         fs::rename(folder.path().join("new"), &path).expect("swapping");
         eventually(heard(count)).await;
@@ -202,7 +202,7 @@ async fn a_watched_file_tells_of_new_content_only() {
 }
 
 #[tokio::test]
-async fn a_watch_ends_when_it_is_told_to() {
+async fn a_watch_ends_when_it_is_cancelled() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("file");
     fs::write(&path, "").expect("writing");

@@ -1,4 +1,4 @@
-//! How sources behave when files come, go and break.
+//! Tests of sources: files that appear, disappear and become invalid.
 
 mod folder;
 mod scan;

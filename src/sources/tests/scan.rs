@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use super::nad;
 use crate::{
     catalog::{Catalog, PoolValidity},
-    sources::{scan::Scanned, text::MAX_BYTES},
+    sources::{file_text::MAX_BYTES, scan::FolderScanner},
 };
 
 /// A time at which every file that was just written has settled.
@@ -24,17 +24,17 @@ fn later() -> SystemTime {
 /// A folder and what was read of it.
 struct Fixture {
     folder: TempDir,
-    scanned: Scanned,
+    scanner: FolderScanner,
     catalog: Catalog,
 }
 
 impl Fixture {
     fn new(files: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let scanned = Scanned::new(folder.path().to_owned(), later);
+        let scanner = FolderScanner::new(folder.path().to_owned(), later);
         let mut fixture = Self {
             folder,
-            scanned,
+            scanner,
             catalog: Catalog::default(),
         };
         for (name, text) in files {
@@ -56,7 +56,7 @@ impl Fixture {
 
     /// Scans; says how many files were read and whether there is a new catalog.
     fn scan(&mut self) -> (usize, bool) {
-        let scan = self.scanned.scan().expect("the folder");
+        let scan = self.scanner.scan().expect("the folder");
         let new = scan.catalog.is_some();
         self.catalog = scan.catalog.unwrap_or(std::mem::take(&mut self.catalog));
         (scan.read, new)
@@ -68,8 +68,8 @@ impl Fixture {
 
     /// The errors, without the folder's path.
     fn errors(&mut self) -> Vec<String> {
-        let scan = self.scanned.scan().expect("the folder");
-        let status = self.scanned.status(scan.errors);
+        let scan = self.scanner.scan().expect("the folder");
+        let status = self.scanner.status(scan.errors);
         let folder = format!("{}/", self.folder.path().display());
         let errors = status.all_errors();
         errors.map(|e| e.to_string().replace(&folder, "")).collect()
@@ -104,7 +104,7 @@ fn only_what_may_have_changed_is_read_again() {
 #[test]
 fn a_file_written_just_now_is_read_until_it_has_settled() {
     let mut fixture = Fixture::new(&[]);
-    fixture.scanned = Scanned::new(fixture.folder.path().to_owned(), SystemTime::now);
+    fixture.scanner = FolderScanner::new(fixture.folder.path().to_owned(), SystemTime::now);
     fixture.write("a.yaml", nad("a"));
     assert_eq!(fixture.scan(), (1, true));
     assert_eq!(fixture.scan(), (1, false), "the content is the same");
@@ -127,7 +127,7 @@ fn a_file_with_errors_keeps_its_last_good_state_until_it_is_mended() {
     fixture.write("a.yaml", format!("{}---\nkind: [\n", nad("b")));
     assert_eq!(fixture.scan(), (1, false));
     assert_eq!(fixture.errors(), ["a.yaml:5:7: unclosed bracket '['"]);
-    let status = fixture.scanned.status(Vec::new());
+    let status = fixture.scanner.status(Vec::new());
     assert!(status.faulty[0].last_good && status.faulty[0].objects == 1);
     assert_eq!(fixture.names(), ["a"]);
     fixture.write("a.yaml", nad("b"));
@@ -141,7 +141,7 @@ fn a_file_that_never_was_good_gives_what_could_be_read() {
     let mut fixture = Fixture::new(&[("a.yaml", &format!("{}---\nkind: [\n", nad("a")))]);
     assert_eq!(fixture.names(), ["a"]);
     assert_eq!(fixture.errors().len(), 1);
-    assert!(!fixture.scanned.status(Vec::new()).faulty[0].last_good);
+    assert!(!fixture.scanner.status(Vec::new()).faulty[0].last_good);
 }
 
 #[test]
@@ -181,9 +181,9 @@ fn a_folder_that_vanishes_keeps_everything() {
     let mut fixture = Fixture::new(&[("a.yaml", &nad("a"))]);
     let elsewhere = fixture.folder.path().with_extension("moved");
     fs::rename(fixture.folder.path(), &elsewhere).expect("moving");
-    let error = fixture.scanned.scan().expect_err("no folder").to_string();
+    let error = fixture.scanner.scan().expect_err("no folder").to_string();
     assert!(error.starts_with("cannot read the folder "), "{error}");
-    assert_eq!(fixture.scanned.catalog().network_names("db"), ["a"]);
+    assert_eq!(fixture.scanner.catalog().network_names("db"), ["a"]);
     fs::rename(&elsewhere, fixture.folder.path()).expect("moving");
     assert_eq!(fixture.scan(), (0, false));
 }

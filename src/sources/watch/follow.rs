@@ -241,7 +241,7 @@ impl SourceState {
     fn record_failure(&self, watched: WatchedKind, answer: &ApiError) {
         let error = requests::error(watched, &self.options.server, answer);
         let message = error.to_string();
-        let forbidden = matches!(error, ClusterError::NotAllowed { .. });
+        let forbidden = matches!(error, ClusterError::WatchForbidden { .. });
         let (news, known) = self.with(|store| {
             let news = store.record_failure(watched, &message);
             if forbidden {

@@ -74,7 +74,7 @@ impl WatchedKind {
             Self::SlicePools => &kinds::SLICE_POOLS,
             Self::Controllers => &kinds::DEPLOYMENTS,
             Self::StatefulSets => &STATEFUL_SETS,
-            Self::VirtualMachines => &kinds::MACHINES,
+            Self::VirtualMachines => &kinds::VIRTUAL_MACHINES,
             Self::VirtualMachineInstances => &INSTANCES,
             Self::Migrations => &MIGRATIONS,
             Self::Nodes => &NODES,

@@ -11,7 +11,7 @@ use crate::{
     catalog::Pod,
     manifests::{Located, PodIdentity, PodManifest, PodName, SourceLocation},
     network::{Position, Span, status},
-    sources::{cluster::kept, objects},
+    sources::{cluster::projection, objects},
 };
 
 #[derive(Deserialize)]
@@ -96,7 +96,7 @@ impl<'de> Deserialize<'de> for Annotations {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Annotations, A::Error> {
                 let mut kept = Vec::new();
                 while let Some(key) = map.next_key::<Box<str>>()? {
-                    if kept::is_read(&key) {
+                    if projection::is_read_annotation(&key) {
                         let value: Option<Box<str>> = map.next_value()?;
                         kept.push((key, nowhere(value.unwrap_or_default())));
                     } else {
@@ -178,7 +178,7 @@ fn concerns_networks(pod: &Pod) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{manifests::Manifest, sources::objects::Objects};
+    use crate::{manifests::Manifest, sources::objects::FileObjects};
 
     const PODS: [&str; 6] = [
         r#"{"apiVersion":"v1","kind":"Pod","metadata":{"name":"db-1","namespace":"db","uid":"u1",
@@ -208,7 +208,7 @@ mod tests {
     fn a_pod_reads_the_same_as_a_manifest_of_it() {
         for text in PODS {
             let read = manifests_of(text);
-            let objects = Objects::of(read, "pod.json", &mut Vec::new());
+            let objects = FileObjects::of(read, "pod.json", &mut Vec::new());
             let expected = objects.pods.into_iter().next();
             let expected = expected.map(|(pod, _)| Pod::clone(&pod));
             let found = super::read(text).unwrap_or_else(|e| panic!("{e}"));

@@ -15,8 +15,8 @@ use crate::{
     network::Network,
     sources::{
         SourceError,
-        cluster::kept::{self, Item},
-        objects::{AddressPool, AddressReservation, Namespace, Objects},
+        cluster::projection::{self, ProjectedItem},
+        objects::{AddressPool, AddressReservation, FileNamespace, FileObjects},
     },
 };
 
@@ -25,7 +25,7 @@ use super::{kinds::WatchedKind, node, pod, progress::ObjectKey};
 /// A decoded object, as the catalog uses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum DecodedObject {
-    Namespace(Namespace),
+    Namespace(FileNamespace),
     Network(Arc<Network>),
     Pool(AddressPool),
     Reservation(AddressReservation),
@@ -119,7 +119,7 @@ pub(super) fn read(
     let (key, revision) = head(object)?;
     let mut problems = Vec::new();
     let decoded = decode(watched, object, &mut problems).unwrap_or_else(|error| {
-        let name = kept::name(watched.kind().name, &key.0, &key.1);
+        let name = projection::object_name(watched.kind().name, &key.0, &key.1);
         problems.push(format!("{name} cannot be read and says nothing: {error}"));
         None
     });
@@ -153,12 +153,12 @@ fn as_manifest(
     object: &RawValue,
     problems: &mut Vec<String>,
 ) -> Result<Option<DecodedObject>, serde_json::Error> {
-    let Item::Kept(object) = kept::item(watched.kind(), object)? else {
+    let ProjectedItem::Object(object) = projection::project(watched.kind(), object)? else {
         return Ok(None);
     };
     let read = manifests::read(&object.text, &object.name);
     let mut errors: Vec<SourceError> = read.errors.into_iter().map(Into::into).collect();
-    let found = Objects::of(read.objects, &object.name, &mut errors);
+    let found = FileObjects::of(read.objects, &object.name, &mut errors);
     problems.extend(
         errors
             .iter()
@@ -168,8 +168,8 @@ fn as_manifest(
 }
 
 /// Returns the only object that was read.
-fn decoded(objects: Objects) -> Option<DecodedObject> {
-    let Objects {
+fn decoded(objects: FileObjects) -> Option<DecodedObject> {
+    let FileObjects {
         networks,
         namespaces,
         operators,

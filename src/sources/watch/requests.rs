@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     api::call::ApiError,
-    sources::cluster::{ClusterError, list::escaped},
+    sources::cluster::{ClusterError, list::percent_encoded},
 };
 
 use super::{kinds::WatchedKind, progress::ReadScope};
@@ -66,7 +66,7 @@ pub(super) fn page(
     let name = scope.and_then(|scope| scope.name.as_deref());
     select(&mut path, name.or(watched.only()));
     if !place.is_empty() {
-        let _ = write!(path, "&continue={}", escaped(place));
+        let _ = write!(path, "&continue={}", percent_encoded(place));
     }
     Request::get(path).body(Vec::new())
 }
@@ -77,7 +77,7 @@ pub(super) fn watch(watched: WatchedKind, revision: &str) -> Result<Request<Vec<
     let _ = write!(
         path,
         "watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={}",
-        escaped(revision)
+        percent_encoded(revision)
     );
     select(&mut path, watched.only());
     Request::get(path)
@@ -96,7 +96,7 @@ fn path(watched: WatchedKind, namespace: &str) -> String {
     };
     let mut path = format!("/{root}/{}", kind.api_version);
     if !namespace.is_empty() {
-        let _ = write!(path, "/namespaces/{}", escaped(namespace));
+        let _ = write!(path, "/namespaces/{}", percent_encoded(namespace));
     }
     let _ = write!(path, "/{}?", kind.resource);
     path
@@ -104,7 +104,11 @@ fn path(watched: WatchedKind, namespace: &str) -> String {
 
 fn select(path: &mut String, name: Option<&str>) {
     if let Some(name) = name {
-        let _ = write!(path, "&fieldSelector=metadata.name%3D{}", escaped(name));
+        let _ = write!(
+            path,
+            "&fieldSelector=metadata.name%3D{}",
+            percent_encoded(name)
+        );
     }
 }
 
@@ -147,7 +151,7 @@ pub(super) fn error(watched: WatchedKind, server: &str, answer: &ApiError) -> Cl
     let (server, resource) = (server.to_owned(), watched.kind().full_resource());
     match answer {
         ApiError::Refused { code: 401, .. } => ClusterError::Unauthorized { server },
-        ApiError::Refused { code: 403, message } => ClusterError::NotAllowed {
+        ApiError::Refused { code: 403, message } => ClusterError::WatchForbidden {
             resource,
             rule: watched.rule(),
             message: message.clone(),
@@ -156,7 +160,7 @@ pub(super) fn error(watched: WatchedKind, server: &str, answer: &ApiError) -> Cl
             server,
             reason: reason.clone(),
         },
-        other => ClusterError::ApiError {
+        other => ClusterError::InvalidResponse {
             server,
             resource,
             reason: other.to_string(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::time::Instant;
 
-use crate::{catalog::Catalog, sources::cluster::kept};
+use crate::{catalog::Catalog, sources::cluster::projection};
 
 use super::{
     catalog_builder::CatalogBuilder,
@@ -139,7 +139,7 @@ impl ClusterStore {
         all: Vec<WatchedObject>,
     ) -> ReadFreshness {
         let cache = self.cache(watched);
-        let freshness = cache.progress.apply_live_read(scope.clone(), revision);
+        let freshness = cache.progress.live(scope.clone(), revision);
         if freshness == ReadFreshness::Newer {
             let present = cache.present.keys().filter(|key| scope.covers(key));
             let stays = |key: &&ObjectKey| !all.iter().any(|object| object.key == **key);
@@ -250,7 +250,7 @@ impl ClusterStore {
             tracing::warn!(%problem, "invalid object");
         }
         if problems.is_empty() && !before.is_empty() {
-            tracing::info!(object = %kept::name(watched.kind().name, &key.0, &key.1), "object valid again");
+            tracing::info!(object = %projection::object_name(watched.kind().name, &key.0, &key.1), "object valid again");
         }
         if !problems.is_empty() {
             self.problems.insert(id, problems);

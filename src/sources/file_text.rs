@@ -1,4 +1,4 @@
-//! Reading a file as a text, and telling cheaply whether it changed.
+//! Reads files as text, and detects cheaply whether they have changed.
 
 use std::{
     fs::Metadata,
@@ -12,14 +12,14 @@ use crate::{files, network::Position};
 
 use super::SourceError;
 
-/// The largest file that is read. An object in Kubernetes has at most 1.5 MiB.
+/// The maximum size of a file. An object in Kubernetes has at most 1.5 MiB.
 pub(super) const MAX_BYTES: u64 = 16 << 20;
 
-/// How long after a write another one may leave the same time stamp: file systems count time in
-/// ticks, some in whole seconds.
+/// The period in which two writes may result in the same modification time: the resolution of file
+/// systems is limited, for some to whole seconds.
 const TICK: Duration = Duration::from_secs(2);
 
-/// What tells a file from its earlier states without reading it.
+/// Metadata that distinguishes a file from its earlier states without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fingerprint {
     modified: (i64, i64),
@@ -30,7 +30,7 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of a file (of what a symbolic link leads to, if the file is one).
+    /// Returns the fingerprint of a file; for a symbolic link, that of its target.
     pub(super) fn of(file: &Metadata) -> Self {
         Self {
             modified: (file.mtime(), file.mtime_nsec()),
@@ -41,26 +41,26 @@ impl Fingerprint {
         }
     }
 
-    /// What it is, whatever it is called.
+    /// Returns the identity of the file, independent of its path.
     pub(super) fn identity(self) -> (u64, u64) {
         (self.device, self.inode)
     }
 
-    /// Whether a later write is bound to change the fingerprint. A file read within a tick of its
-    /// last change may be written once more in that tick (git calls such files racy).
-    pub(super) fn is_settled(self, read_at: SystemTime) -> bool {
+    /// Returns true if any later write changes the fingerprint. A file that is read within a tick
+    /// of its last change may be written again in the same tick (git calls such files racy).
+    pub(super) fn is_stable(self, read_at: SystemTime) -> bool {
         let (seconds, _) = self.modified.max(self.changed);
         let seconds = u64::try_from(seconds).unwrap_or(0);
         let since = Duration::from_secs(seconds).saturating_add(Duration::from_secs(1) + TICK);
-        // A time that cannot be counted to is in the future.
+        // A time that overflows is in the future.
         UNIX_EPOCH
             .checked_add(since)
             .is_some_and(|settled| settled < read_at)
     }
 }
 
-/// A text as it was read.
-pub(super) struct Text {
+/// The content of a file and the fingerprint at the time of the read.
+pub(super) struct FileText {
     pub content: String,
     pub fingerprint: Fingerprint,
 }
@@ -68,23 +68,24 @@ pub(super) struct Text {
 /// Reads the file at `path`.
 ///
 /// # Errors
-/// When it cannot be read, is too large or no UTF-8; the error calls it `name`.
-pub(super) fn read(path: &Path, name: &str) -> Result<Text, SourceError> {
+/// Returns an error, which calls the file `name`, if it cannot be read, is too large or is not
+/// UTF-8.
+pub(super) fn read(path: &Path, name: &str) -> Result<FileText, SourceError> {
     let (bytes, fingerprint) = read_bytes(path).map_err(|error| SourceError::File {
         file: name.to_owned(),
         reason: error.to_string(),
     })?;
     let content = decode(bytes, name)?;
-    Ok(Text {
+    Ok(FileText {
         content,
         fingerprint,
     })
 }
 
-/// Bytes as a text.
+/// Decodes the bytes of a file.
 ///
 /// # Errors
-/// When they are too many or no UTF-8.
+/// Returns an error if the file is too large or is not UTF-8.
 pub(super) fn decode(bytes: Vec<u8>, name: &str) -> Result<String, SourceError> {
     if bytes.len() as u64 > MAX_BYTES {
         let file = name.to_owned();
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_time_stamp_and_no_clock_is_too_far_away() {
+    fn extreme_times_do_not_overflow() {
         let day = Duration::from_secs(86_400);
         let before = UNIX_EPOCH - day;
         for (seconds, read_at, settled) in [
@@ -131,7 +132,7 @@ mod tests {
                 inode: 0,
                 device: 0,
             };
-            assert_eq!(fingerprint.is_settled(read_at), settled, "{seconds}");
+            assert_eq!(fingerprint.is_stable(read_at), settled, "{seconds}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Manifests read once, for who looks at them and goes: which files there are, what is in them, and
-//! the catalog that they make together.
+//! Reads manifests once, for commands that do not watch: lists files, reads them, and builds a
+//! catalog.
 
 use std::{
     io::Read as _,
@@ -12,14 +12,14 @@ use crate::{
     manifests::{Located, Manifest},
 };
 
-use super::{SourceError, listing::Listing, objects::Objects, text};
+use super::{SourceError, file_text, listing::FolderListing, objects::FileObjects};
 
-/// The manifests in a folder and in the folders in it, each with its name, in alphabetical order.
+/// Returns the manifests in a folder and its subfolders, with their names, in alphabetical order.
 ///
 /// # Errors
-/// When a folder cannot be read.
+/// Returns an error if a folder cannot be read.
 pub fn files_in(folder: &Path) -> Result<Vec<(String, PathBuf)>, SourceError> {
-    let listing = Listing::of(folder)?;
+    let listing = FolderListing::of(folder)?;
     if let Some(error) = listing.errors.into_iter().next() {
         return Err(error);
     }
@@ -27,25 +27,25 @@ pub fn files_in(folder: &Path) -> Result<Vec<(String, PathBuf)>, SourceError> {
     Ok(files.map(|(name, listed)| (name, listed.path)).collect())
 }
 
-/// The content of the file at `path`, which the errors call `name`.
+/// Returns the content of the file at `path`, which errors call `name`.
 ///
 /// # Errors
-/// When it cannot be read, is too large or no UTF-8.
+/// Returns an error if it cannot be read, is too large or is not UTF-8.
 pub fn read_file(path: &Path, name: &str) -> Result<String, SourceError> {
     let file = std::fs::File::open(path).map_err(|error| unreadable(name, &error))?;
     read_stream(file, name)
 }
 
-/// The same of what a stream gives until its end.
+/// Returns the content of a stream up to its end, which errors call `name`.
 ///
 /// # Errors
-/// As of a file.
+/// Returns an error if it cannot be read, is too large or is not UTF-8.
 pub fn read_stream(stream: impl std::io::Read, name: &str) -> Result<String, SourceError> {
     let mut bytes = Vec::new();
-    let mut limited = stream.take(text::MAX_BYTES + 1);
+    let mut limited = stream.take(file_text::MAX_BYTES + 1);
     let read = limited.read_to_end(&mut bytes);
     read.map_err(|error| unreadable(name, &error))?;
-    text::decode(bytes, name)
+    file_text::decode(bytes, name)
 }
 
 fn unreadable(name: &str, error: &std::io::Error) -> SourceError {
@@ -55,18 +55,18 @@ fn unreadable(name: &str, error: &std::io::Error) -> SourceError {
     }
 }
 
-/// The catalog of these objects, each of them with the name of its file; and what of them says
-/// nothing to a catalog. Of two definitions of an object the later counts.
+/// Builds the catalog of these objects, which are grouped by file name; also returns errors that
+/// concern only the catalog. The later of two definitions of an object is in effect.
 pub fn catalog_of<'a>(
     files: impl IntoIterator<Item = (&'a str, Vec<Located<Manifest>>)>,
 ) -> (Catalog, Vec<SourceError>) {
-    let mut remarks = Vec::new();
+    let mut errors = Vec::new();
     let files = files.into_iter();
-    let objects: Vec<Objects> = files
-        .map(|(file, manifests)| Objects::of(manifests, file, &mut remarks))
+    let objects: Vec<FileObjects> = files
+        .map(|(file, manifests)| FileObjects::of(manifests, file, &mut errors))
         .collect();
     (
         super::scan::catalog(objects.iter(), &Arc::default()),
-        remarks,
+        errors,
     )
 }
