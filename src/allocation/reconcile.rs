@@ -76,19 +76,19 @@ pub enum WorkloadState {
     Unknown,
 }
 
-/// How a pod that is there stands to the interface of a record that it does not carry.
+/// The relation between a running pod and a recorded interface whose address the pod does not use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InterfaceState {
-    /// More is not known than that it is there.
+    /// Only the pod's presence is known.
     Unknown,
-    /// It has the interface, or may yet come to have it.
-    Has,
-    /// It is bound, and nothing that it asks for or has is this interface any more.
-    Dropped,
-    /// It is bound to another node than the one for which the record was made.
-    Moved,
-    /// Another pod of the same holder is named in the record, and may run on somewhere.
-    Elsewhere,
+    /// The pod has the interface, or may still get it.
+    Attached,
+    /// The pod is bound, and neither requests nor has the interface any more.
+    Detached,
+    /// The pod is bound to another node than the one the record was made for.
+    OnOtherNode,
+    /// The record names another pod of the same holder, which may still run somewhere.
+    HeldByPredecessor,
 }
 
 /// Who looks.

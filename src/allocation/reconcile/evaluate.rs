@@ -157,17 +157,17 @@ impl<'a, O: ClusterObserver> View<'a, O> {
         let age = self.age(record);
         let surplus = || self.free_or_give_back(recorded, ActionReason::Excess);
         match self.observer.interface_state(record) {
-            InterfaceState::Elsewhere => return None,
+            InterfaceState::HeldByPredecessor => return None,
             InterfaceState::Unknown => {
                 return (age >= PROVISIONAL_TTL && self.has_another(record, pool)).then(surplus);
             }
             // The pod is bound once: on its node nobody asks for this one any more.
-            InterfaceState::Moved if pool.is_some_and(|pool| pool.slicing.is_some()) => {
+            InterfaceState::OnOtherNode if pool.is_some_and(|pool| pool.slicing.is_some()) => {
                 return self.has_another(record, pool).then(surplus);
             }
-            InterfaceState::Dropped => {}
-            InterfaceState::Has | InterfaceState::Moved if self.has_another(record, pool) => {}
-            InterfaceState::Has | InterfaceState::Moved => return None,
+            InterfaceState::Detached => {}
+            InterfaceState::Attached | InterfaceState::OnOtherNode if self.has_another(record, pool) => {}
+            InterfaceState::Attached | InterfaceState::OnOtherNode => return None,
         }
         // The pod may come to have it again: a record without a pod is written anew by whoever goes
         // on with it.

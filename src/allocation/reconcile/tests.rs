@@ -345,17 +345,17 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
     for (interface_state, layout, carried, age, named, expected) in [
         // It has the interface no more: first its holder lets go, then others may have it.
         (
-            InterfaceState::Dropped,
+            InterfaceState::Detached,
             &whole,
             &nothing[..],
             1000,
             true,
             Some("let-go"),
         ),
-        (InterfaceState::Dropped, &whole, &nothing, 60, true, None),
-        (InterfaceState::Dropped, &whole, &nothing, 29, false, None),
+        (InterfaceState::Detached, &whole, &nothing, 60, true, None),
+        (InterfaceState::Detached, &whole, &nothing, 29, false, None),
         (
-            InterfaceState::Dropped,
+            InterfaceState::Detached,
             &whole,
             &nothing,
             30,
@@ -363,9 +363,9 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
             Some("surplus"),
         ),
         // It has the interface: only if there is another address of the range.
-        (InterfaceState::Has, &whole, &nothing, 1000, true, None),
+        (InterfaceState::Attached, &whole, &nothing, 1000, true, None),
         (
-            InterfaceState::Has,
+            InterfaceState::Attached,
             &whole,
             &another,
             1000,
@@ -373,7 +373,7 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
             Some("let-go"),
         ),
         (
-            InterfaceState::Has,
+            InterfaceState::Attached,
             &whole,
             &another,
             1000,
@@ -382,18 +382,18 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
         ),
         // It was bound elsewhere: at once, where it has one of its own node.
         (
-            InterfaceState::Moved,
+            InterfaceState::OnOtherNode,
             &sliced,
             &another,
             5,
             true,
             Some("surplus"),
         ),
-        (InterfaceState::Moved, &sliced, &nothing, 1000, true, None),
-        (InterfaceState::Moved, &whole, &another, 5, true, None),
+        (InterfaceState::OnOtherNode, &sliced, &nothing, 1000, true, None),
+        (InterfaceState::OnOtherNode, &whole, &another, 5, true, None),
         // The pod before may run on.
         (
-            InterfaceState::Elsewhere,
+            InterfaceState::HeldByPredecessor,
             &sliced,
             &another,
             1000,
@@ -401,7 +401,7 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
             None,
         ),
         (
-            InterfaceState::Elsewhere,
+            InterfaceState::HeldByPredecessor,
             &whole,
             &nothing,
             1000,

@@ -221,12 +221,12 @@ impl ClusterObserver for ClusterView<'_> {
         self.note_due(PROVISIONAL_TTL - age);
         self.note_due(self.quarantine(record).max(DETACHED_GRACE) - age);
         if self.is_held_by_predecessor(record) {
-            return InterfaceState::Elsewhere;
+            return InterfaceState::HeldByPredecessor;
         }
         let users = self.pods.users(record);
         // Until it is bound it may still get the address.
         if users.iter().any(|pod| pod.node.is_none()) {
-            return InterfaceState::Has;
+            return InterfaceState::Attached;
         }
         // Without a UID, the record may be for another pod of that name, which was never created.
         let named = self.pods.named(record).filter(|_| names_uid(record));
@@ -235,13 +235,13 @@ impl ClusterObserver for ClusterView<'_> {
             has_interface(pod, record, own, self.multus_namespace)
         };
         if !users.iter().any(has) {
-            return InterfaceState::Dropped;
+            return InterfaceState::Detached;
         }
         let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
         let elsewhere = |pod: &Pod| node.is_some() && pod.node.as_deref() != node;
         match (named, &users[..]) {
-            (Some(pod), [_]) if elsewhere(pod) => InterfaceState::Moved,
-            _ => InterfaceState::Has,
+            (Some(pod), [_]) if elsewhere(pod) => InterfaceState::OnOtherNode,
+            _ => InterfaceState::Attached,
         }
     }
 }

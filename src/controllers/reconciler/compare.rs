@@ -35,12 +35,12 @@ impl Inner {
             state.changes = index.generation();
             index.snapshot()
         };
-        state.addresses.look(catalog, &multus_namespace);
+        state.addresses.update(catalog, &multus_namespace);
         let (now, instant) = (self.clock.seconds(), Instant::now());
         let pods = PodIndex::of(catalog);
         state
             .absences
-            .look(&records, &pods, &state.addresses, catalog, instant);
+            .update(&records, &pods, &state.addresses, catalog, instant);
         let view = ClusterView {
             catalog,
             pods: &pods,

@@ -131,7 +131,7 @@ struct ReconcilerState {
 
 impl fmt::Debug for Reconciler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Steward")
+        f.write_str("Reconciler")
     }
 }
 
