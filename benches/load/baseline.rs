@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use nadmit::{
     rules::{LiveRead, Policy},
     server::{
-        Allocations, Certificates, Identity, LiveCatalog, LiveReadError, Metrics, ServeOptions,
-        Server, Shutdown, State, metrics,
+        Allocations, CertificateSource, LiveCatalog, LiveReadError, Metrics, ServeOptions, Server,
+        ServerCertificates, ServerState, Shutdown, metrics,
     },
 };
 
@@ -21,7 +21,7 @@ pub(crate) const ANSWER: &str = "answer.json";
 struct NoCluster;
 
 impl LiveCatalog for NoCluster {
-    fn confirm<'a>(&'a self, _: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
+    fn refresh<'a>(&'a self, _: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
         Box::pin(async { Ok(()) })
     }
 }
@@ -38,7 +38,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
     };
     let mut registry = metrics::registry();
     let catalog = Arc::new(ArcSwapOption::empty());
-    let state = State {
+    let state = ServerState {
         metrics: Metrics::register(&mut registry, catalog.clone()),
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
@@ -46,16 +46,16 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
         live_catalog: Arc::new(NoCluster),
         registry,
     };
-    let identity = Identity::Directory {
+    let identity = CertificateSource::Directory {
         path: folder.join("certs"),
-        names: Identity::local_names(),
+        names: CertificateSource::local_names(),
     };
     let options = ServeOptions {
         listen: ([127, 0, 0, 1], 0).into(),
         admin_listen: None,
-        certificates: Certificates {
-            identity,
-            ..Certificates::default()
+        certificates: ServerCertificates {
+            source: identity,
+            ..ServerCertificates::default()
         },
         tls: nadmit::server::TlsPolicy::default(),
         limits: nadmit::server::Limits::default(),

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::out;
 use crate::server::{
-    Identity,
+    CertificateSource,
     tls::{Made, self_signed},
 };
 
@@ -33,7 +33,7 @@ pub(super) struct CertsArgs {
 /// When the folder cannot be written, or holds files of somebody else that cannot be used.
 pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
     let names = if args.names.is_empty() {
-        Identity::local_names()
+        CertificateSource::local_names()
     } else {
         args.names.clone()
     };

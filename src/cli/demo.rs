@@ -20,14 +20,16 @@ use self::scenes::SCENES;
 use super::{
     https::HttpsClient,
     out, signals,
-    standalone::{StandaloneTasks, Standalone},
+    standalone::{Standalone, StandaloneTasks},
     welcome,
 };
 use crate::{
     catalog::Catalog,
     ledger::OlderLedger,
     rules::Policy,
-    server::{Certificates, Identity, Limits, ServeOptions, Server, Shutdown, TlsPolicy},
+    server::{
+        CertificateSource, Limits, ServeOptions, Server, ServerCertificates, Shutdown, TlsPolicy,
+    },
 };
 
 /// How to show it.
@@ -75,7 +77,10 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         // The port is taken: any other will do.
         Err(_) => demonstration.bind((args.listen.ip(), 0).into()).await?,
     };
-    let BoundServer { server, tasks: beside } = bound;
+    let BoundServer {
+        server,
+        tasks: beside,
+    } = bound;
     let stop = CancellationToken::new();
     let (webhooks, admin) = (server.address()?, server.admin_address()?);
     let shutdown = Shutdown::new();
@@ -129,16 +134,16 @@ impl Demonstration {
             policy,
         )
         .await?;
-        let identity = Identity::Directory {
+        let identity = CertificateSource::Directory {
             path: self.certs.clone(),
-            names: Identity::local_names(),
+            names: CertificateSource::local_names(),
         };
         let options = ServeOptions {
             listen,
             admin_listen: Some((listen.ip(), 0).into()),
-            certificates: Certificates {
-                identity,
-                ..Certificates::default()
+            certificates: ServerCertificates {
+                source: identity,
+                ..ServerCertificates::default()
             },
             tls: TlsPolicy::default(),
             limits: Limits {

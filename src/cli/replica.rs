@@ -31,7 +31,7 @@ use crate::{
     },
     ledger::{ClusterLedger, ClusterLedgerOptions as LedgerOptions, Ledger, SliceLedger},
     rules::{LiveRead, Policy},
-    server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, State, metrics},
+    server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, ServerState, metrics},
     sources::{ClusterError, ClusterSource, ClusterSourceOptions},
 };
 
@@ -64,7 +64,7 @@ pub struct ReplicaOptions {
 /// A replica, put together; nothing is asked of the cluster yet.
 pub struct Replica {
     /// What the webhooks read.
-    pub state: State,
+    pub state: ServerState,
     /// Where operators are served.
     pub operator: Arc<Desk>,
     /// What runs beside the webhooks.
@@ -134,7 +134,7 @@ impl Replica {
             live: ask,
         };
         let controllers = Controllers::new(client, &options, known, &mut registry);
-        let state = State {
+        let state = ServerState {
             catalog,
             policy: options.policy,
             allocations,
@@ -328,7 +328,10 @@ async fn run_all<'f>(futures: impl IntoIterator<Item = BoxFuture<'f, ()>>) {
 }
 
 /// Tries until it works; `None` when that is not wanted any more.
-async fn retry_until_ok<T, E, F>(cancel: &CancellationToken, mut attempt: impl FnMut() -> F) -> Option<T>
+async fn retry_until_ok<T, E, F>(
+    cancel: &CancellationToken,
+    mut attempt: impl FnMut() -> F,
+) -> Option<T>
 where
     F: Future<Output = Result<T, E>>,
     E: std::fmt::Display,

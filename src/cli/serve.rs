@@ -21,8 +21,8 @@ use super::{
 use crate::{
     ledger::OlderLedger,
     server::{
-        AdminSocket, Certificates, Identity, Limits, ServeOptions, Server, SettingsDigest,
-        Shutdown, TlsPolicy, TlsVersion,
+        AdminSocket, CertificateSource, Limits, ServeOptions, Server, ServerCertificates,
+        SettingsDigest, Shutdown, TlsPolicy, TlsVersion,
     },
     sources::ClusterAccess,
 };
@@ -235,32 +235,36 @@ impl ServeArgs {
         }
     }
 
-    fn certificates(&self, kept: Option<Identity>) -> Certificates {
+    fn certificates(&self, kept: Option<CertificateSource>) -> ServerCertificates {
         let identity = match (kept, &self.tls_cert, &self.tls_key) {
             (Some(kept), ..) => kept,
-            (None, Some(cert), Some(key)) => Identity::Files {
+            (None, Some(cert), Some(key)) => CertificateSource::Files {
                 cert: cert.clone(),
                 key: key.clone(),
             },
-            _ => Identity::Directory {
+            _ => CertificateSource::Directory {
                 path: self.cert_dir.clone(),
-                names: Identity::local_names(),
+                names: CertificateSource::local_names(),
             },
         };
-        Certificates {
-            identity,
+        ServerCertificates {
+            source: identity,
             client_ca: self.client_ca.clone(),
-            ..Certificates::default()
+            ..ServerCertificates::default()
         }
     }
 
-    fn options(&self, kept: Option<Identity>, reload: Arc<Notify>) -> anyhow::Result<ServeOptions> {
+    fn options(
+        &self,
+        kept: Option<CertificateSource>,
+        reload: Arc<Notify>,
+    ) -> anyhow::Result<ServeOptions> {
         let drain_grace = Duration::from_secs(self.drain_grace.into());
         let limits = Limits::default();
         Ok(ServeOptions {
             listen: self.listen,
             admin_listen: Some(self.admin_listen),
-            certificates: Certificates {
+            certificates: ServerCertificates {
                 reload,
                 ..self.certificates(kept)
             },

@@ -16,7 +16,7 @@ use crate::{
     controllers::{FolderReconciler, LedgerSync},
     ledger::{EmbeddedLedger, Ledger, OlderLedger, Origin},
     rules::{LiveRead, Policy},
-    server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, State, metrics},
+    server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, ServerState, metrics},
     sources::{FolderOptions, FolderSource},
 };
 
@@ -25,7 +25,7 @@ pub(super) struct Standalone {
     /// What runs beside the server.
     pub(super) beside: StandaloneTasks,
     /// What the server reads.
-    pub(super) state: State,
+    pub(super) state: ServerState,
     /// Where operators are served.
     pub(super) operator: Arc<Desk>,
 }
@@ -59,7 +59,8 @@ impl Standalone {
             &policy.load(),
         );
         let ledger: Arc<Ledger> = Arc::new(embedded.into());
-        let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), super::random_source());
+        let allocations =
+            Allocations::new(Arc::default(), Arc::clone(&ledger), super::random_source());
         let feed = LedgerSync::open(Arc::clone(&ledger), Arc::clone(&allocations.index)).await?;
         let mut housekeeper = FolderReconciler::new(
             catalog.clone(),
@@ -85,7 +86,7 @@ impl Standalone {
             super::clock(),
         )
         .serving(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
-        let state = State {
+        let state = ServerState {
             catalog,
             policy,
             allocations,

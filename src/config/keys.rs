@@ -1,7 +1,7 @@
 //! The keys of `nadmit.yaml`: this table is the one place that knows them.
 
 use crate::{
-    document::{DocumentNode, NodeEntry},
+    document::{DocumentNode, ObjectEntry},
     rules::{Injection, Level, Mode, NamespaceIsolation, Policy, Profile},
 };
 
@@ -11,7 +11,7 @@ use super::reading::Reading;
 const LIKENESS: f64 = 0.8;
 
 /// A key.
-pub(super) struct Key {
+pub(super) struct ConfigKey {
     /// What it is called.
     pub name: &'static str,
     /// Takes its value; reports what is wrong with it.
@@ -19,12 +19,12 @@ pub(super) struct Key {
 }
 
 /// All keys, in the order in which they are applied.
-pub(super) static KEYS: &[Key] = &[
-    Key {
+pub(super) static KEYS: &[ConfigKey] = &[
+    ConfigKey {
         name: "profile",
         read: profile,
     },
-    Key {
+    ConfigKey {
         name: "mode",
         read: |reading, key, value| {
             let names = Mode::ALL.map(Mode::name);
@@ -33,11 +33,11 @@ pub(super) static KEYS: &[Key] = &[
             }
         },
     },
-    Key {
+    ConfigKey {
         name: "rules",
         read: rules,
     },
-    Key {
+    ConfigKey {
         name: "namespaceIsolation",
         read: |reading, key, value| {
             if let Some(value) = reading.boolean(key, value) {
@@ -46,7 +46,7 @@ pub(super) static KEYS: &[Key] = &[
             }
         },
     },
-    Key {
+    ConfigKey {
         name: "globalNamespaces",
         read: |reading, key, value| {
             // Of none at all Multus makes its own default, which the policy already has.
@@ -56,13 +56,13 @@ pub(super) static KEYS: &[Key] = &[
             }
         },
     },
-    Key {
+    ConfigKey {
         name: "excludedNamespaces",
         read: |reading, key, value| {
             reading.policy.excluded_namespaces = reading.namespaces(key, value);
         },
     },
-    Key {
+    ConfigKey {
         name: "immutableAttachments",
         read: |reading, key, value| {
             if let Some(value) = reading.boolean(key, value) {
@@ -70,31 +70,31 @@ pub(super) static KEYS: &[Key] = &[
             }
         },
     },
-    Key {
+    ConfigKey {
         name: "ownUsers",
         read: |reading, key, value| {
             reading.policy.own_users = reading.users(key, value);
         },
     },
-    Key {
+    ConfigKey {
         name: "kubevirtUsers",
         read: |reading, key, value| {
             reading.policy.kubevirt_users = reading.users(key, value);
         },
     },
-    Key {
+    ConfigKey {
         name: "operatorUsers",
         read: |reading, key, value| {
             reading.policy.operator_users = reading.users(key, value);
         },
     },
-    Key {
+    ConfigKey {
         name: "whereaboutsNamespaces",
         read: |reading, key, value| {
             reading.policy.whereabouts_namespaces = reading.namespaces(key, value);
         },
     },
-    Key {
+    ConfigKey {
         name: "workloads",
         read: |reading, key, value| {
             let levels = [Level::Off, Level::Warn, Level::Deny].map(Level::name);
@@ -103,7 +103,7 @@ pub(super) static KEYS: &[Key] = &[
             }
         },
     },
-    Key {
+    ConfigKey {
         name: "injection",
         read: |reading, key, value| {
             let names = Injection::ALL.map(Injection::name);
@@ -111,7 +111,7 @@ pub(super) static KEYS: &[Key] = &[
             reading.policy.injection = injection.or(reading.policy.injection);
         },
     },
-    Key {
+    ConfigKey {
         name: "multusNamespace",
         read: |reading, key, value| {
             if let Some(namespace) = reading.namespace(key, value) {
@@ -133,7 +133,7 @@ fn rules(reading: &mut Reading, key: &str, value: &DocumentNode<'_>) {
         return reading.wrong_kind(value, key, "an object of rules and their levels");
     };
     let levels = [Level::Off, Level::Warn, Level::Deny].map(Level::name);
-    for NodeEntry { key: code, value } in reading.unique(key, entries) {
+    for ObjectEntry { key: code, value } in reading.unique(key, entries) {
         let field = format!("{key}.{code}", code = code.string().unwrap_or_default());
         let level = reading.choice(&field, value, "a level", "levels", &levels);
         // A level that is none does not hide that the rule is none either.

@@ -15,13 +15,13 @@ pub struct Certificate {
     /// Its bytes, by which certificates are told apart.
     pub der: CertificateDer<'static>,
     /// From when on it is good.
-    pub begin: Timestamp,
+    pub not_before: Timestamp,
     /// Until when.
-    pub end: Timestamp,
+    pub not_after: Timestamp,
     /// Whether it may sign others.
     pub is_authority: bool,
     /// The host names that it is for.
-    pub names: Vec<String>,
+    pub dns_names: Vec<String>,
     /// The public key with its algorithm, in DER.
     pub public_key: Vec<u8>,
     subject: String,
@@ -29,17 +29,17 @@ pub struct Certificate {
 
 impl Certificate {
     /// Reads a certificate; `None` if these bytes are none.
-    pub fn of(der: &CertificateDer<'_>) -> Option<Self> {
+    pub fn from_der(der: &CertificateDer<'_>) -> Option<Self> {
         let (rest, parsed) = parse_x509_certificate(der).ok()?;
         if !rest.is_empty() {
             return None;
         }
         let moment = |seconds| Timestamp::from_second(seconds).ok();
         Some(Self {
-            begin: moment(parsed.validity().not_before.timestamp())?,
-            end: moment(parsed.validity().not_after.timestamp())?,
+            not_before: moment(parsed.validity().not_before.timestamp())?,
+            not_after: moment(parsed.validity().not_after.timestamp())?,
             is_authority: parsed.is_ca(),
-            names: names(&parsed),
+            dns_names: names(&parsed),
             public_key: parsed.public_key().raw.to_vec(),
             subject: parsed.subject().to_string(),
             der: der.clone().into_owned(),
@@ -47,11 +47,11 @@ impl Certificate {
     }
 
     /// Those of a PEM text, each once, and whether there is nothing else in it that claims to be one.
-    pub fn all(pem: &[u8]) -> (Vec<Self>, bool) {
+    pub fn parse_pem(pem: &[u8]) -> (Vec<Self>, bool) {
         let (mut found, mut clean) = (Vec::new(), true);
         for der in CertificateDer::pem_slice_iter(pem) {
             // A section that is broken ends neither the text nor this.
-            let read = der.ok().and_then(|der| Self::of(&der));
+            let read = der.ok().and_then(|der| Self::from_der(&der));
             match read.filter(|one| !found.contains(one)) {
                 Some(one) => found.push(one),
                 None => clean = false,
@@ -61,14 +61,14 @@ impl Certificate {
     }
 
     /// Whether `now` lies in its time.
-    pub fn is_good_at(&self, now: Timestamp) -> bool {
-        self.begin <= now && now < self.end
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.not_before <= now && now < self.not_after
     }
 
     /// When two thirds of its time are over.
-    pub fn two_thirds(&self) -> Timestamp {
-        let life = self.end.duration_since(self.begin);
-        super::later(self.begin, life / 3 * 2)
+    pub fn renewal_time(&self) -> Timestamp {
+        let life = self.not_after.duration_since(self.not_before);
+        super::saturating_add(self.not_before, life / 3 * 2)
     }
 
     /// In PEM.
@@ -100,6 +100,10 @@ fn names(parsed: &X509Certificate<'_>) -> Vec<String> {
 
 impl fmt::Debug for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}..{}", self.subject, self.begin, self.end)
+        write!(
+            f,
+            "{} {}..{}",
+            self.subject, self.not_before, self.not_after
+        )
     }
 }

@@ -13,7 +13,7 @@ use super::{PrivateKey, Signer};
 
 /// A certificate in PEM, and its key.
 #[derive(Debug, Clone)]
-pub struct Issued {
+pub struct IssuedCertificate {
     /// The certificate.
     pub cert: String,
     /// Its key.
@@ -25,13 +25,13 @@ pub struct Issued {
 ///
 /// # Errors
 /// When the cryptography fails.
-pub fn authority(name: &str, begin: Timestamp, end: Timestamp) -> Result<Issued, Error> {
+pub fn issue_ca(name: &str, begin: Timestamp, end: Timestamp) -> Result<IssuedCertificate, Error> {
     let mut params = params(name, begin, end);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let key = KeyPair::generate()?;
     let cert = params.self_signed(&key)?;
-    Ok(Issued {
+    Ok(IssuedCertificate {
         cert: cert.pem(),
         key: PrivateKey::new(key.serialize_pem()),
     })
@@ -42,13 +42,13 @@ pub fn authority(name: &str, begin: Timestamp, end: Timestamp) -> Result<Issued,
 ///
 /// # Errors
 /// When a name is none, or the CA cannot sign.
-pub fn server(
+pub fn issue_server(
     names: &[String],
     signer: &Signer,
     begin: Timestamp,
     end: Timestamp,
-) -> Result<Issued, Error> {
-    let mut params = params("nadmit", begin, end.min(signer.certificate.end));
+) -> Result<IssuedCertificate, Error> {
+    let mut params = params("nadmit", begin, end.min(signer.certificate.not_after));
     params.subject_alt_names = CertificateParams::new(names)?.subject_alt_names;
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -56,7 +56,7 @@ pub fn server(
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate()?;
     let cert = params.signed_by(&key, &signer.issuer)?;
-    Ok(Issued {
+    Ok(IssuedCertificate {
         cert: cert.pem(),
         key: PrivateKey::new(key.serialize_pem()),
     })

@@ -26,7 +26,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use self::{
     certificate::Certificate,
-    issue::{Issued, authority, server},
+    issue::{IssuedCertificate, issue_ca, issue_server},
     pair::{Pair, WrongPair},
     private_key::PrivateKey,
     signer::Signer,
@@ -39,6 +39,6 @@ pub fn provider() -> Arc<CryptoProvider> {
 }
 
 /// So much later, or earlier; at most as late, or early, as can be written.
-pub fn later(moment: Timestamp, by: SignedDuration) -> Timestamp {
+pub fn saturating_add(moment: Timestamp, by: SignedDuration) -> Timestamp {
     moment.saturating_add(by).unwrap_or(moment)
 }

@@ -19,17 +19,20 @@ impl Signer {
     /// # Errors
     /// When one of them cannot be used, or they are not of one another: in words, without the key.
     pub fn new(der: &CertificateDer<'_>, key: &PrivateKey) -> Result<Self, String> {
-        let certificate = Certificate::of(der).ok_or("it cannot be read")?;
+        let certificate = Certificate::from_der(der).ok_or("it cannot be read")?;
         Self::of(certificate, &key_pair(key)?)
     }
 
     /// That of these certificates to which the key belongs.
-    pub fn among(certificates: &[Certificate], key: &PrivateKey) -> Option<Self> {
+    pub fn for_key(certificates: &[Certificate], key: &PrivateKey) -> Option<Self> {
         let pair = key_pair(key).ok()?;
         let public_key = public_key(&pair);
         let fits = |one: &&Certificate| one.is_authority && one.public_key == public_key;
         // The newest, should one key have several.
-        let found = certificates.iter().filter(fits).max_by_key(|one| one.begin);
+        let found = certificates
+            .iter()
+            .filter(fits)
+            .max_by_key(|one| one.not_before);
         Self::of(found?.clone(), &pair).ok()
     }
 

@@ -15,16 +15,24 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 /// A CA from a day ago, good for so many days, with the PEM of its certificate and its key.
-fn ca(days: i32) -> (Signer, Issued) {
-    let made = authority("a CA", later(now(), -DAY), later(now(), DAY * days)).unwrap();
-    let (read, clean) = Certificate::all(made.cert.as_bytes());
+fn ca(days: i32) -> (Signer, IssuedCertificate) {
+    let made = issue_ca(
+        "a CA",
+        saturating_add(now(), -DAY),
+        saturating_add(now(), DAY * days),
+    )
+    .unwrap();
+    let (read, clean) = Certificate::parse_pem(made.cert.as_bytes());
     assert!(clean);
-    (Signer::among(&read, &made.key).unwrap(), made)
+    (Signer::for_key(&read, &made.key).unwrap(), made)
 }
 
 fn of(signer: &Signer, days: i32) -> (Pair, Vec<rustls::pki_types::CertificateDer<'static>>) {
-    let (begin, end) = (later(now(), -DAY), later(now(), DAY * days));
-    let made = server(&names(&["nadmit.nadmit.svc", "nadmit"]), signer, begin, end).unwrap();
+    let (begin, end) = (
+        saturating_add(now(), -DAY),
+        saturating_add(now(), DAY * days),
+    );
+    let made = issue_server(&names(&["nadmit.nadmit.svc", "nadmit"]), signer, begin, end).unwrap();
     let pair = Pair {
         cert: made.cert.into_bytes(),
         key: made.key,
@@ -51,19 +59,19 @@ fn a_certificate_is_believed_by_its_names_in_its_time_and_that_of_its_ca() {
         now()
     ));
     for (day, is) in [(-2, false), (0, true), (9, true), (11, false)] {
-        let then = later(now(), DAY * day);
+        let then = saturating_add(now(), DAY * day);
         assert_eq!(verify(&chain, &roots, &good, then), is, "on day {day}");
     }
     // It is never longer good than its CA.
     let (_, chain) = of(&signer, 100);
     assert_eq!(
-        Certificate::of(&chain[0]).unwrap().end,
-        signer.certificate.end
+        Certificate::from_der(&chain[0]).unwrap().not_after,
+        signer.certificate.not_after
     );
     // As Go does, and rustls does not.
     let (short, _) = ca(1);
     let mut root = short.certificate.clone();
-    root.end = later(now(), -DAY);
+    root.not_after = saturating_add(now(), -DAY);
     let (_, chain) = of(&short, 10);
     assert!(!verify(&chain, [&root], &good, now()), "an expired CA");
 }
@@ -78,7 +86,7 @@ fn pem_is_read_as_far_as_it_can_be() {
         made.cert.replace('\r', "").trim()
     );
     let read = |text: &str| {
-        let (found, clean) = Certificate::all(text.as_bytes());
+        let (found, clean) = Certificate::parse_pem(text.as_bytes());
         (found.len(), clean)
     };
     assert_eq!(read(&good), (2, true));
@@ -120,7 +128,7 @@ fn what_does_not_fit_is_told_without_the_key() {
         assert!(!told.contains(&shown[..20]), "{told}");
     }
     for key in [pair.key.clone(), PrivateKey::new("no key")] {
-        assert!(Signer::among(std::slice::from_ref(&signer.certificate), &key).is_none());
+        assert!(Signer::for_key(std::slice::from_ref(&signer.certificate), &key).is_none());
         assert!(Signer::new(&signer.certificate.der, &key).is_err());
     }
     let told = format!("{:?} {:?} {:?}", made, pair, signer);

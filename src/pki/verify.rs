@@ -19,7 +19,7 @@ pub fn verify<'a>(
     names: &[String],
     now: Timestamp,
 ) -> bool {
-    let roots = roots.into_iter().filter(|root| root.is_good_at(now));
+    let roots = roots.into_iter().filter(|root| root.is_valid_at(now));
     let roots: Vec<_> = roots.map(|root| root.der.clone()).collect();
     let verified = || -> Option<()> {
         let (leaf, rest) = chain.split_first().filter(|_| !names.is_empty())?;

@@ -232,7 +232,7 @@ impl Desk {
         let Some(serving) = &self.serving else {
             return Ok(());
         };
-        serving.live_catalog.confirm(&[]).await.map_err(|error| {
+        serving.live_catalog.refresh(&[]).await.map_err(|error| {
             DeskError::Unavailable(format!("whether its pod is there cannot be seen: {error}"))
         })
     }

@@ -12,7 +12,7 @@ pub trait LiveCatalog: Send + Sync {
     /// this is called. The server loads the catalog again when it returns.
     ///
     /// The caller drops the future when its own time is up.
-    fn confirm<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>>;
+    fn refresh<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>>;
 }
 
 /// Why the origin did not answer.

@@ -47,8 +47,8 @@ pub use self::{
     lifecycle::Shutdown,
     live_catalog::{LiveCatalog, LiveReadError},
     metrics::{Metrics, SettingsDigest},
-    options::{Certificates, Identity, Limits, ServeOptions},
+    options::{CertificateSource, Limits, ServeOptions, ServerCertificates},
     run::{Server, serve, webhooks},
-    state::State,
+    state::ServerState,
     tls::{TlsPolicy, TlsVersion},
 };

@@ -15,7 +15,7 @@ pub struct ServeOptions {
     /// Where health and metrics are served over plain HTTP (`--admin-listen`).
     pub admin_listen: Option<SocketAddr>,
     /// The certificates, ours and the callers'.
-    pub certificates: Certificates,
+    pub certificates: ServerCertificates,
     /// The versions and cipher suites of TLS (`--tls-min-version`, `--tls-cipher-suites`).
     pub tls: TlsPolicy,
     /// The limits.
@@ -26,9 +26,9 @@ pub struct ServeOptions {
 
 /// Which certificates are shown and asked for.
 #[derive(Debug, Clone)]
-pub struct Certificates {
+pub struct ServerCertificates {
     /// The server's own.
-    pub identity: Identity,
+    pub source: CertificateSource,
     /// The authorities of callers; without it nobody is asked who they are (`--client-ca`).
     pub client_ca: Option<PathBuf>,
     /// How often the files are read for changes.
@@ -39,7 +39,7 @@ pub struct Certificates {
 
 /// Where the server's own certificate and key come from.
 #[derive(Debug, Clone)]
-pub enum Identity {
+pub enum CertificateSource {
     /// `tls.crt` and `tls.key` of this directory (`--cert-dir`), made there if they are absent.
     Directory {
         /// The directory.
@@ -56,7 +56,7 @@ pub enum Identity {
     },
     /// What a controller keeps in a Secret (`--tls-secret`). Until it has brought one, the server is
     /// not ready and ends every handshake.
-    Kept {
+    Secret {
         /// The Secret, for errors.
         secret: String,
         /// What is to be shown.
@@ -98,13 +98,13 @@ pub struct Limits {
     pub drain_limit: Duration,
 }
 
-impl Default for Certificates {
+impl Default for ServerCertificates {
     /// A certificate made in `certs`, for this host only.
     fn default() -> Self {
         Self {
-            identity: Identity::Directory {
+            source: CertificateSource::Directory {
                 path: "certs".into(),
-                names: Identity::local_names(),
+                names: CertificateSource::local_names(),
             },
             client_ca: None,
             reload_interval: Duration::from_secs(5),
@@ -113,7 +113,7 @@ impl Default for Certificates {
     }
 }
 
-impl Identity {
+impl CertificateSource {
     /// How this host calls itself.
     pub fn local_names() -> Vec<String> {
         ["localhost", "127.0.0.1", "::1"]

@@ -23,7 +23,7 @@ use super::{
     options::Limits,
     reject::{Reason, Reject},
     share::{OneIn, Shared, Taken},
-    state::State,
+    state::ServerState,
     timeout as given,
 };
 use crate::{
@@ -51,7 +51,7 @@ const PART: OneIn = OneIn(4);
 
 /// What answers reviews.
 pub(super) struct Reviewer {
-    pub(super) state: State,
+    pub(super) state: ServerState,
     pub(super) limits: Limits,
     budget: Arc<Budget>,
     slots: Arc<Shared>,
@@ -61,7 +61,7 @@ pub(super) struct Reviewer {
 
 impl Reviewer {
     pub(super) fn new(
-        state: State,
+        state: ServerState,
         limits: Limits,
         budget: Arc<Budget>,
         decide: Decide,
@@ -242,7 +242,9 @@ impl Reviewer {
                         CommitOutcome::Conflict => {
                             return later(request, unrecorded("others were faster"));
                         }
-                        CommitOutcome::Failed(problem) => return later(request, unrecorded(&problem)),
+                        CommitOutcome::Failed(problem) => {
+                            return later(request, unrecorded(&problem));
+                        }
                     }
                 }
                 Decision::VerifyLive(_) if looked_up.len() >= MOST_LOOKUPS => {

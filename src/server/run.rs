@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::{
-    ServeError, ServeOptions, Shutdown, State, admin,
+    ServeError, ServeOptions, ServerState, Shutdown, admin,
     budget::Budget,
     connection::Speaker,
     connections::Connections,
@@ -56,7 +56,7 @@ pub struct Server {
 /// When an address or a certificate cannot be used: before anything is served.
 pub async fn serve(
     options: ServeOptions,
-    state: State,
+    state: ServerState,
     shutdown: Shutdown,
 ) -> Result<(), ServeError> {
     Server::bind(options, state).await?.run(shutdown).await;
@@ -64,7 +64,7 @@ pub async fn serve(
 }
 
 /// The two webhooks without a listener, for who brings requests by other ways: a simulation, for one.
-pub fn webhooks(state: State, limits: Limits, clock: Clock) -> Router {
+pub fn webhooks(state: ServerState, limits: Limits, clock: Clock) -> Router {
     let budget = Budget::new(
         limits.bodies_bytes,
         Connections::new(limits.connections),
@@ -79,7 +79,7 @@ impl Server {
     ///
     /// # Errors
     /// When one of them cannot be used; the error names the flag or the file.
-    pub async fn bind(options: ServeOptions, state: State) -> Result<Self, ServeError> {
+    pub async fn bind(options: ServeOptions, state: ServerState) -> Result<Self, ServeError> {
         Self::bind_with(options, state, admission::decide).await
     }
 
@@ -90,7 +90,7 @@ impl Server {
     /// As [`Self::bind`].
     pub async fn bind_routes(
         options: ServeOptions,
-        state: State,
+        state: ServerState,
         routes: Router,
     ) -> Result<Self, ServeError> {
         Self::bind_all(options, state, admission::decide, |_| routes).await
@@ -98,7 +98,7 @@ impl Server {
 
     pub(super) async fn bind_with(
         options: ServeOptions,
-        state: State,
+        state: ServerState,
         decide: Decide,
     ) -> Result<Self, ServeError> {
         Self::bind_all(options, state, decide, routes::webhooks).await
@@ -106,7 +106,7 @@ impl Server {
 
     async fn bind_all(
         options: ServeOptions,
-        state: State,
+        state: ServerState,
         decide: Decide,
         routes: impl FnOnce(Arc<Reviewer>) -> Router,
     ) -> Result<Self, ServeError> {

@@ -9,7 +9,7 @@ use super::{Allocations, LiveCatalog, Metrics};
 use crate::{catalog::Catalog, rules::Policy};
 
 /// What the server shares with those who feed it.
-pub struct State {
+pub struct ServerState {
     /// The catalog; `None` until a source has loaded it for the first time.
     pub catalog: Arc<ArcSwapOption<Catalog>>,
     /// The settings.

@@ -85,7 +85,7 @@ impl WebhookService {
 fn trusted(webhook: &Value) -> (Vec<Certificate>, bool) {
     let text = webhook["clientConfig"]["caBundle"].as_str();
     let pem = STANDARD.decode(text.unwrap_or_default());
-    Certificate::all(&pem.unwrap_or_default())
+    Certificate::parse_pem(&pem.unwrap_or_default())
 }
 
 fn is_same(webhook: &Value, authorities: &[Certificate]) -> bool {

@@ -97,7 +97,7 @@ impl ParsedSecret {
     /// Parses the entries.
     pub(super) fn of(contents: &SecretContents) -> Self {
         let pem = contents.authorities.as_deref().unwrap_or_default();
-        let (mut authorities, mut clean) = Certificate::all(pem);
+        let (mut authorities, mut clean) = Certificate::parse_pem(pem);
         let all = authorities.len();
         authorities.retain(|one| one.is_authority);
         clean &= authorities.len() == all;
@@ -108,7 +108,7 @@ impl ParsedSecret {
                 .clone()
                 .zip(contents.key.clone())
                 .and_then(|(cert, key)| ServingCertificate::of(Pair { cert, key })),
-            signer: key.and_then(|key| Signer::among(&authorities, key)),
+            signer: key.and_then(|key| Signer::for_key(&authorities, key)),
             authorities,
             clean,
         }
@@ -120,7 +120,7 @@ impl ServingCertificate {
     pub(super) fn of(pair: Pair) -> Option<Self> {
         let chain = pair.identity().ok()?.cert;
         Some(Self {
-            certificate: Certificate::of(chain.first()?)?,
+            certificate: Certificate::from_der(chain.first()?)?,
             pair: Arc::new(pair),
             chain,
         })
@@ -139,6 +139,6 @@ impl ServingCertificate {
 
     /// Returns true if this CA signed the certificate, for whichever names.
     pub(super) fn is_signed_by(&self, authority: &Certificate, now: Timestamp) -> bool {
-        self.is_trusted_by([authority], &self.certificate.names, now)
+        self.is_trusted_by([authority], &self.certificate.dns_names, now)
     }
 }

@@ -117,15 +117,15 @@ impl CertificateKeeper {
     async fn pass(&mut self) -> Result<PassOutcome, String> {
         let mut errors = Vec::new();
         let (configurations, trusted_cas) = self.read_configurations(&mut errors).await;
-        let mut busy = configurations.len() < self.paths().len();
+        let mut pending = configurations.len() < self.paths().len();
         let (mut found, now) = self.read().await?;
         match self.reconcile_secret(&mut found, &trusted_cas, now).await {
-            Ok(written) => busy |= written,
+            Ok(written) => pending |= written,
             Err(error) => errors.push(error),
         }
         let mut patched_any = false;
-        let believed = self.is_trusted_by(&found, now);
-        for configuration in configurations.iter().filter(|_| believed) {
+        let trusted = self.is_trusted_by(&found, now);
+        for configuration in configurations.iter().filter(|_| trusted) {
             match self
                 .patch_bundle(configuration, &found.parsed.authorities)
                 .await
@@ -138,11 +138,11 @@ impl CertificateKeeper {
         // serve them meanwhile.
         let begins = self.last_served.is_none() && !mem::replace(&mut self.bundles_offered, true);
         if !(begins && patched_any)
-            && let Err(error) = self.publish(&found, believed, now)
+            && let Err(error) = self.publish(&found, trusted, now)
         {
             errors.push(error);
         }
-        match (errors.is_empty(), busy || patched_any) {
+        match (errors.is_empty(), pending || patched_any) {
             (true, false) => Ok(PassOutcome::Settled),
             (true, true) => Ok(PassOutcome::Pending),
             (false, _) => Err(errors.join("; ")),
@@ -299,13 +299,13 @@ impl CertificateKeeper {
     fn publish(
         &mut self,
         found: &SecretState,
-        believed: bool,
+        trusted: bool,
         now: Timestamp,
     ) -> Result<(), String> {
         let foreign = found.contents.is_foreign();
         let good = |served: &&ServingCertificate| match foreign {
-            true => self.last_served.is_none() || served.certificate.is_good_at(now),
-            false => believed,
+            true => self.last_served.is_none() || served.certificate.is_valid_at(now),
+            false => trusted,
         };
         let Some(served) = found.parsed.served.as_ref().filter(good) else {
             self.log_ownership("");

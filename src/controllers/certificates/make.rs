@@ -8,7 +8,7 @@ use super::{
         RenewalContext, RenewalDecision, RenewalPlan, RenewalReason, ServerCertificate, decide,
     },
 };
-use crate::pki::{self, Certificate, Issued, Pair, PrivateKey, Signer, later};
+use crate::pki::{self, Certificate, IssuedCertificate, Pair, PrivateKey, Signer, saturating_add};
 
 /// Returns the new content of the Secret and the reason for it; `None` if it stays.
 ///
@@ -77,10 +77,10 @@ fn new_authority(context: &RenewalContext<'_>) -> Result<(Signer, PrivateKey), S
     let (begin, end) = time(context, context.lifetimes.authority);
     // A unique name, so that no verifier has to try which of two CAs signed.
     let second = Timestamp::from_second(context.now.as_second()).unwrap_or(context.now);
-    let Issued { cert, key } =
-        pki::authority(&format!("nadmit CA {second}"), begin, end).map_err(|e| e.to_string())?;
-    let (read, _) = Certificate::all(cert.as_bytes());
-    let signer = Signer::among(&read, &key).ok_or("a CA that was made cannot be read")?;
+    let IssuedCertificate { cert, key } =
+        pki::issue_ca(&format!("nadmit CA {second}"), begin, end).map_err(|e| e.to_string())?;
+    let (read, _) = Certificate::parse_pem(cert.as_bytes());
+    let signer = Signer::for_key(&read, &key).ok_or("a CA that was made cannot be read")?;
     Ok((signer, key))
 }
 
@@ -91,8 +91,8 @@ fn server(
 ) -> Result<ServingCertificate, String> {
     let signer = signer.ok_or("there is no CA that signs")?;
     let (begin, end) = time(context, context.lifetimes.server);
-    let Issued { cert, key } =
-        pki::server(names, signer, begin, end).map_err(|error| error.to_string())?;
+    let IssuedCertificate { cert, key } =
+        pki::issue_server(names, signer, begin, end).map_err(|error| error.to_string())?;
     let cert = cert.into_bytes();
     Ok(ServingCertificate::of(Pair { cert, key })
         .ok_or("a certificate that was made cannot be read")?)
@@ -100,5 +100,8 @@ fn server(
 
 fn time(context: &RenewalContext<'_>, life: SignedDuration) -> (Timestamp, Timestamp) {
     let now = context.now;
-    (later(now, -context.lifetimes.backdate), later(now, life))
+    (
+        saturating_add(now, -context.lifetimes.backdate),
+        saturating_add(now, life),
+    )
 }

@@ -17,7 +17,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::contents::{ParsedSecret, SecretContents, ServingCertificate};
-use crate::pki::{Certificate, later};
+use crate::pki::{Certificate, saturating_add};
 
 /// The maximum number of CAs in a bundle.
 const MAX_AUTHORITIES: usize = 8;
@@ -169,9 +169,9 @@ impl Renewal<'_> {
             .signer
             .as_ref()
             .map(|signer| &signer.certificate);
-        match signer.filter(|signer| signer.is_good_at(now)) {
+        match signer.filter(|signer| signer.is_valid_at(now)) {
             None => RenewalDecision::Write(self.new_authority(None)),
-            Some(signer) if now >= signer.two_thirds() => {
+            Some(signer) if now >= signer.renewal_time() => {
                 RenewalDecision::Write(self.new_authority(Some(signer)))
             }
             Some(signer) => self.certificate(signer),
@@ -261,7 +261,7 @@ impl Renewal<'_> {
                 ServerCertificate::SignedByCurrent(names),
                 authorities,
             )
-        } else if of_signer && now >= current.certificate.two_thirds() {
+        } else if of_signer && now >= current.certificate.renewal_time() {
             plan(
                 RenewalReason::CertificateDue,
                 ServerCertificate::SignedByCurrent(names),
@@ -303,9 +303,13 @@ impl Renewal<'_> {
         let context = self.context;
         let (now, backdate) = (context.now, context.lifetimes.backdate);
         // No certificate of a previous CA is newer than the signer.
-        let last_expires = later(later(signer.begin, backdate), context.lifetimes.server);
-        let everybody_shows =
-            |current: &ServingCertificate| now >= later(current.certificate.begin, backdate * 2);
+        let last_expires = saturating_add(
+            saturating_add(signer.not_before, backdate),
+            context.lifetimes.server,
+        );
+        let everybody_shows = |current: &ServingCertificate| {
+            now >= saturating_add(current.certificate.not_before, backdate * 2)
+        };
         let over = now >= last_expires && current.is_some_and(everybody_shows);
         let needed = |one: &Certificate| {
             one == signer || !over || current.is_some_and(|current| current.is_signed_by(one, now))
@@ -347,7 +351,7 @@ impl Renewal<'_> {
     }
 
     fn unexpired(&self, all: &[Certificate]) -> Vec<Certificate> {
-        let unexpired = all.iter().filter(|one| self.context.now < one.end);
+        let unexpired = all.iter().filter(|one| self.context.now < one.not_after);
         unexpired.cloned().collect()
     }
 
@@ -359,7 +363,7 @@ impl Renewal<'_> {
         let mut names = self.context.names.to_vec();
         let authorities = &self.parsed.authorities;
         if authorities.iter().any(|one| other.is_signed_by(one, now)) {
-            let more = other.certificate.names.iter();
+            let more = other.certificate.dns_names.iter();
             names.extend(
                 more.filter(|name| !self.context.names.contains(name))
                     .cloned(),

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{clock::Clock, pki::later};
+use crate::{clock::Clock, pki::saturating_add};
 
 /// The clock skew from which on a warning is logged, in seconds.
 const MIN_REPORTED_SKEW_SECS: u64 = 60;
@@ -21,7 +21,7 @@ impl ApiServerTime {
     pub(super) fn new(clock: Clock, backdate: SignedDuration) -> Self {
         Self {
             clock,
-            first: later(Timestamp::UNIX_EPOCH, backdate),
+            first: saturating_add(Timestamp::UNIX_EPOCH, backdate),
             last_reported: "",
         }
     }

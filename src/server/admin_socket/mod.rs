@@ -23,14 +23,14 @@ use super::{
 /// Its name in the data directory.
 pub const SOCKET_NAME: &str = "admin.sock";
 /// How long what is in progress at the end may take.
-const FAREWELL: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long taking in an answer may take.
-const ANSWER: Duration = Duration::from_secs(3600);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// A socket that takes connections, and serves none of them yet. Dropping it removes the file.
 pub struct AdminSocket {
     listener: UnixListener,
-    placed: Placed,
+    socket_file: Placed,
     desk: Arc<Desk>,
 }
 
@@ -42,13 +42,13 @@ pub enum AdminSocketError {
         "{}: another process serves there; stop that one, or choose another directory with --data-dir",
         path.display()
     )]
-    Live {
+    InUse {
         /// The socket.
         path: PathBuf,
     },
     /// Something else has that name.
     #[error("{}: this is not a socket; move it away, or choose another directory with --data-dir", path.display())]
-    NoSocket {
+    NotASocket {
         /// The file.
         path: PathBuf,
     },
@@ -75,10 +75,10 @@ impl AdminSocket {
     /// # Errors
     /// [`AdminSocketError`]; what was there is left as it was.
     pub fn bind(data_dir: &std::path::Path, desk: Arc<Desk>) -> Result<Self, AdminSocketError> {
-        let (listener, placed) = place::bind(data_dir, SOCKET_NAME)?;
+        let (listener, socket_file) = place::bind(data_dir, SOCKET_NAME)?;
         Ok(Self {
             listener,
-            placed,
+            socket_file,
             desk,
         })
     }
@@ -87,12 +87,12 @@ impl AdminSocket {
     pub async fn run(self, cancel: CancellationToken) {
         let Self {
             listener,
-            placed,
+            socket_file,
             desk,
         } = self;
         let limits = Limits {
             // An export may be read page by page.
-            idle: ANSWER,
+            idle: RESPONSE_TIMEOUT,
             ..operators_limits(&Limits::default())
         };
         // Nobody scrapes what is counted here.
@@ -105,9 +105,9 @@ impl AdminSocket {
         cancel.cancelled().await;
         lifecycle.close();
         tasks.close();
-        let _ = timeout(FAREWELL, tasks.wait()).await;
+        let _ = timeout(DRAIN_TIMEOUT, tasks.wait()).await;
         lifecycle.end();
         let _ = serving.await;
-        drop(placed);
+        drop(socket_file);
     }
 }

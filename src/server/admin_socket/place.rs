@@ -63,12 +63,12 @@ fn refuse_what_is_there(path: &Path) -> Result<(), AdminSocketError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(AdminSocketError::System { path, source }),
         Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(AdminSocketError::NoSocket { path });
+            return Err(AdminSocketError::NotASocket { path });
         }
         Ok(_) => {}
     }
     match UnixStream::connect(&path) {
-        Ok(_) => Err(AdminSocketError::Live { path }),
+        Ok(_) => Err(AdminSocketError::InUse { path }),
         Err(error) if is_dead(&error) => Ok(()),
         Err(source) => Err(AdminSocketError::System { path, source }),
     }

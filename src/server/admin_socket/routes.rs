@@ -25,9 +25,9 @@ use crate::{
 };
 
 /// The bytes of one request to release.
-const SHORT: usize = 64 << 10;
+const MAX_RELEASE_BYTES: usize = 64 << 10;
 /// The bytes of one import: some two million records.
-const LONG: usize = 1 << 30;
+const MAX_IMPORT_BYTES: usize = 1 << 30;
 
 /// All paths.
 pub(super) fn routes(desk: Arc<Desk>) -> Router {
@@ -71,7 +71,7 @@ async fn pod(State(desk): State<Arc<Desk>>, Path(pod): Path<(String, String)>) -
 }
 
 async fn release(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    let body = match body(request, SHORT).await {
+    let body = match body(request, MAX_RELEASE_BYTES).await {
         Ok(body) => body,
         Err(error) => return refused(&error),
     };
@@ -95,7 +95,7 @@ async fn export(State(desk): State<Arc<Desk>>) -> Response {
 }
 
 async fn import(State(desk): State<Arc<Desk>>, request: Request) -> Response {
-    match body(request, LONG).await {
+    match body(request, MAX_IMPORT_BYTES).await {
         Ok(body) => answer(desk.import(Cursor::new(body)).await),
         Err(error) => refused(&error),
     }

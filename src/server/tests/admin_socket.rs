@@ -44,7 +44,7 @@ async fn a_live_socket_is_refused_and_left() {
     let path = directory.path().join("admin.sock");
     let other = UnixListener::bind(&path).unwrap();
     let refused = bound(directory.path()).await;
-    assert!(matches!(refused, Err(AdminSocketError::Live { .. })));
+    assert!(matches!(refused, Err(AdminSocketError::InUse { .. })));
     assert!(path.exists());
     drop(other);
 }
@@ -58,7 +58,7 @@ async fn a_dead_socket_is_replaced_and_a_file_is_not() {
     drop(bound(directory.path()).await.unwrap());
     fs::write(&path, "mine").unwrap();
     let refused = bound(directory.path()).await;
-    assert!(matches!(refused, Err(AdminSocketError::NoSocket { .. })));
+    assert!(matches!(refused, Err(AdminSocketError::NotASocket { .. })));
     assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
 }
 

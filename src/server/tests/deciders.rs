@@ -27,7 +27,7 @@ pub(super) enum Origin {
 }
 
 impl LiveCatalog for Origin {
-    fn confirm<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
+    fn refresh<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
         Box::pin(async move {
             assert_eq!(lookups.len(), 1);
             match self {

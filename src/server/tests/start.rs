@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc};
 
 use super::support::*;
-use crate::server::{Identity, ServeOptions, Server};
+use crate::server::{CertificateSource, ServeOptions, Server};
 
 async fn complaint(options: ServeOptions) -> String {
     let state = state(Arc::new(Origin::Answers));
@@ -108,7 +108,7 @@ async fn a_certificate_that_cannot_be_used_is_named_with_its_flag() {
     ];
     for (cert, key, client_ca, says) in cases {
         let mut options = options(directory.path());
-        options.certificates.identity = Identity::Files {
+        options.certificates.source = CertificateSource::Files {
             cert: cert.clone(),
             key: key.clone(),
         };

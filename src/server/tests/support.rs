@@ -34,8 +34,8 @@ use crate::{
     clock::Clock,
     rules::Policy,
     server::{
-        Allocations, Certificates, Identity, Limits, LiveCatalog, Metrics, ServeOptions, Server,
-        Shutdown, State, TlsPolicy, metrics, review::Decide,
+        Allocations, CertificateSource, Limits, LiveCatalog, Metrics, ServeOptions, Server,
+        ServerCertificates, ServerState, Shutdown, TlsPolicy, metrics, review::Decide,
     },
 };
 
@@ -132,10 +132,10 @@ impl Setup {
 }
 
 /// Nothing loaded, everything as it is by default.
-pub(super) fn state(live_catalog: Arc<dyn LiveCatalog>) -> State {
+pub(super) fn state(live_catalog: Arc<dyn LiveCatalog>) -> ServerState {
     let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
     let mut registry = metrics::registry();
-    State {
+    ServerState {
         metrics: Metrics::register(&mut registry, catalog.clone()),
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
@@ -150,10 +150,10 @@ pub(super) fn options(directory: &Path) -> ServeOptions {
     ServeOptions {
         listen: ([127, 0, 0, 1], 0).into(),
         admin_listen: Some(([127, 0, 0, 1], 0).into()),
-        certificates: Certificates {
-            identity: Identity::Directory {
+        certificates: ServerCertificates {
+            source: CertificateSource::Directory {
                 path: directory.join("certs"),
-                names: Identity::local_names(),
+                names: CertificateSource::local_names(),
             },
             client_ca: None,
             reload_interval: Duration::from_millis(20),

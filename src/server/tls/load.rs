@@ -15,7 +15,7 @@ use super::{
 use crate::{
     files,
     pki::{Certificate, Pair, PrivateKey, WrongPair},
-    server::options::{Certificates, Identity},
+    server::options::{CertificateSource, ServerCertificates},
 };
 
 /// The bytes of a file with certificates or a key: more than all public authorities together.
@@ -81,21 +81,21 @@ impl Source {
 }
 
 impl Sources {
-    pub(super) fn new(certificates: &Certificates) -> Self {
-        let [cert, key] = match &certificates.identity {
-            Identity::Directory { path, .. } => {
+    pub(super) fn new(certificates: &ServerCertificates) -> Self {
+        let [cert, key] = match &certificates.source {
+            CertificateSource::Directory { path, .. } => {
                 [TLS_CERT, TLS_KEY].map(|name| Source::new("--cert-dir", path.join(name)))
             }
-            Identity::Files { cert, key } => [
+            CertificateSource::Files { cert, key } => [
                 Source::new("--tls-cert", cert),
                 Source::new("--tls-key", key),
             ],
-            Identity::Kept { secret, .. } => [TLS_CERT, TLS_KEY]
+            CertificateSource::Secret { secret, .. } => [TLS_CERT, TLS_KEY]
                 .map(|name| Source::new("--tls-secret", PathBuf::from(secret).join(name))),
         };
-        let kept = match &certificates.identity {
-            Identity::Kept { pair, .. } => Some(pair.clone()),
-            Identity::Directory { .. } | Identity::Files { .. } => None,
+        let kept = match &certificates.source {
+            CertificateSource::Secret { pair, .. } => Some(pair.clone()),
+            CertificateSource::Directory { .. } | CertificateSource::Files { .. } => None,
         };
         let client_ca = certificates.client_ca.as_ref();
         Self {
@@ -180,7 +180,7 @@ pub(super) fn certificates(
 }
 
 fn expiry(source: &Source, identity: &CertifiedKey) -> Result<i64, CertificateError> {
-    let leaf = identity.cert.first().and_then(Certificate::of);
+    let leaf = identity.cert.first().and_then(Certificate::from_der);
     let leaf = leaf.ok_or_else(|| source.error(Problem::NoCertificate))?;
-    Ok(leaf.end.as_second())
+    Ok(leaf.not_after.as_second())
 }

@@ -28,7 +28,7 @@ pub use self::{
     policy::{TlsPolicy, TlsPolicyError, TlsVersion},
     self_signed::Made,
 };
-use super::{connection::Protocol, metrics::Metrics, options::Certificates};
+use super::{connection::Protocol, metrics::Metrics, options::ServerCertificates};
 use crate::{clock::Clock, pki::provider};
 
 /// HTTP/2, as ALPN names it.
@@ -38,7 +38,7 @@ const HTTP1: &[u8] = b"http/1.1";
 
 /// Loads the certificates. The reloader keeps them up to date while it runs.
 pub(super) fn open(
-    certificates: &Certificates,
+    certificates: &ServerCertificates,
     policy: &TlsPolicy,
     clock: Clock,
     metrics: Arc<Metrics>,

@@ -31,7 +31,7 @@ use crate::{
     clock::Clock,
     server::{
         metrics::Metrics,
-        options::{Certificates, Identity},
+        options::{CertificateSource, ServerCertificates},
     },
 };
 
@@ -77,11 +77,11 @@ impl Resolver {
 impl Reloader {
     /// Loads everything for the first time.
     pub(super) fn open(
-        certificates: &Certificates,
+        certificates: &ServerCertificates,
         clock: Clock,
         metrics: Arc<Metrics>,
     ) -> Result<(Self, Option<Arc<Authorities>>), CertificateError> {
-        let own = Own::new(&certificates.identity, clock.clone())?;
+        let own = Own::new(&certificates.source, clock.clone())?;
         let sources = Sources::new(certificates);
         let contents = sources.read()?;
         let loaded = sources.load(&contents)?;
@@ -200,8 +200,8 @@ impl Reloader {
 
 impl Own {
     /// Makes the certificate if it is wanted and absent.
-    fn new(identity: &Identity, clock: Clock) -> Result<Option<Self>, CertificateError> {
-        let Identity::Directory { path, names } = identity else {
+    fn new(identity: &CertificateSource, clock: Clock) -> Result<Option<Self>, CertificateError> {
+        let CertificateSource::Directory { path, names } = identity else {
             return Ok(None);
         };
         let own = Self {

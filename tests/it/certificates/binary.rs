@@ -15,7 +15,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::{Failed, Trial};
-use nadmit::pki::{self, Certificate, Issued, Signer};
+use nadmit::pki::{self, Certificate, IssuedCertificate, Signer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -82,11 +82,12 @@ fn bundle(server: &ApiServer) -> String {
 fn soon_due(server: &ApiServer) -> TestResult {
     let day = SignedDuration::from_hours(24);
     let due = Timestamp::now() + SignedDuration::from_secs(10);
-    let Issued { cert, key } = pki::authority("old", due - day * 200, due + day * 100)?;
-    let signer = Signer::among(&Certificate::all(cert.as_bytes()).0, &key).ok_or("no CA")?;
+    let IssuedCertificate { cert, key } = pki::issue_ca("old", due - day * 200, due + day * 100)?;
+    let signer =
+        Signer::for_key(&Certificate::parse_pem(cert.as_bytes()).0, &key).ok_or("no CA")?;
     let names = ["", ".nadmit", ".nadmit.svc", ".nadmit.svc.cluster.local"];
     let names = names.map(|rest| format!("nadmit{rest}"));
-    let made = pki::server(&names, &signer, due - day, due + day * 90)?;
+    let made = pki::issue_server(&names, &signer, due - day, due + day * 90)?;
     let text = |bytes: &[u8]| STANDARD.encode(bytes);
     let put = server.put(json!({
         "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",

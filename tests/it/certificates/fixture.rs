@@ -288,7 +288,7 @@ fn configuration(kind: &str) -> Value {
 /// Returns the CAs of a `caBundle`.
 pub(super) fn certificates(bundle: &str) -> Vec<Certificate> {
     let pem = STANDARD.decode(bundle).unwrap_or_default();
-    Certificate::all(&pem).0
+    Certificate::parse_pem(&pem).0
 }
 
 /// Returns validity periods of minutes, so that a test sees many certificates.

@@ -106,7 +106,7 @@ async fn taken() -> TestResult {
             .into_iter()
             .next()
             .and_then(|one| one.client_config.ca_bundle);
-        Ok::<_, Failed>(Certificate::all(&bundle.unwrap_or_default().0).0)
+        Ok::<_, Failed>(Certificate::parse_pem(&bundle.unwrap_or_default().0).0)
     };
     let chain = first.identity()?.cert;
     let names = options.service.names();

@@ -169,7 +169,9 @@ impl WebhookConnection {
             .connect(ServerName::try_from(SERVICE_NAME)?, tcp)
             .await?;
         let shown = tls.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let shown = shown.and_then(Certificate::of).ok_or("no certificate")?;
+        let shown = shown
+            .and_then(Certificate::from_der)
+            .ok_or("no certificate")?;
         let (sender, connection) = handshake(TokioIo::new(tls)).await?;
         tokio::spawn(connection);
         Ok(Self { sender, shown })

@@ -19,7 +19,7 @@ use super::{
     files,
     load::{TLS_CERT, TLS_KEY},
 };
-use crate::pki::{self, Certificate, Signer, later};
+use crate::pki::{self, Certificate, Signer, saturating_add};
 
 /// The certificate of the CA.
 const CA_CERT: &str = "ca.crt";
@@ -72,11 +72,11 @@ pub fn ensure(
     files::make_directory(directory)
         .map_err(|error| CertificateError::new(FLAG, directory, Problem::Write(error)))?;
     let (signer, made) = signer(&authority, now)?;
-    let issued = pki::server(
+    let issued = pki::issue_server(
         names,
         &signer,
-        later(now, -LAG),
-        later(now, SERVER_LIFETIME),
+        saturating_add(now, -LAG),
+        saturating_add(now, SERVER_LIFETIME),
     );
     server.write(&issued.map_err(CertificateError::library)?)?;
     Ok(made)
@@ -90,7 +90,7 @@ fn signer(authority: &Pair, now: Timestamp) -> Result<(Signer, Made), Certificat
         return Ok((found?, Made::Certificate));
     }
     match found {
-        Ok(signer) if signer.certificate.end >= later(now, SERVER_LIFETIME) => {
+        Ok(signer) if signer.certificate.not_after >= saturating_add(now, SERVER_LIFETIME) => {
             Ok((signer, Made::Certificate))
         }
         Ok(_) | Err(_) => Ok((new_signer(authority, now)?, Made::Authority)),
@@ -98,8 +98,11 @@ fn signer(authority: &Pair, now: Timestamp) -> Result<(Signer, Made), Certificat
 }
 
 fn new_signer(place: &Pair, now: Timestamp) -> Result<Signer, CertificateError> {
-    let (begin, end) = (later(now, -LAG), later(now, AUTHORITY_LIFETIME));
-    let issued = pki::authority("nadmit CA", begin, end).map_err(CertificateError::library)?;
+    let (begin, end) = (
+        saturating_add(now, -LAG),
+        saturating_add(now, AUTHORITY_LIFETIME),
+    );
+    let issued = pki::issue_ca("nadmit CA", begin, end).map_err(CertificateError::library)?;
     place.write(&issued)?;
     let made = Pair {
         cert: place.cert.clone(),
@@ -114,12 +117,12 @@ fn new_signer(place: &Pair, now: Timestamp) -> Result<Signer, CertificateError> 
 /// the last part of its life.
 fn is_good(server: &Pair, authority: &Pair, names: &[String], now: Timestamp) -> Option<()> {
     let identity = server.identity().ok()?;
-    let leaf = Certificate::of(&identity.cert[0])?;
-    let last_part = leaf.end.duration_since(leaf.begin) / LAST_PART;
-    if now >= later(leaf.end, -last_part) {
+    let leaf = Certificate::from_der(&identity.cert[0])?;
+    let last_part = leaf.not_after.duration_since(leaf.not_before) / LAST_PART;
+    if now >= saturating_add(leaf.not_after, -last_part) {
         return None;
     }
-    let (roots, _) = Certificate::all(authority.cert_pem.as_deref()?);
+    let (roots, _) = Certificate::parse_pem(authority.cert_pem.as_deref()?);
     pki::verify(&identity.cert, &roots, names, now).then_some(())
 }
 

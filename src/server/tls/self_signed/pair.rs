@@ -7,7 +7,7 @@ use rustls::sign::CertifiedKey;
 
 use super::FLAG;
 use crate::{
-    pki::{self, Issued, PrivateKey, Signer},
+    pki::{self, IssuedCertificate, PrivateKey, Signer},
     server::tls::{
         error::{CertificateError, Problem},
         files::{self, PUBLIC, SECRET},
@@ -57,13 +57,13 @@ impl Pair {
         let identity = self.identity()?;
         let key = PrivateKey::new(self.key_pem.clone().unwrap_or_default());
         let signer = Signer::new(&identity.cert[0], &key).map_err(unusable)?;
-        if signer.certificate.end <= now {
+        if signer.certificate.not_after <= now {
             return Err(unusable("it has expired".to_owned()));
         }
         Ok(signer)
     }
 
-    pub(super) fn write(&self, issued: &Issued) -> Result<(), CertificateError> {
+    pub(super) fn write(&self, issued: &IssuedCertificate) -> Result<(), CertificateError> {
         let files = [
             (&self.key, issued.key.expose(), SECRET),
             (&self.cert, issued.cert.as_bytes(), PUBLIC),
