@@ -313,21 +313,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_cut_between_characters() {
+    fn texts_are_truncated_between_characters() {
         assert_eq!(truncated("größe", 10), "größe");
         assert_eq!(truncated("ääää", 6), "ä…");
         assert_eq!(truncated(&"a".repeat(2_000), MAX_NOTE_BYTES).len(), 1_024);
     }
 
     #[test]
-    fn names_are_of_the_object_and_unique() {
+    fn event_names_contain_the_object_and_are_unique() {
         assert_eq!(event_name("storage", "a"), "storage.ca978112ca1bbdca");
         assert_ne!(event_name("storage", "a"), event_name("storage", "b"));
         assert!(event_name(&"a".repeat(253), "a").len() <= 253);
     }
 
     #[test]
-    fn every_outcome_has_its_place() {
+    fn every_outcome_has_its_index() {
         for (at, (outcome, _)) in DeliveryOutcome::ALL.into_iter().enumerate() {
             assert_eq!(outcome as usize, at);
         }

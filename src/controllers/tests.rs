@@ -68,7 +68,7 @@ fn name(holder: Option<Holder>) -> String {
 }
 
 #[tokio::test]
-async fn what_is_used_is_adopted_and_freed_after_the_quarantine() {
+async fn addresses_in_use_are_adopted_and_freed_after_the_quarantine() {
     let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
     let ledger = EmbeddedLedger::open(folder.path()).unwrap_or_else(|e| panic!("{e}"));
     let ledger: Arc<Ledger> = Arc::new(ledger.into());
@@ -109,7 +109,7 @@ async fn what_is_used_is_adopted_and_freed_after_the_quarantine() {
 }
 
 #[tokio::test]
-async fn the_index_follows_what_others_write() {
+async fn the_index_follows_external_writes() {
     let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
     let ledger = EmbeddedLedger::open(folder.path()).unwrap_or_else(|e| panic!("{e}"));
     let ledger: Arc<Ledger> = Arc::new(ledger.into());

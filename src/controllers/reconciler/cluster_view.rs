@@ -61,11 +61,11 @@ impl ClusterView<'_> {
     /// have existed before its UID could be recorded, with containers that still run.
     fn absent(&self, record: &Allocation) -> PodState {
         let gone = self.absences.absent_for(record, self.instant);
-        let looked = gone.map_or(0, seconds);
+        let seconds_absent = gone.map_or(0, seconds);
         let age = self.now.0.saturating_sub(record.since.0);
-        let waited = looked.min(age);
+        let waited = seconds_absent.min(age);
         self.note_due(PROVISIONAL_TTL - waited);
-        if looked < PROVISIONAL_TTL {
+        if seconds_absent < PROVISIONAL_TTL {
             return PodState::Unknown;
         }
         let Some(ended) = gone.and_then(|gone| self.ended_for(record, gone)) else {
@@ -125,7 +125,7 @@ impl ClusterView<'_> {
             pool.lost_node_quarantine
         });
         let so_for = self.absences.node_state_duration(name, self.instant);
-        let given_up = |silent: Duration| {
+        let if_given_up = |silent: Duration| {
             let left = lost - seconds(silent);
             self.note_due(left);
             (left <= 0).then_some(gone)
@@ -137,8 +137,8 @@ impl ClusterView<'_> {
                 Some(so_for.map_or(gone, |ready| ready.min(gone)))
             }
             Existence::Present(node) if node.out_of_service => Some(gone),
-            Existence::Present(_) => given_up(so_for.unwrap_or_default()),
-            Existence::Unknown => given_up(gone),
+            Existence::Present(_) => if_given_up(so_for.unwrap_or_default()),
+            Existence::Unknown => if_given_up(gone),
         }
     }
 

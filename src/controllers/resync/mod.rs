@@ -143,14 +143,14 @@ impl ResyncScheduler {
             }
             Err(mistake) => {
                 self.metrics.set_invalid(true);
-                let kept = self.schedule.as_str();
+                let current = self.schedule.as_str();
                 let message = format!(
-                    "reconciler_cron_expression: {}; the schedule {kept:?} still holds",
+                    "reconciler_cron_expression: {}; the schedule {current:?} still holds",
                     mistake.message
                 );
                 tracing::warn!(
                     error = mistake.message,
-                    schedule = kept,
+                    schedule = current,
                     "invalid resync schedule ignored"
                 );
                 let config_map = self.config_map.clone();
@@ -166,8 +166,8 @@ impl ResyncScheduler {
     async fn follow_leadership(&mut self) {
         let before = self.was_leader;
         // A closed channel counts as not leading.
-        let said = self.is_leader.has_changed().is_ok();
-        self.was_leader = *self.is_leader.borrow_and_update() && said;
+        let is_known = self.is_leader.has_changed().is_ok();
+        self.was_leader = *self.is_leader.borrow_and_update() && is_known;
         let now = self.clock.now();
         if !self.was_leader {
             self.handled_until = now;

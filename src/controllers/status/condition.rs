@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_keeps_its_time_while_it_does_not_turn() {
+    fn a_condition_keeps_its_transition_time_while_its_status_stays() {
         let first = ConditionState::fails("Invalid", "a").condition("Ready", Some(1), &[], at(10));
         let previous = [first];
         let other = ConditionState::fails("WaitingForAdoption", "b");
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_do_not_grow_without_bound() {
+    fn messages_are_bounded() {
         let all: Vec<String> = (0..7).map(|n| n.to_string()).collect();
         assert_eq!(some_of(&all), "0; 1; 2; 3; 4; and 2 more");
         assert_eq!(some_of(&all[..2]), "0; 1");

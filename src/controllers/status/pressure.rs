@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn each_threshold_is_told_once_until_it_is_calm_again() {
+    fn each_threshold_is_reported_once_until_the_pool_recovers() {
         assert_eq!(
             warnings_for(&[17, 18, 17, 18, 20, 19, 20, 16, 20]),
             [

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_the_longest_and_begin_anew() {
+    fn pauses_grow_to_the_maximum_and_reset() {
         let seconds = Duration::from_secs;
         let mut pause = Backoff::new(seconds(1), seconds(5));
         let pauses = [None, None, Some(seconds(60)), None].map(|requested| pause.next(requested));

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_is_there_counts_more_than_one_that_is_listed() {
+    fn existing_networks_take_precedence_over_planned_ones() {
         let (mut builder, key) = (CatalogBuilder::default(), ("db".into(), "a-net".into()));
         let operator: ObjectKey = ("".into(), "cluster".into());
         let planned = || DecodedObject::Operator(vec![network(None)]);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_nothing_makes_no_catalog() {
+    fn a_no_op_change_makes_no_catalog() {
         let (mut builder, key) = (CatalogBuilder::default(), ("db".into(), "a-net".into()));
         builder.put(
             WatchedKind::Networks,

@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_a_place() {
+    fn an_index_is_the_position_in_all() {
         for (index, watched) in WatchedKind::ALL.into_iter().enumerate() {
             assert_eq!(watched.index(), index);
         }

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_ready_if_it_says_so() {
+    fn a_node_is_ready_by_its_condition() {
         let of = |text: &str| read(text).unwrap_or_else(|e| panic!("{e}"));
         let node = of(
             r#"{"metadata":{"name":"n1"},"spec":{"taints":[{"key":"node.kubernetes.io/out-of-service",

@@ -205,7 +205,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_pod_reads_the_same_as_a_manifest_of_it() {
+    fn a_pod_decodes_like_its_manifest() {
         for text in PODS {
             let read = manifests_of(text);
             let objects = FileObjects::of(read, "pod.json", &mut Vec::new());
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_has_nothing_to_do_with_networks_is_not_kept() {
+    fn pods_without_additional_networks_are_dropped() {
         for annotations in [
             "null",
             "{}",

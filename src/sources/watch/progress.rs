@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_live_is_not_undone_by_older_events() {
+    fn older_events_do_not_undo_a_live_read() {
         let mut progress = listed(10);
         assert_eq!(progress.live(scope(Some("a")), 20), ReadFreshness::Newer);
         assert!(!progress.event(&key("a"), 15), "older than the read");
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_of_a_namespace_is_about_all_in_it() {
+    fn a_namespace_read_covers_all_its_objects() {
         let mut progress = listed(10);
         assert_eq!(progress.live(scope(None), 20), ReadFreshness::Newer);
         assert!(!progress.event(&key("never heard of"), 15));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_half_taken_in_makes_an_older_read_worthless() {
+    fn a_read_older_than_the_current_list_is_retried() {
         let mut progress = listed(10);
         assert_eq!(progress.live(scope(Some("a")), 20), ReadFreshness::Newer);
         progress.begin(30);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_broke_off_is_no_knowledge() {
+    fn an_incomplete_list_is_ignored() {
         let mut progress = listed(10);
         progress.begin(30);
         progress.end(false);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_that_was_restored_is_believed() {
+    fn a_restored_cluster_resets_the_progress() {
         let mut progress = listed(100);
         assert_eq!(progress.live(scope(Some("a")), 120), ReadFreshness::Newer);
         progress.begin(50);

@@ -85,8 +85,8 @@ pub(super) fn revision(text: &str) -> Result<u64, serde_json::Error> {
     use serde::de::Error as _;
     let number = text.parse();
     number.map_err(|_| {
-        let said = format!("the resourceVersion {text:?} is not a number");
-        serde_json::Error::custom(said)
+        let message = format!("the resourceVersion {text:?} is not a number");
+        serde_json::Error::custom(message)
     })
 }
 
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_read_as_a_manifest_of_it_is() {
+    fn an_object_decodes_like_its_manifest() {
         let network = read_object(
             WatchedKind::Networks,
             r#"{"metadata":{"name":"a-net","namespace":"db","resourceVersion":"7","managedFields":[{}],
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_the_object_for_a_place() {
+    fn problems_name_the_object() {
         let pool = read_object(
             WatchedKind::Pools,
             r#"{"metadata":{"name":"storage","resourceVersion":"7"},
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_has_the_replicas_that_it_wants() {
+    fn a_stateful_set_has_its_desired_replicas() {
         let of = |spec: &str| {
             let text = format!(
                 r#"{{"metadata":{{"name":"db","namespace":"db","resourceVersion":"7"}},"spec":{spec}}}"#
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_migration_is_in_progress_until_it_ends_or_is_called_off() {
+    fn a_migration_is_active_until_it_ends_or_is_deleted() {
         let of = |metadata: &str, status: &str| {
             let text = format!(
                 r#"{{"metadata":{{"name":"m","namespace":"vms","uid":"u","resourceVersion":"7"{metadata}}},
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_is_no_number_is_said() {
+    fn a_non_numeric_version_is_an_error() {
         let raw = r#"{"metadata":{"name":"db","resourceVersion":"x"}}"#;
         let raw = RawValue::from_string(raw.to_owned()).unwrap_or_else(|e| panic!("{e}"));
         let error = read(WatchedKind::Namespaces, &raw)

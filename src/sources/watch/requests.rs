@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_names_what_is_wanted_and_no_more() {
+    fn requests_select_only_what_is_needed() {
         let scope = |namespace: &str, name: Option<&str>| ReadScope {
             namespace: namespace.into(),
             name: name.map(Into::into),
