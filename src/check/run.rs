@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     catalog::Catalog,
-    manifests::{self, Located, Manifest, NetworkNamespaces},
+    manifests::{self, Located, Manifest, TargetNamespaces},
     network::Span,
     rules::{Level, NamespaceIsolation, Policy},
     sources::{self, SourceError},
@@ -138,7 +138,7 @@ fn conditional_networks(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'stat
     let objects = read.iter().flatten();
     let makers = objects.filter_map(|object| match &object.value {
         Manifest::GeneratedNetwork(made)
-            if matches!(made.namespaces, NetworkNamespaces::Selected(_)) =>
+            if matches!(made.namespaces, TargetNamespaces::Selected(_)) =>
         {
             Some((&*made.network, made.kind))
         }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use crate::{
-    document::{DocumentNode, NodeEntry, Position, SyntaxError},
+    document::{DocumentNode, ObjectEntry, Position, SyntaxError},
     network::name,
     rules::Policy,
 };
@@ -43,8 +43,8 @@ impl Reading {
     }
 
     /// Reports keys that do not exist, and those given twice.
-    pub(super) fn check_keys(&mut self, entries: &[NodeEntry<'_>]) {
-        for NodeEntry { key, .. } in self.unique("", entries) {
+    pub(super) fn check_keys(&mut self, entries: &[ObjectEntry<'_>]) {
+        for ObjectEntry { key, .. } in self.unique("", entries) {
             let text = key.string();
             if !KEYS.iter().any(|known| Some(known.name) == text) {
                 let fault = ConfigFault::UnknownKey {
@@ -60,8 +60,8 @@ impl Reading {
     pub(super) fn unique<'n, 'a>(
         &mut self,
         parent: &str,
-        entries: &'n [NodeEntry<'a>],
-    ) -> Vec<&'n NodeEntry<'a>> {
+        entries: &'n [ObjectEntry<'a>],
+    ) -> Vec<&'n ObjectEntry<'a>> {
         let mut seen = HashSet::new();
         let mut unique = Vec::new();
         for entry in entries {

@@ -4,7 +4,7 @@
 //! reads texts that begin with `{` as JSON.
 
 use super::{
-    DocumentNode, MAX_DEPTH, MAX_NODES, NodeEntry, NodeValue, SourceLocation, SyntaxError,
+    DocumentNode, MAX_DEPTH, MAX_NODES, NodeValue, ObjectEntry, SourceLocation, SyntaxError,
     ValueKind,
 };
 use crate::network::{Position, Span, json};
@@ -107,7 +107,7 @@ fn entry<'a>(
     member: json::JsonMember<'a>,
     cursor: &mut LocationCursor<'_>,
     depth: usize,
-) -> Result<NodeEntry<'a>, SyntaxError> {
+) -> Result<ObjectEntry<'a>, SyntaxError> {
     // The span of a JSON name excludes its quotes; a node's location includes them.
     let inner = member.name.span;
     let span = Span::new(
@@ -119,5 +119,5 @@ fn entry<'a>(
         value: NodeValue::String(member.name.value),
     };
     let value = node(member.value, cursor, depth)?;
-    Ok(NodeEntry { key, value })
+    Ok(ObjectEntry { key, value })
 }

@@ -108,7 +108,7 @@ fn owned(node: DocumentNode<'_>) -> DocumentNode<'static> {
         NodeValue::String(text) => NodeValue::String(text.into_owned().into()),
         NodeValue::List(elements) => NodeValue::List(elements.into_iter().map(owned).collect()),
         NodeValue::Object(entries) => {
-            let own = |entry: super::NodeEntry<'_>| super::NodeEntry {
+            let own = |entry: super::ObjectEntry<'_>| super::ObjectEntry {
                 key: owned(entry.key),
                 value: owned(entry.value),
             };

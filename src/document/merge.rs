@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::{DocumentNode, NodeEntry, NodeValue, SyntaxError};
+use super::{DocumentNode, NodeValue, ObjectEntry, SyntaxError};
 
 /// Returns true if an unquoted key is the merge key.
 pub(super) fn is_merge_key(text: &str) -> bool {
@@ -13,7 +13,7 @@ pub(super) fn is_merge_key(text: &str) -> bool {
 /// The entries of a mapping that is still being parsed.
 #[derive(Default)]
 pub(super) struct Pairs<'a> {
-    entries: Vec<NodeEntry<'a>>,
+    entries: Vec<ObjectEntry<'a>>,
     merges: Vec<DocumentNode<'a>>,
     key: Option<(DocumentNode<'a>, bool)>,
 }
@@ -25,13 +25,13 @@ impl<'a> Pairs<'a> {
         match self.key.take() {
             None => self.key = Some((node, merge)),
             Some((_, true)) => self.merges.push(node),
-            Some((key, false)) => self.entries.push(NodeEntry { key, value: node }),
+            Some((key, false)) => self.entries.push(ObjectEntry { key, value: node }),
         }
     }
 
     /// Returns all entries. Entries of the mapping itself take precedence over merged ones, and
     /// earlier merged ones over later ones.
-    pub(super) fn merged(self) -> Result<Vec<NodeEntry<'a>>, SyntaxError> {
+    pub(super) fn merged(self) -> Result<Vec<ObjectEntry<'a>>, SyntaxError> {
         let mut entries = self.entries;
         if self.merges.is_empty() {
             return Ok(entries);
@@ -54,7 +54,7 @@ fn name(key: &DocumentNode<'_>) -> Option<String> {
 }
 
 /// Returns the mappings that a merge key names: one, or a list of them.
-fn sources(merge: DocumentNode<'_>) -> Result<Vec<Vec<NodeEntry<'_>>>, SyntaxError> {
+fn sources(merge: DocumentNode<'_>) -> Result<Vec<Vec<ObjectEntry<'_>>>, SyntaxError> {
     let refusal = SyntaxError::at(
         merge.location,
         "\"<<\" takes an object or a list of objects",
@@ -70,7 +70,7 @@ fn sources(merge: DocumentNode<'_>) -> Result<Vec<Vec<NodeEntry<'_>>>, SyntaxErr
     }
 }
 
-fn into_entries(node: DocumentNode<'_>) -> Option<Vec<NodeEntry<'_>>> {
+fn into_entries(node: DocumentNode<'_>) -> Option<Vec<ObjectEntry<'_>>> {
     match node.value {
         NodeValue::Object(entries) => Some(entries),
         _ => None,

@@ -21,7 +21,7 @@ mod yaml;
 use thiserror::Error;
 
 pub use self::{
-    node::{DocumentNode, NodeEntry, NodeValue},
+    node::{DocumentNode, NodeValue, ObjectEntry},
     scalar_map::ScalarMap,
 };
 pub use crate::network::{Position, Span, json::ValueKind};

@@ -27,12 +27,12 @@ pub enum NodeValue<'a> {
     /// A list.
     List(Vec<DocumentNode<'a>>),
     /// An object: its entries in order, including repeated ones.
-    Object(Vec<NodeEntry<'a>>),
+    Object(Vec<ObjectEntry<'a>>),
 }
 
 /// An entry of an object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NodeEntry<'a> {
+pub struct ObjectEntry<'a> {
     /// The key; in YAML it may be any value.
     pub key: DocumentNode<'a>,
     /// The value.
@@ -90,7 +90,7 @@ impl<'a> DocumentNode<'a> {
     }
 
     /// Returns the entries, if this is an object.
-    pub fn entries(&self) -> Option<&[NodeEntry<'a>]> {
+    pub fn entries(&self) -> Option<&[ObjectEntry<'a>]> {
         match &self.value {
             NodeValue::Object(entries) => Some(entries),
             _ => None,

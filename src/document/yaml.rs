@@ -10,7 +10,7 @@ use serde_saphyr::granit_parser::{
 };
 
 use super::{
-    Booleans, DocumentNode, MAX_DEPTH, MAX_NODES, NodeEntry, NodeValue, SourceLocation,
+    Booleans, DocumentNode, MAX_DEPTH, MAX_NODES, NodeValue, ObjectEntry, SourceLocation,
     SyntaxError,
     lenient::{self, Indented},
     merge::{Pairs, is_merge_key},
@@ -212,7 +212,7 @@ impl<'a> TreeBuilder<'a, '_> {
             }
             NodeValue::Object(entries) => {
                 let copies = entries.iter().map(|entry| {
-                    Ok(NodeEntry {
+                    Ok(ObjectEntry {
                         key: self.counted(&entry.key, depth + 1)?,
                         value: self.counted(&entry.value, depth + 1)?,
                     })

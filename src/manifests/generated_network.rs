@@ -8,7 +8,7 @@ use crate::{
     document::DocumentNode,
 };
 
-use super::{GeneratedNetworkManifest, NetworkNamespaces, kinds::json};
+use super::{GeneratedNetworkManifest, TargetNamespaces, kinds::json};
 
 /// The namespace of objects that name none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -131,14 +131,14 @@ pub(super) fn read(kind: &str, node: &DocumentNode<'_>) -> Option<GeneratedNetwo
     let named = word(spec, "networkNamespace");
     let own_or_default = own.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     let namespaces = match generator.namespace_source {
-        NamespaceSource::Own => NetworkNamespaces::Namespace(own_or_default.as_str().into()),
+        NamespaceSource::Own => TargetNamespaces::Namespace(own_or_default.as_str().into()),
         NamespaceSource::NamedOrOwn => {
-            NetworkNamespaces::Namespace(named.unwrap_or(own_or_default.clone()).into())
+            TargetNamespaces::Namespace(named.unwrap_or(own_or_default.clone()).into())
         }
         NamespaceSource::NamedOrDefault => {
-            NetworkNamespaces::Namespace(named.as_deref().unwrap_or(DEFAULT_NAMESPACE).into())
+            TargetNamespaces::Namespace(named.as_deref().unwrap_or(DEFAULT_NAMESPACE).into())
         }
-        NamespaceSource::Selected => NetworkNamespaces::Selected(selector(spec)?),
+        NamespaceSource::Selected => TargetNamespaces::Selected(selector(spec)?),
     };
     let resource = generator.resource_prefix.and_then(|prefix| {
         let name = word(spec, "resourceName")?;
@@ -165,7 +165,7 @@ fn selector(spec: Option<&DocumentNode<'_>>) -> Option<Selector> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Manifest, NetworkNamespaces, read};
+    use super::super::{Manifest, TargetNamespaces, read};
 
     #[test]
     fn each_kind_has_its_network_where_its_operator_creates_it() {
@@ -175,10 +175,10 @@ mod tests {
             let object = read.objects.first().map(|object| &object.value);
             match object {
                 Some(Manifest::GeneratedNetwork(generated)) => match &generated.namespaces {
-                    NetworkNamespaces::Namespace(namespace) => {
+                    TargetNamespaces::Namespace(namespace) => {
                         format!("{namespace}/{}", generated.network)
                     }
-                    NetworkNamespaces::Selected(selector) => {
+                    TargetNamespaces::Selected(selector) => {
                         format!("{selector}: {}", generated.network)
                     }
                 },

@@ -27,7 +27,7 @@ pub(super) struct KnownKind {
     /// Other versions with the same format.
     pub other_versions: &'static [&'static str],
     /// The callers for which it is read.
-    pub scope: ReadScope,
+    pub scope: KindScope,
     /// Reads an object of this kind, and reports errors.
     pub read: fn(&mut ManifestReader, &DocumentNode<'_>) -> Option<Manifest>,
 }
@@ -42,7 +42,7 @@ impl KnownKind {
 /// The callers for which an object of a kind is read: [`super::read_all`], which checks everything,
 /// or both it and [`super::read`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ReadScope {
+pub(super) enum KindScope {
     /// For both: the catalog uses it.
     Always,
     /// For checks.
@@ -53,7 +53,7 @@ pub(super) enum ReadScope {
     CheckNamed(&'static [&'static str]),
 }
 
-impl ReadScope {
+impl KindScope {
     /// Returns true if an object with this name is read; `checks` is true for [`super::read_all`].
     pub(super) fn includes(self, checks: bool, name: Option<&str>) -> bool {
         match self {
@@ -74,112 +74,112 @@ pub(super) static KINDS: &[KnownKind] = &[
         name: "NetworkAttachmentDefinition",
         api_version: "k8s.cni.cncf.io/v1",
         other_versions: &[],
-        scope: ReadScope::Always,
+        scope: KindScope::Always,
         read: network,
     },
     KnownKind {
         name: "Namespace",
         api_version: "v1",
         other_versions: &[],
-        scope: ReadScope::Always,
+        scope: KindScope::Always,
         read: namespace,
     },
     KnownKind {
         name: "Network",
         api_version: "operator.openshift.io/v1",
         other_versions: &[],
-        scope: ReadScope::Always,
+        scope: KindScope::Always,
         read: operator,
     },
     KnownKind {
         name: "NodeSlicePool",
         api_version: "whereabouts.cni.cncf.io/v1alpha1",
         other_versions: &[],
-        scope: ReadScope::Always,
+        scope: KindScope::Always,
         read: slice_pool,
     },
     KnownKind {
         name: "ConfigMap",
         api_version: "v1",
         other_versions: &[],
-        scope: ReadScope::CheckNamed(RECONCILER_SETTINGS),
+        scope: KindScope::CheckNamed(RECONCILER_SETTINGS),
         read: config_map,
     },
     KnownKind {
         name: "Pod",
         api_version: "v1",
         other_versions: &[],
-        scope: ReadScope::Always,
+        scope: KindScope::Always,
         read: pod,
     },
     KnownKind {
         name: "AddressPool",
         api_version: OWN_VERSION,
         other_versions: &[],
-        scope: ReadScope::Always,
+        scope: KindScope::Always,
         read: pools::pool,
     },
     KnownKind {
         name: "AddressReservation",
         api_version: OWN_VERSION,
         other_versions: &[],
-        scope: ReadScope::Always,
+        scope: KindScope::Always,
         read: pools::reservation,
     },
     KnownKind {
         name: "Deployment",
         api_version: "apps/v1",
         other_versions: &[],
-        scope: ReadScope::CheckOrNamed(SLICE_CONTROLLER),
+        scope: KindScope::CheckOrNamed(SLICE_CONTROLLER),
         read: workloads::deployment,
     },
     KnownKind {
         name: "ReplicaSet",
         api_version: "apps/v1",
         other_versions: &[],
-        scope: ReadScope::CheckOnly,
+        scope: KindScope::CheckOnly,
         read: workloads::replica_set,
     },
     KnownKind {
         name: "StatefulSet",
         api_version: "apps/v1",
         other_versions: &[],
-        scope: ReadScope::CheckOnly,
+        scope: KindScope::CheckOnly,
         read: workloads::stateful_set,
     },
     KnownKind {
         name: "DaemonSet",
         api_version: "apps/v1",
         other_versions: &[],
-        scope: ReadScope::CheckOnly,
+        scope: KindScope::CheckOnly,
         read: workloads::daemon_set,
     },
     KnownKind {
         name: "Job",
         api_version: "batch/v1",
         other_versions: &[],
-        scope: ReadScope::CheckOnly,
+        scope: KindScope::CheckOnly,
         read: workloads::job,
     },
     KnownKind {
         name: "CronJob",
         api_version: "batch/v1",
         other_versions: &[],
-        scope: ReadScope::CheckOnly,
+        scope: KindScope::CheckOnly,
         read: workloads::cron_job,
     },
     KnownKind {
         name: "ReplicationController",
         api_version: "v1",
         other_versions: &[],
-        scope: ReadScope::CheckOnly,
+        scope: KindScope::CheckOnly,
         read: workloads::replication_controller,
     },
     KnownKind {
         name: "VirtualMachine",
         api_version: "kubevirt.io/v1",
         other_versions: &["kubevirt.io/v1alpha3"],
-        scope: ReadScope::CheckOnly,
+        scope: KindScope::CheckOnly,
         read: workloads::virtual_machine,
     },
 ];
@@ -227,7 +227,7 @@ pub(super) fn intended_kind(group: &str, kind: &str) -> Option<&'static str> {
 const SIMILARITY_THRESHOLD: f64 = 0.85;
 
 /// The keys and values of annotations, labels or data.
-pub(super) type LocatedTexts = Vec<(Box<str>, Located<Box<str>>)>;
+pub(super) type LocatedEntries = Vec<(Box<str>, Located<Box<str>>)>;
 
 fn network(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
     let metadata = reader.object_in(node, "metadata");
@@ -359,7 +359,7 @@ pub(super) fn json(node: &DocumentNode<'_>) -> serde_json::Value {
         NodeValue::String(text) => text.as_ref().into(),
         NodeValue::List(elements) => elements.iter().map(json).collect(),
         NodeValue::Object(entries) => {
-            let pair = |entry: &crate::document::NodeEntry<'_>| {
+            let pair = |entry: &crate::document::ObjectEntry<'_>| {
                 Some((entry.key.string()?.to_owned(), json(&entry.value)))
             };
             entries.iter().filter_map(pair).collect()
@@ -512,9 +512,9 @@ pub(super) fn texts(
     reader: &mut ManifestReader,
     metadata: Option<&DocumentNode<'_>>,
     path: &str,
-) -> LocatedTexts {
+) -> LocatedEntries {
     let map = metadata.and_then(|metadata| reader.object_in(metadata, path));
-    let mut texts = LocatedTexts::new();
+    let mut texts = LocatedEntries::new();
     for entry in map.and_then(DocumentNode::entries).unwrap_or_default() {
         let Some(key) = entry.key.string() else {
             continue;

@@ -109,14 +109,14 @@ pub struct GeneratedNetworkManifest {
     /// The network's name.
     pub network: Box<str>,
     /// The namespaces in which the network is created.
-    pub namespaces: NetworkNamespaces,
+    pub namespaces: TargetNamespaces,
     /// The device plugin resource behind the network.
     pub resource_name: Option<Box<str>>,
 }
 
 /// The namespaces in which a network is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NetworkNamespaces {
+pub enum TargetNamespaces {
     /// A single namespace.
     Namespace(Box<str>),
     /// The namespaces with matching labels.
@@ -152,7 +152,7 @@ pub struct OperatorManifest {
 /// A `NodeSlicePool` of Whereabouts in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlicePoolManifest {
-    /// Its namespace; `default` if the file names none.
+    /// The namespace; `default` if the file names none.
     pub namespace: Box<str>,
     /// The name.
     pub name: Box<str>,
@@ -161,7 +161,7 @@ pub struct SlicePoolManifest {
 /// A `ConfigMap` in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigMapManifest {
-    /// Its namespace; `default` if the file names none.
+    /// The namespace; `default` if the file names none.
     pub namespace: Box<str>,
     /// The name.
     pub name: Box<str>,
@@ -172,7 +172,7 @@ pub struct ConfigMapManifest {
 /// A `Pod` in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodManifest {
-    /// Its namespace; `default` if the file names none.
+    /// The namespace; `default` if the file names none.
     pub namespace: Box<str>,
     /// The name or the prefix of the generated name.
     pub name: PodName,
@@ -209,7 +209,7 @@ pub struct PodIdentity {
 pub struct WorkloadManifest {
     /// The kind: `Deployment`, `CronJob` and so on.
     pub kind: &'static str,
-    /// Its namespace; `default` if the file names none.
+    /// The namespace; `default` if the file names none.
     pub namespace: Box<str>,
     /// The name, or the prefix of the generated name.
     pub name: Box<str>,
@@ -241,7 +241,7 @@ pub struct ScaleManifest {
 /// A `VirtualMachine` in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VirtualMachineManifest {
-    /// Its namespace; `default` if the file names none.
+    /// The namespace; `default` if the file names none.
     pub namespace: Box<str>,
     /// The name, or the prefix of the generated name.
     pub name: Box<str>,

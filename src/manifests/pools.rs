@@ -26,7 +26,7 @@ use super::{
 /// An `AddressPool` in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolManifest {
-    /// Its name.
+    /// The name.
     pub name: Box<str>,
     /// The parsed spec.
     pub words: ParsedSpec<PoolSpec>,
@@ -37,9 +37,9 @@ pub struct PoolManifest {
 /// An `AddressReservation` in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReservationManifest {
-    /// Its namespace; `default` if the file names none.
+    /// The namespace; `default` if the file names none.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The name.
     pub name: Box<str>,
     /// The parsed spec.
     pub words: ParsedSpec<ReservationSpec>,

@@ -7,7 +7,7 @@ use crate::{document::DocumentNode, network::near_miss};
 
 use super::{
     Located, Manifest, PodName, ScaleManifest, VirtualMachineManifest, WorkloadManifest,
-    kinds::{LocatedTexts, host_network, namespace_of, pod_name, texts},
+    kinds::{LocatedEntries, host_network, namespace_of, pod_name, texts},
     reader::ManifestReader,
 };
 
@@ -133,7 +133,7 @@ pub(super) fn virtual_machine(
 }
 
 /// Returns the annotations of an object that were intended for its pods.
-fn own_annotations(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> LocatedTexts {
+fn own_annotations(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> LocatedEntries {
     let metadata = node.get("metadata");
     let mut own = texts(reader, metadata, "metadata.annotations");
     own.retain(|(key, _)| near_miss::is_for_pods(key));

@@ -37,7 +37,7 @@ pub struct AssignableRange {
 pub enum AssignableSource {
     /// A range of Whereabouts.
     Range {
-        /// Its index in [`WhereaboutsIpam::ranges`].
+        /// The index in [`WhereaboutsIpam::ranges`].
         index: usize,
         /// The subnet, by which Whereabouts names its `IPPool`; `None` if each node allocates from
         /// its own slice.
@@ -45,7 +45,7 @@ pub enum AssignableSource {
     },
     /// A configured address.
     Configured {
-        /// Its index in the addresses of the IPAM.
+        /// The index in the addresses of the IPAM.
         index: usize,
     },
 }

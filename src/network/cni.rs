@@ -146,7 +146,7 @@ impl Capabilities {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{fault}")]
 pub struct NetworkConfigError {
-    /// What is wrong.
+    /// The mistake.
     pub fault: NetworkConfigFault,
     /// The span in the configuration's text.
     pub span: Span,

@@ -41,7 +41,7 @@ pub struct StaticIpam {
 /// A route of an IPAM configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IpamRoute {
-    /// Its index in `routes`; routes that cannot be parsed count.
+    /// The index in `routes`; routes that cannot be parsed count.
     pub index: usize,
     /// The destination.
     pub dst: Subnet,

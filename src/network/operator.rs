@@ -24,7 +24,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// An entry of `spec.additionalNetworks`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdditionalNetwork {
-    /// Its index in the list.
+    /// The index in the list.
     pub index: usize,
     /// The namespace of the network.
     pub namespace: Box<str>,
@@ -45,9 +45,9 @@ pub struct AdditionalNetwork {
 pub struct EntryFault {
     /// The path of the field in the entry: `.name`.
     pub path: &'static str,
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to write instead.
+    /// The remedy.
     pub help: &'static str,
 }
 

@@ -49,7 +49,7 @@ impl Default for FolderOptions {
 /// next one.
 #[derive(Clone)]
 pub struct FolderSource {
-    shared: Arc<Shared>,
+    shared: Arc<FolderShared>,
 }
 
 impl fmt::Debug for FolderSource {
@@ -60,7 +60,7 @@ impl fmt::Debug for FolderSource {
     }
 }
 
-struct Shared {
+struct FolderShared {
     options: FolderOptions,
     catalog: Arc<ArcSwapOption<Catalog>>,
     status: ArcSwap<FolderStatus>,
@@ -102,7 +102,7 @@ impl FolderSource {
             outcome: Ok(()),
         };
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(FolderShared {
                 options,
                 catalog,
                 status: ArcSwap::default(),
@@ -170,7 +170,7 @@ impl FolderSource {
     }
 }
 
-impl Shared {
+impl FolderShared {
     /// Scans the folder, publishes a changed catalog, and reports errors.
     fn scan(&self, folder: &mut FolderScanner) -> Result<(), SourceError> {
         let (scan, outcome) = match folder.scan() {

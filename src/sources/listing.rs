@@ -33,7 +33,7 @@ pub(super) struct FolderListing {
 pub(super) struct ListedFile {
     /// The path.
     pub path: PathBuf,
-    /// Its fingerprint; `None` if its metadata cannot be read, as for a broken link.
+    /// The fingerprint; `None` if its metadata cannot be read, as for a broken link.
     pub fingerprint: Option<Fingerprint>,
 }
 

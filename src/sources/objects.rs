@@ -7,7 +7,7 @@ use crate::{
     catalog::{AllLabels, Labels, MigrationRef, Pod, RequestedAnnotations, all_labels},
     manifests::{
         FieldLocations, GeneratedNetworkManifest, Located, Manifest, NamespaceManifest,
-        NetworkNamespaces, PodManifest, PodName, PoolManifest, ReservationManifest,
+        PodManifest, PodName, PoolManifest, ReservationManifest, TargetNamespaces,
         WorkloadManifest,
     },
     network::{
@@ -167,8 +167,8 @@ pub(super) fn generated_networks<'o>(
         })
     };
     match &generator.namespaces {
-        NetworkNamespaces::Namespace(namespace) => vec![network(namespace)],
-        NetworkNamespaces::Selected(selector) => namespaces
+        TargetNamespaces::Namespace(namespace) => vec![network(namespace)],
+        TargetNamespaces::Selected(selector) => namespaces
             .filter(|namespace| selector.selects(&namespace.all_labels))
             .map(|namespace| network(&namespace.name))
             .collect(),

@@ -25,7 +25,7 @@ pub struct FileReport {
     /// True if these are from the last read without errors. If there never was one, they are the
     /// objects that could be read.
     pub last_good: bool,
-    /// Its errors.
+    /// The errors.
     pub errors: Vec<SourceError>,
 }
 

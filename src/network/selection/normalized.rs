@@ -27,14 +27,14 @@ pub enum InterfaceChange {
     Added {
         /// The interface.
         interface: String,
-        /// Its network, `namespace/name`.
+        /// The network, `namespace/name`.
         network: String,
     },
     /// The interface exists only in the earlier annotation.
     Removed {
         /// The interface.
         interface: String,
-        /// Its network, `namespace/name`.
+        /// The network, `namespace/name`.
         network: String,
     },
     /// The interface belongs to another network, or other values are requested.

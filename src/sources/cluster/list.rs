@@ -29,7 +29,7 @@ pub(super) struct ListedObjects {
 
 /// A page of a list as the API server returns it.
 #[derive(Deserialize)]
-struct ListPage<'t> {
+struct RawListPage<'t> {
     #[serde(default)]
     metadata: ListPageMetadata,
     #[serde(borrow, default)]
@@ -79,7 +79,7 @@ impl Cluster {
             };
             let invalid =
                 |error: serde_json::Error| self.invalid_response(list_request, error.to_string());
-            let page: ListPage<'_> = serde_json::from_str(&text).map_err(invalid)?;
+            let page: RawListPage<'_> = serde_json::from_str(&text).map_err(invalid)?;
             let items = page.items.unwrap_or_default();
             for item in &items {
                 match projection::project(&list_request.kind, item).map_err(invalid)? {
