@@ -1,6 +1,6 @@
-//! Networks that several rules' examples name, each written once.
+//! Manifests that the examples of several rules share.
 
-/// A running pod of namespace `db` that has this address on `pooled-net`.
+/// A running pod of namespace `db` with this address on `pooled-net`.
 macro_rules! taken {
     ($name:literal, $address:literal) => {
         concat!(
@@ -13,7 +13,7 @@ macro_rules! taken {
     };
 }
 
-/// Static addresses: the capabilities `ips` and `mac` are there.
+/// A network with IPAM static and the capabilities `ips` and `mac`.
 pub(super) const STORAGE_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: storage-net, namespace: db}
@@ -24,7 +24,7 @@ spec:
       {"type": "tuning", "capabilities": {"mac": true}}]}
 "#;
 
-/// Addresses of Whereabouts.
+/// A network with addresses from Whereabouts.
 pub(super) const MACVLAN_CONF: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: macvlan-conf, namespace: db}
@@ -44,7 +44,7 @@ spec:
      "ipam": {"type": "whereabouts", "range": "198.51.100.0/24"}}
 "#;
 
-/// Mapped ports: bridge and portmap.
+/// A network with port mappings: bridge and portmap.
 pub(super) const PORTMAP_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: portmap-net, namespace: db}
@@ -55,7 +55,7 @@ spec:
       {"type": "portmap", "capabilities": {"portMappings": true}}]}
 "#;
 
-/// Limited bandwidth.
+/// A network with bandwidth limits.
 pub(super) const BANDWIDTH_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: bandwidth-net, namespace: db}
@@ -66,7 +66,7 @@ spec:
       {"type": "bandwidth", "capabilities": {"bandwidth": true}}]}
 "#;
 
-/// InfiniBand.
+/// An InfiniBand network.
 pub(super) const IB_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata:
@@ -78,7 +78,7 @@ spec:
     {"cniVersion": "0.3.1", "name": "ib-net", "type": "ib-sriov", "capabilities": {"infinibandGUID": true}}
 "#;
 
-/// A network whose name has a dot, and the same without.
+/// A network whose name has a dot, and one with the name without it.
 pub(super) const DOTTED_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: storage.v2, namespace: db}
@@ -92,7 +92,7 @@ spec:
   config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp"}}'
 "#;
 
-/// A configuration that libcni refuses.
+/// A network whose configuration libcni rejects.
 pub(super) const BROKEN_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: broken-net, namespace: db}
@@ -101,7 +101,7 @@ spec:
     {"cniVersion": "0.3.1", "name": "broken-net", "plugins": []}
 "#;
 
-/// A bridge without capabilities.
+/// A bridge network without capabilities.
 pub(super) const BRIDGE_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: bridge-net, namespace: db}
@@ -110,7 +110,7 @@ spec:
     {"cniVersion": "0.3.1", "type": "bridge", "ipam": {"type": "host-local", "subnet": "198.51.100.0/24"}}
 "#;
 
-/// macvlan with addresses of host-local.
+/// A macvlan network with addresses from host-local.
 pub(super) const HOST_LOCAL_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: local-net, namespace: db}
@@ -119,7 +119,7 @@ spec:
     {"cniVersion": "0.3.1", "type": "macvlan", "master": "eth1", "ipam": {"type": "host-local", "subnet": "198.51.100.0/24"}}
 "#;
 
-/// ipvlan.
+/// An ipvlan network.
 pub(super) const IPVLAN_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: ipvlan-net, namespace: db}
@@ -128,7 +128,7 @@ spec:
     {"cniVersion": "0.3.1", "type": "ipvlan", "ipam": {"type": "dhcp"}}
 "#;
 
-/// Addresses of a DHCP server.
+/// A network with addresses from a DHCP server.
 pub(super) const DHCP_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: dhcp-net, namespace: db}
@@ -137,7 +137,7 @@ spec:
     {"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true}, "ipam": {"type": "dhcp"}}
 "#;
 
-/// A configured address with its gateway.
+/// A network with a configured address and its gateway.
 pub(super) const CONFIGURED_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata: {name: configured-net, namespace: db}
@@ -161,7 +161,7 @@ spec:
       {"type": "tuning", "capabilities": {"mac": true}}]}
 "#;
 
-/// A pool that has two addresses to give: 192.0.2.2 and 192.0.2.3.
+/// A pool with two assignable addresses: 192.0.2.2 and 192.0.2.3.
 pub(super) const POOL_OF_TWO: &str = r#"apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
 metadata: {name: storage}
@@ -171,7 +171,7 @@ spec:
   namespaceSelector: {}
 "#;
 
-/// A pool that gives an address of each family.
+/// A pool that assigns an address of each family.
 pub(super) const DUAL_POOL: &str = r#"apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
 metadata: {name: storage}
@@ -180,7 +180,7 @@ spec:
   namespaceSelector: {}
 "#;
 
-/// A pool that is cut into slices of nodes.
+/// A pool that is divided into node slices.
 pub(super) const SLICED_POOL: &str = r#"apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
 metadata: {name: storage}
@@ -190,7 +190,7 @@ spec:
   namespaceSelector: {}
 "#;
 
-/// The same pool with a limit.
+/// A pool with a limit per namespace.
 pub(super) const POOL_WITH_LIMIT: &str = r#"apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
 metadata: {name: storage}
@@ -200,18 +200,18 @@ spec:
   maxPerNamespace: 1
 "#;
 
-/// The pods that have both addresses.
+/// Two pods that hold both addresses of [`POOL_OF_TWO`].
 pub(super) const TAKEN: &str = concat!(
     taken!("web-0", "192.0.2.2"),
     "---\n",
     taken!("web-1", "192.0.2.3")
 );
-/// A pod that has one.
+/// A pod that holds one address of [`POOL_OF_TWO`].
 pub(super) const TAKEN_ONE: &str = taken!("web-0", "192.0.2.2");
-/// The pod itself, as it is there already.
+/// The pod of the example, already running.
 pub(super) const ITSELF: &str = taken!("db-0", "192.0.2.2");
 
-/// An address that is set aside for another pod.
+/// A reservation of an address for another pod.
 pub(super) const RESERVED_ADDRESS: &str = r#"apiVersion: nadmit.io/v1alpha1
 kind: AddressReservation
 metadata: {name: web-0, namespace: db}
@@ -230,7 +230,7 @@ spec:
   namespaceSelector: {}
 "#;
 
-/// A network that it serves.
+/// A network that [`POOL`] serves.
 pub(super) const POOLED_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
 kind: NetworkAttachmentDefinition
 metadata:
@@ -244,7 +244,7 @@ spec:
       {"type": "tuning", "capabilities": {"mac": true}}]}
 "#;
 
-/// An address of it, set aside.
+/// A reservation of an address of [`POOL`].
 pub(super) const RESERVATION: &str = r#"apiVersion: nadmit.io/v1alpha1
 kind: AddressReservation
 metadata: {name: db-0, namespace: db}
@@ -254,7 +254,7 @@ spec:
   ips: [192.0.2.205/27]
 "#;
 
-/// A pod on the node's own network.
+/// A pod with `hostNetwork: true`.
 pub(super) const HOST_NETWORK_POD: &str = r#"apiVersion: v1
 kind: Pod
 metadata:
@@ -267,7 +267,7 @@ spec:
   containers: [{name: app, image: registry.example/app:1}]
 "#;
 
-/// A pod in namespace `db` whose annotation `k8s.v1.cni.cncf.io/networks` is the text given.
+/// A pod in namespace `db` with the given annotation `k8s.v1.cni.cncf.io/networks`.
 macro_rules! pod {
     ($networks:literal) => {
         concat!(
@@ -280,7 +280,7 @@ macro_rules! pod {
 }
 pub(super) use pod;
 
-/// The network `storage-net` of namespace `db`, whose configuration is the text given.
+/// The network `storage-net` with the given configuration, by default in namespace `db`.
 macro_rules! network {
     ($config:literal) => {
         network!("db", $config)
@@ -298,7 +298,7 @@ macro_rules! network {
 }
 pub(super) use network;
 
-/// The network `storage-net` of namespace `db`, served by the pool `storage`.
+/// The network `storage-net` of namespace `db` with the given configuration, served by the pool `storage`.
 macro_rules! pooled {
     ($config:literal) => {
         concat!(
@@ -312,7 +312,7 @@ macro_rules! pooled {
 }
 pub(super) use pooled;
 
-/// The pool `storage`, whose spec is the text given, indented by two spaces.
+/// A pool, by default named `storage`, with the given spec, which is indented by two spaces.
 macro_rules! pool {
     ($spec:literal) => {
         pool!("storage", $spec)
@@ -329,7 +329,7 @@ macro_rules! pool {
 }
 pub(super) use pool;
 
-/// The reservation `db-0` of namespace `db`, whose spec is the text given, indented by two spaces.
+/// The reservation `db-0` of namespace `db` with the given spec, which is indented by two spaces.
 macro_rules! reservation {
     ($spec:literal) => {
         concat!(

@@ -1,4 +1,4 @@
-//! What a rule says, and the report that collects it.
+//! Findings of rules, and the report that collects them.
 
 use std::fmt;
 
@@ -13,35 +13,35 @@ use super::{
     registry::Rule,
 };
 
-/// One thing wrong: which rule says so, how loudly, where, what, and what to write instead.
+/// One problem found by a rule: its level, field, message and remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The rule's code; `nadmit explain CODE` tells more.
+    /// The rule's code; `nadmit explain CODE` prints the explanation.
     pub code: &'static str,
-    /// Denied or warned of.
+    /// The level at which the finding is reported.
     pub level: Level,
-    /// Whether it would deny but for the mode of the namespace or of the settings.
+    /// Set if only the mode of the namespace or of the settings lowers the level from deny to warn.
     pub would_deny: bool,
-    /// The field: `metadata.annotations[k8s.v1.cni.cncf.io/networks][0].ips[1]`.
+    /// The path of the field, such as `metadata.annotations[k8s.v1.cni.cncf.io/networks][0].ips[1]`.
     pub field: String,
-    /// Line and column inside the annotation, where the finding has a place there.
+    /// Line and column in the field's text, for fields that hold a text with a structure of its own.
     pub position: Option<TextPosition>,
-    /// The bytes of the annotation that it speaks of.
+    /// The affected bytes of the field's text.
     pub span: Option<Span>,
-    /// What is wrong: one sentence without a closing stop.
+    /// The problem: one sentence without a full stop.
     pub message: String,
-    /// What to write instead: one sentence without a closing stop. Never empty.
+    /// The remedy: one sentence without a full stop. Never empty.
     pub help: String,
-    /// What must be looked up afresh before this may deny.
+    /// The live read that is required before this finding may deny.
     pub requires_live_read: Option<LiveRead>,
 }
 
-/// A position, and whether its text has one line only, so that the column says it all.
+/// A position in a field's text. It is displayed without the line if the text has only one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextPosition {
-    /// Line and column in the annotation.
+    /// Line and column.
     pub position: Position,
-    /// Whether there is but one line.
+    /// Set if the text has only one line.
     pub one_line: bool,
 }
 
@@ -113,35 +113,35 @@ pub enum LiveRead {
     },
 }
 
-/// Where a finding is.
+/// The field that a finding refers to.
 #[derive(Debug, Clone, Default)]
 pub struct FieldRef<'a> {
-    /// The field's path.
+    /// The path of the field.
     pub field: String,
-    /// The text and the part of it, where the field holds a text with places of its own.
+    /// The affected span and the whole text, for fields that hold a text with a structure of its own.
     pub source: Option<(Span, &'a str)>,
 }
 
-/// The most findings of one level in a report: more would be read by nobody, and an annotation that
-/// is all mistakes must not cost more than its own size.
+/// The maximum number of findings of one level in a report. It bounds the cost of an annotation in which
+/// everything is wrong.
 const MAX_FINDINGS: usize = 100;
 
-/// Collects findings, of one rule after the other: of each level the first hundred.
+/// Collects the findings of one rule after the other, up to `MAX_FINDINGS` of each level.
 #[derive(Debug)]
 pub struct Report<'p> {
     policy: &'p Policy,
     max_level: Level,
     rule: &'static str,
     level: Level,
-    /// Whether the rule that speaks would deny, were it not for `max_level`.
+    /// Set if `max_level` lowers the current rule from deny.
     downgraded: bool,
     findings: Vec<Finding>,
-    /// Of warnings, and of denials.
+    /// The numbers of warnings and of denials.
     counts: [usize; 2],
 }
 
 impl Finding {
-    /// Message, position where there is one, and help in one line.
+    /// Returns message, position (if there is one) and help in one line.
     pub fn sentence(&self) -> String {
         let position = self
             .position
@@ -151,7 +151,7 @@ impl Finding {
 }
 
 impl<'p> Report<'p> {
-    /// A report in which nothing is louder than `max_level`.
+    /// Returns an empty report whose findings have at most the level `max_level`.
     pub fn new(policy: &'p Policy, max_level: Level) -> Self {
         Self {
             policy,
@@ -164,32 +164,37 @@ impl<'p> Report<'p> {
         }
     }
 
-    /// From here on `rule` speaks, at `level`.
+    /// Makes `rule` the source of the findings that follow, at `level`.
     pub fn begin(&mut self, rule: &'static Rule, level: Level) {
         self.rule = rule.code;
         self.level = level.min(self.max_level);
         self.downgraded = level == Level::Deny && self.max_level < Level::Deny;
     }
 
-    /// From here on `rule` speaks, and denies: its authority is lowered by nothing.
+    /// Makes `rule` the source of the findings that follow. They deny, whatever `max_level` is.
     pub fn begin_authority(&mut self, rule: &'static Rule) {
         self.rule = rule.code;
         self.level = Level::Deny;
         self.downgraded = false;
     }
 
-    /// Whether only authority speaks here.
+    /// Returns true if only authority rules report here.
     pub fn is_off(&self) -> bool {
         self.max_level == Level::Off
     }
 
-    /// Adds a finding at the rule's own level.
-    pub fn add(&mut self, field_ref: FieldRef<'_>, message: impl Into<String>, help: impl Into<String>) {
+    /// Adds a finding at the level of the current rule.
+    pub fn add(
+        &mut self,
+        field_ref: FieldRef<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.push(self.level, field_ref, message.into(), help.into(), None);
     }
 
-    /// Adds a finding that rests on something's absence, or on another object: it may deny only after
-    /// a fresh look.
+    /// Adds a finding that depends on another object, or on the absence of one. It may deny only after
+    /// `live_read`.
     pub fn add_after_live_read(
         &mut self,
         live_read: LiveRead,
@@ -197,11 +202,17 @@ impl<'p> Report<'p> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.push(self.level, field_ref, message.into(), help.into(), Some(live_read));
+        self.push(
+            self.level,
+            field_ref,
+            message.into(),
+            help.into(),
+            Some(live_read),
+        );
     }
 
-    /// Adds a finding that may be less grave than the rule's others: never louder than `levels`
-    /// say for the profile, nor than the rule itself.
+    /// Adds a finding at the lower of two levels: that of the current rule and that of `levels` in the
+    /// policy's profile.
     pub fn add_capped(
         &mut self,
         levels: Levels,
@@ -210,7 +221,7 @@ impl<'p> Report<'p> {
         help: impl Into<String>,
     ) {
         let level = self.level.min(levels.of(self.policy.profile()));
-        // What is less grave is no matter of authority.
+        // A capped finding is not a matter of authority, so `max_level` applies to it.
         let level = level.min(self.max_level);
         if level > Level::Off {
             self.push(level, field_ref, message.into(), help.into(), None);
@@ -246,13 +257,13 @@ impl<'p> Report<'p> {
         });
     }
 
-    /// Whether a finding at the rule's own level would be one too many: a rule whose words are dear
-    /// to find need not look further.
+    /// Returns true if no further finding of the current rule's level would be kept. Rules with expensive
+    /// messages can stop then.
     pub fn is_full(&self) -> bool {
         self.counts[usize::from(self.level == Level::Deny)] == MAX_FINDINGS
     }
 
-    /// All findings, in the order in which the rules spoke.
+    /// Returns all findings, in the order in which they were added.
     pub fn into_findings(self) -> Vec<Finding> {
         self.findings
     }

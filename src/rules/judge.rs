@@ -1,5 +1,5 @@
-//! Running the registry on one subject: the one way in which anything is judged, by the server and
-//! offline alike.
+//! Runs the rules of the registry on one subject. The server and `nadmit check` both judge objects only
+//! here.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,13 +21,13 @@ use super::{
     registry::{Check, Rule},
     reservation::ReservationSubject,
     subject::{PodSubject, UpdateSubject},
-    workload::{VirtualMachineSubject, MetadataSubject, TemplateSubject},
+    workload::{MetadataSubject, TemplateSubject, VirtualMachineSubject},
 };
 
-/// With so many findings the additional networks behind are not looked at any more.
+/// The number of findings after which the remaining additional networks are not checked.
 const MAX_OPERATOR_FINDINGS: usize = 100;
 
-/// How loudly rules may speak of what lives in `namespace`; `None` where they are silent.
+/// Returns the maximum level of findings on objects of `namespace`; `None` if its rules are off.
 pub fn max_level(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Level> {
     if policy.excluded_namespaces.contains(namespace) {
         return None;
@@ -40,8 +40,8 @@ pub fn max_level(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<
     }
 }
 
-/// What the rules on pods say of a pod, none louder than `max_level`, but for the rules on authority:
-/// they deny whatever the namespace says, and with [`Level::Off`] they alone speak.
+/// Runs the rules on pods. Findings have at most the level `max_level`, except those of authority rules,
+/// which always deny; with [`Level::Off`] only authority rules are run.
 pub fn judge_pod(subject: &PodSubject<'_>, max_level: Level) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, max_level);
     for (rule, level) in subject.policy.active_rules() {
@@ -60,7 +60,7 @@ pub fn judge_pod(subject: &PodSubject<'_>, max_level: Level) -> Vec<Finding> {
     report.into_findings()
 }
 
-/// What the rules on pools say of a pool.
+/// Runs the rules on address pools.
 pub fn judge_pool(subject: &PoolSubject<'_>, policy: &Policy) -> Vec<Finding> {
     let mut report = Report::new(policy, Level::Deny);
     for (rule, level) in policy.active_rules() {
@@ -72,7 +72,7 @@ pub fn judge_pool(subject: &PoolSubject<'_>, policy: &Policy) -> Vec<Finding> {
     report.into_findings()
 }
 
-/// What the rules say of a pool that changes or goes while something of it is held.
+/// Runs the rules on the change or deletion of an address pool with held addresses.
 pub fn judge_pool_change(subject: &PoolChangeSubject<'_>, policy: &Policy) -> Vec<Finding> {
     let mut report = Report::new(policy, Level::Deny);
     for (rule, level) in policy.active_rules() {
@@ -84,7 +84,8 @@ pub fn judge_pool_change(subject: &PoolChangeSubject<'_>, policy: &Policy) -> Ve
     report.into_findings()
 }
 
-/// What the rules on reservations say of one, none louder than `max_level`, but for the rules on authority.
+/// Runs the rules on reservations. Findings have at most the level `max_level`, except those of authority
+/// rules, which always deny.
 pub fn judge_reservation(
     subject: &ReservationSubject<'_>,
     policy: &Policy,
@@ -107,7 +108,7 @@ pub fn judge_reservation(
     report.into_findings()
 }
 
-/// What the rules say of what pools refused to a pod. No setting makes it less.
+/// Runs the rules on what pools rejected for a pod. No namespace label lowers their level.
 pub fn judge_allocation(subject: &AllocationSubject<'_, '_>) -> Vec<Finding> {
     let mut report = Report::new(subject.pod.policy, Level::Deny);
     for (rule, level) in subject.pod.policy.active_rules() {
@@ -119,7 +120,7 @@ pub fn judge_allocation(subject: &AllocationSubject<'_, '_>) -> Vec<Finding> {
     report.into_findings()
 }
 
-/// What the rules on networks say of a network's configuration.
+/// Runs the rules on a network's configuration.
 pub fn judge_network(subject: &NetworkSubject<'_>, max_level: Level) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, max_level);
     for (rule, level) in subject.policy.active_rules() {
@@ -134,7 +135,7 @@ pub fn judge_network(subject: &NetworkSubject<'_>, max_level: Level) -> Vec<Find
     report.into_findings()
 }
 
-/// What the rules say of a network that pods use, when it is deleted or, with an `after`, changed.
+/// Runs the rules on the deletion (`deleted`) or change of a network in use.
 pub fn judge_network_use(
     subject: &NetworkUseSubject<'_>,
     deleted: bool,
@@ -154,8 +155,8 @@ pub fn judge_network_use(
     report.into_findings()
 }
 
-/// What the rules say of the additional networks of OpenShift's operator: of the list, and of each
-/// network that will be made of it.
+/// Runs the rules on the additional networks of OpenShift's Cluster Network Operator: on the list, and on
+/// each network that the operator will create from it.
 pub fn judge_operator(
     entries: &[AdditionalNetwork],
     catalog: &Catalog,
@@ -198,8 +199,8 @@ pub fn judge_operator(
     found
 }
 
-/// What the rules on networks in use say of the additional networks that an update takes out of the
-/// operator's list, or changes: the operator deletes and changes what it made of them.
+/// Runs the rules on networks in use for the additional networks that an update removes from the operator's
+/// list or changes, because the operator deletes or changes the networks that it created from them.
 pub fn judge_additional_use(
     before: &[AdditionalNetwork],
     after: &[AdditionalNetwork],
@@ -234,12 +235,17 @@ pub fn judge_additional_use(
             after: now.and_then(|now| now.config.as_deref()),
             users: catalog.users(&entry.namespace, &entry.name, &policy.multus_namespace),
         };
-        found.extend(judge_network_use(&subject, now.is_none(), policy, max_level));
+        found.extend(judge_network_use(
+            &subject,
+            now.is_none(),
+            policy,
+            max_level,
+        ));
     }
     found
 }
 
-/// What the rules on `ConfigMaps` say of one.
+/// Runs the rules on `ConfigMaps`.
 pub fn judge_config_map(
     subject: &ConfigMapSubject<'_>,
     policy: &Policy,
@@ -255,7 +261,7 @@ pub fn judge_config_map(
     report.into_findings()
 }
 
-/// What the rules on Bindings say of one.
+/// Runs the rules on Bindings.
 pub fn judge_binding(subject: &BindingSubject<'_>) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, Level::Deny);
     for (rule, level) in subject.policy.active_rules() {
@@ -267,7 +273,7 @@ pub fn judge_binding(subject: &BindingSubject<'_>) -> Vec<Finding> {
     report.into_findings()
 }
 
-/// What the rules on updates say of what an update makes of a pod.
+/// Runs the rules on updates of pods.
 pub fn judge_update(subject: &UpdateSubject<'_>, max_level: Level) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, max_level);
     for (rule, level) in subject.policy.active_rules() {
@@ -279,8 +285,8 @@ pub fn judge_update(subject: &UpdateSubject<'_>, max_level: Level) -> Vec<Findin
     report.into_findings()
 }
 
-/// What the rules on pods and on templates say of a workload's template: fields begin with the
-/// template's path, and nothing is louder than the settings let it be of workloads.
+/// Runs the rules on pods and on templates for a workload's template. Field paths begin with the path of
+/// the template, and levels are capped by [`Policy::workload_level`], too.
 pub fn judge_template(subject: &TemplateSubject<'_>, max_level: Level) -> Vec<Finding> {
     let policy = subject.pod.policy;
     let max_level = max_level.min(policy.workload_level);
@@ -305,7 +311,7 @@ pub fn judge_template(subject: &TemplateSubject<'_>, max_level: Level) -> Vec<Fi
     findings
 }
 
-/// What the rules say of the annotations of a workload itself.
+/// Runs the rules on the annotations of a workload itself.
 pub fn judge_metadata(subject: &MetadataSubject<'_>, max_level: Level) -> Vec<Finding> {
     let max_level = max_level.min(subject.policy.workload_level);
     if max_level == Level::Off || subject.keys.is_empty() {
@@ -321,15 +327,18 @@ pub fn judge_metadata(subject: &MetadataSubject<'_>, max_level: Level) -> Vec<Fi
     report.into_findings()
 }
 
-/// What the rules say of the networks of KubeVirt's machine.
-pub fn judge_virtual_machine(subject: &VirtualMachineSubject<'_>, max_level: Level) -> Vec<Finding> {
+/// Runs the rules on the networks of a KubeVirt `VirtualMachine`.
+pub fn judge_virtual_machine(
+    subject: &VirtualMachineSubject<'_>,
+    max_level: Level,
+) -> Vec<Finding> {
     match max_level.min(subject.policy.workload_level) {
         Level::Off => Vec::new(),
         max_level => subject.judge(max_level),
     }
 }
 
-/// Returns what is warned of where addresses are put in: prefix lengths that are corrected.
+/// Returns the warnings about prefix lengths that injection corrects.
 pub fn judge_corrected_prefixes(subject: &PodSubject<'_>, max_level: Level) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, max_level.min(Level::Warn));
     run_pod_rules_of(subject, &mut report, |code| code == PREFIX.code);
@@ -342,7 +351,7 @@ fn run_pod_rules(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     run_pod_rules_of(subject, report, |_| true);
 }
 
-/// Those of the rules on pods that are `wanted`.
+/// Runs the rules on pods whose codes `selects` accepts.
 pub(super) fn run_pod_rules_of(
     subject: &PodSubject<'_>,
     report: &mut Report<'_>,
@@ -359,7 +368,7 @@ pub(super) fn run_pod_rules_of(
     }
 }
 
-/// What the rule looks at in this pod, if it is a rule on such pods.
+/// Returns the check of a rule, if it applies to this pod.
 fn pod_check(
     rule: &Rule,
     subject: &PodSubject<'_>,

@@ -1,20 +1,20 @@
-//! How loudly a rule speaks.
+//! Levels of rules, and the profiles that preset them.
 
 use std::{fmt, str::FromStr};
 
-/// What a finding does to the request.
+/// The effect of a finding on the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// Nothing: the rule is not run.
+    /// The rule is not run.
     Off,
-    /// It is said, and the request passes.
+    /// The finding is returned as a warning, and the request is allowed.
     Warn,
-    /// The request is refused.
+    /// The request is denied.
     Deny,
 }
 
 impl Level {
-    /// The word in configuration and output.
+    /// Returns the name in configuration and output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -41,15 +41,15 @@ impl FromStr for Level {
     }
 }
 
-/// A named set of levels for all rules.
+/// A named preset of the levels of all rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Profile {
-    /// Denies what fails, and what silently does something else than was asked.
+    /// Denies what fails and what silently does something other than requested.
     #[default]
     Default,
-    /// Denies only what Multus, the plugin or the kernel would fail.
+    /// Denies only what fails in Multus, the plugin or the kernel.
     Multus,
-    /// The spec to the letter.
+    /// Denies every violation of the specification, too.
     Strict,
 }
 
@@ -57,7 +57,7 @@ impl Profile {
     /// All profiles.
     pub const ALL: [Self; 3] = [Self::Default, Self::Multus, Self::Strict];
 
-    /// The word in configuration and output.
+    /// Returns the name in configuration and output.
     pub fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
@@ -81,7 +81,7 @@ impl FromStr for Profile {
 /// A rule's level in each profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Levels {
-    /// Whether nothing may lower it.
+    /// Set if nothing may lower the level.
     authority: bool,
     multus: Level,
     default: Level,
@@ -89,23 +89,23 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Denied everywhere: it fails in every cluster.
+    /// Denied in every profile: it fails in every cluster.
     pub const FAILS: Self = Self::new(Level::Deny, Level::Deny, Level::Deny);
-    /// Nothing fails, but something else happens than was asked: only warned of in `multus`.
+    /// Only a warning in the profile `multus`: nothing fails, but the result is not what was requested.
     pub const MISLEADS: Self = Self::new(Level::Warn, Level::Deny, Level::Deny);
-    /// The spec objects, Multus does not: denied in `strict` only.
+    /// Denied only in the profile `strict`: the specification forbids it, Multus does not.
     pub const SPEC: Self = Self::new(Level::Warn, Level::Warn, Level::Deny);
-    /// Worth a word, never a denial.
+    /// A warning in every profile.
     pub const ADVICE: Self = Self::new(Level::Warn, Level::Warn, Level::Warn);
 
-    /// Denied always: who may have which address is no matter of taste. No profile, no setting and
-    /// no namespace's label lowers it where a pod is concerned.
+    /// Always denied: the rule guards who may have which address. For pods, no profile, setting or
+    /// namespace label lowers it.
     pub const AUTHORITY: Self = Self {
         authority: true,
         ..Self::FAILS
     };
 
-    /// Silent unless the configuration asks for it: right in some clusters only.
+    /// Off unless the configuration turns it on: useful in some clusters only.
     pub const OFF: Self = Self::new(Level::Off, Level::Off, Level::Off);
 
     const fn new(multus: Level, default: Level, strict: Level) -> Self {
@@ -117,12 +117,12 @@ impl Levels {
         }
     }
 
-    /// Whether nothing may lower it: see [`Self::AUTHORITY`].
+    /// Returns true if nothing may lower the level: see [`Self::AUTHORITY`].
     pub fn is_authority(self) -> bool {
         self.authority
     }
 
-    /// The level in `profile`.
+    /// Returns the level in `profile`.
     pub fn of(self, profile: Profile) -> Level {
         match profile {
             Profile::Multus => self.multus,

@@ -1,16 +1,16 @@
-//! What nadmit checks: one rule, one code, one small file.
+//! The rules that nadmit checks. Each rule has one code and one small file.
 //!
-//! - [`registry`] lists the rules; [`Rule`] says what a rule is.
-//! - [`level`] and [`policy`] say how loudly each speaks: by profile, configuration and namespace.
-//! - [`Finding`] is what a rule says; [`Report`] collects findings, all of them at once.
-//! - [`judge`] runs the registry on a subject; of an update [`news`] is what counts.
-//! - [`subject`] is what a rule looks at: the pod's annotations, parsed and resolved.
-//! - [`allocation`] is about what address pools give, and what they refuse.
-//! - [`network_subject`] is the same for a network's own configuration, [`network_use`] for who uses
-//!   it.
-//! - [`workload`] is about what makes pods: their templates.
-//! - [`pod`], [`update`], [`network`], [`pool`], [`reservation`] and [`operator`] hold the rules
-//!   themselves.
+//! - [`registry`] lists the rules; [`Rule`] describes one.
+//! - [`level`] and [`policy`] determine a rule's level from the profile, the configuration and the namespace.
+//! - [`Finding`] is one problem that a rule reports; [`Report`] collects all findings of a run.
+//! - [`judge`] runs the registry on a subject; [`new_findings`] drops the findings that an update did not
+//!   introduce.
+//! - [`subject`] is the input of the rules on pods: annotations, parsed and resolved.
+//! - [`network_subject`] is the input of the rules on a network's configuration, [`network_use`] that of the
+//!   rules on networks in use.
+//! - [`allocation`] holds the rules on what address pools assign and reject.
+//! - [`workload`] holds the rules on workloads and their pod templates.
+//! - [`pod`], [`update`], [`network`], [`pool`], [`reservation`] and [`operator`] hold the other rules.
 
 pub mod allocation;
 pub mod binding;
@@ -36,13 +36,13 @@ pub mod workload;
 pub use crate::catalog::Mode;
 
 pub use self::{
-    binding::{BindingSubject, BindingAnnotation},
-    finding::{Finding, LiveRead, FieldRef, Report, TextPosition},
+    binding::{BindingAnnotation, BindingSubject},
+    finding::{FieldRef, Finding, LiveRead, Report, TextPosition},
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,
     policy::{Injection, NamespaceIsolation, Policy},
-    pool::{PoolHoldings, HeldAddress, PoolChangeSubject, PoolSubject},
+    pool::{HeldAddress, PoolChangeSubject, PoolHoldings, PoolSubject},
     registry::{Check, Example, RULES, Rule},
     reservation::ReservationSubject,
     subject::{Attachment, PodSubject, UpdateSubject},

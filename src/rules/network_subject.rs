@@ -1,4 +1,4 @@
-//! What a rule on networks looks at: one configuration, parsed once, and the other networks.
+//! The input of the rules on networks: one configuration, parsed once, and the other networks.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,47 +14,47 @@ use crate::{
 
 use super::{finding::FieldRef, policy::Policy};
 
-/// The most parts of ranges and addresses of one network that are compared with other networks'.
+/// The maximum number of a network's assignable ranges that are compared with those of other networks.
 const MAX_ASSIGNABLE_RANGES: usize = 4096;
-/// The most comparisons of one rule on one network.
+/// The maximum number of comparisons that one rule makes for one network.
 pub(super) const MAX_COMPARISONS: usize = 200_000;
 
-/// A network as it was written, its configuration parsed. All rules read this one parse.
+/// A network as written, with its parsed configuration. All rules share this parse.
 #[derive(Debug)]
 pub struct NetworkSubject<'a> {
     raw: RawNetwork<'a>,
-    /// The settings.
+    /// The settings of nadmit.
     pub policy: &'a Policy,
-    /// The networks there are; this one may be among them, as it was.
+    /// The known networks; this one may be among them, as it was before an update.
     pub catalog: &'a Catalog,
     document: Option<(JsonNode<'a>, Vec<JsonMember<'a>>)>,
     plugins: Vec<PluginObject<'a>>,
-    /// Few rules ask for it, and of a configuration with a fault there is none.
+    /// Parsed on first use, because few rules need it. `None` inside if the configuration is invalid.
     parsed: OnceLock<Option<NetworkConfig>>,
 }
 
-/// A network's own words.
+/// The fields of a network as written, from a NAD or an additional network of OpenShift's operator.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RawNetwork<'a> {
-    /// Its namespace.
+    /// The network's namespace.
     pub namespace: &'a str,
-    /// Its name.
+    /// The network's name.
     pub name: &'a str,
-    /// Where its configuration stands.
+    /// The object and field that hold the configuration.
     pub origin: ConfigOrigin<'a>,
-    /// `spec.config`, or what stands for it, if it is a text.
+    /// `spec.config`, or its equivalent in another object, if it is a string.
     pub config: Option<&'a str>,
-    /// `spec.config` as JSON, if it is there and no text.
+    /// `spec.config` as JSON, if it is present but not a string.
     pub non_string_config: Option<&'a str>,
-    /// The device plugin resource behind it.
+    /// The device plugin resource of the network (`k8s.v1.cni.cncf.io/resourceName`).
     pub resource_name: Option<&'a str>,
-    /// The address pool that is to serve it.
+    /// The address pool that the network names (`nadmit.io/address-pool`).
     pub address_pool: Option<&'a str>,
-    /// Of an additional network of OpenShift's operator: all of the same list.
+    /// For an additional network of OpenShift's operator: all networks of its list.
     pub siblings: Option<&'a Catalog>,
 }
 
-/// Where a network's configuration comes from.
+/// The object and field that hold a network's configuration.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ConfigOrigin<'a> {
     /// `spec.config` of a `NetworkAttachmentDefinition`.
@@ -62,22 +62,22 @@ pub enum ConfigOrigin<'a> {
     Config,
     /// The text in this field of another object.
     Text(&'a str),
-    /// It is rendered from the object in this field.
+    /// Rendered by the operator from the object in this field.
     Rendered(&'a str),
 }
 
-/// One plugin's object in a configuration.
+/// The JSON object of one plugin in a configuration.
 #[derive(Debug, Clone)]
 pub struct PluginObject<'a> {
-    /// Its path from the configuration: empty for a single configuration, `.plugins[0]` in a list.
+    /// The path in the configuration: empty for a single configuration, `.plugins[0]` in a list.
     pub path: String,
-    /// Its members.
+    /// The members of the object.
     pub members: Vec<JsonMember<'a>>,
     /// The whole object.
     pub node: JsonNode<'a>,
-    /// Its `type`; empty if there is none.
+    /// The member `type`; empty if it is missing.
     pub kind: String,
-    /// Its `ipam` object and its members, if there is one.
+    /// The `ipam` object and its members, if there is one.
     pub ipam: Option<(JsonNode<'a>, Vec<JsonMember<'a>>)>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> std::ops::Deref for NetworkSubject<'a> {
 }
 
 impl<'a> NetworkSubject<'a> {
-    /// Parses the configuration of what is written.
+    /// Parses the configuration of a network.
     pub fn new(raw: RawNetwork<'a>, policy: &'a Policy, catalog: &'a Catalog) -> Self {
         let text = raw.config.filter(|text| !text.is_empty());
         let node = text.and_then(|text| JsonNode::document(text).ok());
@@ -105,27 +105,30 @@ impl<'a> NetworkSubject<'a> {
         }
     }
 
-    /// The configuration as one JSON object, if it is one.
+    /// Returns the configuration as a JSON object, if it is one.
     pub fn document(&self) -> Option<(JsonNode<'a>, &[JsonMember<'a>])> {
         let (node, members) = self.document.as_ref()?;
         Some((*node, members))
     }
 
-    /// The configuration as Multus and libcni load it, if they do.
+    /// Returns the configuration as Multus and libcni load it, if it is valid.
     pub fn parsed(&self) -> Option<&NetworkConfig> {
         let parse = || NetworkConfig::parse(self.config.filter(|text| !text.is_empty())?).ok();
         self.parsed.get_or_init(parse).as_ref()
     }
 
-    /// What the configuration gives out; of very much only the first, so that no text makes a review
-    /// dear.
-    pub fn assignable_ranges(&self, config: &NetworkConfig) -> impl Iterator<Item = AssignableRange> {
+    /// Returns the ranges and addresses that the configuration assigns, up to `MAX_ASSIGNABLE_RANGES`,
+    /// which bounds the cost of a review.
+    pub fn assignable_ranges(
+        &self,
+        config: &NetworkConfig,
+    ) -> impl Iterator<Item = AssignableRange> {
         assignable::assignable_ranges(config)
             .into_iter()
             .take(MAX_ASSIGNABLE_RANGES)
     }
 
-    /// What other networks give out of `interval`.
+    /// Returns the ranges of other networks that overlap `interval`.
     pub fn other_networks_assigning(
         &self,
         interval: AddressInterval,
@@ -133,7 +136,7 @@ impl<'a> NetworkSubject<'a> {
         let own = (self.namespace, self.name);
         let siblings = self.siblings;
         let known = self.catalog.networks_assigning(interval);
-        // As they were, for they are about to change.
+        // The known versions of siblings are about to change, so those of the list are used instead.
         let known = known.filter(move |(network, _)| {
             siblings.is_none_or(|s| s.network(&network.namespace, &network.name).is_none())
         });
@@ -145,7 +148,8 @@ impl<'a> NetworkSubject<'a> {
             .filter(move |(network, _)| (&*network.namespace, &*network.name) != own)
     }
 
-    /// The other networks: those of the same list as they will be, all others as they are.
+    /// Returns the other networks: networks of the same operator list as they will be, all others as they
+    /// are.
     pub fn other_networks(&self) -> impl Iterator<Item = &'a Arc<Network>> {
         let own = (self.namespace, self.name);
         let siblings = self.siblings;
@@ -159,18 +163,18 @@ impl<'a> NetworkSubject<'a> {
             .filter(move |network| (&*network.namespace, &*network.name) != own)
     }
 
-    /// Whether nothing shows that this network's plugin and the `other` network's are on different
-    /// wires.
+    /// Returns true unless the plugin of this network and that of `other` are known to be on different
+    /// links.
     pub fn same_link(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {
         own.link == theirs.link && self.resource_name == other.resource_name.as_deref()
     }
 
-    /// The plugins' objects, in their order: with `type` and `plugins`, `type` wins.
+    /// Returns the plugins' objects in order. If both `type` and `plugins` are present, `type` wins.
     pub fn plugins(&self) -> &[PluginObject<'a>] {
         &self.plugins
     }
 
-    /// The place of the configuration as a whole.
+    /// Returns a reference to the whole configuration.
     pub fn config_ref(&self) -> FieldRef<'a> {
         FieldRef {
             field: self.origin.field("spec.config").to_owned(),
@@ -178,8 +182,8 @@ impl<'a> NetworkSubject<'a> {
         }
     }
 
-    /// A place in the configuration: the path from its object (`.ipam.range`), and the part of the
-    /// text.
+    /// Returns a reference to a field of the configuration, with its path from the configuration's object
+    /// (such as `.ipam.range`) and its span in the text.
     pub fn field_ref(&self, path: &str, span: Span) -> FieldRef<'a> {
         let field = self.origin.field("spec.config");
         if let ConfigOrigin::Rendered(_) = self.origin {
@@ -204,7 +208,7 @@ impl<'a> ConfigOrigin<'a> {
     }
 }
 
-/// The path in `simpleMacvlanConfig` of what is rendered to `path`.
+/// Returns the path in `simpleMacvlanConfig` of the field that the operator renders to `path`.
 fn source_path(path: &str) -> String {
     let Some(rest) = path.strip_prefix(".ipam") else {
         return path.to_owned();
@@ -247,7 +251,7 @@ impl<'a> PluginObject<'a> {
         }
     }
 
-    /// The `ipam` object's members and its node, if there is one.
+    /// Returns the `ipam` object and its members, if there is one.
     pub fn ipam(&self) -> Option<(JsonNode<'a>, &[JsonMember<'a>])> {
         let (node, members) = self.ipam.as_ref()?;
         Some((*node, members))

@@ -1,4 +1,5 @@
-//! What a rule on networks in use looks at: a network that goes or changes, and who uses it.
+//! The input of the rules on networks in use: a network that is deleted or changed, and the pods that use
+//! it.
 
 use std::sync::Arc;
 
@@ -6,28 +7,28 @@ use crate::catalog::Pod;
 
 use super::finding::LiveRead;
 
-/// The most pods that are named.
+/// The maximum number of pods that a message names.
 const MAX_NAMED: usize = 10;
 
 /// A network that is deleted or changed while pods use it.
 #[derive(Debug)]
 pub struct NetworkUseSubject<'a> {
-    /// Its namespace.
+    /// The network's namespace.
     pub namespace: &'a str,
-    /// Its name.
+    /// The network's name.
     pub name: &'a str,
-    /// The field that goes or changes.
+    /// The path of the field that is removed or changed.
     pub field: String,
-    /// Its configuration before.
+    /// The configuration before.
     pub before: Option<&'a str>,
-    /// Its configuration afterwards; `None` too when it is deleted.
+    /// The configuration afterwards; also `None` if the network is deleted.
     pub after: Option<&'a str>,
-    /// The pods that use it, ordered by namespace and name.
+    /// The pods that use the network, ordered by namespace and name.
     pub users: Vec<&'a Arc<Pod>>,
 }
 
 impl NetworkUseSubject<'_> {
-    /// How many pods use it, and the first ten of them.
+    /// Returns the number of pods that use the network and the names of the first ten.
     pub fn describe_users(&self) -> String {
         let count = self.users.len();
         let named = self.users.iter().take(MAX_NAMED);
@@ -42,7 +43,7 @@ impl NetworkUseSubject<'_> {
         format!("{count} {pods}: {}{more}", names.join(", "))
     }
 
-    /// The look-up without which nothing may be denied for these pods' sake.
+    /// Returns the live read that is required before these pods may cause a denial.
     pub fn live_read(&self) -> LiveRead {
         LiveRead::NetworkUsers {
             namespace: self.namespace.into(),

@@ -1,16 +1,17 @@
-//! What an update makes worse: the findings on it that were not there before.
+//! The findings that an update introduces.
 
 use std::collections::HashMap;
 
 use super::Finding;
 
-/// The findings that were not there before: what was wrong may stay wrong, and only what an update
-/// makes worse counts.
+/// Removes the findings that the object had before the update: an object that was already wrong may stay
+/// wrong, but not become worse.
 ///
-/// A finding is known by its rule, the annotation that it is in, and its message, but for the places
-/// in lists: an element put before it changes those and nothing else. Its path is no part of it, for
-/// the same can be written in two forms (an annotation as a list of names or as JSON, one plugin or a
-/// list of them). Each known finding stands for one: the same mistake made once more is news.
+/// Findings are compared by rule, annotation and message without list indices, because inserting an
+/// element shifts the indices of those behind it. The field path is ignored, because one object can be
+/// written in two forms (an annotation as a list of names or as JSON, a configuration as one plugin or a
+/// list). Each finding of the baseline removes one finding, so a mistake that is repeated once more is
+/// reported.
 pub fn subtract_baseline(mut findings: Vec<Finding>, baseline: &[Finding]) -> Vec<Finding> {
     let key = |finding: &Finding| {
         (
@@ -33,7 +34,7 @@ pub fn subtract_baseline(mut findings: Vec<Finding>, baseline: &[Finding]) -> Ve
     findings
 }
 
-/// The part of a field's path that names an annotation; empty if there is none.
+/// Returns the part of a field's path that names an annotation; empty for other fields.
 fn annotation(field: &str) -> &str {
     let Some(start) = field.find("metadata.annotations[") else {
         return "";
@@ -42,7 +43,7 @@ fn annotation(field: &str) -> &str {
     field.get(start..end).unwrap_or_default()
 }
 
-/// A text without the places in lists: `plugins[1].ipam` reads `plugins[].ipam`.
+/// Removes list indices: `plugins[1].ipam` becomes `plugins[].ipam`.
 fn without_indices(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -108,14 +109,20 @@ mod tests {
     #[test]
     fn a_repeated_finding_or_one_in_another_annotation_is_new() {
         let known = [(NETWORKS, "x")];
-        assert_eq!(new_findings(&[(NETWORKS, "x"), (NETWORKS, "x")], &known).len(), 1);
+        assert_eq!(
+            new_findings(&[(NETWORKS, "x"), (NETWORKS, "x")], &known).len(),
+            1
+        );
         assert_eq!(new_findings(&[(DEFAULT, "x")], &known).len(), 1);
         assert_eq!(new_findings(&[(NETWORKS, "y")], &known).len(), 1);
     }
 
     #[test]
     fn only_list_indices_are_removed() {
-        assert_eq!(without_indices("a[k8s.v1/x][10].ips[1]"), "a[k8s.v1/x][].ips[]");
+        assert_eq!(
+            without_indices("a[k8s.v1/x][10].ips[1]"),
+            "a[k8s.v1/x][].ips[]"
+        );
         assert_eq!(without_indices("[1, [2], [3x] 4]["), "[1, [], [3x] 4][");
     }
 }

@@ -1,4 +1,4 @@
-//! The settings that rules and decisions read.
+//! The settings that rules and admission decisions depend on.
 
 use std::{collections::HashSet, str::FromStr};
 
@@ -11,105 +11,107 @@ use super::{
     registry::{RULES, Rule},
 };
 
-/// The namespace in which Multus runs and finds cluster networks, by default.
+/// The default namespace of Multus, in which it looks up cluster networks.
 const MULTUS_NAMESPACE: &str = "kube-system";
-/// The namespace that Multus never isolates, unless others are named.
+/// The default of Multus's `globalNamespaces`.
 const GLOBAL_NAMESPACE: &str = "default";
 
-/// nadmit's own ServiceAccount, as it is installed.
+/// The ServiceAccount of nadmit in a default installation.
 const OWN_USER: &str = "system:serviceaccount:nadmit:nadmit";
-/// KubeVirt's controller, as KubeVirt and OpenShift Virtualization install it.
+/// The controller of KubeVirt, as installed by KubeVirt and OpenShift Virtualization.
 const KUBEVIRT_USERS: [&str; 2] = [
     "system:serviceaccount:kubevirt:kubevirt-controller",
     "system:serviceaccount:openshift-cnv:kubevirt-controller",
 ];
 
-/// kubevirt-ipam-controller, as upstream, the cluster network addons operator and OpenShift
-/// Virtualization install it.
+/// The kubevirt-ipam-controller, as installed by upstream, the cluster network addons operator and
+/// OpenShift Virtualization.
 const IPAM_CONTROLLERS: [&str; 3] = [
     "system:serviceaccount:kubevirt-ipam-controller-system:kubevirt-ipam-controller-manager",
     "system:serviceaccount:cluster-network-addons:kubevirt-ipam-controller-manager",
     "system:serviceaccount:openshift-cnv:kubevirt-ipam-controller-manager",
 ];
 
-/// Where Whereabouts runs: upstream's manifests, and OpenShift.
+/// The namespaces in which upstream's manifests and OpenShift run Whereabouts.
 const WHEREABOUTS_NAMESPACES: [&str; 2] = ["kube-system", "openshift-multus"];
-/// What Kubernetes itself deletes with: whole namespaces, and what belonged to objects that are gone.
+/// The controllers of Kubernetes that delete the contents of namespaces and the dependents of deleted
+/// objects.
 const DELETION_CONTROLLERS: [&str; 2] = [
     "system:serviceaccount:kube-system:namespace-controller",
     "system:serviceaccount:kube-system:generic-garbage-collector",
 ];
 
-/// How nadmit is set: what `nadmit.yaml` says, checked.
+/// The validated settings of `nadmit.yaml`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     levels: Box<[Level]>,
     profile: Profile,
-    /// How what is wrong is treated in namespaces that do not say so themselves.
+    /// The mode of namespaces without the label `nadmit.io/mode`.
     pub mode: Mode,
-    /// Multus's `namespaceIsolation`; `None` is what suits where nadmit runs.
+    /// Multus's `namespaceIsolation`; `None` selects the default of the environment in which nadmit runs.
     pub namespace_isolation: Option<NamespaceIsolation>,
-    /// The namespaces whose networks every pod may use all the same (Multus's `globalNamespaces`).
+    /// The namespaces whose networks pods of every namespace may use (Multus's `globalNamespaces`).
     pub global_namespaces: HashSet<Box<str>>,
     /// The namespaces whose pods are not checked.
     pub excluded_namespaces: HashSet<Box<str>>,
-    /// Whether attachments may not change after creation.
+    /// Set if the attachments of a pod may not change after its creation.
     pub immutable_attachments: bool,
     /// The users who may change the attachments of any running pod: nadmit's own ServiceAccount, which
-    /// puts addresses in.
+    /// injects addresses.
     pub own_users: HashSet<Box<str>>,
-    /// The users who may change those of KubeVirt's launcher pods: its controller, which hot-plugs
-    /// interfaces.
+    /// The users who may change the attachments of KubeVirt's launcher pods: KubeVirt's controller, which
+    /// hot-plugs interfaces.
     pub kubevirt_users: HashSet<Box<str>>,
-    /// How loudly rules may speak of the templates of workloads, whose pods are judged once more.
+    /// The maximum level of findings on workload templates. The pods themselves are checked when they are
+    /// created.
     pub workload_level: Level,
-    /// The users who may delete and change networks that pods use: operators that make them.
+    /// The users who may delete and change networks in use: operators that manage the networks.
     pub operator_users: HashSet<Box<str>>,
-    /// The namespaces in which Whereabouts runs: networks with slices belong there.
+    /// The namespaces in which Whereabouts runs. Networks with node slices work only there.
     pub whereabouts_namespaces: HashSet<Box<str>>,
-    /// When addresses are put into pods; `None` is what suits where nadmit runs.
+    /// The time of injection; `None` selects the default of the environment in which nadmit runs.
     pub injection: Option<Injection>,
-    /// Where Multus looks for the network of `v1.multus-cni.io/default-network`.
+    /// The namespace in which Multus looks up the network of `v1.multus-cni.io/default-network`.
     pub multus_namespace: Box<str>,
 }
 
-/// Multus's `namespaceIsolation`: a pod may use only the networks of its own namespace, and of
-/// those that are global.
+/// Multus's `namespaceIsolation`: with it, a pod may use only the networks of its own namespace and of the
+/// global namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NamespaceIsolation {
     /// Multus isolates namespaces.
     On,
-    /// Multus isolates no namespace, which is its default.
+    /// Multus does not isolate namespaces, which is its default.
     Off,
-    /// Nobody has set it here, and Multus's own setting is not known: what fails in one of two
-    /// worlds is warned of.
+    /// The setting is missing and Multus's own configuration is not known. Selections that fail only with
+    /// isolation are warned about.
     Unknown,
 }
 
 impl NamespaceIsolation {
-    /// The setting as a boolean.
+    /// Converts the boolean of Multus's setting.
     pub fn of(isolates: bool) -> Self {
         if isolates { Self::On } else { Self::Off }
     }
 }
 
-/// When addresses are put into pods.
+/// The time at which addresses are injected into pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Injection {
-    /// Never: addresses are written by people, and checked.
+    /// Never. Addresses that users write are only checked.
     Off,
-    /// When a pod is created: the default without a cluster.
+    /// At the creation of a pod. The default without a cluster.
     Create,
-    /// When the scheduler binds a pod to a node, whose name and UID are known then: the default in a
-    /// cluster. A pod that is created with a node is given its addresses at once.
+    /// At the binding of a pod to a node, when the pod's name and UID are known. The default in a cluster.
+    /// Pods that are created with a node get their addresses at creation.
     Bind,
 }
 
 impl Injection {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Self; 3] = [Self::Off, Self::Create, Self::Bind];
 
-    /// The word in settings.
+    /// Returns the name in the settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -128,19 +130,19 @@ impl FromStr for Injection {
     }
 }
 
-/// Why a rule cannot have a level.
+/// A level that cannot be set for a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum LevelError {
-    /// There is no such rule.
+    /// No rule has this code.
     #[error(transparent)]
     Unknown(#[from] UnknownRule),
-    /// The rule is a matter of authority.
+    /// The rule is an authority rule, whose level cannot be lowered.
     #[error(
         "{code} always denies: it guards who may have which address, and no setting lowers that; \
          remove it here, and change the pool instead"
     )]
     Authority {
-        /// The rule.
+        /// The code of the rule.
         code: &'static str,
     },
 }
@@ -151,7 +153,7 @@ pub enum LevelError {
 pub struct UnknownRule {
     /// The code as written.
     pub code: String,
-    /// The most alike code, if one is like it.
+    /// The most similar code, if there is a similar one.
     pub similar: Option<&'static str>,
 }
 
@@ -162,7 +164,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The settings of a profile, nothing changed.
+    /// Returns the default settings with the levels of `profile`.
     pub fn of(profile: Profile) -> Self {
         Self {
             levels: RULES.iter().map(|rule| rule.levels.of(profile)).collect(),
@@ -182,12 +184,12 @@ impl Policy {
         }
     }
 
-    /// When addresses are put into pods.
+    /// Returns the time of injection, by default at creation.
     pub fn injection(&self) -> Injection {
         self.injection.unwrap_or(Injection::Create)
     }
 
-    /// The profile that the levels started from.
+    /// Returns the profile from which the levels were preset.
     pub fn profile(&self) -> Profile {
         self.profile
     }
@@ -195,7 +197,8 @@ impl Policy {
     /// Sets the level of one rule.
     ///
     /// # Errors
-    /// When there is no such rule, with a suggestion if one is alike; when it may not be lowered.
+    /// Returns [`LevelError::Unknown`] if no rule has the code, and [`LevelError::Authority`] if `level`
+    /// would lower an authority rule.
     pub fn set_level(&mut self, code: &str, level: Level) -> Result<(), LevelError> {
         let Some(index) = RULES.iter().position(|rule| rule.code == code) else {
             return Err(LevelError::Unknown(UnknownRule {
@@ -211,24 +214,26 @@ impl Policy {
         Ok(())
     }
 
-    /// The rules that speak, each with its level.
+    /// Returns the rules that are not off, with their levels.
     pub fn active_rules(&self) -> impl Iterator<Item = (&'static Rule, Level)> {
         let all = RULES.iter().copied().zip(self.levels.iter().copied());
         all.filter(|(_, level)| *level > Level::Off)
     }
 
-    /// Whether `user` may change the attachments of a running pod.
+    /// Returns true if `user` may change the attachments of a running pod.
     pub fn may_change_attachments(&self, user: &str, virt_launcher: bool) -> bool {
         self.own_users.contains(user) || (virt_launcher && self.kubevirt_users.contains(user))
     }
 
-    /// Whether `user` writes the annotations of launcher pods on KubeVirt's behalf.
+    /// Returns true if `user` is one of KubeVirt's controllers, which write the annotations of launcher
+    /// pods.
     pub fn is_kubevirt(&self, user: &str) -> bool {
         self.kubevirt_users.contains(user) || IPAM_CONTROLLERS.contains(&user)
     }
 
-    /// When addresses are put into the pods of a namespace. In an excluded one what pods name is recorded
-    /// all the same: who may have an address is no matter of settings.
+    /// Returns the time of injection for pods of a namespace. It is off in excluded namespaces, but
+    /// addresses that their pods name are recorded all the same: settings do not decide who may have an
+    /// address.
     pub fn injection_in(&self, namespace: &str) -> Injection {
         match self.excluded_namespaces.contains(namespace) {
             true => Injection::Off,
@@ -236,13 +241,13 @@ impl Policy {
         }
     }
 
-    /// Whether `user` may delete and change networks that pods use: Kubernetes's own cleaners, and
-    /// operators.
+    /// Returns true if `user` may delete and change networks in use: the deletion controllers of
+    /// Kubernetes and the configured operators.
     pub fn may_change_used_networks(&self, user: &str) -> bool {
         DELETION_CONTROLLERS.contains(&user) || self.operator_users.contains(user)
     }
 
-    /// The namespaces in which Whereabouts runs, for messages.
+    /// Returns the namespaces in which Whereabouts runs, joined for messages.
     pub fn describe_whereabouts_namespaces(&self) -> String {
         let names = self.whereabouts_namespaces.iter().map(|name| &**name);
         let mut names: Vec<&str> = names.collect();
@@ -250,24 +255,24 @@ impl Policy {
         names.join(" or ")
     }
 
-    /// Multus's `namespaceIsolation`: on, where nothing is said.
+    /// Returns Multus's `namespaceIsolation`, by default on.
     pub fn namespace_isolation(&self) -> NamespaceIsolation {
         self.namespace_isolation.unwrap_or(NamespaceIsolation::On)
     }
 
-    /// Whether a pod of namespace `own` may use the networks of `other` (Multus's rule).
+    /// Returns true if Multus lets pods of the namespace `own` use networks of the namespace `other`.
     pub fn may_use(&self, own: &str, other: &str) -> bool {
         self.namespace_isolation() != NamespaceIsolation::On || self.may_use_if_isolated(own, other)
     }
 
-    /// Whether a pod of namespace `own` may use the networks of `other` even where Multus isolates
-    /// namespaces.
+    /// Returns true if pods of the namespace `own` may use networks of the namespace `other` even if Multus
+    /// isolates namespaces.
     pub fn may_use_if_isolated(&self, own: &str, other: &str) -> bool {
         own == other || self.global_namespaces.contains(other)
     }
 }
 
-/// The code most like `code`, if one is like it.
+/// Returns the code most similar to `code`, if there is a similar one.
 pub fn similar_code(code: &str) -> Option<&'static str> {
     crate::catalog::most_similar(code, RULES.iter().map(|rule| rule.code))
 }

@@ -1,4 +1,4 @@
-//! The registry: every rule there is, in the order in which they speak.
+//! The registry of all rules, in the order in which they are run and listed.
 
 use super::{
     allocation::{self, AllocationSubject},
@@ -17,91 +17,93 @@ use super::{
     workload::{self, MetadataSubject, TemplateSubject},
 };
 
-/// A rule: what it is called, how loudly it speaks, how it is explained, and how it checks.
+/// A rule: its code, levels, documentation and check.
 #[derive(Debug)]
 pub struct Rule {
-    /// The stable code, by which configuration, output and documentation name the rule.
+    /// The stable code that identifies the rule in configuration, output and documentation.
     pub code: &'static str,
     /// The level in each profile.
     pub levels: Levels,
-    /// One line: what is wrong with what the rule finds.
+    /// One line that names the problem.
     pub summary: &'static str,
-    /// Why it is wrong, what happens without nadmit, and the source of the rule.
+    /// The reason, the consequence without nadmit, and the source of the rule.
     pub explanation: &'static str,
-    /// Manifests in which the rule finds something.
+    /// Manifests for which the rule reports a finding.
     pub wrong: Example,
-    /// The same, mended: no rule finds anything.
+    /// The corrected manifests, for which no rule reports a finding.
     pub right: Example,
-    /// The check itself.
+    /// The function that checks, and the kind of its subject.
     pub check: Check,
 }
 
-/// An example as YAML documents: networks and one pod, for an update the pod before and after, for a
-/// network other networks and, last, the one in question (if it changes, before and after). Where a
-/// network is in use, the pods are those that exist. Pools and reservations are there from the
-/// beginning; of a rule on these the last one is in question.
+/// An example as YAML documents.
+///
+/// For rules on pods: networks and one pod, or the pod before and after an update. For rules on networks:
+/// other networks, and last the one to check (before and after, if it changes); for networks in use, the
+/// pods are those that exist. Pools and reservations exist from the beginning; for rules on these, the
+/// last one is checked.
 #[derive(Debug, Clone, Copy)]
 pub struct Example(pub &'static [&'static str]);
 
 impl Example {
-    /// The documents as one file.
+    /// Returns the documents as one YAML file.
     pub fn yaml(self) -> String {
         self.0.join("---\n")
     }
 }
 
-/// What a rule looks at.
+/// The check of a rule, by the kind of its subject.
 #[derive(Clone, Copy, Debug)]
 pub enum Check {
-    /// The annotations of a pod: when it is created, and when they change.
+    /// The annotations of a pod, at creation and when they change.
     Pod(fn(&PodSubject<'_>, &mut Report<'_>)),
-    /// The same of a pod on the node's own network, of which no other rule speaks.
+    /// The annotations of a pod with `hostNetwork`, to which no other rule on pods applies.
     HostNetworkPod(fn(&PodSubject<'_>, &mut Report<'_>)),
-    /// A network: when it is created, and when its configuration changes.
+    /// A network, at creation and when its configuration changes.
     Network(fn(&NetworkSubject<'_>, &mut Report<'_>)),
-    /// The template of a workload, beside what the rules on pods say of it.
+    /// The pod template of a workload, in addition to the rules on pods.
     Template(fn(&TemplateSubject<'_>, &mut Report<'_>)),
-    /// The annotations of a workload itself.
+    /// The annotations of a workload's own metadata.
     Workload(fn(&MetadataSubject<'_>, &mut Report<'_>)),
-    /// A network that is deleted, and who uses it.
+    /// The deletion of a network, and the pods that use it.
     NetworkDelete(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
-    /// A network that is changed, and who uses it.
+    /// The change of a network, and the pods that use it.
     NetworkUpdate(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
-    /// The additional networks of OpenShift's operator.
+    /// The additional networks of OpenShift's Cluster Network Operator.
     Operator(fn(&OperatorSubject<'_>, &mut Report<'_>)),
     /// A `ConfigMap`.
     ConfigMap(fn(&ConfigMapSubject<'_>, &mut Report<'_>)),
-    /// What pools refused to a pod's attachments; the first argument is the rule's code.
+    /// The errors of allocating for a pod's attachments. The first argument is the rule's code.
     Allocation(fn(&str, &AllocationSubject<'_, '_>, &mut Report<'_>)),
     /// A network, and the pods that name it.
     NetworkAndPod {
-        /// The network, when it is created, and when it changes.
+        /// Checks the network, at creation and when it changes.
         network: fn(&NetworkSubject<'_>, &mut Report<'_>),
-        /// The annotations of a pod.
+        /// Checks the annotations of a pod.
         pod: fn(&PodSubject<'_>, &mut Report<'_>),
     },
-    /// A network, and an address pool: when one of them is created, and when it changes.
+    /// A network and an address pool, each at creation and when it changes.
     NetworkAndPool {
-        /// The network.
+        /// Checks the network.
         network: fn(&NetworkSubject<'_>, &mut Report<'_>),
-        /// The pool.
+        /// Checks the pool.
         pool: fn(&PoolSubject<'_>, &mut Report<'_>),
     },
-    /// An address pool: when it is created, and when it changes.
+    /// An address pool, at creation and when it changes.
     Pool(fn(&PoolSubject<'_>, &mut Report<'_>)),
-    /// An address pool that changes or goes, and what is held from it.
+    /// The change or deletion of an address pool, and the addresses held from it.
     PoolChange(fn(&PoolChangeSubject<'_>, &mut Report<'_>)),
-    /// A reservation of addresses: when it is created, and when it changes.
+    /// A reservation, at creation and when it changes.
     Reservation(fn(&ReservationSubject<'_>, &mut Report<'_>)),
-    /// What a Binding would make of a pod.
+    /// A Binding, whose annotations the API server merges into the pod.
     Binding(fn(&BindingSubject<'_>, &mut Report<'_>)),
-    /// What an update makes of a pod.
+    /// The change of a pod's annotations by an update.
     Update(fn(&UpdateSubject<'_>, &mut Report<'_>)),
 }
 
-/// All rules. A rule's place here is its place in every output.
+/// All rules, in the order of every output.
 pub static RULES: &[&Rule] = &[
-    // The text.
+    // The text of the annotations.
     &pod::unread_annotation::RULE,
     &pod::malformed_annotation::RULE,
     &pod::null_selection::RULE,
@@ -130,7 +132,7 @@ pub static RULES: &[&Rule] = &[
     &pod::default_route::EMPTY,
     &pod::default_route::MOVED,
     &pod::ips_with_claim::RULE,
-    // The networks.
+    // The selected networks.
     &pod::unknown_network::RULE,
     &pod::cross_namespace_network::RULE,
     &pod::cross_namespace_default_network::RULE,
@@ -150,7 +152,7 @@ pub static RULES: &[&Rule] = &[
     &pod::capability::FALLBACK,
     &pod::fast_ipam::RULE,
     &pod::ovn_request::RULE,
-    // What pools give.
+    // Allocation from address pools.
     &allocation::BY_CNI_ARGS,
     &allocation::OF_POOL,
     &allocation::PREFIX,
@@ -167,7 +169,7 @@ pub static RULES: &[&Rule] = &[
     &allocation::NOT_ALLOCATED,
     &allocation::NOT_INJECTED,
     &allocation::TOO_LONG,
-    // A network's own configuration.
+    // Network configurations.
     &network::invalid_config::RULE,
     &network::cni_version::RULE,
     &network::type_and_plugins::RULE,
@@ -214,11 +216,11 @@ pub static RULES: &[&Rule] = &[
     &reservation::outside_pool::RULE,
     &reservation::conflict::RULE,
     &reservation::limit::RULE,
-    // What makes pods.
+    // Workloads.
     &workload::fixed_address::RULE,
     &workload::host_local::RULE,
     &workload::metadata::RULE,
-    // Networks among each other.
+    // Relations between networks, and to the operator.
     &network::overlapping_ranges::RULE,
     &network::duplicate_static_address::RULE,
     &network::ovn_conflict::RULE,
@@ -230,13 +232,13 @@ pub static RULES: &[&Rule] = &[
     &operator::invalid_reconciler_schedule::RULE,
     &network::in_use::DELETED,
     &network::in_use::CHANGED,
-    // The pod and its updates.
+    // Host network, Bindings and updates.
     &pod::host_network::RULE,
     &binding::CHANGES_NETWORKS,
     &update::attachments_changed::RULE,
 ];
 
-/// The rule of this code.
+/// Returns the rule with this code.
 pub fn find(code: &str) -> Option<&'static Rule> {
     RULES.iter().copied().find(|rule| rule.code == code)
 }

@@ -1,8 +1,8 @@
-//! Schedules of five fields, as cron has them: Whereabouts's, and nadmit's own.
+//! Cron schedules of five fields: Whereabouts's and nadmit's own.
 //!
-//! Both are read here, so that what the server refuses is what `nadmit check` finds. [`check_robfig`]
-//! reads as the library does that Whereabouts uses; [`Schedule`] is stricter, for nobody has to
-//! guess what an odd expression means.
+//! The server and `nadmit check` both parse schedules here, so that they accept the same ones.
+//! [`check_robfig`] accepts what robfig/cron, the library of Whereabouts, accepts. [`Schedule`] is
+//! stricter: it rejects expressions whose meaning is not obvious.
 
 use croner::{
     Cron,
@@ -11,19 +11,19 @@ use croner::{
 
 use crate::network::Span;
 
-/// What to write instead of a schedule that is none.
+/// The remedy for an invalid schedule.
 pub const SCHEDULE_HELP: &str =
     "write minute, hour, day of month, month and day of week, as in \"*/15 * * * *\"";
 
-/// The days that each month has at most.
+/// The maximum number of days of each month.
 const MAX_DAYS: [u16; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-/// What is wrong with a schedule, and where in its text.
+/// A syntax error in a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleError {
-    /// The part of the text.
+    /// The invalid part of the text.
     pub span: Span,
-    /// What is wrong with it.
+    /// The reason, for users.
     pub message: String,
 }
 
@@ -36,7 +36,7 @@ impl ScheduleError {
     }
 }
 
-/// When nadmit compares everything anew: five fields, in UTC. It comes again and again.
+/// The schedule of the reconciler's full resync: five fields, in UTC. It never ceases to fire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     text: Box<str>,
@@ -44,10 +44,10 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Reads a schedule; white space around it does not count.
+    /// Parses a schedule. Surrounding white space is ignored.
     ///
     /// # Errors
-    /// Says the first thing that is wrong.
+    /// Returns the first error of an invalid schedule, and an error for a schedule that never fires.
     pub fn parse(text: &str) -> Result<Self, ScheduleError> {
         let trimmed = text.trim();
         check_fields(trimmed, text, Dialect::Strict)?;
@@ -70,30 +70,30 @@ impl Schedule {
         })
     }
 
-    /// The times, as croner finds them.
+    /// Returns the parsed schedule of the crate croner.
     pub fn cron(&self) -> &Cron {
         &self.cron
     }
 
-    /// As it was written.
+    /// Returns the schedule as written, without surrounding white space.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
 impl Default for Schedule {
-    /// Every night at 04:30 UTC, as OpenShift's reconciler of Whereabouts.
+    /// Returns the schedule of OpenShift's Whereabouts reconciler: daily at 04:30 UTC.
     fn default() -> Self {
         Self::parse(Self::DEFAULT).unwrap_or_else(|error| unreachable!("{}", error.message))
     }
 }
 
 impl Schedule {
-    /// What holds where nothing is written.
+    /// The schedule that applies if none is configured.
     pub const DEFAULT: &str = "30 4 * * *";
 }
 
-/// A day of month alone decides, and no month has it.
+/// Returns true if only the day of month restricts the days, and none of the months has such a day.
 fn never_fires(cron: &Cron) -> bool {
     let pattern = &cron.pattern;
     let months = pattern.months.values();
@@ -106,10 +106,10 @@ fn never_fires(cron: &Cron) -> bool {
     pattern.is_dow_wildcard() && longest.zip(first).is_none_or(|(most, first)| first > most)
 }
 
-/// Reads a schedule as robfig/cron does, which Whereabouts uses.
+/// Checks a schedule as robfig/cron does, the library of Whereabouts.
 ///
 /// # Errors
-/// Says the first thing that is wrong.
+/// Returns the first error.
 pub fn check_robfig(text: &str) -> Result<(), ScheduleError> {
     let mut rest = text.trim();
     if rest.starts_with("TZ=") || rest.starts_with("CRON_TZ=") {
@@ -120,13 +120,13 @@ pub fn check_robfig(text: &str) -> Result<(), ScheduleError> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
-    /// `?` is `*`, `5/15` is `5-59/15`, and `1,,2` is `1,2`.
+    /// Reads `?` as `*`, `5/15` as `5-59/15`, and `1,,2` as `1,2`.
     Robfig,
-    /// None of that.
+    /// Rejects all of these.
     Strict,
 }
 
-/// A field: what it is, its least and greatest number, and words for numbers from the least on.
+/// A field: its name, its minimum and maximum, and the names of its values, beginning with the minimum.
 type ScheduleField = (&'static str, u32, u32, &'static [&'static str]);
 
 const FIELDS: [ScheduleField; 5] = [
@@ -149,7 +149,7 @@ const FIELDS: [ScheduleField; 5] = [
     ),
 ];
 
-/// Reads the five fields of `rest`, which is a part of `text`.
+/// Checks the five fields of `rest`, which is a part of `text`.
 fn check_fields(rest: &str, text: &str, dialect: Dialect) -> Result<(), ScheduleError> {
     let fields: Vec<&str> = rest.split_whitespace().collect();
     if fields.len() != FIELDS.len() {
@@ -176,8 +176,12 @@ fn check_fields(rest: &str, text: &str, dialect: Dialect) -> Result<(), Schedule
     Ok(())
 }
 
-/// `*`, `5`, `mon-fri`, each with or without `/2`.
-fn check_part(part: &str, (_, least, greatest, names): ScheduleField, dialect: Dialect) -> Result<(), String> {
+/// Checks one element of a field's list: `*`, `5` or `mon-fri`, each optionally with a step such as `/2`.
+fn check_part(
+    part: &str,
+    (_, least, greatest, names): ScheduleField,
+    dialect: Dialect,
+) -> Result<(), String> {
     let (range, step) = match part.split_once('/') {
         Some((range, step)) => (range, Some(step)),
         None => (part, None),
@@ -235,7 +239,7 @@ mod tests {
         "0,30 0-6/2 1 JAN-mar mon,FRI",
         "0 0 29 2 *",
     ];
-    /// What only robfig/cron takes.
+    /// Schedules that only robfig/cron accepts.
     const ROBFIG_ONLY: [&str; 5] = [
         "? ? ? ? ?",
         "5/15 * * * *",
@@ -290,7 +294,7 @@ mod tests {
         let message = strict("5/15 * * * *").map_err(|error| error.message);
         let says = "\"5/15\" is not a valid minute: a step needs a range, such as 5-59/15";
         assert_eq!(message, Err(says.to_owned()));
-        // A day of the week comes in any month.
+        // With a day of the week, the schedule fires in any month.
         assert_eq!(strict("0 0 30 2 1"), Ok(()));
     }
 

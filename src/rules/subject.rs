@@ -1,4 +1,4 @@
-//! What a rule looks at.
+//! The input of the rules on pods.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -17,78 +17,78 @@ use super::{finding::FieldRef, level::Levels, policy::Policy};
 pub struct PodSubject<'a> {
     /// The pod's namespace.
     pub namespace: &'a str,
-    /// Whether it uses the node's own network.
+    /// Set if the pod has `hostNetwork: true`.
     pub host_network: bool,
-    /// Its name, if it is created now; that of a template's pods is not known.
+    /// The pod's name, if it is being created. The names of a template's pods are not known.
     pub name: Option<&'a str>,
-    /// Whether it is in front of a virtual machine.
+    /// Set for a launcher pod of a KubeVirt virtual machine.
     pub is_launcher: bool,
-    /// Whether it was made for a certain node, past the scheduler, or runs on one already.
+    /// Set if the pod was created for a node, bypassing the scheduler, or is already bound to one.
     pub has_node: bool,
-    /// Whether KubeVirt's own accounts wrote the annotations, of a launcher pod.
+    /// Set for a launcher pod whose annotations were written by KubeVirt's own accounts.
     pub by_kubevirt: bool,
-    /// The settings.
+    /// The settings of nadmit.
     pub policy: &'a Policy,
-    /// The networks there are.
+    /// The known networks, pools and namespaces.
     pub catalog: &'a Catalog,
-    /// The keys of annotations that nobody reads, much like those that ask for networks.
+    /// Annotation keys that no component reads and that resemble those of network requests.
     pub unread: Vec<&'a str>,
-    /// The annotations that ask for networks, those that the pod has.
+    /// The pod's annotations that request networks.
     pub requests: Vec<NetworkRequest<'a>>,
 }
 
-/// One of the annotations by which a pod asks for networks.
+/// An annotation of a pod that requests networks.
 #[derive(Debug)]
 pub struct NetworkRequest<'a> {
-    /// Which annotation it is.
+    /// The key of the annotation and its default namespace.
     pub origin: AnnotationOrigin<'a>,
-    /// Its value, parsed.
+    /// The parsed value.
     pub annotation: Annotation<'a>,
-    /// Its selections, resolved, in their order.
+    /// The networks of the selections, in order.
     pub networks: Vec<Resolution<'a>>,
 }
 
-/// One of the two annotations, as it reads in one pod.
+/// An annotation key with the namespace that applies to its unqualified names.
 #[derive(Debug, Clone, Copy)]
 pub struct AnnotationOrigin<'a> {
-    /// The annotation's key.
+    /// The key of the annotation.
     pub key: &'static str,
-    /// The namespace in which names without one are looked up.
+    /// The namespace in which names without a namespace are looked up.
     pub default_namespace: &'a str,
 }
 
-/// What a selection's name leads to.
+/// The result of looking up the network of a selection.
 #[derive(Debug, Clone)]
 pub enum Resolution<'a> {
-    /// A network.
+    /// The network exists, and the pod may use it.
     Found(&'a Arc<Network>),
-    /// No network of that name in that namespace.
+    /// No network has that name in that namespace.
     Missing,
-    /// A network in a namespace that the pod may not use, if it exists.
+    /// The pod may not use networks of that namespace. Holds the network, if it exists.
     Forbidden(Option<&'a Arc<Network>>),
-    /// The name is none, so there is nothing to look up.
+    /// The selection has no valid name or namespace, so nothing was looked up.
     InvalidName,
 }
 
-/// A selection resolved: what was asked, and the network it leads to.
+/// A selection with its annotation and the network that it resolves to.
 #[derive(Debug, Clone, Copy)]
 pub struct Attachment<'s, 'a> {
-    /// The annotation it stands in.
+    /// The annotation that contains the selection.
     pub request: &'s NetworkRequest<'a>,
-    /// What was asked.
+    /// The selection as written.
     pub selection: &'s Selection<'a>,
-    /// What its name leads to.
+    /// The result of looking up its network.
     pub resolution: &'s Resolution<'a>,
 }
 
-/// A selection whose network an address pool serves.
+/// An attachment to a network that an address pool serves.
 #[derive(Debug, Clone, Copy)]
 pub struct PooledAttachment<'s, 'a> {
-    /// The selection.
+    /// The attachment.
     pub attachment: Attachment<'s, 'a>,
-    /// The network.
+    /// The network of the attachment.
     pub network: &'a Network,
-    /// The pool's name.
+    /// The name of the pool.
     pub pool: &'a str,
 }
 
@@ -97,28 +97,28 @@ pub struct PooledAttachment<'s, 'a> {
 pub struct UpdateSubject<'a> {
     /// The pod's namespace.
     pub namespace: &'a str,
-    /// The settings.
+    /// The settings of nadmit.
     pub policy: &'a Policy,
-    /// Whether who asks may change attachments: nadmit itself, KubeVirt hot-plugging an interface, or
-    /// anybody in a namespace that is opted out.
+    /// Set if the caller may change attachments: nadmit itself, KubeVirt hot-plugging an interface, or
+    /// any user in a namespace that is opted out.
     pub may_change: bool,
-    /// The annotation by each key: before, after.
+    /// The annotations before and after, by key.
     pub changes: Vec<AnnotationChange<'a>>,
 }
 
 /// One annotation before and after an update.
 #[derive(Debug)]
 pub struct AnnotationChange<'a> {
-    /// Which annotation it is.
+    /// The key of the annotation and its default namespace.
     pub origin: AnnotationOrigin<'a>,
-    /// Its value before; `None` if there was none.
+    /// The value before; `None` if the annotation was absent.
     pub before: Option<&'a str>,
-    /// Its value after; `None` if there is none.
+    /// The value after; `None` if the annotation is absent.
     pub after: Option<&'a str>,
 }
 
 impl<'a> PodSubject<'a> {
-    /// Resolves a pod's annotations.
+    /// Parses a pod's annotations and resolves their selections.
     pub fn new(
         namespace: &'a str,
         host_network: bool,
@@ -127,8 +127,9 @@ impl<'a> PodSubject<'a> {
         policy: &'a Policy,
         catalog: &'a Catalog,
     ) -> Self {
-        let default_network = default_network.map(|text| (AnnotationOrigin::default_network(policy), text));
-        // Multus ignores the empty text here, and fails on it in the default network's annotation.
+        let default_network =
+            default_network.map(|text| (AnnotationOrigin::default_network(policy), text));
+        // Multus ignores the empty string here, and fails on it in the default network's annotation.
         let networks = networks
             .filter(|text| !text.is_empty())
             .map(|text| (AnnotationOrigin::networks(namespace), text));
@@ -159,19 +160,20 @@ impl<'a> PodSubject<'a> {
         }
     }
 
-    /// Every selection of every annotation, resolved.
+    /// Returns every selection of every annotation, resolved.
     pub fn attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
         self.requests.iter().flat_map(NetworkRequest::attachments)
     }
 
-    /// The first selections, for rules whose look at one is dear: more than any pod has.
+    /// Returns the first selections, for rules with an expensive check. The limit is above what any pod
+    /// has.
     pub fn first_attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
         const MAX: usize = 100;
         self.attachments().take(MAX)
     }
 
-    /// The selections whose networks an address pool serves. Those of namespaces that the pod may
-    /// not use are among them: whether that is denied is a matter of levels, and pools are not.
+    /// Returns the selections whose networks an address pool serves, including those of namespaces that
+    /// the pod may not use: the level of that rule is configurable, while access to pools is not.
     pub fn pooled(&self) -> impl Iterator<Item = PooledAttachment<'_, 'a>> {
         self.attachments().filter_map(|attachment| {
             let network = attachment.definition()?;
@@ -186,19 +188,20 @@ impl<'a> PodSubject<'a> {
 }
 
 impl<'a> PooledAttachment<'_, 'a> {
-    /// Where the network is named.
+    /// Returns a reference to the name of the network in the selection.
     pub fn field_ref(&self) -> FieldRef<'a> {
         let selection = self.attachment.selection;
         let span = selection
             .name
             .as_ref()
             .map_or(selection.span, |name| name.span);
-        self.attachment.field_ref(self.attachment.member("name"), span)
+        self.attachment
+            .field_ref(self.attachment.member("name"), span)
     }
 }
 
 impl<'a> AnnotationOrigin<'a> {
-    /// The additional networks of a pod in `namespace`.
+    /// Returns the annotation of additional networks, for a pod in `namespace`.
     pub fn networks(namespace: &'a str) -> Self {
         Self {
             key: annotations::NETWORKS,
@@ -206,7 +209,7 @@ impl<'a> AnnotationOrigin<'a> {
         }
     }
 
-    /// The network of a pod's `eth0`.
+    /// Returns the annotation of the network of `eth0`.
     pub fn default_network(policy: &'a Policy) -> Self {
         Self {
             key: annotations::DEFAULT_NETWORK,
@@ -214,7 +217,7 @@ impl<'a> AnnotationOrigin<'a> {
         }
     }
 
-    /// The name of the interface behind a selection, requested or automatic.
+    /// Returns the interface name of a selection, requested or automatic.
     pub fn interface<'s>(&self, selection: &'s Selection<'_>) -> Cow<'s, str> {
         match (self.key, &selection.interface) {
             (annotations::DEFAULT_NETWORK, None) => Cow::Borrowed(interface::CLUSTER),
@@ -224,7 +227,7 @@ impl<'a> AnnotationOrigin<'a> {
 }
 
 impl<'a> NetworkRequest<'a> {
-    /// The selections, resolved.
+    /// Returns the selections of this annotation, resolved.
     pub fn attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
         let pairs = self.annotation.selections.iter().zip(&self.networks);
         pairs.map(|(selection, resolution)| Attachment {
@@ -234,7 +237,7 @@ impl<'a> NetworkRequest<'a> {
         })
     }
 
-    /// Whether the decoder refuses the member at this path: then its absence says nothing more.
+    /// Returns true if the decoder rejects the member at this path, so that its absence needs no finding.
     pub fn has_fault_at(&self, path: &str) -> bool {
         self.annotation
             .decode_errors
@@ -242,7 +245,7 @@ impl<'a> NetworkRequest<'a> {
             .any(|fault| fault.path == path)
     }
 
-    /// The place of the whole annotation.
+    /// Returns a reference to the whole annotation.
     pub fn field_ref(&self) -> FieldRef<'a> {
         FieldRef {
             field: annotation_path(self.origin.key, ""),
@@ -250,7 +253,8 @@ impl<'a> NetworkRequest<'a> {
         }
     }
 
-    /// A place in the annotation: the path from the list (`[0].ips`), and the part of the text.
+    /// Returns a reference to a part of the annotation, with its path from the list (such as `[0].ips`)
+    /// and its span in the text.
     pub fn field_ref_at(&self, path: &str, span: Span) -> FieldRef<'a> {
         FieldRef {
             field: annotation_path(self.origin.key, path),
@@ -260,7 +264,7 @@ impl<'a> NetworkRequest<'a> {
 }
 
 impl<'s, 'a> Attachment<'s, 'a> {
-    /// The network, if it was found.
+    /// Returns the network, if it exists and the pod may use it.
     pub fn network(&self) -> Option<&'a Network> {
         match self.resolution {
             Resolution::Found(network) => Some(network),
@@ -268,8 +272,8 @@ impl<'s, 'a> Attachment<'s, 'a> {
         }
     }
 
-    /// The network, also in a namespace that the pod may not use: whether that is denied is a matter of
-    /// levels, and of Multus's settings, and who may have an address is not.
+    /// Returns the network, also if the pod may not use its namespace: that rule depends on levels and on
+    /// Multus's settings, while the right to an address does not.
     pub fn definition(&self) -> Option<&'a Network> {
         match self.resolution {
             Resolution::Found(network) => Some(network),
@@ -278,18 +282,19 @@ impl<'s, 'a> Attachment<'s, 'a> {
         }
     }
 
-    /// The namespace in which the network is looked up.
+    /// Returns the namespace in which the network is looked up.
     pub fn namespace(&self) -> &'s str {
-        self.selection.namespace_or(self.request.origin.default_namespace)
+        self.selection
+            .namespace_or(self.request.origin.default_namespace)
     }
 
-    /// The interface inside the pod.
+    /// Returns the name of the interface in the pod.
     pub fn interface(&self) -> Cow<'s, str> {
         self.request.origin.interface(self.selection)
     }
 
-    /// How grave a request is that the plugin behind `capability` would refuse: without the
-    /// capability it never gets there, and is lost instead.
+    /// Returns the class of a request that the plugin behind `capability` would reject: it fails, or, if
+    /// no plugin has the capability, is silently lost.
     pub fn rejection_class(&self, capability: Capability) -> Levels {
         match self.network().and_then(|network| network.config.loaded()) {
             Some(config) if !config.has(capability) => Levels::MISLEADS,
@@ -297,7 +302,8 @@ impl<'s, 'a> Attachment<'s, 'a> {
         }
     }
 
-    /// The member's name in a path: the short format has none, there the whole element is meant.
+    /// Returns the name of a member for a path. It is empty in the short format, where only whole
+    /// elements have paths.
     pub fn member(&self, name: &'static str) -> &'static str {
         match self.request.annotation.format {
             AnnotationFormat::Short => "",
@@ -305,12 +311,12 @@ impl<'s, 'a> Attachment<'s, 'a> {
         }
     }
 
-    /// The path of a member from the annotation's list.
+    /// Returns the path of a member from the annotation's list.
     pub fn path(&self, member: &str) -> String {
         format!("[{}].{member}", self.selection.index)
     }
 
-    /// The place of a member (`ips[1]`; empty for the whole selection).
+    /// Returns a reference to a member (such as `ips[1]`; empty for the whole selection).
     pub fn field_ref(&self, member: &str, span: Span) -> FieldRef<'a> {
         let dot = if member.is_empty() { "" } else { "." };
         self.request
@@ -318,12 +324,12 @@ impl<'s, 'a> Attachment<'s, 'a> {
     }
 }
 
-/// Whether a fault is that `cni-args` itself is no object, of which a rule of its own speaks.
+/// Returns true if the fault is about `cni-args` itself, which a separate rule reports.
 pub fn is_cni_args_fault(fault: &DecodeError) -> bool {
     fault.path.ends_with(".cni-args")
 }
 
-/// The path of an annotation's field.
+/// Returns the field path of an annotation, or of a part of it.
 pub fn annotation_path(key: &str, path: &str) -> String {
     format!("metadata.annotations[{key}]{path}")
 }

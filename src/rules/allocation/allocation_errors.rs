@@ -1,9 +1,9 @@
-//! One rule for each reason why a pool gives nothing.
+//! One rule for each reason of an allocation error.
 
 use crate::{
     allocation::{Address, AllocationError},
     rules::{
-        Attachment, Check, Example, Levels, LiveRead, FieldRef, Report, Rule,
+        Attachment, Check, Example, FieldRef, Levels, LiveRead, Report, Rule,
         allocation::AllocationSubject,
         examples::{
             DUAL_POOL, ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET,
@@ -15,7 +15,7 @@ use crate::{
 const RIGHT: Example = Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]);
 
 /// `pool-exhausted`
-pub const EXHAUSTED: Rule = Rule {
+pub(crate) const EXHAUSTED: Rule = Rule {
     code: "pool-exhausted",
     levels: Levels::AUTHORITY,
     summary: "The address pool has nothing left to give",
@@ -31,7 +31,7 @@ pub const EXHAUSTED: Rule = Rule {
 };
 
 /// `address-outside-pool`
-pub const OUTSIDE: Rule = Rule {
+pub(crate) const OUTSIDE: Rule = Rule {
     code: "address-outside-pool",
     levels: Levels::AUTHORITY,
     summary: "A requested address lies in no range of the network's pool",
@@ -51,7 +51,7 @@ pub const OUTSIDE: Rule = Rule {
 };
 
 /// `address-excluded`
-pub const EXCLUDED: Rule = Rule {
+pub(crate) const EXCLUDED: Rule = Rule {
     code: "address-excluded",
     levels: Levels::AUTHORITY,
     summary: "A requested address is one that the pool never gives",
@@ -67,7 +67,7 @@ pub const EXCLUDED: Rule = Rule {
 };
 
 /// `address-reserved`
-pub const RESERVED: Rule = Rule {
+pub(crate) const RESERVED: Rule = Rule {
     code: "address-reserved",
     levels: Levels::AUTHORITY,
     summary: "A requested address is reserved for somebody else",
@@ -90,7 +90,7 @@ pub const RESERVED: Rule = Rule {
 };
 
 /// `address-in-use`
-pub const IN_USE: Rule = Rule {
+pub(crate) const IN_USE: Rule = Rule {
     code: "address-in-use",
     levels: Levels::AUTHORITY,
     summary: "A requested address has another holder",
@@ -109,7 +109,7 @@ pub const IN_USE: Rule = Rule {
 };
 
 /// `mac-in-use`
-pub const MAC_IN_USE: Rule = Rule {
+pub(crate) const MAC_IN_USE: Rule = Rule {
     code: "mac-in-use",
     levels: Levels::AUTHORITY,
     summary: "A requested MAC has another holder, or comes with an address only",
@@ -129,7 +129,7 @@ pub const MAC_IN_USE: Rule = Rule {
 };
 
 /// `namespace-limit`
-pub const LIMIT: Rule = Rule {
+pub(crate) const LIMIT: Rule = Rule {
     code: "namespace-limit",
     levels: Levels::AUTHORITY,
     summary: "The namespace holds as many addresses of the pool as it may",
@@ -140,7 +140,7 @@ pub const LIMIT: Rule = Rule {
 };
 
 /// `holds-another-address`
-pub const HOLDS_ANOTHER: Rule = Rule {
+pub(crate) const HOLDS_ANOTHER: Rule = Rule {
     code: "holds-another-address",
     levels: Levels::AUTHORITY,
     summary: "The pod asks for another address than its holder has",
@@ -158,7 +158,7 @@ pub const HOLDS_ANOTHER: Rule = Rule {
 };
 
 /// `address-not-allocated`
-pub const NOT_ALLOCATED: Rule = Rule {
+pub(crate) const NOT_ALLOCATED: Rule = Rule {
     code: "address-not-allocated",
     levels: Levels::AUTHORITY,
     summary: "The pod brings an address of a pool that nothing records as its own",
@@ -175,7 +175,7 @@ pub const NOT_ALLOCATED: Rule = Rule {
 };
 
 /// `address-not-injected`
-pub const NOT_INJECTED: Rule = Rule {
+pub(crate) const NOT_INJECTED: Rule = Rule {
     code: "address-not-injected",
     levels: Levels::AUTHORITY,
     summary: "The pod has an address of one range of its pool, and none of another",
@@ -197,7 +197,7 @@ pub const NOT_INJECTED: Rule = Rule {
 };
 
 /// `pool-not-ready`
-pub const NOT_READY: Rule = Rule {
+pub(crate) const NOT_READY: Rule = Rule {
     code: "pool-not-ready",
     levels: Levels::AUTHORITY,
     summary: "The pool gives nothing yet",
@@ -212,7 +212,7 @@ pub const NOT_READY: Rule = Rule {
 };
 
 /// `annotations-too-long`
-pub const TOO_LONG: Rule = Rule {
+pub(crate) const TOO_LONG: Rule = Rule {
     code: "annotations-too-long",
     levels: Levels::AUTHORITY,
     summary: "With its addresses the pod's annotations would be too long to store",
@@ -225,7 +225,7 @@ pub const TOO_LONG: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// Says what was refused for this rule's reason.
+/// Reports the allocation errors that belong to the rule with this code.
 fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_>) {
     for (index, error) in subject.errors {
         if report.is_full() {
@@ -246,7 +246,7 @@ fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_
     }
 }
 
-/// The member that names the address, or the whole selection.
+/// Returns a reference to the member that names the address, or to the whole selection.
 fn field_ref<'a>(attachment: Attachment<'_, 'a>, error: &AllocationError) -> FieldRef<'a> {
     let selection = attachment.selection;
     match error.address() {
@@ -264,7 +264,7 @@ fn field_ref<'a>(attachment: Attachment<'_, 'a>, error: &AllocationError) -> Fie
     .unwrap_or_else(|| attachment.field_ref("", selection.span))
 }
 
-/// What others hold, an index may not know of yet, or no more.
+/// Returns the live read that is required if the error depends on what others hold: the index may lag.
 fn live_read(
     attachment: Attachment<'_, '_>,
     error: &AllocationError,
@@ -274,7 +274,7 @@ fn live_read(
         return None;
     }
     let pool = attachment.definition()?.address_pool.clone();
-    // Of a network without a pool it is all of them that may tell.
+    // For a network without a pool, a read of any pool's allocations serves.
     let address = pool.is_some().then(|| error.address()).flatten();
     let any = || subject.pod.catalog.pool_config().pools.keys().next();
     let pool = pool.or_else(|| any().map(|name| (&**name).into()))?;
@@ -295,7 +295,7 @@ mod tests {
         rules::registry,
     };
 
-    /// What no rule speaks of would be no denial.
+    /// An error without a rule would not be denied.
     #[test]
     fn every_allocation_error_has_a_rule() {
         let address: IpAddr = "192.0.2.5".parse().unwrap_or_else(|e| panic!("{e}"));

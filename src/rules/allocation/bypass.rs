@@ -1,4 +1,4 @@
-//! The ways round the allocator: `address-by-cni-args`, `address-of-pool`.
+//! The rules on addresses that bypass the allocator: `address-by-cni-args` and `address-of-pool`.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::{
         mac::{HardwareAddress, Mac},
     },
     rules::{
-        Attachment, Check, Example, Levels, LiveRead, FieldRef, PodSubject, Report, Rule,
+        Attachment, Check, Example, FieldRef, Levels, LiveRead, PodSubject, Report, Rule,
         examples::{POOL_OF_TWO, SERVED_NET, STORAGE_NET, pod},
         subject::Resolution,
     },
 };
 
 /// `address-by-cni-args`
-pub const BY_CNI_ARGS: Rule = Rule {
+pub(crate) const BY_CNI_ARGS: Rule = Rule {
     code: "address-by-cni-args",
     levels: Levels::AUTHORITY,
     summary: "On a network with a pool, addresses are asked for in cni-args",
@@ -43,7 +43,7 @@ pub const BY_CNI_ARGS: Rule = Rule {
 };
 
 /// `address-of-pool`
-pub const OF_POOL: Rule = Rule {
+pub(crate) const OF_POOL: Rule = Rule {
     code: "address-of-pool",
     levels: Levels::AUTHORITY,
     summary: "An address of a pool is asked for on a network that the pool does not serve",
@@ -66,7 +66,7 @@ pub const OF_POOL: Rule = Rule {
     check: Check::Pod(check_pool_addresses),
 };
 
-/// The keys of `cni-args` by which plugins take addresses.
+/// The keys of `cni-args` from which plugins take addresses.
 const ADDRESS_KEYS: [&str; 2] = ["ips", "mac"];
 
 fn check_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
@@ -95,7 +95,8 @@ fn check_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The value for a message. Two values have to read differently, for an update is judged by what is new.
+/// Shortens a value for a message. The length is added because different values need different messages:
+/// findings of an update are compared by message.
 fn shorten(value: &str) -> String {
     const MAX_BYTES: usize = 200;
     if value.len() <= MAX_BYTES {
@@ -130,19 +131,19 @@ fn check_pool_addresses(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// A MAC that an attachment names where the pool on whose wire that is does not record it.
+/// A MAC that an attachment names on the link of a pool that does not record it.
 #[derive(Debug, Clone)]
 pub struct UnrecordedMac {
-    /// The attachment's place among [`PodSubject::attachments`].
+    /// The index of the attachment in [`PodSubject::attachments`].
     pub attachment: usize,
     /// The MAC.
     pub mac: Mac,
-    /// Who has it.
+    /// The holder of the MAC.
     pub holder: Holder,
 }
 
-/// Returns the MACs that somebody has according to `holder`, and that the pod names on a wire of the pool
-/// by which it was recorded, though not on a network that this pool serves.
+/// Returns the MACs that are held according to `holder` and that the pod names on a network which the
+/// recording pool does not serve, but which may share the pool's link.
 pub fn unrecorded_macs(
     subject: &PodSubject<'_>,
     holder: impl Fn(&Pool, Mac) -> Option<Holder>,
@@ -174,15 +175,15 @@ pub fn unrecorded_macs(
     found
 }
 
-/// An attachment of which nothing, or not everything, that it names is recorded.
+/// An attachment with addresses that no pool records.
 struct UnrecordedAttachment<'s, 'a> {
     attachment: Attachment<'s, 'a>,
     subject: &'s PodSubject<'a>,
-    /// Whether the MAC that it names is recorded by the pool that serves the network.
+    /// Set if the pool that serves the network records the MAC.
     mac_is_recorded: bool,
 }
 
-/// Something that an attachment names.
+/// An address that an attachment names, with its position.
 struct LocatedAddress {
     path: String,
     span: Span,
@@ -213,7 +214,7 @@ impl std::fmt::Display for NamedAddress {
 }
 
 impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
-    /// `None` where a pool records all that is named, or nothing can come of the attachment.
+    /// Returns `None` if a pool records all addresses, or if the attachment cannot succeed.
     fn of(attachment: Attachment<'s, 'a>, subject: &'s PodSubject<'a>) -> Option<Self> {
         let mac_is_recorded = match attachment.definition() {
             None => match attachment.resolution {
@@ -260,7 +261,8 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
         named
     }
 
-    /// What `cni-args` name. Where a pool serves the network, a rule of its own speaks of them.
+    /// Returns the addresses in `cni-args`, unless a pool serves the network: then `address-by-cni-args`
+    /// reports them.
     fn cni_args_addresses(&self) -> Vec<LocatedAddress> {
         let network = self.attachment.definition();
         let served = network.is_some_and(|network| network.address_pool.is_some());
@@ -338,7 +340,8 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
         }
     }
 
-    /// Whether nothing shows that the network is on another wire than those that the pool serves.
+    /// Returns true unless the network is known to be on another link than the networks that the pool
+    /// serves.
     fn may_share_link_with(&self, pool: &Pool) -> bool {
         let network = self.attachment.definition();
         let Some(own) = network.and_then(link_of) else {
@@ -350,7 +353,7 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
     }
 }
 
-/// The elements of a list; a value that is not a list by itself.
+/// Returns the elements of a list, or the value itself if it is not a list.
 fn elements_or_self(value: JsonNode<'_>) -> Vec<JsonNode<'_>> {
     value.elements().unwrap_or_else(|| vec![value])
 }

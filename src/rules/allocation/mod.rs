@@ -1,33 +1,36 @@
-//! The rules on what pools give: one rule for each reason to give nothing.
+//! The rules on allocation from address pools: one rule for each reason of a rejection.
 //!
-//! What is refused is decided by the allocation core (or, when an attachment brings its addresses, by
-//! a comparison with what it holds); here it gets its code, its place and its words. None of these
-//! can be lowered: who may use an address is a question of authority, not of taste.
+//! The allocation core decides what is rejected (or, for attachments that name their addresses, a
+//! comparison with what the pod holds). The rules add code, field and message. Their levels cannot be
+//! lowered, because they guard who may use an address.
 
+mod allocation_errors;
 mod bypass;
 mod pool_requests;
 mod prefix;
-mod allocation_errors;
 mod unreadable;
 
 pub use self::{
-    bypass::{BY_CNI_ARGS, OF_POOL, UnrecordedMac, unrecorded_macs},
+    bypass::{UnrecordedMac, unrecorded_macs},
     pool_requests::{PoolRequest, attachment_requests, can_be_served},
-    prefix::RULE as PREFIX,
+};
+pub(super) use self::{
     allocation_errors::{
         EXCLUDED, EXHAUSTED, HOLDS_ANOTHER, IN_USE, LIMIT, MAC_IN_USE, NOT_ALLOCATED, NOT_INJECTED,
         NOT_READY, OUTSIDE, RESERVED, TOO_LONG,
     },
+    bypass::{BY_CNI_ARGS, OF_POOL},
+    prefix::RULE as PREFIX,
     unreadable::UNREADABLE,
 };
 use super::PodSubject;
 use crate::allocation::AllocationError;
 
-/// What a pod's attachments were refused.
+/// The errors of allocating for a pod's attachments.
 #[derive(Debug)]
 pub struct AllocationSubject<'s, 'a> {
-    /// The pod.
+    /// The pod and its attachments.
     pub pod: &'s PodSubject<'a>,
-    /// Each with the attachment's place among [`PodSubject::attachments`].
+    /// The errors, each with the index of its attachment in [`PodSubject::attachments`].
     pub errors: &'s [(usize, AllocationError)],
 }

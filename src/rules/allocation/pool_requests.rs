@@ -1,4 +1,4 @@
-//! What a pod's attachments ask of address pools.
+//! The requests of a pod's attachments to address pools.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,27 +17,27 @@ use crate::{
     rules::{Attachment, PodSubject},
 };
 
-/// An attachment to a network that a pool serves.
+/// The request of one attachment to the pool that serves its network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolRequest {
-    /// Its place among [`PodSubject::attachments`].
+    /// The index of the attachment in [`PodSubject::attachments`].
     pub attachment: usize,
-    /// What it asks for.
+    /// The request.
     pub request: AttachmentRequest,
 }
 
-/// What a pool gives to the attachments of a network that names it.
+/// The kinds of address that a pool provides on a network that names it.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum PoolProvision<'n> {
-    /// Addresses, and a MAC: the network's IPAM is static.
+    /// Addresses and a MAC: the network's IPAM is static.
     AddressesAndMac(&'n NetworkConfig),
-    /// A MAC: the network has no IPAM.
+    /// Only a MAC: the network has no IPAM.
     MacOnly(&'n NetworkConfig),
 }
 
 impl<'n> PoolProvision<'n> {
-    /// `None` where no pool is named, or the network cannot take what a pool gives, which is said of the
-    /// network.
+    /// Returns `None` if the network names no pool or cannot take a pool's addresses, which a rule on
+    /// networks reports.
     pub(super) fn of(network: &'n Network) -> Option<Self> {
         network.address_pool.as_deref()?;
         let config = network.config.loaded()?;
@@ -49,7 +49,7 @@ impl<'n> PoolProvision<'n> {
     }
 }
 
-/// Plugins that take no MAC from a pod in any way.
+/// Plugins that ignore the MAC that a pod requests.
 const WITHOUT_MAC: [&str; 10] = [
     "ipvlan",
     "vlan",
@@ -63,7 +63,7 @@ const WITHOUT_MAC: [&str; 10] = [
     "route-override",
 ];
 
-/// The attachments of a pod that pools serve.
+/// Returns the requests of a pod's attachments to pools.
 pub fn attachment_requests(subject: &PodSubject<'_>) -> Vec<PoolRequest> {
     if subject.host_network {
         return Vec::new();
@@ -79,10 +79,10 @@ pub fn attachment_requests(subject: &PodSubject<'_>) -> Vec<PoolRequest> {
         .collect()
 }
 
-/// Whether addresses can be put into a pod's annotations: Multus decodes them, and each attachment of a
-/// pool's network has an interface of its own and names nothing but addresses. Otherwise every such
-/// attachment that names something is without effect, or one of them is refused
-/// (`pool-request-unreadable`).
+/// Returns true if addresses can be injected into the pod's annotations: Multus can decode the
+/// annotations, and each attachment to a pool's network has its own interface and names only valid
+/// addresses. Otherwise the attachments that name addresses have no effect, or `pool-request-unreadable`
+/// denies the pod.
 pub fn can_be_served(subject: &PodSubject<'_>) -> bool {
     let whole = subject
         .requests
@@ -94,8 +94,8 @@ pub fn can_be_served(subject: &PodSubject<'_>) -> bool {
         && pool_interfaces_are_unique(subject)
 }
 
-/// Whether Multus takes the attachment's `ips` and `mac`: one that it does not, and it refuses the whole
-/// annotation.
+/// Returns true if Multus accepts the attachment's `ips` and `mac`. It rejects the whole annotation for one
+/// invalid value.
 pub(super) fn is_decodable(attachment: Attachment<'_, '_>) -> bool {
     let selection = attachment.selection;
     let mut ips = selection.ips.iter().flat_map(|ips| &ips.value);
@@ -103,14 +103,15 @@ pub(super) fn is_decodable(attachment: Attachment<'_, '_>) -> bool {
     ips.all(|ip| address::canonical(&ip.text).is_some()) && mac.is_none_or(|mac| mac.value.is_ok())
 }
 
-/// Whether they are addresses that can be recorded, too.
+/// Returns true if the attachment's `ips` and `mac` are decodable and can be recorded: MACs must have six
+/// bytes.
 pub(super) fn is_recordable(attachment: Attachment<'_, '_>) -> bool {
     let mac = attachment.selection.mac.as_ref();
     let ethernet = mac.is_none_or(|mac| mac.ok().is_some_and(|mac| mac.ethernet().is_some()));
     is_decodable(attachment) && ethernet
 }
 
-/// Whether no other attachment has the interface of one of a pool's network.
+/// Returns true if no attachment to a pool's network shares its interface with another attachment.
 fn pool_interfaces_are_unique(subject: &PodSubject<'_>) -> bool {
     let interfaces = interfaces(subject);
     let alone = |name: &str| interfaces.get(name).is_none_or(|count| *count < 2);
@@ -119,7 +120,7 @@ fn pool_interfaces_are_unique(subject: &PodSubject<'_>) -> bool {
         .all(|one| alone(&one.attachment.interface()))
 }
 
-/// Returns how many attachments are on each interface.
+/// Returns the number of attachments of each interface.
 pub(super) fn interfaces(subject: &PodSubject<'_>) -> HashMap<String, usize> {
     let mut interfaces = HashMap::new();
     for attachment in subject.attachments() {
@@ -150,7 +151,8 @@ fn pool_request(attachment: Attachment<'_, '_>) -> Option<AttachmentRequest> {
     })
 }
 
-/// Returns the addresses as the plugin canonicalises them, each once: two prefixes make no two addresses.
+/// Returns the addresses as the plugin canonicalizes them, without duplicates: addresses that differ only
+/// in their prefix are the same.
 fn named_ips(attachment: Attachment<'_, '_>) -> Vec<IpAddr> {
     let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
     let ips = ips.filter_map(|ip| Some(address::canonical(&ip.text)?.address));
@@ -158,8 +160,8 @@ fn named_ips(attachment: Attachment<'_, '_>) -> Vec<IpAddr> {
     ips.filter(|ip| seen.insert(*ip)).collect()
 }
 
-/// A MAC that is named reaches plugins without the capability, too (CNI_ARGS). One that is not named is
-/// put in only with it.
+/// Returns the requested MAC. A MAC in the selection reaches plugins without the capability, too (by
+/// CNI_ARGS); one is injected only for plugins with the capability.
 fn mac_request(attachment: Attachment<'_, '_>, config: &NetworkConfig) -> MacRequest {
     let plugins = &config.plugins;
     let taken = plugins.iter().any(|one| !WITHOUT_MAC.contains(&&*one.kind));

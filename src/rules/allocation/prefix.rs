@@ -1,4 +1,4 @@
-//! `prefix-of-pool`: an address is asked for with another prefix length than its pool's range has.
+//! `prefix-of-pool`: a requested address has a prefix length other than that of its pool's range.
 
 use crate::rules::{
     Check, Example, Levels, PodSubject, Report, Rule,
@@ -6,7 +6,7 @@ use crate::rules::{
 };
 
 /// `prefix-of-pool`
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "prefix-of-pool",
     levels: Levels::ADVICE,
     summary: "An address is asked for with another prefix length than its pool's range has",

@@ -1,4 +1,4 @@
-//! `pool-request-unreadable`: what cannot be read or recorded exactly.
+//! `pool-request-unreadable`: a request to a pool that nadmit cannot read or record exactly.
 
 use super::pool_requests::{interfaces, is_decodable, is_recordable};
 use crate::{
@@ -6,12 +6,11 @@ use crate::{
     rules::{
         Attachment, Check, Example, Levels, PodSubject, Report, Rule,
         examples::{POOL_OF_TWO, SERVED_NET, pod},
-        subject::{PooledAttachment, NetworkRequest},
+        subject::{NetworkRequest, PooledAttachment},
     },
 };
 
-/// The rule.
-pub const UNREADABLE: Rule = Rule {
+pub(crate) const UNREADABLE: Rule = Rule {
     code: "pool-request-unreadable",
     levels: Levels::AUTHORITY,
     summary: "What is asked of a pool's network cannot be read or recorded exactly",
@@ -36,7 +35,7 @@ pub const UNREADABLE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     let interfaces = interfaces(subject);
-    // Where Multus cannot decode one annotation, it attaches nothing of either.
+    // If Multus cannot decode one of the annotations, it attaches no network of either.
     let undecoded = subject.requests.iter().find_map(first_fault);
     let undecoded = undecoded.or_else(|| {
         let other = subject.attachments().find(|one| !is_decodable(*one))?;
@@ -58,7 +57,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let interface = attachment.interface();
         let named = named_text(attachment);
         if let Some(undecoded) = &undecoded {
-            // What names nothing takes nothing.
+            // An attachment that names no address takes none.
             if let Some(named) = named {
                 report.add(
                     field_ref(),
@@ -85,7 +84,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The first place that Multus's decoder refuses in an annotation.
+/// Returns the first part of an annotation that Multus's decoder rejects.
 fn first_fault(request: &NetworkRequest<'_>) -> Option<String> {
     let fault = request.annotation.decode_errors.first()?;
     Some(match fault.path.as_str() {
@@ -94,7 +93,7 @@ fn first_fault(request: &NetworkRequest<'_>) -> Option<String> {
     })
 }
 
-/// Says what of the attachment's own members is of the wrong sort.
+/// Reports members of the attachment with a wrong type.
 fn check_faults(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
     let attachment = pooled.attachment;
     let own = format!("[{}].", attachment.selection.index);
@@ -118,7 +117,7 @@ fn check_faults(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// Says which of the attachment's addresses are none.
+/// Reports invalid addresses of the attachment.
 fn check_values(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
     let attachment = pooled.attachment;
     let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
@@ -155,7 +154,7 @@ fn check_values(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
     );
 }
 
-/// What the attachment names.
+/// Returns the addresses that the attachment names, joined for a message.
 fn named_text(attachment: Attachment<'_, '_>) -> Option<String> {
     let selection = attachment.selection;
     let ips = selection.ips.iter().flat_map(|ips| &ips.value);

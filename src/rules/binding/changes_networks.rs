@@ -1,14 +1,13 @@
-//! `binding-changes-networks`: a Binding that would change a pod's networks.
+//! `binding-changes-networks`: a Binding whose annotations would change a pod's networks.
 
 use super::BindingSubject;
 use crate::rules::{
-    Check, Example, Levels, FieldRef, Report, Rule,
+    Check, Example, FieldRef, Levels, Report, Rule,
     examples::{MACVLAN_CONF, pod},
     subject::annotation_path,
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "binding-changes-networks",
     levels: Levels::AUTHORITY,
     summary: "A Binding brings networks or addresses that nadmit does not hold for the pod",
@@ -27,7 +26,11 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &BindingSubject<'_>, report: &mut Report<'_>) {
-    for annotation in subject.annotations.iter().filter(|annotation| !annotation.matches_record()) {
+    for annotation in subject
+        .annotations
+        .iter()
+        .filter(|annotation| !annotation.matches_record())
+    {
         let field_ref = FieldRef {
             field: annotation_path(annotation.key, ""),
             source: None,

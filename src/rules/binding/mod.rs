@@ -1,32 +1,32 @@
-//! The rule on Bindings: what the API server merges into a pod when that is bound to a node.
+//! The rule on Bindings, whose annotations the API server merges into the pod.
 
 mod changes_networks;
 
-pub use self::changes_networks::RULE as CHANGES_NETWORKS;
+pub(super) use self::changes_networks::RULE as CHANGES_NETWORKS;
 use super::Policy;
 
-/// A Binding, as far as it speaks of networks.
+/// The parts of a Binding that concern networks.
 #[derive(Debug, Clone, Copy)]
 pub struct BindingSubject<'s> {
-    /// The settings.
+    /// The settings of nadmit.
     pub policy: &'s Policy,
-    /// The annotations of Multus's and of nadmit's own that it brings.
+    /// The Binding's annotations with keys of Multus or nadmit.
     pub annotations: &'s [BindingAnnotation<'s>],
 }
 
 /// One annotation of a Binding.
 #[derive(Debug, Clone, Copy)]
 pub struct BindingAnnotation<'s> {
-    /// Its key.
+    /// The key of the annotation.
     pub key: &'static str,
-    /// Its value.
+    /// The value of the annotation.
     pub text: &'s str,
-    /// Its value if it says exactly what nadmit holds for the pod; `None` if there is to be none.
+    /// The value that matches what nadmit recorded for the pod; `None` if the annotation must be absent.
     pub recorded: Option<&'s str>,
 }
 
 impl BindingAnnotation<'_> {
-    /// Whether it says what is held, and nothing else.
+    /// Returns true if the value matches what is recorded.
     pub fn matches_record(&self) -> bool {
         self.recorded == Some(self.text)
     }

@@ -1,4 +1,4 @@
-//! `invalid-cni-version`: a version of the CNI specification that there is not.
+//! `invalid-cni-version`: a version of the CNI specification that does not exist.
 
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
@@ -7,8 +7,7 @@ use crate::rules::{
 
 use super::fields::{Fields, alternatives, quoted};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-cni-version",
     levels: Levels::FAILS,
     summary: "cniVersion is not one of the versions of the CNI specification",
@@ -27,15 +26,15 @@ const KNOWN: [&str; 7] = [
     "0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0",
 ];
 
-/// The plugins that do not know the oldest versions, each with the first that it knows.
+/// The plugins that do not support the oldest versions, each with the first that it supports.
 const SINCE: [(&str, &str); 3] = [
     ("bandwidth", "0.3.0"),
     ("firewall", "0.4.0"),
     ("vrf", "0.3.1"),
 ];
 
-/// Whether a configuration's version allows one address of each family only: those before 0.3.0,
-/// and none.
+/// Returns true if the configuration's version allows only one address of each family: it is missing or
+/// before 0.3.0.
 pub(super) fn is_before_0_3_0(subject: &NetworkSubject<'_>) -> bool {
     let document = Fields::document(subject);
     let version = document

@@ -1,12 +1,11 @@
-//! `config-on-node`: a network without a configuration of its own.
+//! `config-on-node`: a network without `spec.config`.
 
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
     examples::{MACVLAN_CONF, network},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "config-on-node",
     levels: Levels::ADVICE,
     summary: "A network has no configuration: it is a file on each node",

@@ -1,4 +1,4 @@
-//! `duplicate-static-address`: two networks configure the same address on the same wire.
+//! `duplicate-static-address`: two networks configure the same address on the same link.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,10 @@ use crate::{
     },
 };
 
-/// The most networks that are named.
+/// The maximum number of networks that a message names.
 const MAX_NAMED: usize = 10;
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "duplicate-static-address",
     levels: Levels::ADVICE,
     summary: "Two networks on one wire configure the same address",
@@ -109,7 +108,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The text of an IPAM's address: path and place.
+/// Returns path and span of the `index`th valid address of an IPAM.
 fn configured_text(plugin: &PluginObject<'_>, index: usize) -> Option<(String, Span)> {
     let (_, members) = plugin.ipam()?;
     let elements = find(members, "addresses")?.value.elements()?;

@@ -1,15 +1,15 @@
-//! `fast-ipam-namespace` and `fast-ipam-controller`: what a network with slices needs beside it.
+//! `fast-ipam-namespace` and `fast-ipam-controller`: the requirements of networks with node slices.
 
 use crate::{
     network::{
         ipam::{Ipam, SLICE_CONTROLLER, WhereaboutsIpam},
         json::find,
     },
-    rules::{Check, Example, Levels, NetworkSubject, FieldRef, Report, Rule},
+    rules::{Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule},
 };
 
-/// The rule on the network's namespace.
-pub const NAMESPACE: Rule = Rule {
+/// `fast-ipam-namespace`
+pub(crate) const NAMESPACE: Rule = Rule {
     code: "fast-ipam-namespace",
     levels: Levels::ADVICE,
     summary: "A network with slices is outside of Whereabouts's namespace",
@@ -24,8 +24,8 @@ pub const NAMESPACE: Rule = Rule {
     check: Check::Network(check_namespace),
 };
 
-/// The rule on what cuts the slices.
-pub const CONTROLLER: Rule = Rule {
+/// `fast-ipam-controller`
+pub(crate) const CONTROLLER: Rule = Rule {
     code: "fast-ipam-controller",
     levels: Levels::ADVICE,
     summary: "Nothing would cut a network's range into slices",
@@ -71,7 +71,7 @@ spec:
      "ipam": {"type": "whereabouts", "range": "10.5.0.0/20", "node_slice_size": "/24"}}
 "#;
 
-/// The IPAMs with slices, each with the place of its `node_slice_size`.
+/// Returns the IPAMs with node slices, each with a reference to its `node_slice_size`.
 fn sliced<'s>(subject: &'s NetworkSubject<'_>) -> Vec<(&'s WhereaboutsIpam, FieldRef<'s>)> {
     let Some(config) = subject.parsed() else {
         return Vec::new();
@@ -126,7 +126,8 @@ fn check_controller(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The controller reads no list's name.
+/// Returns true if the configuration has a `name` that the controller reads. It does not read that of a
+/// list.
 fn has_top_level_name(subject: &NetworkSubject<'_>) -> bool {
     let Some((_, members)) = subject.document() else {
         return false;
@@ -135,7 +136,8 @@ fn has_top_level_name(subject: &NetworkSubject<'_>) -> bool {
     text("type") && text("name")
 }
 
-/// Why nothing shows that the controller runs, and what to do; `None` if something does.
+/// Returns the reason to assume that the controller does not run, and the remedy; `None` if it seems to
+/// run.
 fn missing_controller(subject: &NetworkSubject<'_>) -> Option<(String, String)> {
     let name = SLICE_CONTROLLER;
     let namespaces = subject.policy.describe_whereabouts_namespaces();
@@ -147,7 +149,8 @@ fn missing_controller(subject: &NetworkSubject<'_>) -> Option<(String, String)> 
             None => {}
         }
     }
-    // An entry of the operator's is itself what starts it.
+    // The operator runs the controller if one of its additional networks, perhaps this one, uses
+    // Whereabouts.
     let daemons = subject.catalog.operator();
     if subject.siblings.is_some() || daemons.is_some_and(|daemons| daemons.whereabouts) {
         return None;

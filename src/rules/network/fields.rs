@@ -1,7 +1,7 @@
-//! A configuration's objects, read field by field: each value with its path and its place.
+//! Access to the objects of a configuration, field by field, with the path and span of each value.
 //!
-//! Keys are found as Go's decoder finds them. A rule first has the kinds of all fields checked by a
-//! table ([`Fields::check_types`]) and then reads what is of the right kind.
+//! Keys are matched as by Go's decoder. A rule first checks the types of all fields by a table
+//! ([`Fields::check_types`]), and then reads the fields of the right type.
 
 use std::borrow::Cow;
 
@@ -10,29 +10,29 @@ use crate::{
         json::{JsonMember, JsonNode, ValueKind, find},
         range::RangeError,
     },
-    rules::{Levels, NetworkSubject, FieldRef, Report, network_subject::PluginObject},
+    rules::{FieldRef, Levels, NetworkSubject, Report, network_subject::PluginObject},
 };
 
-/// An object and where it stands.
+/// An object of a configuration and its path.
 #[derive(Clone)]
 pub(super) struct Fields<'s, 'a> {
     subject: &'s NetworkSubject<'a>,
     path: String,
     node: JsonNode<'a>,
     members: Cow<'s, [JsonMember<'a>]>,
-    /// Of a plugin: its `ipam`, which is read already.
+    /// For a plugin: its `ipam`, which is already parsed.
     ipam: Option<&'s (JsonNode<'a>, Vec<JsonMember<'a>>)>,
 }
 
-/// A value and where it stands.
+/// A value of a configuration and its path.
 pub(super) struct FieldValue<'s, 'a> {
     subject: &'s NetworkSubject<'a>,
     path: String,
-    /// The value.
+    /// The JSON value.
     pub(super) node: JsonNode<'a>,
 }
 
-/// What a field has to hold for Go to decode it.
+/// The type of a field that Go's decoder requires.
 #[derive(Clone, Copy)]
 pub(super) enum FieldType {
     Text,
@@ -75,7 +75,7 @@ impl FieldType {
 }
 
 impl<'s, 'a> Fields<'s, 'a> {
-    /// The plugins' objects with their types.
+    /// Returns the plugins' objects with their types.
     pub(super) fn plugins(subject: &'s NetworkSubject<'a>) -> Vec<(&'s str, Self)> {
         let read = |plugin: &'s PluginObject<'a>| {
             let fields = Self {
@@ -90,7 +90,7 @@ impl<'s, 'a> Fields<'s, 'a> {
         subject.plugins().iter().map(read).collect()
     }
 
-    /// The `ipam` objects of this type.
+    /// Returns the `ipam` objects of this type.
     pub(super) fn ipams(subject: &'s NetworkSubject<'a>, kind: &str) -> Vec<Self> {
         let plugins = Self::plugins(subject).into_iter();
         let ipams = plugins.filter_map(|(_, plugin)| plugin.object("ipam"));
@@ -99,7 +99,7 @@ impl<'s, 'a> Fields<'s, 'a> {
             .collect()
     }
 
-    /// The whole configuration.
+    /// Returns the whole configuration, if it is an object.
     pub(super) fn document(subject: &'s NetworkSubject<'a>) -> Option<Self> {
         let (node, members) = subject.document()?;
         Some(Self {
@@ -111,17 +111,17 @@ impl<'s, 'a> Fields<'s, 'a> {
         })
     }
 
-    /// The network that it is of.
+    /// Returns the network of the configuration.
     pub(super) fn subject(&self) -> &'s NetworkSubject<'a> {
         self.subject
     }
 
-    /// The members as written.
+    /// Returns the members as written.
     pub(super) fn members(&self) -> &[JsonMember<'a>] {
         &self.members
     }
 
-    /// The field's value; `null` is none.
+    /// Returns the value of a field; `None` if it is missing or `null`.
     pub(super) fn value(&self, key: &str) -> Option<FieldValue<'s, 'a>> {
         let member = find(&self.members, key)?;
         Some(FieldValue {
@@ -131,17 +131,17 @@ impl<'s, 'a> Fields<'s, 'a> {
         })
     }
 
-    /// Whether the field is there.
+    /// Returns true if the field is present.
     pub(super) fn has(&self, key: &str) -> bool {
         find(&self.members, key).is_some()
     }
 
-    /// Whether the field is a text, be it empty.
+    /// Returns true if the field is a string, possibly empty.
     pub(super) fn is_text(&self, key: &str) -> bool {
         find(&self.members, key).is_some_and(|member| member.value.kind() == ValueKind::String)
     }
 
-    /// The field's text; an empty one is none.
+    /// Returns the string of a field; `None` if it is empty.
     pub(super) fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         find(&self.members, key)?
             .value
@@ -149,17 +149,17 @@ impl<'s, 'a> Fields<'s, 'a> {
             .filter(|text| !text.is_empty())
     }
 
-    /// The field's whole number.
+    /// Returns the integer of a field.
     pub(super) fn integer(&self, key: &str) -> Option<i64> {
         find(&self.members, key)?.value.integer()
     }
 
-    /// Whether the field is `true`.
+    /// Returns true if the field is `true`.
     pub(super) fn is_true(&self, key: &str) -> bool {
         find(&self.members, key).is_some_and(|member| member.value.boolean() == Some(true))
     }
 
-    /// The field's object.
+    /// Returns the object of a field.
     pub(super) fn object(&self, key: &str) -> Option<Self> {
         match self.ipam {
             Some((node, members)) if key == "ipam" => Some(Self {
@@ -173,25 +173,25 @@ impl<'s, 'a> Fields<'s, 'a> {
         }
     }
 
-    /// The elements of the field's list.
+    /// Returns the elements of a field's list.
     pub(super) fn list(&self, key: &str) -> Vec<FieldValue<'s, 'a>> {
         self.value(key)
             .map(|value| value.elements())
             .unwrap_or_default()
     }
 
-    /// The objects in the field's list.
+    /// Returns the objects in a field's list.
     pub(super) fn objects(&self, key: &str) -> Vec<Self> {
         let list = self.list(key).into_iter();
         list.filter_map(|value| value.fields()).collect()
     }
 
-    /// The place of the object.
+    /// Returns a reference to the object itself.
     pub(super) fn own_ref(&self) -> FieldRef<'a> {
         self.subject.field_ref(&self.path, self.node.span())
     }
 
-    /// The place of a field's value, or of the object that lacks it.
+    /// Returns a reference to the value of a field, or to the object that lacks it.
     pub(super) fn field_ref(&self, key: &str) -> FieldRef<'a> {
         match self.value(key) {
             Some(value) => value.field_ref(),
@@ -199,13 +199,13 @@ impl<'s, 'a> Fields<'s, 'a> {
         }
     }
 
-    /// The place of a member's name.
+    /// Returns a reference to the name of a member.
     pub(super) fn name_ref(&self, member: &JsonMember<'_>) -> FieldRef<'a> {
         let path = format!("{}.{}", self.path, short(&member.name.value));
         self.subject.field_ref(&path, member.name.span)
     }
 
-    /// Finds the fields that Go could not decode: by their names, what each has to be.
+    /// Reports the fields that Go could not decode. The table maps field names to types.
     pub(super) fn check_types(&self, table: &[(&str, FieldType)], report: &mut Report<'_>) {
         for (key, field_type) in table {
             let Some(value) = self.value(key) else {
@@ -241,7 +241,7 @@ impl<'s, 'a> Fields<'s, 'a> {
             .collect()
     }
 
-    /// Finds a text that is none of those that the plugin knows.
+    /// Reports a string that is not one of `allowed`.
     pub(super) fn check_one_of(&self, key: &str, allowed: &[&str], report: &mut Report<'_>) {
         let Some(text) = self.text(key) else { return };
         if allowed.contains(&&*text) {
@@ -254,7 +254,7 @@ impl<'s, 'a> Fields<'s, 'a> {
         );
     }
 
-    /// Finds a number outside of what the plugin takes.
+    /// Reports a number outside of `range`.
     pub(super) fn check_number(
         &self,
         key: &str,
@@ -277,12 +277,12 @@ impl<'s, 'a> Fields<'s, 'a> {
 }
 
 impl<'s, 'a> FieldValue<'s, 'a> {
-    /// Its place.
+    /// Returns a reference to the value.
     pub(super) fn field_ref(&self) -> FieldRef<'a> {
         self.subject.field_ref(&self.path, self.node.span())
     }
 
-    /// The object, if this is one.
+    /// Returns the value as an object, if it is one.
     pub(super) fn fields(&self) -> Option<Fields<'s, 'a>> {
         Some(Fields {
             subject: self.subject,
@@ -293,7 +293,7 @@ impl<'s, 'a> FieldValue<'s, 'a> {
         })
     }
 
-    /// The elements, if this is a list.
+    /// Returns the elements, if the value is a list.
     pub(super) fn elements(&self) -> Vec<Self> {
         let elements = self.node.elements().unwrap_or_default();
         let element = |(index, node)| Self {
@@ -304,8 +304,13 @@ impl<'s, 'a> FieldValue<'s, 'a> {
         elements.into_iter().enumerate().map(element).collect()
     }
 
-    /// Says that this is of the wrong kind.
-    pub(super) fn report_wrong_type(&self, what: &str, field_type: FieldType, report: &mut Report<'_>) {
+    /// Reports that the value is not of the given type.
+    pub(super) fn report_wrong_type(
+        &self,
+        what: &str,
+        field_type: FieldType,
+        report: &mut Report<'_>,
+    ) {
         let expected = field_type.described();
         let found = match self.node.kind() {
             ValueKind::Number => short(self.node.text()).into_owned(),
@@ -319,8 +324,8 @@ impl<'s, 'a> FieldValue<'s, 'a> {
     }
 }
 
-/// How grave a text is that is no address or subnet to nadmit: an IPv4 address in IPv6 notation
-/// passes Go's parser, everything else fails there.
+/// Returns the class of an invalid address or subnet. Go's parser accepts an IPv4 address in IPv6 notation,
+/// and fails on everything else.
 pub(super) fn range_error_class(error: RangeError) -> Levels {
     match error {
         RangeError::Address(crate::network::AddressError::Mapped) => Levels::ADVICE,
@@ -328,12 +333,12 @@ pub(super) fn range_error_class(error: RangeError) -> Levels {
     }
 }
 
-/// A text in quotes, shortened if it is long.
+/// Quotes a text and shortens it to [`MAX_QUOTED`] characters.
 pub(super) fn quoted(text: &str) -> String {
     format!("{:?}", short(text))
 }
 
-/// The most characters of a text that a message repeats.
+/// The maximum number of characters that a message quotes.
 const MAX_QUOTED: usize = 80;
 
 fn short(text: &str) -> Cow<'_, str> {
@@ -343,7 +348,7 @@ fn short(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// "a", "b" or "c".
+/// Joins words for a message: `"a", "b" or "c"`.
 pub(super) fn alternatives(allowed: &[&str]) -> String {
     let allowed: Vec<String> = allowed.iter().map(|word| format!("\"{word}\"")).collect();
     match &*allowed {

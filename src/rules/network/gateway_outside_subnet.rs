@@ -1,4 +1,4 @@
-//! `gateway-outside-subnet`: a gateway that no address of the network can reach.
+//! `gateway-outside-subnet`: a gateway outside of every subnet of the interface.
 
 use std::net::IpAddr;
 
@@ -16,8 +16,7 @@ use crate::{
 
 use super::{plain_attachment::PlainAttachment, route_refused::describe_failure};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "gateway-outside-subnet",
     levels: Levels::FAILS,
     summary: "A gateway is not in the subnet of its addresses",
@@ -73,7 +72,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Whereabouts has one gateway for all ranges.
+/// Maps the sources of all ranges of Whereabouts to one, because they share one gateway.
 fn shared_source(source: AddressSource, plain: &PlainAttachment<'_, '_>) -> AddressSource {
     match (source, &plain.plugin.ipam) {
         (AddressSource::Range { .. }, Some(Ipam::Whereabouts(_))) => {
@@ -83,7 +82,7 @@ fn shared_source(source: AddressSource, plain: &PlainAttachment<'_, '_>) -> Addr
     }
 }
 
-/// Finds a gateway that nothing uses, outside of what the interface reaches.
+/// Reports a gateway that no route uses and that the interface cannot reach.
 fn check_unused(plain: &PlainAttachment<'_, '_>, given: &AssignedAddress, report: &mut Report<'_>) {
     let Some(gateway) = given.gateway else {
         return;
@@ -128,7 +127,7 @@ fn check_unused(plain: &PlainAttachment<'_, '_>, given: &AssignedAddress, report
     );
 }
 
-/// Says what to write instead of a gateway: the interface's subnet of its family has others.
+/// Returns the remedy: a gateway in the interface's subnet of the same family, or none.
 fn help(plain: &PlainAttachment<'_, '_>, source: AddressSource, gateway: Option<IpAddr>) -> String {
     let fits = |given: &&AssignedAddress| {
         gateway.is_none_or(|gateway| gateway.is_ipv4() == given.address.subnet.address.is_ipv4())

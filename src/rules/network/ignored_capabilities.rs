@@ -1,4 +1,4 @@
-//! `ignored-capabilities`: capabilities where nobody reads them.
+//! `ignored-capabilities`: capabilities that no component reads.
 
 use crate::{
     network::cni::Capability,
@@ -10,8 +10,7 @@ use crate::{
 
 use super::fields::{Fields, quoted};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "ignored-capabilities",
     levels: Levels::ADVICE,
     summary: "capabilities stand where nobody reads them",
@@ -56,7 +55,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     check_readers(subject, report);
 }
 
-/// Finds capabilities on plugins that do not read them.
+/// Reports capabilities on plugins that do not read them.
 fn check_readers(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(config) = subject.parsed() else {
         return;
@@ -68,7 +67,9 @@ fn check_readers(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 continue;
             }
             let name = capability.name();
-            let field_ref = text.object("capabilities").map(|object| object.field_ref(name));
+            let field_ref = text
+                .object("capabilities")
+                .map(|object| object.field_ref(name));
             let reader = match capability {
                 Capability::Ips => "the plugin that has \"ipam\"",
                 Capability::Mac => "the plugin that sets MACs: macvlan, bridge, sriov or tuning",
@@ -85,7 +86,7 @@ fn check_readers(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// A map's keys, unlike a struct's fields, are compared in their exact case.
+/// Reports capabilities in a wrong case: Go compares the keys of a map exactly, unlike those of a struct.
 fn check_case(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let Some(capabilities) = plugin.object("capabilities") else {
         return;

@@ -1,15 +1,16 @@
-//! `network-in-use` and `network-in-use-changed`: what running pods were given goes or changes.
+//! `network-in-use` and `network-in-use-changed`: the deletion or change of a network that running pods
+//! use.
 
 use serde_json::Value;
 
 use crate::rules::{
-    Check, Example, Levels, FieldRef, Report, Rule,
+    Check, Example, FieldRef, Levels, Report, Rule,
     examples::{MACVLAN_CONF, pod},
     network_use::NetworkUseSubject,
 };
 
-/// The rule on deletion.
-pub const DELETED: Rule = Rule {
+/// `network-in-use`
+pub(crate) const DELETED: Rule = Rule {
     code: "network-in-use",
     levels: Levels::MISLEADS,
     summary: "A network is deleted that pods use",
@@ -26,8 +27,8 @@ pub const DELETED: Rule = Rule {
     check: Check::NetworkDelete(deleted),
 };
 
-/// The rule on changes.
-pub const CHANGED: Rule = Rule {
+/// `network-in-use-changed`
+pub(crate) const CHANGED: Rule = Rule {
     code: "network-in-use-changed",
     levels: Levels::ADVICE,
     summary: "A network is changed that pods use",
@@ -100,7 +101,7 @@ fn field_ref(subject: &NetworkUseSubject<'_>) -> FieldRef<'static> {
     }
 }
 
-/// Whether two configurations are the same JSON, or the same text.
+/// Returns true if two configurations are the same JSON value or the same text.
 fn is_equivalent(before: Option<&str>, after: Option<&str>) -> bool {
     let [before, after] = [before, after].map(|text| text.unwrap_or_default().trim());
     let value = |text| serde_json::from_str::<Value>(text).ok();

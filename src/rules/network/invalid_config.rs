@@ -1,7 +1,7 @@
-//! `invalid-network-config`: Multus or libcni would refuse the configuration.
+//! `invalid-network-config`: Multus or libcni would reject the configuration.
 //!
-//! [`NetworkConfig::parse`](crate::network::cni::NetworkConfig::parse) stops at the first fault,
-//! because a pod cares for no more; whoever writes the network gets all of them.
+//! [`NetworkConfig::parse`](crate::network::cni::NetworkConfig::parse) stops at the first fault, which is
+//! enough for a pod. The author of a network gets all faults.
 
 use crate::{
     network::{
@@ -14,10 +14,9 @@ use crate::{
     },
 };
 
-use super::fields::{Fields, FieldValue};
+use super::fields::{FieldValue, Fields};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-network-config",
     levels: Levels::FAILS,
     summary: "A network's configuration could not start any pod",
@@ -31,7 +30,7 @@ pub const RULE: Rule = Rule {
     check: Check::Network(check),
 };
 
-/// Switches of a list, which libcni reads as booleans or as texts.
+/// Switches of a list, which libcni reads as booleans or strings.
 const SWITCHES: [&str; 3] = ["disableCheck", "disableGC", "loadOnlyInlinedPlugins"];
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
@@ -127,7 +126,7 @@ fn check_list(list: &FieldValue<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// What must hold for every plugin, whatever it does.
+/// Checks the fields that all plugins have in common.
 fn check_plugin(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if let Some(ipam) = plugin.value("ipam")
         && ipam.fields().is_none()
@@ -178,7 +177,7 @@ fn check_plugin(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// libcni reads these by their exact names, and takes a boolean or its text in any case.
+/// Checks a switch. libcni matches its name exactly, and accepts a boolean or its name in any case.
 fn check_switch(document: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     let mut members = document.members().iter().rev();
     let Some(member) = members.find(|member| member.name.value == key) else {
@@ -211,7 +210,12 @@ fn check_text(fields: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     }
 }
 
-fn report_wrong_type(value: &FieldValue<'_, '_>, what: &str, expected: &'static str, report: &mut Report<'_>) {
+fn report_wrong_type(
+    value: &FieldValue<'_, '_>,
+    what: &str,
+    expected: &'static str,
+    report: &mut Report<'_>,
+) {
     let fault = NetworkConfigFault::Kind {
         what: what.into(),
         expected,

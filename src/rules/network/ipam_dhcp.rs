@@ -6,13 +6,11 @@ use crate::rules::{
 };
 
 use super::fields::{
-    Fields,
     FieldType::{Boolean, Integer, Objects, Text},
-    alternatives, quoted,
+    Fields, alternatives, quoted,
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-dhcp-ipam",
     levels: Levels::FAILS,
     summary: "IPAM dhcp cannot read its options",
@@ -66,7 +64,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         }
         for entry in ipam.objects("request") {
             entry.check_types(&[("option", Text), ("skipDefault", Boolean)], report);
-            // Without an option the entry speaks of the defaults.
+            // Without an option, the entry changes the defaults.
             if entry.has("option") || !entry.has("skipDefault") {
                 check_option(&entry, report);
             }

@@ -1,4 +1,4 @@
-//! `invalid-host-local-ipam`: ranges that host-local refuses.
+//! `invalid-host-local-ipam`: ranges that host-local rejects.
 
 use std::{cmp::Reverse, net::IpAddr};
 
@@ -12,12 +12,11 @@ use crate::{
 
 use super::{
     cni_version::is_before_0_3_0,
-    fields::{Fields, FieldType::Text, quoted},
+    fields::{FieldType::Text, Fields, quoted},
     routes::{check_address, check_one_a_family, check_routes},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-host-local-ipam",
     levels: Levels::FAILS,
     summary: "IPAM host-local refuses its ranges",
@@ -35,7 +34,7 @@ pub const RULE: Rule = Rule {
     check: Check::Network(check),
 };
 
-/// A range that host-local takes, and the set that it is in.
+/// A valid range and the index of its set.
 struct ParsedRange<'s, 'a> {
     set: usize,
     fields: Fields<'s, 'a>,
@@ -57,16 +56,16 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// What fills ranges in before host-local reads them.
+/// The component that fills in ranges before host-local reads them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Filler {
-    /// Nothing.
+    /// No component.
     None,
-    /// The capability ipRanges, or antrea: ranges may be absent.
+    /// The capability ipRanges, or antrea: ranges may be missing.
     All,
-    /// calico, which puts the node's range in place of a word.
+    /// calico, which replaces [`PLACEHOLDERS`] by the node's range.
     Placeholders,
-    /// A plugin that is not known.
+    /// A plugin whose behavior is not known.
     Unknown,
 }
 
@@ -82,13 +81,17 @@ impl Filler {
     }
 }
 
-/// What calico replaces by the node's own range, in any case.
+/// The words that calico replaces by the node's range. Case is ignored.
 const PLACEHOLDERS: [&str; 2] = ["usePodCidr", "usePodCidrIPv6"];
 
-/// Whether the plugin above puts a subnet in the place of this one.
+/// Returns true if calico replaces the subnet of this range.
 fn is_placeholder(range: &Fields<'_, '_>) -> bool {
     let subnet = range.text("subnet");
-    subnet.is_some_and(|text| PLACEHOLDERS.iter().any(|word| word.eq_ignore_ascii_case(&text)))
+    subnet.is_some_and(|text| {
+        PLACEHOLDERS
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case(&text))
+    })
 }
 
 fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
@@ -98,7 +101,7 @@ fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
     let has_none = sets.is_empty() && ipam.value("ranges").is_none_or(|r| r.node.is_empty());
     let levels = match filler {
         Filler::All => None,
-        // It may fill them in.
+        // An unknown plugin may fill the ranges in.
         Filler::Unknown => Some(Levels::ADVICE),
         Filler::None | Filler::Placeholders => Some(Levels::FAILS),
     };
@@ -140,13 +143,13 @@ fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
     check_overlaps(ranges, report);
 }
 
-/// The sets of ranges: the older form, a range in `ipam` itself, is the first.
+/// Returns the sets of ranges. The older form, a range in `ipam` itself, is the first set.
 fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Fields<'s, 'a>>> {
     let mut sets = Vec::new();
     if ipam.has("subnet") {
         sets.push(vec![ipam.clone()]);
     } else {
-        // They count for nothing, but are read.
+        // host-local parses these, although they have no effect.
         check_bounds(ipam, report);
     }
     if let Some(ranges) = ipam.value("ranges")
@@ -186,7 +189,7 @@ fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Field
 
 const BOUNDS: [&str; 2] = ["rangeStart", "rangeEnd"];
 
-/// What has to be an address, wherever it lies.
+/// Reports bounds and gateways that are not addresses.
 fn check_bounds(range: &Fields<'_, '_>, report: &mut Report<'_>) {
     for key in BOUNDS.into_iter().chain(["gateway"]) {
         range.check_types(&[(key, Text)], report);
@@ -194,7 +197,7 @@ fn check_bounds(range: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// What host-local checks of one range; its addresses, if it takes it.
+/// Checks a range as host-local does, and returns its addresses if it is valid.
 fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRange> {
     check_bounds(range, report);
     range.check_types(&[("subnet", Text)], report);
@@ -210,7 +213,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRang
     let subnet = match Subnet::parse(&text) {
         Ok(subnet) => subnet,
         Err(error) => {
-            // Unlike the others it refuses an IPv4 subnet in IPv6 notation, too.
+            // Unlike other plugins, host-local also rejects an IPv4 subnet in IPv6 notation.
             report.add(
                 value.field_ref(),
                 format!("subnet {} {error}", quoted(&text)),
@@ -250,7 +253,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRang
     window
 }
 
-/// host-local gives the last address of an IPv6 subnet, too.
+/// Returns the last assignable address: host-local also assigns the last address of an IPv6 subnet.
 fn last(subnet: Subnet, hosts: IpRange) -> IpAddr {
     if hosts.is_ipv4() {
         hosts.last()
@@ -259,7 +262,7 @@ fn last(subnet: Subnet, hosts: IpRange) -> IpAddr {
     }
 }
 
-/// A bound inside the subnet; `None` if there is a wrong one, `Some(None)` without one.
+/// Returns a bound inside the subnet; `None` if it is invalid, `Some(None)` if it is missing.
 fn bound(
     range: &Fields<'_, '_>,
     key: &str,
@@ -294,7 +297,8 @@ fn check_families(ipam: &Fields<'_, '_>, ranges: &[ParsedRange<'_, '_>], report:
     check_one_a_family(each, report);
 }
 
-/// Sorted by their starts, only the one that reaches farthest so far can overlap the next.
+/// Reports overlapping ranges. The ranges are sorted by start, so only the one with the highest end so far
+/// can overlap the next.
 fn check_overlaps(mut ranges: Vec<ParsedRange<'_, '_>>, report: &mut Report<'_>) {
     ranges.sort_by_key(|range| (range.window.sort_key(), Reverse(range.window.count())));
     let mut farthest: Option<IpRange> = None;

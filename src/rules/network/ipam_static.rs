@@ -12,12 +12,12 @@ use crate::{
 
 use super::{
     cni_version::is_before_0_3_0,
-    fields::{Fields, FieldValue},
+    fields::{FieldValue, Fields},
     routes::{check_addresses, check_dns, check_one_a_family, check_routes},
 };
 
 /// `invalid-static-ipam`
-pub const INVALID: Rule = Rule {
+pub(crate) const INVALID: Rule = Rule {
     code: "invalid-static-ipam",
     levels: Levels::FAILS,
     summary: "IPAM static cannot read what it should give",
@@ -34,7 +34,7 @@ pub const INVALID: Rule = Rule {
 };
 
 /// `repeated-address`
-pub const REPEATED: Rule = Rule {
+pub(crate) const REPEATED: Rule = Rule {
     code: "repeated-address",
     levels: Levels::FAILS,
     summary: "A configured address stands twice",
@@ -93,7 +93,7 @@ fn repeated(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The configured addresses that parse.
+/// Returns the valid configured addresses.
 fn configured<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<(Subnet, FieldValue<'s, 'a>)> {
     let entries = ipam.objects("addresses").into_iter();
     let read = |entry: Fields<'s, 'a>| {

@@ -1,4 +1,4 @@
-//! `missing-ipam-daemon`: what has to run beside an IPAM does not.
+//! `missing-ipam-daemon`: the daemon that an IPAM needs does not run.
 
 use crate::{
     network::ipam::Ipam,
@@ -7,8 +7,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "missing-ipam-daemon",
     levels: Levels::ADVICE,
     summary: "A network's IPAM needs a daemon that OpenShift does not run",
@@ -43,7 +42,7 @@ spec:
 "#;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
-    // An entry of the operator's is what starts the daemon.
+    // The operator starts the daemon for its own additional networks.
     let (Some(daemons), None) = (subject.catalog.operator(), subject.siblings) else {
         return;
     };

@@ -1,11 +1,10 @@
-//! Rules on a network's own configuration: when it is created, and when it changes.
+//! Rules on a network's configuration, at its creation and when it changes.
 //!
-//! Each looks at the configuration's text, so that what it finds has a place there. What Multus and
-//! libcni refuse altogether is [`invalid_config`]; the others speak of what a plugin makes of it.
+//! The rules read the configuration's text, so that findings have positions in it. [`invalid_config`]
+//! reports what Multus and libcni reject; the other rules concern the behavior of plugins.
 
 pub mod cni_version;
 pub mod config_on_node;
-mod plain_attachment;
 pub mod duplicate_static_address;
 pub mod fast_ipam;
 mod fields;
@@ -19,6 +18,7 @@ pub mod ipam_static;
 pub mod missing_daemon;
 pub mod overlapping_ranges;
 pub mod ovn_conflict;
+mod plain_attachment;
 pub mod plugin;
 pub mod plugin_order;
 pub mod pool;

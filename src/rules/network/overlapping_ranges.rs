@@ -1,4 +1,4 @@
-//! `overlapping-ranges`: two networks give out the same addresses.
+//! `overlapping-ranges`: two networks assign the same addresses.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,11 +17,10 @@ use crate::{
     },
 };
 
-/// The most networks that are named.
+/// The maximum number of networks that a message names.
 const MAX_NAMED: usize = 10;
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "overlapping-ranges",
     levels: Levels::MISLEADS,
     summary: "A Whereabouts range overlaps that of another network",
@@ -67,20 +66,20 @@ spec:
      "ipam": {"type": "whereabouts", "range": "192.0.2.192/24", "network_name": "example-net-common"}}
 "#;
 
-/// What Whereabouts makes of two ranges that overlap, from the least grave.
+/// The effect of two overlapping ranges of Whereabouts, in ascending severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum OverlapEffect {
-    /// Neither has a name: it is unique, whether that is meant or not.
+    /// Neither has a `network_name`, so addresses are unique across both, perhaps unintentionally.
     Unique,
-    /// Given twice, on two wires.
+    /// Addresses can be assigned twice, but on different links.
     SeparateLinks,
-    /// Given twice, because one of them does not look at the other's reservations.
+    /// Addresses can be assigned twice, because one network ignores the reservations of the other.
     Unreserved,
-    /// Given twice, because they are counted under two names.
+    /// Addresses can be assigned twice, because the networks have different `network_name`s.
     OtherName,
 }
 
-/// Another network, and the first addresses that it shares.
+/// Another network and the first range that both share.
 struct OverlappingNetwork<'c> {
     network: &'c Arc<Network>,
     ipam: &'c WhereaboutsIpam,
@@ -88,7 +87,7 @@ struct OverlappingNetwork<'c> {
     effect: OverlapEffect,
 }
 
-/// By namespace and name.
+/// Overlapping networks by namespace and name.
 type OverlappingNetworks<'c> = BTreeMap<(&'c str, &'c str), OverlappingNetwork<'c>>;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
@@ -108,15 +107,15 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             if let Some(other) = compare(subject, config, &supply, network, theirs) {
                 let key = (&*network.namespace, &*network.name);
                 let known = others.get(&key);
-                if known.is_none_or(|known| {
-                    (known.effect, other.shared) < (other.effect, known.shared)
-                }) {
+                if known
+                    .is_none_or(|known| (known.effect, other.shared) < (other.effect, known.shared))
+                {
                     others.insert(key, other);
                 }
             }
         }
     }
-    // Read once a plugin: a configuration may have very many ranges.
+    // Parsed once for each plugin, because a configuration may have very many ranges.
     let mut texts: BTreeMap<usize, Vec<RangeLiteral>> = BTreeMap::new();
     for ((plugin, index), others) in by_range {
         if others.is_empty() {
@@ -148,7 +147,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// What becomes of two supplies that overlap; `None` if nothing is to be said.
+/// Determines the effect of two overlapping ranges; `None` if they need no finding.
 fn compare<'c>(
     subject: &NetworkSubject<'_>,
     config: &NetworkConfig,
@@ -288,7 +287,7 @@ fn report_advice(
     );
 }
 
-/// A range in the configuration's text.
+/// A range as written in the configuration.
 #[derive(Default)]
 struct RangeLiteral {
     path: String,
@@ -296,7 +295,7 @@ struct RangeLiteral {
     text: String,
 }
 
-/// Those of a plugin's IPAM, as [`WhereaboutsIpam::ranges`] counts them.
+/// Returns the ranges of a plugin's IPAM, in the order of [`WhereaboutsIpam::ranges`].
 fn ranges(plugin: &PluginObject<'_>) -> Vec<RangeLiteral> {
     let Some((_, members)) = plugin.ipam() else {
         return Vec::new();

@@ -1,17 +1,16 @@
-//! `ovn-network-conflict`: one network of OVN-Kubernetes with two configurations.
+//! `ovn-network-conflict`: two different configurations of one OVN-Kubernetes network.
 
 use std::sync::Arc;
 
 use crate::{
     network::{Network, ovn::OvnNetwork},
-    rules::{Check, Example, Levels, LiveRead, NetworkSubject, FieldRef, Report, Rule},
+    rules::{Check, Example, FieldRef, Levels, LiveRead, NetworkSubject, Report, Rule},
 };
 
-/// The most other networks that are named.
+/// The maximum number of other networks that are reported.
 const MAX_NAMED: usize = 10;
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "ovn-network-conflict",
     levels: Levels::FAILS,
     summary: "Two configurations of one OVN-Kubernetes network differ",
@@ -70,7 +69,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Says in what another configuration of the same network differs; whether it does.
+/// Reports the differences to another configuration of the same network. Returns true if there are any.
 fn compare(
     subject: &NetworkSubject<'_>,
     own: &OvnNetwork,
@@ -117,7 +116,7 @@ fn compare(
     true
 }
 
-/// The network of a list of one plugin: others OVN-Kubernetes refuses for themselves.
+/// Returns the OVN network of a list of one plugin. OVN-Kubernetes rejects longer lists.
 fn ovn(plugins: &[crate::network::cni::Plugin]) -> Option<&OvnNetwork> {
     match plugins {
         [one] => one.ovn.as_deref(),
@@ -125,12 +124,9 @@ fn ovn(plugins: &[crate::network::cni::Plugin]) -> Option<&OvnNetwork> {
     }
 }
 
-/// Where the option stands, or the plugin that lacks it.
+/// Returns a reference to the option, or to the plugin that lacks it.
 fn field_ref<'a>(subject: &NetworkSubject<'a>, key: &str) -> FieldRef<'a> {
     let plugins = super::fields::Fields::plugins(subject);
     let plugin = plugins.into_iter().next();
-    plugin.map_or_else(
-        || subject.config_ref(),
-        |(_, plugin)| plugin.field_ref(key),
-    )
+    plugin.map_or_else(|| subject.config_ref(), |(_, plugin)| plugin.field_ref(key))
 }

@@ -1,5 +1,5 @@
-//! A network as its plugin sets it up for a pod that asks for no addresses, and where in the
-//! configuration the parts of it stand.
+//! The interface that a network's plugin configures for a pod that requests no addresses, with references
+//! to the fields of the configuration.
 
 use crate::{
     network::{
@@ -10,25 +10,25 @@ use crate::{
         },
         ipam::Ipam,
     },
-    rules::{Levels, NetworkSubject, FieldRef, network::fields::Fields},
+    rules::{FieldRef, Levels, NetworkSubject, network::fields::Fields},
 };
 
-/// An attachment without requests.
+/// The attachment of a pod that requests no addresses.
 pub(super) struct PlainAttachment<'s, 'a> {
-    /// The plugin that gives addresses.
+    /// The plugin with the IPAM.
     pub(super) plugin: &'s Plugin,
-    /// Its text.
+    /// The fields of the plugin.
     pub(super) fields: Fields<'s, 'a>,
-    /// Its IPAM's text.
+    /// The fields of the plugin's IPAM.
     pub(super) ipam: Fields<'s, 'a>,
-    /// The addresses.
+    /// The assigned addresses.
     pub(super) addresses: Vec<AssignedAddress>,
-    /// The interface, with the failures that no choice of ranges avoids.
+    /// The configured interface, with the failures that occur for every possible choice of addresses.
     pub(super) configured: ConfiguredInterface,
 }
 
 impl<'s, 'a> PlainAttachment<'s, 'a> {
-    /// Sets the network up; `None` where what its plugin or IPAM does is not known.
+    /// Simulates the attachment. Returns `None` if the behavior of the plugin or IPAM is not known.
     pub(super) fn of(subject: &'s NetworkSubject<'a>) -> Option<Self> {
         let config = subject.parsed()?;
         let index = config.plugins.iter().position(|p| p.ipam.is_some())?;
@@ -49,8 +49,9 @@ impl<'s, 'a> PlainAttachment<'s, 'a> {
         });
         let (addresses, mut configured) = choices.next()?;
         for (_, other) in choices {
-            let fails =
-                |failure: &ConfigureFailure| other.failures.iter().any(|f| is_same_failure(f, failure));
+            let fails = |failure: &ConfigureFailure| {
+                other.failures.iter().any(|f| is_same_failure(f, failure))
+            };
             configured.failures.retain(fails);
         }
         if addresses.is_empty() {
@@ -65,8 +66,8 @@ impl<'s, 'a> PlainAttachment<'s, 'a> {
         })
     }
 
-    /// How grave a failure is: a pod may replace configured addresses by its own, and of plugins that
-    /// are not known it is not known what they do.
+    /// Returns the class of a failure. It is advice if pods can replace the configured addresses by their
+    /// own, or if the plugin's behavior is not known.
     pub(super) fn failure_class(&self) -> Levels {
         let replaceable = matches!(self.plugin.ipam, Some(Ipam::Static(_)))
             && self.plugin.capabilities.has(Capability::Ips);
@@ -77,7 +78,7 @@ impl<'s, 'a> PlainAttachment<'s, 'a> {
         }
     }
 
-    /// The place of an address's gateway, or of what has none.
+    /// Returns a reference to the gateway of an address, or to the object that lacks one.
     pub(super) fn gateway_ref(&self, source: AddressSource) -> FieldRef<'a> {
         match (source, &self.plugin.ipam) {
             (AddressSource::Configured(index), _) => {
@@ -98,7 +99,8 @@ impl<'s, 'a> PlainAttachment<'s, 'a> {
         }
     }
 
-    /// As the parser counts sets: the range in `ipam` itself is the first.
+    /// Returns a range of host-local. Sets are counted as by the parser: the range in `ipam` itself is
+    /// the first.
     fn host_local_range(&self, set: usize, index: usize) -> Option<Fields<'s, 'a>> {
         let old_form = self.ipam.is_text("subnet").then(|| vec![self.ipam.clone()]);
         let lists = self.ipam.list("ranges").into_iter();
@@ -115,7 +117,7 @@ impl<'s, 'a> PlainAttachment<'s, 'a> {
         set.into_iter().nth(index)
     }
 
-    /// The place of a route's gateway, or of the route.
+    /// Returns a reference to the gateway of a route, or to the route.
     pub(super) fn route_ref(&self, index: Option<usize>) -> FieldRef<'a> {
         let Some(index) = index else {
             return self.fields.field_ref("isDefaultGateway");
@@ -129,7 +131,7 @@ impl<'s, 'a> PlainAttachment<'s, 'a> {
     }
 }
 
-/// Whether two choices fail for one reason.
+/// Returns true if two failures have the same cause.
 fn is_same_failure(one: &ConfigureFailure, other: &ConfigureFailure) -> bool {
     match (one, other) {
         (ConfigureFailure::Route { index: a, .. }, ConfigureFailure::Route { index: b, .. }) => {

@@ -1,4 +1,4 @@
-//! `plugin-order`: a plugin that changes an interface, before there is one.
+//! `plugin-order`: a plugin that changes an interface, but is the first in the list.
 
 use crate::{
     network::link::family,
@@ -10,8 +10,7 @@ use crate::{
 
 use super::fields::Fields;
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "plugin-order",
     levels: Levels::FAILS,
     summary: "A plugin that changes an interface is the first of its network",
@@ -26,7 +25,7 @@ pub const RULE: Rule = Rule {
     check: Check::Network(check),
 };
 
-/// Plugins that fail without a result before them.
+/// Plugins that fail without the result of a previous plugin.
 const CHAINED: [&str; 7] = [
     "tuning",
     "sbr",

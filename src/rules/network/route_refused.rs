@@ -1,4 +1,4 @@
-//! `route-refused`: a route that Linux does not take.
+//! `route-refused`: a route that Linux rejects.
 
 use crate::{
     network::{
@@ -14,8 +14,7 @@ use crate::{
 
 use super::plain_attachment::PlainAttachment;
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "route-refused",
     levels: Levels::FAILS,
     summary: "Linux refuses a route of the network",
@@ -61,7 +60,7 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         else {
             continue;
         };
-        // Of the gateways of addresses `gateway-outside-subnet` speaks.
+        // `gateway-outside-subnet` reports the gateways of addresses.
         if by.is_some() && refused.concerns_gateway() {
             continue;
         }
@@ -108,12 +107,14 @@ fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 fn field_ref<'a>(attachment: Attachment<'_, 'a>) -> crate::rules::FieldRef<'a> {
     match &attachment.selection.ips {
-        Some(ips) if !ips.value.is_empty() => attachment.field_ref(attachment.member("ips"), ips.span),
+        Some(ips) if !ips.value.is_empty() => {
+            attachment.field_ref(attachment.member("ips"), ips.span)
+        }
         _ => attachment.field_ref("", attachment.selection.span),
     }
 }
 
-/// What is wrong with a route, and what to write instead.
+/// Returns message and remedy for a failure.
 pub(super) fn describe_failure(
     failure: &ConfigureFailure,
     configured: &ConfiguredInterface,

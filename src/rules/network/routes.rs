@@ -1,4 +1,4 @@
-//! Addresses, routes and DNS, as static, host-local and Whereabouts all write them.
+//! Checks of addresses, routes and DNS, which static, host-local and Whereabouts share.
 
 use crate::{
     network::{
@@ -9,12 +9,11 @@ use crate::{
 };
 
 use super::fields::{
-    Fields,
     FieldType::{Integer, Object, Objects, Text, Texts},
-    range_error_class, quoted,
+    Fields, quoted, range_error_class,
 };
 
-/// Finds routes that the plugin cannot read.
+/// Reports routes that the plugin cannot read.
 pub(super) fn check_routes(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
     ipam.check_types(&[("routes", Objects)], report);
     for route in ipam.objects("routes") {
@@ -54,7 +53,7 @@ pub(super) fn check_routes(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// Finds DNS settings that the plugin cannot read.
+/// Reports DNS settings that the plugin cannot read.
 pub(super) fn check_dns(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
     ipam.check_types(&[("dns", Object)], report);
     let Some(dns) = ipam.object("dns") else {
@@ -74,7 +73,7 @@ pub(super) fn check_dns(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
             continue;
         };
         if let Err(error) = parse_address(&text) {
-            // Passed on as it is.
+            // Plugins pass nameservers on without parsing them.
             report.add_capped(
                 Levels::ADVICE,
                 server.field_ref(),
@@ -85,7 +84,7 @@ pub(super) fn check_dns(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// Finds configured addresses that the plugin cannot read.
+/// Reports configured addresses that the plugin cannot read.
 pub(super) fn check_addresses(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
     ipam.check_types(&[("addresses", Objects)], report);
     for entry in ipam.objects("addresses") {
@@ -113,7 +112,8 @@ pub(super) fn check_addresses(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// Finds a text that is no address where the plugin wants one; an empty one is none to Go.
+/// Reports a string that is not an address where the plugin expects one. Go treats an empty string as
+/// missing.
 pub(super) fn check_address(fields: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     let Some(text) = fields.text(key) else { return };
     let Err(error) = parse_address(&text) else {
@@ -131,8 +131,8 @@ pub(super) fn check_address(fields: &Fields<'_, '_>, key: &str, report: &mut Rep
     );
 }
 
-/// Finds several addresses or sets of one family where the CNI version has room for one: `families`
-/// says of each, in their order, whether it is of IPv4, and what stands there.
+/// Reports several addresses or sets of one family, for CNI versions that allow only one. `each` yields, in
+/// order, whether the family is IPv4, and the value.
 pub(super) fn check_one_a_family<'s, 'a>(
     each: impl IntoIterator<Item = (bool, super::fields::FieldValue<'s, 'a>)>,
     report: &mut Report<'_>,

@@ -1,4 +1,4 @@
-//! `shared-master`: two networks that cannot have their interfaces on one master.
+//! `shared-master`: two networks whose interfaces cannot share one master.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,11 +10,10 @@ use crate::{
     },
 };
 
-/// The most networks that are named.
+/// The maximum number of networks that a message names.
 const MAX_NAMED: usize = 10;
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "shared-master",
     levels: Levels::ADVICE,
     summary: "Two networks cannot have their interfaces on one master",
@@ -61,7 +60,7 @@ spec:
 const HELP: &str =
     "give each a master of its own (a VLAN interface will do), or make both of one kind";
 
-/// Why two plugins cannot have their interfaces on one master.
+/// Returns the reason why the interfaces of two plugins cannot share one master, if they have the same.
 fn master_conflict(one: &Plugin, other: &Plugin) -> Option<&'static str> {
     let (own, theirs) = (one.parent.as_ref()?, other.parent.as_ref()?);
     if (&own.master, own.in_container) != (&theirs.master, theirs.in_container) {
@@ -73,7 +72,8 @@ fn master_conflict(one: &Plugin, other: &Plugin) -> Option<&'static str> {
     (own.exclusive || theirs.exclusive).then_some("a macvlan in the mode passthru is the only one")
 }
 
-/// Networks of one cluster; what is in a pod's own namespace is another in each pod.
+/// Compares with the networks of the cluster. Masters inside of containers are left out, because they
+/// differ in each pod.
 fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(config) = subject.parsed() else {
         return;
@@ -86,8 +86,10 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         for network in subject.other_networks().take(MAX_COMPARISONS) {
             let theirs = network.config.loaded();
             let mut theirs = theirs.into_iter().flat_map(|config| &config.plugins);
-            // Of two in the mode passthru only one has to move: that is said of pods.
-            if theirs.any(|other| other.kind != plugin.kind && master_conflict(plugin, other).is_some()) {
+            // Conflicts between networks of one kind (mode passthru) are only reported for pods.
+            if theirs
+                .any(|other| other.kind != plugin.kind && master_conflict(plugin, other).is_some())
+            {
                 others.insert(format!("{}/{}", network.namespace, network.name));
             }
         }
@@ -118,7 +120,7 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 }
 
 fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    // Of each master one of a kind: more need not be compared.
+    // One attachment for each master and kind is enough to compare with.
     let mut before: HashMap<(&str, bool), Vec<(Attachment<'_, '_>, &Plugin)>> = HashMap::new();
     for attachment in subject.attachments() {
         let config = attachment.network().and_then(|n| n.config.loaded());

@@ -1,4 +1,4 @@
-//! `type-and-plugins`: both forms of a configuration at once.
+//! `type-and-plugins`: a configuration with both `type` and `plugins`.
 
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
@@ -7,8 +7,7 @@ use crate::rules::{
 
 use super::fields::Fields;
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "type-and-plugins",
     levels: Levels::ADVICE,
     summary: "A configuration has a type and a list of plugins, of which one is passed over",

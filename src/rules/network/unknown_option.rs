@@ -13,8 +13,7 @@ use crate::{
 
 use super::fields::{Fields, quoted};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "unknown-plugin-option",
     levels: Levels::ADVICE,
     summary: "A plugin does not have this option, and passes over it",
@@ -32,7 +31,7 @@ pub const RULE: Rule = Rule {
     check: Check::Network(check),
 };
 
-/// What every plugin may be given, by people, libcni or Multus.
+/// The options of every plugin, written by users, libcni or Multus.
 const COMMON: &[&str] = &[
     "cniVersion",
     "cniVersions",
@@ -52,7 +51,7 @@ const COMMON: &[&str] = &[
     "pciBusID",
 ];
 
-/// The options of each plugin, beside the common ones.
+/// The options of each plugin in addition to [`COMMON`].
 const OPTIONS: &[(&str, &[&str])] = &[
     (
         "bridge",
@@ -258,7 +257,7 @@ const OPTIONS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Options of IPAM that stand beside it by mistake.
+/// Options of IPAM plugins, which users misplace outside of `ipam`.
 const IPAM_OPTIONS: &[&str] = &[
     "addresses",
     "exclude",
@@ -296,7 +295,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Names that nobody gives an option.
+/// Returns true for names that mark comments, such as `_note`, `//` or `example.com/note`.
 fn is_comment(name: &str) -> bool {
     name.contains('.') || name.starts_with(['_', '/', '#', '$']) || name == "comment"
 }
@@ -323,5 +322,5 @@ fn help(kind: &str, member: &JsonMember<'_>, options: &[&'static str]) -> String
     }
 }
 
-/// A longer name is none of these, misspelt or not.
+/// The maximum length of a name for which a similar one is searched.
 const MAX_NAME_LENGTH: usize = 40;

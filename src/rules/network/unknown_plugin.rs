@@ -1,4 +1,4 @@
-//! `unknown-plugin`: a type that is none of the plugins that are known.
+//! `unknown-plugin`: a `type` that is not a known plugin.
 
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
@@ -7,8 +7,7 @@ use crate::rules::{
 
 use super::fields::{Fields, quoted};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "unknown-plugin",
     levels: Levels::OFF,
     summary: "A plugin's type is not one that nadmit knows",
@@ -56,7 +55,7 @@ const KNOWN: &[&str] = &[
     "vrf",
 ];
 
-/// A longer text is none of these, misspelt or not.
+/// The maximum length of a name for which a similar one is searched.
 const MAX_NAME_LENGTH: usize = 40;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {

@@ -1,10 +1,9 @@
-//! `invalid-additional-network`: the Cluster Network Operator would refuse the entry.
+//! `invalid-additional-network`: an entry that the Cluster Network Operator would reject.
 
 use super::OperatorSubject;
-use crate::rules::{Check, Example, Levels, FieldRef, Report, Rule};
+use crate::rules::{Check, Example, FieldRef, Levels, Report, Rule};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-additional-network",
     levels: Levels::FAILS,
     summary: "An entry of OpenShift's additionalNetworks could not become a network",

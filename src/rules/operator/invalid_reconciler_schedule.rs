@@ -1,23 +1,22 @@
-//! `invalid-reconciler-schedule`: a schedule on which a reconciler stops, or goes on as before.
+//! `invalid-reconciler-schedule`: a schedule on which a reconciler stops, or keeps its previous schedule.
 
 use super::ConfigMapSubject;
 use crate::{
     network::{Span, json::JsonNode},
     rules::{
-        Check, Example, Levels, FieldRef, Report, Rule,
-        schedule::{SCHEDULE_HELP, ScheduleError, Schedule, check_robfig},
+        Check, Example, FieldRef, Levels, Report, Rule,
+        schedule::{SCHEDULE_HELP, Schedule, ScheduleError, check_robfig},
     },
 };
 
-/// The `ConfigMap` that Whereabouts's reconciler reads.
+/// The `ConfigMap` of Whereabouts's reconciler.
 const WHEREABOUTS: &str = "whereabouts-config";
-/// nadmit's own, which has the first of the keys.
+/// The `ConfigMap` of nadmit, which has the first of [`KEYS`].
 const NADMIT: &str = "nadmit-config";
-/// The keys of a schedule: OpenShift's and nadmit's, and Whereabouts's upstream.
+/// The keys of a schedule: that of OpenShift and nadmit, and that of upstream Whereabouts.
 const KEYS: [&str; 2] = ["reconciler_cron_expression", "cron-expression"];
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-reconciler-schedule",
     levels: Levels::FAILS,
     summary: "A reconciler is given a schedule that it cannot read",
@@ -71,7 +70,12 @@ fn check(subject: &ConfigMapSubject<'_>, report: &mut Report<'_>) {
         };
         if !own && text.trim().starts_with('@') {
             let message = format!("the schedule {:?} is not of the five fields", text.trim());
-            report.add_capped(Levels::ADVICE, field_ref(Span::default()), message, SCHEDULE_HELP);
+            report.add_capped(
+                Levels::ADVICE,
+                field_ref(Span::default()),
+                message,
+                SCHEDULE_HELP,
+            );
         } else if let Err(ScheduleError { span, message }) = read {
             report.add(field_ref(span), message, SCHEDULE_HELP);
         }

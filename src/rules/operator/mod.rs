@@ -1,5 +1,5 @@
-//! Rules on what OpenShift's Cluster Network Operator and Whereabouts's controllers are given, and
-//! what they look at.
+//! Rules on the configuration of OpenShift's Cluster Network Operator and of reconcilers, with their
+//! subjects.
 
 pub mod invalid_additional_network;
 pub mod invalid_reconciler_schedule;
@@ -9,15 +9,15 @@ use crate::network::operator::AdditionalNetwork;
 /// The list `spec.additionalNetworks` of `Network.operator.openshift.io`.
 #[derive(Debug)]
 pub struct OperatorSubject<'a> {
-    /// Its entries.
+    /// The entries of the list.
     pub entries: &'a [AdditionalNetwork],
 }
 
-/// Settings that a `ConfigMap` carries.
+/// A `ConfigMap` with settings.
 #[derive(Debug)]
 pub struct ConfigMapSubject<'a> {
-    /// Its name.
+    /// The name of the `ConfigMap`.
     pub name: &'a str,
-    /// Its `data` as JSON.
+    /// The field `data` as JSON.
     pub data: &'a str,
 }

@@ -1,4 +1,4 @@
-//! `broken-network`: the network exists, but could not start any pod.
+//! `broken-network`: a network whose configuration fails for every pod.
 
 use crate::{
     network::ConfigState,
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "broken-network",
     levels: Levels::FAILS,
     summary: "The network's own configuration could not start any pod",

@@ -1,9 +1,9 @@
-//! The rules on requests that no plugin says it takes: `missing-capability` and
+//! The rules on requests for which no plugin has the capability: `missing-capability` and
 //! `capability-by-fallback`.
 //!
-//! A plugin gets a request only where its own entry has the capability. `ips` and `mac` have a
-//! second way, which Multus always uses: the environment variable `CNI_ARGS`. What is taken that
-//! way was seen by executing the plugins.
+//! A plugin gets a request only if its own entry has the capability. `ips` and `mac` have a second way,
+//! which Multus always uses: the environment variable `CNI_ARGS`. The behavior for it was observed by
+//! running the plugins.
 
 use crate::{
     network::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// `missing-capability`
-pub const MISSING: Rule = Rule {
+pub(crate) const MISSING: Rule = Rule {
     code: "missing-capability",
     levels: Levels::MISLEADS,
     summary: "No plugin of the network takes what is asked for, so it is lost",
@@ -44,7 +44,7 @@ pub const MISSING: Rule = Rule {
 };
 
 /// `capability-by-fallback`
-pub const FALLBACK: Rule = Rule {
+pub(crate) const FALLBACK: Rule = Rule {
     code: "capability-by-fallback",
     levels: Levels::SPEC,
     summary: "ips or mac are asked for without the capability, and work by a fallback only",
@@ -64,12 +64,12 @@ pub const FALLBACK: Rule = Rule {
     check: Check::Pod(fallback),
 };
 
-/// Plugins that take a MAC from CNI_ARGS.
+/// The plugins that take a MAC from `CNI_ARGS`.
 const MAC_BY_ARGS: [&str; 4] = ["bridge", "macvlan", "tuning", "sriov"];
-/// Plugins that nadmit knows to take a MAC in neither way.
+/// The plugins that are known to take a MAC in neither way.
 const NO_MAC: [&str; 2] = ["vlan", "host-device"];
 
-/// A request that was made, and its key in the annotation.
+/// A request that needs a capability, with its key and span in the annotation.
 struct CapabilityRequest {
     capability: Capability,
     key: &'static str,
@@ -116,7 +116,7 @@ fn capability_requests(selection: &Selection<'_>) -> impl Iterator<Item = Capabi
     .flatten()
 }
 
-/// Requests without their capability, with the attachment's configuration.
+/// Calls `check` for each request whose capability is missing, with its attachment and configuration.
 fn for_each_missing<'s>(
     subject: &'s PodSubject<'_>,
     mut check: impl FnMut(Attachment<'s, '_>, &NetworkConfig, CapabilityRequest),
@@ -153,7 +153,7 @@ fn missing(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         );
         match capability {
             Capability::Ips => {}
-            // Not seen by execution: said, but denied in strict only.
+            // Not verified by running these plugins, so it is only a warning except in strict.
             Capability::Mac if has_plugin(config, &NO_MAC) && !takes_mac(config) => {
                 report.add_capped(Levels::SPEC, field_ref, message, help);
             }
@@ -193,7 +193,7 @@ fn fallback(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     });
 }
 
-/// A plugin that has the capability without reading it, in words.
+/// Names a plugin that has the capability but does not read it, for a message.
 fn misplaced_capability(config: &NetworkConfig, capability: Capability) -> String {
     let mut plugins = config.plugins.iter();
     match plugins.find(|plugin| plugin.capabilities.has(capability)) {
@@ -205,7 +205,7 @@ fn misplaced_capability(config: &NetworkConfig, capability: Capability) -> Strin
 fn needs_ips(ipam: &Ipam) -> bool {
     match ipam {
         Ipam::Static(_) | Ipam::HostLocal(_) => true,
-        // Without a range it acts as static.
+        // Without a range, Whereabouts acts like static.
         Ipam::Whereabouts(found) => found.ranges.is_empty(),
         Ipam::Dhcp(_) | Ipam::Other(_) => false,
     }
@@ -222,7 +222,7 @@ fn takes_mac(config: &NetworkConfig) -> bool {
     mac_plugin(config).is_some()
 }
 
-/// The plugin that takes a MAC from CNI_ARGS.
+/// Returns the plugin that takes a MAC from `CNI_ARGS`.
 fn mac_plugin(config: &NetworkConfig) -> Option<&str> {
     let mut plugins = config.plugins.iter();
     let taker = plugins.find(|plugin| MAC_BY_ARGS.contains(&plugin.family()))?;

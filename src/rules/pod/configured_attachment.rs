@@ -1,4 +1,4 @@
-//! A network as its plugin sets it up for one pod's attachment.
+//! The interface that a network's plugin configures for one attachment of a pod.
 
 use crate::{
     network::{
@@ -11,19 +11,19 @@ use crate::{
     rules::{Attachment, PodSubject},
 };
 
-/// The interface of an attachment.
+/// An attachment and its possible interfaces.
 pub(in crate::rules) struct ConfiguredAttachment<'a> {
-    /// The network's configuration.
+    /// The configuration of the network.
     pub(in crate::rules) config: &'a NetworkConfig,
-    /// The plugin that gives addresses; without IPAM the first.
+    /// The plugin with the IPAM, or the first plugin if there is no IPAM.
     pub(in crate::rules) plugin: &'a Plugin,
-    /// The interface, for each possibility; at least one.
+    /// The interface for each possible choice of addresses. Never empty.
     pub(in crate::rules) possible: Vec<ConfiguredInterface>,
 }
 
 impl<'a> ConfiguredAttachment<'a> {
-    /// Sets the attachment up; `None` where what its plugin or IPAM does is not known, or an address
-    /// cannot be read.
+    /// Simulates the attachment. Returns `None` if the behavior of the plugin or IPAM is not known, or if
+    /// an address is not valid.
     pub(in crate::rules) fn of(
         subject: &PodSubject<'a>,
         attachment: Attachment<'_, 'a>,
@@ -50,7 +50,7 @@ impl<'a> ConfiguredAttachment<'a> {
             .as_deref()
             .filter(|name| !name.is_empty());
         let addresses = match (&plugin.ipam, pool) {
-            // They are given later.
+            // The addresses are injected later.
             (Some(Ipam::Static(_)), Some(name)) if !asks => {
                 let pool = subject.catalog.pool(name).valid()?;
                 vec![pool_addresses(pool.ranges.iter().map(|range| range.subnet))]
@@ -74,7 +74,7 @@ impl<'a> ConfiguredAttachment<'a> {
         })
     }
 
-    /// A failure, if each possibility has one.
+    /// Returns a failure, if every possible interface has one.
     pub(in crate::rules) fn certain_failure(
         &self,
     ) -> Option<(&ConfiguredInterface, &ConfigureFailure)> {
@@ -86,7 +86,7 @@ impl<'a> ConfiguredAttachment<'a> {
         failures.all(|failure| failure.is_some()).then_some(first)
     }
 
-    /// Whether the plugins behind leave addresses and routes alone.
+    /// Returns true if no other plugin of the network changes addresses or routes.
     pub(in crate::rules) fn is_final(&self) -> bool {
         let mut others = self
             .config
@@ -97,8 +97,8 @@ impl<'a> ConfiguredAttachment<'a> {
     }
 }
 
-/// The addresses of `ips` in `cni-args`, which static reads in `args.cni`; `None` if one of them cannot
-/// be read.
+/// Returns the addresses of `ips` in `cni-args`, which IPAM static reads from `args.cni`; `None` if one
+/// of them is not valid.
 fn cni_args_addresses(args: &CniArgs<'_>) -> Option<Vec<AddressRequest>> {
     let ips = args.list("ips").into_iter();
     ips.map(|text| AddressRequest::parse(&text?.string()?).ok())

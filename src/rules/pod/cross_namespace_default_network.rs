@@ -1,4 +1,4 @@
-//! `cross-namespace-default-network`: another namespace's network as a pod's first one.
+//! `cross-namespace-default-network`: a default network from another namespace.
 
 use crate::{
     network::annotations,
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "cross-namespace-default-network",
     levels: Levels::ADVICE,
     summary: "The pod's default network is one of another namespace",
@@ -32,7 +31,7 @@ pub const RULE: Rule = Rule {
     check: Check::Pod(check),
 };
 
-/// Where OVN-Kubernetes has the network of a primary user-defined network.
+/// The namespaces with OVN-Kubernetes's NAD for primary user-defined networks.
 const OVN_NAMESPACES: [&str; 2] = ["ovn-kubernetes", "openshift-ovn-kubernetes"];
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {

@@ -1,4 +1,4 @@
-//! `cross-namespace-network`: a network that pods of this namespace may not use.
+//! `cross-namespace-network`: a network of a namespace that pods of this namespace may not use.
 
 use crate::{
     network::annotations,
@@ -9,8 +9,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "cross-namespace-network",
     levels: Levels::FAILS,
     summary: "The network is in a namespace that the pod may not use",
@@ -57,7 +56,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Whether Multus refuses the network where it isolates namespaces. It never does for the default
+/// Returns true if Multus rejects the network when it isolates namespaces. It never does for the default
 /// network.
 fn fails_if_isolated(
     subject: &PodSubject<'_>,
@@ -70,7 +69,7 @@ fn fails_if_isolated(
         && !subject.policy.may_use_if_isolated(subject.namespace, other)
 }
 
-/// The remedy where namespaces are known to be isolated.
+/// Returns the remedy for isolated namespaces.
 fn help(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -> String {
     format!(
         "{}; if Multus does not isolate namespaces, set namespaceIsolation: false in nadmit's settings",
@@ -78,7 +77,7 @@ fn help(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -
     )
 }
 
-/// A network that the pod may use all the same.
+/// Returns the remedy that works in spite of isolation.
 fn alternative(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -> String {
     let own = subject.namespace;
     let name = attachment.selection.network_name().unwrap_or_default();

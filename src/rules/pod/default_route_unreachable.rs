@@ -1,4 +1,4 @@
-//! `default-route-unreachable`: a default route by a gateway that the attachment does not reach.
+//! `default-route-unreachable`: a default route by a gateway that the attachment cannot reach.
 
 use std::net::IpAddr;
 
@@ -16,8 +16,7 @@ use crate::{
 
 use super::configured_attachment::ConfiguredAttachment;
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "default-route-unreachable",
     levels: Levels::FAILS,
     summary: "The attachment does not reach the gateway of its default route",
@@ -48,7 +47,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         };
         let readable = route.value.iter().all(|gateway| gateway.value.is_ok());
         let attached = ConfiguredAttachment::of(subject, attachment);
-        // Multus sets no route on a device of DPDK either: it finds no interface.
+        // Multus also sets no route on a DPDK device, because it finds no interface.
         let Some(attached) = attached.filter(|a| readable && configures(&a.plugin.kind)) else {
             continue;
         };
@@ -87,13 +86,13 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The reason for which Linux refuses the gateway, if it does so in each possibility.
+/// Returns the reason why Linux rejects the gateway, if it does so on every possible interface.
 fn refusal<E>(
     gateway: &Parsed<'_, IpAddr, E>,
     attached: &ConfiguredAttachment<'_>,
 ) -> Option<(IpAddr, RouteError)> {
     let address = gateway.ok()?.to_canonical();
-    // Of these `invalid-default-route` speaks.
+    // `invalid-default-route` reports these.
     if address.is_multicast() || address.is_loopback() || address.is_unspecified() {
         return None;
     }

@@ -1,4 +1,4 @@
-//! `duplicate-address`: another pod on the wire has the address or the MAC that a pod names.
+//! `duplicate-address`: another pod on the same link has the address or MAC that a pod names.
 
 use crate::{
     allocation::{Address, Holder},
@@ -10,8 +10,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "duplicate-address",
     levels: Levels::ADVICE,
     summary: "Another pod on the same wire has the address or MAC",
@@ -42,7 +41,7 @@ const NAMES_THE_SAME: &str = pod!(r#"[{"name": "storage-net", "ips": ["198.51.10
 const NAMES_ANOTHER: &str = pod!(r#"[{"name": "storage-net", "ips": ["198.51.100.6/24"]}]"#);
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    // A template's own pods have what it names.
+    // The pods of a template legitimately have the addresses that it names.
     let Some(name) = subject.name else {
         return;
     };
@@ -72,8 +71,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 const HELP: &str = "give each pod its own, or let an AddressPool give them";
 
-/// Returns another pod that has the address on the wire of an attachment. A pool keeps the addresses of
-/// its own networks apart, and the pods of a virtual machine share what it has.
+/// Returns another pod that has the address on the link of an attachment. Networks of pools are left out,
+/// because the pool keeps addresses unique. For a launcher pod, other launchers of its namespace are
+/// ignored, because the pods of one virtual machine share addresses.
 fn other_carrier<'a>(
     subject: &PodSubject<'a>,
     attachment: Attachment<'_, 'a>,

@@ -1,4 +1,4 @@
-//! `duplicate-interface`: two attachments want one interface.
+//! `duplicate-interface`: two attachments with the same interface name.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -7,8 +7,7 @@ use crate::rules::{
     examples::{MACVLAN_CONF, pod},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "duplicate-interface",
     levels: Levels::FAILS,
     summary: "Two attachments have the same interface name",
@@ -23,7 +22,7 @@ pub const RULE: Rule = Rule {
 };
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    // Nearly every pod has one attachment.
+    // A fast path: nearly every pod has one attachment.
     if subject.attachments().nth(1).is_none() {
         return;
     }

@@ -1,4 +1,4 @@
-//! `duplicate-ip`: one address twice on one network.
+//! `duplicate-ip`: an address requested twice on one network.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -7,8 +7,7 @@ use crate::rules::{
     examples::{STORAGE_NET, pod},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "duplicate-ip",
     levels: Levels::MISLEADS,
     summary: "One pod asks for an address twice on one network",

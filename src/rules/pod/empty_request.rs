@@ -1,4 +1,4 @@
-//! `empty-request`: a key that asks for nothing.
+//! `empty-request`: a key with an empty value.
 
 use crate::{
     network::{
@@ -11,8 +11,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "empty-request",
     levels: Levels::SPEC,
     summary: "A key is there, but asks for nothing",

@@ -1,4 +1,4 @@
-//! `fast-ipam-pod`: a pod that gets no address from a network with slices.
+//! `fast-ipam-pod`: a pod that gets no address from a network with node slices.
 
 use crate::{
     network::{Network, ipam::Ipam},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "fast-ipam-pod",
     levels: Levels::ADVICE,
     summary: "A pod may get no address from a network with slices",
@@ -58,7 +57,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The name of the pool that the network's pods draw from, if its range is cut into slices.
+/// Returns the name of the NodeSlicePool of a network with node slices.
 fn pool(network: &Network) -> Option<&str> {
     let config = network.config.loaded()?;
     match config.ipam() {

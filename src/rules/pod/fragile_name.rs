@@ -1,4 +1,4 @@
-//! `fragile-name`: a notation that works by chance.
+//! `fragile-name`: a name or notation that works in Multus, but not everywhere.
 
 use crate::{
     network::{AnnotationFormat, name, selection::SelectionName},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "fragile-name",
     levels: Levels::ADVICE,
     summary: "A name or notation works here, but not everywhere",

@@ -1,4 +1,4 @@
-//! The rules on addresses asked for on a host-local network: `too-many-ips` and `ips-not-in-range`.
+//! The rules on requested addresses of host-local networks: `too-many-ips` and `ips-not-in-range`.
 
 use std::net::IpAddr;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// `too-many-ips`
-pub const TOO_MANY: Rule = Rule {
+pub(crate) const TOO_MANY: Rule = Rule {
     code: "too-many-ips",
     levels: Levels::FAILS,
     summary: "More than one address is asked for on a host-local network",
@@ -37,7 +37,7 @@ pub const TOO_MANY: Rule = Rule {
 };
 
 /// `ips-not-in-range`
-pub const NOT_IN_RANGE: Rule = Rule {
+pub(crate) const NOT_IN_RANGE: Rule = Rule {
     code: "ips-not-in-range",
     levels: Levels::FAILS,
     summary: "An address is asked for that the host-local network does not give",
@@ -117,13 +117,13 @@ fn not_in_range(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// What a range gives.
+/// The assignable addresses and the gateway of a range.
 struct HostLocalWindow {
     window: IpRange,
     gateway: Option<IpAddr>,
 }
 
-/// The ranges; `None` if there is none, or one cannot be read.
+/// Returns the ranges; `None` if there are none or one is not valid.
 fn ranges(ipam: &HostLocalIpam) -> Option<Vec<HostLocalWindow>> {
     let all: Vec<HostLocalWindow> = ipam
         .sets

@@ -1,12 +1,11 @@
-//! `host-network`: Multus leaves the pod alone.
+//! `host-network`: network annotations on a pod with `hostNetwork`, which Multus ignores.
 
 use crate::rules::{
     Check, Example, Levels, PodSubject, Report, Rule,
     examples::{HOST_NETWORK_POD, MACVLAN_CONF, pod},
 };
 
-/// The rule. Where it speaks no other one does: nothing of the annotation is carried out.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "host-network",
     levels: Levels::ADVICE,
     summary: "A pod on the node's own network asks for further networks",

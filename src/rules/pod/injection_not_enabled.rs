@@ -1,12 +1,11 @@
-//! `injection-not-enabled`: nobody will give the pod its addresses.
+//! `injection-not-enabled`: the pod's namespace lacks the label without which no addresses are injected.
 
 use crate::rules::{
     Check, Example, Injection, Levels, LiveRead, PodSubject, Report, Rule,
     examples::{POOL, POOLED_NET, pod},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "injection-not-enabled",
     levels: Levels::FAILS,
     summary: "The pod's namespace is not labelled for injection when pods are bound",

@@ -1,4 +1,4 @@
-//! `invalid-bandwidth`: a limit that the plugin refuses or that limits to nothing.
+//! `invalid-bandwidth`: a limit that the plugin rejects or that is not positive.
 
 use crate::{
     network::{Network, Spanned, cni::Capability},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-bandwidth",
     levels: Levels::FAILS,
     summary: "A bandwidth limit is zero, negative, or lacks its counterpart",
@@ -76,7 +75,7 @@ fn check_pair(
 ) {
     let (given, there, lacking) = match (rate, burst) {
         (None, Some(burst)) => (burst, "Burst", "Rate"),
-        // Only this plugin asks for the burst; the spec does not.
+        // Only the plugin bandwidth requires the burst; the specification does not.
         (Some(rate), None) if attachment.network().is_some_and(limits_by_bandwidth) => {
             (rate, "Rate", "Burst")
         }

@@ -1,4 +1,4 @@
-//! `invalid-cni-args`: arguments that Multus or a plugin cannot read.
+//! `invalid-cni-args`: `cni-args` that Multus or a plugin cannot read.
 
 use crate::{
     network::{
@@ -15,8 +15,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-cni-args",
     levels: Levels::FAILS,
     summary: "cni-args cannot be read",
@@ -70,7 +69,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// What they are merged into.
+/// Checks the plugins' `args`, into which Multus merges `cni-args`.
 fn check_merge(
     attachment: Attachment<'_, '_>,
     args: &CniArgs<'_>,
@@ -94,7 +93,7 @@ fn check_merge(
     }
 }
 
-/// The sort that a plugin of the network reads a key as.
+/// Returns the type that a plugin of the network expects for a key.
 fn expected(key: &str, config: &NetworkConfig) -> Option<ArgType> {
     let has = |kinds: [&str; 2]| {
         let mut plugins = config.plugins.iter();
@@ -122,7 +121,7 @@ fn expected(key: &str, config: &NetworkConfig) -> Option<ArgType> {
     by_tuning().filter(|_| has(["tuning", "cnv-tuning"]))
 }
 
-/// A sort of value that a plugin's field has.
+/// The type of an argument.
 #[derive(Clone, Copy, PartialEq)]
 enum ArgType {
     Boolean,
@@ -143,7 +142,7 @@ impl ArgType {
         }
     }
 
-    /// The part of the value that is of another sort. `null` is absent.
+    /// Returns the part of the value that has a wrong type, with its path. `null` counts as missing.
     fn fault(self, value: JsonNode<'_>) -> Option<(String, JsonNode<'_>)> {
         let is_text =
             |node: &JsonNode<'_>| matches!(node.kind(), ValueKind::String | ValueKind::Null);
@@ -214,7 +213,7 @@ fn check_member(
     }
 }
 
-/// The addresses that the IPAM plugin reads.
+/// Checks the addresses that the IPAM plugin reads.
 fn check_ips(
     attachment: Attachment<'_, '_>,
     args: &CniArgs<'_>,
@@ -234,10 +233,10 @@ fn check_ips(
             continue;
         };
         let fault = match AddressRequest::parse(&text) {
-            // host-local takes both.
+            // host-local accepts addresses with and without a prefix.
             Ok(request) if request.prefix.is_some() || ipam.name() != "static" => continue,
             Ok(_) => "has no prefix length, without which static fails".to_owned(),
-            // Go takes it for the IPv4 address that it is.
+            // Go reads it as an IPv4 address.
             Err(crate::network::AddressError::Mapped) => continue,
             Err(error) => error.to_string(),
         };
@@ -249,7 +248,7 @@ fn check_ips(
     }
 }
 
-/// The MAC that bridge or tuning reads.
+/// Checks the MAC that bridge or tuning reads.
 fn check_mac(
     attachment: Attachment<'_, '_>,
     args: &CniArgs<'_>,

@@ -1,4 +1,4 @@
-//! `invalid-infiniband-guid`: a GUID that is none.
+//! `invalid-infiniband-guid`: a malformed InfiniBand GUID.
 
 use crate::{
     network::{HardwareAddress, cni::Capability},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-infiniband-guid",
     levels: Levels::FAILS,
     summary: "The InfiniBand GUID has not eight bytes",
@@ -31,7 +30,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(written) = &attachment.selection.infiniband_guid else {
             continue;
         };
-        // What does not parse at all is refused by Multus itself.
+        // Multus itself rejects a GUID that does not parse.
         let class = match written.value {
             Ok(_) => attachment.rejection_class(Capability::InfinibandGuid),
             Err(_) => Levels::FAILS,

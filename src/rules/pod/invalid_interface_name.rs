@@ -1,4 +1,4 @@
-//! `invalid-interface-name`: Linux takes no interface of this name.
+//! `invalid-interface-name`: an interface name that Linux rejects.
 
 use crate::{
     network::{InterfaceError, interface},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-interface-name",
     levels: Levels::FAILS,
     summary: "The interface's name is one that Linux refuses",

@@ -1,4 +1,4 @@
-//! `invalid-ip`: a requested address that is none.
+//! `invalid-ip`: a malformed requested address.
 
 use crate::{
     network::AddressError,
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-ip",
     levels: Levels::FAILS,
     summary: "A requested address is not an IP address",
@@ -41,7 +40,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let message = format!("{:?} {error}", written.text);
             let help = help(error);
             if error == AddressError::Mapped {
-                // Go reads it as the IPv4 address that it is.
+                // Go reads it as an IPv4 address.
                 report.add_capped(Levels::MISLEADS, field_ref, message, help);
             } else {
                 report.add(field_ref, message, help);

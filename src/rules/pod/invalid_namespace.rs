@@ -1,4 +1,4 @@
-//! `invalid-namespace`: no namespace can have this name.
+//! `invalid-namespace`: a namespace name that is not valid in Kubernetes.
 
 use crate::{
     network::name,
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-namespace",
     levels: Levels::FAILS,
     summary: "A selection names a namespace that cannot exist",

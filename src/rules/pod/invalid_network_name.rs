@@ -1,4 +1,4 @@
-//! `invalid-network-name`: no network can have this name.
+//! `invalid-network-name`: a missing network name, or one that is not valid in Kubernetes.
 
 use crate::{
     network::{AnnotationFormat, NameError, name, selection::SelectionName},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-network-name",
     levels: Levels::FAILS,
     summary: "A selection names no network, or one that cannot exist",
@@ -26,7 +25,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
         match &attachment.selection.name {
             None => missing(attachment, report),
-            // A qualified name has a rule of its own.
+            // `qualified-name` reports names with a namespace.
             Some(name) if super::qualified_name::split(attachment).is_none() => {
                 if let Err(error) = name.value {
                     invalid(attachment, name, error, report);

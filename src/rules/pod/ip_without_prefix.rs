@@ -1,4 +1,4 @@
-//! `ip-without-prefix`: an address whose network is not said, where the plugin asks for it.
+//! `ip-without-prefix`: an address without a prefix length, which the IPAM plugin requires.
 
 use crate::{
     network::{Network, address, ipam::Ipam},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "ip-without-prefix",
     levels: Levels::FAILS,
     summary: "A requested address has no prefix length, and the IPAM plugin asks for one",

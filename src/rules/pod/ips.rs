@@ -1,5 +1,5 @@
-//! The rules on what a network's IPAM plugin makes of requested addresses: `ips-ignored`,
-//! `ips-untracked`, `ips-two-families`, `no-address`, `replaced-addresses`.
+//! The rules on how IPAM plugins handle requested addresses: `ips-ignored`, `ips-untracked`,
+//! `ips-two-families`, `no-address`, `replaced-addresses`.
 
 use crate::{
     network::{
@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// `ips-ignored`
-pub const IGNORED: Rule = Rule {
+pub(crate) const IGNORED: Rule = Rule {
     code: "ips-ignored",
     levels: Levels::MISLEADS,
     summary: "Addresses are asked for on a network that gives none, or its own",
@@ -35,7 +35,7 @@ pub const IGNORED: Rule = Rule {
 };
 
 /// `ips-untracked`
-pub const UNTRACKED: Rule = Rule {
+pub(crate) const UNTRACKED: Rule = Rule {
     code: "ips-untracked",
     levels: Levels::MISLEADS,
     summary: "An address is asked for on a Whereabouts network with a range",
@@ -51,7 +51,7 @@ pub const UNTRACKED: Rule = Rule {
 };
 
 /// `ips-two-families`
-pub const TWO_FAMILIES: Rule = Rule {
+pub(crate) const TWO_FAMILIES: Rule = Rule {
     code: "ips-two-families",
     levels: Levels::FAILS,
     summary: "IPv4 and IPv6 addresses are asked for on a host-local network",
@@ -70,7 +70,7 @@ pub const TWO_FAMILIES: Rule = Rule {
 };
 
 /// `no-address`
-pub const NO_ADDRESS: Rule = Rule {
+pub(crate) const NO_ADDRESS: Rule = Rule {
     code: "no-address",
     levels: Levels::FAILS,
     summary: "A network has no address to give, and none is asked for",
@@ -88,7 +88,7 @@ pub const NO_ADDRESS: Rule = Rule {
 };
 
 /// `replaced-addresses`
-pub const REPLACED: Rule = Rule {
+pub(crate) const REPLACED: Rule = Rule {
     code: "replaced-addresses",
     levels: Levels::ADVICE,
     summary: "Requested addresses take the place of the network's configured ones",
@@ -103,7 +103,7 @@ pub const REPLACED: Rule = Rule {
     check: Check::Pod(replaced),
 };
 
-/// Attachments with a configuration that loads.
+/// Returns the attachments whose network configuration is valid.
 fn loaded_attachments<'s, 'a: 's>(
     subject: &'s PodSubject<'a>,
 ) -> impl Iterator<Item = (Attachment<'s, 'a>, &'a NetworkConfig)> {
@@ -112,7 +112,7 @@ fn loaded_attachments<'s, 'a: 's>(
         .filter_map(|attachment| Some((attachment, attachment.network()?.config.loaded()?)))
 }
 
-/// The requested addresses, if at least one was written.
+/// Returns the requested addresses, if there are any.
 fn requested_ips<'s, 'a>(attachment: Attachment<'s, 'a>) -> Option<RequestedIps<'s, 'a>> {
     let ips = attachment
         .selection
@@ -162,7 +162,7 @@ fn ignored(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Plugins of which nadmit knows that addresses come by IPAM alone.
+/// Returns true if the main plugin is known to take addresses only from IPAM.
 fn makes_plain_interfaces(config: &NetworkConfig) -> bool {
     const KINDS: [&str; 5] = ["macvlan", "ipvlan", "bridge", "vlan", "host-device"];
     config
@@ -216,7 +216,7 @@ fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some((ipam, advice)) = config.ipam().and_then(without_address) else {
             continue;
         };
-        // A pool that is not known, or not valid, has a rule of its own.
+        // `unknown-pool` reports pools that are missing or invalid.
         let pool = attachment.network().and_then(|n| n.address_pool.as_deref());
         let pool = pool.is_some_and(|name| {
             let pool = subject.catalog.pool(name).valid();
@@ -236,13 +236,13 @@ fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// An IPAM that gives nothing by itself, in words, and what to do about it in the network.
+/// Returns description and remedy for an IPAM that assigns no address on its own.
 fn without_address(ipam: &Ipam) -> Option<(&'static str, String)> {
     match ipam {
         Ipam::Static(found) if found.addresses.is_empty() => {
             Some(("static, with none configured", String::new()))
         }
-        // A file on the node may hold the range.
+        // A file on the node may contain the range.
         Ipam::Whereabouts(found)
             if found.ranges.is_empty() && found.addresses.is_empty() && !found.has_file =>
         {
@@ -258,8 +258,8 @@ fn without_address(ipam: &Ipam) -> Option<(&'static str, String)> {
     }
 }
 
-/// Whether addresses come by `ips` or by `cni-args`. A faulty request counts: other rules speak of
-/// it.
+/// Returns true if the selection requests addresses by `ips` or `cni-args`. Malformed requests count,
+/// because other rules report them.
 fn asks_for_addresses(selection: &Selection<'_>) -> bool {
     let by_ips = || {
         selection

@@ -1,12 +1,11 @@
-//! `ips-with-claim`: two sources for one attachment's addresses.
+//! `ips-with-claim`: an attachment with both `ips` and an IPAM claim.
 
 use crate::rules::{
     Check, Example, Levels, PodSubject, Report, Rule,
     examples::{STORAGE_NET, pod},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "ips-with-claim",
     levels: Levels::SPEC,
     summary: "ips and ipam-claim-reference stand together",

@@ -1,5 +1,4 @@
-//! The rules on the names of JSON members: `unknown-key`, `repeated-key`, `key-case`,
-//! `obsolete-key`. They read one list in four ways.
+//! The rules on the names of JSON members: `unknown-key`, `repeated-key`, `key-case`, `obsolete-key`.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +8,13 @@ use crate::{
         json::{KEYS, OBSOLETE_INTERFACE},
     },
     rules::{
-        Attachment, Check, Example, Levels, FieldRef, PodSubject, Report, Rule,
+        Attachment, Check, Example, FieldRef, Levels, PodSubject, Report, Rule,
         examples::{STORAGE_NET, pod},
     },
 };
 
 /// `unknown-key`
-pub const UNKNOWN_KEY: Rule = Rule {
+pub(crate) const UNKNOWN_KEY: Rule = Rule {
     code: "unknown-key",
     levels: Levels::ADVICE,
     summary: "A key of a selection is not one of the spec",
@@ -37,7 +36,7 @@ pub const UNKNOWN_KEY: Rule = Rule {
 };
 
 /// `repeated-key`
-pub const REPEATED_KEY: Rule = Rule {
+pub(crate) const REPEATED_KEY: Rule = Rule {
     code: "repeated-key",
     levels: Levels::ADVICE,
     summary: "A key stands twice in one selection",
@@ -56,7 +55,7 @@ pub const REPEATED_KEY: Rule = Rule {
 };
 
 /// `key-case`
-pub const KEY_CASE: Rule = Rule {
+pub(crate) const KEY_CASE: Rule = Rule {
     code: "key-case",
     levels: Levels::ADVICE,
     summary: "A key is written in another case than in the spec",
@@ -75,7 +74,7 @@ pub const KEY_CASE: Rule = Rule {
 };
 
 /// `obsolete-key`
-pub const OBSOLETE_KEY: Rule = Rule {
+pub(crate) const OBSOLETE_KEY: Rule = Rule {
     code: "obsolete-key",
     levels: Levels::ADVICE,
     summary: "A key has another name since Multus 3.2",
@@ -94,7 +93,7 @@ pub const OBSOLETE_KEY: Rule = Rule {
     check: Check::Pod(obsolete),
 };
 
-/// Old names and today's.
+/// Obsolete keys and their replacements.
 const RENAMED: [(&str, &str); 3] = [
     (OBSOLETE_INTERFACE, "interface"),
     ("ipRequest", "ips"),

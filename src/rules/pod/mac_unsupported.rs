@@ -1,12 +1,11 @@
-//! `mac-unsupported`: a MAC for an interface that cannot have one of its own.
+//! `mac-unsupported`: a requested MAC for an ipvlan interface, which shares that of its master.
 
 use crate::rules::{
     Check, Example, Levels, PodSubject, Report, Rule,
     examples::{IPVLAN_NET, STORAGE_NET, pod},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "mac-unsupported",
     levels: Levels::MISLEADS,
     summary: "A MAC is asked for on ipvlan, whose interfaces have their parent's",

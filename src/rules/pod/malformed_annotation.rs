@@ -1,4 +1,4 @@
-//! `malformed-annotation`: Multus's decoder refuses the whole text.
+//! `malformed-annotation`: an annotation that Multus cannot decode.
 
 use crate::{
     network::{
@@ -13,8 +13,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "malformed-annotation",
     levels: Levels::FAILS,
     summary: "The annotation cannot be read as a list of networks",
@@ -40,7 +39,7 @@ const TWO_FORMATS: &str =
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
         for fault in &request.annotation.decode_errors {
-            // Null elements and cni-args have rules of their own.
+            // `null-selection` and `invalid-cni-args` report null elements and cni-args.
             if is_cni_args_fault(fault) {
                 continue;
             }
@@ -52,7 +51,8 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The default network is one: Multus refuses several, and crashes on none.
+/// Reports a default network annotation without exactly one network: Multus rejects several, and crashes
+/// on none.
 fn check_count(request: &NetworkRequest<'_>, report: &mut Report<'_>) {
     let annotation = &request.annotation;
     let count = annotation.selections.len();

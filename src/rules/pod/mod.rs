@@ -1,11 +1,11 @@
-//! Rules on a pod's annotations: when it is created, and when they change.
+//! Rules on a pod's annotations, at its creation and when they change.
 //!
-//! One rule a file, but where several rules read the same thing in different ways: [`keys`],
-//! [`default_route`], [`capability`] and [`ips`].
+//! Each file has one rule, except [`keys`], [`default_route`], [`capability`], [`ips`] and
+//! [`host_local`], whose rules share their input.
 
-pub(super) mod configured_attachment;
 pub mod broken_network;
 pub mod capability;
+pub(super) mod configured_attachment;
 pub mod cross_namespace_default_network;
 pub mod cross_namespace_network;
 pub mod default_route;

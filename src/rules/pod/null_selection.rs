@@ -1,4 +1,4 @@
-//! `null-selection`: an element that is `null` crashes Multus.
+//! `null-selection`: an element that is `null`, on which Multus crashes.
 
 use crate::{
     network::selection::DecodeErrorKind,
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "null-selection",
     levels: Levels::FAILS,
     summary: "An element of the annotation is null",

@@ -1,4 +1,4 @@
-//! `ovn-request-refused`: what OVN-Kubernetes refuses to give.
+//! `ovn-request-refused`: a request that OVN-Kubernetes rejects.
 
 use crate::{
     network::{annotations::NETWORKS, ovn::OvnNetwork},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "ovn-request-refused",
     levels: Levels::FAILS,
     summary: "OVN-Kubernetes refuses what is asked of its network",
@@ -38,7 +37,8 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         }
         let config = attachment.network().and_then(|n| n.config.loaded());
         let plugin = config.and_then(|config| config.main());
-        // The default network's annotation leads to a pod's primary network by other rules.
+        // OVN-Kubernetes handles the default network's annotation differently: it selects a pod's primary
+        // network.
         let additional = attachment.request.origin.key == NETWORKS;
         if let (Some(network), true) = (plugin.and_then(|plugin| plugin.ovn.as_deref()), additional)
         {

@@ -1,4 +1,4 @@
-//! `pool-not-allowed`: the pool is not for pods of this namespace.
+//! `pool-not-allowed`: a pool that does not serve pods of this namespace.
 
 use crate::{
     allocation::Pool,
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-not-allowed",
     levels: Levels::AUTHORITY,
     summary: "The network's address pool does not serve the pod's namespace",
@@ -42,7 +41,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         }
         let live_read = LiveRead::Pool {
             name: served.pool.into(),
-            // Without a selector no label matters.
+            // Without a selector, no label matters.
             namespace: pool.namespaces.as_ref().map(|_| subject.namespace.into()),
         };
         let (why, help) = why(pool, subject.namespace);

@@ -1,4 +1,4 @@
-//! `qualified-name`: `{"name": "namespace/name"}`, which only the short format has.
+//! `qualified-name`: a `name` in JSON that contains a namespace, as only the short format allows.
 
 use crate::{
     network::{AnnotationFormat, name},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "qualified-name",
     levels: Levels::FAILS,
     summary: "\"name\" holds a namespace, too",
@@ -40,7 +39,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Namespace and name, if a selection in JSON holds both in its `name`.
+/// Returns namespace and name, if the `name` of a selection in JSON contains both.
 pub(super) fn split<'s>(attachment: Attachment<'s, '_>) -> Option<(&'s str, &'s str)> {
     if attachment.request.annotation.format == AnnotationFormat::Short {
         return None;

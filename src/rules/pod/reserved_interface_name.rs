@@ -1,4 +1,4 @@
-//! `reserved-interface-name`: an interface that every pod has already.
+//! `reserved-interface-name`: the name of an interface that every pod has already.
 
 use crate::{
     network::{annotations, interface},
@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "reserved-interface-name",
     levels: Levels::FAILS,
     summary: "The interface's name is that of the cluster network or the loopback",
@@ -25,7 +24,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(written) = &attachment.selection.interface else {
             continue;
         };
-        // The default network's interface is eth0.
+        // The interface of the default network is eth0.
         let own = attachment.request.origin.key == annotations::DEFAULT_NETWORK
             && written.text == interface::CLUSTER;
         if own || !interface::RESERVED.contains(&&*written.text) {

@@ -1,4 +1,4 @@
-//! `unknown-network`: there is no such network.
+//! `unknown-network`: a network that does not exist.
 
 use crate::{
     catalog::Catalog,
@@ -9,8 +9,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "unknown-network",
     levels: Levels::FAILS,
     summary: "The named network does not exist",
@@ -23,7 +22,7 @@ pub const RULE: Rule = Rule {
     check: Check::Pod(check),
 };
 
-/// How many of a namespace's networks a message names.
+/// The number of networks of a namespace that a message names.
 const NAMED: usize = 5;
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
@@ -68,7 +67,7 @@ fn help(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, name: &str) ->
     }
 }
 
-/// Where a network of this name does exist, and how to get at it.
+/// Returns the remedy if a network of this name exists in another namespace.
 fn elsewhere(
     subject: &PodSubject<'_>,
     attachment: Attachment<'_, '_>,

@@ -1,16 +1,16 @@
-//! `unread-annotation`: a key that nobody reads, much like one by which pods ask for networks.
+//! `unread-annotation`: an annotation key that no component reads and that resembles one for network
+//! requests.
 
 use crate::{
     network::{annotations::NETWORKS, near_miss::intended_key},
     rules::{
-        Check, Example, Levels, FieldRef, PodSubject, Report, Rule,
+        Check, Example, FieldRef, Levels, PodSubject, Report, Rule,
         examples::{MACVLAN_CONF, pod},
         subject::annotation_path,
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "unread-annotation",
     levels: Levels::ADVICE,
     summary: "An annotation that nobody reads is much like the one for networks",

@@ -1,4 +1,4 @@
-//! `unusable-ip`: an address that no interface can work with.
+//! `unusable-ip`: an address that is not valid for an interface, such as a multicast address.
 
 use std::net::IpAddr;
 
@@ -10,8 +10,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "unusable-ip",
     levels: Levels::MISLEADS,
     summary: "A requested address is one that no interface can work with",
@@ -91,7 +90,7 @@ fn is_anycast(request: &AddressRequest) -> bool {
     request.address.is_ipv6() && has_hosts(request) && request.network() == Some(request.address)
 }
 
-/// Whether the network is large enough to have an address of its own: more than two addresses.
+/// Returns true if the network has more than two addresses, so that its first and last one are special.
 fn has_hosts(request: &AddressRequest) -> bool {
     request
         .prefix

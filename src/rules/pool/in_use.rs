@@ -1,17 +1,16 @@
-//! `pool-in-use`: a change that would leave addresses without their pool.
+//! `pool-in-use`: a change or deletion of a pool that held addresses prevent.
 
-use super::{PoolHoldings, PoolChangeSubject, spec_field};
+use super::{PoolChangeSubject, PoolHoldings, spec_field};
 use crate::{
     allocation::Pool,
     network::mac::Mac,
     rules::{
-        Check, Example, Levels, LiveRead, FieldRef, Report, Rule,
+        Check, Example, FieldRef, Levels, LiveRead, Report, Rule,
         examples::{POOL, pool},
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-in-use",
     levels: Levels::FAILS,
     summary: "A pool is deleted or changed while addresses of it are held",
@@ -55,13 +54,22 @@ fn check(subject: &PoolChangeSubject<'_>, report: &mut Report<'_>) {
             field: "metadata.name".to_owned(),
             source: None,
         };
-        let message = format!("{} of the pool {:?} are held", describe_count(holdings), subject.name);
+        let message = format!(
+            "{} of the pool {:?} are held",
+            describe_count(holdings),
+            subject.name
+        );
         let help = "delete the pods that hold them first, and wait until they are released";
         return add(field_ref, message, help);
     };
-    let changed = subject.before.map(|before| immutable_changes(before, after));
+    let changed = subject
+        .before
+        .map(|before| immutable_changes(before, after));
     for (path, why) in changed.into_iter().flatten() {
-        let message = format!("{path} changes while {} are held: {why}", describe_count(holdings));
+        let message = format!(
+            "{path} changes while {} are held: {why}",
+            describe_count(holdings)
+        );
         let help = "leave it as it was, or make another pool and let the networks name that";
         add(spec_field(path), message, help);
     }
@@ -75,7 +83,7 @@ fn check(subject: &PoolChangeSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// What may not change, where it does, and why not.
+/// Returns the changed fields that are immutable while addresses are held, with the reasons.
 fn immutable_changes(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static str)> {
     let base = |pool: &Pool| {
         let first = pool.ranges.first();
@@ -113,8 +121,8 @@ fn immutable_changes(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static
     changed.map(|(_, path, why)| (path, why)).collect()
 }
 
-/// Which MACs there are, and whether they follow from addresses. From how many is no matter: a range
-/// may grow.
+/// Returns the bounds of the pool's MACs and whether MACs are derived from addresses. The number of
+/// addresses is left out, because ranges may grow.
 fn macs(pool: &Pool) -> Option<(Option<(Mac, Mac)>, bool)> {
     let macs = pool.macs.as_ref()?;
     Some((macs.bounds(), macs.derived(0).is_some()))

@@ -1,4 +1,4 @@
-//! `invalid-pool`: the pool does not make sense.
+//! `invalid-pool`: a pool whose spec is not valid.
 
 use super::{PoolSubject, fault_message, spec_field};
 use crate::rules::{
@@ -6,8 +6,7 @@ use crate::rules::{
     examples::{POOL, pool},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-pool",
     levels: Levels::FAILS,
     summary: "An address pool does not make sense",

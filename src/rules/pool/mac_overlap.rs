@@ -1,4 +1,4 @@
-//! `mac-prefix-overlap`: two pools would give one MAC twice.
+//! `mac-prefix-overlap`: two pools with overlapping MACs.
 
 use super::{PoolSubject, spec_field};
 use crate::rules::{
@@ -6,8 +6,7 @@ use crate::rules::{
     examples::{POOL, pool},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "mac-prefix-overlap",
     levels: Levels::FAILS,
     summary: "Two pools have MACs in common",

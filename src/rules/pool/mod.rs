@@ -1,4 +1,4 @@
-//! Rules on address pools: what one says by itself, beside the others, and when it changes.
+//! Rules on address pools: on their spec, their overlaps and their changes.
 
 pub mod in_use;
 pub mod invalid;
@@ -18,57 +18,57 @@ use super::finding::FieldRef;
 
 pub use self::whereabouts::{WhereaboutsOverlap, whereabouts_overlaps};
 
-/// A longer key is none that there is, misspelt or not.
+/// The maximum length of a key for which a similar one is searched.
 const MAX_KEY_LENGTH: usize = 40;
 
-/// A pool as it is to be.
+/// A pool to be created or changed.
 #[derive(Debug)]
 pub struct PoolSubject<'a> {
-    /// Its name.
+    /// The name of the pool.
     pub name: &'a str,
-    /// What is written.
+    /// The spec as parsed, with unknown keys and type errors.
     pub parsed: &'a ParsedSpec<PoolSpec>,
-    /// What that means, or what is wrong with it.
+    /// The validated pool, or its faults.
     pub pool: Result<Pool, Vec<SpecError>>,
-    /// The pools there are; this one may be among them, as it was.
+    /// The known pools and networks; this pool may be among them, as it was before an update.
     pub catalog: &'a Catalog,
 }
 
-/// A pool that changes or goes while addresses of it may be held.
+/// The change or deletion of a pool with held addresses.
 #[derive(Debug)]
 pub struct PoolChangeSubject<'a> {
-    /// Its name.
+    /// The name of the pool.
     pub name: &'a str,
-    /// The pool as it was; `None` if it made no sense.
+    /// The pool before the change; `None` if it was not valid.
     pub before: Option<&'a Pool>,
-    /// As it is to be; `None` when it is deleted.
+    /// The pool after the change; `None` if it is deleted.
     pub after: Option<&'a Pool>,
-    /// What is held from it.
+    /// The addresses that are held from the pool.
     pub holdings: &'a PoolHoldings,
 }
 
-/// What is held from a pool.
+/// A summary of the addresses that are held from a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PoolHoldings {
-    /// How many addresses and MACs are held.
+    /// The number of held addresses and MACs.
     pub count: u64,
-    /// How many of them the pool would not give as it is to be.
+    /// The number of held addresses and MACs that the changed pool would not assign.
     pub outside: u64,
-    /// The first of those, up to ten.
+    /// The first ten of these.
     pub some_outside: Vec<HeldAddress>,
 }
 
-/// An address that somebody holds.
+/// An address and its holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldAddress {
-    /// The address.
+    /// The address or MAC.
     pub address: Address,
-    /// Who holds it.
+    /// The holder of the address.
     pub holder: Holder,
 }
 
 impl<'a> PoolSubject<'a> {
-    /// The pool of these words.
+    /// Validates the spec of a pool.
     pub fn new(name: &'a str, parsed: &'a ParsedSpec<PoolSpec>, catalog: &'a Catalog) -> Self {
         Self {
             name,
@@ -78,7 +78,7 @@ impl<'a> PoolSubject<'a> {
         }
     }
 
-    /// The other pools that make sense, by name.
+    /// Returns the other valid pools, ordered by name.
     pub fn others(&self) -> impl Iterator<Item = &'a Arc<Pool>> {
         let own = self.name;
         let pools = self.catalog.pool_config().pools.values();
@@ -86,7 +86,7 @@ impl<'a> PoolSubject<'a> {
     }
 }
 
-/// A place under `spec`.
+/// Returns a reference to a field of `spec`.
 pub(super) fn spec_field(path: &str) -> FieldRef<'static> {
     let dot = if path.is_empty() { "" } else { "." };
     FieldRef {
@@ -95,7 +95,7 @@ pub(super) fn spec_field(path: &str) -> FieldRef<'static> {
     }
 }
 
-/// What is wrong, and what to write instead. A reason that begins with a verb gets its subject.
+/// Returns message and remedy for a fault. A reason that begins with a verb gets the field as its subject.
 pub(super) fn fault_message(fault: &SpecError) -> (String, String) {
     let (what, instead) = match fault.reason.rsplit_once("; ") {
         Some((what, instead)) => (what, instead),
@@ -113,7 +113,7 @@ pub(super) fn fault_message(fault: &SpecError) -> (String, String) {
     (what, instead.to_owned())
 }
 
-/// What to write instead of a key that means nothing.
+/// Returns the remedy for an unknown key.
 pub(super) fn unknown_key_help(unknown: &UnknownKey) -> String {
     let similar = (unknown.key.len() <= MAX_KEY_LENGTH)
         .then(|| most_similar(&unknown.key, unknown.known.iter().copied()))

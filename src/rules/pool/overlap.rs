@@ -1,4 +1,4 @@
-//! `pool-overlap`: two pools of one address space have addresses in common.
+//! `pool-overlap`: two pools of one address space with common addresses.
 
 use super::{PoolSubject, spec_field};
 use crate::{
@@ -10,8 +10,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-overlap",
     levels: Levels::ADVICE,
     summary: "Two pools of one address space have addresses in common",
@@ -63,7 +62,7 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// What both ranges may give: where that lies, and how many addresses it is.
+/// Returns the range of addresses that both ranges may assign, and their number.
 fn shared(one: &AddressRange, other: &AddressRange) -> Option<(IpRange, u128)> {
     let window = one.window.intersection(other.window)?;
     let number = |address| Address::Ip(address).number();

@@ -1,13 +1,12 @@
-//! `pool-unknown-key`: a key that means nothing.
+//! `pool-unknown-key`: an unknown key in the spec of a pool.
 
-use super::{PoolSubject, unknown_key_help, spec_field};
+use super::{PoolSubject, spec_field, unknown_key_help};
 use crate::rules::{
     Check, Example, Levels, Report, Rule,
     examples::{POOL, pool},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-unknown-key",
     levels: Levels::ADVICE,
     summary: "An address pool has a key that means nothing",

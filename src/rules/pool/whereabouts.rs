@@ -1,4 +1,4 @@
-//! `pool-overlaps-whereabouts`: Whereabouts gives the same addresses as a pool.
+//! `pool-overlaps-whereabouts`: a pool whose addresses Whereabouts assigns, too.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -18,11 +18,10 @@ use crate::{
     },
 };
 
-/// The most networks or pools that are named.
+/// The maximum number of networks or pools that are reported.
 const MAX_NAMED: usize = 10;
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-overlaps-whereabouts",
     levels: Levels::FAILS,
     summary: "Whereabouts gives addresses that an address pool gives, too",
@@ -51,16 +50,16 @@ pub const RULE: Rule = Rule {
     },
 };
 
-/// A network of Whereabouts that gives addresses of a pool.
+/// A network of Whereabouts that assigns addresses of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WhereaboutsOverlap {
-    /// Which of the pool's ranges.
+    /// The index of the pool's range.
     pub range: usize,
-    /// The network's namespace.
+    /// The namespace of the network.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The name of the network.
     pub network: Box<str>,
-    /// The first addresses that both give.
+    /// The first range of addresses that both assign.
     pub shared: AddressInterval,
 }
 
@@ -73,8 +72,8 @@ impl fmt::Display for WhereaboutsOverlap {
     }
 }
 
-/// The networks of Whereabouts that give addresses of a pool in its address space: while there is one,
-/// the pool may give nothing. One for each range and network, in their order.
+/// Returns the networks of Whereabouts that assign addresses of a pool in its address space: one entry
+/// for each range and network, in this order. While there is one, the pool must not allocate.
 pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOverlap> {
     let mut found = BTreeMap::new();
     for (at, range) in pool.ranges.iter().enumerate() {
@@ -104,7 +103,7 @@ pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOv
         .collect()
 }
 
-/// The IPAM behind one of Whereabouts's ranges.
+/// Returns the IPAM of an assignable range, if it is a range of Whereabouts.
 fn whereabouts_ipam<'c>(
     config: &'c NetworkConfig,
     supply: &AssignableRange,
@@ -118,7 +117,7 @@ fn whereabouts_ipam<'c>(
     }
 }
 
-/// Whether both count addresses under one name, or under none.
+/// Returns true if network and pool have the same `network_name`, or neither has one.
 fn shares_address_space(ipam: &WhereaboutsIpam, pool: &Pool) -> bool {
     ipam.network_name.as_deref().unwrap_or_default() == pool.space.network_name()
 }
@@ -130,7 +129,7 @@ fn interval(range: &AddressRange) -> AddressInterval {
     }
 }
 
-/// What a range and an interval have in common, if the range gives something of that.
+/// Returns the intersection of a pool's range with another range, if the pool assigns any address of it.
 fn shared(range: &AddressRange, other: AddressInterval) -> Option<AddressInterval> {
     let shared = interval(range).intersection(other)?;
     let number = |ip| Address::Ip(ip).number();
@@ -263,7 +262,7 @@ mod tests {
         assert_eq!(found(whole.clone(), &theirs), [""; 0]);
         let fixed = r#""type":"static","addresses":[{"address":"192.0.2.5/24"}]"#;
         assert_eq!(found(whole.clone(), fixed), [""; 0]);
-        // In two pieces, of which the first is named.
+        // The overlap has two parts, of which the first is reported.
         let theirs = format!(r#"{range},"exclude":["192.0.2.4/30"]"#);
         let first = ["network db/old (192.0.2.1 to 192.0.2.3)"];
         assert_eq!(found(whole, &theirs), first);

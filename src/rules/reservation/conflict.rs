@@ -1,4 +1,4 @@
-//! `reservation-conflict`: two reservations want the same.
+//! `reservation-conflict`: two reservations of the same address or MAC.
 
 use std::sync::Arc;
 
@@ -12,8 +12,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "reservation-conflict",
     levels: Levels::FAILS,
     summary: "Two reservations set one address aside",
@@ -43,11 +42,11 @@ pub const RULE: Rule = Rule {
     check: Check::Reservation(check),
 };
 
-/// Where an address must be unique.
+/// The scope in which an address must be unique.
 #[derive(PartialEq)]
 enum UniquenessScope<'w> {
     Space(&'w Space),
-    /// No pool serves it: the same network is the same place all the same.
+    /// The network, if no pool serves it.
     Network(&'w NetworkRef),
 }
 
@@ -61,10 +60,14 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         layout.pool(network.address_pool.as_deref()?)
     };
     let own_pool = pool_of(&own.network);
-    let own_scope = own_pool.map_or(UniquenessScope::Network(&own.network), |p| UniquenessScope::Space(&p.space));
+    let own_scope = own_pool.map_or(UniquenessScope::Network(&own.network), |p| {
+        UniquenessScope::Space(&p.space)
+    });
     for (other, pool) in &layout.reservations {
         let pool = pool.as_deref().and_then(|name| layout.pool(name));
-        let scope = pool.map_or(UniquenessScope::Network(&other.network), |p| UniquenessScope::Space(&p.space));
+        let scope = pool.map_or(UniquenessScope::Network(&other.network), |p| {
+            UniquenessScope::Space(&p.space)
+        });
         if scope == own_scope && other.key() != own.key() {
             let pool = own_pool.map_or("", |pool| &*pool.name);
             compare(own, other, pool, report);

@@ -1,14 +1,13 @@
-//! `invalid-reservation`: the reservation does not make sense.
+//! `invalid-reservation`: a reservation whose spec is not valid.
 
 use super::ReservationSubject;
 use crate::rules::{
     Check, Example, Levels, Report, Rule,
     examples::{POOL, POOLED_NET, RESERVATION, reservation},
-    pool::{fault_message, unknown_key_help, spec_field},
+    pool::{fault_message, spec_field, unknown_key_help},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-reservation",
     levels: Levels::FAILS,
     summary: "An address reservation does not make sense",

@@ -1,4 +1,4 @@
-//! `reservation-over-limit`: reservations take no more of a pool than a namespace may have.
+//! `reservation-over-limit`: a reservation that exceeds the namespace's limit of the pool.
 
 use super::{ReservationSubject, live_read};
 use crate::{
@@ -10,8 +10,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "reservation-over-limit",
     levels: Levels::AUTHORITY,
     summary: "A reservation would set aside more of a pool than its namespace may have",

@@ -1,5 +1,5 @@
-//! Rules on address reservations: what one says by itself, of its network's pool, and beside the
-//! other reservations.
+//! Rules on address reservations: on their spec, on the pool of their network, and on conflicts between
+//! them.
 
 pub mod conflict;
 pub mod invalid;
@@ -17,26 +17,26 @@ use crate::{
 
 use super::finding::LiveRead;
 
-/// A reservation as it is to be.
+/// A reservation to be created or changed.
 pub struct ReservationSubject<'a> {
-    /// Its namespace.
+    /// The namespace of the reservation.
     pub namespace: &'a str,
-    /// Its name.
+    /// The name of the reservation.
     pub name: &'a str,
-    /// What is written.
+    /// The spec as parsed, with unknown keys and type errors.
     pub parsed: &'a ParsedSpec<ReservationSpec>,
-    /// What that means, or what is wrong with it.
+    /// The validated reservation, or its faults.
     pub reservation: Result<Reservation, Vec<SpecError>>,
-    /// Networks, pools and reservations there are; this one may be among them, as it was.
+    /// The known networks, pools and reservations; this one may be among them, as it was before an update.
     pub catalog: &'a Catalog,
-    /// How many addresses of the pool the namespace has with a reservation, if it is known who holds
-    /// what.
+    /// Returns the number of addresses of a pool that the namespace would have with a reservation, held
+    /// or set aside. `None` if the holders are not known.
     #[allow(clippy::type_complexity)]
     pub namespace_total: Option<&'a dyn Fn(&Reservation, &Pool) -> u64>,
 }
 
 impl<'a> ReservationSubject<'a> {
-    /// The reservation of these words.
+    /// Validates the spec of a reservation.
     pub fn new(
         namespace: &'a str,
         name: &'a str,
@@ -53,7 +53,7 @@ impl<'a> ReservationSubject<'a> {
         }
     }
 
-    /// The reservation with its network, if it makes sense and the network is there.
+    /// Returns the reservation and its network, if the reservation is valid and the network exists.
     fn with_network(&self) -> Option<(&Reservation, &'a Arc<Network>)> {
         let reservation = self.reservation.as_ref().ok()?;
         let network = &reservation.network;
@@ -61,14 +61,14 @@ impl<'a> ReservationSubject<'a> {
         Some((reservation, network))
     }
 
-    /// The pool that the network names, and what is known of it.
+    /// Returns the name and state of the pool that the network names.
     fn pool(&self, network: &'a Network) -> Option<(&'a str, PoolValidity<'a>)> {
         let name = network.address_pool.as_deref()?;
         Some((name, self.catalog.pool(name)))
     }
 }
 
-/// The look-up without which nothing may be denied for this pool's sake.
+/// Returns the live read that is required before this pool may cause a denial.
 fn live_read(pool: &str) -> LiveRead {
     LiveRead::Pool {
         name: pool.into(),

@@ -1,4 +1,4 @@
-//! `reservation-outside-pool`: the pool would never give what is to be reserved.
+//! `reservation-outside-pool`: a reserved address or MAC that the pool never assigns.
 
 use std::net::IpAddr;
 
@@ -14,8 +14,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "reservation-outside-pool",
     levels: Levels::FAILS,
     summary: "A reserved address is not one that the network's pool gives",
@@ -85,7 +84,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Why the pool never gives the address, and what to write instead.
+/// Returns message and remedy if the pool never assigns the address.
 fn rejection(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
     let name = &pool.name;
     let ranges: Vec<String> = pool.ranges.iter().map(|r| r.subnet.to_string()).collect();
@@ -115,7 +114,8 @@ fn rejection(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
         }
         ExclusionReason::Excluded(index) => {
             let exclusion = range.excludes.get(index);
-            let exclusion = exclusion.map(|range| format!(" ({} to {})", range.first(), range.last()));
+            let exclusion =
+                exclusion.map(|range| format!(" ({} to {})", range.first(), range.last()));
             format!("is excluded{}", exclusion.unwrap_or_default())
         }
         ExclusionReason::Gateway => "is the pool's gateway, which is never given".to_owned(),
@@ -128,7 +128,7 @@ fn rejection(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
     Some((format!("{address} {why} in the pool {name:?}"), help))
 }
 
-/// The pool's prefix counts, whatever is written.
+/// Reports a prefix length that differs from that of the pool, which applies in any case.
 fn check_prefix(
     subject: &ReservationSubject<'_>,
     pool: &Pool,
@@ -157,7 +157,7 @@ fn check_prefix(
     }
 }
 
-/// A MAC that follows from an address is had with that address only.
+/// Reports a MAC that is derived from another address: it is only assigned together with that address.
 fn check_mac(pool: &Pool, reservation: &Reservation, report: &mut Report<'_>) {
     let (Some(mac), Some(macs)) = (reservation.mac, &pool.macs) else {
         return;

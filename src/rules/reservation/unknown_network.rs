@@ -1,4 +1,4 @@
-//! `reservation-unknown-network`: the reservation's network is not there.
+//! `reservation-unknown-network`: a reservation whose network does not exist.
 
 use super::ReservationSubject;
 use crate::rules::{
@@ -7,8 +7,7 @@ use crate::rules::{
     pool::spec_field,
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "reservation-unknown-network",
     levels: Levels::ADVICE,
     summary: "A reservation names a network that does not exist",

@@ -1,4 +1,4 @@
-//! `attachments-changed`: an edit that does nothing.
+//! `attachments-changed`: a change of a running pod's networks, which has no effect.
 
 use crate::{
     network::{
@@ -6,14 +6,13 @@ use crate::{
         selection::normalized::{InterfaceChange, NormalizedAnnotation},
     },
     rules::{
-        Check, Example, Levels, FieldRef, Report, Rule, UpdateSubject,
+        Check, Example, FieldRef, Levels, Report, Rule, UpdateSubject,
         examples::{MACVLAN_CONF, pod},
         subject::{AnnotationChange, annotation_path},
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "attachments-changed",
     levels: Levels::MISLEADS,
     summary: "The networks of a pod that exists are edited",
@@ -60,7 +59,7 @@ fn check(subject: &UpdateSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// What changed in meaning, in words; `None` if nothing did.
+/// Describes the changes in meaning; `None` if there are none.
 fn describe(change: &AnnotationChange<'_>) -> Option<String> {
     let [before, after] = [change.before, change.after].map(Option::unwrap_or_default);
     if before == after {
@@ -74,14 +73,15 @@ fn describe(change: &AnnotationChange<'_>) -> Option<String> {
         return Some("the annotation is another".to_owned());
     }
     let interface = |s: &Selection<'_>| change.origin.interface(s).into_owned();
-    let meaning =
-        |side: &Annotation<'_>| NormalizedAnnotation::of(side, change.origin.default_namespace, interface);
+    let meaning = |side: &Annotation<'_>| {
+        NormalizedAnnotation::of(side, change.origin.default_namespace, interface)
+    };
     let differences = meaning(&before).differences(&meaning(&after));
     let words: Vec<String> = differences.iter().map(in_words).collect();
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-/// No annotation and an empty one ask for the same: nothing.
+/// Parses an annotation. A missing one and an empty one are equivalent.
 fn parse(text: &str) -> Annotation<'_> {
     Annotation::parse(if text.is_empty() { "[]" } else { text })
 }

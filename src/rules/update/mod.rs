@@ -1,3 +1,3 @@
-//! Rules on what an update makes of a pod.
+//! Rules on updates of pods.
 
 pub mod attachments_changed;

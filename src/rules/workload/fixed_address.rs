@@ -1,11 +1,10 @@
-//! `fixed-address-in-template`: one address for several pods.
+//! `fixed-address-in-template`: a fixed address in a template of which two pods can exist at once.
 
 use crate::rules::{
     Check, Example, Levels, Report, Rule, examples::STORAGE_NET, workload::TemplateSubject,
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "fixed-address-in-template",
     levels: Levels::ADVICE,
     summary: "A template gives each of its pods the same address or MAC",

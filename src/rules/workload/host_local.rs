@@ -1,4 +1,4 @@
-//! `host-local-on-shared-wire`: pods of several nodes with one address.
+//! `host-local-on-shared-wire`: host-local addresses for pods on several nodes that share a link.
 
 use crate::{
     network::{cni::Plugin, ipam::Ipam},
@@ -9,8 +9,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "host-local-on-shared-wire",
     levels: Levels::ADVICE,
     summary: "Pods of several nodes can get one address from host-local",
@@ -54,7 +53,7 @@ spec:
       containers: [{name: app, image: registry.example/app:1}]
 "#;
 
-/// Plugins whose interfaces are on the wire of the node's own.
+/// The plugins whose interfaces are on the link of the node's interface.
 const SHARED_LINK_PLUGINS: [&str; 8] = [
     "host-device",
     "ib-sriov",

@@ -1,21 +1,22 @@
-//! The workloads: where their template is, and whether two of its pods can be there at once.
+//! The kinds of workload, the paths of their templates, and whether two pods of a template can exist at
+//! once.
 
-/// A kind of workload.
+/// A kind of workload with a pod template.
 #[derive(Debug)]
 pub struct WorkloadKind {
-    /// `kind`
+    /// The `kind` of its objects.
     pub kind: &'static str,
-    /// The API group; empty for the core.
+    /// The API group; empty for the core group.
     pub group: &'static str,
-    /// The plural name.
+    /// The plural resource name.
     pub resource: &'static str,
-    /// The path of the template, with its last dot.
+    /// The path of the template, with a trailing dot.
     pub template: &'static str,
-    /// Why two pods of the template can be there at once, in words; `None` if they cannot.
+    /// Returns the reason why two pods of the template can exist at once; `None` if they cannot.
     pub two_pods_reason: fn(&Scale<'_>) -> Option<&'static str>,
 }
 
-/// What a workload says of how many pods it makes; what it does not say is `None`.
+/// The fields of a workload that determine its number of pods; `None` for missing fields.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scale<'a> {
     /// `spec.replicas`
@@ -32,7 +33,7 @@ pub struct Scale<'a> {
 
 const TEMPLATE: &str = "spec.template.";
 
-/// All of them.
+/// All kinds of workload whose templates are checked.
 pub static KINDS: &[WorkloadKind] = &[
     WorkloadKind {
         kind: "Deployment",
@@ -53,7 +54,7 @@ pub static KINDS: &[WorkloadKind] = &[
         group: "apps",
         resource: "statefulsets",
         template: TEMPLATE,
-        // With one replica there is never a second pod: the set waits for the old one's end.
+        // With one replica there is never a second pod: the set waits until the old one has ended.
         two_pods_reason: replicas,
     },
     WorkloadKind {
@@ -87,8 +88,8 @@ pub static KINDS: &[WorkloadKind] = &[
 ];
 
 impl WorkloadKind {
-    /// Why pods of the template run at the same time, perhaps on several nodes, in words; `None` if there
-    /// is one at a time, but for a rolling update.
+    /// Returns the reason why several pods of the template run at the same time, perhaps on several
+    /// nodes; `None` if there is only one at a time, except during a rolling update.
     pub fn several_nodes_reason(&self, scale: &Scale<'_>) -> Option<&'static str> {
         let parallel = scale.parallelism.is_some_and(|number| number > 1);
         match self.kind {
@@ -100,12 +101,12 @@ impl WorkloadKind {
         }
     }
 
-    /// The workload of this `kind`.
+    /// Returns the workload with this `kind`.
     pub fn of_kind(kind: &str) -> Option<&'static Self> {
         KINDS.iter().find(|known| known.kind == kind)
     }
 
-    /// The workload of this group and plural name.
+    /// Returns the workload with this group and plural name.
     pub fn of_resource(group: &str, resource: &str) -> Option<&'static Self> {
         KINDS
             .iter()
@@ -117,8 +118,8 @@ fn replicas(scale: &Scale<'_>) -> Option<&'static str> {
     (scale.replicas? > 1).then_some("there is more than one replica")
 }
 
-/// A rolling update makes the new pod beside the old one, or, without a surge, while the old one is
-/// still ending; only `Recreate` waits until it has ended.
+/// Returns the reason for a Deployment. A rolling update creates the new pod before the old one is
+/// deleted, or, without a surge, while it is terminating; only `Recreate` waits until it has ended.
 fn deployment(scale: &Scale<'_>) -> Option<&'static str> {
     const ROLLING: &str = "a rolling update makes the new pod before the old one has ended";
     let rolling = || (scale.strategy != Some("Recreate")).then_some(ROLLING);
@@ -133,7 +134,8 @@ fn job(scale: &Scale<'_>) -> Option<&'static str> {
     more(scale.completions).then_some("the job makes several pods")
 }
 
-/// Runs overlap, or the last is still ending when the next begins; only `Forbid` rules that out.
+/// Returns the reason for a `CronJob`. Runs may overlap, or the previous one may be terminating when the
+/// next one begins; only `Forbid` prevents this.
 fn cron_job(scale: &Scale<'_>) -> Option<&'static str> {
     let overlapping = scale.concurrency != Some("Forbid");
     let runs = overlapping.then_some("a run may begin before the last has ended");

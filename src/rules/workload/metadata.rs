@@ -1,14 +1,14 @@
-//! `annotation-on-workload`: what pods are to have, on what makes them.
+//! `annotation-on-workload`: a pod annotation on the metadata of a workload instead of its template.
 
 use crate::{
     network::near_miss::{intended_key, is_for_pods},
     rules::{
-        Check, Example, Levels, FieldRef, Policy, Report, Rule, examples::MACVLAN_CONF, subject::annotation_path,
+        Check, Example, FieldRef, Levels, Policy, Report, Rule, examples::MACVLAN_CONF,
+        subject::annotation_path,
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "annotation-on-workload",
     levels: Levels::ADVICE,
     summary: "The networks annotation stands on a workload, and not in its template",
@@ -54,27 +54,27 @@ spec:
       containers: [{name: app, image: registry.example/app:1}]
 "#;
 
-/// The annotations of what makes pods.
+/// The annotations of a workload's own metadata.
 #[derive(Debug)]
 pub struct MetadataSubject<'a> {
-    /// `Deployment`, `VirtualMachine` and so on.
+    /// The `kind` of the workload, such as `Deployment` or `VirtualMachine`.
     pub kind: &'a str,
-    /// Where its pods' networks belong.
+    /// The field in which the networks of the pods must be declared.
     pub location: NetworksLocation,
-    /// The keys of its own annotations, of which those matter that were meant for pods.
+    /// The keys of the workload's own annotations. The check considers only those that were meant for pods.
     pub keys: Vec<&'a str>,
-    /// Those of its template's.
+    /// The annotation keys of the template.
     pub in_template: Vec<&'a str>,
-    /// The settings.
+    /// The settings of nadmit.
     pub policy: &'a Policy,
 }
 
-/// Where the networks of the pods of a workload belong.
+/// The field in which the networks of a workload's pods must be declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworksLocation {
-    /// Into the annotations of the template at this path.
+    /// The annotations of the template at this path.
     Template(&'static str),
-    /// Into the list of a virtual machine's networks.
+    /// The list of networks of a virtual machine.
     VirtualMachine,
 }
 
@@ -95,9 +95,11 @@ fn check(subject: &MetadataSubject<'_>, report: &mut Report<'_>) {
             NetworksLocation::Template(path) => {
                 format!("write it into {path}metadata.annotations, as {read}")
             }
-            NetworksLocation::VirtualMachine => "list the networks in spec.template.spec.networks, and an interface \
+            NetworksLocation::VirtualMachine => {
+                "list the networks in spec.template.spec.networks, and an interface \
                               of the same name for each"
-                .to_owned(),
+                    .to_owned()
+            }
         };
         report.add(
             field_ref,

@@ -1,31 +1,31 @@
-//! What makes pods: workloads with a template, and KubeVirt's virtual machines.
+//! Rules on workloads: kinds with a pod template, and KubeVirt's virtual machines.
 //!
-//! A template is judged by the rules on pods, as a warning unless the settings say otherwise, for its
-//! pods are judged again when they are made; [`fixed_address`] and [`host_local`] are what only a
-//! template can have wrong, and [`metadata`] what a workload itself can. A virtual machine is judged by
-//! the annotation that KubeVirt will write for it.
+//! Templates are checked by the rules on pods, by default as warnings, because the pods are checked again
+//! when they are created. [`fixed_address`] and [`host_local`] apply only to templates, [`metadata`] to
+//! the annotations of the workload itself. A virtual machine is checked by the annotation that KubeVirt
+//! will write for it.
 
 pub mod fixed_address;
 pub mod host_local;
 pub mod kind;
-pub mod virtual_machine;
 pub mod metadata;
+pub mod virtual_machine;
 
 pub use self::{
     kind::{Scale, WorkloadKind},
+    metadata::{MetadataSubject, NetworksLocation},
     virtual_machine::VirtualMachineSubject,
-    metadata::{NetworksLocation, MetadataSubject},
 };
 
 use super::subject::PodSubject;
 
-/// What a rule on templates looks at.
+/// The input of the rules on templates.
 #[derive(Debug)]
 pub struct TemplateSubject<'a> {
-    /// The pod that the template describes.
+    /// The pod of the template.
     pub pod: PodSubject<'a>,
-    /// What makes pods from it.
+    /// The kind of the workload.
     pub kind: &'static WorkloadKind,
-    /// How many.
+    /// The fields of the workload that determine its number of pods.
     pub scale: Scale<'a>,
 }

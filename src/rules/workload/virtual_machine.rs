@@ -1,4 +1,4 @@
-//! KubeVirt's `VirtualMachine`: its Multus networks.
+//! Checks of the Multus networks of KubeVirt's `VirtualMachine`.
 
 use serde_json::{Map, Value, json};
 
@@ -7,8 +7,8 @@ use crate::{
     rules::{Finding, Level, PodSubject, Policy, Report, judge::run_pod_rules_of},
 };
 
-/// The rules that make sense of a machine: whether its networks exist and work. The others speak of
-/// how an annotation is written, and this one KubeVirt writes.
+/// The rules that apply to virtual machines: those on the existence and validity of networks. The other
+/// rules concern the notation of the annotation, which KubeVirt writes.
 const CODES: [&str; 5] = [
     "invalid-network-name",
     "invalid-namespace",
@@ -17,22 +17,22 @@ const CODES: [&str; 5] = [
     "broken-network",
 ];
 
-/// A machine's networks.
+/// The Multus networks of a `VirtualMachine`.
 #[derive(Debug)]
 pub struct VirtualMachineSubject<'a> {
-    /// The machine's namespace.
+    /// The namespace of the `VirtualMachine`.
     pub namespace: &'a str,
-    /// Each network of Multus: its place in `spec.template.spec.networks`, and its `networkName`.
+    /// The Multus networks: their index in `spec.template.spec.networks`, and their `networkName`.
     pub networks: Vec<(usize, &'a str)>,
-    /// The settings.
+    /// The settings of nadmit.
     pub policy: &'a Policy,
-    /// The networks there are.
+    /// The known networks.
     pub catalog: &'a Catalog,
 }
 
 impl VirtualMachineSubject<'_> {
-    /// What the rules say of the annotation that KubeVirt will write on the machine's pod, each
-    /// finding at the `networkName` that it comes from.
+    /// Runs the rules on the annotation that KubeVirt will write on the launcher pod. Each finding refers
+    /// to the `networkName` that causes it.
     pub fn judge(&self, max_level: Level) -> Vec<Finding> {
         if self.networks.is_empty() {
             return Vec::new();
@@ -52,14 +52,14 @@ impl VirtualMachineSubject<'_> {
         for finding in &mut findings {
             let index = self.index_of(&finding.field);
             finding.field = network_name_path(index.unwrap_or_default());
-            // These are of a text that nobody sees.
+            // These refer to the generated annotation, which users do not see.
             finding.span = None;
             finding.position = None;
         }
         findings
     }
 
-    /// The networks as KubeVirt writes them: `namespace/name` is split at the first slash.
+    /// Returns the annotation as KubeVirt writes it: `namespace/name` is split at the first slash.
     fn annotation(&self) -> String {
         let selection = |(_, name): &(usize, &str)| {
             let mut selection = Map::new();
@@ -76,7 +76,8 @@ impl VirtualMachineSubject<'_> {
         Value::Array(self.networks.iter().map(selection).collect()).to_string()
     }
 
-    /// The place in the machine's list of the network that an annotation's field speaks of.
+    /// Returns the index in the `VirtualMachine`'s list of the network to which a field of the annotation
+    /// belongs.
     fn index_of(&self, field: &str) -> Option<usize> {
         let (_, behind) = field.split_once("][")?;
         let (index, _) = behind.split_once(']')?;
@@ -85,7 +86,7 @@ impl VirtualMachineSubject<'_> {
     }
 }
 
-/// The path of the name of a machine's network.
+/// Returns the path of the `networkName` at an index of a `VirtualMachine`'s networks.
 pub fn network_name_path(index: usize) -> String {
     format!("spec.template.spec.networks[{index}].multus.networkName")
 }

@@ -1,17 +1,16 @@
-//! bond: one interface of several that others made.
+//! bond, which joins several interfaces of other plugins into one.
 
 use crate::rules::Report;
 
 use super::{
     super::fields::{
-        Fields,
         FieldType::{Boolean, Integer, Objects, Text},
-        alternatives, quoted,
+        Fields, alternatives, quoted,
     },
     check_mtu,
 };
 
-/// The modes in which flows are spread by what is sent.
+/// The modes to which `tlbDynamicLb` applies.
 const TLB_MODES: [&str; 2] = ["balance-tlb", "balance-alb"];
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
@@ -86,7 +85,7 @@ fn check_mode(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// A number as a text, and never absent.
+/// Checks `miimon`, which is required and a number in a string.
 fn check_interval(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     const HELP: &str = "write milliseconds as a text: \"miimon\": \"100\"";
     let Some(value) = plugin.value("miimon") else {

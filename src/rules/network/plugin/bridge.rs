@@ -1,16 +1,16 @@
-//! bridge.
+//! Options of bridge.
 
 use crate::rules::Report;
 
 use super::{
     super::fields::{
-        Fields,
         FieldType::{Boolean, Integer, Objects, Text},
+        Fields,
     },
     check_mtu, device,
 };
 
-/// VLANs that a port may be a member of.
+/// The VLANs that a trunk may contain.
 const TRUNKED: std::ops::RangeInclusive<i64> = 1..=4094;
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
@@ -40,7 +40,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if plugin.is_true("ipMasq") {
         plugin.check_one_of("ipMasqBackend", &["iptables", "nftables"], report);
     }
-    // Without a number above 0 the bridge keeps its own.
+    // Without a positive number, the bridge keeps its MTU.
     if plugin.integer("mtu").is_some_and(|mtu| mtu > 0) {
         check_mtu(plugin, report);
     }

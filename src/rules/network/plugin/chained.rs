@@ -1,4 +1,4 @@
-//! Plugins that change what another one made: tuning, sbr, bandwidth, portmap.
+//! Options of chained plugins, which change the interface of another one: tuning, sbr, bandwidth, portmap.
 
 use crate::{
     network::address::parse_address,
@@ -7,9 +7,8 @@ use crate::{
 
 use super::{
     super::fields::{
-        Fields,
         FieldType::{Boolean, Integer, Text, TextMap, Texts, Unsigned},
-        FieldValue, quoted,
+        FieldValue, Fields, quoted,
     },
     check_mtu, check_own_mac,
 };
@@ -32,7 +31,7 @@ pub(super) fn tuning(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_sysctls(plugin, report);
 }
 
-/// Settings that are none of the network namespace's: dots and slashes are the same there.
+/// Reports sysctls that do not belong to the network namespace. Dots and slashes are equivalent separators.
 fn check_sysctls(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let Some(sysctls) = plugin.object("sysctl") else {
         return;
@@ -62,7 +61,7 @@ pub(super) fn sbr(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_gateways(plugin, report);
 }
 
-/// sbr v1.10 takes one gateway of each family (plugins/meta/sbr/main.go, doRoutes).
+/// Checks the gateways: sbr v1.10 accepts one of each family (plugins/meta/sbr/main.go, doRoutes).
 fn check_gateways(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     const HELP: &str = "write one IPv4 and one IPv6 address at most, such as [\"192.0.2.1\"]";
     let mut families = [false; 2];
@@ -70,7 +69,7 @@ fn check_gateways(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         let Some(text) = gateway.node.string() else {
             return;
         };
-        // To Go an IPv4 address in IPv6 notation is one of IPv4.
+        // Go reads an IPv4 address in IPv6 notation as IPv4.
         let family = parse_address(&text).ok();
         let family = family.map(|address| usize::from(address.to_canonical().is_ipv6()));
         let fault = match family {
@@ -88,9 +87,9 @@ fn check_gateways(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// Plugins that make no pair of interfaces, of which bandwidth needs the end on the node.
+/// Plugins that create no veth pair. bandwidth needs the end of the pair on the node.
 const WITHOUT_VETH: [&str; 3] = ["macvlan", "ipvlan", "vlan"];
-/// A rate or burst of fewer bits is none in bytes, and Linux refuses it.
+/// The minimum of a rate or burst in bits: Linux counts whole bytes and rejects zero.
 const MIN_BITS: u64 = 8;
 
 pub(super) fn bandwidth(plugin: &Fields<'_, '_>, first: Option<&str>, report: &mut Report<'_>) {
@@ -142,7 +141,7 @@ fn check_rate(
             );
         }
     }
-    // The kernel counts a burst in 32 bits of bytes.
+    // The kernel stores a burst as a 32-bit number of bytes.
     let [_, burst] = numbers;
     if burst / 8 >= u32::MAX.into() {
         report.add(
@@ -153,7 +152,12 @@ fn check_rate(
     }
 }
 
-fn check_main_plugin(plugin: &Fields<'_, '_>, key: &str, first: Option<&str>, report: &mut Report<'_>) {
+fn check_main_plugin(
+    plugin: &Fields<'_, '_>,
+    key: &str,
+    first: Option<&str>,
+    report: &mut Report<'_>,
+) {
     let Some(first) = first.filter(|first| WITHOUT_VETH.contains(first)) else {
         return;
     };
@@ -164,7 +168,7 @@ fn check_main_plugin(plugin: &Fields<'_, '_>, key: &str, first: Option<&str>, re
     );
 }
 
-/// Only v1.5 looked at these.
+/// Reports the subnets, which only bandwidth v1.5 reads.
 fn check_subnets(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     for key in ["unshapedSubnets", "shapedSubnets"] {
         if plugin.has(key) {
@@ -202,7 +206,7 @@ pub(super) fn portmap(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// What is said in the words of one backend while the other is to do it.
+/// Reports options in the syntax of the backend that was not chosen.
 fn check_backend(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     const BACKENDS: [&str; 2] = ["iptables", "nftables"];
     plugin.check_one_of("backend", &BACKENDS, report);
@@ -210,7 +214,11 @@ fn check_backend(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         return;
     };
     if value.node.is_empty() {
-        return report.add(value.field_ref(), "backend is empty", "write one, or remove it");
+        return report.add(
+            value.field_ref(),
+            "backend is empty",
+            "write one, or remove it",
+        );
     }
     let chosen = value.node.string().unwrap_or_default();
     let Some(chosen) = BACKENDS.into_iter().find(|known| *known == chosen) else {
@@ -222,7 +230,7 @@ fn check_backend(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         let first = plugin.list(key).into_iter().next();
         let first = first.and_then(|first| first.node.string());
         let first = first.filter(|first| !first.is_empty());
-        // No condition of nftables begins so.
+        // No condition of nftables begins with these characters.
         let words = first.map(|first| match first.starts_with(['-', '!']) {
             true => "iptables",
             false => "nftables",

@@ -1,4 +1,4 @@
-//! Names of interfaces in options: those that have to be there, and those that a plugin makes.
+//! Checks of interface names in options: of existing interfaces, and of those that a plugin creates.
 
 use crate::{
     network::{InterfaceError, interface},
@@ -7,8 +7,8 @@ use crate::{
 
 use super::super::fields::{Fields, quoted};
 
-/// Finds the name of an interface on the node that Linux gives to none. Interfaces may have further
-/// names, of other rules, so it is only warned of.
+/// Reports a name that no interface on the node can have. It is only a warning, because interfaces may have
+/// alternative names with other characters.
 pub(super) fn check_existing(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     let Some(name) = plugin.text(key) else { return };
     let Err(InterfaceError::Character(odd)) = interface::check(&name) else {
@@ -33,7 +33,7 @@ pub(super) fn check_existing(plugin: &Fields<'_, '_>, key: &str, report: &mut Re
     );
 }
 
-/// Finds the name of an interface that the plugin makes, and Linux refuses.
+/// Reports the name of an interface to create that Linux rejects.
 pub(super) fn check_made(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     let Some(name) = plugin.text(key) else { return };
     if let Err(error) = interface::check(&name) {

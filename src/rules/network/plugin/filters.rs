@@ -1,12 +1,11 @@
-//! Plugins that put an interface behind something: vrf, firewall.
+//! Options of vrf and firewall.
 
 use crate::rules::{Levels, Report};
 
 use super::{
     super::fields::{
-        Fields,
         FieldType::{Text, Unsigned},
-        quoted,
+        Fields, quoted,
     },
     device,
 };

@@ -1,20 +1,23 @@
-//! host-device.
+//! Options of host-device.
 
 use crate::rules::{Levels, Report};
 
 use super::{
-    super::fields::{Fields, FieldType::Text, quoted},
+    super::fields::{FieldType::Text, Fields, quoted},
     check_mac, device,
 };
 
-/// The ways to name the device, in the order in which the plugin looks.
+/// The options that name the device, in the order in which the plugin reads them.
 const DEVICE_KEYS: [&str; 4] = ["device", "hwaddr", "kernelpath", "pciBusID"];
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     plugin.check_types(&DEVICE_KEYS.map(|key| (key, Text)), report);
-    let given: Vec<&str> = DEVICE_KEYS.into_iter().filter(|key| plugin.has(key)).collect();
+    let given: Vec<&str> = DEVICE_KEYS
+        .into_iter()
+        .filter(|key| plugin.has(key))
+        .collect();
     match &*given {
-        // Multus puts the device in where the network has a resource.
+        // Multus adds the device if the network has a resource.
         [] => report.add_capped(
             Levels::ADVICE,
             plugin.own_ref(),

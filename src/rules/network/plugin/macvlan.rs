@@ -1,11 +1,11 @@
-//! macvlan and ipvlan.
+//! Options of macvlan and ipvlan.
 
 use crate::rules::{Levels, Report};
 
 use super::{
     super::fields::{
-        Fields,
         FieldType::{Boolean, Integer, Text, Unsigned},
+        Fields,
     },
     check_has_ipam, check_mtu, check_own_mac, device,
 };
@@ -29,7 +29,8 @@ pub(super) fn macvlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_own_mac(plugin, Levels::FAILS, report);
 }
 
-/// Behind another plugin it may take over that one's addresses.
+/// Checks ipvlan, which needs no IPAM if it is not the first plugin: it can take over the addresses of the
+/// previous one.
 pub(super) fn ipvlan(plugin: &Fields<'_, '_>, is_first: bool, report: &mut Report<'_>) {
     plugin.check_types(
         &[

@@ -1,4 +1,4 @@
-//! `invalid-plugin-option`: what a plugin refuses of its own options, one file a plugin.
+//! `invalid-plugin-option`: options that their plugin rejects, grouped by plugin.
 
 mod bond;
 mod bridge;
@@ -25,8 +25,7 @@ use crate::{
 
 use super::fields::{Fields, quoted};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-plugin-option",
     levels: Levels::FAILS,
     summary: "A plugin refuses one of its options",
@@ -80,7 +79,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Finds a hardware address that Go cannot read.
+/// Reports a hardware address that Go cannot parse.
 fn check_mac(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     let Some(text) = plugin.text(key) else { return };
     if let Err(error) = HardwareAddress::parse(&text) {
@@ -94,8 +93,9 @@ fn check_mac(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
 
 const SIX_BYTES: &str = "write 6 bytes, such as 02:5e:00:00:00:01";
 
-/// The same, and those that Linux gives to no interface. An interface is not made with more than six
-/// bytes (`longer` is [`Levels::FAILS`]); of one that is there already only the first six are changed.
+/// Reports a MAC that Go cannot parse or that Linux rejects for an interface. `longer` is the class of
+/// addresses with more than six bytes: creating an interface with one fails ([`Levels::FAILS`]), while
+/// changing an existing interface uses the first six bytes.
 fn check_own_mac(plugin: &Fields<'_, '_>, longer: Levels, report: &mut Report<'_>) {
     const KEY: &str = "mac";
     check_mac(plugin, KEY, report);
@@ -123,18 +123,17 @@ fn check_own_mac(plugin: &Fields<'_, '_>, longer: Levels, report: &mut Report<'_
     }
 }
 
-/// The MTUs of an Ethernet interface: less than 68 carries no IPv4, and more than 16 bits Linux does
-/// not count. 0 is none given.
+/// The valid MTUs of an Ethernet interface: IPv4 needs 68, and Linux stores 16 bits. 0 means the default.
 const MTUS: std::ops::RangeInclusive<i64> = 68..=65535;
 
-/// Finds an MTU that Linux refuses, whatever the interface.
+/// Reports an MTU that Linux rejects for every interface.
 fn check_mtu(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if plugin.integer("mtu") != Some(0) {
         plugin.check_number("mtu", MTUS, report);
     }
 }
 
-/// Finds a plugin that makes no interface without an address to put on it.
+/// Reports a missing `ipam`, for plugins that create no interface without an address.
 fn check_has_ipam(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if plugin
         .object("ipam")

@@ -1,5 +1,5 @@
-//! ovn-k8s-cni-overlay: OVN-Kubernetes makes the network from the same configuration, which it reads for
-//! itself (`ParseNetConf`, `ValidateNetConf`). A configuration that it refuses is no network there.
+//! Options of ovn-k8s-cni-overlay. OVN-Kubernetes creates the network from the same configuration, which it
+//! parses itself (`ParseNetConf`, `ValidateNetConf`). It ignores a network whose configuration it rejects.
 
 use crate::{
     network::ovn::Topology,
@@ -8,14 +8,13 @@ use crate::{
 
 use super::{
     super::fields::{
-        Fields,
         FieldType::{Boolean, Integer, Object, Text},
-        quoted,
+        Fields, quoted,
     },
     ovn_subnets,
 };
 
-/// `count` is the number of plugins in the list.
+/// Checks the plugin; `count` is the number of plugins in the list.
 pub(super) fn check(plugin: &Fields<'_, '_>, count: usize, report: &mut Report<'_>) {
     plugin.check_types(
         &[
@@ -68,7 +67,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, count: usize, report: &mut Report<'
     check_ipam(plugin, topology, report);
 }
 
-/// A network of its own.
+/// Checks a configuration with a topology, which defines a network of its own.
 fn check_network(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Report<'_>) {
     check_names(plugin, report);
     check_topology(plugin, topology, report);
@@ -88,7 +87,8 @@ fn check_network(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Repor
     }
 }
 
-/// Without a topology it is the cluster's own network, whatever else is written.
+/// Checks a configuration without a topology, which means the cluster's default network whatever its other
+/// options are.
 fn check_default(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if plugin.has("topology") {
         return;
@@ -108,7 +108,8 @@ fn check_default(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// Both names are required, and the second is that of the network that the configuration was found in.
+/// Checks `name` and `netAttachDefName`. Both are required, and the second must be the namespace and name
+/// of the NAD that contains it.
 fn check_names(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let network = plugin.subject();
     let Some(document) = Fields::document(network) else {
@@ -156,7 +157,7 @@ fn check_names(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// What a topology refuses, and what it passes over.
+/// Reports options that a topology rejects or ignores.
 fn check_topology(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Report<'_>) {
     let (word, refused, unread): (_, &[&str], &[&str]) = match topology {
         Topology::Layer2 => ("layer2", &[], &["vlanID", "physicalNetworkName"]),
@@ -237,8 +238,8 @@ fn check_topology(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Repo
     }
 }
 
-/// OVN-Kubernetes gives the addresses itself. From 1.4 on a server outside of the cluster may do so on a
-/// localnet network (OKEP-6224).
+/// Checks `ipam`, because OVN-Kubernetes assigns the addresses itself. Since 1.4, a DHCP server outside
+/// of the cluster may do so on a localnet network (OKEP-6224).
 fn check_ipam(plugin: &Fields<'_, '_>, topology: Option<Topology>, report: &mut Report<'_>) {
     let kind = plugin.object("ipam").and_then(|ipam| ipam.text("type"));
     let Some(kind) = kind else { return };

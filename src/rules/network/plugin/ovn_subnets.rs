@@ -1,4 +1,4 @@
-//! The subnets of a network of OVN-Kubernetes: lists in one text, with commas between them.
+//! The subnets of an OVN-Kubernetes network, which are comma-separated lists.
 
 use crate::{
     network::{
@@ -8,11 +8,11 @@ use crate::{
     rules::Report,
 };
 
-use super::super::fields::{Fields, range_error_class, quoted};
+use super::super::fields::{Fields, quoted, range_error_class};
 
-/// The size of a node's part of an IPv6 subnet.
+/// The prefix length of a node's part of an IPv6 subnet.
 const NODE_V6: u8 = 64;
-/// The size of a node's part of an IPv4 subnet that names none.
+/// The default prefix length of a node's part of an IPv4 subnet.
 const NODE_V4: u8 = 24;
 
 pub(super) fn check(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Report<'_>) {
@@ -33,7 +33,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Re
     }
 }
 
-/// The subnets of a list that are ones; says what is wrong with the others.
+/// Returns the valid subnets of a list, and reports the others.
 fn read(plugin: &Fields<'_, '_>, key: &str, by_node: bool, report: &mut Report<'_>) -> Vec<Subnet> {
     let Some(list) = plugin.text(key).filter(|list| !list.trim().is_empty()) else {
         return Vec::new();
@@ -60,7 +60,7 @@ fn read(plugin: &Fields<'_, '_>, key: &str, by_node: bool, report: &mut Report<'
     found
 }
 
-/// The node's part of each subnet of layer 3.
+/// Checks the prefix length of the nodes' parts of each subnet of topology layer3.
 fn check_node_prefixes(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let list = plugin.text("subnets").unwrap_or_default();
     let mut common = None;
@@ -140,7 +140,7 @@ fn check_contained(
     }
 }
 
-/// OVN-Kubernetes refuses subnets that overlap, each other or the join subnets.
+/// Reports subnets that overlap each other or the join subnets, which OVN-Kubernetes rejects.
 fn check_disjoint(
     plugin: &Fields<'_, '_>,
     mut subnets: Vec<Subnet>,
@@ -148,7 +148,7 @@ fn check_disjoint(
     report: &mut Report<'_>,
 ) {
     let own = subnets.len();
-    // What is excluded may excuse an overlap with what the cluster has.
+    // Excluded subnets may resolve an overlap with the join subnets.
     if plugin.text("excludeSubnets").is_none() {
         let v4 = |subnet: &Subnet| subnet.address.is_ipv4();
         let defaults = JOIN_SUBNETS

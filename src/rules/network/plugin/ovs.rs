@@ -1,10 +1,10 @@
-//! ovs.
+//! Options of ovs.
 
 use crate::rules::{Levels, Report};
 
 use super::super::fields::{
-    Fields,
     FieldType::{Integer, Objects, Text, Unsigned},
+    Fields,
 };
 
 /// The highest VLAN that Open vSwitch stores.

@@ -1,11 +1,11 @@
-//! Plugins that make an interface and have few options: ptp, tap, ipoib.
+//! Options of plugins that create an interface and have few options: ptp, tap, ipoib.
 
 use crate::rules::{Levels, Report};
 
 use super::{
     super::fields::{
-        Fields,
         FieldType::{Boolean, Integer, Text, Unsigned},
+        Fields,
     },
     check_has_ipam, check_mtu, check_own_mac, device,
 };
@@ -22,7 +22,7 @@ pub(super) fn ptp(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if plugin.is_true("ipMasq") {
         plugin.check_one_of("ipMasqBackend", &["iptables", "nftables"], report);
     }
-    // Only a number above 0 is asked of Linux.
+    // ptp passes only positive numbers to Linux.
     if plugin.integer("mtu").is_some_and(|mtu| mtu > 0) {
         check_mtu(plugin, report);
     }

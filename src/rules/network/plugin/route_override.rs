@@ -1,4 +1,4 @@
-//! route-override.
+//! Options of route-override.
 
 use crate::{
     network::{Subnet, json::ValueKind},
@@ -6,9 +6,8 @@ use crate::{
 };
 
 use super::super::fields::{
-    Fields,
     FieldType::{Boolean, Objects, Text},
-    range_error_class, quoted,
+    Fields, quoted, range_error_class,
 };
 
 pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
@@ -48,7 +47,7 @@ fn check_route(route: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// The plugin crashes on args without an object for it.
+/// Reports `args` without the object `cni`, on which the plugin crashes.
 fn check_args(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let Some(args) = plugin.object("args") else {
         return;

@@ -1,4 +1,4 @@
-//! Virtual functions: sriov, ib-sriov, accelerated-bridge.
+//! Options of plugins for virtual functions: sriov, ib-sriov, accelerated-bridge.
 
 use crate::{
     network::annotations::RESOURCE_NAME,
@@ -7,9 +7,8 @@ use crate::{
 
 use super::{
     super::fields::{
-        Fields,
         FieldType::{Boolean, Integer, Objects, Text},
-        quoted,
+        Fields, quoted,
     },
     check_mac,
 };
@@ -42,7 +41,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     check_device(plugin, report);
     check_overwritten(plugin, report);
     let rates = (plugin.integer("min_tx_rate"), plugin.integer("max_tx_rate"));
-    // 0 is no limit.
+    // 0 means unlimited.
     if let (Some(min), Some(max @ 1..)) = rates
         && min > max
     {
@@ -54,7 +53,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// What needs a VLAN.
+/// Checks the options that need a VLAN.
 fn check_vlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let mut outer = false;
     if let Some(protocol) = plugin.text("vlanProto") {
@@ -90,7 +89,7 @@ fn check_vlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-/// The plugin takes every word but "on" for off.
+/// Reports a switch that is neither "on" nor "off": the plugin reads every word but "on" as off.
 fn check_switch(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     let Some(word) = plugin
         .text(key)
@@ -106,7 +105,7 @@ fn check_switch(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     );
 }
 
-/// Without the resource of a device plugin nobody tells the plugin which device is meant.
+/// Reports a network without a device plugin resource, which alone determines the device of the plugin.
 fn check_device(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     let network = plugin.subject();
     let is_network = network.origin == ConfigOrigin::Config && !network.name.is_empty();
@@ -124,7 +123,7 @@ fn check_device(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     );
 }
 
-/// What the plugin takes from the device, whatever is written.
+/// Reports options that the plugin overwrites with values of the device.
 fn check_overwritten(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     for (key, help) in [
         (

@@ -1,11 +1,11 @@
-//! vlan.
+//! Options of vlan.
 
 use crate::rules::Report;
 
 use super::{
     super::fields::{
-        Fields,
         FieldType::{Boolean, Integer, Text},
+        Fields,
     },
     check_has_ipam, check_mtu, device,
 };

@@ -1,4 +1,4 @@
-//! `pool-gateway-unused`: a gateway that no route leads to.
+//! `pool-gateway-unused`: a gateway of the pool that no route of the network uses.
 
 use super::ServingPool;
 use crate::{
@@ -10,8 +10,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-gateway-unused",
     levels: Levels::ADVICE,
     summary: "No route of the network uses the pool's gateway",

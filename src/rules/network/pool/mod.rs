@@ -1,7 +1,7 @@
-//! Rules on networks that an address pool serves, which the annotation `nadmit.io/address-pool` names.
+//! Rules on networks that an address pool serves, by their annotation `nadmit.io/address-pool`.
 //!
-//! nadmit puts the pool's addresses into the pod's annotation as `ips` (and `mac`); static IPAM takes
-//! them by the capability of that name. What that asks of the network is checked here.
+//! nadmit injects the pool's addresses into the pod's annotation as `ips` (and `mac`), and IPAM static
+//! takes them by the capability of that name. These rules check that the network is set up for this.
 
 pub mod gateway_unused;
 pub mod needs_capability;
@@ -13,16 +13,16 @@ pub mod unknown;
 use super::fields::Fields;
 use crate::{allocation::Pool, rules::NetworkSubject};
 
-/// The pool of a network.
+/// The pool that a network names.
 struct ServingPool<'a> {
-    /// Its name.
+    /// The name of the pool.
     name: &'a str,
-    /// The pool, if it is there and makes sense.
+    /// The pool, if it exists and is valid.
     pool: Option<&'a Pool>,
 }
 
 impl<'a> ServingPool<'a> {
-    /// The pool that the network names, if it names one.
+    /// Returns the pool that the network names, if it names one.
     fn of(subject: &NetworkSubject<'a>) -> Option<Self> {
         let name = subject.address_pool.filter(|name| !name.is_empty())?;
         let pool = subject.catalog.pool(name).valid();
@@ -32,13 +32,13 @@ impl<'a> ServingPool<'a> {
         })
     }
 
-    /// Whether it gives addresses, not MACs alone; of one that is not known it is taken to.
+    /// Returns true if the pool assigns addresses, not only MACs. An unknown pool is assumed to.
     fn gives_addresses(&self) -> bool {
         self.pool.is_none_or(|pool| !pool.ranges.is_empty())
     }
 }
 
-/// Every `ipam` of the network that has a type, with that.
+/// Returns every `ipam` of the network with its type.
 fn ipams<'s, 'a>(subject: &'s NetworkSubject<'a>) -> Vec<(String, Fields<'s, 'a>)> {
     let plugins = Fields::plugins(subject).into_iter();
     let ipams = plugins.filter_map(|(_, plugin)| plugin.object("ipam"));

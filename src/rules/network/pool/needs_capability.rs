@@ -1,4 +1,4 @@
-//! `pool-needs-capability`: the plugin does not say that it takes addresses.
+//! `pool-needs-capability`: no plugin of the network has the capability to take the pool's addresses.
 
 use super::{ServingPool, ipams};
 use crate::{
@@ -10,8 +10,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-needs-capability",
     levels: Levels::FAILS,
     summary: "A network with an address pool lacks the capability ips, or mac",

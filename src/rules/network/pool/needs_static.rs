@@ -1,4 +1,4 @@
-//! `pool-needs-static`: another IPAM than static would not take the pool's addresses.
+//! `pool-needs-static`: the network's IPAM is not static, so it would not take the pool's addresses.
 
 use super::{ServingPool, ipams};
 use crate::rules::{
@@ -6,8 +6,7 @@ use crate::rules::{
     examples::{POOL, POOLED_NET, pooled},
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-needs-static",
     levels: Levels::FAILS,
     summary: "A network with an address pool has another IPAM than static",

@@ -1,4 +1,4 @@
-//! `pool-replaces-addresses`: configured addresses that no pod will have.
+//! `pool-replaces-addresses`: configured addresses that the pool's addresses replace.
 
 use super::ServingPool;
 use crate::rules::{
@@ -7,8 +7,7 @@ use crate::rules::{
     network::fields::Fields,
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-replaces-addresses",
     levels: Levels::ADVICE,
     summary: "A network with an address pool has configured addresses",

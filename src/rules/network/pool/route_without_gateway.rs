@@ -1,4 +1,4 @@
-//! `pool-route-without-gateway`: a route that has no gateway to go by.
+//! `pool-route-without-gateway`: a route without a gateway, which the pool's addresses do not bring.
 
 use super::ServingPool;
 use crate::rules::{
@@ -7,8 +7,7 @@ use crate::rules::{
     network::fields::Fields,
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "pool-route-without-gateway",
     levels: Levels::MISLEADS,
     summary: "A route of a network with an address pool has no gateway",
@@ -26,7 +25,7 @@ pub const RULE: Rule = Rule {
     check: Check::Network(check),
 };
 
-/// `RT_SCOPE_LINK`: whatever is behind the route is on the wire.
+/// `RT_SCOPE_LINK`: the destination is on the link, so the route needs no gateway.
 const ON_LINK: i64 = 253;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {

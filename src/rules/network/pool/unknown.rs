@@ -1,17 +1,16 @@
-//! `unknown-pool`: a network is to be served by a pool that is not there.
+//! `unknown-pool`: a network names a pool that does not exist or is not valid.
 
 use crate::{
     catalog::{Catalog, PoolValidity, most_similar},
     network::annotations,
     rules::{
-        Check, Example, Levels, LiveRead, NetworkSubject, FieldRef, PodSubject, Report, Rule,
+        Check, Example, FieldRef, Levels, LiveRead, NetworkSubject, PodSubject, Report, Rule,
         examples::{POOL, POOLED_NET, pod},
         subject::annotation_path,
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "unknown-pool",
     levels: Levels::AUTHORITY,
     summary: "A network's address pool does not exist, or is not valid",
@@ -66,7 +65,7 @@ fn live_read(name: &str) -> LiveRead {
     }
 }
 
-/// What is wrong with the pool of this name, and what to do about it.
+/// Returns message and remedy if the pool of this name is missing or invalid.
 fn pool_problem(name: &str, catalog: &Catalog) -> Option<(String, String)> {
     match catalog.pool(name) {
         PoolValidity::Valid(_) => None,

@@ -1,4 +1,4 @@
-//! `clashing-slices`: two networks whose slices Whereabouts's controller cannot tell apart.
+//! `clashing-slices`: two networks whose slices Whereabouts's controller cannot distinguish.
 
 use std::sync::Arc;
 
@@ -6,15 +6,14 @@ use crate::{
     catalog::Catalog,
     network::{Network, slices::SliceView},
     rules::{
-        Check, Example, Levels, NetworkSubject, FieldRef, Report, Rule,
+        Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule,
         network::fast_ipam::{CONTROLLER_RUNS, SLICED},
     },
 };
 
 use super::{super::fields::Fields, ipams};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "clashing-slices",
     levels: Levels::ADVICE,
     summary: "Whereabouts's controller cuts no slices, because two networks clash",
@@ -48,9 +47,9 @@ spec:
      "ipam": {"type": "whereabouts", "range": "10.6.0.0/20", "node_slice_size": "/24", "network_name": "other"}}
 "#;
 
-/// The most networks that are compared.
+/// The maximum number of networks that are compared.
 const MAX_COMPARED_NETWORKS: usize = 2_000;
-/// The most networks that are named.
+/// The maximum number of networks that a message names.
 const MAX_NAMED: usize = 3;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
@@ -60,7 +59,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(ipam) = ipams(subject).into_iter().next() else {
         return;
     };
-    // Of a network without slices only those matter that have some.
+    // A network without slices can only conflict with networks that have slices.
     let candidates = |catalog: &'_ Catalog| -> Vec<Arc<Network>> {
         let named = catalog.networks_of_name(own.network_name);
         let sliced = catalog.sliced_networks();
@@ -111,7 +110,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     });
 }
 
-/// Says it once, of all others.
+/// Reports all other networks in one finding.
 fn report_conflict(
     ipam: &Fields<'_, '_>,
     own: &SliceView<'_>,

@@ -1,11 +1,11 @@
-//! `invalid-exclude` and `exclude-outside-range`.
+//! The rules on `exclude`: `invalid-exclude` and `exclude-outside-range`.
 
 use crate::rules::{Check, Example, Levels, NetworkSubject, Report, Rule, examples::network};
 
 use super::{super::fields::quoted, addresses, ipams, ranges};
 
 /// `invalid-exclude`
-pub const INVALID: Rule = Rule {
+pub(crate) const INVALID: Rule = Rule {
     code: "invalid-exclude",
     levels: Levels::FAILS,
     summary: "An exclude is neither a subnet nor an address",
@@ -20,7 +20,7 @@ pub const INVALID: Rule = Rule {
 };
 
 /// `exclude-outside-range`
-pub const OUTSIDE: Rule = Rule {
+pub(crate) const OUTSIDE: Rule = Rule {
     code: "exclude-outside-range",
     levels: Levels::ADVICE,
     summary: "An exclude is not in its range",

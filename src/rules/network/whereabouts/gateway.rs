@@ -1,4 +1,4 @@
-//! `gateway-not-excluded`: a gateway that Whereabouts gives to a pod.
+//! `gateway-not-excluded`: a gateway that Whereabouts may assign to a pod.
 
 use std::net::IpAddr;
 
@@ -12,8 +12,7 @@ use crate::{
 
 use super::{super::fields::Fields, RangeEntry, ranges};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "gateway-not-excluded",
     levels: Levels::ADVICE,
     summary: "Whereabouts gives the gateway's address to a pod",
@@ -57,7 +56,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 None if is_bridge => first_address(&range),
                 None => None,
             };
-            let Some(gateway) = gateway.filter(|gateway| is_assigned(&range, *gateway, sliced)) else {
+            let Some(gateway) = gateway.filter(|gateway| is_assigned(&range, *gateway, sliced))
+            else {
                 continue;
             };
             let owner = if written.is_some() {
@@ -86,12 +86,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The address behind the subnet's own, which a bridge takes.
+/// Returns the first host address of the subnet, which a bridge with `isGateway` takes.
 fn first_address(range: &RangeEntry<'_, '_>) -> Option<IpAddr> {
     Some(range.subnet()?.hosts()?.first())
 }
 
-/// Whether the address is given; slices have neither bounds nor excludes.
+/// Returns true if Whereabouts assigns the address. Slices ignore bounds and excludes.
 fn is_assigned(range: &RangeEntry<'_, '_>, address: IpAddr, sliced: bool) -> bool {
     if sliced {
         let hosts = range.subnet().and_then(|subnet| subnet.hosts());

@@ -1,7 +1,7 @@
-//! The rules on IPAM whereabouts, one file a rule; `ranges` reads what they look at.
+//! The rules on IPAM whereabouts, one file for each. `ranges` parses their common input.
 //!
-//! Whereabouts looks at little when it loads a configuration: bounds that mean nothing are passed
-//! over, bad excludes fail later. nadmit is stricter on purpose.
+//! Whereabouts checks little when it loads a configuration: it ignores invalid bounds, and fails later on
+//! invalid excludes. nadmit is stricter on purpose.
 
 pub mod clash;
 pub mod exclude;
@@ -20,12 +20,12 @@ use crate::{
     rules::NetworkSubject,
 };
 
-use super::fields::{Fields, FieldValue};
+use super::fields::{FieldValue, Fields};
 
-/// The name in `type`.
+/// The `type` of the IPAM.
 const KIND: &str = "whereabouts";
 
-/// One range as written: the object that it stands in, and what it means.
+/// A range as written, the object that contains it, and its parsed form.
 struct RangeEntry<'s, 'a> {
     fields: Fields<'s, 'a>,
     value: FieldValue<'s, 'a>,
@@ -33,14 +33,14 @@ struct RangeEntry<'s, 'a> {
     parsed: Result<BoundedSubnet, RangeError>,
 }
 
-/// One entry of `exclude`.
+/// An entry of `exclude`.
 struct Exclude<'s, 'a> {
     value: FieldValue<'s, 'a>,
     text: String,
     parsed: Result<IpRange, RangeError>,
 }
 
-/// What a bound comes to.
+/// A parsed bound of a range.
 enum RangeBound {
     Absent,
     Inside(IpAddr),
@@ -52,7 +52,7 @@ fn ipams<'s, 'a>(subject: &'s NetworkSubject<'a>) -> Vec<Fields<'s, 'a>> {
     Fields::ipams(subject, KIND)
 }
 
-/// The ranges of an `ipam` object; a top-level one is the first.
+/// Returns the ranges of an `ipam` object; one at the top level is the first.
 fn ranges<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<RangeEntry<'s, 'a>> {
     let objects = [ipam.clone()].into_iter().chain(ipam.objects("ipRanges"));
     let read = |fields: Fields<'s, 'a>| {
@@ -74,7 +74,7 @@ impl<'s, 'a> RangeEntry<'s, 'a> {
         self.parsed.ok().map(|range| range.subnet)
     }
 
-    /// `range_start` or `range_end`.
+    /// Returns the bound `range_start` or `range_end`.
     fn bound(&self, key: &str) -> RangeBound {
         let (Some(text), Some(subnet)) = (self.fields.text(key), self.subnet()) else {
             return RangeBound::Absent;
@@ -86,7 +86,7 @@ impl<'s, 'a> RangeEntry<'s, 'a> {
         }
     }
 
-    /// First and last address by the dash or by the bounds, those that count.
+    /// Returns the first and last address, from the dash notation or else from the valid bounds.
     fn bounds(&self) -> [Option<IpAddr>; 2] {
         if let Ok(BoundedSubnet {
             bounds: Some((first, last)),
@@ -101,8 +101,8 @@ impl<'s, 'a> RangeEntry<'s, 'a> {
         })
     }
 
-    /// The addresses that Whereabouts gives, excludes apart: never the subnet's first and last. As
-    /// there, a start that is none of them is ignored, as is an end before the start.
+    /// Returns the addresses that Whereabouts assigns, ignoring excludes: never the first and last of the
+    /// subnet. As in Whereabouts, a start outside of these is ignored, as is an end before the start.
     fn window(&self) -> Option<IpRange> {
         let hosts = self.subnet()?.hosts()?;
         let [first, last] = self.bounds();
@@ -112,7 +112,7 @@ impl<'s, 'a> RangeEntry<'s, 'a> {
         IpRange::new(rest.first(), last.unwrap_or(rest.last()))
     }
 
-    /// Whether the bounds are the wrong way round.
+    /// Returns true if the end is before the start.
     fn is_inverted(&self) -> bool {
         let [Some(first), Some(last)] = self.bounds() else {
             return false;
@@ -135,7 +135,7 @@ impl<'s, 'a> RangeEntry<'s, 'a> {
     }
 }
 
-/// A subnet, host bits and all, or an address alone.
+/// Parses an entry of `exclude`: a subnet, with or without host bits, or a single address.
 fn parse_exclude(text: &str) -> Result<IpRange, RangeError> {
     match Subnet::parse(text) {
         Ok(subnet) => Ok(subnet.range()),
@@ -147,7 +147,7 @@ fn parse_exclude(text: &str) -> Result<IpRange, RangeError> {
     }
 }
 
-/// A number of addresses with its noun.
+/// Formats a number of addresses.
 fn addresses(count: u128) -> String {
     match count {
         1 => "1 address".to_owned(),

@@ -1,4 +1,4 @@
-//! `fragile-network-name`: a network_name that cannot be part of a record's name.
+//! `fragile-network-name`: a `network_name` that may not be valid in the name of a record.
 
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
@@ -7,8 +7,7 @@ use crate::rules::{
 
 use super::{super::fields::quoted, ipams};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "fragile-network-name",
     levels: Levels::ADVICE,
     summary: "network_name may not do as part of an object's name",

@@ -1,4 +1,4 @@
-//! `no-usable-address`: a range of which nothing is left to give.
+//! `no-usable-address`: a range without assignable addresses.
 
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
@@ -7,8 +7,7 @@ use crate::rules::{
 
 use super::{ipams, ranges};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "no-usable-address",
     levels: Levels::FAILS,
     summary: "A range has no address to give",
@@ -25,7 +24,7 @@ pub const RULE: Rule = Rule {
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     for ipam in ipams(subject) {
-        // A sliced pool has neither bounds nor excludes.
+        // Slices ignore bounds and excludes.
         if ipam.text("node_slice_size").is_some() {
             continue;
         }

@@ -12,8 +12,7 @@ use crate::{
 
 use super::{super::fields::Fields, RangeEntry, addresses, ipams, ranges};
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "overlapping-windows",
     levels: Levels::FAILS,
     summary: "Two ranges of one network share a pool or addresses",
@@ -30,7 +29,7 @@ pub const RULE: Rule = Rule {
     check: Check::Network(check),
 };
 
-/// Finds ranges that are one pool, and says whether there are any.
+/// Reports ranges that Whereabouts treats as one pool. Returns true if there are any.
 fn check_pools(
     ipam: &Fields<'_, '_>,
     ranges: &[RangeEntry<'_, '_>],
@@ -43,7 +42,8 @@ fn check_pools(
         let Some(subnet) = range.subnet() else {
             continue;
         };
-        // The address has the prefix of each range, and IPv4 takes it once for each prefix.
+        // The pod's address gets the prefix of each range, and Linux accepts an IPv4 address once for
+        // each prefix.
         let pool = (!sliced).then(|| subnet.range().first());
         if pools.insert((pool, subnet.prefix)) {
             continue;

@@ -1,4 +1,4 @@
-//! `invalid-whereabouts-range`: a range that Whereabouts cannot use, or uses otherwise than it reads.
+//! `invalid-whereabouts-range`: a range that Whereabouts rejects or interprets unexpectedly.
 
 use crate::{
     network::{address::AddressError, range::RangeError},
@@ -11,17 +11,15 @@ use crate::{
 use super::{
     super::{
         fields::{
-            Fields,
             FieldType::{Boolean, Integer, Object, Objects, Text, Texts},
-            quoted,
+            Fields, quoted,
         },
         routes::{check_address, check_addresses, check_dns, check_routes},
     },
     RangeBound, RangeEntry, addresses, ipams, ranges,
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-whereabouts-range",
     levels: Levels::FAILS,
     summary: "Whereabouts cannot use a range, or uses it otherwise than it reads",
@@ -178,13 +176,14 @@ fn check_bound(range: &RangeEntry<'_, '_>, key: &str, report: &mut Report<'_>) {
     );
 }
 
-/// Returns what a range gives whose bound is ignored.
+/// Describes the effect of an ignored bound: the number of addresses that the range assigns.
 fn ignored_bound_text(range: &RangeEntry<'_, '_>) -> String {
     let given = range.window().map_or(0, |window| window.count());
     format!("is passed over: {} are given", addresses(given))
 }
 
-/// Whereabouts reads leading zeros and IPv4 in IPv6 notation, which others read otherwise.
+/// Returns the class of an invalid range. Whereabouts accepts leading zeros and IPv4 in IPv6 notation,
+/// which other programs interpret differently.
 fn range_error_class(error: RangeError) -> Levels {
     match error {
         RangeError::Address(AddressError::LeadingZero | AddressError::Mapped) => Levels::MISLEADS,

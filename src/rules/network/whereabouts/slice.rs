@@ -1,4 +1,4 @@
-//! `invalid-node-slice-size`: slices that the range cannot be cut into, and what slices drop.
+//! `invalid-node-slice-size`: a slice size that does not fit the range, and options that slices ignore.
 
 use crate::rules::{Check, Example, Levels, NetworkSubject, Report, Rule, examples::network};
 
@@ -10,8 +10,7 @@ use super::{
     RangeEntry, ipams, ranges,
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-node-slice-size",
     levels: Levels::FAILS,
     summary: "A range cannot be cut into slices of this size",
@@ -56,7 +55,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-fn check_size(ipam: &Fields<'_, '_>, range: &RangeEntry<'_, '_>, size: u8, report: &mut Report<'_>) {
+fn check_size(
+    ipam: &Fields<'_, '_>,
+    range: &RangeEntry<'_, '_>,
+    size: u8,
+    report: &mut Report<'_>,
+) {
     let Some(subnet) = range.subnet() else { return };
     if !subnet.address.is_ipv4() {
         report.add(

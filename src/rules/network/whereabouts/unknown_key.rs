@@ -1,4 +1,4 @@
-//! `unknown-ipam-key`: a key that Whereabouts passes over.
+//! `unknown-ipam-key`: a key that Whereabouts ignores.
 
 use crate::rules::{
     Check, Example, Levels, NetworkSubject, Report, Rule,
@@ -10,8 +10,7 @@ use super::{
     ipams,
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "unknown-ipam-key",
     levels: Levels::ADVICE,
     summary: "Whereabouts does not know a key",
@@ -50,7 +49,7 @@ const KEYS: &[&str] = &[
     "reconciler_cron_expression",
 ];
 
-/// Keys of older versions, and what another rule speaks of.
+/// Keys that are not reported: keys of older versions, and those that other rules report.
 const ALLOWED_KEYS: &[&str] = &[
     "name",
     "capabilities",
@@ -65,7 +64,7 @@ const ALLOWED_KEYS: &[&str] = &[
 
 const RANGE_KEYS: &[&str] = &["range", "range_start", "range_end", "exclude"];
 
-/// A longer key is none of these, misspelt or not.
+/// The maximum length of a key for which a similar one is searched.
 const MAX_KEY_LENGTH: usize = 40;
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
@@ -98,7 +97,7 @@ fn check_keys(fields: &Fields<'_, '_>, keys: &[&'static str], report: &mut Repor
     }
 }
 
-/// What host-local calls its ranges.
+/// The keys of host-local, with the equivalent keys of Whereabouts.
 const HOST_LOCAL_KEYS: [(&str, &str); 2] = [("subnet", "range"), ("ranges", "ipRanges")];
 
 fn help(key: &str, keys: &[&'static str]) -> String {
