@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::scenes::SCENES;
 use super::{
+    banner,
     https::HttpsClient,
     out, signals,
     standalone::{Standalone, StandaloneTasks},
-    welcome,
 };
 use crate::{
     catalog::Catalog,
@@ -93,13 +93,13 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     if args.once {
         shutdown.drain();
     } else {
-        let place = welcome::ServerInfo {
+        let place = banner::ServerInfo {
             webhooks,
             admin,
             origin: demonstration.manifests.display().to_string(),
             ca: Some(ca),
         };
-        welcome::print(&place, demonstration.catalog.load().as_deref());
+        banner::print(&place, demonstration.catalog.load().as_deref());
         out::line(format_args!(
             "Edit the manifests in that folder and ask again; Ctrl-C ends it."
         ));

@@ -1,6 +1,7 @@
 //! The command line: thin. It builds sources, settings and server, and says what is going on.
 
 mod adopt;
+mod banner;
 mod certs;
 mod check;
 mod cluster;
@@ -16,19 +17,18 @@ mod operate;
 mod out;
 mod replica;
 mod reserve;
+mod runtime;
 mod serve;
-mod served;
 mod signals;
 mod standalone;
 mod status;
-mod welcome;
 
 use std::{io::Write as _, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use self::replica::{ReplicaTasks, Replica, ReplicaOptions};
+pub use self::replica::{Replica, ReplicaOptions, ReplicaTasks};
 use crate::{
     check::sanitize,
     clock::{Clock, RandomSource},

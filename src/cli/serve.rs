@@ -12,11 +12,12 @@ use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    banner,
     live_config::{Environment, LiveConfig},
     logging::{LogArgs, LogFormat},
     open_files,
-    served::ServeRuntime,
-    signals, welcome,
+    runtime::ServeRuntime,
+    signals,
 };
 use crate::{
     ledger::OlderLedger,
@@ -328,7 +329,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     )
     .await?;
     let admin_socket = match &served.data_dir {
-        Some(data_dir) => Some(AdminSocket::bind(data_dir, served.desk)?),
+        Some(data_dir) => Some(AdminSocket::bind(data_dir, served.operator)?),
         None => None,
     };
     let (shutdown, stop) = (Shutdown::new(), CancellationToken::new());
@@ -336,7 +337,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let beside = tokio::spawn(served.beside.run(stop.clone()));
     let admin_socket = admin_socket.map(|socket| tokio::spawn(socket.run(stop.clone())));
     tokio::spawn(config.follow(stop.clone()));
-    let place = welcome::ServerInfo {
+    let place = banner::ServerInfo {
         webhooks: reachable(server.address()?),
         admin: server.admin_address()?.map(reachable),
         origin: served.origin,
@@ -344,7 +345,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     };
     // Among log lines for machines no other line may stand; the server logs where it listens.
     if args.log.format() == LogFormat::Pretty {
-        welcome::print(&place, catalog.load().as_deref());
+        banner::print(&place, catalog.load().as_deref());
     }
     server.run(shutdown).await;
     stop.cancel();

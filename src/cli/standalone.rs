@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     catalog::Catalog,
     controllers::{FolderReconciler, LedgerSync},
-    ledger::{EmbeddedLedger, Ledger, OlderLedger, Origin},
+    ledger::{EmbeddedLedger, Ledger, LedgerOrigin, OlderLedger},
     rules::{LiveRead, Policy},
     server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, ServerState, metrics},
     sources::{FolderOptions, FolderSource},
@@ -127,11 +127,11 @@ fn warn_about_lost_records(
 ) {
     let data_dir = data_dir.display();
     match ledger.origin() {
-        origin @ Origin::Accepted { .. } => tracing::warn!(
+        origin @ LedgerOrigin::Accepted { .. } => tracing::warn!(
             "{data_dir}: {origin}; what pods among the manifests carry is adopted, what others have \
              may be given again"
         ),
-        Origin::New => {
+        LedgerOrigin::Created => {
             let carried = catalog.map(|catalog| catalog.addresses_in_use(&policy.multus_namespace));
             let count = carried.map_or(0, |carried| carried.len());
             if count > 0 {

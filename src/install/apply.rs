@@ -9,14 +9,14 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    CONFIG, Earlier, InstallError, Isolation, NAMESPACE, Release, SETTINGS, InstallSettings, ProgressFn,
-    TlsProfile, InstallProgress,
+    CONFIG, ExistingInstallation, HelmRelease, InstallError, InstallProgress, InstallSettings,
+    Isolation, NAMESPACE, ProgressFn, SETTINGS, TlsProfile,
     config_text::{ConfigText, IsolationAdoption},
-    earlier::HELM_ANNOTATIONS,
+    existing::HELM_ANNOTATIONS,
     manifests, object,
     remove::delete_monitoring,
     settings::configure,
-    taken_up::{SettingsRollout, await_settings},
+    settings_rollout::{SettingsRollout, await_settings},
     wait::{available, established, gone, trusted},
 };
 
@@ -74,8 +74,8 @@ pub async fn plan(
 ) -> Result<InstallPlan, InstallError> {
     check_version(client).await?;
     ensure_namespace_usable(client, installation.wait, tell).await?;
-    let earlier = Earlier::read(client).await?;
-    if let Some(Release { name, namespace }) = &earlier.release {
+    let earlier = ExistingInstallation::read(client).await?;
+    if let Some(HelmRelease { name, namespace }) = &earlier.release {
         if installation.release == HelmPolicy::Leave {
             return Err(InstallError::ManagedByHelm {
                 name: name.clone(),
@@ -91,7 +91,7 @@ pub async fn plan(
              them: remove Helm's record with kubectl delete secret -n {namespace} -l owner=helm,name={name}"
         )));
     }
-    let mut settings = installation.settings.clone().over(&earlier.settings);
+    let mut settings = installation.settings.clone().or_existing(&earlier.settings);
     if settings.certificates.is_none() && is_openshift(client).await {
         settings.certificates = Some(super::Certificates::OpenShift);
     }
@@ -112,7 +112,11 @@ pub async fn plan(
 /// # Errors
 /// When the cluster refuses, or replicas do not become ready. What was applied before stays, and installing
 /// again goes on.
-pub async fn install(client: &Client, plan: &InstallPlan, tell: ProgressFn<'_>) -> Result<(), InstallError> {
+pub async fn install(
+    client: &Client,
+    plan: &InstallPlan,
+    tell: ProgressFn<'_>,
+) -> Result<(), InstallError> {
     let mut settings = plan.settings.clone();
     let there = existing_settings(client).await?;
     if settings.isolation.is_none() {
@@ -153,7 +157,9 @@ pub async fn install(client: &Client, plan: &InstallPlan, tell: ProgressFn<'_>) 
         for hook in &hooks {
             trusted(client, hook, patience).await?;
         }
-        tell(InstallProgress::Waiting("replicas to take up the settings".to_owned()));
+        tell(InstallProgress::Waiting(
+            "replicas to take up the settings".to_owned(),
+        ));
         tell(InstallProgress::Note(
             match await_settings(client, &text, patience).await? {
                 SettingsRollout::ByAll(count) => {
@@ -262,7 +268,11 @@ async fn existing_settings(client: &Client) -> Result<Option<Value>, InstallErro
 }
 
 /// Reads how Multus isolates namespaces, and says what comes of it.
-async fn isolation(client: &Client, there: Option<&Value>, tell: ProgressFn<'_>) -> Option<Isolation> {
+async fn isolation(
+    client: &Client,
+    there: Option<&Value>,
+    tell: ProgressFn<'_>,
+) -> Option<Isolation> {
     let found = Isolation::read(client).await;
     let text = there.and_then(|data| data[SETTINGS].as_str());
     let mut text = ConfigText(text.unwrap_or_default().to_owned());

@@ -13,8 +13,8 @@
 
 mod apply;
 mod config_text;
-mod earlier;
 mod error;
+mod existing;
 mod files;
 mod multus;
 mod object;
@@ -24,23 +24,26 @@ mod render;
 mod replicas;
 mod rollout;
 mod settings;
+mod settings_rollout;
 mod status;
-mod taken_up;
 mod tls;
 mod wait;
 mod yaml;
 
 pub use self::{
-    apply::{HelmPolicy, Installation, InstallPlan, Wait, install, is_openshift, plan},
-    earlier::{Earlier, Release},
+    apply::{HelmPolicy, InstallPlan, Installation, Wait, install, is_openshift, plan},
     error::InstallError,
+    existing::{ExistingInstallation, HelmRelease},
     multus::{Isolation, IsolationUnknown, MultusObjects},
     probe::{ProbeOutcome, probe},
-    remove::{RecordCounts, UninstallOptions, purge, count_records, uninstall},
+    remove::{RecordCounts, UninstallOptions, count_records, purge, uninstall},
     render::manifests,
     rollout::Trouble,
     settings::{Certificates, InstallSettings},
-    status::{WebhookStatus, IsolationStatus, LaterWebhook, PoolStatus, ReplicaStatus, ResyncStatus, InstallStatus, CertificateStatus, status},
+    status::{
+        CertificateStatus, InstallStatus, IsolationStatus, LaterWebhook, PoolStatus, ReplicaStatus,
+        ResyncStatus, WebhookStatus, status,
+    },
     tls::TlsProfile,
     yaml::yaml,
 };

@@ -8,8 +8,8 @@ use kube::{
 use serde_json::Value;
 
 use super::{
-    Certificates, Earlier, HelmPolicy, InstallError, Release, InstallSettings, ProgressFn, InstallProgress, Wait,
-    manifests, object, render::monitoring_objects, wait::gone,
+    Certificates, ExistingInstallation, HelmPolicy, HelmRelease, InstallError, InstallProgress,
+    InstallSettings, ProgressFn, Wait, manifests, object, render::monitoring_objects, wait::gone,
 };
 use crate::sources::Cluster;
 
@@ -86,7 +86,8 @@ pub async fn uninstall(
     tell: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
     if removal.release == HelmPolicy::Leave
-        && let Some(Release { name, namespace }) = Earlier::read(client).await?.release
+        && let Some(HelmRelease { name, namespace }) =
+            ExistingInstallation::read(client).await?.release
     {
         let instead = format!(
             "take it out with helm uninstall {name} -n {namespace}, or say --take-over if Helm knows it no more"
@@ -140,7 +141,10 @@ pub async fn purge(client: &Client, wait: Wait, tell: ProgressFn<'_>) -> Result<
 }
 
 /// Deletes what `--monitoring` has added.
-pub(super) async fn delete_monitoring(client: &Client, tell: ProgressFn<'_>) -> Result<(), InstallError> {
+pub(super) async fn delete_monitoring(
+    client: &Client,
+    tell: ProgressFn<'_>,
+) -> Result<(), InstallError> {
     for one in monitoring_objects()? {
         delete(client, &one, tell).await?;
     }
@@ -157,7 +161,10 @@ async fn await_deletion(
         return Ok(());
     };
     for one in objects {
-        tell(InstallProgress::Waiting(format!("{} to be gone", object::display_name(one))));
+        tell(InstallProgress::Waiting(format!(
+            "{} to be gone",
+            object::display_name(one)
+        )));
         gone(client, one, patience).await?;
     }
     Ok(())

@@ -50,22 +50,22 @@
 
 mod actor;
 mod cluster;
+mod commit;
 mod dispatch;
 mod embedded;
 mod error;
-mod commit;
+mod outcome;
 mod slices;
 mod store;
-mod outcome;
 
 pub use self::{
     actor::Actor,
-    cluster::{ClusterLedger, ClusterLedgerOptions, Requests, WRITTEN_BY},
-    dispatch::Ledger,
-    embedded::{EmbeddedLedger, OlderLedger, Origin},
-    error::{ExportError, FollowError, ImportError, NotWritable, OpenError, ReadError, WriteError},
+    cluster::{ClusterLedger, ClusterLedgerOptions, RequestCounts, WRITTEN_BY},
     commit::{CommitOutcome, claim, commit},
+    dispatch::Ledger,
+    embedded::{EmbeddedLedger, LedgerOrigin, OlderLedger},
+    error::{ExportError, FollowError, ImportError, NotWritable, OpenError, ReadError, WriteError},
+    outcome::apply_outcome,
     slices::{SliceEvent, SliceEvents, SliceLedger},
     store::{Cursor, LedgerEvent, LedgerEvents, Store},
-    outcome::apply_outcome,
 };

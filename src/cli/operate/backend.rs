@@ -9,7 +9,7 @@ use super::{SourceArgs, client::AdminClient, in_cluster::ClusterBackend};
 use crate::{
     allocation::{Address, SharedIndex},
     catalog::Catalog,
-    ledger::{EmbeddedLedger, Ledger, OlderLedger, Origin, Store as _},
+    ledger::{EmbeddedLedger, Ledger, LedgerOrigin, OlderLedger, Store as _},
     operate::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     rules::Policy,
     server::{
@@ -52,7 +52,7 @@ impl Backend {
                 from.data_dir.display()
             );
         }
-        Self::of_file(from, OlderLedger::View).await
+        Self::of_file(from, OlderLedger::ReadOnly).await
     }
 
     /// The same, but where there is nothing yet, a new file is made, and one that is older than what
@@ -84,7 +84,9 @@ impl Backend {
             read(manifests, &catalog).await?;
         }
         let embedded = EmbeddedLedger::open_with(&from.data_dir, older)?;
-        if let origin @ (Origin::Viewed(_) | Origin::Accepted { .. }) = embedded.origin() {
+        if let origin @ (LedgerOrigin::ReadOnly(_) | LedgerOrigin::Accepted { .. }) =
+            embedded.origin()
+        {
             crate::cli::print_warning(origin);
         }
         let ledger: Arc<Ledger> = Arc::new(embedded.into());

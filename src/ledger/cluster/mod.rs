@@ -25,13 +25,13 @@
 //! other cannot take it back any more.
 
 mod batch;
-mod request_metrics;
-mod follow;
 mod batch_ids;
+mod follow;
+mod messages;
 mod object;
 mod read;
+mod request_metrics;
 mod transfer;
-mod words;
 mod write;
 
 use std::{
@@ -46,11 +46,11 @@ use kube::{
 };
 use prometheus_client::collector::Collector;
 
-pub use self::{request_metrics::Requests, object::WRITTEN_BY};
 use self::{
-    request_metrics::{RequestCounters, RequestVerb},
     batch_ids::BatchIds,
+    request_metrics::{RequestCounters, RequestVerb},
 };
+pub use self::{object::WRITTEN_BY, request_metrics::RequestCounts};
 use super::{Actor, Cursor, LedgerEvents, ReadError, Store, WriteError};
 use crate::{
     allocation::{Holder, Stored, Version, Write},
@@ -131,8 +131,8 @@ impl ClusterLedger {
     }
 
     /// How many requests were made.
-    pub fn requests(&self) -> Requests {
-        self.0.counters.requests()
+    pub fn requests(&self) -> RequestCounts {
+        self.0.counters.snapshot()
     }
 
     /// The same as metrics, as they are at each scrape.
@@ -194,7 +194,7 @@ impl ClusterLedgerInner {
     }
 
     fn count_retries(&self, call: &ApiCall) {
-        self.counters.retried(call.retries());
+        self.counters.count_retries(call.retries());
     }
 
     /// How objects are written.
@@ -207,13 +207,13 @@ impl ClusterLedgerInner {
 
     /// Counts an object that is no record, and reports it the first time.
     fn log_unreadable(&self, name: &str, reason: &str) {
-        self.counters.unreadable();
+        self.counters.count_unreadable();
         let mut noticed = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if noticed.len() >= MAX_REPORTED {
             noticed.clear();
         }
         if noticed.insert(name.to_owned()) {
-            tracing::error!("{}", words::unreadable(name, reason));
+            tracing::error!("{}", messages::unreadable(name, reason));
         }
     }
 }

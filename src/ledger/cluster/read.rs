@@ -4,10 +4,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::ListParams;
 
 use super::{
-    Inner,
-    request_metrics::RequestVerb,
+    Inner, messages,
     object::{StoredObject, version},
-    words,
+    request_metrics::RequestVerb,
 };
 use crate::{
     allocation::{Holder, Stored, Version},
@@ -42,7 +41,9 @@ impl Inner {
             self.api.get(name)
         });
         match asked.await {
-            Ok(object) => StoredObject::parse(object).map(Some).map_err(malformed_response),
+            Ok(object) => StoredObject::parse(object)
+                .map(Some)
+                .map_err(malformed_response),
             Err(ApiError::NotFound(_)) => Ok(None),
             Err(answer) => Err(answer),
         }
@@ -66,7 +67,7 @@ impl Inner {
             Ok(stored) => Ok(Some(stored)),
             Err(reason) => {
                 self.notice(name, reason);
-                let reason = words::unreadable(name, reason);
+                let reason = messages::unreadable(name, reason);
                 Err(ReadError::Unavailable { reason })
             }
         }
@@ -93,7 +94,10 @@ impl Inner {
     }
 
     /// All records that a selector lets through, as of one moment.
-    async fn list_selected(&self, selector: Option<String>) -> Result<(Vec<Stored>, Version), ReadError> {
+    async fn list_selected(
+        &self,
+        selector: Option<String>,
+    ) -> Result<(Vec<Stored>, Version), ReadError> {
         let mut lost = String::new();
         for _ in 0..MAX_LIST_ATTEMPTS {
             let pages = self.pages(selector.as_deref()).await;

@@ -16,7 +16,7 @@ use prometheus_client::{
 
 /// How many requests a ledger has made since it was opened; each repetition is one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Requests {
+pub struct RequestCounts {
     /// Objects to create.
     pub creates: u64,
     /// Objects to update.
@@ -84,7 +84,7 @@ impl RequestVerb {
 
 impl RequestCounters {
     /// A request is made.
-    pub(super) fn asked(&self, verb: RequestVerb) {
+    pub(super) fn count_request(&self, verb: RequestVerb) {
         let [create, update, delete, get, list, watch] = &self.0.verbs;
         let counter = match verb {
             RequestVerb::Create => create,
@@ -97,22 +97,22 @@ impl RequestCounters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn conflicted(&self) {
+    pub(super) fn count_conflict(&self) {
         self.0.conflicts.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn retried(&self, times: u64) {
+    pub(super) fn count_retries(&self, times: u64) {
         self.0.retries.fetch_add(times, Ordering::Relaxed);
     }
 
-    pub(super) fn unreadable(&self) {
+    pub(super) fn count_unreadable(&self) {
         self.0.unreadable.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn requests(&self) -> Requests {
+    pub(super) fn snapshot(&self) -> RequestCounts {
         let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let [creates, updates, deletes, gets, lists, watches] = self.0.verbs.each_ref().map(now);
-        Requests {
+        RequestCounts {
             creates,
             updates,
             deletes,
@@ -139,7 +139,7 @@ impl Collector for RequestCounters {
             let count = ConstCounter::new(counter.load(Ordering::Relaxed));
             count.encode(metric.encode_family(&labels)?)?;
         }
-        let requests = self.requests();
+        let requests = self.snapshot();
         for (name, help, count) in [
             (
                 "ledger_conflicts",

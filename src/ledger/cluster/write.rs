@@ -6,11 +6,10 @@ use kube::{
 };
 
 use super::{
-    Inner,
-    request_metrics::RequestVerb,
+    Inner, messages,
     object::{self, StoredObject, version},
     read::malformed_response,
-    words,
+    request_metrics::RequestVerb,
 };
 use crate::{
     allocation::{Allocation, Version, Write},
@@ -70,7 +69,11 @@ impl Inner {
     ///
     /// # Errors
     /// [`WriteError`], as of a batch of one.
-    pub(super) async fn write_record(&self, write: &Write, mark: &str) -> Result<WrittenRecord, WriteError> {
+    pub(super) async fn write_record(
+        &self,
+        write: &Write,
+        mark: &str,
+    ) -> Result<WrittenRecord, WriteError> {
         let mut call = self.begin();
         let outcome = match write {
             Write::Create(wanted) => self.create(&mut call, wanted, mark).await,
@@ -109,7 +112,7 @@ impl Inner {
                 self.notice(&name, reason);
             }
             if found.deleting {
-                return Err(unavailable(words::deleting(&name)));
+                return Err(unavailable(messages::deleting(&name)));
             }
             if !found.is(wanted) {
                 return Err(WriteError::Exists(Box::new(found.shown(wanted))));
@@ -140,7 +143,7 @@ impl Inner {
         let name = wanted.record_name();
         if let Some(found) = self.replace(call, wanted, version, mark).await? {
             return match found.deleting {
-                true => Err(unavailable(words::deleting(&name))),
+                true => Err(unavailable(messages::deleting(&name))),
                 false => Ok(WrittenRecord::at(found.version)),
             };
         }
@@ -214,7 +217,7 @@ impl Inner {
             }
             match self.remove(call, &name, found.uid, version).await {
                 Ok(Some(at)) => return Ok(WrittenRecord::at(at)),
-                Ok(None) => return Err(unavailable(words::deleting(&name))),
+                Ok(None) => return Err(unavailable(messages::deleting(&name))),
                 Err(ApiError::NotFound(_)) => return self.gone(call, record, version),
                 Err(ApiError::Conflict(_)) => {}
                 Err(answer) => return Err(self.failed(call, RequestVerb::Delete, &answer)),

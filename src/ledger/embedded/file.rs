@@ -24,12 +24,12 @@ use super::{
     opened::OpenedFile,
     overlay::Overlay,
     table::{ALLOCATIONS, META, SCHEMA, SCHEMA_KEY, VERSION_KEY},
-    version_file::{self, VersionRecord, VersionFile},
+    version_file::{self, VersionFile, VersionRecord},
     writer::newest,
 };
 use crate::{
     allocation::Version,
-    ledger::{OlderLedger, OpenError, Origin},
+    ledger::{LedgerOrigin, OlderLedger, OpenError},
 };
 
 /// Its name in the data directory.
@@ -42,7 +42,7 @@ const CACHE_BYTES: usize = 64 << 20;
 pub(super) struct OpenedLedger {
     pub(super) database: Database,
     pub(super) last: Version,
-    pub(super) origin: Origin,
+    pub(super) origin: LedgerOrigin,
     /// What is compared and written with each commit; absent where nothing may be written.
     pub(super) beside: Option<CommitFiles>,
 }
@@ -77,10 +77,10 @@ pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<OpenedLedger,
     let error = staleness_error(&path, found, &recorded);
     match (error, older) {
         (Some(error), OlderLedger::Refuse) => Err(error),
-        (Some(error), OlderLedger::View) => Ok(OpenedLedger {
+        (Some(error), OlderLedger::ReadOnly) => Ok(OpenedLedger {
             database,
             last: found,
-            origin: Origin::Viewed(error),
+            origin: LedgerOrigin::ReadOnly(error),
             beside: None,
         }),
         (error, _) => {
@@ -111,7 +111,9 @@ fn create_unless_lost(
 ) -> Result<(), OpenError> {
     let first = match recorded {
         VersionRecord::Absent => Version(0),
-        VersionRecord::Version(known) if *known == Version(0) || older == OlderLedger::Accept => *known,
+        VersionRecord::Version(known) if *known == Version(0) || older == OlderLedger::Accept => {
+            *known
+        }
         VersionRecord::Damaged(_) if older == OlderLedger::Accept => Version(0),
         VersionRecord::Version(known) => {
             return Err(OpenError::Missing {
@@ -147,15 +149,20 @@ fn staleness_error(path: &Path, found: Version, recorded: &VersionRecord) -> Opt
 }
 
 /// How a ledger that may be used came to be so; `error` is why it was not to be.
-fn origin(is_new: bool, found: Version, recorded: &VersionRecord, error: Option<&OpenError>) -> Origin {
+fn origin(
+    is_new: bool,
+    found: Version,
+    recorded: &VersionRecord,
+    error: Option<&OpenError>,
+) -> LedgerOrigin {
     let known = match recorded {
         VersionRecord::Version(known) if *known > Version(0) => Some(known.0),
         _ => None,
     };
     match (is_new, error) {
-        (true, None) if known.is_none() => Origin::New,
-        (false, None) => Origin::Found,
-        (is_new, _) => Origin::Accepted {
+        (true, None) if known.is_none() => LedgerOrigin::Created,
+        (false, None) => LedgerOrigin::Existing,
+        (is_new, _) => LedgerOrigin::Accepted {
             found: if is_new { 0 } else { found.0 },
             known,
         },
@@ -163,7 +170,11 @@ fn origin(is_new: bool, found: Version, recorded: &VersionRecord, error: Option<
 }
 
 /// Opens a file that may be used.
-fn open_to_write(directory: &Path, path: &Path, origin: Origin) -> Result<OpenedLedger, OpenError> {
+fn open_to_write(
+    directory: &Path,
+    path: &Path,
+    origin: LedgerOrigin,
+) -> Result<OpenedLedger, OpenError> {
     let in_file = |source| OpenError::File {
         path: path.to_owned(),
         source,
@@ -173,12 +184,13 @@ fn open_to_write(directory: &Path, path: &Path, origin: Origin) -> Result<Opened
     opened
         .check()
         .map_err(|error| in_file(io::Error::other(error)))?;
-    if let Origin::Accepted {
+    if let LedgerOrigin::Accepted {
         known: Some(known), ..
     } = origin
     {
         // Versions go on from what was acknowledged, so that none is given twice.
-        raise_version(&database, Version(known)).map_err(|error| damaged(path, error.to_string()))?;
+        raise_version(&database, Version(known))
+            .map_err(|error| damaged(path, error.to_string()))?;
     }
     let last = last_version(path, &database)?;
     let beside = directory.join(version_file::FILE_NAME);

@@ -15,10 +15,10 @@
 //! it; `shared` reads it; `transfer` exports and imports it; `probe` finds out whether it can be
 //! written.
 
-mod feed;
+mod event_buffer;
 mod file;
+mod ledger_origin;
 mod opened;
-mod origin;
 mod overlay;
 mod plan;
 mod probe;
@@ -44,10 +44,10 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use self::origin::{OlderLedger, Origin};
+pub use self::ledger_origin::{LedgerOrigin, OlderLedger};
 pub(super) use self::transfer::{parse_export, write_export};
 use self::{
-    feed::EventBuffer,
+    event_buffer::EventBuffer,
     file::OpenedLedger,
     plan::BatchError,
     probe::WriteProbe,
@@ -73,7 +73,7 @@ const MAX_BUFFERED_EVENTS: usize = 65_536;
 pub struct EmbeddedLedger {
     shared: Arc<SharedLedger>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    origin: Origin,
+    origin: LedgerOrigin,
     probe: WriteProbe,
 }
 
@@ -105,7 +105,7 @@ impl EmbeddedLedger {
     }
 
     /// How the ledger came to be as it is.
-    pub fn origin(&self) -> &Origin {
+    pub fn origin(&self) -> &LedgerOrigin {
         &self.origin
     }
 
@@ -184,7 +184,9 @@ impl EmbeddedLedger {
                     reason: "the writer ended".to_owned(),
                 },
             },
-            Err(SubmitError::Closed) => WriteError::Unavailable { reason: closed_message() },
+            Err(SubmitError::Closed) => WriteError::Unavailable {
+                reason: closed_message(),
+            },
             Err(SubmitError::Full) => WriteError::Unavailable {
                 reason: format!(
                     "{MAX_QUEUED_BATCHES} batches wait for the disk already; try again"
@@ -232,7 +234,7 @@ impl Store for EmbeddedLedger {
     }
 
     fn follow(&self, from: Cursor) -> LedgerEvents {
-        feed::follow(Arc::clone(&self.shared), from)
+        event_buffer::follow(Arc::clone(&self.shared), from)
     }
 }
 
@@ -240,7 +242,9 @@ impl Store for EmbeddedLedger {
 async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ReadError> {
-    tokio::task::spawn_blocking(read)
-        .await
-        .unwrap_or_else(|_| Err(ReadError::Unavailable { reason: closed_message() }))
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| {
+        Err(ReadError::Unavailable {
+            reason: closed_message(),
+        })
+    })
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
 
 use super::{
-    feed::EventBuffer,
+    event_buffer::EventBuffer,
     file::panic_message,
     queue::Queue,
     table::{self, ALLOCATIONS, LookupError, META},
@@ -70,7 +70,10 @@ impl SharedLedger {
 
     /// Keeps why a group could not be written, or that it was.
     pub(super) fn set_write_failure(&self, trouble: Option<String>) {
-        *self.write_failure.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        *self
+            .write_failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// The file, for as long as the guard lives.

@@ -110,9 +110,9 @@ impl Writer {
         let last = self.last;
         let prepared = {
             let database = self.shared.database();
-            let database = database
-                .as_ref()
-                .ok_or_else(|| WriteError::Unavailable { reason: closed_message() })?;
+            let database = database.as_ref().ok_or_else(|| WriteError::Unavailable {
+                reason: closed_message(),
+            })?;
             catch_panics(|| prepare(database, last, batches).map_err(|error| error.to_string()))
         };
         let Prepared {
@@ -137,7 +137,7 @@ impl Writer {
         match recorded {
             Ok(()) => {
                 self.last = newest;
-                self.shared.events.tell(events);
+                self.shared.events.publish(events);
                 Ok(answers)
             }
             Err(reason) => {
@@ -171,7 +171,7 @@ impl Writer {
         if events.last().is_some_and(|last| last.version() == found) {
             self.shared
                 .events
-                .tell(self.uncommitted.take().unwrap_or_default());
+                .publish(self.uncommitted.take().unwrap_or_default());
             self.last = found;
         } else if found != self.last {
             return Err("another process has written to the file: restart nadmit".to_owned());

@@ -8,7 +8,7 @@ use super::{
     super::{file::FILE_NAME, version_file},
     support::*,
 };
-use crate::ledger::{EmbeddedLedger, OlderLedger, OpenError, Origin, Store as _, WriteError};
+use crate::ledger::{EmbeddedLedger, LedgerOrigin, OlderLedger, OpenError, Store as _, WriteError};
 
 /// The page of the header, which every commit writes, and of which redb keeps both halves.
 const PAGE: usize = 4096;
@@ -82,8 +82,15 @@ async fn a_crash_at_any_step_of_a_commit_loses_nothing() {
         // What is read from here on is acknowledged, so its version is recorded first.
         let opened = open(&folder);
         assert_eq!(recorded_version(&folder), Some(expected), "{moment}");
-        assert_eq!(names_and_holders(&opened).await.len() as u64, expected, "{moment}");
-        assert!(matches!(opened.origin(), Origin::Found), "{moment}");
+        assert_eq!(
+            names_and_holders(&opened).await.len() as u64,
+            expected,
+            "{moment}"
+        );
+        assert!(
+            matches!(opened.origin(), LedgerOrigin::Existing),
+            "{moment}"
+        );
     }
     // A version file that was being made has another name.
     let folder = folder_with(after, None);
@@ -116,7 +123,11 @@ async fn a_damaged_newest_commit_is_never_reverted_silently() {
             }
             let folder = folder_with(&bytes, Some(&crashed.version_after));
             match EmbeddedLedger::open(folder.path()) {
-                Ok(ledger) => assert_eq!(names_and_holders(&ledger).await.len(), 61, "byte {at} of {page}"),
+                Ok(ledger) => assert_eq!(
+                    names_and_holders(&ledger).await.len(),
+                    61,
+                    "byte {at} of {page}"
+                ),
                 Err(error) => {
                     refusals += 1;
                     assert!(
@@ -182,7 +193,7 @@ async fn an_older_copy_is_refused_until_it_is_accepted() {
         assert_eq!(fs::read(ledger_file(&folder)).unwrap(), copy);
     }
 
-    let viewed = opened(&folder, OlderLedger::View);
+    let viewed = opened(&folder, OlderLedger::ReadOnly);
     assert_eq!(names_and_holders(&viewed).await.len(), 3);
     let error = viewed.write(vec![create(9, "z")]).await.unwrap_err();
     assert!(matches!(error, WriteError::Unavailable { .. }), "{error}");
@@ -204,14 +215,14 @@ async fn an_older_copy_is_refused_until_it_is_accepted() {
     assert_eq!(names_and_holders(&open(&folder)).await.len(), 4);
     // Where nothing is lost, the flag does nothing.
     let again = opened(&folder, OlderLedger::Accept);
-    assert!(matches!(again.origin(), Origin::Found));
+    assert!(matches!(again.origin(), LedgerOrigin::Existing));
 }
 
 #[tokio::test]
 async fn a_deleted_ledger_is_reported_as_missing() {
     let (folder, _) = with_an_older_copy().await;
     fs::remove_file(ledger_file(&folder)).unwrap();
-    for older in [OlderLedger::Refuse, OlderLedger::View] {
+    for older in [OlderLedger::Refuse, OlderLedger::ReadOnly] {
         let error = EmbeddedLedger::open_with(folder.path(), older).unwrap_err();
         assert!(
             matches!(error, OpenError::Missing { known: 5, .. }),

@@ -3,7 +3,7 @@
 use kube::Client;
 use serde_json::Value;
 
-use super::{Certificates, InstallError, NAME, NAMESPACE, InstallSettings, TlsProfile, object};
+use super::{Certificates, InstallError, InstallSettings, NAME, NAMESPACE, TlsProfile, object};
 
 /// The beginning of the manifests' image; the version of a release follows.
 const DEFAULT_IMAGE: &str = "nadmit:";
@@ -17,18 +17,18 @@ pub(super) const HELM_ANNOTATIONS: [&str; 2] = [RELEASE_NAME, RELEASE_NAMESPACE]
 
 /// What is installed already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Earlier {
+pub struct ExistingInstallation {
     /// The options that it has.
     pub settings: InstallSettings,
     /// Whether API servers call it.
     pub is_registered: bool,
     /// The release of Helm that it belongs to.
-    pub release: Option<Release>,
+    pub release: Option<HelmRelease>,
 }
 
 /// A release of Helm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Release {
+pub struct HelmRelease {
     /// Its name.
     pub name: String,
     /// Its namespace.
@@ -43,7 +43,7 @@ struct ExistingObjects {
     service_monitor: Option<Value>,
 }
 
-impl Earlier {
+impl ExistingInstallation {
     /// Reads it from a cluster.
     ///
     /// # Errors
@@ -57,12 +57,12 @@ impl Earlier {
             service_monitor: read(client, "monitoring.coreos.com/v1", "ServiceMonitor", own)
                 .await?,
         };
-        Ok(Self::of(&objects))
+        Ok(Self::from_objects(&objects))
     }
 
-    fn of(objects: &ExistingObjects) -> Self {
+    fn from_objects(objects: &ExistingObjects) -> Self {
         let Some(deployment) = &objects.deployment else {
-            let release = objects.validating.as_ref().and_then(Release::of);
+            let release = objects.validating.as_ref().and_then(HelmRelease::of);
             return Self {
                 is_registered: objects.validating.is_some(),
                 release,
@@ -80,7 +80,7 @@ impl Earlier {
         });
         Self {
             settings: InstallSettings {
-                certificates: certificates(deployment, validating),
+                certificates: overlay_of(deployment, validating),
                 image: image.filter(|image| !is_default(image)),
                 replicas: replicas.and_then(|count| count.try_into().ok()),
                 monitoring: Some(objects.service_monitor.is_some()),
@@ -91,7 +91,7 @@ impl Earlier {
                 tls: TlsProfile::of_flags(deployment),
             },
             is_registered: validating.is_some(),
-            release: Release::of(deployment).or_else(|| validating.and_then(Release::of)),
+            release: HelmRelease::of(deployment).or_else(|| validating.and_then(HelmRelease::of)),
         }
     }
 }
@@ -105,7 +105,7 @@ fn is_default(image: &str) -> bool {
 
 impl InstallSettings {
     /// These, and what is not among them as it is `earlier`.
-    pub fn over(self, earlier: &Self) -> Self {
+    pub fn or_existing(self, earlier: &Self) -> Self {
         Self {
             certificates: self.certificates.or(earlier.certificates),
             mode: self.mode.or(earlier.mode),
@@ -119,7 +119,7 @@ impl InstallSettings {
     }
 }
 
-impl Release {
+impl HelmRelease {
     /// Returns the release that an object belongs to, by Helm's own annotations.
     pub(super) fn of(object: &Value) -> Option<Self> {
         let annotation = |key: &str| object["metadata"]["annotations"][key].as_str();
@@ -143,7 +143,7 @@ async fn read(
 }
 
 /// The overlay that the objects are of.
-fn certificates(deployment: &Value, validating: Option<&Value>) -> Option<Certificates> {
+fn overlay_of(deployment: &Value, validating: Option<&Value>) -> Option<Certificates> {
     let arguments = deployment.pointer("/spec/template/spec/containers/0/args");
     let mut arguments = arguments.and_then(Value::as_array)?.iter();
     let is_kept = |argument: &Value| {
@@ -190,14 +190,17 @@ mod tests {
                     fail_closed: Some(fail_closed),
                     ..InstallSettings::default()
                 };
-                assert_eq!(Earlier::of(&objects(&settings)).settings, settings);
+                assert_eq!(
+                    ExistingInstallation::from_objects(&objects(&settings)).settings,
+                    settings
+                );
             }
         }
     }
 
     #[test]
     fn the_image_of_the_manifests_is_not_one_that_somebody_set() {
-        let earlier = Earlier::of(&objects(&InstallSettings::default()));
+        let earlier = ExistingInstallation::from_objects(&objects(&InstallSettings::default()));
         assert_eq!(earlier.settings.image, None);
         assert_eq!(earlier.settings.replicas, Some(2));
     }
@@ -238,7 +241,7 @@ mod tests {
             fail_closed: Some(false),
             ..earlier.clone()
         };
-        assert_eq!(given.over(&earlier), expected);
+        assert_eq!(given.or_existing(&earlier), expected);
     }
 
     #[test]
@@ -249,7 +252,9 @@ mod tests {
         };
         deployment["metadata"]["annotations"] =
             serde_json::json!({RELEASE_NAME: "net", RELEASE_NAMESPACE: "nadmit"});
-        let release = Earlier::of(&objects).release.expect("a release");
+        let release = ExistingInstallation::from_objects(&objects)
+            .release
+            .expect("a release");
         assert_eq!((&*release.name, &*release.namespace), ("net", "nadmit"));
     }
 }

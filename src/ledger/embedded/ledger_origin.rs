@@ -14,17 +14,17 @@ pub enum OlderLedger {
     /// adopt what is in use before anything is given.
     Accept,
     /// It can be read; nothing is written, neither to it nor beside it.
-    View,
+    ReadOnly,
 }
 
 /// How an open ledger came to be as it is.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Origin {
+pub enum LedgerOrigin {
     /// It was made.
-    New,
+    Created,
     /// It was there, and is as it was acknowledged.
-    Found,
+    Existing,
     /// It was there, or was made, and was accepted though versions are lost.
     Accepted {
         /// The version of its last write.
@@ -33,14 +33,14 @@ pub enum Origin {
         known: Option<u64>,
     },
     /// It can be read only, for this reason.
-    Viewed(OpenError),
+    ReadOnly(OpenError),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for LedgerOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::New => f.write_str("the ledger is new"),
-            Self::Found => f.write_str("the ledger is as it was acknowledged"),
+            Self::Created => f.write_str("the ledger is new"),
+            Self::Existing => f.write_str("the ledger is as it was acknowledged"),
             Self::Accepted {
                 found,
                 known: Some(known),
@@ -54,7 +54,7 @@ impl fmt::Display for Origin {
                 "the ledger at version {found} is accepted; whether a later version was acknowledged \
                  is not known"
             ),
-            Self::Viewed(reason) => write!(f, "{reason}"),
+            Self::ReadOnly(reason) => write!(f, "{reason}"),
         }
     }
 }

@@ -34,9 +34,9 @@ pub(super) struct ServeRuntime {
     /// What the webhooks read.
     pub(super) state: ServerState,
     /// Where operators are served.
-    pub(super) desk: Arc<Desk>,
+    pub(super) operator: Arc<Desk>,
     /// What runs beside the server.
-    pub(super) beside: Beside,
+    pub(super) beside: BackgroundTasks,
     /// Where the admin socket is to be, if anywhere.
     pub(super) data_dir: Option<PathBuf>,
     /// What is served, for people: a folder, or a cluster's URL.
@@ -46,7 +46,7 @@ pub(super) struct ServeRuntime {
 }
 
 /// What runs beside the server.
-pub(super) enum Beside {
+pub(super) enum BackgroundTasks {
     Folder(Box<standalone::StandaloneTasks>),
     Cluster {
         replica: Box<replica::ReplicaTasks>,
@@ -70,8 +70,8 @@ impl ServeRuntime {
         let standalone = Standalone::open(manifests, &data_dir, older, catalog, policy).await?;
         Ok(Self {
             state: standalone.state,
-            desk: standalone.operator,
-            beside: Beside::Folder(Box::new(standalone.beside)),
+            operator: standalone.operator,
+            beside: BackgroundTasks::Folder(Box::new(standalone.beside)),
             data_dir: Some(data_dir),
             origin: manifests.display().to_string(),
             identity: None,
@@ -111,7 +111,7 @@ impl ServeRuntime {
         };
         let replica = Replica::new(client.clone(), options);
         let failed = replica.state.metrics.renewal_failed();
-        let certificates = keeper(args, client, &namespace, failed);
+        let certificates = certificate_keeper(args, client, &namespace, failed);
         let identity = certificates
             .as_ref()
             .map(|(secret, keeper)| CertificateSource::Secret {
@@ -120,8 +120,8 @@ impl ServeRuntime {
             });
         Ok(Self {
             state: replica.state,
-            desk: replica.operator,
-            beside: Beside::Cluster {
+            operator: replica.operator,
+            beside: BackgroundTasks::Cluster {
                 replica: Box::new(replica.tasks),
                 schedule,
                 certificates: certificates.map(|(_, keeper)| Box::new(keeper)),
@@ -134,7 +134,7 @@ impl ServeRuntime {
 }
 
 /// Who keeps the certificate in a Secret, if it is to be in one, with the Secret's name.
-fn keeper(
+fn certificate_keeper(
     args: &ServeArgs,
     client: kube::Client,
     namespace: &str,
@@ -149,7 +149,7 @@ fn keeper(
     Some((secret, keeper))
 }
 
-impl Beside {
+impl BackgroundTasks {
     /// Runs until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         match self {

@@ -66,7 +66,7 @@ fn curl(place: &ServerInfo) -> String {
         },
     });
     let trust = match &place.ca {
-        Some(ca) => format!("--cacert {}", quoted(&ca.display().to_string())),
+        Some(ca) => format!("--cacert {}", shell_quoted(&ca.display().to_string())),
         // The authority of a given certificate is not known here.
         None => "--insecure".to_owned(),
     };
@@ -77,7 +77,7 @@ fn curl(place: &ServerInfo) -> String {
 }
 
 /// A word for the shell, in quotes only where it needs them.
-fn quoted(text: &str) -> String {
+fn shell_quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     if text.chars().all(plain) {
         text.to_owned()
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn words_with_special_characters_are_quoted() {
-        assert_eq!(quoted("certs/ca.crt"), "certs/ca.crt");
-        assert_eq!(quoted("it's here"), r"'it'\''s here'");
+        assert_eq!(shell_quoted("certs/ca.crt"), "certs/ca.crt");
+        assert_eq!(shell_quoted("it's here"), r"'it'\''s here'");
     }
 }

@@ -59,7 +59,7 @@ pub(super) async fn await_settings(
     let mut is_touched = false;
     loop {
         let pods = pods(client).await?;
-        let behind = match answers(&scrape_all(client, &pods).await, &wanted) {
+        let behind = match summarize(&scrape_all(client, &pods).await, &wanted) {
             RolloutReport::All(count) => return Ok(SettingsRollout::Complete(count)),
             // A replica may be ending just now.
             RolloutReport::NotKnown(why) if is_touched || Instant::now() >= end => {
@@ -86,7 +86,7 @@ pub(super) async fn await_settings(
     }
 }
 
-fn answers(said: &[ReplicaReport], wanted: &str) -> RolloutReport {
+fn summarize(said: &[ReplicaReport], wanted: &str) -> RolloutReport {
     let mut behind = None;
     for one in said {
         match &one.counters {
@@ -168,7 +168,7 @@ mod tests {
                 RolloutReport::NotKnown("cannot read it: no answer within 5 s".to_owned()),
             ),
         ] {
-            assert_eq!(answers(&all, "x"), expected);
+            assert_eq!(summarize(&all, "x"), expected);
         }
     }
 }

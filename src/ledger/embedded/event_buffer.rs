@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::shared::SharedLedger;
 use crate::{
     allocation::Version,
-    ledger::{Cursor, LedgerEvent, LedgerEvents, FollowError},
+    ledger::{Cursor, FollowError, LedgerEvent, LedgerEvents},
 };
 
 /// How many events a follower takes at once.
@@ -23,11 +23,11 @@ const CHUNK_EVENTS: usize = 256;
 /// The recent history of a ledger.
 #[derive(Debug)]
 pub(super) struct EventBuffer {
-    kept: Mutex<BufferState>,
+    state: Mutex<BufferState>,
     /// Changes when there is more to tell; its end is the end of all streams.
-    more: watch::Sender<()>,
+    changed: watch::Sender<()>,
     /// How many events are kept.
-    most: usize,
+    capacity: usize,
 }
 
 #[derive(Debug)]
@@ -48,39 +48,39 @@ enum EventsSince {
 
 impl EventBuffer {
     /// A history that begins behind the write of version `last` and keeps this many events.
-    pub(super) fn new(last: Version, most: usize) -> Self {
+    pub(super) fn new(last: Version, capacity: usize) -> Self {
         Self {
-            kept: Mutex::new(BufferState {
+            state: Mutex::new(BufferState {
                 events: VecDeque::new(),
                 last: last.0,
                 closed: false,
             }),
-            more: watch::Sender::new(()),
-            most,
+            changed: watch::Sender::new(()),
+            capacity,
         }
     }
 
     /// Tells what was committed, in its order.
-    pub(super) fn tell(&self, events: impl IntoIterator<Item = LedgerEvent>) {
+    pub(super) fn publish(&self, events: impl IntoIterator<Item = LedgerEvent>) {
         let mut kept = self.lock();
         for event in events {
-            if kept.events.len() >= self.most {
+            if kept.events.len() >= self.capacity {
                 kept.events.pop_front();
             }
             kept.last = event.version().0;
             kept.events.push_back(event);
         }
         drop(kept);
-        self.more.send_replace(());
+        self.changed.send_replace(());
     }
 
     /// Nothing more will be told.
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.more.send_replace(());
+        self.changed.send_replace(());
     }
 
-    fn behind(&self, version: u64) -> EventsSince {
+    fn events_since(&self, version: u64) -> EventsSince {
         let kept = self.lock();
         let Some(missing) = kept.last.checked_sub(version) else {
             return EventsSince::Expired;
@@ -109,27 +109,27 @@ impl EventBuffer {
     }
 
     fn lock(&self) -> MutexGuard<'_, BufferState> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One who follows.
 struct BufferFollower {
     shared: Arc<SharedLedger>,
-    more: watch::Receiver<()>,
-    taken: VecDeque<LedgerEvent>,
+    changed: watch::Receiver<()>,
+    pending: VecDeque<LedgerEvent>,
     /// The version of the last event that was taken.
-    at: u64,
+    version: u64,
     ended: bool,
 }
 
 /// The events behind `from`.
 pub(super) fn follow(shared: Arc<SharedLedger>, from: Cursor) -> LedgerEvents {
     let follower = BufferFollower {
-        more: shared.events.more.subscribe(),
+        changed: shared.events.changed.subscribe(),
         shared,
-        taken: VecDeque::new(),
-        at: from.version().0,
+        pending: VecDeque::new(),
+        version: from.version().0,
         ended: false,
     };
     Box::pin(stream::unfold(follower, |mut follower| async move {
@@ -144,15 +144,15 @@ impl BufferFollower {
             if self.ended {
                 return None;
             }
-            if let Some(event) = self.taken.pop_front() {
-                self.at = event.version().0;
+            if let Some(event) = self.pending.pop_front() {
+                self.version = event.version().0;
                 return Some(Ok(event));
             }
             // Seen before looking: what comes afterwards wakes.
-            self.more.mark_unchanged();
-            match self.shared.events.behind(self.at) {
-                EventsSince::Events(events) => self.taken = events,
-                EventsSince::UpToDate => self.ended = self.more.changed().await.is_err(),
+            self.changed.mark_unchanged();
+            match self.shared.events.events_since(self.version) {
+                EventsSince::Events(events) => self.pending = events,
+                EventsSince::UpToDate => self.ended = self.changed.changed().await.is_err(),
                 EventsSince::Closed => self.ended = true,
                 EventsSince::Expired => {
                     self.ended = true;
