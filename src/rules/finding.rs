@@ -56,59 +56,59 @@ impl fmt::Display for TextPosition {
     }
 }
 
-/// Something to look up at its origin, past every cache.
+/// A quorum read of objects, bypassing the cache, that a decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LiveRead {
-    /// Does this network exist?
+    /// A network, which may be missing.
     Network {
-        /// Its namespace.
+        /// The network's namespace.
         namespace: Box<str>,
-        /// Its name.
+        /// The network's name.
         name: Box<str>,
     },
-    /// Who holds addresses of this pool?
+    /// The allocations of a pool.
     Allocations {
-        /// The pool.
+        /// The name of the pool.
         pool: Box<str>,
-        /// The address in question; of a pool that has nothing left, all.
+        /// The address whose allocation is read; `None` for all, if the pool is exhausted.
         address: Option<Address>,
     },
-    /// What does this holder have, on every network?
+    /// The allocations of a holder on all networks.
     Holdings {
         /// The holder.
         holder: Holder,
-        /// Whether some of it was known when this was asked: what was looked up before anything was
-        /// says nothing of the rest.
+        /// Set if some allocations of the holder are already known. It keeps this read distinct from one that was
+        /// made before any was known and need not have seen the others.
         partially_known: bool,
     },
-    /// How is this pod now, if it is there at all?
+    /// The current state of a pod, which may be missing.
     Pod {
-        /// Its namespace.
+        /// The pod's namespace.
         namespace: Box<str>,
-        /// Its name.
+        /// The pod's name.
         name: Box<str>,
     },
-    /// Is this migration of a virtual machine in progress?
+    /// The migration of a virtual machine, which may have ended.
     Migration {
-        /// Its namespace.
+        /// The migration's namespace.
         namespace: Box<str>,
-        /// Its name.
+        /// The migration's name.
         name: Box<str>,
     },
-    /// What is the `Network` of OpenShift's operator?
+    /// The `Network` of OpenShift's Cluster Network Operator.
     NetworkOperator,
-    /// How is this pool set, who holds addresses of it, and which labels has this namespace?
+    /// The spec and the allocations of a pool, and the labels of a namespace.
     Pool {
-        /// The pool.
+        /// The name of the pool.
         name: Box<str>,
         /// The namespace, if its labels matter.
         namespace: Option<Box<str>>,
     },
-    /// Which pods use this network, and is its namespace being deleted?
+    /// The pods that use a network, and the state of its namespace, which may be terminating.
     NetworkUsers {
-        /// Its namespace.
+        /// The network's namespace.
         namespace: Box<str>,
-        /// Its name.
+        /// The network's name.
         name: Box<str>,
     },
 }
