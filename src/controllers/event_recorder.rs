@@ -204,9 +204,9 @@ impl EventWriter {
                 Ok(()) | Err(ApiError::AlreadyExists(_)) => {
                     self.shared.count(DeliveryOutcome::Written)
                 }
-                Err(answer) => {
+                Err(error) => {
                     let (kind, name) = (&queued.object.kind, &queued.object.name);
-                    tracing::debug!(kind, name, reason = queued.reason, error = %answer, "writing an Event failed");
+                    tracing::debug!(kind, name, reason = queued.reason, error = %error, "writing an Event failed");
                     self.shared.forget(&queued);
                     self.shared.count(DeliveryOutcome::Failed);
                 }

@@ -144,7 +144,7 @@ impl LeaderElector {
         // Even if it did not lead: a request that acquires the Lease may be in flight.
         let error = match timeout(self.options.request_timeout, self.release()).await {
             Ok(Ok(())) => return,
-            Ok(Err(answer)) => answer,
+            Ok(Err(error)) => error,
             Err(_) => ApiError::timed_out(self.options.request_timeout),
         };
         tracing::warn!(%error, "releasing the lease failed");
@@ -160,7 +160,7 @@ impl LeaderElector {
         match timeout_at(limit, self.attempt()).await {
             Ok(Ok(true)) => self.start_leading(sent + self.options.renew_deadline),
             Ok(Ok(false)) => self.stop_leading("another replica holds the lease"),
-            Ok(Err(answer)) => self.warn_once(answer),
+            Ok(Err(error)) => self.warn_once(error),
             Err(_) => self.warn_once(ApiError::timed_out(self.options.request_timeout)),
         }
         if self
@@ -178,14 +178,14 @@ impl LeaderElector {
                 Ok(()) => return Ok(true),
                 // An earlier renewal took effect without a response, or another replica holds it.
                 Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {}
-                Err(answer) => return Err(answer),
+                Err(error) => return Err(error),
             }
         }
         let found = match self.api.get(&self.options.name).await {
             Ok(found) => found,
             Err(error) => match ApiError::of(&error) {
                 ApiError::NotFound(_) => return self.create().await,
-                answer => return Err(answer),
+                error => return Err(error),
             },
         };
         if !self.can_acquire(&found) {
@@ -195,7 +195,7 @@ impl LeaderElector {
             Ok(()) => Ok(true),
             // Another replica was faster.
             Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => Ok(false),
-            Err(answer) => Err(answer),
+            Err(error) => Err(error),
         }
     }
 
@@ -239,7 +239,7 @@ impl LeaderElector {
             }
             Err(error) => match ApiError::of(&error) {
                 ApiError::AlreadyExists(_) => Ok(false),
-                answer => Err(answer),
+                error => Err(error),
             },
         }
     }
@@ -292,7 +292,7 @@ impl LeaderElector {
             tries -= 1;
             match ApiError::of(&error) {
                 ApiError::Conflict(_) if tries > 0 => {}
-                answer => return Err(answer),
+                error => return Err(error),
             }
         }
     }
@@ -317,11 +317,11 @@ impl LeaderElector {
     }
 
     /// Logs an error, unless it is the same as the last.
-    fn warn_once(&mut self, answer: ApiError) {
-        if self.last_error.as_ref() != Some(&answer) {
+    fn warn_once(&mut self, error: ApiError) {
+        if self.last_error.as_ref() != Some(&error) {
             let (namespace, name) = (&self.options.namespace, &self.options.name);
-            tracing::warn!(namespace, lease = name, error = %answer, "renewing or acquiring the lease failed");
-            self.last_error = Some(answer);
+            tracing::warn!(namespace, lease = name, error = %error, "renewing or acquiring the lease failed");
+            self.last_error = Some(error);
         }
     }
 }

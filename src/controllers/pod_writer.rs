@@ -75,18 +75,18 @@ impl PodWriter for ClusterPodWriter {
             let asked = call(self.patience, || pods.patch(&patch.name, &params, &change));
             match asked.await {
                 Ok(_) => PatchOutcome::Applied,
-                Err(answer @ (ApiError::NotFound(_) | ApiError::Conflict(_))) => {
-                    PatchOutcome::Conflict(answer.to_string())
+                Err(error @ (ApiError::NotFound(_) | ApiError::Conflict(_))) => {
+                    PatchOutcome::Conflict(error.to_string())
                 }
                 // The response to a failed `test` operation.
-                Err(answer @ ApiError::Refused { code: 422, .. }) => {
-                    PatchOutcome::Conflict(answer.to_string())
+                Err(error @ ApiError::Refused { code: 422, .. }) => {
+                    PatchOutcome::Conflict(error.to_string())
                 }
-                Err(answer @ ApiError::Refused { code: 403, .. }) => PatchOutcome::Failed(format!(
-                    "{answer}; give nadmit's ServiceAccount the verb \"patch\" on \"pods\", in \
+                Err(error @ ApiError::Refused { code: 403, .. }) => PatchOutcome::Failed(format!(
+                    "{error}; give nadmit's ServiceAccount the verb \"patch\" on \"pods\", in \
                      a ClusterRole"
                 )),
-                Err(answer) => PatchOutcome::Failed(answer.to_string()),
+                Err(error) => PatchOutcome::Failed(error.to_string()),
             }
         }
         .boxed()

@@ -165,9 +165,9 @@ impl CertificateKeeper {
                     trusted_cas.add(&object, &self.options.service);
                     configurations.push(Configuration { path, object });
                 }
-                Err(answer) => {
+                Err(error) => {
                     trusted_cas.add_unknown();
-                    errors.push(format!("{path} cannot be read: {answer}"));
+                    errors.push(format!("{path} cannot be read: {error}"));
                 }
             }
         }
@@ -196,7 +196,7 @@ impl CertificateKeeper {
     async fn read(&mut self) -> Result<(SecretState, Timestamp), String> {
         let path = format!("{}/{}", self.collection(), self.options.secret);
         let read = self.requests.get(&path).await;
-        let read = read.map_err(|answer| format!("{} cannot be read: {answer}", self.secret()))?;
+        let read = read.map_err(|error| format!("{} cannot be read: {error}", self.secret()))?;
         let now = self.time.of(read.time);
         Ok((SecretState::of(read.object), now))
     }
@@ -236,8 +236,8 @@ impl CertificateKeeper {
                 Err(ApiError::NotFound(_)) if found.secret.is_some() => {
                     *found = self.read().await?.0;
                 }
-                Err(answer) => {
-                    return Err(format!("{} cannot be written: {answer}", self.secret()));
+                Err(error) => {
+                    return Err(format!("{} cannot be written: {error}", self.secret()));
                 }
             }
         }
@@ -346,7 +346,7 @@ impl CertificateKeeper {
         self.ownership = ownership;
     }
 
-    /// Writes the CAs into the `caBundle` of nadmit's webhooks. Returns true if something was changed.
+    /// Writes the CAs into the `caBundle` of nadmit's webhooks. Returns true if a patch was sent.
     async fn patch_bundle(
         &self,
         configuration: &Configuration,
@@ -363,7 +363,7 @@ impl CertificateKeeper {
             }
             // Changed in between: the next pass reads it again.
             Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => Ok(true),
-            Err(answer) => Err(format!("{path} cannot be patched: {answer}")),
+            Err(error) => Err(format!("{path} cannot be patched: {error}")),
         }
     }
 

@@ -44,14 +44,14 @@ impl RawRequests {
     /// Reads an object from the API server.
     pub(super) async fn get(&self, path: &str) -> Result<DatedObject, ApiError> {
         let request = Request::get(path).body(Body::empty());
-        let (answer, time) = self.send(request).await?;
-        match answer {
+        let (result, time) = self.send(request).await?;
+        match result {
             Ok(object) => Ok(DatedObject {
                 object: Some(object),
                 time,
             }),
             Err(ApiError::NotFound(_)) => Ok(DatedObject { object: None, time }),
-            Err(answer) => Err(answer),
+            Err(error) => Err(error),
         }
     }
 

@@ -85,7 +85,7 @@ impl ResyncHistory {
         let lease = match call(self.patience, || self.api.get(&self.name)).await {
             Ok(lease) => lease,
             Err(ApiError::NotFound(_)) => return Ok(None),
-            Err(answer) => return Err(answer),
+            Err(error) => return Err(error),
         };
         let annotations = lease.metadata.annotations.unwrap_or_default();
         let recorded = annotations.get(ANNOTATION);

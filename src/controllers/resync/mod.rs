@@ -10,7 +10,7 @@
 //! - A scheduled time whose run has ended is done for all replicas: the [`ResyncHistory`] records it,
 //!   whichever replica leads next and however far its clock is behind.
 //! - A run stops when this replica stops leading; the next leader makes up for it.
-//! - An invalid expression changes nothing; it is logged, counted and emitted as an event.
+//! - An invalid expression changes nothing; it is logged, shown by a metric and emitted as an event.
 
 mod history;
 mod metrics;

@@ -43,8 +43,8 @@ use crate::{
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The interval at which the objects are listed although nothing is known to have changed.
 const RELIST_INTERVAL: Duration = Duration::from_secs(60);
-/// The maximum number of writes in a pass: a thousand reservations take some time, and a new leader
-/// should not have to wait for them.
+/// The maximum number of writes in a pass. A thousand reservations take some time, and other objects
+/// should not wait for all of them.
 const MAX_WRITES_PER_PASS: usize = 50;
 
 /// Writes the status of pools and reservations.

@@ -138,8 +138,8 @@ impl StatusObjects {
                 self.last_error = None;
                 true
             }
-            Err(answer) => {
-                self.warn_once("listing objects for their status failed", "", answer);
+            Err(error) => {
+                self.warn_once("listing objects for their status failed", "", error);
                 false
             }
         }
@@ -154,7 +154,7 @@ impl StatusObjects {
                 Ok(page) => page,
                 // A kind that is not served has no objects.
                 Err(ApiError::NotServed(_)) => return Ok(all),
-                Err(answer) => return Err(answer),
+                Err(error) => return Err(error),
             };
             all.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -202,12 +202,12 @@ impl StatusObjects {
                 known.not_before = Some(Instant::now() + MIN_WRITE_INTERVAL);
                 WriteOutcome::Stale
             }
-            Err(answer) => {
-                let refused = matches!(answer, ApiError::Refused { .. } | ApiError::NotServed(_));
+            Err(error) => {
+                let refused = matches!(error, ApiError::Refused { .. } | ApiError::NotServed(_));
                 if refused {
                     known.not_before = Some(Instant::now() + REJECTED_BACKOFF);
                 }
-                self.warn_once("writing a status failed", name, answer);
+                self.warn_once("writing a status failed", name, error);
                 if refused {
                     WriteOutcome::Done
                 } else {
@@ -218,10 +218,10 @@ impl StatusObjects {
     }
 
     /// Logs an error, unless it is the same as the last.
-    fn warn_once(&mut self, message: &str, name: &str, answer: ApiError) {
-        if self.last_error.as_ref() != Some(&answer) {
-            tracing::warn!(kind = self.kind.kind, name, error = %answer, "{message}");
-            self.last_error = Some(answer);
+    fn warn_once(&mut self, message: &str, name: &str, error: ApiError) {
+        if self.last_error.as_ref() != Some(&error) {
+            tracing::warn!(kind = self.kind.kind, name, error = %error, "{message}");
+            self.last_error = Some(error);
         }
     }
 }

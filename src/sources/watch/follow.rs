@@ -46,39 +46,39 @@ enum ListOutcome {
 
 /// Follows a kind.
 pub(super) async fn follow(shared: &SourceState, watched: WatchedKind) {
-    let mut pause = Backoff::new(INITIAL_BACKOFF, shared.options.max_backoff);
+    let mut backoff = Backoff::new(INITIAL_BACKOFF, shared.options.max_backoff);
     loop {
         let requested = match list(shared, watched).await {
-            Ok(ListOutcome::Listed(place)) => watch(shared, watched, place, &mut pause).await,
+            Ok(ListOutcome::Listed(version)) => watch(shared, watched, version, &mut backoff).await,
             Ok(ListOutcome::Missing) => {
                 shared.recovered(watched);
                 shared.with(|store| store.missing(watched));
                 None
             }
-            Err(answer) => {
+            Err(error) => {
                 shared.with(|store| store.break_list(watched));
-                shared.record_failure(watched, &answer);
-                answer.retry_after()
+                shared.record_failure(watched, &error);
+                error.retry_after()
             }
         };
-        sleep(pause.next(requested)).await;
+        sleep(backoff.next(requested)).await;
     }
 }
 
 async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome, ApiError> {
-    let mut place = String::new();
+    let mut continuation = String::new();
     let mut revision = None;
     loop {
-        let request = requests::page(watched, None, shared.options.page_size, &place)
+        let request = requests::page(watched, None, shared.options.page_size, &continuation)
             .map_err(request_error)?;
         let text = timeout(REQUEST_TIMEOUT, shared.client.request_text(request)).await;
         let text = match text.map_err(|_| timed_out(REQUEST_TIMEOUT))? {
             Ok(text) => text,
             Err(error) => match ApiError::of(&error) {
-                answer if requests::is_missing(watched, &answer) => {
+                error if requests::is_missing(watched, &error) => {
                     return Ok(ListOutcome::Missing);
                 }
-                answer => return Err(answer),
+                error => return Err(error),
             },
         };
         let page: ListPage<'_> = serde_json::from_str(&text).map_err(|e| unreadable(&e))?;
@@ -95,7 +95,7 @@ async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome,
         // so that replaced objects can be dropped.
         yield_now().await;
         match page.metadata.more() {
-            Some(more) => place = more.to_owned(),
+            Some(more) => continuation = more.to_owned(),
             None => {
                 shared.recovered(watched);
                 shared.with(|store| store.end_list(watched, begun));
@@ -110,17 +110,17 @@ async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome,
 async fn watch(
     shared: &SourceState,
     watched: WatchedKind,
-    mut place: ResourceVersion,
-    pause: &mut Backoff,
+    mut resume_from: ResourceVersion,
+    backoff: &mut Backoff,
 ) -> Option<Duration> {
     let mut rejections = 0;
     loop {
         let began = Instant::now();
-        let answer = match read_watch(shared, watched, &mut place).await {
+        let retry_after = match read_watch(shared, watched, &mut resume_from).await {
             Ok(received) => {
                 rejections = 0;
                 if received || began.elapsed() >= MIN_WATCH_TIME {
-                    pause.reset();
+                    backoff.reset();
                     continue;
                 }
                 None
@@ -129,21 +129,19 @@ async fn watch(
                 tracing::debug!(resource = %watched.kind().full_resource(), "watch expired");
                 return None;
             }
-            Err(answer @ ApiError::NotServed(_)) => return answer.retry_after(),
-            Err(answer) => {
-                shared.record_failure(watched, &answer);
-                let rejected = !matches!(
-                    answer,
-                    ApiError::Unavailable(_) | ApiError::Throttled { .. }
-                );
+            Err(error @ ApiError::NotServed(_)) => return error.retry_after(),
+            Err(error) => {
+                shared.record_failure(watched, &error);
+                let rejected =
+                    !matches!(error, ApiError::Unavailable(_) | ApiError::Throttled { .. });
                 rejections += usize::from(rejected);
                 if rejections >= MAX_REJECTIONS {
-                    return answer.retry_after();
+                    return error.retry_after();
                 }
-                answer.retry_after()
+                error.retry_after()
             }
         };
-        sleep(pause.next(answer)).await;
+        sleep(backoff.next(retry_after)).await;
     }
 }
 
@@ -151,9 +149,9 @@ async fn watch(
 async fn read_watch(
     shared: &SourceState,
     watched: WatchedKind,
-    place: &mut ResourceVersion,
+    resume_from: &mut ResourceVersion,
 ) -> Result<bool, ApiError> {
-    let request = requests::watch(watched, place).map_err(request_error)?;
+    let request = requests::watch(watched, resume_from).map_err(request_error)?;
     let lines = timeout(REQUEST_TIMEOUT, requests::lines(&shared.client, request)).await;
     let mut lines = lines
         .map_err(|_| timed_out(REQUEST_TIMEOUT))?
@@ -162,7 +160,7 @@ async fn read_watch(
     let mut received = false;
     loop {
         match timeout(requests::IDLE_TIMEOUT, lines.next()).await {
-            Ok(Some(Ok(line))) => handle_event(shared, watched, &line, place)?,
+            Ok(Some(Ok(line))) => handle_event(shared, watched, &line, resume_from)?,
             // However it ends, the next watch continues where this one stopped.
             Ok(Some(Err(_)) | None) | Err(_) => return Ok(received),
         }
@@ -174,7 +172,7 @@ fn handle_event(
     shared: &SourceState,
     watched: WatchedKind,
     line: &str,
-    place: &mut ResourceVersion,
+    resume_from: &mut ResourceVersion,
 ) -> Result<(), ApiError> {
     let line: WatchEvent<'_> = serde_json::from_str(line).map_err(|e| unreadable(&e))?;
     if line.event_type == "ERROR" {
@@ -200,7 +198,7 @@ fn handle_event(
             revision
         }
     };
-    *place = revision.to_string();
+    *resume_from = revision.to_string();
     Ok(())
 }
 
@@ -238,19 +236,19 @@ impl SourceState {
     }
 
     /// Records that a kind is disconnected, and logs each error once.
-    fn record_failure(&self, watched: WatchedKind, answer: &ApiError) {
-        let error = requests::error(watched, &self.options.server, answer);
+    fn record_failure(&self, watched: WatchedKind, error: &ApiError) {
+        let error = requests::error(watched, &self.options.server, error);
         let message = error.to_string();
         let forbidden = matches!(error, ClusterError::WatchForbidden { .. });
-        let (news, known) = self.with(|store| {
-            let news = store.record_failure(watched, &message);
+        let (is_new, known) = self.with(|store| {
+            let is_new = store.record_failure(watched, &message);
             if forbidden {
                 store.forbidden(watched);
             }
-            (news, store.is_known(watched))
+            (is_new, store.is_known(watched))
         });
         let resource = watched.kind().full_resource();
-        match (news, known, watched.is_required()) {
+        match (is_new, known, watched.is_required()) {
             (false, ..) => tracing::debug!(%resource, error = message, "watch failed again"),
             (_, true, _) => {
                 tracing::warn!(%resource, error = message, "watch failed; the last known objects still count");

@@ -220,33 +220,34 @@ impl SourceState {
         scope: &ReadScope,
         call: &mut ApiCall,
     ) -> Result<LiveReadResult, ApiError> {
-        let (mut place, mut all) = (String::new(), Vec::new());
+        let (mut continuation, mut all) = (String::new(), Vec::new());
         let unreadable = |error: serde_json::Error| ApiError::Uncertain {
             after: None,
             message: format!("what it sent cannot be read: {error}"),
         };
         loop {
             let asked = call.ask(|| async {
-                let request = requests::page(watched, Some(scope), self.options.page_size, &place);
+                let request =
+                    requests::page(watched, Some(scope), self.options.page_size, &continuation);
                 let request = request.map_err(kube::Error::HttpError)?;
                 self.client.request_text(request).await
             });
             let text = match asked.await {
                 Ok(text) => text,
-                Err(ApiError::Expired(_)) if !place.is_empty() => {
+                Err(ApiError::Expired(_)) if !continuation.is_empty() => {
                     return Ok(LiveReadResult::Expired);
                 }
-                Err(answer) if requests::is_missing(watched, &answer) => {
+                Err(error) if requests::is_missing(watched, &error) => {
                     return Ok(LiveReadResult::Missing);
                 }
-                Err(answer) => return Err(answer),
+                Err(error) => return Err(error),
             };
             let page: ListPage<'_> = serde_json::from_str(&text).map_err(unreadable)?;
             for item in page.items.iter().flatten() {
                 all.push(read::read(watched, item).map_err(unreadable)?);
             }
             match page.metadata.more() {
-                Some(more) => place = more.to_owned(),
+                Some(more) => continuation = more.to_owned(),
                 None => {
                     let revision = read::revision(&page.metadata.resource_version);
                     return Ok(LiveReadResult::All(revision.map_err(unreadable)?, all));

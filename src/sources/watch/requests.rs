@@ -59,14 +59,14 @@ pub(super) fn page(
     watched: WatchedKind,
     scope: Option<&ReadScope>,
     size: usize,
-    place: &str,
+    continuation: &str,
 ) -> Result<Request<Vec<u8>>, http::Error> {
     let mut path = path(watched, scope.map_or("", |scope| &scope.namespace));
     let _ = write!(path, "limit={size}");
     let name = scope.and_then(|scope| scope.name.as_deref());
     select(&mut path, name.or(watched.only()));
-    if !place.is_empty() {
-        let _ = write!(path, "&continue={}", percent_encoded(place));
+    if !continuation.is_empty() {
+        let _ = write!(path, "&continue={}", percent_encoded(continuation));
     }
     Request::get(path).body(Vec::new())
 }
@@ -141,15 +141,15 @@ const NOT_SERVED: [&str; 2] = [
 
 /// Returns true if the cluster does not have this kind. Only the API server's own message counts: a
 /// proxy's 404 must not make all networks vanish.
-pub(super) fn is_missing(watched: WatchedKind, answer: &ApiError) -> bool {
+pub(super) fn is_missing(watched: WatchedKind, error: &ApiError) -> bool {
     let is_known = |message: &String| NOT_SERVED.contains(&message.trim());
-    !watched.kind().built_in && matches!(answer, ApiError::NotServed(message) if is_known(message))
+    !watched.kind().built_in && matches!(error, ApiError::NotServed(message) if is_known(message))
 }
 
 /// Converts a failed request into an error.
-pub(super) fn error(watched: WatchedKind, server: &str, answer: &ApiError) -> ClusterError {
+pub(super) fn error(watched: WatchedKind, server: &str, error: &ApiError) -> ClusterError {
     let (server, resource) = (server.to_owned(), watched.kind().full_resource());
-    match answer {
+    match error {
         ApiError::Refused { code: 401, .. } => ClusterError::Unauthorized { server },
         ApiError::Refused { code: 403, message } => ClusterError::WatchForbidden {
             resource,
@@ -178,8 +178,8 @@ mod tests {
             namespace: namespace.into(),
             name: name.map(Into::into),
         };
-        let of = |watched, scope: Option<ReadScope>, place| {
-            let request = page(watched, scope.as_ref(), 500, place);
+        let of = |watched, scope: Option<ReadScope>, continuation| {
+            let request = page(watched, scope.as_ref(), 500, continuation);
             request.map_or_else(|e| e.to_string(), |request| request.uri().to_string())
         };
         assert_eq!(of(WatchedKind::Pods, None, ""), "/api/v1/pods?limit=500");

@@ -155,7 +155,7 @@ fn without_trust_the_new_ca_is_used_only_when_nothing_else_is_left() {
 }
 
 #[test]
-fn a_secret_that_is_deleted_comes_back_with_new_keys_around_what_is_shown() {
+fn a_deleted_secret_gets_new_keys_and_keeps_the_served_certificate() {
     let mut fixture = SecretFixture::new();
     fixture.reconcile();
     let before = fixture.contents.clone();
@@ -186,7 +186,7 @@ fn a_secret_that_is_deleted_comes_back_with_new_keys_around_what_is_shown() {
 }
 
 #[test]
-fn what_somebody_else_keeps_is_left_alone() {
+fn a_foreign_secret_is_left_alone() {
     let mut fixture = SecretFixture::new();
     fixture.reconcile();
     fixture.contents.authority_key = None;
@@ -215,7 +215,7 @@ fn what_somebody_else_keeps_is_left_alone() {
 }
 
 #[test]
-fn replicas_that_do_not_agree_on_the_service_do_not_take_turns() {
+fn replicas_that_disagree_on_the_service_do_not_alternate() {
     let mut fixture = SecretFixture::new();
     fixture.reconcile();
     fixture.names = webhook_service("nadmit-2").names();
@@ -236,7 +236,7 @@ fn replicas_that_do_not_agree_on_the_service_do_not_take_turns() {
 }
 
 #[test]
-fn a_ca_whose_certificates_nobody_believes_is_replaced() {
+fn a_ca_whose_certificates_are_not_trusted_is_replaced() {
     let mut fixture = SecretFixture::new();
     fixture.reconcile();
     // A CA with a name constraint, which excludes nadmit's names.
@@ -258,7 +258,7 @@ fn a_ca_whose_certificates_nobody_believes_is_replaced() {
 }
 
 #[test]
-fn only_webhooks_that_lead_to_nadmit_are_touched_and_only_if_they_differ() {
+fn only_webhooks_of_nadmit_are_patched_and_only_if_they_differ() {
     let mut fixture = SecretFixture::new();
     fixture.reconcile();
     let authorities = fixture.parsed().authorities;
@@ -300,7 +300,7 @@ fn only_webhooks_that_lead_to_nadmit_are_touched_and_only_if_they_differ() {
 }
 
 #[test]
-fn keys_are_shown_to_nobody() {
+fn keys_are_never_printed() {
     let mut fixture = SecretFixture::new();
     fixture.reconcile();
     let parsed = fixture.parsed();
