@@ -42,7 +42,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
         metrics: Metrics::register(&mut registry, catalog.clone()),
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
-        allocations: Allocations::none(),
+        allocations: Allocations::disabled(),
         live_catalog: Arc::new(NoCluster),
         registry,
     };

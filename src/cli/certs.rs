@@ -7,7 +7,7 @@ use clap::Args;
 use super::out;
 use crate::server::{
     CertificateSource,
-    tls::{Made, self_signed},
+    tls::{Issuance, self_signed},
 };
 
 /// Where, and for whom.
@@ -39,16 +39,16 @@ pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
     };
     let folder = args.cert_dir.display();
     match self_signed::ensure(&args.cert_dir, &names, super::clock().now())? {
-        Made::Nothing => out::line(format_args!(
+        Issuance::Nothing => out::line(format_args!(
             "{folder}: a good certificate is there already"
         )),
-        Made::Certificate => {
+        Issuance::Certificate => {
             out::line(format_args!(
                 "{folder}: made tls.crt and tls.key for {}",
                 names.join(", ")
             ));
         }
-        Made::Authority => out::line(format_args!(
+        Issuance::Authority => out::line(format_args!(
             "{folder}: made ca.crt and ca.key, tls.crt and tls.key for {}",
             names.join(", ")
         )),

@@ -118,7 +118,7 @@ impl Replica {
             policy: Arc::clone(&options.policy),
         });
         let live_catalog: Arc<dyn LiveCatalog> = ask.clone();
-        let desk = Desk::new(
+        let operator = Desk::new(
             Arc::clone(&catalog),
             Arc::clone(&options.policy),
             Arc::clone(&index),
@@ -144,7 +144,7 @@ impl Replica {
         };
         Self {
             state,
-            operator: Arc::new(desk),
+            operator: Arc::new(operator),
             tasks: ReplicaTasks {
                 source,
                 ledger,

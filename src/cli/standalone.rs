@@ -78,7 +78,7 @@ impl Standalone {
         registry.register_collector(Box::new(FolderMetrics(source.clone())));
         let live_catalog: Arc<dyn LiveCatalog> = Arc::new(FolderLiveCatalog(source.clone()));
         let index = Arc::clone(&allocations.index);
-        let desk = Desk::new(
+        let operator = Desk::new(
             catalog.clone(),
             policy.clone(),
             index,
@@ -101,7 +101,7 @@ impl Standalone {
                 housekeeper,
             },
             state,
-            operator: Arc::new(desk),
+            operator: Arc::new(operator),
         })
     }
 }

@@ -6,7 +6,7 @@
 
 mod error;
 mod keys;
-mod reading;
+mod reader;
 #[cfg(test)]
 mod tests;
 
@@ -19,7 +19,7 @@ use crate::{
     rules::Policy,
 };
 
-use self::{keys::KEYS, reading::Reading};
+use self::{keys::KEYS, reader::Reading};
 
 pub use self::error::{ConfigError, ConfigErrors, ConfigFault};
 
@@ -36,20 +36,20 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, in the order of the text.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
-        let mut reading = Reading::new(name);
+        let mut reader = Reading::new(name);
         // `off` is a level here, and with YAML 1.1 it would be a boolean.
         let mut documents = document::read(text, name, Booleans::Yaml12);
         match documents.next() {
             None => {}
-            Some(Ok(root)) => reading.root(&root),
-            Some(Err(error)) => reading.syntax_error(error),
+            Some(Ok(root)) => reader.root(&root),
+            Some(Err(error)) => reader.syntax_error(error),
         }
         match documents.next() {
             None => {}
-            Some(Ok(second)) => reading.fault(&second, ConfigFault::SecondDocument),
-            Some(Err(error)) => reading.syntax_error(error),
+            Some(Ok(second)) => reader.fault(&second, ConfigFault::SecondDocument),
+            Some(Err(error)) => reader.syntax_error(error),
         }
-        reading.finish()
+        reader.finish()
     }
 
     /// A file with every key, its default and what it does.

@@ -39,7 +39,7 @@ fn the_example_has_every_key_and_says_the_default() {
 }
 
 #[test]
-fn what_guards_addresses_is_not_lowered() {
+fn rules_that_guard_addresses_cannot_be_lowered() {
     let errors = errors("rules:\n  pool-not-allowed: warn\n  unknown-pool: deny\n");
     assert_eq!(
         errors,
@@ -110,7 +110,7 @@ fn a_rules_level_wins_over_the_profile_in_either_order() {
 }
 
 #[test]
-fn an_unknown_rule_is_named_with_the_one_that_is_like_it() {
+fn an_unknown_rule_suggests_a_similar_one() {
     assert_eq!(
         errors("rules:\n  unknown-netwrok: warn\n"),
         [
@@ -120,7 +120,7 @@ fn an_unknown_rule_is_named_with_the_one_that_is_like_it() {
 }
 
 #[test]
-fn a_wrong_level_is_answered_with_the_levels() {
+fn an_unknown_level_lists_the_levels() {
     let text = format!("rules:\n  {}: wran\n", a_rule());
     let column = a_rule().len() + 5;
     let expected = format!(
@@ -133,7 +133,7 @@ fn a_wrong_level_is_answered_with_the_levels() {
 }
 
 #[test]
-fn all_errors_are_said_at_once_in_the_order_of_the_text() {
+fn all_errors_are_reported_in_document_order() {
     let text = "\
 multusNamespace: [kube-system]
 profil: strict
@@ -175,14 +175,14 @@ fn a_rule_given_twice_is_an_error() {
 }
 
 #[test]
-fn a_key_that_is_no_text_is_none_of_ours() {
+fn a_key_that_is_not_a_string_is_unknown() {
     let said = errors("1: a\n2: b\n");
     assert_eq!(said.len(), 2);
     assert!(said[1].starts_with("nadmit.yaml:2:1: there is no key \"a number\"; the keys are"));
 }
 
 #[test]
-fn what_is_no_yaml_or_not_one_document_is_an_error() {
+fn invalid_yaml_and_several_documents_are_errors() {
     assert_eq!(
         errors("profile: [\n")[0],
         "nadmit.yaml:1:10: unclosed bracket '['"

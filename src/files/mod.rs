@@ -13,7 +13,7 @@ use std::{
 use rustix::fs::OFlags;
 
 /// The flag that keeps opening a pipe from waiting for its writer.
-const DO_NOT_WAIT: i32 = OFlags::NONBLOCK.bits() as i32;
+const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// Opens a regular file.
 ///
@@ -22,7 +22,7 @@ const DO_NOT_WAIT: i32 = OFlags::NONBLOCK.bits() as i32;
 pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
     is_regular(fs::metadata(path)?.file_type())?;
     let mut options = OpenOptions::new();
-    let file = options.read(true).custom_flags(DO_NOT_WAIT).open(path)?;
+    let file = options.read(true).custom_flags(NONBLOCK).open(path)?;
     // Of the open file, for it may be another one by now.
     let metadata = file.metadata()?;
     is_regular(metadata.file_type())?;
@@ -33,14 +33,15 @@ pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
 ///
 /// # Errors
 /// As of [`open`], and when it is larger.
-pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let (file, _) = open(path)?;
     let mut bytes = Vec::new();
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
+    file.take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
         return Err(io::Error::other(format!(
             "it is larger than {} KiB",
-            most >> 10
+            max_bytes >> 10
         )));
     }
     Ok(bytes)

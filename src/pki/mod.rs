@@ -12,11 +12,11 @@
 
 mod certificate;
 mod issue;
-mod pair;
 mod private_key;
 mod signer;
 #[cfg(test)]
 mod tests;
+mod tls_pair;
 mod verify;
 
 use std::sync::Arc;
@@ -27,9 +27,9 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 pub use self::{
     certificate::Certificate,
     issue::{IssuedCertificate, issue_ca, issue_server},
-    pair::{Pair, WrongPair},
     private_key::PrivateKey,
     signer::Signer,
+    tls_pair::{Pair, WrongPair},
     verify::verify,
 };
 

@@ -42,7 +42,7 @@ fn of(signer: &Signer, days: i32) -> (Pair, Vec<rustls::pki_types::CertificateDe
 }
 
 #[test]
-fn a_certificate_is_believed_by_its_names_in_its_time_and_that_of_its_ca() {
+fn a_certificate_verifies_for_its_names_within_its_validity_and_that_of_its_ca() {
     let (signer, _) = ca(30);
     let (other, _) = ca(30);
     let (_, chain) = of(&signer, 10);
@@ -77,7 +77,7 @@ fn a_certificate_is_believed_by_its_names_in_its_time_and_that_of_its_ca() {
 }
 
 #[test]
-fn pem_is_read_as_far_as_it_can_be() {
+fn readable_parts_of_pem_are_read() {
     let (one, made) = ca(30);
     let (two, _) = ca(30);
     let good = one.certificate.pem() + &two.certificate.pem();
@@ -102,7 +102,7 @@ fn pem_is_read_as_far_as_it_can_be() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_without_the_key() {
+fn mismatches_are_reported_without_the_key() {
     let (signer, made) = ca(30);
     let (pair, _) = of(&signer, 10);
     let with = |cert: &[u8], key: &[u8]| Pair {
@@ -122,15 +122,15 @@ fn what_does_not_fit_is_told_without_the_key() {
     ];
     for (wrong, says) in cases {
         let error = wrong.identity().map(|_| ()).unwrap_err();
-        let told = format!("{error} {error:?} {wrong:?}");
-        assert!(told.contains(says), "{told}");
+        let text = format!("{error} {error:?} {wrong:?}");
+        assert!(text.contains(says), "{text}");
         let shown = std::str::from_utf8(key).unwrap().lines().nth(1).unwrap();
-        assert!(!told.contains(&shown[..20]), "{told}");
+        assert!(!text.contains(&shown[..20]), "{text}");
     }
     for key in [pair.key.clone(), PrivateKey::new("no key")] {
         assert!(Signer::for_key(std::slice::from_ref(&signer.certificate), &key).is_none());
         assert!(Signer::new(&signer.certificate.der, &key).is_err());
     }
-    let told = format!("{:?} {:?} {:?}", made, pair, signer);
-    assert!(!told.contains("PRIVATE"), "{told}");
+    let text = format!("{:?} {:?} {:?}", made, pair, signer);
+    assert!(!text.contains("PRIVATE"), "{text}");
 }

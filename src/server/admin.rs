@@ -13,31 +13,31 @@ use axum::{
 use http::{HeaderValue, StatusCode, header};
 use prometheus_client::encoding::text::encode;
 
-use super::{lifecycle::Lifecycle, reject::text, review::Reviewer, tls::Resolver};
+use super::{lifecycle::Lifecycle, reject::text, review::Reviewer, tls::CertificateResolver};
 
 /// What `/metrics` answers with.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the listener shows.
 #[derive(Clone)]
-struct Admin {
+struct AdminState {
     reviewer: Arc<Reviewer>,
     lifecycle: Lifecycle,
-    certificate: Arc<Resolver>,
+    certificate: Arc<CertificateResolver>,
 }
 
 /// `GET /livez`, `/readyz` and `/metrics`.
 pub(super) fn routes(
     reviewer: Arc<Reviewer>,
     lifecycle: Lifecycle,
-    certificate: Arc<Resolver>,
+    certificate: Arc<CertificateResolver>,
 ) -> Router {
     Router::new()
         .route("/livez", get(alive).fallback(other_method))
         .route("/readyz", get(ready).fallback(other_method))
         .route("/metrics", get(metrics).fallback(other_method))
         .fallback(other_path)
-        .with_state(Admin {
+        .with_state(AdminState {
             reviewer,
             lifecycle,
             certificate,
@@ -48,7 +48,7 @@ async fn alive() -> Response {
     text(StatusCode::OK, "ok")
 }
 
-async fn ready(State(admin): State<Admin>) -> Response {
+async fn ready(State(admin): State<AdminState>) -> Response {
     if admin.lifecycle.is_draining() {
         let line = "draining: the server was told to end";
         return text(StatusCode::SERVICE_UNAVAILABLE, line);
@@ -68,7 +68,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
     text(StatusCode::OK, "ok")
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
+async fn metrics(State(admin): State<AdminState>) -> Response {
     let mut page = String::new();
     if encode(&mut page, &admin.reviewer.state.registry).is_err() {
         let line = "the metrics could not be written";

@@ -7,11 +7,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::look_up::{self, Lists};
+use super::live_reads::{self, SharedLists};
 use crate::{
     allocation::{SharedIndex, Slice, Write, index::PlanId},
     clock::RandomSource,
-    ledger::{Ledger, NotWritable, CommitOutcome, SliceLedger, claim, commit},
+    ledger::{CommitOutcome, Ledger, NotWritable, SliceLedger, claim, commit},
     rules::LiveRead,
 };
 
@@ -23,20 +23,20 @@ pub struct Allocations {
     ledger: Option<Arc<Ledger>>,
     /// Which node owns which slice, where nodes are known.
     slices: Option<SliceLedger>,
-    lists: Arc<Lists>,
+    lists: Arc<SharedLists>,
     /// The one source of randomness: each call another number that nobody can guess.
-    chance: RandomSource,
+    random: RandomSource,
 }
 
 impl Allocations {
     /// Allocations that a ledger records.
-    pub fn new(index: Arc<SharedIndex>, ledger: Arc<Ledger>, chance: RandomSource) -> Self {
+    pub fn new(index: Arc<SharedIndex>, ledger: Arc<Ledger>, random: RandomSource) -> Self {
         Self {
             index,
             ledger: Some(ledger),
             slices: None,
             lists: Arc::default(),
-            chance,
+            random,
         }
     }
 
@@ -53,13 +53,13 @@ impl Allocations {
     }
 
     /// No ledger: whatever would have to be recorded is turned away.
-    pub fn none() -> Self {
+    pub fn disabled() -> Self {
         Self {
             index: Arc::default(),
             ledger: None,
             slices: None,
             lists: Arc::default(),
-            chance: RandomSource::new(|| 0),
+            random: RandomSource::new(|| 0),
         }
     }
 
@@ -75,19 +75,19 @@ impl Allocations {
     }
 
     /// A number that nobody can guess.
-    pub(super) fn chance(&self) -> u128 {
-        self.chance.next()
+    pub(super) fn random(&self) -> u128 {
+        self.random.next()
     }
 
     /// Makes the index at least as fresh, about these things, as the ledger is when this is called.
     ///
     /// # Errors
     /// Why the ledger does not tell.
-    pub(super) async fn look_up(&self, lookups: &[LiveRead]) -> Result<(), String> {
+    pub(super) async fn refresh(&self, lookups: &[LiveRead]) -> Result<(), String> {
         let Some(ledger) = &self.ledger else {
             return Ok(());
         };
-        let looked = look_up::look_up(
+        let looked = live_reads::refresh_index(
             lookups,
             ledger,
             self.slices.as_ref(),

@@ -21,77 +21,80 @@ use super::{
     budget::Budget,
     connections::Connection,
     options::Limits,
-    reject::{Reason, Reject},
-    share::Taken,
+    quota::QuotaGuard,
+    reject::{Reject, RejectReason},
 };
 
 /// The most that is set aside because a header announced it.
-const TRUSTED_LENGTH: usize = 256 << 10;
+const MAX_PREALLOCATION: usize = 256 << 10;
 /// The room that is taken before a piece is read: a frame of HTTP/2 has no more.
-const PIECE: usize = 16 << 10;
+const PIECE_BYTES: usize = 16 << 10;
 /// How many times the body limit is read only to be thrown away: more than the longest review has.
-const DISCARDED: u64 = 5;
+const MAX_DISCARD_FACTOR: u64 = 5;
 
 /// A body with the room that it takes up.
 #[derive(Debug)]
-pub(super) struct Whole {
+pub(super) struct BufferedBody {
     pub(super) bytes: Bytes,
-    pub(super) room: Taken,
+    pub(super) memory: QuotaGuard,
 }
 
 /// What a body may take up of time and room.
-pub(super) struct Allowance<'a> {
+pub(super) struct BodyContext<'a> {
     pub(super) limits: &'a Limits,
     pub(super) budget: &'a Budget,
     pub(super) connection: &'a Connection,
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// Reads the whole body.
-pub(super) async fn read(body: &mut Body, allowance: &Allowance<'_>) -> Result<Whole, Reject> {
-    let _reading = allowance.connection.read();
-    let crowded = AtomicBool::new(false);
-    let mut whole = pin!(collect(body, allowance, &crowded));
+pub(super) async fn read(
+    body: &mut Body,
+    context: &BodyContext<'_>,
+) -> Result<BufferedBody, Reject> {
+    let _pending_body = context.connection.begin_body();
+    let awaiting_memory = AtomicBool::new(false);
+    let mut whole = pin!(collect(body, context, &awaiting_memory));
     // Most bodies come with their head: then no time passes, and no clock is wound up.
     let at_once = poll_fn(|cx| Poll::Ready(whole.as_mut().poll(cx))).await;
     if let Poll::Ready(whole) = at_once {
         return whole;
     }
-    let whole = time::timeout(allowance.patience, whole).await;
+    let whole = time::timeout(context.timeout, whole).await;
     whole.unwrap_or_else(|_| {
-        Err(match crowded.load(Ordering::Relaxed) {
-            true => no_room(allowance),
-            false => too_slow(allowance.patience),
+        Err(match awaiting_memory.load(Ordering::Relaxed) {
+            true => memory_timed_out(context),
+            false => body_timed_out(context.timeout),
         })
     })
 }
 
 async fn collect(
     body: &mut Body,
-    allowance: &Allowance<'_>,
-    crowded: &AtomicBool,
-) -> Result<Whole, Reject> {
-    let limit = allowance.limits.body_bytes;
+    context: &BodyContext<'_>,
+    awaiting_memory: &AtomicBool,
+) -> Result<BufferedBody, Reject> {
+    let limit = context.limits.body_bytes;
     let announced = body.size_hint().lower();
     if announced > limit as u64 {
         return Err(too_large(limit));
     }
-    let mut room = Room {
+    let mut memory = BodyMemory {
         taken: None,
-        allowance,
-        crowded,
+        context,
+        awaiting_memory,
     };
-    let mut pieces = Pieces {
+    let mut pieces = BodyBuffer {
         announced: usize::try_from(announced).unwrap_or(limit),
-        ..Pieces::default()
+        ..BodyBuffer::default()
     };
     loop {
         let left = body.size_hint().upper().unwrap_or(u64::MAX);
-        let piece = PIECE.min(usize::try_from(left).unwrap_or(PIECE));
-        room.extend_to(pieces.length() + piece).await;
+        let piece = PIECE_BYTES.min(usize::try_from(left).unwrap_or(PIECE_BYTES));
+        memory.extend_to(pieces.length() + piece).await;
         let Some(data) = next(body).await? else {
-            return Ok(Whole {
-                room: room.of(pieces.length()).await,
+            return Ok(BufferedBody {
+                memory: memory.finish(pieces.length()).await,
                 bytes: pieces.whole(),
             });
         };
@@ -99,57 +102,54 @@ async fn collect(
             return Err(too_large(limit));
         }
         // Of HTTP/1 a piece may be larger than was expected.
-        room.extend_to(pieces.length() + data.len()).await;
+        memory.extend_to(pieces.length() + data.len()).await;
         pieces.push(data);
     }
 }
 
 /// The room that a body has while it grows.
-struct Room<'a> {
-    taken: Option<Taken>,
-    allowance: &'a Allowance<'a>,
-    crowded: &'a AtomicBool,
+struct BodyMemory<'a> {
+    taken: Option<QuotaGuard>,
+    context: &'a BodyContext<'a>,
+    awaiting_memory: &'a AtomicBool,
 }
 
-impl Room<'_> {
+impl BodyMemory<'_> {
     async fn extend_to(&mut self, bytes: usize) {
-        let has = self.taken.as_ref().map_or(0, Taken::amount);
+        let has = self.taken.as_ref().map_or(0, QuotaGuard::amount);
         if bytes <= has {
             return;
         }
-        let Allowance {
+        let BodyContext {
             budget, connection, ..
-        } = self.allowance;
-        self.crowded.store(true, Ordering::Relaxed);
+        } = self.context;
+        self.awaiting_memory.store(true, Ordering::Relaxed);
         let more = budget.take(connection, bytes - has).await;
-        self.crowded.store(false, Ordering::Relaxed);
+        self.awaiting_memory.store(false, Ordering::Relaxed);
         match &mut self.taken {
             Some(taken) => taken.add(more),
             none => *none = Some(more),
         }
     }
 
-    async fn of(mut self, bytes: usize) -> Taken {
+    async fn finish(mut self, bytes: usize) -> QuotaGuard {
         if let Some(mut taken) = self.taken.take() {
             taken.shrink_to(bytes);
             return taken;
         }
-        self.allowance
-            .budget
-            .take(self.allowance.connection, 0)
-            .await
+        self.context.budget.take(self.context.connection, 0).await
     }
 }
 
 /// A body as it comes in. Small ones come in one piece, which is then the body: nothing is copied.
 #[derive(Default)]
-struct Pieces {
+struct BodyBuffer {
     announced: usize,
     first: Bytes,
     joined: BytesMut,
 }
 
-impl Pieces {
+impl BodyBuffer {
     fn length(&self) -> usize {
         match self.joined.is_empty() {
             true => self.first.len(),
@@ -163,7 +163,7 @@ impl Pieces {
             return;
         }
         if self.joined.is_empty() {
-            self.joined.reserve(self.announced.min(TRUSTED_LENGTH));
+            self.joined.reserve(self.announced.min(MAX_PREALLOCATION));
             self.joined.extend_from_slice(&mem::take(&mut self.first));
         }
         self.joined.extend_from_slice(&data);
@@ -182,7 +182,7 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Reject> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
             let sentence = format!("the body could not be read to its end: {error}; send it whole");
-            Reject::new(Reason::BodyCut, sentence)
+            Reject::new(RejectReason::BodyCut, sentence)
         })?;
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));
@@ -196,12 +196,12 @@ fn too_large(limit: usize) -> Reject {
         "the body is larger than {limit} bytes, and is not read; make the object smaller (in JSON a character may \
          take six bytes)"
     );
-    Reject::new(Reason::TooLarge, sentence)
+    Reject::new(RejectReason::TooLarge, sentence)
 }
 
 /// Returns the first piece of a body that was refused for the length that its head announced; empty if none
 /// comes.
-pub(super) async fn beginning(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> Bytes {
+pub(super) async fn first_piece(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> Bytes {
     // Who waits for "100 Continue" shall not be told to send it.
     if headers.contains_key(header::EXPECT) {
         return Bytes::new();
@@ -212,19 +212,19 @@ pub(super) async fn beginning(body: &mut Body, headers: &HeaderMap, limits: &Lim
     }
 }
 
-fn too_slow(limit: Duration) -> Reject {
+fn body_timed_out(limit: Duration) -> Reject {
     let sentence = format!("the body did not arrive within {limit:?}; send it at once");
-    Reject::new(Reason::BodyTimeout, sentence)
+    Reject::new(RejectReason::BodyTimeout, sentence)
 }
 
-fn no_room(allowance: &Allowance<'_>) -> Reject {
+fn memory_timed_out(context: &BodyContext<'_>) -> Reject {
     let sentence = format!(
         "for {:?} the bodies of other requests left no room for this one ({} MiB are for all); try again, or run \
          more replicas",
-        allowance.patience,
-        allowance.limits.bodies_bytes >> 20
+        context.timeout,
+        context.limits.bodies_bytes >> 20
     );
-    Reject::new(Reason::Crowded, sentence)
+    Reject::new(RejectReason::Crowded, sentence)
 }
 
 /// Throws away what is left of a body, so that the next request of the connection can be read, and
@@ -239,18 +239,18 @@ pub(super) async fn discard(
     limits: &Limits,
     connection: &Connection,
 ) -> bool {
-    let _reading = connection.read();
+    let _pending_body = connection.begin_body();
     drain(body, headers, limits).await || version == Version::HTTP_2
 }
 
 /// Reads a body to its end; says whether it came to it.
 async fn drain(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> bool {
-    let most = limits.body_bytes as u64 * DISCARDED;
+    let most = limits.body_bytes as u64 * MAX_DISCARD_FACTOR;
     // Who waits for "100 Continue" has not sent it, and shall not be told to.
     if headers.contains_key(header::EXPECT) || body.size_hint().lower() > most {
         return body.is_end_stream();
     }
-    let to_the_end = async {
+    let drained = async {
         let mut seen = 0;
         while seen <= most {
             match next(body).await {
@@ -261,9 +261,7 @@ async fn drain(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> bool {
         }
         false
     };
-    time::timeout(limits.body, to_the_end)
-        .await
-        .unwrap_or(false)
+    time::timeout(limits.body, drained).await.unwrap_or(false)
 }
 
 #[cfg(test)]
@@ -305,25 +303,25 @@ mod tests {
         budget: &Budget,
         body: &mut Body,
         limits: &Limits,
-    ) -> Result<Whole, Reject> {
-        let allowance = Allowance {
+    ) -> Result<BufferedBody, Reject> {
+        let context = BodyContext {
             limits,
             budget,
             connection: &Connection::new(None),
-            patience: limits.body,
+            timeout: limits.body,
         };
-        read(body, &allowance).await
+        read(body, &context).await
     }
 
     #[tokio::test]
     async fn pieces_are_put_together_up_to_the_limit() {
-        let budget = budget(32 * PIECE);
+        let budget = budget(32 * PIECE_BYTES);
         for (parts, whole) in [(&[][..], ""), (&["abc"], "abc"), (&["ab", "", "c"], "abc")] {
             let body = read_within(&budget, &mut pieces(parts), &limits(3))
                 .await
                 .unwrap();
             assert_eq!(
-                (&*body.bytes, body.room.amount()),
+                (&*body.bytes, body.memory.amount()),
                 (whole.as_bytes(), whole.len())
             );
         }
@@ -331,30 +329,30 @@ mod tests {
             let error = read_within(&budget, &mut pieces(parts), &limits(3))
                 .await
                 .unwrap_err();
-            assert_eq!(error.reason, Reason::TooLarge);
+            assert_eq!(error.reason, RejectReason::TooLarge);
         }
     }
 
     #[tokio::test]
-    async fn a_body_that_never_ends_is_given_up() {
+    async fn a_body_that_never_ends_times_out() {
         let mut body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
-        let error = read_within(&budget(PIECE), &mut body, &limits(3))
+        let error = read_within(&budget(PIECE_BYTES), &mut body, &limits(3))
             .await
             .unwrap_err();
-        assert_eq!(error.reason, Reason::BodyTimeout);
+        assert_eq!(error.reason, RejectReason::BodyTimeout);
         let headers = HeaderMap::new();
         let caller = Connection::new(None);
         assert!(!discard(&mut body, Version::HTTP_11, &headers, &limits(3), &caller).await);
     }
 
     #[tokio::test]
-    async fn a_body_for_which_there_is_no_room_is_refused_and_told_to_come_again() {
-        let budget = budget(PIECE);
-        let _held = budget.try_take(Connection::new(None).id, PIECE);
+    async fn a_body_without_memory_budget_is_refused_with_retry_after() {
+        let budget = budget(PIECE_BYTES);
+        let _held = budget.try_take(Connection::new(None).id, PIECE_BYTES);
         let error = read_within(&budget, &mut pieces(&["abc"]), &limits(3))
             .await
             .unwrap_err();
-        assert_eq!(error.reason, Reason::Crowded);
+        assert_eq!(error.reason, RejectReason::Crowded);
         assert!(error.sentence.contains("left no room"), "{error:?}");
         assert_eq!(error.response(false).headers()["retry-after"], "1");
     }

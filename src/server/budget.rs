@@ -9,17 +9,17 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::{
-    connections::{Connection, ConnectionId, Connections, GOODBYE},
+    connections::{Connection, ConnectionId, Connections, EVICTION_GRACE},
     metrics::Metrics,
-    share::{OneIn, Shared, Taken},
+    quota::{MaxShare, Quota, QuotaGuard},
 };
 
 /// A connection may have a ninth of all that there is.
-const PART: OneIn = OneIn(8);
+const MAX_SHARE: MaxShare = MaxShare(8);
 
 /// The bytes that requests may take up.
 pub(super) struct Budget {
-    bytes: Arc<Shared>,
+    bytes: Arc<Quota>,
     connections: Arc<Connections>,
     metrics: Arc<Metrics>,
 }
@@ -27,19 +27,19 @@ pub(super) struct Budget {
 impl Budget {
     pub(super) fn new(bytes: usize, connections: Arc<Connections>, metrics: Arc<Metrics>) -> Self {
         Self {
-            bytes: Shared::new(bytes, PART),
+            bytes: Quota::new(bytes, MAX_SHARE),
             connections,
             metrics,
         }
     }
 
     /// Takes room if there is some at once.
-    pub(super) fn try_take(&self, of: ConnectionId, bytes: usize) -> Option<Taken> {
+    pub(super) fn try_take(&self, of: ConnectionId, bytes: usize) -> Option<QuotaGuard> {
         self.bytes.try_take(of, bytes)
     }
 
     /// Takes room as soon as there is some, closing those that have most of it.
-    pub(super) async fn take(&self, of: &Connection, bytes: usize) -> Taken {
+    pub(super) async fn take(&self, of: &Connection, bytes: usize) -> QuotaGuard {
         loop {
             if let Some(taken) = self.bytes.try_take(of.id, bytes) {
                 return taken;
@@ -47,11 +47,11 @@ impl Budget {
             let least = self.bytes.held(of.id).saturating_add(bytes);
             if self
                 .connections
-                .close_greediest(|id| self.bytes.held(id), least)
+                .evict_largest(|id| self.bytes.held(id), least)
             {
                 self.metrics.evicted_connections.inc();
             }
-            if let Ok(taken) = timeout(GOODBYE, self.bytes.take(of.id, bytes)).await {
+            if let Ok(taken) = timeout(EVICTION_GRACE, self.bytes.take(of.id, bytes)).await {
                 return taken;
             }
         }

@@ -22,26 +22,26 @@ use tower::Service;
 
 use super::{
     budget::Budget,
-    clock::{Timed, Turns, Waits},
     connections::Connection,
+    idle_timeout::{ConnectionState, ConnectionTimeouts, IdleTimeout},
     lifecycle::Lifecycle,
     log,
     metrics::Metrics,
     options::Limits,
-    reject::{Reason, Reject},
-    share::Taken,
+    quota::QuotaGuard,
+    reject::{Reject, RejectReason},
 };
 use crate::clock::Clock;
 
 /// The bytes that are read at once, and so the most that one request's head may have. The API
 /// server's heads have a few hundred.
-const BUFFER: usize = 64 << 10;
+const MAX_READ_BUFFER: usize = 64 << 10;
 /// The same for HTTP/2, where heads are counted unpacked.
-const HEAD: u32 = 16 << 10;
+const MAX_HEADER_LIST: u32 = 16 << 10;
 /// The bytes that a request takes up beside its head.
-const REQUEST: usize = 1 << 10;
+const REQUEST_OVERHEAD: usize = 1 << 10;
 /// How long a request may wait for that.
-const PATIENCE: Duration = Duration::from_secs(2);
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(2);
 /// The bytes of HTTP/2 that may come before anybody reads them: of one stream, and of a connection.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 128 << 10;
@@ -52,7 +52,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What speaks over the connections of one listener.
-pub(super) struct Speaker {
+pub(super) struct ConnectionHandler {
     router: Router,
     limits: Limits,
     lifecycle: Lifecycle,
@@ -71,16 +71,16 @@ pub(super) enum Protocol {
 }
 
 /// What the requests of one connection share.
-struct Caller {
-    speaker: Arc<Speaker>,
+struct ConnectionContext {
+    handler: Arc<ConnectionHandler>,
     connection: Arc<Connection>,
     protocol: Protocol,
-    turns: Arc<Turns>,
+    state: Arc<ConnectionState>,
     /// Told when a request of HTTP/2 has been answered.
     answered: Notify,
 }
 
-impl Speaker {
+impl ConnectionHandler {
     pub(super) fn new(
         router: Router,
         limits: Limits,
@@ -111,18 +111,18 @@ impl Speaker {
     ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let turns = Arc::<Turns>::default();
-        let waits = Waits {
+        let state = Arc::<ConnectionState>::default();
+        let timeouts = ConnectionTimeouts {
             first: self.limits.first,
             idle: self.limits.idle,
             head: (protocol == Protocol::Http1).then_some(self.limits.header),
         };
-        let stream = TokioIo::new(Timed::new(stream, turns.clone(), waits));
-        let caller = Arc::new(Caller {
-            speaker: self.clone(),
+        let stream = TokioIo::new(IdleTimeout::new(stream, state.clone(), timeouts));
+        let context = Arc::new(ConnectionContext {
+            handler: self.clone(),
             connection: connection.clone(),
             protocol,
-            turns,
+            state,
             answered: Notify::new(),
         });
         let builder = match protocol {
@@ -130,25 +130,25 @@ impl Speaker {
             Protocol::Http2 => &self.http2,
         };
         let service = {
-            let caller = caller.clone();
-            service_fn(move |request| caller.clone().answer(request))
+            let context = context.clone();
+            service_fn(move |request| context.clone().answer(request))
         };
         let mut serving = pin!(builder.serve_connection(stream, service));
         let outcome = tokio::select! {
             outcome = serving.as_mut() => outcome,
-            () = caller.farewell() => {
+            () = context.drain_signal() => {
                 serving.as_mut().graceful_shutdown();
                 tokio::select! {
                     outcome = serving => outcome,
-                    () = connection.told_to_leave() => Ok(()),
+                    () = connection.eviction_requested() => Ok(()),
                     () = self.lifecycle.ended.cancelled() => Ok(()),
                 }
             }
-            () = connection.told_to_leave() => {
+            () = connection.eviction_requested() => {
                 serving.as_mut().graceful_shutdown();
                 tokio::select! {
                     outcome = serving => outcome,
-                    () = connection.is_done() => Ok(()),
+                    () = connection.quiesced() => Ok(()),
                     () = self.lifecycle.ended.cancelled() => Ok(()),
                 }
             }
@@ -159,56 +159,56 @@ impl Speaker {
     }
 }
 
-impl Caller {
+impl ConnectionContext {
     /// Answers one request; a panic ends the request, not the process.
     async fn answer(
         self: Arc<Self>,
         mut request: Request<Incoming>,
     ) -> Result<Response, Infallible> {
         let version = request.version();
-        let _asking = self.connection.ask();
-        let _turn = match self.protocol {
-            Protocol::Http1 => Some(self.turns.begin()),
+        let _active_request = self.connection.begin_request();
+        let _guard = match self.protocol {
+            Protocol::Http1 => Some(self.state.begin_request()),
             Protocol::Http2 => {
-                self.turns.begin_for_good();
+                self.state.begin_http2();
                 None
             }
         };
-        let Some(_head) = self.room_for(size(&request)).await else {
-            return Ok(self.speaker.crowded(version));
+        let Some(_head) = self.reserve_memory(size(&request)).await else {
+            return Ok(self.handler.crowded(version));
         };
         request.extensions_mut().insert(self.connection.clone());
-        let mut router = self.speaker.router.clone();
+        let mut router = self.handler.router.clone();
         let answer = AssertUnwindSafe(async move { router.call(request).await });
         let mut response = match answer.catch_unwind().await {
             Ok(Ok(response)) => response,
-            Err(panic) => self.speaker.panicked(version, &*panic),
+            Err(panic) => self.handler.panicked(version, &*panic),
         };
-        if let Some(date) = date(self.speaker.clock.now()) {
+        if let Some(date) = date(self.handler.clock.now()) {
             response.headers_mut().insert(header::DATE, date);
         }
-        if self.speaker.lifecycle.is_draining() || !self.speaker.limits.keep_alive {
-            self.part(version, &mut response);
+        if self.handler.lifecycle.is_draining() || !self.handler.limits.keep_alive {
+            self.announce_close(version, &mut response);
         }
         Ok(response)
     }
 
     /// Takes the room that a request takes up before its body.
-    async fn room_for(&self, bytes: usize) -> Option<Taken> {
-        let Speaker { budget, limits, .. } = &*self.speaker;
+    async fn reserve_memory(&self, bytes: usize) -> Option<QuotaGuard> {
+        let ConnectionHandler { budget, limits, .. } = &*self.handler;
         let at_once = budget.try_take(self.connection.id, bytes);
         if at_once.is_some() {
             return at_once;
         }
-        let _reading = self.connection.read();
-        let patience = PATIENCE.min(limits.body);
-        timeout(patience, budget.take(&self.connection, bytes))
+        let _pending_body = self.connection.begin_body();
+        let limit = MEMORY_TIMEOUT.min(limits.body);
+        timeout(limit, budget.take(&self.connection, bytes))
             .await
             .ok()
     }
 
     /// Asks the caller to connect elsewhere.
-    fn part(&self, version: Version, response: &mut Response<Body>) {
+    fn announce_close(&self, version: Version, response: &mut Response<Body>) {
         if version == Version::HTTP_2 {
             self.answered.notify_one();
         } else {
@@ -220,13 +220,13 @@ impl Caller {
     /// When to say that no more requests are taken. HTTP/1 can only say so with an answer, or by
     /// closing the door in the face of a request that may be on its way: it waits for the end of
     /// the grace period. HTTP/2 says it aside, but not before a first request that may come.
-    async fn farewell(&self) {
-        let lifecycle = &self.speaker.lifecycle;
+    async fn drain_signal(&self) {
+        let lifecycle = &self.handler.lifecycle;
         if self.protocol == Protocol::Http1 {
             return lifecycle.closing.cancelled().await;
         }
         lifecycle.draining.cancelled().await;
-        if self.turns.is_untouched() {
+        if self.state.is_unused() {
             tokio::select! {
                 () = self.answered.notified() => {}
                 () = lifecycle.closing.cancelled() => {}
@@ -239,21 +239,21 @@ impl Caller {
 fn size(request: &Request<Incoming>) -> usize {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| name.as_str().len() + value.len());
-    REQUEST + request.uri().path().len() + headers.sum::<usize>()
+    REQUEST_OVERHEAD + request.uri().path().len() + headers.sum::<usize>()
 }
 
-impl Speaker {
+impl ConnectionHandler {
     fn crowded(&self, version: Version) -> Response {
-        self.metrics.rejected(Reason::Crowded);
+        self.metrics.rejected(RejectReason::Crowded);
         let sentence = "too many requests are in progress on this connection, or on all; try again";
-        Reject::new(Reason::Crowded, sentence).response(version != Version::HTTP_2)
+        Reject::new(RejectReason::Crowded, sentence).response(version != Version::HTTP_2)
     }
 
     fn panicked(&self, version: Version, panic: &(dyn Any + Send)) -> Response {
         log::panicked(panic);
-        self.metrics.rejected(Reason::Panic);
+        self.metrics.rejected(RejectReason::Panic);
         let sentence = "the server failed to answer this request; its log says more";
-        Reject::new(Reason::Panic, sentence).response(version != Version::HTTP_2)
+        Reject::new(RejectReason::Panic, sentence).response(version != Version::HTTP_2)
     }
 }
 
@@ -274,13 +274,13 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         // The stream keeps the time: see `clock`.
         .header_read_timeout(None)
         .keep_alive(limits.keep_alive)
-        .max_buf_size(BUFFER);
+        .max_buf_size(MAX_READ_BUFFER);
     builder
         .http2()
         .auto_date_header(false)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        .max_header_list_size(HEAD)
+        .max_header_list_size(MAX_HEADER_LIST)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)

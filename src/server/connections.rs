@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// How long a connection that was told to leave may take, and how often another is told to.
-pub(super) const GOODBYE: Duration = Duration::from_millis(100);
+pub(super) const EVICTION_GRACE: Duration = Duration::from_millis(100);
 
 /// A number that no other connection of this process has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,12 +33,12 @@ pub(super) struct ConnectionId(pub(super) u64);
 /// The places of a listener, and who has them.
 #[derive(Debug)]
 pub(super) struct Connections {
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     open: Mutex<BTreeMap<ConnectionId, Arc<Connection>>>,
 }
 
 /// A place, until it is dropped.
-pub(super) struct Place {
+pub(super) struct ConnectionPermit {
     connections: Arc<Connections>,
     pub(super) connection: Arc<Connection>,
     _permit: OwnedSemaphorePermit,
@@ -50,58 +50,58 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     from: Option<IpAddr>,
     activity: Mutex<Activity>,
-    leaving: CancellationToken,
+    eviction: CancellationToken,
 }
 
 /// What a connection does; those that come first are closed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+enum ConnectionStage {
     /// No request has come.
-    Untouched,
+    Unused,
     /// All requests were answered.
     Idle,
     /// The bodies of all its requests are awaited.
-    Reading,
+    PendingBody,
     /// A request is being worked on.
     Busy,
 }
 
 #[derive(Debug)]
 struct Activity {
-    asked: bool,
+    had_request: bool,
     requests: usize,
     reading: usize,
     since: Instant,
 }
 
 /// A request of a connection, until it is dropped.
-pub(super) struct Asking<'c>(&'c Connection);
+pub(super) struct ActiveRequest<'c>(&'c Connection);
 
 /// A body that is awaited, until this is dropped.
-pub(super) struct Reading<'c>(&'c Connection);
+pub(super) struct PendingBody<'c>(&'c Connection);
 
 impl Connections {
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
-            places: Arc::new(Semaphore::new(most)),
+            permits: Arc::new(Semaphore::new(most)),
             open: Mutex::default(),
         })
     }
 
     /// Waits for a place, having others leave if none is free. `closed` is called for each of them.
-    pub(super) async fn place(
+    pub(super) async fn acquire(
         self: &Arc<Self>,
         from: Option<IpAddr>,
         mut closed: impl FnMut(),
-    ) -> Place {
+    ) -> ConnectionPermit {
         let permit = loop {
-            if let Ok(permit) = self.places.clone().try_acquire_owned() {
+            if let Ok(permit) = self.permits.clone().try_acquire_owned() {
                 break permit;
             }
-            if self.make_room() {
+            if self.evict_one() {
                 closed();
             }
-            let freed = timeout(GOODBYE, self.places.clone().acquire_owned()).await;
+            let freed = timeout(EVICTION_GRACE, self.permits.clone().acquire_owned()).await;
             // The semaphore is never closed.
             if let Ok(Ok(permit)) = freed {
                 break permit;
@@ -109,7 +109,7 @@ impl Connections {
         };
         let connection = Connection::new(from);
         self.lock().insert(connection.id, connection.clone());
-        Place {
+        ConnectionPermit {
             connections: self.clone(),
             connection,
             _permit: permit,
@@ -117,21 +117,21 @@ impl Connections {
     }
 
     /// Tells one connection to leave, if any may be told to.
-    pub(super) fn make_room(&self) -> bool {
+    pub(super) fn evict_one(&self) -> bool {
         let open = self.lock();
-        let mut of_address: HashMap<Option<IpAddr>, usize> = HashMap::new();
+        let mut per_address: HashMap<Option<IpAddr>, usize> = HashMap::new();
         for connection in open.values() {
-            *of_address.entry(connection.from).or_default() += 1;
+            *per_address.entry(connection.from).or_default() += 1;
         }
         let candidates = open.values().filter_map(|connection| {
             let (stage, since) = connection.stage();
-            let may_go = stage != Stage::Busy && !connection.leaving.is_cancelled();
-            let shared = of_address.get(&connection.from).copied().unwrap_or(0);
-            may_go.then_some(((stage, Reverse(shared), since, connection.id), connection))
+            let evictable = stage != ConnectionStage::Busy && !connection.eviction.is_cancelled();
+            let shared = per_address.get(&connection.from).copied().unwrap_or(0);
+            evictable.then_some(((stage, Reverse(shared), since, connection.id), connection))
         });
         match candidates.min_by_key(|(rank, _)| *rank) {
             Some((_, connection)) => {
-                connection.leaving.cancel();
+                connection.eviction.cancel();
                 true
             }
             None => false,
@@ -140,21 +140,17 @@ impl Connections {
 
     /// Tells the connection to leave that has most of something, if that is more than `least` and only bodies of
     /// its requests are awaited.
-    pub(super) fn close_greediest(
-        &self,
-        has: impl Fn(ConnectionId) -> usize,
-        least: usize,
-    ) -> bool {
+    pub(super) fn evict_largest(&self, has: impl Fn(ConnectionId) -> usize, least: usize) -> bool {
         let open = self.lock();
-        let greedy = open.values().filter_map(|connection| {
-            let may_go =
-                connection.stage().0 == Stage::Reading && !connection.leaving.is_cancelled();
+        let candidates = open.values().filter_map(|connection| {
+            let evictable = connection.stage().0 == ConnectionStage::PendingBody
+                && !connection.eviction.is_cancelled();
             let amount = has(connection.id);
-            (may_go && amount > least).then_some((amount, connection))
+            (evictable && amount > least).then_some((amount, connection))
         });
-        match greedy.max_by_key(|(amount, _)| *amount) {
+        match candidates.max_by_key(|(amount, _)| *amount) {
             Some((_, connection)) => {
-                connection.leaving.cancel();
+                connection.eviction.cancel();
                 true
             }
             None => false,
@@ -166,7 +162,7 @@ impl Connections {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.connections.lock().remove(&self.connection.id);
     }
@@ -179,48 +175,48 @@ impl Connection {
             id: ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed)),
             from,
             activity: Mutex::new(Activity {
-                asked: false,
+                had_request: false,
                 requests: 0,
                 reading: 0,
                 since: Instant::now(),
             }),
-            leaving: CancellationToken::new(),
+            eviction: CancellationToken::new(),
         })
     }
 
     /// Returns the connection that a request came by; one of its own, if it came by none.
-    pub(super) fn of(extensions: &Extensions) -> Arc<Self> {
+    pub(super) fn from_extensions(extensions: &Extensions) -> Arc<Self> {
         let found = extensions.get::<Arc<Self>>().cloned();
         found.unwrap_or_else(|| Self::new(None))
     }
 
-    pub(super) fn ask(&self) -> Asking<'_> {
+    pub(super) fn begin_request(&self) -> ActiveRequest<'_> {
         self.change(|activity| {
-            activity.asked = true;
+            activity.had_request = true;
             activity.requests += 1;
         });
-        Asking(self)
+        ActiveRequest(self)
     }
 
-    pub(super) fn read(&self) -> Reading<'_> {
+    pub(super) fn begin_body(&self) -> PendingBody<'_> {
         self.change(|activity| activity.reading += 1);
-        Reading(self)
+        PendingBody(self)
     }
 
     /// Waits until the connection is told to leave.
-    pub(super) async fn told_to_leave(&self) {
-        self.leaving.cancelled().await;
+    pub(super) async fn eviction_requested(&self) {
+        self.eviction.cancelled().await;
     }
 
     /// Waits until nothing is lost by closing the connection; a moment at the least, if it asked anything.
-    pub(super) async fn is_done(&self) {
+    pub(super) async fn quiesced(&self) {
         loop {
             match self.stage() {
-                (Stage::Untouched, _) => return,
-                (Stage::Busy, _) => sleep(GOODBYE).await,
-                (Stage::Idle | Stage::Reading, _) => {
-                    sleep(GOODBYE).await;
-                    if self.stage().0 != Stage::Busy {
+                (ConnectionStage::Unused, _) => return,
+                (ConnectionStage::Busy, _) => sleep(EVICTION_GRACE).await,
+                (ConnectionStage::Idle | ConnectionStage::PendingBody, _) => {
+                    sleep(EVICTION_GRACE).await;
+                    if self.stage().0 != ConnectionStage::Busy {
                         return;
                     }
                 }
@@ -228,15 +224,17 @@ impl Connection {
         }
     }
 
-    fn stage(&self) -> (Stage, Instant) {
+    fn stage(&self) -> (ConnectionStage, Instant) {
         let activity = self.lock();
         let stage = match *activity {
-            Activity { asked: false, .. } => Stage::Untouched,
-            Activity { requests: 0, .. } => Stage::Idle,
+            Activity {
+                had_request: false, ..
+            } => ConnectionStage::Unused,
+            Activity { requests: 0, .. } => ConnectionStage::Idle,
             Activity {
                 requests, reading, ..
-            } if reading >= requests => Stage::Reading,
-            Activity { .. } => Stage::Busy,
+            } if reading >= requests => ConnectionStage::PendingBody,
+            Activity { .. } => ConnectionStage::Busy,
         };
         (stage, activity.since)
     }
@@ -252,13 +250,13 @@ impl Connection {
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for ActiveRequest<'_> {
     fn drop(&mut self) {
         self.0.change(|activity| activity.requests -= 1);
     }
 }
 
-impl Drop for Reading<'_> {
+impl Drop for PendingBody<'_> {
     fn drop(&mut self) {
         self.0.change(|activity| activity.reading -= 1);
     }
@@ -271,62 +269,62 @@ mod tests {
     const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
     const TWO: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
 
-    async fn places(from: &[IpAddr]) -> (Arc<Connections>, Vec<Place>) {
+    async fn permits(from: &[IpAddr]) -> (Arc<Connections>, Vec<ConnectionPermit>) {
         let connections = Connections::new(from.len());
-        let mut places = Vec::new();
+        let mut permits = Vec::new();
         for &from in from {
-            places.push(connections.place(Some(from), || {}).await);
+            permits.push(connections.acquire(Some(from), || {}).await);
             sleep(Duration::from_millis(1)).await;
         }
-        (connections, places)
+        (connections, permits)
     }
 
-    fn told(places: &[Place]) -> Vec<usize> {
-        let told = places.iter().enumerate();
-        let told = told.filter(|(_, place)| place.connection.leaving.is_cancelled());
-        told.map(|(at, _)| at).collect()
+    fn evicted(permits: &[ConnectionPermit]) -> Vec<usize> {
+        let evicted = permits.iter().enumerate();
+        let evicted = evicted.filter(|(_, permit)| permit.connection.eviction.is_cancelled());
+        evicted.map(|(at, _)| at).collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn those_go_first_that_are_of_least_use() {
-        let (connections, places) = places(&[ONE; 5]).await;
-        let [busy, idle, reading, untouched, newest] = [0, 1, 2, 3, 4];
-        let _busy = places[busy].connection.ask();
-        drop(places[idle].connection.ask());
-        let _asking = places[reading].connection.ask();
-        let _reading = places[reading].connection.read();
+    async fn the_least_useful_connections_are_evicted_first() {
+        let (connections, permits) = permits(&[ONE; 5]).await;
+        let [busy, idle, reading, unused, newest] = [0, 1, 2, 3, 4];
+        let _busy = permits[busy].connection.begin_request();
+        drop(permits[idle].connection.begin_request());
+        let _active_request = permits[reading].connection.begin_request();
+        let _pending_body = permits[reading].connection.begin_body();
         for gone in [
-            &[untouched][..],
-            &[untouched, newest],
-            &[idle, untouched, newest],
-            &[idle, reading, untouched, newest],
+            &[unused][..],
+            &[unused, newest],
+            &[idle, unused, newest],
+            &[idle, reading, unused, newest],
         ] {
-            assert!(connections.make_room());
-            assert_eq!(told(&places), gone);
+            assert!(connections.evict_one());
+            assert_eq!(evicted(&permits), gone);
         }
-        assert!(!connections.make_room(), "what is worked on stays");
+        assert!(!connections.evict_one(), "what is worked on stays");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_address_with_most_connections_gives_way() {
-        let (connections, places) = places(&[ONE, TWO, TWO]).await;
-        assert!(connections.make_room());
-        assert_eq!(told(&places), [1]);
+    async fn the_address_with_most_connections_is_evicted() {
+        let (connections, permits) = permits(&[ONE, TWO, TWO]).await;
+        assert!(connections.evict_one());
+        assert_eq!(evicted(&permits), [1]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn whoever_comes_takes_the_place_of_who_leaves() {
-        let (connections, mut places) = places(&[ONE, TWO]).await;
-        let busy = places.pop().unwrap();
-        let _asking = busy.connection.ask();
-        let (old, mut count) = (places.pop().unwrap(), 0);
+    async fn an_evicted_connection_frees_its_permit() {
+        let (connections, mut permits) = permits(&[ONE, TWO]).await;
+        let busy = permits.pop().unwrap();
+        let _active_request = busy.connection.begin_request();
+        let (old, mut count) = (permits.pop().unwrap(), 0);
         let leaves = async {
-            old.connection.told_to_leave().await;
-            old.connection.is_done().await;
+            old.connection.eviction_requested().await;
+            old.connection.quiesced().await;
             drop(old);
         };
-        let (place, ()) = tokio::join!(connections.place(None, || count += 1), leaves);
-        assert!(!place.connection.leaving.is_cancelled());
+        let (permit, ()) = tokio::join!(connections.acquire(None, || count += 1), leaves);
+        assert!(!permit.connection.eviction.is_cancelled());
         assert_eq!((count, connections.lock().len()), (1, 2));
     }
 }

@@ -12,7 +12,7 @@ pub enum ServeError {
     /// The address cannot be listened on.
     #[error(
         "{flag} {address}: {}; choose another address with {flag}",
-        in_words(source)
+        describe_io_error(source)
     )]
     Listen {
         /// The flag that names the address.
@@ -33,7 +33,7 @@ pub enum ServeError {
     Certificate(#[from] CertificateError),
 }
 
-fn in_words(error: &io::Error) -> String {
+fn describe_io_error(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => "address already in use".to_owned(),
         io::ErrorKind::AddrNotAvailable => "no interface has this address".to_owned(),

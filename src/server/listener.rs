@@ -13,22 +13,22 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::{
-    connection::{Protocol, Speaker},
-    connections::{Connections, Place},
+    connection::{ConnectionHandler, Protocol},
+    connections::{ConnectionPermit, Connections},
     lifecycle::Lifecycle,
     metrics::Metrics,
     tls,
 };
 
 /// How long to wait when the system has no more file descriptors or memory to give.
-const PAUSE: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// One address with what is spoken there.
 pub(super) struct Listener<S = TcpListener> {
     pub(super) socket: S,
-    pub(super) speaker: Arc<Speaker>,
+    pub(super) handler: Arc<ConnectionHandler>,
     /// `None`: plain HTTP.
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<TlsHandshake>,
     pub(super) connections: Arc<Connections>,
     pub(super) lifecycle: Lifecycle,
     pub(super) metrics: Arc<Metrics>,
@@ -36,7 +36,7 @@ pub(super) struct Listener<S = TcpListener> {
 
 /// How hands are shaken.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub(super) struct TlsHandshake {
     pub(super) acceptor: TlsAcceptor,
     pub(super) limit: Duration,
 }
@@ -82,38 +82,41 @@ impl<S: Socket> Listener<S> {
         loop {
             match self.socket.accept().await {
                 Ok((stream, from)) => {
-                    let place = self.connections.place(from, || self.count_evicted()).await;
-                    self.welcome(stream, place, tasks);
+                    let permit = self
+                        .connections
+                        .acquire(from, || self.count_evicted())
+                        .await;
+                    self.spawn_connection(stream, permit, tasks);
                 }
-                Err(error) => self.bemoan(&error).await,
+                Err(error) => self.handle_accept_error(&error).await,
             }
         }
     }
 
-    fn welcome(&self, stream: S::Stream, place: Place, tasks: &TaskTracker) {
-        let open = Open::begin(self.metrics.clone(), place);
-        let connection = open.place.connection.clone();
-        let speaker = self.speaker.clone();
+    fn spawn_connection(&self, stream: S::Stream, permit: ConnectionPermit, tasks: &TaskTracker) {
+        let open = OpenConnection::begin(self.metrics.clone(), permit);
+        let connection = open.permit.connection.clone();
+        let handler = self.handler.clone();
         let ended = self.lifecycle.ended.clone();
         match self.tls.clone() {
             None => {
                 tasks.spawn(async move {
-                    speaker.serve(stream, Protocol::Http1, connection).await;
+                    handler.serve(stream, Protocol::Http1, connection).await;
                     drop(open);
                 });
             }
             Some(tls) => {
                 let metrics = self.metrics.clone();
                 tasks.spawn(async move {
-                    let shaken = tokio::select! {
-                        shaken = tls.shake_hands(stream) => shaken,
-                        () = connection.told_to_leave() => return,
+                    let outcome = tokio::select! {
+                        outcome = tls.handshake(stream) => outcome,
+                        () = connection.eviction_requested() => return,
                         () = ended.cancelled() => return,
                     };
-                    match shaken {
+                    match outcome {
                         Ok(stream) => {
                             let protocol = tls::protocol(&stream);
-                            speaker.serve(stream, protocol, connection).await;
+                            handler.serve(stream, protocol, connection).await;
                         }
                         Err(error) => {
                             metrics.handshake_failures.inc();
@@ -128,7 +131,7 @@ impl<S: Socket> Listener<S> {
 
     /// A connection that broke before it was accepted concerns nobody; lack of descriptors does,
     /// and asking at once again would only burn time.
-    async fn bemoan(&self, error: &io::Error) {
+    async fn handle_accept_error(&self, error: &io::Error) {
         let sanitize = [
             io::ErrorKind::ConnectionAborted,
             io::ErrorKind::ConnectionReset,
@@ -136,10 +139,10 @@ impl<S: Socket> Listener<S> {
         ];
         if !sanitize.contains(&error.kind()) {
             warn!(error = %error, "connections cannot be accepted; raise the limit of open files");
-            if self.connections.make_room() {
+            if self.connections.evict_one() {
                 self.count_evicted();
             }
-            sleep(PAUSE).await;
+            sleep(ACCEPT_RETRY_DELAY).await;
         }
     }
 
@@ -148,8 +151,8 @@ impl<S: Socket> Listener<S> {
     }
 }
 
-impl Tls {
-    async fn shake_hands<S>(&self, stream: S) -> io::Result<TlsStream<S>>
+impl TlsHandshake {
+    async fn handshake<S>(&self, stream: S) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -158,19 +161,19 @@ impl Tls {
 }
 
 /// Counts a connection as open, and takes up a place, until it is dropped.
-struct Open {
+struct OpenConnection {
     metrics: Arc<Metrics>,
-    place: Place,
+    permit: ConnectionPermit,
 }
 
-impl Open {
-    fn begin(metrics: Arc<Metrics>, place: Place) -> Self {
+impl OpenConnection {
+    fn begin(metrics: Arc<Metrics>, permit: ConnectionPermit) -> Self {
         metrics.connections.inc();
-        Self { metrics, place }
+        Self { metrics, permit }
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.metrics.connections.dec();
     }

@@ -71,7 +71,7 @@ pub(super) fn rejected(method: &str, path: &str, reject: &Reject) {
 }
 
 /// Tells of a look-up that failed, with the call that waited for it.
-pub(super) fn unconfirmed(webhook: Webhook, request: &Request<'_>, problem: &str) {
+pub(super) fn live_read_failed(webhook: Webhook, request: &Request<'_>, problem: &str) {
     warn!(
         uid = &*request.uid,
         webhook = webhook_name(webhook),

@@ -9,44 +9,44 @@
 //! 4. [`metrics`] counts it and `log` tells it.
 //!
 //! [`serve`] binds, runs and drains (`lifecycle`); `admin` is the plain listener beside it,
-//! [`admin_socket`] the one for who operates it, who is served by the [`desk`].
+//! [`admin_socket`] the one for who operates it, who is served by the [`operator`].
 
 mod admin;
 pub mod admin_socket;
 mod allocations;
 mod body;
 mod budget;
-mod clock;
 mod connection;
 mod connections;
-pub mod desk;
 mod error;
+mod idle_timeout;
 mod lifecycle;
 mod listener;
 mod live_catalog;
+mod live_reads;
 mod log;
-mod look_up;
 pub mod metrics;
+pub mod operator;
 mod options;
+mod quota;
 mod reject;
 mod review;
+mod review_timeout;
 mod routes;
 mod run;
-mod share;
 mod state;
 #[cfg(test)]
 mod tests;
-mod timeout;
 pub mod tls;
 
 pub use self::{
     admin_socket::AdminSocket,
     allocations::Allocations,
-    desk::Desk,
     error::ServeError,
     lifecycle::Shutdown,
     live_catalog::{LiveCatalog, LiveReadError},
     metrics::{Metrics, SettingsDigest},
+    operator::Desk,
     options::{CertificateSource, Limits, ServeOptions, ServerCertificates},
     run::{Server, serve, webhooks},
     state::ServerState,

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_connection_outlives_the_api_servers_patience() {
+    fn the_idle_timeout_exceeds_that_of_the_api_server() {
         assert!(Limits::default().idle > Duration::from_secs(90));
     }
 }

@@ -8,13 +8,13 @@ use crate::admission::ReviewError;
 /// A request that gets no review back.
 #[derive(Debug)]
 pub(super) struct Reject {
-    pub(super) reason: Reason,
+    pub(super) reason: RejectReason,
     pub(super) sentence: String,
 }
 
 /// Why: the label in metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Reason {
+pub(super) enum RejectReason {
     Path,
     Method,
     ContentType,
@@ -33,7 +33,7 @@ pub(super) enum Reason {
     Panic,
 }
 
-impl Reason {
+impl RejectReason {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Path => "path",
@@ -74,7 +74,7 @@ impl Reason {
 }
 
 impl Reject {
-    pub(super) fn new(reason: Reason, sentence: impl Into<String>) -> Self {
+    pub(super) fn new(reason: RejectReason, sentence: impl Into<String>) -> Self {
         Self {
             reason,
             sentence: sentence.into(),
@@ -100,12 +100,12 @@ impl Reject {
 impl From<ReviewError> for Reject {
     fn from(error: ReviewError) -> Self {
         let reason = match error {
-            ReviewError::NotText(_) | ReviewError::NotJson(_) => Reason::NotJson,
+            ReviewError::NotText(_) | ReviewError::NotJson(_) => RejectReason::NotJson,
             ReviewError::OtherKind(_)
             | ReviewError::OtherVersion(_)
             | ReviewError::NoRequest
             | ReviewError::NoObject(..)
-            | ReviewError::Request(_) => Reason::NotReview,
+            | ReviewError::Request(_) => RejectReason::NotReview,
         };
         Self::new(reason, error.to_string())
     }

@@ -16,15 +16,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    body::{self, Allowance},
+    body::{self, BodyContext},
     budget::Budget,
     connections::Connection,
-    log, look_up,
+    live_reads, log,
     options::Limits,
-    reject::{Reason, Reject},
-    share::{OneIn, Shared, Taken},
+    quota::{MaxShare, Quota, QuotaGuard},
+    reject::{Reject, RejectReason},
+    review_timeout as given,
     state::ServerState,
-    timeout as given,
 };
 use crate::{
     admission::{
@@ -36,26 +36,26 @@ use crate::{
 };
 
 /// The type of [`crate::admission::decide`], which is what runs outside of tests.
-pub(super) type Decide =
+pub(super) type DecideFn =
     for<'r, 'a, 's, 'k> fn(Webhook, &'r Request<'a>, &'s ReviewContext<'k>) -> Decision;
 
 /// How many things a review may have looked up: an annotation that names more would only cost time.
-const MOST_LOOKUPS: usize = 256;
+const MAX_LIVE_READS: usize = 256;
 /// How long a look-up may take on which only a warning rests.
-const REFRESH: Duration = Duration::from_secs(1);
+const WARNING_READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a review waits before it asks again for what is being recorded for another.
-const PAUSE: Duration = Duration::from_millis(2);
+const PENDING_RETRY_DELAY: Duration = Duration::from_millis(2);
 
 /// A connection may have a fifth of the slots.
-const PART: OneIn = OneIn(4);
+const MAX_SHARE: MaxShare = MaxShare(4);
 
 /// What answers reviews.
 pub(super) struct Reviewer {
     pub(super) state: ServerState,
     pub(super) limits: Limits,
     budget: Arc<Budget>,
-    slots: Arc<Shared>,
-    decide: Decide,
+    slots: Arc<Quota>,
+    decide: DecideFn,
     clock: Clock,
 }
 
@@ -64,13 +64,13 @@ impl Reviewer {
         state: ServerState,
         limits: Limits,
         budget: Arc<Budget>,
-        decide: Decide,
+        decide: DecideFn,
         clock: Clock,
     ) -> Self {
         Self {
             clock,
             budget,
-            slots: Shared::new(limits.reviews, PART),
+            slots: Quota::new(limits.reviews, MAX_SHARE),
             state,
             limits,
             decide,
@@ -82,7 +82,7 @@ impl Reviewer {
         let (parts, mut body) = request.into_parts();
         match self.review(webhook, &parts, &mut body).await {
             Ok(answer) => review_response(answer),
-            Err(reject) if reject.reason == Reason::TooLarge => {
+            Err(reject) if reject.reason == RejectReason::TooLarge => {
                 self.deny_unread(reject, &parts, &mut body).await
             }
             Err(reject) => self.refuse(reject, &parts, &mut body).await,
@@ -92,19 +92,19 @@ impl Reviewer {
     /// Refuses a review that is too large, in the words of a review if it is about a pod: an error would let the
     /// pod pass where the webhook is one that may fail.
     async fn deny_unread(&self, reject: Reject, parts: &Parts, body: &mut Body) -> Response {
-        let connection = Connection::of(&parts.extensions);
-        let beginning = {
-            let _reading = connection.read();
-            body::beginning(body, &parts.headers, &self.limits).await
+        let connection = Connection::from_extensions(&parts.extensions);
+        let first_piece = {
+            let _pending_body = connection.begin_body();
+            body::first_piece(body, &parts.headers, &self.limits).await
         };
-        let denial = admission::reject_oversized(&beginning, &reject.sentence);
+        let denial = admission::reject_oversized(&first_piece, &reject.sentence);
         let refused = self.refuse(reject, parts, body).await;
         let Some(json) = denial else {
             return refused;
         };
-        let mut response = review_response(Answered {
+        let mut response = review_response(ReviewBody {
             json: Some(json.into()),
-            _room: self.budget.take(&connection, 0).await,
+            _memory: self.budget.take(&connection, 0).await,
         });
         if let Some(close) = refused.headers().get(header::CONNECTION) {
             let headers = response.headers_mut();
@@ -117,7 +117,7 @@ impl Reviewer {
     pub(super) async fn refuse(&self, reject: Reject, parts: &Parts, body: &mut Body) -> Response {
         self.state.metrics.rejected(reject.reason);
         log::rejected(parts.method.as_str(), parts.uri.path(), &reject);
-        let connection = Connection::of(&parts.extensions);
+        let connection = Connection::from_extensions(&parts.extensions);
         let limits = &self.limits;
         let emptied = body::discard(body, parts.version, &parts.headers, limits, &connection).await;
         reject.response(!emptied)
@@ -128,10 +128,10 @@ impl Reviewer {
         webhook: Webhook,
         parts: &Parts,
         body: &mut Body,
-    ) -> Result<Answered, Reject> {
+    ) -> Result<ReviewBody, Reject> {
         let begun = Instant::now();
         check_headers(&parts.headers)?;
-        let time = given::of(parts.uri.query())?;
+        let time = given::from_query(parts.uri.query())?;
         // Before the body is read: it would be read for nothing.
         if self.state.catalog.load().is_none() {
             return Err(not_loaded());
@@ -139,26 +139,26 @@ impl Reviewer {
         // A tenth is left for the way back.
         let given = time - time / 10;
         let deadline = begun + given;
-        let connection = Connection::of(&parts.extensions);
-        let allowance = Allowance {
+        let connection = Connection::from_extensions(&parts.extensions);
+        let context = BodyContext {
             limits: &self.limits,
             budget: &self.budget,
             connection: &connection,
-            patience: self.limits.body.min(given),
+            timeout: self.limits.body.min(given),
         };
-        let whole = body::read(body, &allowance).await?;
+        let whole = body::read(body, &context).await?;
         // Not before: a body may be long in coming.
         let _slot = self.slot(&connection, time / 2, deadline).await?;
         let _counted = InFlight::begin(&self.state.metrics.in_flight);
         let review = Review::parse(&whole.bytes)?;
-        let answer = self.conclude(webhook, &review.request, deadline).await?;
+        let answer = self.evaluate(webhook, &review.request, deadline).await?;
         let elapsed = begun.elapsed();
         let metrics = &self.state.metrics;
         metrics.answered(webhook, &review.request, &answer, elapsed);
         log::answered(webhook, &review.request, &answer, elapsed);
-        Ok(Answered {
+        Ok(ReviewBody {
             json: Some(answer.to_json(&review.request.uid).into()),
-            _room: whole.room,
+            _memory: whole.memory,
         })
     }
 
@@ -166,43 +166,43 @@ impl Reviewer {
     async fn slot(
         &self,
         connection: &Connection,
-        patience: Duration,
+        timeout: Duration,
         deadline: Instant,
-    ) -> Result<Taken, Reject> {
+    ) -> Result<QuotaGuard, Reject> {
         if let Some(slot) = self.slots.try_take(connection.id, 1) {
             return Ok(slot);
         }
-        let end = deadline.min(Instant::now() + patience);
+        let end = deadline.min(Instant::now() + timeout);
         let slot = timeout_at(end, self.slots.take(connection.id, 1)).await;
         slot.map_err(|_| {
             let sentence = format!(
-                "for {patience:?} there was no place among the {} reviews in progress, of which one connection \
+                "for {timeout:?} there was no place among the {} reviews in progress, of which one connection \
                  may have a fifth; run more replicas",
                 self.limits.reviews
             );
-            Reject::new(Reason::Overloaded, sentence)
+            Reject::new(RejectReason::Overloaded, sentence)
         })
     }
 
-    async fn conclude(
+    async fn evaluate(
         &self,
         webhook: Webhook,
         request: &Request<'_>,
         deadline: Instant,
     ) -> Result<AdmissionResponse, Reject> {
-        let mut looked_up: Vec<LiveRead> = Vec::new();
+        let mut verified: Vec<LiveRead> = Vec::new();
         let mut tried: Vec<LiveRead> = Vec::new();
         // Only a pod whose name is not made yet is known by chance.
         let unnamed = request.name.as_deref().is_none_or(str::is_empty);
         let chance = if unnamed && webhook == Webhook::Mutate {
-            self.state.allocations.chance()
+            self.state.allocations.random()
         } else {
             0
         };
-        let mut overtaken = 0;
+        let mut conflicts = 0;
         loop {
             let decided = Instant::now();
-            let freshness = match (&*looked_up, &*tried) {
+            let freshness = match (&*verified, &*tried) {
                 ([], []) => Freshness::Cached,
                 (verified, unanswered) => Freshness::VerifiedFor {
                     verified,
@@ -211,17 +211,17 @@ impl Reviewer {
             };
             match self.decide(webhook, request, freshness, chance)? {
                 Decision::Respond(answer) => return Ok(answer),
-                Decision::Retry(answer) if Instant::now() + PAUSE >= deadline => {
+                Decision::Retry(answer) if Instant::now() + PENDING_RETRY_DELAY >= deadline => {
                     return Ok(answer);
                 }
-                Decision::Retry(_) => sleep(PAUSE).await,
+                Decision::Retry(_) => sleep(PENDING_RETRY_DELAY).await,
                 Decision::ClaimSlice(_) if Instant::now() >= deadline => {
-                    return later(request, unrecorded("others were faster"));
+                    return unavailable(request, commit_failed("others were faster"));
                 }
                 Decision::ClaimSlice(slice) => {
                     let claimed = self.state.allocations.claim(slice, deadline).await;
                     if let Err(problem) = claimed {
-                        return later(request, unrecorded(&problem));
+                        return unavailable(request, commit_failed(&problem));
                     }
                 }
                 Decision::Commit(plan) => {
@@ -236,33 +236,36 @@ impl Reviewer {
                             return Ok(plan.response);
                         }
                         CommitOutcome::Conflict if Instant::now() < deadline => {
-                            overtaken += 1;
-                            self.step_aside(overtaken).await;
+                            conflicts += 1;
+                            self.back_off(conflicts).await;
                         }
                         CommitOutcome::Conflict => {
-                            return later(request, unrecorded("others were faster"));
+                            return unavailable(request, commit_failed("others were faster"));
                         }
                         CommitOutcome::Failed(problem) => {
-                            return later(request, unrecorded(&problem));
+                            return unavailable(request, commit_failed(&problem));
                         }
                     }
                 }
-                Decision::VerifyLive(_) if looked_up.len() >= MOST_LOOKUPS => {
-                    return later(request, unconfirmed("too much would have to be looked up"));
+                Decision::VerifyLive(_) if verified.len() >= MAX_LIVE_READS => {
+                    return unavailable(
+                        request,
+                        live_read_failed("too much would have to be looked up"),
+                    );
                 }
                 Decision::VerifyLive(lookups) => {
-                    if let Err(problem) = self.confirm(&lookups, deadline).await {
-                        log::unconfirmed(webhook, request, &problem);
-                        return later(request, unconfirmed(&problem));
+                    if let Err(problem) = self.read_live(&lookups, deadline).await {
+                        log::live_read_failed(webhook, request, &problem);
+                        return unavailable(request, live_read_failed(&problem));
                     }
-                    looked_up.extend(lookups);
+                    verified.extend(lookups);
                 }
                 Decision::Refresh(lookups) => {
                     // A warning is not worth more of the time that a denial may need.
                     let left = deadline.saturating_duration_since(Instant::now());
-                    let until = Instant::now() + REFRESH.min(left / 2);
-                    match self.confirm(&lookups, until).await {
-                        Ok(()) => looked_up.extend(lookups),
+                    let until = Instant::now() + WARNING_READ_TIMEOUT.min(left / 2);
+                    match self.read_live(&lookups, until).await {
+                        Ok(()) => verified.extend(lookups),
                         Err(problem) => {
                             tracing::debug!("warned of what the cache says: {problem}");
                             tried.extend(lookups);
@@ -275,10 +278,10 @@ impl Reviewer {
 
     /// Lets others pass, who are in the way for the so manyeth time: not at first, then for a while that
     /// chance decides. Two plans of several records may else take turns in undoing each other.
-    async fn step_aside(&self, overtaken: u32) {
-        if overtaken > 1 {
-            let most = 1_u128 << overtaken.min(6);
-            let millis = self.state.allocations.chance() % most;
+    async fn back_off(&self, conflicts: u32) {
+        if conflicts > 1 {
+            let max_millis = 1_u128 << conflicts.min(6);
+            let millis = self.state.allocations.random() % max_millis;
             sleep(Duration::from_millis(u64::try_from(millis).unwrap_or(0))).await;
         }
     }
@@ -286,7 +289,7 @@ impl Reviewer {
     fn count(&self, recorded: &CommitOutcome, elapsed: Duration) {
         match recorded {
             CommitOutcome::Committed => self.state.metrics.allocated(elapsed),
-            CommitOutcome::Conflict => self.state.metrics.overtaken(),
+            CommitOutcome::Conflict => self.state.metrics.commit_conflict(),
             CommitOutcome::Failed(_) => {}
         }
     }
@@ -314,16 +317,18 @@ impl Reviewer {
     }
 
     /// Has look-ups made past every cache.
-    async fn confirm(&self, lookups: &[LiveRead], deadline: Instant) -> Result<(), String> {
-        let (of_ledger, elsewhere): (Vec<LiveRead>, Vec<LiveRead>) =
-            lookups.iter().cloned().partition(look_up::is_of_ledger);
+    async fn read_live(&self, lookups: &[LiveRead], deadline: Instant) -> Result<(), String> {
+        let (ledger_reads, catalog_reads): (Vec<LiveRead>, Vec<LiveRead>) = lookups
+            .iter()
+            .cloned()
+            .partition(live_reads::is_ledger_read);
         let all = async {
-            if !elsewhere.is_empty() {
-                let confirmed = self.state.live_catalog.confirm(&elsewhere).await;
+            if !catalog_reads.is_empty() {
+                let confirmed = self.state.live_catalog.confirm(&catalog_reads).await;
                 confirmed.map_err(|error| error.to_string())?;
             }
             // After that: which record an address has, the pool says.
-            self.state.allocations.look_up(&of_ledger).await
+            self.state.allocations.refresh(&ledger_reads).await
         };
         match timeout_at(deadline, all).await {
             Ok(outcome) => outcome,
@@ -336,7 +341,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Reject> {
     if !headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
         let sentence = "the content type is not application/json; send \
                         \"Content-Type: application/json\"";
-        return Err(Reject::new(Reason::ContentType, sentence));
+        return Err(Reject::new(RejectReason::ContentType, sentence));
     }
     let encoded = |value: &HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"identity");
     if headers
@@ -345,7 +350,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Reject> {
         .any(encoded)
     {
         let sentence = "the body is encoded; send it without Content-Encoding";
-        return Err(Reject::new(Reason::ContentEncoding, sentence));
+        return Err(Reject::new(RejectReason::ContentEncoding, sentence));
     }
     Ok(())
 }
@@ -363,7 +368,7 @@ fn is_json(value: &HeaderValue) -> bool {
 /// What cannot be answered now. An error here would let a pod be bound without its addresses, for
 /// the webhook on bindings is one that may fail: so a Binding is refused instead, and the scheduler
 /// tries again.
-fn later(request: &Request<'_>, reject: Reject) -> Result<AdmissionResponse, Reject> {
+fn unavailable(request: &Request<'_>, reject: Reject) -> Result<AdmissionResponse, Reject> {
     if admission::is_binding(request) {
         return Ok(AdmissionResponse::unavailable(request, reject.sentence));
     }
@@ -372,21 +377,21 @@ fn later(request: &Request<'_>, reject: Reject) -> Result<AdmissionResponse, Rej
 
 fn not_loaded() -> Reject {
     let sentence = "the catalog of networks is not loaded yet; ask again when /readyz says ok";
-    Reject::new(Reason::NotLoaded, sentence)
+    Reject::new(RejectReason::NotLoaded, sentence)
 }
 
-fn unconfirmed(problem: &str) -> Reject {
+fn live_read_failed(problem: &str) -> Reject {
     let sentence =
         format!("a denial rests on what could not be looked up afresh: {problem}; try again");
-    Reject::new(Reason::LookupFailed, sentence)
+    Reject::new(RejectReason::LookupFailed, sentence)
 }
 
-fn unrecorded(problem: &str) -> Reject {
+fn commit_failed(problem: &str) -> Reject {
     let sentence = format!("the addresses could not be recorded: {problem}; try again");
-    Reject::new(Reason::NotRecorded, sentence)
+    Reject::new(RejectReason::NotRecorded, sentence)
 }
 
-fn review_response(answer: Answered) -> Response {
+fn review_response(answer: ReviewBody) -> Response {
     let mut response = Response::new(Body::new(answer));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -395,12 +400,12 @@ fn review_response(answer: Answered) -> Response {
 
 /// An answer, which keeps the room of its request until it has left: a caller that takes in no answers gets no
 /// more of them than it has room for.
-struct Answered {
+struct ReviewBody {
     json: Option<Bytes>,
-    _room: Taken,
+    _memory: QuotaGuard,
 }
 
-impl hyper::body::Body for Answered {
+impl hyper::body::Body for ReviewBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -10,7 +10,7 @@ use axum::{
 };
 
 use super::{
-    reject::{Reason, Reject},
+    reject::{Reject, RejectReason},
     review::Reviewer,
 };
 use crate::admission::Webhook;
@@ -39,7 +39,12 @@ async fn other_method(State(reviewer): State<Arc<Reviewer>>, request: Request) -
         request.method(),
         request.uri().path()
     );
-    refuse(&reviewer, Reject::new(Reason::Method, sentence), request).await
+    refuse(
+        &reviewer,
+        Reject::new(RejectReason::Method, sentence),
+        request,
+    )
+    .await
 }
 
 async fn other_path(State(reviewer): State<Arc<Reviewer>>, request: Request) -> Response {
@@ -47,7 +52,12 @@ async fn other_path(State(reviewer): State<Arc<Reviewer>>, request: Request) -> 
         "there is nothing at {:?}; POST an AdmissionReview to /validate or /mutate",
         request.uri().path()
     );
-    refuse(&reviewer, Reject::new(Reason::Path, sentence), request).await
+    refuse(
+        &reviewer,
+        Reject::new(RejectReason::Path, sentence),
+        request,
+    )
+    .await
 }
 
 async fn refuse(reviewer: &Reviewer, reject: Reject, request: Request) -> Response {

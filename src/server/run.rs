@@ -15,13 +15,13 @@ use tracing::{info, warn};
 use super::{
     ServeError, ServeOptions, ServerState, Shutdown, admin,
     budget::Budget,
-    connection::Speaker,
+    connection::ConnectionHandler,
     connections::Connections,
     lifecycle::Lifecycle,
-    listener::{Listener, Tls},
+    listener::{Listener, TlsHandshake},
     metrics::Metrics,
     options::Limits,
-    review::{Decide, Reviewer},
+    review::{DecideFn, Reviewer},
     routes,
     tls::{self, Reloader},
 };
@@ -32,11 +32,11 @@ const ADMIN_CONNECTIONS: usize = 64;
 /// The bytes that their requests may take up.
 const ADMIN_BYTES: usize = 8 << 20;
 /// How long a request and its head may take there.
-const ADMIN_WAIT: Duration = Duration::from_secs(5);
+const ADMIN_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long taking in an answer may take there.
-const ADMIN_ANSWER: Duration = Duration::from_secs(10);
+const ADMIN_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long connections that were dropped may take to notice.
-const AFTERMATH: Duration = Duration::from_secs(1);
+const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A server that is bound to its addresses, with its certificate loaded, but accepts nothing yet.
 pub struct Server {
@@ -99,7 +99,7 @@ impl Server {
     pub(super) async fn bind_with(
         options: ServeOptions,
         state: ServerState,
-        decide: Decide,
+        decide: DecideFn,
     ) -> Result<Self, ServeError> {
         Self::bind_all(options, state, decide, routes::webhooks).await
     }
@@ -107,7 +107,7 @@ impl Server {
     async fn bind_all(
         options: ServeOptions,
         state: ServerState,
-        decide: Decide,
+        decide: DecideFn,
         routes: impl FnOnce(Arc<Reviewer>) -> Router,
     ) -> Result<Self, ServeError> {
         let now = options.clock.now();
@@ -128,25 +128,25 @@ impl Server {
             None => None,
         };
         let clock = options.clock;
-        let guests = Guests::new(&limits, &metrics, &clock);
-        let budget = guests.budget.clone();
+        let resources = ListenerResources::new(&limits, &metrics, &clock);
+        let budget = resources.budget.clone();
         let reviewer = Reviewer::new(state, limits.clone(), budget, decide, clock.clone());
         let reviewer = Arc::new(reviewer);
         let (lifecycle, admin_lifecycle) = (Lifecycle::default(), Lifecycle::default());
         let admin = admin_socket.map(|socket| {
             let certificate = reloader.resolver();
             let router = admin::routes(reviewer.clone(), lifecycle.clone(), certificate);
-            let limits = operators_limits(&limits);
-            let guests = Guests::new(&limits, &metrics, &clock);
-            guests.listener(socket, router, limits, &admin_lifecycle, None)
+            let limits = operator_limits(&limits);
+            let resources = ListenerResources::new(&limits, &metrics, &clock);
+            resources.listener(socket, router, limits, &admin_lifecycle, None)
         });
         let router = routes(reviewer);
-        let tls = Some(Tls {
+        let tls = Some(TlsHandshake {
             acceptor,
             limit: limits.handshake,
         });
         Ok(Self {
-            webhooks: guests.listener(socket, router, limits.clone(), &lifecycle, tls),
+            webhooks: resources.listener(socket, router, limits.clone(), &lifecycle, tls),
             admin,
             reloader,
             reload_interval: options.certificates.reload_interval,
@@ -176,7 +176,7 @@ impl Server {
 
     /// Serves until `shutdown` says otherwise and what was in progress then is done.
     pub async fn run(self, shutdown: Shutdown) {
-        self.tell_where();
+        self.log_addresses();
         let (tasks, admin_tasks) = (TaskTracker::new(), TaskTracker::new());
         let reload_end = self.lifecycle.ended.clone();
         tokio::spawn(
@@ -195,10 +195,10 @@ impl Server {
         tasks.close();
         self.lifecycle.end();
         self.admin_lifecycle.end();
-        let _ = timeout(AFTERMATH, tasks.wait()).await;
+        let _ = timeout(ABORT_TIMEOUT, tasks.wait()).await;
     }
 
-    fn tell_where(&self) {
+    fn log_addresses(&self) {
         let admin = self.admin_address().ok().flatten();
         info!(
             listen = self.address().ok().map(tracing::field::display),
@@ -222,27 +222,27 @@ async fn drain(lifecycle: &Lifecycle, limits: &Limits, tasks: &TaskTracker) {
 }
 
 /// The limits of listeners for operators: who asks there asks once, and at once.
-pub(super) fn operators_limits(limits: &Limits) -> Limits {
+pub(super) fn operator_limits(limits: &Limits) -> Limits {
     Limits {
         connections: ADMIN_CONNECTIONS,
         bodies_bytes: ADMIN_BYTES,
-        first: ADMIN_WAIT.min(limits.first),
-        header: ADMIN_WAIT.min(limits.header),
-        idle: ADMIN_ANSWER.min(limits.idle),
+        first: ADMIN_HEADER_TIMEOUT.min(limits.first),
+        header: ADMIN_HEADER_TIMEOUT.min(limits.header),
+        idle: ADMIN_RESPONSE_TIMEOUT.min(limits.idle),
         keep_alive: false,
         ..limits.clone()
     }
 }
 
 /// Who may come to a listener, and what they may take up.
-pub(super) struct Guests {
+pub(super) struct ListenerResources {
     connections: Arc<Connections>,
     budget: Arc<Budget>,
     metrics: Arc<Metrics>,
     clock: Clock,
 }
 
-impl Guests {
+impl ListenerResources {
     pub(super) fn new(limits: &Limits, metrics: &Arc<Metrics>, clock: &Clock) -> Self {
         let connections = Connections::new(limits.connections);
         let budget = Budget::new(limits.bodies_bytes, connections.clone(), metrics.clone());
@@ -260,11 +260,11 @@ impl Guests {
         router: Router,
         limits: Limits,
         lifecycle: &Lifecycle,
-        tls: Option<Tls>,
+        tls: Option<TlsHandshake>,
     ) -> Listener<S> {
         let lifecycle = lifecycle.clone();
         let metrics = self.metrics;
-        let speaker = Speaker::new(
+        let handler = ConnectionHandler::new(
             router,
             limits,
             lifecycle.clone(),
@@ -275,7 +275,7 @@ impl Guests {
         Listener {
             socket,
             connections: self.connections,
-            speaker: Arc::new(speaker),
+            handler: Arc::new(handler),
             tls,
             lifecycle,
             metrics,

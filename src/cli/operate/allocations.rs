@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cli::{clock, out},
-    operate::{AllocationRow, Filter},
+    inspect::{AllocationRow, Filter},
 };
 
 /// Which allocations.

@@ -9,12 +9,12 @@ use super::{SourceArgs, client::AdminClient, in_cluster::ClusterBackend};
 use crate::{
     allocation::{Address, SharedIndex},
     catalog::Catalog,
+    inspect::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     ledger::{EmbeddedLedger, Ledger, LedgerOrigin, OlderLedger, Store as _},
-    operate::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     rules::Policy,
     server::{
         Desk,
-        desk::{Release, Released},
+        operator::{Release, Released},
     },
     sources::{FolderOptions, FolderSource},
 };
@@ -94,14 +94,14 @@ impl Backend {
         let (stored, cursor) = ledger.list().await?;
         index.lock().replace(stored, cursor.version());
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
-        let desk = Desk::new(catalog, policy, index, ledger, crate::cli::clock());
-        Ok(Self::File(Box::new(desk)))
+        let operator = Desk::new(catalog, policy, index, ledger, crate::cli::clock());
+        Ok(Self::File(Box::new(operator)))
     }
 
     pub(super) async fn pools(&self) -> anyhow::Result<Vec<PoolRow>> {
         match self {
             Self::Server(client) => client.pools().await,
-            Self::File(desk) => Ok(desk.pools()),
+            Self::File(operator) => Ok(operator.pools()),
             Self::Cluster(cluster) => cluster.pools().await,
         }
     }
@@ -109,7 +109,7 @@ impl Backend {
     pub(super) async fn map(&self, pool: &str) -> anyhow::Result<PoolMap> {
         match self {
             Self::Server(client) => client.map(pool).await,
-            Self::File(desk) => Ok(desk.map(pool)?),
+            Self::File(operator) => Ok(operator.map(pool)?),
             Self::Cluster(cluster) => cluster.map(pool).await,
         }
     }
@@ -117,7 +117,7 @@ impl Backend {
     pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AllocationRow>> {
         match self {
             Self::Server(client) => client.allocations(filter).await,
-            Self::File(desk) => Ok(desk.allocations(filter)),
+            Self::File(operator) => Ok(operator.allocations(filter)),
             Self::Cluster(cluster) => cluster.allocations(filter).await,
         }
     }
@@ -125,7 +125,7 @@ impl Backend {
     pub(super) async fn whois(&self, address: Address) -> anyhow::Result<Whois> {
         match self {
             Self::Server(client) => client.whois(address).await,
-            Self::File(desk) => Ok(desk.whois(address)),
+            Self::File(operator) => Ok(operator.whois(address)),
             Self::Cluster(cluster) => cluster.whois(address).await,
         }
     }
@@ -133,7 +133,7 @@ impl Backend {
     pub(super) async fn pod(&self, namespace: &str, name: &str) -> anyhow::Result<PodView> {
         match self {
             Self::Server(client) => client.pod(namespace, name).await,
-            Self::File(desk) => Ok(desk.pod(namespace, name)),
+            Self::File(operator) => Ok(operator.pod(namespace, name)),
             Self::Cluster(cluster) => cluster.pod(namespace, name).await,
         }
     }
@@ -141,7 +141,7 @@ impl Backend {
     pub(super) async fn release(&self, ask: Release) -> anyhow::Result<Released> {
         match self {
             Self::Server(client) => client.release(&ask).await,
-            Self::File(desk) => Ok(desk.release(ask).await?),
+            Self::File(operator) => Ok(operator.release(ask).await?),
             Self::Cluster(cluster) => cluster.release(ask).await,
         }
     }
@@ -155,8 +155,8 @@ impl Backend {
                 let page = client.export().await?;
                 out.write_all(&page).and_then(|()| out.flush())?;
             }
-            Self::File(desk) => {
-                desk.export(out).await?;
+            Self::File(operator) => {
+                operator.export(out).await?;
             }
             Self::Cluster(cluster) => {
                 cluster.export(out).await?;
@@ -168,7 +168,7 @@ impl Backend {
     pub(super) async fn import(&self, lines: Vec<u8>) -> anyhow::Result<u64> {
         match self {
             Self::Server(client) => client.import(lines).await,
-            Self::File(desk) => Ok(desk.import(io::Cursor::new(lines)).await?),
+            Self::File(operator) => Ok(operator.import(io::Cursor::new(lines)).await?),
             Self::Cluster(cluster) => cluster.import(lines).await,
         }
     }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     allocation::Address,
-    operate::{RangeMap, Run, What},
+    inspect::{RangeMap, Run, What},
 };
 
 /// The most cells.

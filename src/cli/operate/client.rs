@@ -18,10 +18,10 @@ use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
     allocation::Address,
-    operate::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
+    inspect::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     server::{
         admin_socket::SOCKET_NAME,
-        desk::{Release, Released},
+        operator::{Release, Released},
     },
 };
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cli::out,
-    operate::{AddressLine, AttachmentView, PodView},
+    inspect::{AddressLine, AttachmentView, PodView},
 };
 
 /// What to describe.

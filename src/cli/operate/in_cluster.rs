@@ -22,12 +22,12 @@ use crate::{
     catalog::Catalog,
     check::{self, File},
     cli::{self, cluster, print_warning},
+    inspect::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois, pod_of},
     ledger::{Actor, ClusterLedger, ClusterLedgerOptions, Ledger, SliceLedger, Store as _},
-    operate::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois, pod_of},
     rules::Policy,
     server::{
         Desk,
-        desk::{Release, Released},
+        operator::{Release, Released},
     },
     sources::{
         Cluster, ClusterAccess, ClusterObject, ClusterQuery, ClusterSnapshot, UnreadableList,
@@ -156,7 +156,7 @@ impl ClusterBackend {
                 return Ok(view.operator.allocations(filter));
             }
         }
-        Ok(self.desk(None, index).allocations(filter))
+        Ok(self.operator(None, index).allocations(filter))
     }
 
     pub(super) async fn whois(&self, address: Address) -> anyhow::Result<Whois> {
@@ -170,7 +170,9 @@ impl ClusterBackend {
         view.print_warnings();
         let mut found = view.operator.whois(address);
         for row in &mut found.held {
-            let unseen = view.unknown_holder(&row.allocation).map(ToString::to_string);
+            let unseen = view
+                .unknown_holder(&row.allocation)
+                .map(ToString::to_string);
             row.kept = unseen.or(row.kept.take());
         }
         Ok(found)
@@ -200,7 +202,10 @@ impl ClusterBackend {
         if let Some(stored) = record.filter(|_| !ask.force) {
             let one = stored.allocation;
             let holder = &one.holder;
-            if let Some(unseen) = view.unknown_holder(&one).or_else(|| view.unknown_reservation(&one)) {
+            if let Some(unseen) = view
+                .unknown_holder(&one)
+                .or_else(|| view.unknown_reservation(&one))
+            {
                 bail!(
                     "{} of {holder} is not released: {unseen}; --force releases it all the same",
                     ask.address
@@ -211,12 +216,12 @@ impl ClusterBackend {
     }
 
     pub(super) async fn export(&self, out: impl io::Write + Send + 'static) -> anyhow::Result<u64> {
-        Ok(self.desk(None, Arc::default()).export(out).await?)
+        Ok(self.operator(None, Arc::default()).export(out).await?)
     }
 
     pub(super) async fn import(&self, lines: Vec<u8>) -> anyhow::Result<u64> {
-        let desk = self.desk(None, Arc::default());
-        Ok(desk.import(io::Cursor::new(lines)).await?)
+        let operator = self.operator(None, Arc::default());
+        Ok(operator.import(io::Cursor::new(lines)).await?)
     }
 
     /// All records.
@@ -230,7 +235,8 @@ impl ClusterBackend {
     /// Pools, what is set aside in them, their slices, and the records.
     async fn pools_view(&self) -> anyhow::Result<QueryView> {
         let index = self.index().await?;
-        let slices = SliceLedger::new(self.client.clone(), RETRY_POLICY).with_actor(Actor::Operator);
+        let slices =
+            SliceLedger::new(self.client.clone(), RETRY_POLICY).with_actor(Actor::Operator);
         match slices.list().await {
             Ok((slices, at)) => {
                 let mut index = index.lock();
@@ -266,14 +272,14 @@ impl ClusterBackend {
         let files: Vec<File> = objects.into_iter().map(File::of_cluster).collect();
         let (catalog, _) = check::catalog_in(&[], &files);
         Ok(QueryView {
-            operator: self.desk(Some(catalog), index),
+            operator: self.operator(Some(catalog), index),
             unknown,
             without_networks: silent,
             not_ready,
         })
     }
 
-    fn desk(&self, catalog: Option<Catalog>, index: Arc<SharedIndex>) -> Desk {
+    fn operator(&self, catalog: Option<Catalog>, index: Arc<SharedIndex>) -> Desk {
         let catalog = ArcSwapOption::from(catalog.map(Arc::new));
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
         let ledger = Arc::clone(&self.ledger);
@@ -302,7 +308,9 @@ impl QueryView {
     fn unknown_reservation(&self, record: &Allocation) -> Option<&UnreadableList> {
         record.reservation.as_ref()?;
         let needed = [RESERVATIONS, POOLS, NETWORKS].into_iter();
-        needed.filter_map(|resource| self.unreadable(resource)).next()
+        needed
+            .filter_map(|resource| self.unreadable(resource))
+            .next()
     }
 
     fn print_warnings(&self) {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     allocation::Address,
-    operate::{PoolMap, PoolRow, RangeMap, RangeRow, Run, What},
+    inspect::{PoolMap, PoolRow, RangeMap, RangeRow, Run, What},
 };
 
 /// The most addresses that have a cell each.

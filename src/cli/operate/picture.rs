@@ -5,7 +5,7 @@ use anstyle::{AnsiColor, Style};
 use super::show::{DIM, YELLOW};
 use crate::{
     allocation::{Address, Holder},
-    operate::{Run, What},
+    inspect::{Run, What},
 };
 
 /// The sign of what is free.

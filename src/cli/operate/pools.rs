@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cli::out,
-    operate::{PoolRow, RangeRow, SlicesRow},
+    inspect::{PoolRow, RangeRow, SlicesRow},
 };
 
 /// How often `--watch` looks; a cluster, which lists everything each time, less often.

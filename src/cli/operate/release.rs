@@ -9,8 +9,8 @@ use super::{OperatorCommand, SourceArgs, backend::Backend, show::BOLD};
 use crate::{
     allocation::{Address, Allocation, Version},
     cli::out,
-    operate::{AllocationRow, Filter, Whois},
-    server::desk::Release,
+    inspect::{AllocationRow, Filter, Whois},
+    server::operator::Release,
 };
 
 /// Which address, and whether to ask.

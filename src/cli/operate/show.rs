@@ -5,7 +5,7 @@ use anstyle::{AnsiColor, Style};
 use crate::{
     allocation::{Address, Timestamp},
     api,
-    operate::RangeRow,
+    inspect::RangeRow,
 };
 
 pub(super) const BOLD: Style = Style::new().bold();

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     allocation::Address,
     cli::{clock, out},
-    operate::{AllocationRow, Standing, Whois},
+    inspect::{AllocationRow, Standing, Whois},
 };
 
 /// Which address.

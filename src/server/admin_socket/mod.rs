@@ -3,8 +3,8 @@
 //! Plain HTTP for whoever may open the file, which is its owner alone: there is no other lock.
 //! What changes anything is here and not on the admin port.
 
-mod place;
 mod routes;
+mod socket_file;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,12 +12,12 @@ use thiserror::Error;
 use tokio::{net::UnixListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::place::Placed;
+use self::socket_file::Placed;
 use super::{
     Desk, Limits, Metrics,
     lifecycle::Lifecycle,
     metrics,
-    run::{Guests, operators_limits},
+    run::{ListenerResources, operator_limits},
 };
 
 /// Its name in the data directory.
@@ -31,7 +31,7 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3600);
 pub struct AdminSocket {
     listener: UnixListener,
     socket_file: Placed,
-    desk: Arc<Desk>,
+    operator: Arc<Desk>,
 }
 
 /// Why there can be no such socket.
@@ -74,12 +74,12 @@ impl AdminSocket {
     ///
     /// # Errors
     /// [`AdminSocketError`]; what was there is left as it was.
-    pub fn bind(data_dir: &std::path::Path, desk: Arc<Desk>) -> Result<Self, AdminSocketError> {
-        let (listener, socket_file) = place::bind(data_dir, SOCKET_NAME)?;
+    pub fn bind(data_dir: &std::path::Path, operator: Arc<Desk>) -> Result<Self, AdminSocketError> {
+        let (listener, socket_file) = socket_file::bind(data_dir, SOCKET_NAME)?;
         Ok(Self {
             listener,
             socket_file,
-            desk,
+            operator,
         })
     }
 
@@ -88,19 +88,19 @@ impl AdminSocket {
         let Self {
             listener,
             socket_file,
-            desk,
+            operator,
         } = self;
         let limits = Limits {
             // An export may be read page by page.
             idle: RESPONSE_TIMEOUT,
-            ..operators_limits(&Limits::default())
+            ..operator_limits(&Limits::default())
         };
         // Nobody scrapes what is counted here.
         let metrics = Metrics::register(&mut metrics::registry(), Arc::default());
         let (lifecycle, tasks) = (Lifecycle::default(), TaskTracker::new());
-        let guests = Guests::new(&limits, &metrics, desk.clock());
-        let router = routes::routes(desk);
-        let serving = guests.listener(listener, router, limits, &lifecycle, None);
+        let resources = ListenerResources::new(&limits, &metrics, operator.clock());
+        let router = routes::routes(operator);
+        let serving = resources.listener(listener, router, limits, &lifecycle, None);
         let serving = tokio::spawn(serving.run(tasks.clone()));
         cancel.cancelled().await;
         lifecycle.close();

@@ -16,10 +16,10 @@ use http::{HeaderValue, StatusCode, Uri, header};
 use serde::Serialize;
 
 use crate::{
-    operate::Filter,
+    inspect::Filter,
     server::{
         Desk,
-        desk::{DeskError, Release},
+        operator::{DeskError, Release},
         reject::text,
     },
 };
@@ -30,7 +30,7 @@ const MAX_RELEASE_BYTES: usize = 64 << 10;
 const MAX_IMPORT_BYTES: usize = 1 << 30;
 
 /// All paths.
-pub(super) fn routes(desk: Arc<Desk>) -> Router {
+pub(super) fn routes(operator: Arc<Desk>) -> Router {
     Router::new()
         .route("/pools", get(pools))
         .route("/pools/{name}", get(map))
@@ -41,49 +41,49 @@ pub(super) fn routes(desk: Arc<Desk>) -> Router {
         .route("/export", get(export))
         .route("/import", post(import))
         .fallback(other_path)
-        .with_state(desk)
+        .with_state(operator)
 }
 
-async fn pools(State(desk): State<Arc<Desk>>) -> Response {
-    json(&desk.pools())
+async fn pools(State(operator): State<Arc<Desk>>) -> Response {
+    json(&operator.pools())
 }
 
-async fn map(State(desk): State<Arc<Desk>>, Path(name): Path<String>) -> Response {
-    answer(desk.map(&name))
+async fn map(State(operator): State<Arc<Desk>>, Path(name): Path<String>) -> Response {
+    answer(operator.map(&name))
 }
 
-async fn allocations(State(desk): State<Arc<Desk>>, uri: Uri) -> Response {
+async fn allocations(State(operator): State<Arc<Desk>>, uri: Uri) -> Response {
     match filter(uri.query().unwrap_or_default()) {
-        Ok(filter) => json(&desk.allocations(&filter)),
+        Ok(filter) => json(&operator.allocations(&filter)),
         Err(error) => refused(&error),
     }
 }
 
-async fn whois(State(desk): State<Arc<Desk>>, Path(address): Path<String>) -> Response {
+async fn whois(State(operator): State<Arc<Desk>>, Path(address): Path<String>) -> Response {
     match address.parse() {
-        Ok(address) => json(&desk.whois(address)),
+        Ok(address) => json(&operator.whois(address)),
         Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}")),
     }
 }
 
-async fn pod(State(desk): State<Arc<Desk>>, Path(pod): Path<(String, String)>) -> Response {
-    json(&desk.pod(&pod.0, &pod.1))
+async fn pod(State(operator): State<Arc<Desk>>, Path(pod): Path<(String, String)>) -> Response {
+    json(&operator.pod(&pod.0, &pod.1))
 }
 
-async fn release(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+async fn release(State(operator): State<Arc<Desk>>, request: Request) -> Response {
     let body = match body(request, MAX_RELEASE_BYTES).await {
         Ok(body) => body,
         Err(error) => return refused(&error),
     };
     match serde_json::from_slice::<Release>(&body) {
-        Ok(ask) => answer(desk.release(ask).await),
+        Ok(ask) => answer(operator.release(ask).await),
         Err(error) => text(StatusCode::BAD_REQUEST, format!("the body: {error}")),
     }
 }
 
-async fn export(State(desk): State<Arc<Desk>>) -> Response {
+async fn export(State(operator): State<Arc<Desk>>) -> Response {
     let page = Page::default();
-    match desk.export(page.clone()).await {
+    match operator.export(page.clone()).await {
         Ok(_) => {
             let mut response = Response::new(Body::from(page.take()));
             let lines = HeaderValue::from_static("application/jsonl");
@@ -94,9 +94,9 @@ async fn export(State(desk): State<Arc<Desk>>) -> Response {
     }
 }
 
-async fn import(State(desk): State<Arc<Desk>>, request: Request) -> Response {
+async fn import(State(operator): State<Arc<Desk>>, request: Request) -> Response {
     match body(request, MAX_IMPORT_BYTES).await {
-        Ok(body) => answer(desk.import(Cursor::new(body)).await),
+        Ok(body) => answer(operator.import(Cursor::new(body)).await),
         Err(error) => refused(&error),
     }
 }

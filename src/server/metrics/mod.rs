@@ -2,11 +2,11 @@
 //!
 //! Labels are bounded whatever callers send: every value is one of ours.
 
-mod giving;
+mod allocation;
+mod catalog_sizes;
 mod pools;
 mod reviews;
 mod settings;
-mod sizes;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,12 +20,12 @@ use prometheus_client::{
 pub(super) use self::reviews::webhook_name;
 pub use self::settings::SettingsDigest;
 use self::{
-    giving::Giving,
-    pools::Pools,
+    allocation::AllocationMetrics,
+    catalog_sizes::CatalogSizes,
+    pools::PoolCollector,
     reviews::{ReviewCounters, webhook_index},
-    sizes::Sizes,
 };
-use super::reject::Reason;
+use super::reject::RejectReason;
 use crate::{
     admission::{AdmissionResponse, Request, Webhook},
     allocation::SharedIndex,
@@ -46,7 +46,7 @@ pub struct Metrics {
     would_deny: Family<CodeLabels, Counter>,
     durations: [Histogram; 2],
     rejected: Family<ReasonLabels, Counter>,
-    giving: Giving,
+    allocation: AllocationMetrics,
     pub(super) in_flight: Gauge,
     pub(super) connections: Gauge,
     pub(super) evicted_connections: Counter,
@@ -84,7 +84,7 @@ pub fn registry() -> Registry {
 
 /// Registers the pools of an index, as full as they are at each scrape.
 pub fn register_pools(registry: &mut Registry, index: Arc<SharedIndex>) {
-    registry.register_collector(Box::new(Pools(index)));
+    registry.register_collector(Box::new(PoolCollector(index)));
 }
 
 impl Metrics {
@@ -99,7 +99,7 @@ impl Metrics {
             durations: [Webhook::Validate, Webhook::Mutate]
                 .map(|webhook| durations.get_or_create_owned(&WebhookLabels::from(webhook))),
             rejected: Family::default(),
-            giving: Giving::register(registry),
+            allocation: AllocationMetrics::register(registry),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             evicted_connections: Counter::default(),
@@ -116,7 +116,7 @@ impl Metrics {
             durations,
         );
         metrics.register_connections(registry);
-        registry.register_collector(Box::new(Sizes(catalog)));
+        registry.register_collector(Box::new(CatalogSizes(catalog)));
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         registry.register("build", "The version that runs", Info::new(version));
         Arc::new(metrics)
@@ -203,7 +203,7 @@ impl Metrics {
         if request.is_self_test() {
             return;
         }
-        self.giving.answered(answer);
+        self.allocation.answered(answer);
         for finding in answer.findings() {
             let labels = FindingLabels {
                 code: finding.code,
@@ -219,26 +219,26 @@ impl Metrics {
 
     /// Counts what was recorded for a pod, this long after it was decided.
     pub(super) fn allocated(&self, elapsed: Duration) {
-        self.giving.allocated(elapsed);
+        self.allocation.allocated(elapsed);
     }
 
     /// Counts a plan that another was faster than.
-    pub(super) fn overtaken(&self) {
-        self.giving.overtaken();
+    pub(super) fn commit_conflict(&self) {
+        self.allocation.commit_conflict();
     }
 
     /// Counts addresses that were lent from slices of other nodes.
     pub(super) fn borrowed(&self, count: usize) {
-        self.giving.borrowed(count);
+        self.allocation.borrowed(count);
     }
 
     /// Counts an address that was released by hand.
     pub(super) fn released(&self) {
-        self.giving.released();
+        self.allocation.released();
     }
 
     /// Counts a request that got no review back.
-    pub(super) fn rejected(&self, reason: Reason) {
+    pub(super) fn rejected(&self, reason: RejectReason) {
         let labels = ReasonLabels {
             reason: reason.name(),
         };

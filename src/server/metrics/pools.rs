@@ -10,18 +10,18 @@ use prometheus_client::{
 
 use crate::{
     allocation::{SharedIndex, index::Usage},
-    operate::range_names,
+    inspect::range_names,
 };
 
 /// The pools of an index.
 #[derive(Debug)]
-pub(super) struct Pools(pub(super) Arc<SharedIndex>);
+pub(super) struct PoolCollector(pub(super) Arc<SharedIndex>);
 
 /// One gauge of each range.
-type Gauge = (&'static str, &'static str, fn(&Usage) -> f64);
+type PoolGauge = (&'static str, &'static str, fn(&Usage) -> f64);
 
 /// A range of a pool.
-struct Row {
+struct PoolSample {
     pool: Arc<str>,
     range: String,
     usage: Usage,
@@ -29,7 +29,7 @@ struct Row {
 
 /// What is shown of each range of each pool: an attachment needs an address of each, so that a pool is
 /// as full as the fullest of them. A /64 has more than a whole number of 64 bits counts.
-const GAUGES: [Gauge; 4] = [
+const GAUGES: [PoolGauge; 4] = [
     (
         "pool_capacity",
         "Addresses that a range of a pool can give in all",
@@ -52,7 +52,7 @@ const GAUGES: [Gauge; 4] = [
     ),
 ];
 
-impl Collector for Pools {
+impl Collector for PoolCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let (pools, rows) = self.read();
         if pools.is_empty() {
@@ -77,15 +77,15 @@ impl Collector for Pools {
     }
 }
 
-impl Pools {
+impl PoolCollector {
     /// The pools, whether each is ready, and their ranges.
-    fn read(&self) -> (Vec<(Arc<str>, bool)>, Vec<Row>) {
+    fn read(&self) -> (Vec<(Arc<str>, bool)>, Vec<PoolSample>) {
         let index = self.0.lock();
         let (mut pools, mut rows) = (Vec::new(), Vec::new());
         for (name, pool) in &index.pool_config().pools {
             pools.push((Arc::clone(name), index.is_ready(name)));
             let usages = range_names(pool).into_iter().zip(index.range_usages(name));
-            rows.extend(usages.map(|(range, usage)| Row {
+            rows.extend(usages.map(|(range, usage)| PoolSample {
                 pool: Arc::clone(name),
                 range,
                 usage,

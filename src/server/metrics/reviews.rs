@@ -28,12 +28,12 @@ const VERDICTS: usize = 3;
 /// Reviews by webhook, resource, operation and decision.
 #[derive(Debug)]
 pub(super) struct ReviewCounters {
-    family: Family<Labels, Counter>,
-    kept: [OnceLock<Counter>; WEBHOOKS * RESOURCES.len() * OPERATIONS * VERDICTS],
+    family: Family<ReviewLabels, Counter>,
+    counters: [OnceLock<Counter>; WEBHOOKS * RESOURCES.len() * OPERATIONS * VERDICTS],
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Labels {
+pub(super) struct ReviewLabels {
     webhook: &'static str,
     resource: &'static str,
     operation: &'static str,
@@ -44,14 +44,14 @@ impl Default for ReviewCounters {
     fn default() -> Self {
         Self {
             family: Family::default(),
-            kept: array::from_fn(|_| OnceLock::new()),
+            counters: array::from_fn(|_| OnceLock::new()),
         }
     }
 }
 
 impl ReviewCounters {
     /// What to register.
-    pub(super) fn family(&self) -> Family<Labels, Counter> {
+    pub(super) fn family(&self) -> Family<ReviewLabels, Counter> {
         self.family.clone()
     }
 
@@ -61,8 +61,8 @@ impl ReviewCounters {
         index = index * RESOURCES.len() + resource;
         index = index * OPERATIONS + operation_index(request.operation);
         index = index * VERDICTS + verdict_index(verdict);
-        let counter = self.kept[index].get_or_init(|| {
-            self.family.get_or_create_owned(&Labels {
+        let counter = self.counters[index].get_or_init(|| {
+            self.family.get_or_create_owned(&ReviewLabels {
                 webhook: webhook_name(webhook),
                 resource: RESOURCES[resource],
                 operation: request.operation.name(),

@@ -9,11 +9,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::desk;
+use super::operator;
 use crate::server::{AdminSocket, admin_socket::AdminSocketError};
 
 async fn bound(directory: &Path) -> Result<AdminSocket, AdminSocketError> {
-    AdminSocket::bind(directory, Arc::new(desk::empty(directory).await))
+    AdminSocket::bind(directory, Arc::new(operator::empty(directory).await))
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_dead_socket_is_replaced_and_a_file_is_not() {
 }
 
 #[tokio::test]
-async fn another_s_socket_in_its_place_is_not_removed() {
+async fn a_socket_that_replaced_it_is_not_removed() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("admin.sock");
     let socket = bound(directory.path()).await.unwrap();
@@ -75,7 +75,7 @@ async fn another_s_socket_in_its_place_is_not_removed() {
 }
 
 #[tokio::test]
-async fn a_path_too_long_for_a_socket_is_said_to_be_so() {
+async fn a_too_long_path_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let deep = directory.path().join("d".repeat(100));
     fs::create_dir(&deep).unwrap();
@@ -84,7 +84,7 @@ async fn a_path_too_long_for_a_socket_is_said_to_be_so() {
 }
 
 #[tokio::test]
-async fn it_answers_until_it_is_told_to_end() {
+async fn it_serves_until_cancelled() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("admin.sock");
     let cancel = CancellationToken::new();

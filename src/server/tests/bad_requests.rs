@@ -10,15 +10,15 @@ use super::support::*;
 use crate::server::Limits;
 
 /// A bad request: what makes it one, and what is said of it.
-struct Bad {
+struct BadRequest {
     request: Request<Full<bytes::Bytes>>,
     status: u16,
     says: &'static str,
     reason: &'static str,
 }
 
-fn bad_requests() -> Vec<Bad> {
-    let bad = |request, status, says, reason| Bad {
+fn bad_requests() -> Vec<BadRequest> {
+    let bad = |request, status, says, reason| BadRequest {
         request,
         status,
         says,

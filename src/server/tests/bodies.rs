@@ -27,11 +27,11 @@ fn unfinished(begin: &str) -> BoxBody<Bytes, Infallible> {
 }
 
 /// Asks for as many reviews with such bodies on one connection of HTTP/2; they are asked until this is dropped.
-async fn asks_many(
+async fn send_many(
     server: &Running,
     count: usize,
     body: fn() -> BoxBody<Bytes, Infallible>,
-) -> Asked {
+) -> PendingRequests {
     let stream = server.connect(&["h2"]).await;
     let builder = http2::Builder::new(TokioExecutor::new());
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
@@ -42,12 +42,12 @@ async fn asks_many(
         let response = sender.send_request(request.body(body()).unwrap());
         tokio::spawn(async move { drop(response.await) })
     });
-    Asked(asked.collect())
+    PendingRequests(asked.collect())
 }
 
-struct Asked(Vec<tokio::task::JoinHandle<()>>);
+struct PendingRequests(Vec<tokio::task::JoinHandle<()>>);
 
-impl Drop for Asked {
+impl Drop for PendingRequests {
     fn drop(&mut self) {
         for asked in &self.0 {
             asked.abort();
@@ -63,7 +63,7 @@ fn few_slots() -> Limits {
 }
 
 #[tokio::test]
-async fn unfinished_bodies_take_no_places_of_reviews() {
+async fn unfinished_bodies_take_no_review_slots() {
     let server = Setup {
         limits: few_slots(),
         ..Setup::default()
@@ -72,7 +72,7 @@ async fn unfinished_bodies_take_no_places_of_reviews() {
     .await;
     let mut many = Vec::new();
     for _ in 0..3 {
-        many.push(asks_many(&server, 100, || unfinished("{")).await);
+        many.push(send_many(&server, 100, || unfinished("{")).await);
     }
     for _ in 0..3 {
         let asked = async {
@@ -88,15 +88,15 @@ async fn unfinished_bodies_take_no_places_of_reviews() {
 }
 
 #[tokio::test]
-async fn one_connection_does_not_take_all_places_of_reviews() {
+async fn one_connection_does_not_take_all_review_slots() {
     let setup = Setup {
         limits: few_slots(),
-        decide: unless_found,
-        live_catalog: Arc::new(Origin::Waits(Arc::new(Notify::new()))),
+        decide: deny_unless_found,
+        live_catalog: Arc::new(FakeOrigin::Waits(Arc::new(Notify::new()))),
         ..Setup::default()
     };
     let server = setup.start().await;
-    let _many = asks_many(&server, 100, || BodyExt::boxed(Full::from(REVIEW))).await;
+    let _many = send_many(&server, 100, || BodyExt::boxed(Full::from(REVIEW))).await;
     eventually(async || server.metric("nadmit_reviews_in_flight").await > Some(0.0)).await;
     let before = server.metric("nadmit_reviews_in_flight").await.unwrap();
     assert!(before < 4.0, "{before} of 8");
@@ -108,7 +108,7 @@ async fn one_connection_does_not_take_all_places_of_reviews() {
 }
 
 #[tokio::test]
-async fn large_bodies_that_come_slowly_hold_up_no_small_one() {
+async fn slow_large_bodies_do_not_block_small_ones() {
     let server = Setup::limited(Limits {
         body_bytes: 1 << 20,
         bodies_bytes: 2 << 20,

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 
 use super::support::*;
 
-fn shown(caller: &Caller) -> Vec<u8> {
+fn shown(caller: &TlsConnection) -> Vec<u8> {
     caller.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
@@ -147,7 +147,7 @@ async fn a_clock_that_is_set_before_1970_ends_no_handshake() {
 }
 
 #[tokio::test]
-async fn a_caller_with_an_older_version_than_is_spoken_is_refused() {
+async fn a_client_with_an_older_tls_version_is_refused() {
     let setup = Setup {
         tls: crate::server::TlsPolicy::new(crate::server::TlsVersion::Tls13, &[]).unwrap(),
         ..Setup::default()
@@ -231,7 +231,7 @@ async fn is_admitted(
 }
 
 #[tokio::test]
-async fn callers_show_a_certificate_of_the_authority_that_is_named_now() {
+async fn client_certificates_must_be_signed_by_the_current_ca() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("client-ca.crt");
     let (first, second) = (Authority::new(), Authority::new());

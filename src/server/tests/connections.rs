@@ -14,7 +14,7 @@ use crate::server::Limits;
 const SHORT: Duration = Duration::from_millis(100);
 const LONG: Duration = Duration::from_millis(600);
 
-fn impatient() -> Limits {
+fn short_timeouts() -> Limits {
     Limits {
         header: SHORT,
         first: LONG,
@@ -31,8 +31,8 @@ fn setup(limits: Limits) -> Setup {
 }
 
 #[tokio::test]
-async fn idleness_longer_than_a_head_may_take_does_no_harm_and_then_ends() {
-    let server = setup(impatient()).start().await;
+async fn the_idle_timeout_is_longer_than_the_header_timeout() {
+    let server = setup(short_timeouts()).start().await;
     let mut caller = server.http1().await;
     for _ in 0..2 {
         assert_eq!(caller.ask("/validate").await.status, 200);
@@ -48,8 +48,8 @@ async fn idleness_longer_than_a_head_may_take_does_no_harm_and_then_ends() {
 }
 
 #[tokio::test]
-async fn a_head_that_trickles_in_is_cut_the_first_time_and_later() {
-    let server = setup(impatient()).start().await;
+async fn a_slow_head_is_cut_on_new_and_used_connections() {
+    let server = setup(short_timeouts()).start().await;
     for warm in [false, true] {
         let mut caller = server.connect(&[]).await;
         if warm {
@@ -79,27 +79,27 @@ async fn a_head_that_trickles_in_is_cut_the_first_time_and_later() {
 
 #[tokio::test]
 async fn a_request_that_takes_long_to_answer_is_not_idle() {
-    let told = std::sync::Arc::new(tokio::sync::Notify::new());
+    let proceed = std::sync::Arc::new(tokio::sync::Notify::new());
     let setup = Setup {
         limits: Limits {
             idle: SHORT,
-            ..impatient()
+            ..short_timeouts()
         },
-        decide: unless_found,
-        live_catalog: std::sync::Arc::new(Origin::Waits(told.clone())),
+        decide: deny_unless_found,
+        live_catalog: std::sync::Arc::new(FakeOrigin::Waits(proceed.clone())),
         ..Setup::default()
     };
     let server = setup.start().await;
     let mut caller = server.http1().await;
     let asked = tokio::spawn(async move { caller.ask("/validate").await });
     sleep(SHORT * 3).await;
-    told.notify_one();
+    proceed.notify_one();
     assert_eq!(asked.await.unwrap().status, 200);
 }
 
 #[tokio::test]
-async fn an_http2_caller_who_asks_nothing_is_let_go_and_one_who_asked_may_idle() {
-    let server = setup(impatient()).start().await;
+async fn unused_http2_connections_are_closed_and_used_ones_may_idle() {
+    let server = setup(short_timeouts()).start().await;
     let silent = server.http2().await;
     let mut asking = server.http2().await;
     let uri = format!("https://localhost:{}/validate", server.address.port());
@@ -124,7 +124,7 @@ async fn an_http2_caller_who_asks_nothing_is_let_go_and_one_who_asked_may_idle()
 }
 
 #[tokio::test]
-async fn hands_must_be_shaken_in_time_and_in_tls() {
+async fn handshakes_must_be_tls_and_finish_in_time() {
     let limits = Limits {
         handshake: SHORT,
         ..limits()
@@ -143,7 +143,7 @@ async fn hands_must_be_shaken_in_time_and_in_tls() {
 }
 
 #[tokio::test]
-async fn whoever_asks_nothing_after_the_handshake_is_let_go() {
+async fn connections_without_a_request_are_closed() {
     let limits = Limits {
         first: SHORT,
         ..limits()
@@ -158,7 +158,7 @@ async fn whoever_asks_nothing_after_the_handshake_is_let_go() {
 }
 
 #[tokio::test]
-async fn connections_that_never_asked_anything_lock_nobody_out() {
+async fn unused_connections_do_not_block_new_ones() {
     const CAP: usize = 8;
     let limits = Limits {
         connections: CAP,
@@ -185,15 +185,15 @@ async fn connections_that_never_asked_anything_lock_nobody_out() {
 }
 
 #[tokio::test]
-async fn a_connection_whose_request_is_worked_on_keeps_its_place() {
-    let told = std::sync::Arc::new(tokio::sync::Notify::new());
+async fn a_busy_connection_is_not_evicted() {
+    let proceed = std::sync::Arc::new(tokio::sync::Notify::new());
     let setup = Setup {
         limits: Limits {
             connections: 1,
             ..limits()
         },
-        decide: unless_found,
-        live_catalog: std::sync::Arc::new(Origin::Waits(told.clone())),
+        decide: deny_unless_found,
+        live_catalog: std::sync::Arc::new(FakeOrigin::Waits(proceed.clone())),
         ..Setup::default()
     };
     let server = setup.start().await;
@@ -201,7 +201,7 @@ async fn a_connection_whose_request_is_worked_on_keeps_its_place() {
     let asked = tokio::spawn(async move { (first.ask("/validate").await.status, first) });
     eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(1.0)).await;
     assert!(timeout(SHORT * 3, server.connect(&[])).await.is_err());
-    told.notify_one();
+    proceed.notify_one();
     let (status, idle) = asked.await.unwrap();
     assert_eq!(status, 200);
     let second = timeout(LONG * 4, server.connect(&[])).await;

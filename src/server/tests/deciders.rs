@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A stand-in for the origin of the catalog.
-pub(super) enum Origin {
+pub(super) enum FakeOrigin {
     Answers,
     Fails,
     /// Answers when it is told to.
@@ -26,14 +26,14 @@ pub(super) enum Origin {
     Publishes(Mutex<Option<Arc<ArcSwapOption<Catalog>>>>),
 }
 
-impl LiveCatalog for Origin {
+impl LiveCatalog for FakeOrigin {
     fn refresh<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
         Box::pin(async move {
             assert_eq!(lookups.len(), 1);
             match self {
                 Self::Answers => {}
                 Self::Fails => return Err(LiveReadError::new("the origin is away")),
-                Self::Waits(told) => told.notified().await,
+                Self::Waits(proceed) => proceed.notified().await,
                 Self::Publishes(catalog) => {
                     let fresh =
                         Catalog::new([("db".into(), crate::catalog::Labels::default())], [], []);
@@ -47,7 +47,7 @@ impl LiveCatalog for Origin {
 }
 
 /// Denies what is confirmed to be absent: here, the namespace `db`.
-pub(super) fn unless_found(
+pub(super) fn deny_unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
     context: &ReviewContext<'_>,
@@ -56,7 +56,7 @@ pub(super) fn unless_found(
 }
 
 /// Warns of what is not there: here, the namespace `db`.
-pub(super) fn warns_unless_found(
+pub(super) fn warn_unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
     context: &ReviewContext<'_>,

@@ -25,7 +25,7 @@ fn graceful() -> Setup {
 }
 
 #[tokio::test]
-async fn while_draining_it_serves_on_and_asks_callers_to_leave() {
+async fn while_draining_it_serves_and_closes_connections() {
     let mut server = graceful().start().await;
     let mut open = server.http1().await;
     assert_eq!(open.ask("/validate").await.header("connection"), "");
@@ -55,11 +55,11 @@ async fn idle_connections_do_not_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn what_is_in_progress_is_finished() {
-    let told = Arc::new(Notify::new());
+async fn requests_in_progress_are_finished() {
+    let proceed = Arc::new(Notify::new());
     let setup = Setup {
-        decide: unless_found,
-        live_catalog: Arc::new(Origin::Waits(told.clone())),
+        decide: deny_unless_found,
+        live_catalog: Arc::new(FakeOrigin::Waits(proceed.clone())),
         ..Setup::default()
     };
     let mut server = setup.start().await;
@@ -69,24 +69,24 @@ async fn what_is_in_progress_is_finished() {
     server.shutdown.drain();
     sleep(Duration::from_millis(50)).await;
     assert!(!server.task.is_finished());
-    told.notify_one();
+    proceed.notify_one();
     let reply = asked.await.unwrap();
     assert_eq!((reply.status, reply.header("connection")), (200, "close"));
     timeout(SOON, &mut server.task).await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn what_takes_longer_than_the_limit_is_cut_and_so_is_everything_when_told_twice() {
-    for told_twice in [false, true] {
+async fn requests_are_cut_at_the_drain_limit_and_on_abort() {
+    for abort in [false, true] {
         let never = Arc::new(Notify::new());
-        let drain_limit = Duration::from_millis(if told_twice { 60_000 } else { 100 });
+        let drain_limit = Duration::from_millis(if abort { 60_000 } else { 100 });
         let setup = Setup {
             limits: Limits {
                 drain_limit,
                 ..limits()
             },
-            decide: unless_found,
-            live_catalog: Arc::new(Origin::Waits(never)),
+            decide: deny_unless_found,
+            live_catalog: Arc::new(FakeOrigin::Waits(never)),
             ..Setup::default()
         };
         let mut server = setup.start().await;
@@ -95,7 +95,7 @@ async fn what_takes_longer_than_the_limit_is_cut_and_so_is_everything_when_told_
         let asked = tokio::spawn(asked);
         eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(1.0)).await;
         server.shutdown.drain();
-        if told_twice {
+        if abort {
             sleep(Duration::from_millis(50)).await;
             assert!(!server.task.is_finished());
             server.shutdown.abort();
@@ -106,7 +106,7 @@ async fn what_takes_longer_than_the_limit_is_cut_and_so_is_everything_when_told_
 }
 
 #[tokio::test]
-async fn http2_callers_are_told_to_go_away_at_once_or_after_their_first_request() {
+async fn http2_connections_get_goaway_at_once_or_after_their_first_request() {
     let server = graceful().start().await;
     let uri = format!("https://localhost:{}/validate", server.address.port());
     let mut old = server.http2().await;

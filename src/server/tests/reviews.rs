@@ -27,7 +27,7 @@ async fn a_review_is_answered_with_its_own_uid() {
 }
 
 #[tokio::test]
-async fn http2_is_spoken_with_those_who_ask_for_it() {
+async fn http2_is_negotiated() {
     let server = Setup::default().start().await;
     let mut caller = server.http2().await;
     let uri = format!("https://localhost:{}/validate", server.address.port());
@@ -60,9 +60,9 @@ async fn nothing_is_decided_before_the_catalog_is_loaded() {
 }
 
 #[tokio::test]
-async fn a_denial_that_rests_on_an_absence_is_confirmed_first() {
+async fn a_denial_based_on_absence_is_verified_live_first() {
     let server = Setup {
-        decide: unless_found,
+        decide: deny_unless_found,
         ..Setup::default()
     }
     .start()
@@ -75,15 +75,15 @@ async fn a_denial_that_rests_on_an_absence_is_confirmed_first() {
 }
 
 #[tokio::test]
-async fn what_the_confirmation_finds_is_allowed() {
-    let origin = Arc::new(Origin::Publishes(Default::default()));
+async fn what_the_live_read_finds_is_allowed() {
+    let origin = Arc::new(FakeOrigin::Publishes(Default::default()));
     let setup = Setup {
-        decide: unless_found,
+        decide: deny_unless_found,
         live_catalog: origin.clone(),
         ..Setup::default()
     };
     let server = setup.start().await;
-    if let Origin::Publishes(catalog) = &*origin {
+    if let FakeOrigin::Publishes(catalog) = &*origin {
         *catalog.lock().unwrap() = Some(server.catalog.clone());
     }
     let reply = server.http1().await.ask("/validate").await;
@@ -91,23 +91,27 @@ async fn what_the_confirmation_finds_is_allowed() {
 }
 
 #[tokio::test]
-async fn a_warning_is_looked_up_and_given_all_the_same_where_the_origin_is_away() {
-    let origin = Arc::new(Origin::Publishes(Default::default()));
+async fn a_warning_is_given_even_if_the_live_read_fails() {
+    let origin = Arc::new(FakeOrigin::Publishes(Default::default()));
     let setup = Setup {
-        decide: warns_unless_found,
+        decide: warn_unless_found,
         live_catalog: origin.clone(),
         ..Setup::default()
     };
     let server = setup.start().await;
-    if let Origin::Publishes(catalog) = &*origin {
+    if let FakeOrigin::Publishes(catalog) = &*origin {
         *catalog.lock().unwrap() = Some(server.catalog.clone());
     }
     let reply = server.http1().await.ask("/validate").await;
     assert!(!reply.body.contains("not there"), "{reply:?}");
     let never = Arc::new(Notify::new());
-    for origin in [Origin::Fails, Origin::Waits(never), Origin::Answers] {
+    for origin in [
+        FakeOrigin::Fails,
+        FakeOrigin::Waits(never),
+        FakeOrigin::Answers,
+    ] {
         let setup = Setup {
-            decide: warns_unless_found,
+            decide: warn_unless_found,
             live_catalog: Arc::new(origin),
             ..Setup::default()
         };
@@ -119,14 +123,14 @@ async fn a_warning_is_looked_up_and_given_all_the_same_where_the_origin_is_away(
 }
 
 #[tokio::test]
-async fn an_unconfirmed_denial_is_no_denial_but_an_error() {
+async fn a_denial_without_its_live_read_is_an_error() {
     let never = Arc::new(Notify::new());
     for (origin, says) in [
-        (Origin::Fails, "is away"),
-        (Origin::Waits(never), "in time"),
+        (FakeOrigin::Fails, "is away"),
+        (FakeOrigin::Waits(never), "in time"),
     ] {
         let setup = Setup {
-            decide: unless_found,
+            decide: deny_unless_found,
             live_catalog: Arc::new(origin),
             ..Setup::default()
         };
@@ -139,14 +143,14 @@ async fn an_unconfirmed_denial_is_no_denial_but_an_error() {
 
 #[tokio::test]
 async fn too_many_at_once_are_turned_away_after_half_their_time() {
-    let told = Arc::new(Notify::new());
+    let proceed = Arc::new(Notify::new());
     let setup = Setup {
         limits: Limits {
             reviews: 1,
             ..limits()
         },
-        decide: unless_found,
-        live_catalog: Arc::new(Origin::Waits(told.clone())),
+        decide: deny_unless_found,
+        live_catalog: Arc::new(FakeOrigin::Waits(proceed.clone())),
         ..Setup::default()
     };
     let server = setup.start().await;
@@ -164,9 +168,9 @@ async fn too_many_at_once_are_turned_away_after_half_their_time() {
         "the connection stays of use"
     );
     assert!(begun.elapsed() >= Duration::from_millis(100));
-    told.notify_one();
+    proceed.notify_one();
     assert_eq!(first.await.unwrap().status, 200);
-    told.notify_one();
+    proceed.notify_one();
     assert_eq!(second.ask("/validate").await.status, 200);
 }
 

@@ -6,7 +6,7 @@ use super::support::*;
 use crate::server::{CertificateSource, ServeOptions, Server};
 
 async fn complaint(options: ServeOptions) -> String {
-    let state = state(Arc::new(Origin::Answers));
+    let state = state(Arc::new(FakeOrigin::Answers));
     match Server::bind(options, state).await {
         Ok(_) => "none".to_owned(),
         Err(error) => error.to_string(),

@@ -35,16 +35,16 @@ use crate::{
     rules::Policy,
     server::{
         Allocations, CertificateSource, Limits, LiveCatalog, Metrics, ServeOptions, Server,
-        ServerCertificates, ServerState, Shutdown, TlsPolicy, metrics, review::Decide,
+        ServerCertificates, ServerState, Shutdown, TlsPolicy, metrics, review::DecideFn,
     },
 };
 
-pub(super) type Caller = TlsStream<TcpStream>;
+pub(super) type TlsConnection = TlsStream<TcpStream>;
 
 /// What a test sets; the rest is as it is by default, with no grace.
 pub(super) struct Setup {
     pub(super) limits: Limits,
-    pub(super) decide: Decide,
+    pub(super) decide: DecideFn,
     pub(super) live_catalog: Arc<dyn LiveCatalog>,
     pub(super) loaded: bool,
     pub(super) client_ca: Option<PathBuf>,
@@ -59,7 +59,7 @@ impl Default for Setup {
         Self {
             limits: limits(),
             decide: admission::decide,
-            live_catalog: Arc::new(Origin::Answers),
+            live_catalog: Arc::new(FakeOrigin::Answers),
             loaded: true,
             client_ca: None,
             clock: Clock::new(Timestamp::now),
@@ -139,7 +139,7 @@ pub(super) fn state(live_catalog: Arc<dyn LiveCatalog>) -> ServerState {
         metrics: Metrics::register(&mut registry, catalog.clone()),
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
-        allocations: Allocations::none(),
+        allocations: Allocations::disabled(),
         live_catalog,
         registry,
     }
@@ -171,7 +171,7 @@ impl Running {
     }
 
     /// A connection that trusts the server's CA and asks for these protocols.
-    pub(super) async fn connect(&self, alpn: &[&str]) -> Caller {
+    pub(super) async fn connect(&self, alpn: &[&str]) -> TlsConnection {
         self.try_connect(alpn, None).await.unwrap()
     }
 
@@ -179,7 +179,7 @@ impl Running {
         &self,
         alpn: &[&str],
         identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
-    ) -> std::io::Result<Caller> {
+    ) -> std::io::Result<TlsConnection> {
         self.try_connect_by(alpn, identity, rustls::ALL_VERSIONS)
             .await
     }
@@ -190,7 +190,7 @@ impl Running {
         alpn: &[&str],
         identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
         versions: &[&'static rustls::SupportedProtocolVersion],
-    ) -> std::io::Result<Caller> {
+    ) -> std::io::Result<TlsConnection> {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_file(self.certs("ca.crt")).unwrap();
         roots.add(authority).unwrap();

@@ -14,25 +14,25 @@ use rustls::{
 };
 
 use super::{
-    error::{CertificateError, Problem},
-    load::Source,
+    error::{CertificateError, CertificateProblem},
+    load::PemFile,
 };
 use crate::pki::provider;
 
 /// Checks client certificates against the authorities of one moment.
 #[derive(Debug)]
-pub(super) struct Verifier(Arc<dyn ClientCertVerifier>);
+pub(super) struct ClientVerifier(Arc<dyn ClientCertVerifier>);
 
 /// Checks client certificates against the authorities of now.
 #[derive(Debug)]
-pub(super) struct Authorities(ArcSwap<Verifier>);
+pub(super) struct ClientAuthorities(ArcSwap<ClientVerifier>);
 
-impl Verifier {
+impl ClientVerifier {
     pub(super) fn new(
-        source: &Source,
+        source: &PemFile,
         authorities: Vec<CertificateDer<'static>>,
     ) -> Result<Self, CertificateError> {
-        let unusable = |error: String| source.error(Problem::Certificate(error));
+        let unusable = |error: String| source.error(CertificateProblem::Certificate(error));
         let mut roots = RootCertStore::empty();
         for authority in authorities {
             roots
@@ -46,17 +46,17 @@ impl Verifier {
     }
 }
 
-impl Authorities {
-    pub(super) fn new(verifier: Verifier) -> Self {
+impl ClientAuthorities {
+    pub(super) fn new(verifier: ClientVerifier) -> Self {
         Self(ArcSwap::from_pointee(verifier))
     }
 
-    pub(super) fn replace(&self, verifier: Verifier) {
+    pub(super) fn replace(&self, verifier: ClientVerifier) {
         self.0.store(Arc::new(verifier));
     }
 }
 
-impl ClientCertVerifier for Authorities {
+impl ClientCertVerifier for ClientAuthorities {
     /// No hints: they could not change with the authorities, and callers have one certificate.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]

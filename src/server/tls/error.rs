@@ -10,16 +10,16 @@ use thiserror::Error;
 
 /// Why a certificate or key cannot be used.
 #[derive(Debug, Error)]
-#[error("{}{problem}", place(*flag, path))]
+#[error("{}{problem}", location(*flag, path))]
 pub struct CertificateError {
     flag: Option<&'static str>,
     path: PathBuf,
-    problem: Problem,
+    problem: CertificateProblem,
 }
 
 /// What is wrong.
 #[derive(Debug, Error)]
-pub(super) enum Problem {
+pub(super) enum CertificateProblem {
     #[error("cannot be read ({0}); make it readable, or name another with the flag")]
     Read(#[source] io::Error),
     #[error("cannot be written ({0}); make the directory writable, or name another with the flag")]
@@ -35,7 +35,7 @@ pub(super) enum Problem {
     #[error("does not fit the key in {}; replace one of them", .0.display())]
     Mismatch(PathBuf),
     #[error("is there without {}; add it, or move both away to have them made", .0.display())]
-    Alone(PathBuf),
+    Unpaired(PathBuf),
     #[error("was not made by nadmit and cannot sign ({0}); move it away to have a CA made")]
     Authority(String),
     #[error("cannot hold a certificate for \"{name}\" ({reason}); name hosts or addresses")]
@@ -45,7 +45,7 @@ pub(super) enum Problem {
 }
 
 impl CertificateError {
-    pub(super) fn new(flag: &'static str, path: &Path, problem: Problem) -> Self {
+    pub(super) fn new(flag: &'static str, path: &Path, problem: CertificateProblem) -> Self {
         Self {
             flag: Some(flag),
             path: path.to_owned(),
@@ -58,11 +58,11 @@ impl CertificateError {
         Self {
             flag: None,
             path: PathBuf::new(),
-            problem: Problem::Library(error.into()),
+            problem: CertificateProblem::Library(error.into()),
         }
     }
 }
 
-fn place(flag: Option<&'static str>, path: &Path) -> String {
+fn location(flag: Option<&'static str>, path: &Path) -> String {
     flag.map_or(String::new(), |flag| format!("{flag}: {} ", path.display()))
 }

@@ -9,8 +9,8 @@ use rustls::{
 use tokio::sync::watch::Receiver;
 
 use super::{
-    client::Verifier,
-    error::{CertificateError, Problem},
+    client::ClientVerifier,
+    error::{CertificateError, CertificateProblem},
 };
 use crate::{
     files,
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The bytes of a file with certificates or a key: more than all public authorities together.
-pub(super) const MOST: u64 = 1 << 20;
+pub(super) const MAX_PEM_BYTES: u64 = 1 << 20;
 /// The certificate in a certificate directory.
 pub(super) const TLS_CERT: &str = "tls.crt";
 /// Its key.
@@ -27,43 +27,43 @@ pub(super) const TLS_KEY: &str = "tls.key";
 
 /// A file, with the flag that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Source {
+pub(super) struct PemFile {
     pub(super) flag: &'static str,
     pub(super) path: PathBuf,
 }
 
 /// Where what is shown and asked for comes from.
 #[derive(Debug, Clone)]
-pub(super) struct Sources {
-    cert: Source,
-    key: Source,
+pub(super) struct PemSources {
+    cert: PemFile,
+    key: PemFile,
     /// Who brings certificate and key, if they are in no files.
-    kept: Option<Receiver<Option<Arc<Pair>>>>,
-    client_ca: Option<Source>,
+    managed: Option<Receiver<Option<Arc<Pair>>>>,
+    client_ca: Option<PemFile>,
 }
 
 /// What they contain.
 #[derive(PartialEq, Eq)]
-pub(super) struct Contents {
+pub(super) struct PemContents {
     /// `None` if nobody has brought one yet.
     pair: Option<Pair>,
     client_ca: Option<Vec<u8>>,
 }
 
 /// What that means.
-pub(super) struct Loaded {
-    pub(super) shown: Option<Shown>,
-    pub(super) client: Option<Verifier>,
+pub(super) struct LoadedCertificates {
+    pub(super) served: Option<ServedCertificate>,
+    pub(super) client: Option<ClientVerifier>,
 }
 
 /// What is shown.
-pub(super) struct Shown {
+pub(super) struct ServedCertificate {
     pub(super) identity: CertifiedKey,
     /// When the certificate expires, in seconds since the epoch.
     pub(super) expiry: i64,
 }
 
-impl Source {
+impl PemFile {
     pub(super) fn new(flag: &'static str, path: impl Into<PathBuf>) -> Self {
         Self {
             flag,
@@ -71,29 +71,30 @@ impl Source {
         }
     }
 
-    pub(super) fn error(&self, problem: Problem) -> CertificateError {
+    pub(super) fn error(&self, problem: CertificateProblem) -> CertificateError {
         CertificateError::new(self.flag, &self.path, problem)
     }
 
     pub(super) fn read(&self) -> Result<Vec<u8>, CertificateError> {
-        files::read(&self.path, MOST).map_err(|error| self.error(Problem::Read(error)))
+        files::read(&self.path, MAX_PEM_BYTES)
+            .map_err(|error| self.error(CertificateProblem::Read(error)))
     }
 }
 
-impl Sources {
+impl PemSources {
     pub(super) fn new(certificates: &ServerCertificates) -> Self {
         let [cert, key] = match &certificates.source {
             CertificateSource::Directory { path, .. } => {
-                [TLS_CERT, TLS_KEY].map(|name| Source::new("--cert-dir", path.join(name)))
+                [TLS_CERT, TLS_KEY].map(|name| PemFile::new("--cert-dir", path.join(name)))
             }
             CertificateSource::Files { cert, key } => [
-                Source::new("--tls-cert", cert),
-                Source::new("--tls-key", key),
+                PemFile::new("--tls-cert", cert),
+                PemFile::new("--tls-key", key),
             ],
             CertificateSource::Secret { secret, .. } => [TLS_CERT, TLS_KEY]
-                .map(|name| Source::new("--tls-secret", PathBuf::from(secret).join(name))),
+                .map(|name| PemFile::new("--tls-secret", PathBuf::from(secret).join(name))),
         };
-        let kept = match &certificates.source {
+        let managed = match &certificates.source {
             CertificateSource::Secret { pair, .. } => Some(pair.clone()),
             CertificateSource::Directory { .. } | CertificateSource::Files { .. } => None,
         };
@@ -101,52 +102,55 @@ impl Sources {
         Self {
             cert,
             key,
-            kept,
-            client_ca: client_ca.map(|path| Source::new("--client-ca", path)),
+            managed,
+            client_ca: client_ca.map(|path| PemFile::new("--client-ca", path)),
         }
     }
 
     /// Whether somebody else looks after certificate and key.
-    pub(super) fn are_kept(&self) -> bool {
-        self.kept.is_some()
+    pub(super) fn are_managed(&self) -> bool {
+        self.managed.is_some()
     }
 
     /// Waits until somebody brings another certificate; for ever, if it is in files.
-    pub(super) async fn brought(&mut self) {
-        let brought = match &mut self.kept {
-            Some(kept) => kept.changed().await.is_ok(),
+    pub(super) async fn changed(&mut self) {
+        let changed = match &mut self.managed {
+            Some(managed) => managed.changed().await.is_ok(),
             None => false,
         };
-        if !brought {
+        if !changed {
             pending::<()>().await;
         }
     }
 
-    pub(super) fn read(&self) -> Result<Contents, CertificateError> {
-        let pair = match &self.kept {
-            Some(kept) => kept.borrow().as_deref().cloned(),
+    pub(super) fn read(&self) -> Result<PemContents, CertificateError> {
+        let pair = match &self.managed {
+            Some(managed) => managed.borrow().as_deref().cloned(),
             None => Some(Pair {
                 cert: self.cert.read()?,
                 key: PrivateKey::new(self.key.read()?),
             }),
         };
-        Ok(Contents {
+        Ok(PemContents {
             pair,
-            client_ca: self.client_ca.as_ref().map(Source::read).transpose()?,
+            client_ca: self.client_ca.as_ref().map(PemFile::read).transpose()?,
         })
     }
 
-    pub(super) fn load(&self, contents: &Contents) -> Result<Loaded, CertificateError> {
-        let shown = contents.pair.as_ref().map(|pair| {
+    pub(super) fn load(
+        &self,
+        contents: &PemContents,
+    ) -> Result<LoadedCertificates, CertificateError> {
+        let served = contents.pair.as_ref().map(|pair| {
             let identity = identity(&self.cert, &self.key, pair)?;
             let expiry = expiry(&self.cert, &identity)?;
-            Ok(Shown { identity, expiry })
+            Ok(ServedCertificate { identity, expiry })
         });
         let client = self.client_ca.as_ref().zip(contents.client_ca.as_ref());
-        Ok(Loaded {
-            shown: shown.transpose()?,
+        Ok(LoadedCertificates {
+            served: served.transpose()?,
             client: client
-                .map(|(source, pem)| Verifier::new(source, certificates(source, pem)?))
+                .map(|(source, pem)| ClientVerifier::new(source, certificates(source, pem)?))
                 .transpose()?,
         })
     }
@@ -154,33 +158,35 @@ impl Sources {
 
 /// A certificate with the key that fits it.
 pub(super) fn identity(
-    cert: &Source,
-    key: &Source,
+    cert: &PemFile,
+    key: &PemFile,
     pair: &Pair,
 ) -> Result<CertifiedKey, CertificateError> {
     pair.identity().map_err(|wrong| match wrong {
-        WrongPair::NoCertificate => cert.error(Problem::NoCertificate),
-        WrongPair::NoKey => key.error(Problem::NoKey),
-        WrongPair::Key(error) => key.error(Problem::Key(error)),
-        WrongPair::Certificate(error) => cert.error(Problem::Certificate(error.to_string())),
-        WrongPair::Mismatch => cert.error(Problem::Mismatch(key.path.clone())),
+        WrongPair::NoCertificate => cert.error(CertificateProblem::NoCertificate),
+        WrongPair::NoKey => key.error(CertificateProblem::NoKey),
+        WrongPair::Key(error) => key.error(CertificateProblem::Key(error)),
+        WrongPair::Certificate(error) => {
+            cert.error(CertificateProblem::Certificate(error.to_string()))
+        }
+        WrongPair::Mismatch => cert.error(CertificateProblem::Mismatch(key.path.clone())),
     })
 }
 
 /// All certificates of a PEM file; at least one.
 pub(super) fn certificates(
-    source: &Source,
+    source: &PemFile,
     pem: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
-        Ok(_) | Err(_) => Err(source.error(Problem::NoCertificate)),
+        Ok(_) | Err(_) => Err(source.error(CertificateProblem::NoCertificate)),
     }
 }
 
-fn expiry(source: &Source, identity: &CertifiedKey) -> Result<i64, CertificateError> {
+fn expiry(source: &PemFile, identity: &CertifiedKey) -> Result<i64, CertificateError> {
     let leaf = identity.cert.first().and_then(Certificate::from_der);
-    let leaf = leaf.ok_or_else(|| source.error(Problem::NoCertificate))?;
+    let leaf = leaf.ok_or_else(|| source.error(CertificateProblem::NoCertificate))?;
     Ok(leaf.not_after.as_second())
 }

@@ -21,12 +21,12 @@ use rustls::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tracing::warn;
 
-use self::client::Authorities;
-pub(super) use self::reload::{Reloader, Resolver};
+use self::client::ClientAuthorities;
+pub(super) use self::reload::{CertificateResolver, Reloader};
 pub use self::{
     error::CertificateError,
     policy::{TlsPolicy, TlsPolicyError, TlsVersion},
-    self_signed::Made,
+    self_signed::Issuance,
 };
 use super::{connection::Protocol, metrics::Metrics, options::ServerCertificates};
 use crate::{clock::Clock, pki::provider};
@@ -54,8 +54,8 @@ pub(super) fn open(
 fn configuration(
     policy: &TlsPolicy,
     clock: Clock,
-    resolver: Arc<Resolver>,
-    authorities: Option<Arc<Authorities>>,
+    resolver: Arc<CertificateResolver>,
+    authorities: Option<Arc<ClientAuthorities>>,
 ) -> Result<ServerConfig, CertificateError> {
     let provider = CryptoProvider {
         cipher_suites: policy.suites().to_vec(),
@@ -78,16 +78,16 @@ fn configuration(
             config
         }
     };
-    config.time_provider = Arc::new(Time(clock));
+    config.time_provider = Arc::new(TlsClock(clock));
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
     Ok(config)
 }
 
 /// The time by which certificates of callers are judged; before 1970 it is the beginning of 1970.
 #[derive(Debug)]
-struct Time(Clock);
+struct TlsClock(Clock);
 
-impl TimeProvider for Time {
+impl TimeProvider for TlsClock {
     fn current_time(&self) -> Option<UnixTime> {
         let seconds = u64::try_from(self.0.now().as_second()).unwrap_or(0);
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))

@@ -86,30 +86,30 @@ impl Default for TlsPolicy {
 }
 
 impl TlsPolicy {
-    /// Returns what is left of the named suites (of all, if none is named) from `least` on.
+    /// Returns what is left of the named suites (of all, if none is named) from `min_version` on.
     ///
     /// # Errors
     /// When suites are named and none of them is left.
-    pub fn new(least: TlsVersion, named: &[String]) -> Result<Self, TlsPolicyError> {
+    pub fn new(min_version: TlsVersion, named: &[String]) -> Result<Self, TlsPolicyError> {
         let mut policy = Self::default();
-        if least < TlsVersion::Tls12 {
+        if min_version < TlsVersion::Tls12 {
             let warning = "versions of TLS before 1.2 are not spoken: --tls-min-version is taken for VersionTLS12";
             policy.warnings.push(warning.to_owned());
         }
         let named: Vec<&str> = named.iter().map(|name| name.trim()).collect();
         let named: Vec<&str> = named.into_iter().filter(|name| !name.is_empty()).collect();
         if !named.is_empty() {
-            policy.keep(&named)?;
+            policy.retain_named(&named)?;
         }
         let has_old = policy.suites.iter().any(|suite| !is_of_tls13(suite));
-        if least == TlsVersion::Tls13 || !has_old {
+        if min_version == TlsVersion::Tls13 || !has_old {
             policy.versions = vec![&TLS13];
         }
         Ok(policy)
     }
 
     /// Leaves the named suites.
-    fn keep(&mut self, named: &[&str]) -> Result<(), TlsPolicyError> {
+    fn retain_named(&mut self, named: &[&str]) -> Result<(), TlsPolicyError> {
         let wanted: Vec<&str> = named.iter().map(|name| iana_name(name)).collect();
         let offered: Vec<String> = self.suites.iter().map(name_of).collect();
         let missing: Vec<&str> = named
@@ -195,9 +195,9 @@ mod tests {
         ECDHE-RSA-AES256-GCM-SHA384,ECDHE-ECDSA-CHACHA20-POLY1305,ECDHE-RSA-CHACHA20-POLY1305,\
         DHE-RSA-AES128-GCM-SHA256,DHE-RSA-AES256-GCM-SHA384";
 
-    fn policy(least: &str, suites: &str) -> Result<TlsPolicy, TlsPolicyError> {
+    fn policy(min_version: &str, suites: &str) -> Result<TlsPolicy, TlsPolicyError> {
         let named: Vec<String> = suites.split(',').map(str::to_owned).collect();
-        TlsPolicy::new(least.parse()?, &named)
+        TlsPolicy::new(min_version.parse()?, &named)
     }
 
     fn offered(policy: &TlsPolicy) -> (usize, usize) {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn profiles_leave_what_the_library_has_and_name_the_rest() {
+    fn profiles_keep_supported_suites_and_warn_of_the_rest() {
         // least version, suites: versions, suites of TLS 1.2 and 1.3, what the warnings name
         let cases = [
             ("VersionTLS12", "", 2, (6, 3), ""),
@@ -238,10 +238,10 @@ mod tests {
             // As in Go: the suites of TLS 1.3 are not those of this list.
             ("VersionTLS13", "ECDHE-RSA-AES128-GCM-SHA256", 1, (1, 3), ""),
         ];
-        for (least, suites, versions, counts, warned) in cases {
-            let policy = policy(least, suites).unwrap();
-            assert_eq!(policy.versions.len(), versions, "{least} {suites}");
-            assert_eq!(offered(&policy), counts, "{least} {suites}");
+        for (min_version, suites, versions, counts, warned) in cases {
+            let policy = policy(min_version, suites).unwrap();
+            assert_eq!(policy.versions.len(), versions, "{min_version} {suites}");
+            assert_eq!(offered(&policy), counts, "{min_version} {suites}");
             let warnings = policy.warnings.join("; ");
             assert_eq!(warnings.is_empty(), warned.is_empty(), "{warnings}");
             assert!(warnings.contains(warned), "{warnings}");

@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::{
-    client::Authorities,
+    client::ClientAuthorities,
     error::CertificateError,
-    load::{Contents, Loaded, Shown, Sources},
-    self_signed::{self, Made},
+    load::{LoadedCertificates, PemContents, PemSources, ServedCertificate},
+    self_signed::{self, Issuance},
 };
 use crate::{
     clock::Clock,
@@ -40,34 +40,34 @@ const RENEWAL_CHECK: SignedDuration = SignedDuration::from_hours(1);
 
 /// Shows the certificate of the moment, if there is one.
 #[derive(Debug, Default)]
-pub(in crate::server) struct Resolver(ArcSwapOption<CertifiedKey>);
+pub(in crate::server) struct CertificateResolver(ArcSwapOption<CertifiedKey>);
 
 /// Keeps what is shown and asked for up to date with the files.
 pub(in crate::server) struct Reloader {
-    sources: Sources,
-    contents: Contents,
-    own: Option<Own>,
-    resolver: Arc<Resolver>,
-    authorities: Option<Arc<Authorities>>,
+    sources: PemSources,
+    contents: PemContents,
+    own: Option<SelfSignedCertificate>,
+    resolver: Arc<CertificateResolver>,
+    authorities: Option<Arc<ClientAuthorities>>,
     metrics: Arc<Metrics>,
-    complaint: String,
+    last_error: String,
 }
 
 /// A certificate that nadmit makes and remakes.
-struct Own {
+struct SelfSignedCertificate {
     directory: PathBuf,
     names: Vec<String>,
     clock: Clock,
     checked: Timestamp,
 }
 
-impl ResolvesServerCert for Resolver {
+impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.0.load_full()
     }
 }
 
-impl Resolver {
+impl CertificateResolver {
     /// Whether there is one to show.
     pub(in crate::server) fn has_certificate(&self) -> bool {
         self.0.load().is_some()
@@ -80,16 +80,16 @@ impl Reloader {
         certificates: &ServerCertificates,
         clock: Clock,
         metrics: Arc<Metrics>,
-    ) -> Result<(Self, Option<Arc<Authorities>>), CertificateError> {
-        let own = Own::new(&certificates.source, clock.clone())?;
-        let sources = Sources::new(certificates);
+    ) -> Result<(Self, Option<Arc<ClientAuthorities>>), CertificateError> {
+        let own = SelfSignedCertificate::new(&certificates.source, clock.clone())?;
+        let sources = PemSources::new(certificates);
         let contents = sources.read()?;
         let loaded = sources.load(&contents)?;
-        let expiry = loaded.shown.as_ref().map(|shown| shown.expiry);
+        let expiry = loaded.served.as_ref().map(|served| served.expiry);
         if expiry.is_some_and(|expiry| expiry <= clock.now().as_second()) {
             warn!("the certificate has expired; callers will refuse it");
         }
-        let authorities = loaded.client.map(Authorities::new).map(Arc::new);
+        let authorities = loaded.client.map(ClientAuthorities::new).map(Arc::new);
         let reloader = Self {
             sources,
             contents,
@@ -97,13 +97,13 @@ impl Reloader {
             resolver: Arc::default(),
             authorities: authorities.clone(),
             metrics,
-            complaint: String::new(),
+            last_error: String::new(),
         };
-        reloader.show(loaded.shown);
+        reloader.serve(loaded.served);
         Ok((reloader, authorities))
     }
 
-    pub(in crate::server) fn resolver(&self) -> Arc<Resolver> {
+    pub(in crate::server) fn resolver(&self) -> Arc<CertificateResolver> {
         self.resolver.clone()
     }
 
@@ -121,12 +121,12 @@ impl Reloader {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                () = self.sources.brought() => {}
+                () = self.sources.changed() => {}
                 _ = ticks.tick() => {}
                 () = now.notified() => {}
             }
             // Files may lie on a network.
-            match spawn_blocking(move || self.looked()).await {
+            match spawn_blocking(move || self.refreshed()).await {
                 Ok(reloader) => self = reloader,
                 Err(panic) => {
                     error!(error = %panic, "certificates are no longer reloaded; restart nadmit");
@@ -136,27 +136,32 @@ impl Reloader {
         }
     }
 
-    fn looked(mut self) -> Self {
-        let looked = self.look();
+    fn refreshed(mut self) -> Self {
+        let refreshed = self.refresh();
         // Who keeps it elsewhere says so himself.
-        if !self.sources.are_kept() {
-            self.metrics.renewal_failed.set(i64::from(looked.is_err()));
+        if !self.sources.are_managed() {
+            self.metrics
+                .renewal_failed
+                .set(i64::from(refreshed.is_err()));
         }
-        match looked {
-            Ok(()) => self.complaint.clear(),
-            Err(error) => self.complain(&error),
+        match refreshed {
+            Ok(()) => self.last_error.clear(),
+            Err(error) => self.record_failure(&error),
         }
         self
     }
 
     /// Renews what is ours, and takes over what has changed: each even if the other fails.
-    fn look(&mut self) -> Result<(), CertificateError> {
-        let renewed = self.own.as_mut().map_or(Ok(()), Own::renew);
-        let taken_over = self.take_over();
-        renewed.and(taken_over)
+    fn refresh(&mut self) -> Result<(), CertificateError> {
+        let renewed = self
+            .own
+            .as_mut()
+            .map_or(Ok(()), SelfSignedCertificate::renew);
+        let reloaded = self.reload_changed();
+        renewed.and(reloaded)
     }
 
-    fn take_over(&mut self) -> Result<(), CertificateError> {
+    fn reload_changed(&mut self) -> Result<(), CertificateError> {
         let contents = self.sources.read()?;
         if contents == self.contents {
             return Ok(());
@@ -167,9 +172,9 @@ impl Reloader {
         Ok(())
     }
 
-    fn publish(&self, loaded: Loaded) {
-        let expiry = loaded.shown.as_ref().map(|shown| shown.expiry);
-        self.show(loaded.shown);
+    fn publish(&self, loaded: LoadedCertificates) {
+        let expiry = loaded.served.as_ref().map(|served| served.expiry);
+        self.serve(loaded.served);
         if let (Some(authorities), Some(verifier)) = (&self.authorities, loaded.client) {
             authorities.replace(verifier);
         }
@@ -177,28 +182,28 @@ impl Reloader {
     }
 
     /// Without another one, what was shown is shown on.
-    fn show(&self, shown: Option<Shown>) {
-        if let Some(shown) = shown {
-            self.metrics.certificate_expiry.set(shown.expiry);
-            self.resolver.0.store(Some(Arc::new(shown.identity)));
+    fn serve(&self, served: Option<ServedCertificate>) {
+        if let Some(served) = served {
+            self.metrics.certificate_expiry.set(served.expiry);
+            self.resolver.0.store(Some(Arc::new(served.identity)));
         }
     }
 
     /// Counts each failure, and tells each kind of it once.
-    fn complain(&mut self, error: &CertificateError) {
+    fn record_failure(&mut self, error: &CertificateError) {
         self.metrics.reload_failures.inc();
-        let complaint = error.to_string();
-        let last = mem::replace(&mut self.complaint, complaint);
-        if last != self.complaint {
+        let last_error = error.to_string();
+        let last = mem::replace(&mut self.last_error, last_error);
+        if last != self.last_error {
             error!(
-                error = self.complaint,
+                error = self.last_error,
                 "the certificates were not reloaded; the old ones stay in use"
             );
         }
     }
 }
 
-impl Own {
+impl SelfSignedCertificate {
     /// Makes the certificate if it is wanted and absent.
     fn new(identity: &CertificateSource, clock: Clock) -> Result<Option<Self>, CertificateError> {
         let CertificateSource::Directory { path, names } = identity else {
@@ -216,7 +221,7 @@ impl Own {
 
     fn ensure(&self, now: Timestamp) -> Result<(), CertificateError> {
         let made = self_signed::ensure(&self.directory, &self.names, now)?;
-        if made != Made::Nothing {
+        if made != Issuance::Nothing {
             let directory = self.directory.display();
             info!(%directory, ?made, "made a certificate; callers trust ca.crt of this directory");
         }

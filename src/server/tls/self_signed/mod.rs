@@ -13,9 +13,9 @@ use std::path::Path;
 use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::ServerName;
 
-use self::pair::Pair;
+use self::pair::PairFiles;
 use super::{
-    error::{CertificateError, Problem},
+    error::{CertificateError, CertificateProblem},
     files,
     load::{TLS_CERT, TLS_KEY},
 };
@@ -28,17 +28,17 @@ const CA_KEY: &str = "ca.key";
 /// Every file here is named by this flag.
 const FLAG: &str = "--cert-dir";
 /// The last part of its life in which a server certificate is remade: a twelfth, a month of a year.
-const LAST_PART: i32 = 12;
+const RENEWAL_FRACTION: i32 = 12;
 /// How long a CA lasts: ten years.
 const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 3652);
 /// How long a server certificate lasts: a year.
 const SERVER_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 365);
 /// How far callers' clocks may lag behind.
-const LAG: SignedDuration = SignedDuration::from_hours(1);
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
 /// What had to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Made {
+pub enum Issuance {
     /// Nothing: a good certificate was there.
     Nothing,
     /// The server certificate, signed by the CA that was there.
@@ -58,24 +58,25 @@ pub fn ensure(
     directory: &Path,
     names: &[String],
     now: Timestamp,
-) -> Result<Made, CertificateError> {
-    let server = Pair::read(directory, TLS_CERT, TLS_KEY)?;
+) -> Result<Issuance, CertificateError> {
+    let server = PairFiles::read(directory, TLS_CERT, TLS_KEY)?;
     if server.is_foreign() {
         server.identity()?;
-        return Ok(Made::Nothing);
+        return Ok(Issuance::Nothing);
     }
     check(directory, names)?;
-    let authority = Pair::read(directory, CA_CERT, CA_KEY)?;
-    if is_good(&server, &authority, names, now).is_some() {
-        return Ok(Made::Nothing);
+    let authority = PairFiles::read(directory, CA_CERT, CA_KEY)?;
+    if is_current(&server, &authority, names, now).is_some() {
+        return Ok(Issuance::Nothing);
     }
-    files::make_directory(directory)
-        .map_err(|error| CertificateError::new(FLAG, directory, Problem::Write(error)))?;
+    files::make_directory(directory).map_err(|error| {
+        CertificateError::new(FLAG, directory, CertificateProblem::Write(error))
+    })?;
     let (signer, made) = signer(&authority, now)?;
     let issued = pki::issue_server(
         names,
         &signer,
-        saturating_add(now, -LAG),
+        saturating_add(now, -CLOCK_SKEW),
         saturating_add(now, SERVER_LIFETIME),
     );
     server.write(&issued.map_err(CertificateError::library)?)?;
@@ -84,29 +85,29 @@ pub fn ensure(
 
 /// The CA that signs: the one that is there, or a new one where there is none or nadmit's own
 /// would not outlive a new certificate.
-fn signer(authority: &Pair, now: Timestamp) -> Result<(Signer, Made), CertificateError> {
+fn signer(authority: &PairFiles, now: Timestamp) -> Result<(Signer, Issuance), CertificateError> {
     let found = authority.signer(now);
     if authority.is_foreign() {
-        return Ok((found?, Made::Certificate));
+        return Ok((found?, Issuance::Certificate));
     }
     match found {
         Ok(signer) if signer.certificate.not_after >= saturating_add(now, SERVER_LIFETIME) => {
-            Ok((signer, Made::Certificate))
+            Ok((signer, Issuance::Certificate))
         }
-        Ok(_) | Err(_) => Ok((new_signer(authority, now)?, Made::Authority)),
+        Ok(_) | Err(_) => Ok((new_signer(authority, now)?, Issuance::Authority)),
     }
 }
 
-fn new_signer(place: &Pair, now: Timestamp) -> Result<Signer, CertificateError> {
+fn new_signer(files_of_ca: &PairFiles, now: Timestamp) -> Result<Signer, CertificateError> {
     let (begin, end) = (
-        saturating_add(now, -LAG),
+        saturating_add(now, -CLOCK_SKEW),
         saturating_add(now, AUTHORITY_LIFETIME),
     );
     let issued = pki::issue_ca("nadmit CA", begin, end).map_err(CertificateError::library)?;
-    place.write(&issued)?;
-    let made = Pair {
-        cert: place.cert.clone(),
-        key: place.key.clone(),
+    files_of_ca.write(&issued)?;
+    let made = PairFiles {
+        cert: files_of_ca.cert.clone(),
+        key: files_of_ca.key.clone(),
         cert_pem: Some(issued.cert.into_bytes()),
         key_pem: Some(issued.key.expose().to_vec()),
     };
@@ -115,11 +116,16 @@ fn new_signer(place: &Pair, now: Timestamp) -> Result<Signer, CertificateError> 
 
 /// Whether the server's certificate fits its key, leads to the CA, covers the names and is not in
 /// the last part of its life.
-fn is_good(server: &Pair, authority: &Pair, names: &[String], now: Timestamp) -> Option<()> {
+fn is_current(
+    server: &PairFiles,
+    authority: &PairFiles,
+    names: &[String],
+    now: Timestamp,
+) -> Option<()> {
     let identity = server.identity().ok()?;
     let leaf = Certificate::from_der(&identity.cert[0])?;
-    let last_part = leaf.not_after.duration_since(leaf.not_before) / LAST_PART;
-    if now >= saturating_add(leaf.not_after, -last_part) {
+    let renewal_window = leaf.not_after.duration_since(leaf.not_before) / RENEWAL_FRACTION;
+    if now >= saturating_add(leaf.not_after, -renewal_window) {
         return None;
     }
     let (roots, _) = Certificate::parse_pem(authority.cert_pem.as_deref()?);
@@ -131,7 +137,7 @@ fn check(directory: &Path, names: &[String]) -> Result<(), CertificateError> {
     for name in names {
         if let Err(error) = ServerName::try_from(name.as_str()) {
             let (name, reason) = (name.clone(), error.to_string());
-            let problem = Problem::Name { name, reason };
+            let problem = CertificateProblem::Name { name, reason };
             return Err(CertificateError::new(FLAG, directory, problem));
         }
     }

@@ -9,23 +9,23 @@ use super::FLAG;
 use crate::{
     pki::{self, IssuedCertificate, PrivateKey, Signer},
     server::tls::{
-        error::{CertificateError, Problem},
+        error::{CertificateError, CertificateProblem},
         files::{self, PUBLIC, SECRET},
-        load::{self, Source},
+        load::{self, PemFile},
     },
 };
 
 /// A certificate and its key, as they lie in the directory.
-pub(super) struct Pair {
-    pub(super) cert: Source,
-    pub(super) key: Source,
+pub(super) struct PairFiles {
+    pub(super) cert: PemFile,
+    pub(super) key: PemFile,
     pub(super) cert_pem: Option<Vec<u8>>,
     pub(super) key_pem: Option<Vec<u8>>,
 }
 
-impl Pair {
+impl PairFiles {
     pub(super) fn read(directory: &Path, cert: &str, key: &str) -> Result<Self, CertificateError> {
-        let [cert, key] = [cert, key].map(|name| Source::new(FLAG, directory.join(name)));
+        let [cert, key] = [cert, key].map(|name| PemFile::new(FLAG, directory.join(name)));
         Ok(Self {
             cert_pem: read_if_present(&cert)?,
             key_pem: read_if_present(&key)?,
@@ -44,16 +44,20 @@ impl Pair {
         match (&self.cert_pem, &self.key_pem) {
             (Some(cert), Some(key)) => {
                 let (cert, key) = (cert.clone(), PrivateKey::new(key.clone()));
-                load::identity(&self.cert, &self.key, &pki::Pair { cert, key })
+                load::identity(&self.cert, &self.key, &pki::PairFiles { cert, key })
             }
-            (None, _) => Err(self.key.error(Problem::Alone(self.cert.path.clone()))),
-            (_, None) => Err(self.cert.error(Problem::Alone(self.key.path.clone()))),
+            (None, _) => Err(self
+                .key
+                .error(CertificateProblem::Unpaired(self.cert.path.clone()))),
+            (_, None) => Err(self
+                .cert
+                .error(CertificateProblem::Unpaired(self.key.path.clone()))),
         }
     }
 
     /// The same as a CA that can sign.
     pub(super) fn signer(&self, now: Timestamp) -> Result<Signer, CertificateError> {
-        let unusable = |reason: String| self.cert.error(Problem::Authority(reason));
+        let unusable = |reason: String| self.cert.error(CertificateProblem::Authority(reason));
         let identity = self.identity()?;
         let key = PrivateKey::new(self.key_pem.clone().unwrap_or_default());
         let signer = Signer::new(&identity.cert[0], &key).map_err(unusable)?;
@@ -70,16 +74,16 @@ impl Pair {
         ];
         for (source, pem, mode) in files {
             files::write(&source.path, pem, mode)
-                .map_err(|error| source.error(Problem::Write(error)))?;
+                .map_err(|error| source.error(CertificateProblem::Write(error)))?;
         }
         Ok(())
     }
 }
 
-fn read_if_present(source: &Source) -> Result<Option<Vec<u8>>, CertificateError> {
-    match crate::files::read(&source.path, load::MOST) {
+fn read_if_present(source: &PemFile) -> Result<Option<Vec<u8>>, CertificateError> {
+    match crate::files::read(&source.path, load::MAX_PEM_BYTES) {
         Ok(contents) => Ok(Some(contents)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(source.error(Problem::Read(error))),
+        Err(error) => Err(source.error(CertificateProblem::Read(error))),
     }
 }

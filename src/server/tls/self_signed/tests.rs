@@ -18,15 +18,15 @@ fn now() -> Timestamp {
 }
 
 /// A directory, and the names that are asked for.
-struct Place(TempDir, Vec<String>);
+struct CertDirectory(TempDir, Vec<String>);
 
-impl Place {
+impl CertDirectory {
     fn new() -> Self {
         let names = names(&["localhost", "127.0.0.1", "::1", "nadmit.kube-system.svc"]);
         Self(tempfile::tempdir().unwrap(), names)
     }
 
-    fn ensure(&self, now: Timestamp) -> Result<Made, CertificateError> {
+    fn ensure(&self, now: Timestamp) -> Result<Issuance, CertificateError> {
         ensure(self.0.path(), &self.1, now)
     }
 
@@ -53,9 +53,9 @@ impl Place {
 }
 
 #[test]
-fn what_was_made_is_good_and_is_used_again() {
-    let place = Place::new();
-    assert_eq!(place.ensure(now()).unwrap(), Made::Authority);
+fn a_created_certificate_is_valid_and_reused() {
+    let place = CertDirectory::new();
+    assert_eq!(place.ensure(now()).unwrap(), Issuance::Authority);
     let made = place.contents();
     let names: Vec<&str> = made.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["ca.crt", "ca.key", "tls.crt", "tls.key"]);
@@ -64,51 +64,51 @@ fn what_was_made_is_good_and_is_used_again() {
         assert_eq!(permissions.mode() & 0o777, mode, "{name}");
     }
     for later in [DAY, DAY * 300] {
-        assert_eq!(place.ensure(now() + later).unwrap(), Made::Nothing);
+        assert_eq!(place.ensure(now() + later).unwrap(), Issuance::Nothing);
     }
     assert_eq!(place.contents(), made);
 }
 
 #[test]
 fn a_certificate_is_remade_in_its_last_month_and_its_ca_in_its_last_year() {
-    let place = Place::new();
+    let place = CertDirectory::new();
     place.ensure(now()).unwrap();
     let authority = place.read("ca.crt");
     for years in 1..9 {
         let made = place.ensure(now() + DAY * (345 * years)).unwrap();
-        assert_eq!(made, Made::Certificate, "after {years} years");
+        assert_eq!(made, Issuance::Certificate, "after {years} years");
         assert_eq!(place.read("ca.crt"), authority);
     }
     let made = place.ensure(now() + DAY * (365 * 9 + 30)).unwrap();
-    assert_eq!(made, Made::Authority);
+    assert_eq!(made, Issuance::Authority);
     assert_ne!(place.read("ca.crt"), authority);
 }
 
 #[test]
 fn other_names_or_damage_make_a_new_certificate_under_the_same_ca() {
-    let mut place = Place::new();
+    let mut place = CertDirectory::new();
     place.ensure(now()).unwrap();
     let authority = place.read("ca.crt");
     place.1.push("nadmit.other.svc".to_owned());
-    assert_eq!(place.ensure(now()).unwrap(), Made::Certificate);
+    assert_eq!(place.ensure(now()).unwrap(), Issuance::Certificate);
     let cut = place.read("tls.crt")[..200].to_owned();
     fs::write(place.path("tls.crt"), cut).unwrap();
-    assert_eq!(place.ensure(now()).unwrap(), Made::Certificate);
+    assert_eq!(place.ensure(now()).unwrap(), Issuance::Certificate);
     fs::remove_file(place.path("tls.key")).unwrap();
-    assert_eq!(place.ensure(now()).unwrap(), Made::Certificate);
+    assert_eq!(place.ensure(now()).unwrap(), Issuance::Certificate);
     assert_eq!(place.read("ca.crt"), authority);
     fs::remove_file(place.path("ca.key")).unwrap();
     assert_eq!(
         place.ensure(now()).unwrap(),
-        Made::Nothing,
+        Issuance::Nothing,
         "it is not needed yet"
     );
     fs::remove_file(place.path("ca.crt")).unwrap();
-    assert_eq!(place.ensure(now()).unwrap(), Made::Authority);
+    assert_eq!(place.ensure(now()).unwrap(), Issuance::Authority);
 }
 
 /// What nadmit made, without the mark: as good as somebody else's.
-fn foreign(place: &Place, files: &[&str]) {
+fn foreign(place: &CertDirectory, files: &[&str]) {
     for name in files {
         let text = place.read(name);
         let pem = &text[text.find("-----BEGIN").unwrap()..];
@@ -117,19 +117,19 @@ fn foreign(place: &Place, files: &[&str]) {
 }
 
 #[test]
-fn somebody_elses_certificate_is_used_as_it_is_whatever_it_says() {
-    let mut place = Place::new();
+fn a_foreign_certificate_is_used_unchanged() {
+    let mut place = CertDirectory::new();
     place.ensure(now()).unwrap();
     foreign(&place, &["tls.crt", "tls.key"]);
     fs::remove_file(place.path("ca.crt")).unwrap();
     place.1 = names(&["elsewhere.example"]);
     let before = place.contents();
-    assert_eq!(place.ensure(now() + DAY * 900).unwrap(), Made::Nothing);
+    assert_eq!(place.ensure(now() + DAY * 900).unwrap(), Issuance::Nothing);
     assert_eq!(place.contents(), before);
 }
 
 #[test]
-fn somebody_elses_files_that_cannot_be_used_are_named_and_left_alone() {
+fn unusable_foreign_files_are_reported_and_left_alone() {
     let cases: [(&[(&str, &str)], &str); 4] = [
         (
             &[("tls.crt", "x"), ("tls.key", "x")],
@@ -143,7 +143,7 @@ fn somebody_elses_files_that_cannot_be_used_are_named_and_left_alone() {
         ),
     ];
     for (files, says) in cases {
-        let place = Place::new();
+        let place = CertDirectory::new();
         for (name, text) in files {
             fs::write(place.path(name), text).unwrap();
         }
@@ -158,14 +158,14 @@ fn somebody_elses_files_that_cannot_be_used_are_named_and_left_alone() {
 }
 
 #[test]
-fn somebody_elses_ca_signs_if_it_can() {
-    let place = Place::new();
+fn a_foreign_ca_signs_if_it_can() {
+    let place = CertDirectory::new();
     place.ensure(now()).unwrap();
     foreign(&place, &["ca.crt", "ca.key"]);
     fs::remove_file(place.path("tls.crt")).unwrap();
     let authority = place.read("ca.crt");
-    assert_eq!(place.ensure(now()).unwrap(), Made::Certificate);
-    assert_eq!(place.ensure(now()).unwrap(), Made::Nothing);
+    assert_eq!(place.ensure(now()).unwrap(), Issuance::Certificate);
+    assert_eq!(place.ensure(now()).unwrap(), Issuance::Nothing);
     fs::remove_file(place.path("tls.crt")).unwrap();
     let error = place.ensure(now() + DAY * 4000).unwrap_err().to_string();
     assert!(error.contains("it has expired"), "{error}");
@@ -177,7 +177,7 @@ fn somebody_elses_ca_signs_if_it_can() {
 
 #[test]
 fn a_name_that_no_certificate_can_have_is_named() {
-    let mut place = Place::new();
+    let mut place = CertDirectory::new();
     place.1 = names(&["not a name"]);
     let error = place.ensure(now()).unwrap_err().to_string();
     assert!(error.contains("\"not a name\""), "{error}");

@@ -13,7 +13,7 @@ use crate::{
 /// Whole lists of the ledger, shared by all who ask for one at the same time: a pool that runs out
 /// makes many ask.
 #[derive(Debug, Default)]
-pub(super) struct Lists {
+pub(super) struct SharedLists {
     /// How many lists were begun.
     begun: std::sync::atomic::AtomicU64,
     /// The last one that was finished, by the count of its beginning.
@@ -21,7 +21,7 @@ pub(super) struct Lists {
 }
 
 /// Whether a look-up is about allocations.
-pub(super) fn is_of_ledger(lookup: &LiveRead) -> bool {
+pub(super) fn is_ledger_read(lookup: &LiveRead) -> bool {
     matches!(
         lookup,
         LiveRead::Allocations { .. } | LiveRead::Holdings { .. }
@@ -33,12 +33,12 @@ pub(super) fn is_of_ledger(lookup: &LiveRead) -> bool {
 ///
 /// # Errors
 /// When the ledger does not tell.
-pub(super) async fn look_up(
+pub(super) async fn refresh_index(
     lookups: &[LiveRead],
     ledger: &Ledger,
     slices: Option<&SliceLedger>,
     index: &Arc<SharedIndex>,
-    lists: &Lists,
+    lists: &SharedLists,
 ) -> Result<(), ReadError> {
     let Ledger::Cluster(cluster) = ledger else {
         return Ok(());
@@ -48,11 +48,11 @@ pub(super) async fn look_up(
             LiveRead::Allocations {
                 pool,
                 address: Some(address),
-            } => one(pool, *address, cluster, index).await?,
+            } => refresh_address(pool, *address, cluster, index).await?,
             LiveRead::Allocations { address: None, .. } => {
                 lists.list(ledger, slices, index).await?;
             }
-            LiveRead::Holdings { holder, .. } => held(holder, cluster, index).await?,
+            LiveRead::Holdings { holder, .. } => refresh_holder(holder, cluster, index).await?,
             _ => {}
         }
     }
@@ -60,7 +60,7 @@ pub(super) async fn look_up(
 }
 
 /// The record of one address.
-async fn one(
+async fn refresh_address(
     pool: &str,
     address: Address,
     cluster: &ClusterLedger,
@@ -83,7 +83,7 @@ async fn one(
 }
 
 /// Everything that a holder has.
-async fn held(
+async fn refresh_holder(
     holder: &Holder,
     cluster: &ClusterLedger,
     index: &SharedIndex,
@@ -96,7 +96,7 @@ async fn held(
     Ok(())
 }
 
-impl Lists {
+impl SharedLists {
     /// Everything; or what another has listed since this was called.
     async fn list(
         &self,

@@ -16,12 +16,12 @@ use crate::{
     rules::Policy,
     server::{
         Desk,
-        desk::{DeskError, Release},
+        operator::{DeskError, Release},
     },
     sources,
 };
 
-const WORLD: &str = r#"
+const MANIFESTS: &str = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool
 metadata: {name: storage}
@@ -43,10 +43,10 @@ metadata: {name: there, namespace: db}
 
 /// A desk on a new ledger, which knows no manifests.
 pub(super) async fn empty(directory: &Path) -> Desk {
-    world(directory, None, &[]).await.0
+    fixture(directory, None, &[]).await.0
 }
 
-async fn world(
+async fn fixture(
     directory: &Path,
     manifests: Option<&str>,
     records: &[Allocation],
@@ -64,14 +64,14 @@ async fn world(
         catalog.store(Some(Arc::new(read)));
     }
     let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
-    let desk = Desk::new(
+    let operator = Desk::new(
         catalog,
         policy,
         index,
         Arc::clone(&ledger),
         Clock::new(|| jiff::Timestamp::from_second(500).unwrap_or_default()),
     );
-    (desk, ledger)
+    (operator, ledger)
 }
 
 fn record(address: &str, pod: &str) -> Allocation {
@@ -115,32 +115,32 @@ async fn stored(ledger: &Ledger, address: &str) -> Option<Stored> {
 }
 
 #[tokio::test]
-async fn a_live_pod_keeps_its_address_unless_it_is_forced() {
+async fn a_live_pod_keeps_its_address_unless_the_release_is_forced() {
     let directory = tempfile::tempdir().unwrap();
     let records = [record("192.0.2.5", "there"), record("192.0.2.6", "gone")];
-    let (desk, ledger) = world(directory.path(), Some(WORLD), &records).await;
-    let refused = desk.release(release("192.0.2.5")).await;
+    let (operator, ledger) = fixture(directory.path(), Some(MANIFESTS), &records).await;
+    let refused = operator.release(release("192.0.2.5")).await;
     assert!(matches!(refused, Err(DeskError::Refused(_))), "{refused:?}");
-    desk.release(release("192.0.2.6")).await.unwrap();
+    operator.release(release("192.0.2.6")).await.unwrap();
     let force = true;
     let forced = Release {
         force,
         ..release("192.0.2.5")
     };
-    desk.release(forced).await.unwrap();
+    operator.release(forced).await.unwrap();
     assert_eq!(stored(&ledger, "192.0.2.5").await, None);
-    let rows = desk.allocations(&crate::operate::Filter::default());
+    let rows = operator.allocations(&crate::inspect::Filter::default());
     assert!(rows.is_empty(), "{rows:?}");
-    let again = desk.release(release("192.0.2.5")).await;
+    let again = operator.release(release("192.0.2.5")).await;
     assert!(matches!(again, Err(DeskError::NotFound(_))), "{again:?}");
 }
 
 #[tokio::test]
 async fn a_record_that_changed_since_it_was_seen_is_not_touched() {
     let directory = tempfile::tempdir().unwrap();
-    let (desk, ledger) = world(
+    let (operator, ledger) = fixture(
         directory.path(),
-        Some(WORLD),
+        Some(MANIFESTS),
         &[record("192.0.2.6", "gone")],
     )
     .await;
@@ -155,14 +155,14 @@ async fn a_record_that_changed_since_it_was_seen_is_not_touched() {
         version,
         ..release("192.0.2.6")
     };
-    let refused = desk.release(late).await;
+    let refused = operator.release(late).await;
     assert!(matches!(&refused, Err(DeskError::Refused(why)) if why.contains("pod db/other")));
     assert!(stored(&ledger, "192.0.2.6").await.is_some());
     let unseen = Release {
         version: Some(Version(seen.0 + 1)),
         ..release("192.0.2.6")
     };
-    desk.release(unseen).await.unwrap();
+    operator.release(unseen).await.unwrap();
 }
 
 #[tokio::test]
@@ -175,41 +175,41 @@ async fn what_was_taken_from_a_reservation_goes_back_to_it() {
         }),
         ..record("192.0.2.9", "gone")
     };
-    let (desk, ledger) = world(directory.path(), Some(WORLD), &[taken]).await;
-    let released = desk.release(release("192.0.2.9")).await.unwrap();
+    let (operator, ledger) = fixture(directory.path(), Some(MANIFESTS), &[taken]).await;
+    let released = operator.release(release("192.0.2.9")).await.unwrap();
     assert_eq!(released.back_to.as_deref(), Some("reservation db/r"));
     let now = stored(&ledger, "192.0.2.9").await.unwrap().allocation;
     assert!(matches!(now.holder, Holder::Reservation { .. }));
     assert_eq!((now.pod, now.since), (None, Timestamp(500)));
-    let refused = desk.release(release("192.0.2.9")).await;
+    let refused = operator.release(release("192.0.2.9")).await;
     assert!(matches!(refused, Err(DeskError::Refused(_))), "{refused:?}");
 }
 
 #[tokio::test]
 async fn without_manifests_nothing_is_released_unless_it_is_forced() {
     let directory = tempfile::tempdir().unwrap();
-    let (desk, _) = world(directory.path(), None, &[record("192.0.2.6", "gone")]).await;
-    let refused = desk.release(release("192.0.2.6")).await;
+    let (operator, _) = fixture(directory.path(), None, &[record("192.0.2.6", "gone")]).await;
+    let refused = operator.release(release("192.0.2.6")).await;
     assert!(matches!(&refused, Err(DeskError::Refused(why)) if why.contains("--manifests")));
-    let rows = desk.pools();
+    let rows = operator.pools();
     assert_eq!((rows[0].used, rows[0].capacity), (1, None));
     let force = true;
     let forced = Release {
         force,
         ..release("192.0.2.6")
     };
-    desk.release(forced).await.unwrap();
+    operator.release(forced).await.unwrap();
 }
 
 #[tokio::test]
-async fn every_view_survives_the_way_over_the_socket() {
+async fn every_view_round_trips_through_json() {
     let directory = tempfile::tempdir().unwrap();
-    let wide = WORLD.replace(
+    let wide = MANIFESTS.replace(
         "{range: 192.0.2.0/24}",
         "{range: 192.0.2.0/24}, {range: 2001:db8::/64}",
     );
     let records = [record("192.0.2.5", "there"), record("2001:db8::5", "gone")];
-    let (desk, _) = world(directory.path(), Some(&wide), &records).await;
+    let (operator, _) = fixture(directory.path(), Some(&wide), &records).await;
     fn same<T>(view: T)
     where
         T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
@@ -217,10 +217,10 @@ async fn every_view_survives_the_way_over_the_socket() {
         let text = serde_json::to_string(&view).unwrap();
         assert_eq!(serde_json::from_str::<T>(&text).unwrap(), view, "{text}");
     }
-    same(desk.pools());
-    same(desk.map("storage").unwrap());
-    same(desk.allocations(&crate::operate::Filter::default()));
-    same(desk.whois("192.0.2.5".parse().unwrap()));
-    same(desk.whois("192.0.2.9".parse().unwrap()));
-    same(desk.pod("db", "there"));
+    same(operator.pools());
+    same(operator.map("storage").unwrap());
+    same(operator.allocations(&crate::inspect::Filter::default()));
+    same(operator.whois("192.0.2.5".parse().unwrap()));
+    same(operator.whois("192.0.2.9".parse().unwrap()));
+    same(operator.pod("db", "there"));
 }

@@ -15,7 +15,7 @@ const EXHAUSTED: &str = "pool-exhausted";
 
 /// Counters of the way from a decision to a durable allocation.
 #[derive(Debug)]
-pub(super) struct Giving {
+pub(super) struct AllocationMetrics {
     exhaustions: Counter,
     conflicts: Counter,
     borrowed: Counter,
@@ -23,9 +23,9 @@ pub(super) struct Giving {
     durations: Histogram,
 }
 
-impl Giving {
+impl AllocationMetrics {
     pub(super) fn register(registry: &mut Registry) -> Self {
-        let giving = Self {
+        let allocation = Self {
             exhaustions: Counter::default(),
             conflicts: Counter::default(),
             borrowed: Counter::default(),
@@ -35,30 +35,30 @@ impl Giving {
         registry.register(
             "pool_exhaustions",
             "Reviews that were denied because a pool had nothing left to give",
-            giving.exhaustions.clone(),
+            allocation.exhaustions.clone(),
         );
         registry.register(
             "allocation_conflicts",
             "Times that another was faster to record an address, and another was chosen",
-            giving.conflicts.clone(),
+            allocation.conflicts.clone(),
         );
         registry.register(
             "borrowed_addresses",
             "Addresses that were given from slices of other nodes, as the pod's node had none left",
-            giving.borrowed.clone(),
+            allocation.borrowed.clone(),
         );
         registry.register(
             "manual_releases",
             "Addresses that were released by hand",
-            giving.releases.clone(),
+            allocation.releases.clone(),
         );
         registry.register_with_unit(
             "allocation_duration",
             "Time from the decision about a pod's addresses until they are durably recorded",
             Unit::Seconds,
-            giving.durations.clone(),
+            allocation.durations.clone(),
         );
-        giving
+        allocation
     }
 
     pub(super) fn answered(&self, answer: &AdmissionResponse) {
@@ -75,7 +75,7 @@ impl Giving {
         self.borrowed.inc_by(count as u64);
     }
 
-    pub(super) fn overtaken(&self) {
+    pub(super) fn commit_conflict(&self) {
         self.conflicts.inc();
     }
 

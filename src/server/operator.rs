@@ -18,8 +18,8 @@ use crate::{
     },
     catalog::Catalog,
     clock::Clock,
+    inspect::{self, AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     ledger::{ImportError, Ledger, ReadError, Store as _, WriteError, apply_outcome},
-    operate::{self, AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     rules::Policy,
 };
 
@@ -119,7 +119,7 @@ impl Desk {
 
     /// All pools by name.
     pub fn pools(&self) -> Vec<PoolRow> {
-        self.ask(|index, catalog| operate::pools(index, catalog, self.serving.is_some()))
+        self.ask(|index, catalog| inspect::pools(index, catalog, self.serving.is_some()))
     }
 
     /// The map of a pool.
@@ -128,7 +128,7 @@ impl Desk {
     /// When there is no such pool.
     pub fn map(&self, name: &str) -> Result<PoolMap, DeskError> {
         let serving = self.serving.is_some();
-        let map = self.ask(|index, catalog| operate::map(name, index, catalog, serving));
+        let map = self.ask(|index, catalog| inspect::map(name, index, catalog, serving));
         map.ok_or_else(|| {
             let rows = self.pools();
             let known: Vec<&str> = rows.iter().map(|row| &*row.name).collect();
@@ -143,19 +143,19 @@ impl Desk {
     /// The allocations that a filter lets through.
     pub fn allocations(&self, filter: &Filter) -> Vec<AllocationRow> {
         // Names and order are made after the index is let go: there may be many.
-        let gathered = self.ask(|index, _| operate::gathered(index, filter));
-        operate::rows(gathered, self.catalog.load_full().as_deref())
+        let gathered = self.ask(|index, _| inspect::gathered(index, filter));
+        inspect::rows(gathered, self.catalog.load_full().as_deref())
     }
 
     /// Whose an address is.
     pub fn whois(&self, address: Address) -> Whois {
-        self.ask(|index, catalog| operate::whois(address, index, catalog))
+        self.ask(|index, catalog| inspect::whois(address, index, catalog))
     }
 
     /// A pod's addresses: requested, allocated, reported.
     pub fn pod(&self, namespace: &str, name: &str) -> PodView {
         let home = self.policy.load().multus_namespace.clone();
-        self.ask(|index, catalog| operate::describe((namespace, name), index, catalog, &home))
+        self.ask(|index, catalog| inspect::describe((namespace, name), index, catalog, &home))
     }
 
     /// Releases an address, or gives it back to its reservation.
@@ -168,7 +168,7 @@ impl Desk {
         let stored = self.recorded(&ask).await?;
         let catalog = self.catalog.load_full();
         if !ask.force {
-            operate::may_be_released(&stored.allocation, catalog.as_deref()).map_err(|kept| {
+            inspect::may_be_released(&stored.allocation, catalog.as_deref()).map_err(|kept| {
                 DeskError::Refused(format!(
                     "{} of {} is not released: {kept}; --force releases it all the same",
                     ask.address, stored.allocation.holder

@@ -28,34 +28,34 @@ use tokio::{
 /// Whose turn it is on a connection: shared by its stream and its service. Even while a request
 /// is awaited, odd while one is answered.
 #[derive(Debug, Default)]
-pub(super) struct Turns(AtomicUsize);
+pub(super) struct ConnectionState(AtomicUsize);
 
 /// A request is being answered until this is dropped.
-pub(super) struct Turn<'a>(&'a Turns);
+pub(super) struct RequestGuard<'a>(&'a ConnectionState);
 
-impl Turns {
+impl ConnectionState {
     /// A request of HTTP/1 has come: they come one by one.
-    pub(super) fn begin(&self) -> Turn<'_> {
+    pub(super) fn begin_request(&self) -> RequestGuard<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Turn(self)
+        RequestGuard(self)
     }
 
     /// A request of HTTP/2 has come: from now on pings tell whether the caller is there.
-    pub(super) fn begin_for_good(&self) {
+    pub(super) fn begin_http2(&self) {
         self.0.store(1, Ordering::Relaxed);
     }
 
     /// Whether no request has come yet.
-    pub(super) fn is_untouched(&self) -> bool {
-        self.number() == 0
+    pub(super) fn is_unused(&self) -> bool {
+        self.phase() == 0
     }
 
-    fn number(&self) -> usize {
+    fn phase(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for RequestGuard<'_> {
     fn drop(&mut self) {
         self.0.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -63,7 +63,7 @@ impl Drop for Turn<'_> {
 
 /// How long a caller may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Waits {
+pub(super) struct ConnectionTimeouts {
     /// To begin the first request.
     pub(super) first: Duration,
     /// To begin another, and to take in an answer.
@@ -73,30 +73,34 @@ pub(super) struct Waits {
 }
 
 /// A stream that ends when its caller dawdles.
-pub(super) struct Timed<S> {
+pub(super) struct IdleTimeout<S> {
     stream: S,
-    turns: Arc<Turns>,
-    waits: Waits,
-    turn: usize,
+    state: Arc<ConnectionState>,
+    timeouts: ConnectionTimeouts,
+    phase: usize,
     in_head: bool,
     deadline: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 /// What the caller dawdled over.
-enum Late {
+enum Expired {
     Idle,
     Head,
 }
 
-impl<S> Timed<S> {
-    pub(super) fn new(stream: S, turns: Arc<Turns>, waits: Waits) -> Self {
-        let deadline = Instant::now() + waits.first;
+impl<S> IdleTimeout<S> {
+    pub(super) fn new(
+        stream: S,
+        state: Arc<ConnectionState>,
+        timeouts: ConnectionTimeouts,
+    ) -> Self {
+        let deadline = Instant::now() + timeouts.first;
         Self {
             stream,
-            turn: turns.number(),
-            turns,
-            waits,
+            phase: state.phase(),
+            state,
+            timeouts,
             in_head: false,
             deadline,
             timer: Box::pin(sleep_until(deadline)),
@@ -104,23 +108,23 @@ impl<S> Timed<S> {
     }
 
     /// Whether it is the caller's turn; a new turn starts the clock anew.
-    fn is_waiting(&mut self) -> bool {
-        let turn = self.turns.number();
-        let waiting = turn.is_multiple_of(2);
-        if turn != self.turn {
-            self.turn = turn;
+    fn is_awaiting_request(&mut self) -> bool {
+        let phase = self.state.phase();
+        let waiting = phase.is_multiple_of(2);
+        if phase != self.phase {
+            self.phase = phase;
             self.in_head = false;
             if waiting {
-                self.deadline = Instant::now() + self.waits.idle;
+                self.deadline = Instant::now() + self.timeouts.idle;
             }
         }
         waiting
     }
 
-    fn bytes_came(&mut self) {
-        if self.is_waiting()
+    fn on_bytes_read(&mut self) {
+        if self.is_awaiting_request()
             && !self.in_head
-            && let Some(head) = self.waits.head
+            && let Some(head) = self.timeouts.head
         {
             self.in_head = true;
             self.deadline = Instant::now() + head;
@@ -128,8 +132,8 @@ impl<S> Timed<S> {
     }
 
     /// Nothing moves: ready when that has lasted too long, else the timer wakes the task.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Late> {
-        if !self.is_waiting() {
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
+        if !self.is_awaiting_request() {
             return Poll::Pending;
         }
         if self.timer.deadline() > self.deadline {
@@ -138,26 +142,30 @@ impl<S> Timed<S> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
             if self.timer.deadline() >= self.deadline {
-                return Poll::Ready(if self.in_head { Late::Head } else { Late::Idle });
+                return Poll::Ready(if self.in_head {
+                    Expired::Head
+                } else {
+                    Expired::Idle
+                });
             }
             self.timer.as_mut().reset(self.deadline);
         }
     }
 
-    fn or_late<T>(
+    fn or_expired<T>(
         &mut self,
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if written.is_pending() {
-            ready!(self.poll_late(cx));
+            ready!(self.poll_expired(cx));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         written
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeout<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -167,20 +175,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Timed<S> {
         let filled = buf.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         if read.is_pending() {
-            return Poll::Ready(match ready!(this.poll_late(cx)) {
+            return Poll::Ready(match ready!(this.poll_expired(cx)) {
                 // As if the caller had hung up, which is no error between requests.
-                Late::Idle => Ok(()),
-                Late::Head => Err(io::ErrorKind::TimedOut.into()),
+                Expired::Idle => Ok(()),
+                Expired::Head => Err(io::ErrorKind::TimedOut.into()),
             });
         }
         if buf.filled().len() > filled {
-            this.bytes_came();
+            this.on_bytes_read();
         }
         read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeout<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -188,19 +196,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.or_late(cx, written)
+        this.or_expired(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
-        this.or_late(cx, flushed)
+        this.or_expired(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let shut = Pin::new(&mut this.stream).poll_shutdown(cx);
-        this.or_late(cx, shut)
+        this.or_expired(cx, shut)
     }
 
     fn poll_write_vectored(
@@ -210,7 +218,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.or_late(cx, written)
+        this.or_expired(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -227,18 +235,20 @@ mod tests {
     const HEAD: Duration = Duration::from_millis(40);
     const IDLE: Duration = Duration::from_millis(200);
 
-    fn timed(head: Option<Duration>) -> (tokio::io::DuplexStream, Timed<impl AsyncRead + Unpin>) {
+    fn timed(
+        head: Option<Duration>,
+    ) -> (tokio::io::DuplexStream, IdleTimeout<impl AsyncRead + Unpin>) {
         let (caller, stream) = duplex(64);
-        let waits = Waits {
+        let timeouts = ConnectionTimeouts {
             first: IDLE,
             idle: IDLE,
             head,
         };
-        (caller, Timed::new(stream, Arc::default(), waits))
+        (caller, IdleTimeout::new(stream, Arc::default(), timeouts))
     }
 
     #[tokio::test]
-    async fn an_idle_caller_ends_and_a_slow_head_fails() {
+    async fn an_idle_connection_ends_and_a_slow_head_fails() {
         let begun = Instant::now();
         let (mut caller, mut stream) = timed(Some(HEAD));
         let mut buf = [0; 8];
@@ -254,14 +264,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_clock_runs_while_a_request_is_answered_and_a_new_one_after_it() {
+    async fn no_timeout_runs_while_a_request_is_answered() {
         let (mut caller, mut stream) = timed(Some(HEAD));
-        let turns = stream.turns.clone();
+        let state = stream.state.clone();
         let mut buf = [0; 8];
         caller.write_all(b"POST").await.unwrap();
         stream.read_exact(&mut buf[..4]).await.unwrap();
         {
-            let _turn = turns.begin();
+            let _guard = state.begin_request();
             let read = tokio::time::timeout(IDLE * 2, stream.read(&mut buf)).await;
             assert!(read.is_err(), "nothing came and nothing ended");
         }
@@ -271,14 +281,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_heads_only_the_first_request_is_awaited() {
+    async fn http2_times_out_only_before_the_first_request() {
         let (mut caller, mut stream) = timed(None);
-        let turns = stream.turns.clone();
+        let state = stream.state.clone();
         let mut buf = [0; 8];
         caller.write_all(b"PRI").await.unwrap();
         stream.read_exact(&mut buf[..3]).await.unwrap();
-        turns.begin_for_good();
-        turns.begin_for_good();
+        state.begin_http2();
+        state.begin_http2();
         let read = tokio::time::timeout(IDLE * 2, stream.read(&mut buf)).await;
         assert!(read.is_err());
     }

@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-use super::reject::{Reason, Reject};
+use super::reject::{Reject, RejectReason};
 
 /// What the API server waits unless it says otherwise.
-const DEFAULT: Duration = Duration::from_secs(10);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most that a webhook configuration can ask for.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time that a request with this query gives.
-pub(super) fn of(query: Option<&str>) -> Result<Duration, Reject> {
+pub(super) fn from_query(query: Option<&str>) -> Result<Duration, Reject> {
     let mut parameters = query.unwrap_or_default().split('&');
     let Some(text) = parameters.find_map(|parameter| parameter.strip_prefix("timeout=")) else {
-        return Ok(DEFAULT);
+        return Ok(DEFAULT_TIMEOUT);
     };
     match parse(text) {
         // To Go, no time is no limit.
-        Some(Duration::ZERO) => Ok(DEFAULT),
-        Some(duration) => Ok(duration.min(LONGEST)),
+        Some(Duration::ZERO) => Ok(DEFAULT_TIMEOUT),
+        Some(duration) => Ok(duration.min(MAX_TIMEOUT)),
         None => Err(Reject::new(
-            Reason::Timeout,
+            RejectReason::Timeout,
             format!("timeout={text:?} is not a valid duration; write it as 10s, 1m30s or 500ms"),
         )),
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_durations() {
+    fn other_texts_are_not_durations() {
         for text in [
             "", "10", "s", "-1s", "1 s", "1e3s", "1..2s", "10x", "ten", "1s2", "%", "é",
         ] {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_time_is_ten_seconds_unless_given_and_thirty_at_most() {
-        let of = |query| of(query).map(|time| time.as_secs()).map_err(|_| ());
+        let of = |query| from_query(query).map(|time| time.as_secs()).map_err(|_| ());
         assert_eq!(of(None), Ok(10));
         assert_eq!(of(Some("")), Ok(10));
         assert_eq!(of(Some("a=b&timeout=5s")), Ok(5));

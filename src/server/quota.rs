@@ -17,65 +17,69 @@ use super::connections::ConnectionId;
 
 /// The quantity, and who holds how much of it.
 #[derive(Debug)]
-pub(super) struct Shared(Mutex<State>);
+pub(super) struct Quota(Mutex<QuotaState>);
 
 /// The part of what is free that a connection may hold: one in so many.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct OneIn(pub(super) usize);
+pub(super) struct MaxShare(pub(super) usize);
 
 /// An amount, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Taken {
-    shared: Arc<Shared>,
-    of: ConnectionId,
+pub(super) struct QuotaGuard {
+    shared: Arc<Quota>,
+    id: ConnectionId,
     amount: usize,
 }
 
 #[derive(Debug)]
-struct State {
-    part: OneIn,
+struct QuotaState {
+    max_share: MaxShare,
     free: usize,
     waiting: usize,
-    holders: HashMap<ConnectionId, Holder>,
+    accounts: HashMap<ConnectionId, Account>,
 }
 
 #[derive(Debug, Default)]
-struct Holder {
+struct Account {
     held: usize,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Waiter>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct Waiter {
     amount: usize,
-    granted: oneshot::Sender<Taken>,
+    granted: oneshot::Sender<QuotaGuard>,
 }
 
-impl Shared {
-    pub(super) fn new(capacity: usize, part: OneIn) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
-            part,
+impl Quota {
+    pub(super) fn new(capacity: usize, max_share: MaxShare) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(QuotaState {
+            max_share,
             free: capacity,
             waiting: 0,
-            holders: HashMap::new(),
+            accounts: HashMap::new(),
         })))
     }
 
     /// Takes an amount if it can be granted at once.
-    pub(super) fn try_take(self: &Arc<Self>, of: ConnectionId, amount: usize) -> Option<Taken> {
+    pub(super) fn try_take(
+        self: &Arc<Self>,
+        id: ConnectionId,
+        amount: usize,
+    ) -> Option<QuotaGuard> {
         self.lock()
-            .grant(of, amount)
-            .then(|| self.taken(of, amount))
+            .grant(id, amount)
+            .then(|| self.taken(id, amount))
     }
 
     /// Takes an amount as soon as it can be granted. Dropping the future takes nothing.
-    pub(super) async fn take(self: &Arc<Self>, of: ConnectionId, amount: usize) -> Taken {
+    pub(super) async fn take(self: &Arc<Self>, id: ConnectionId, amount: usize) -> QuotaGuard {
         let granted = {
             let mut state = self.lock();
-            if state.grant(of, amount) {
-                return self.taken(of, amount);
+            if state.grant(id, amount) {
+                return self.taken(id, amount);
             }
-            state.wait(of, amount)
+            state.wait(id, amount)
         };
         match granted.await {
             Ok(taken) => taken,
@@ -85,36 +89,36 @@ impl Shared {
     }
 
     /// Returns how much a connection holds.
-    pub(super) fn held(&self, of: ConnectionId) -> usize {
-        self.lock().held(of)
+    pub(super) fn held(&self, id: ConnectionId) -> usize {
+        self.lock().held(id)
     }
 
-    fn taken(self: &Arc<Self>, of: ConnectionId, amount: usize) -> Taken {
-        Taken {
+    fn taken(self: &Arc<Self>, id: ConnectionId, amount: usize) -> QuotaGuard {
+        QuotaGuard {
             shared: self.clone(),
-            of,
+            id,
             amount,
         }
     }
 
-    fn give_back(self: &Arc<Self>, of: ConnectionId, amount: usize) {
+    fn release(self: &Arc<Self>, id: ConnectionId, amount: usize) {
         let granted = {
             let mut state = self.lock();
-            state.release(of, amount);
+            state.release(id, amount);
             state.grant_waiting()
         };
-        for (of, waiting) in granted {
+        for (id, waiting) in granted {
             // Whoever has left meanwhile gives it back by that.
-            let _ = waiting.granted.send(self.taken(of, waiting.amount));
+            let _ = waiting.granted.send(self.taken(id, waiting.amount));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QuotaState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Taken {
+impl QuotaGuard {
     /// Adds what the same connection has taken.
     pub(super) fn add(&mut self, mut more: Self) {
         self.amount += mem::take(&mut more.amount);
@@ -125,7 +129,7 @@ impl Taken {
         let surplus = self.amount.saturating_sub(amount);
         if surplus > 0 {
             self.amount = amount;
-            self.shared.give_back(self.of, surplus);
+            self.shared.release(self.id, surplus);
         }
     }
 
@@ -134,41 +138,41 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for QuotaGuard {
     fn drop(&mut self) {
         if self.amount > 0 {
-            self.shared.give_back(self.of, self.amount);
+            self.shared.release(self.id, self.amount);
         }
     }
 }
 
-impl State {
-    fn held(&self, of: ConnectionId) -> usize {
-        self.holders.get(&of).map_or(0, |holder| holder.held)
+impl QuotaState {
+    fn held(&self, id: ConnectionId) -> usize {
+        self.accounts.get(&id).map_or(0, |account| account.held)
     }
 
-    fn may(&self, of: ConnectionId, amount: usize) -> bool {
-        match self.held(of) {
+    fn is_allowed(&self, id: ConnectionId, amount: usize) -> bool {
+        match self.held(id) {
             _ if amount == 0 => true,
             0 => amount <= self.free,
-            held => held.saturating_add(amount).saturating_mul(self.part.0) <= self.free,
+            held => held.saturating_add(amount).saturating_mul(self.max_share.0) <= self.free,
         }
     }
 
-    fn grant(&mut self, of: ConnectionId, amount: usize) -> bool {
-        let granted = self.may(of, amount);
+    fn grant(&mut self, id: ConnectionId, amount: usize) -> bool {
+        let granted = self.is_allowed(id, amount);
         if granted && amount > 0 {
             self.free -= amount;
-            self.holders.entry(of).or_default().held += amount;
+            self.accounts.entry(id).or_default().held += amount;
         }
         granted
     }
 
-    fn wait(&mut self, of: ConnectionId, amount: usize) -> oneshot::Receiver<Taken> {
+    fn wait(&mut self, id: ConnectionId, amount: usize) -> oneshot::Receiver<QuotaGuard> {
         let (granted, receiver) = oneshot::channel();
-        let waiting = Waiting { amount, granted };
-        self.holders
-            .entry(of)
+        let waiting = Waiter { amount, granted };
+        self.accounts
+            .entry(id)
             .or_default()
             .waiting
             .push_back(waiting);
@@ -176,50 +180,50 @@ impl State {
         receiver
     }
 
-    fn release(&mut self, of: ConnectionId, amount: usize) {
+    fn release(&mut self, id: ConnectionId, amount: usize) {
         self.free += amount;
-        if let Some(holder) = self.holders.get_mut(&of) {
-            holder.held -= amount;
-            if holder.held == 0 && holder.waiting.is_empty() {
-                self.holders.remove(&of);
+        if let Some(account) = self.accounts.get_mut(&id) {
+            account.held -= amount;
+            if account.held == 0 && account.waiting.is_empty() {
+                self.accounts.remove(&id);
             }
         }
     }
 
     /// Grants whoever waits and may be granted, those who hold least first.
-    fn grant_waiting(&mut self) -> Vec<(ConnectionId, Waiting)> {
+    fn grant_waiting(&mut self) -> Vec<(ConnectionId, Waiter)> {
         let mut granted = Vec::new();
         if self.waiting == 0 {
             return granted;
         }
         let waiting = self
-            .holders
+            .accounts
             .iter()
-            .filter(|(_, holder)| !holder.waiting.is_empty());
+            .filter(|(_, account)| !account.waiting.is_empty());
         let mut order: Vec<(usize, ConnectionId)> =
-            waiting.map(|(of, holder)| (holder.held, *of)).collect();
+            waiting.map(|(id, account)| (account.held, *id)).collect();
         order.sort_unstable();
-        for (_, of) in order {
+        for (_, id) in order {
             let queue = self
-                .holders
-                .get_mut(&of)
-                .map(|holder| mem::take(&mut holder.waiting));
+                .accounts
+                .get_mut(&id)
+                .map(|account| mem::take(&mut account.waiting));
             let before = queue.as_ref().map_or(0, VecDeque::len);
             let mut left = VecDeque::new();
             for waiting in queue.into_iter().flatten() {
                 if waiting.granted.is_closed() {
                     continue;
                 }
-                match self.grant(of, waiting.amount) {
-                    true => granted.push((of, waiting)),
+                match self.grant(id, waiting.amount) {
+                    true => granted.push((id, waiting)),
                     false => left.push_back(waiting),
                 }
             }
             self.waiting -= before - left.len();
-            if let Some(holder) = self.holders.get_mut(&of) {
-                holder.waiting = left;
-                if holder.held == 0 && holder.waiting.is_empty() {
-                    self.holders.remove(&of);
+            if let Some(account) = self.accounts.get_mut(&id) {
+                account.waiting = left;
+                if account.held == 0 && account.waiting.is_empty() {
+                    self.accounts.remove(&id);
                 }
             }
         }
@@ -236,26 +240,26 @@ mod tests {
     const A: ConnectionId = ConnectionId(1);
     const B: ConnectionId = ConnectionId(2);
 
-    fn all(shared: &Arc<Shared>, of: ConnectionId) -> Vec<Taken> {
-        std::iter::from_fn(|| shared.try_take(of, 1)).collect()
+    fn all(shared: &Arc<Quota>, id: ConnectionId) -> Vec<QuotaGuard> {
+        std::iter::from_fn(|| shared.try_take(id, 1)).collect()
     }
 
     #[test]
-    fn one_takes_a_part_and_something_is_left_for_the_next() {
-        let shared = Shared::new(256, OneIn(4));
+    fn no_connection_takes_everything() {
+        let shared = Quota::new(256, MaxShare(4));
         let first = all(&shared, A);
         assert_eq!(first.len(), 51, "a fourth of what is left");
         assert_eq!(all(&shared, B).len(), 41, "of one that comes second");
-        let many: Vec<Vec<Taken>> = (3..20).map(|id| all(&shared, ConnectionId(id))).collect();
+        let many: Vec<Vec<QuotaGuard>> = (3..20).map(|id| all(&shared, ConnectionId(id))).collect();
         assert!(many.iter().all(|taken| !taken.is_empty()));
         drop((first, many));
         assert_eq!(shared.lock().free, 256);
-        assert!(shared.lock().holders.is_empty());
+        assert!(shared.lock().accounts.is_empty());
     }
 
     #[test]
-    fn whoever_waits_is_granted_and_whoever_leaves_takes_nothing() {
-        let shared = Shared::new(2, OneIn(1));
+    fn waiters_are_granted_and_dropped_waiters_take_nothing() {
+        let shared = Quota::new(2, MaxShare(1));
         let held = shared.try_take(A, 1).unwrap();
         let mut second = Box::pin(shared.take(A, 1));
         assert!((&mut second).now_or_never().is_none(), "half is its share");
@@ -268,12 +272,12 @@ mod tests {
         drop(second);
         let state = shared.lock();
         assert_eq!((state.free, state.waiting), (2, 0));
-        assert!(state.holders.is_empty());
+        assert!(state.accounts.is_empty());
     }
 
     #[test]
     fn an_amount_grows_and_shrinks() {
-        let shared = Shared::new(100, OneIn(1));
+        let shared = Quota::new(100, MaxShare(1));
         let mut taken = shared.try_take(A, 10).unwrap();
         taken.add(shared.try_take(A, 30).unwrap());
         assert_eq!(

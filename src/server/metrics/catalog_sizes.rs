@@ -13,9 +13,9 @@ use crate::catalog::Catalog;
 
 /// The sizes of the catalog, read at the scrape.
 #[derive(Debug)]
-pub(super) struct Sizes(pub(super) Arc<ArcSwapOption<Catalog>>);
+pub(super) struct CatalogSizes(pub(super) Arc<ArcSwapOption<Catalog>>);
 
-impl Collector for Sizes {
+impl Collector for CatalogSizes {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let catalog = self.0.load();
         let Some(catalog) = catalog.as_ref() else {
