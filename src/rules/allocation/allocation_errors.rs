@@ -14,7 +14,6 @@ use crate::{
 
 const RIGHT: Example = Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]);
 
-/// `pool-exhausted`
 pub(crate) const EXHAUSTED: Rule = Rule {
     code: "pool-exhausted",
     levels: Levels::AUTHORITY,
@@ -30,7 +29,6 @@ pub(crate) const EXHAUSTED: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `address-outside-pool`
 pub(crate) const OUTSIDE: Rule = Rule {
     code: "address-outside-pool",
     levels: Levels::AUTHORITY,
@@ -50,7 +48,6 @@ pub(crate) const OUTSIDE: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `address-excluded`
 pub(crate) const EXCLUDED: Rule = Rule {
     code: "address-excluded",
     levels: Levels::AUTHORITY,
@@ -66,7 +63,6 @@ pub(crate) const EXCLUDED: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `address-reserved`
 pub(crate) const RESERVED: Rule = Rule {
     code: "address-reserved",
     levels: Levels::AUTHORITY,
@@ -89,7 +85,6 @@ pub(crate) const RESERVED: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `address-in-use`
 pub(crate) const IN_USE: Rule = Rule {
     code: "address-in-use",
     levels: Levels::AUTHORITY,
@@ -108,7 +103,6 @@ pub(crate) const IN_USE: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `mac-in-use`
 pub(crate) const MAC_IN_USE: Rule = Rule {
     code: "mac-in-use",
     levels: Levels::AUTHORITY,
@@ -128,7 +122,6 @@ pub(crate) const MAC_IN_USE: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `namespace-limit`
 pub(crate) const LIMIT: Rule = Rule {
     code: "namespace-limit",
     levels: Levels::AUTHORITY,
@@ -139,7 +132,6 @@ pub(crate) const LIMIT: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `holds-another-address`
 pub(crate) const HOLDS_ANOTHER: Rule = Rule {
     code: "holds-another-address",
     levels: Levels::AUTHORITY,
@@ -157,7 +149,6 @@ pub(crate) const HOLDS_ANOTHER: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `address-not-allocated`
 pub(crate) const NOT_ALLOCATED: Rule = Rule {
     code: "address-not-allocated",
     levels: Levels::AUTHORITY,
@@ -174,7 +165,6 @@ pub(crate) const NOT_ALLOCATED: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `address-not-injected`
 pub(crate) const NOT_INJECTED: Rule = Rule {
     code: "address-not-injected",
     levels: Levels::AUTHORITY,
@@ -196,7 +186,6 @@ pub(crate) const NOT_INJECTED: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `pool-not-ready`
 pub(crate) const NOT_READY: Rule = Rule {
     code: "pool-not-ready",
     levels: Levels::AUTHORITY,
@@ -211,7 +200,6 @@ pub(crate) const NOT_READY: Rule = Rule {
     check: Check::Allocation(check),
 };
 
-/// `annotations-too-long`
 pub(crate) const TOO_LONG: Rule = Rule {
     code: "annotations-too-long",
     levels: Levels::AUTHORITY,

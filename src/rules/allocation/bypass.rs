@@ -19,7 +19,6 @@ use crate::{
     },
 };
 
-/// `address-by-cni-args`
 pub(crate) const BY_CNI_ARGS: Rule = Rule {
     code: "address-by-cni-args",
     levels: Levels::AUTHORITY,
@@ -42,7 +41,6 @@ pub(crate) const BY_CNI_ARGS: Rule = Rule {
     check: Check::Pod(check_cni_args),
 };
 
-/// `address-of-pool`
 pub(crate) const OF_POOL: Rule = Rule {
     code: "address-of-pool",
     levels: Levels::AUTHORITY,

@@ -10,10 +10,6 @@ mod pool_requests;
 mod prefix;
 mod unreadable;
 
-pub use self::{
-    bypass::{UnrecordedMac, unrecorded_macs},
-    pool_requests::{PoolRequest, attachment_requests, can_be_served},
-};
 pub(super) use self::{
     allocation_errors::{
         EXCLUDED, EXHAUSTED, HOLDS_ANOTHER, IN_USE, LIMIT, MAC_IN_USE, NOT_ALLOCATED, NOT_INJECTED,
@@ -22,6 +18,10 @@ pub(super) use self::{
     bypass::{BY_CNI_ARGS, OF_POOL},
     prefix::RULE as PREFIX,
     unreadable::UNREADABLE,
+};
+pub use self::{
+    bypass::{UnrecordedMac, unrecorded_macs},
+    pool_requests::{PoolRequest, attachment_requests, can_be_served},
 };
 use super::PodSubject;
 use crate::allocation::AllocationError;

@@ -5,7 +5,6 @@ use crate::rules::{
     examples::{POOL_OF_TWO, SERVED_NET, pod},
 };
 
-/// `prefix-of-pool`
 pub(crate) const RULE: Rule = Rule {
     code: "prefix-of-pool",
     levels: Levels::ADVICE,

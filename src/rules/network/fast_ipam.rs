@@ -8,7 +8,6 @@ use crate::{
     rules::{Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule},
 };
 
-/// `fast-ipam-namespace`
 pub(crate) const NAMESPACE: Rule = Rule {
     code: "fast-ipam-namespace",
     levels: Levels::ADVICE,
@@ -24,7 +23,6 @@ pub(crate) const NAMESPACE: Rule = Rule {
     check: Check::Network(check_namespace),
 };
 
-/// `fast-ipam-controller`
 pub(crate) const CONTROLLER: Rule = Rule {
     code: "fast-ipam-controller",
     levels: Levels::ADVICE,

@@ -9,7 +9,6 @@ use crate::rules::{
     network_use::NetworkUseSubject,
 };
 
-/// `network-in-use`
 pub(crate) const DELETED: Rule = Rule {
     code: "network-in-use",
     levels: Levels::MISLEADS,
@@ -27,7 +26,6 @@ pub(crate) const DELETED: Rule = Rule {
     check: Check::NetworkDelete(deleted),
 };
 
-/// `network-in-use-changed`
 pub(crate) const CHANGED: Rule = Rule {
     code: "network-in-use-changed",
     levels: Levels::ADVICE,

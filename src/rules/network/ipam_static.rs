@@ -16,7 +16,6 @@ use super::{
     routes::{check_addresses, check_dns, check_one_a_family, check_routes},
 };
 
-/// `invalid-static-ipam`
 pub(crate) const INVALID: Rule = Rule {
     code: "invalid-static-ipam",
     levels: Levels::FAILS,
@@ -33,7 +32,6 @@ pub(crate) const INVALID: Rule = Rule {
     check: Check::Network(invalid),
 };
 
-/// `repeated-address`
 pub(crate) const REPEATED: Rule = Rule {
     code: "repeated-address",
     levels: Levels::FAILS,

@@ -17,7 +17,6 @@ use crate::{
     },
 };
 
-/// `missing-capability`
 pub(crate) const MISSING: Rule = Rule {
     code: "missing-capability",
     levels: Levels::MISLEADS,
@@ -43,7 +42,6 @@ pub(crate) const MISSING: Rule = Rule {
     check: Check::Pod(missing),
 };
 
-/// `capability-by-fallback`
 pub(crate) const FALLBACK: Rule = Rule {
     code: "capability-by-fallback",
     levels: Levels::SPEC,

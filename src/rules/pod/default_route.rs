@@ -8,8 +8,7 @@ use crate::rules::{
     examples::{STORAGE_NET, pod},
 };
 
-/// `invalid-default-route`
-pub const INVALID: Rule = Rule {
+pub(crate) const INVALID: Rule = Rule {
     code: "invalid-default-route",
     levels: Levels::FAILS,
     summary: "A gateway of the default route is not an address of a router",
@@ -30,8 +29,7 @@ pub const INVALID: Rule = Rule {
     check: Check::Pod(invalid),
 };
 
-/// `default-route-conflict`
-pub const CONFLICT: Rule = Rule {
+pub(crate) const CONFLICT: Rule = Rule {
     code: "default-route-conflict",
     levels: Levels::FAILS,
     summary: "More than one attachment or gateway wants the default route",
@@ -52,8 +50,7 @@ pub const CONFLICT: Rule = Rule {
     check: Check::Pod(conflict),
 };
 
-/// `empty-default-route`
-pub const EMPTY: Rule = Rule {
+pub(crate) const EMPTY: Rule = Rule {
     code: "empty-default-route",
     levels: Levels::ADVICE,
     summary: "default-route is an empty list, which can take the pod's default route away",
@@ -73,8 +70,7 @@ pub const EMPTY: Rule = Rule {
     check: Check::Pod(empty),
 };
 
-/// `default-route-moved`
-pub const MOVED: Rule = Rule {
+pub(crate) const MOVED: Rule = Rule {
     code: "default-route-moved",
     levels: Levels::ADVICE,
     summary: "The pod's default route leaves the cluster network",

@@ -81,7 +81,7 @@ fn check_pool(
     };
     let field_ref = || attachment.field_ref(attachment.member("name"), name.span);
     let policy = subject.policy;
-    let home = policy.describe_whereabouts_namespaces();
+    let whereabouts_namespaces = policy.describe_whereabouts_namespaces();
     if !policy.whereabouts_namespaces.contains(subject.namespace) {
         report.add(
             field_ref(),
@@ -89,7 +89,7 @@ fn check_pool(
                 "network \"{}/{}\" has slices, and the pod's namespace {:?} is not Whereabouts's own",
                 network.namespace, network.name, subject.namespace
             ),
-            format!("move the pod to {home}, or name a network without \"node_slice_size\""),
+            format!("move the pod to {whereabouts_namespaces}, or name a network without \"node_slice_size\""),
         );
     }
     let slicing = subject.catalog.slicing();
@@ -98,7 +98,7 @@ fn check_pool(
         report.add(
             field_ref(),
             format!("there is no NodeSlicePool {pool:?} yet, so the pod gets no address"),
-            format!("see whether whereabouts-controller runs in {home}, and what it logs"),
+            format!("see whether whereabouts-controller runs in {whereabouts_namespaces}, and what it logs"),
         );
     }
 }

@@ -15,7 +15,6 @@ use crate::{
     },
 };
 
-/// `too-many-ips`
 pub(crate) const TOO_MANY: Rule = Rule {
     code: "too-many-ips",
     levels: Levels::FAILS,
@@ -36,7 +35,6 @@ pub(crate) const TOO_MANY: Rule = Rule {
     check: Check::Pod(too_many),
 };
 
-/// `ips-not-in-range`
 pub(crate) const NOT_IN_RANGE: Rule = Rule {
     code: "ips-not-in-range",
     levels: Levels::FAILS,

@@ -76,7 +76,7 @@ fn check_merge(
     config: &NetworkConfig,
     report: &mut Report<'_>,
 ) {
-    if let Some(odd) = config
+    if let Some(member) = config
         .plugins
         .iter()
         .find_map(|plugin| plugin.non_object_args)
@@ -85,7 +85,7 @@ fn check_merge(
         report.add(
             attachment.field_ref("cni-args", args.span),
             format!(
-                "{odd} of network \"{name}\" is not an object, so that Multus crashes when it adds \
+                "{member} of network \"{name}\" is not an object, so that Multus crashes when it adds \
                  these"
             ),
             "remove \"cni-args\", or have the network's \"args\" mended",

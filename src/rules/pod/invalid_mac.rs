@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-mac",
     levels: Levels::FAILS,
     summary: "A requested MAC is not one that an interface can have",

@@ -8,8 +8,7 @@ use crate::{
     },
 };
 
-/// The rule.
-pub const RULE: Rule = Rule {
+pub(crate) const RULE: Rule = Rule {
     code: "invalid-port-mapping",
     levels: Levels::FAILS,
     summary: "A port mapping has a port or protocol that cannot be mapped",

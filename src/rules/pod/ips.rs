@@ -17,7 +17,6 @@ use crate::{
     },
 };
 
-/// `ips-ignored`
 pub(crate) const IGNORED: Rule = Rule {
     code: "ips-ignored",
     levels: Levels::MISLEADS,
@@ -34,7 +33,6 @@ pub(crate) const IGNORED: Rule = Rule {
     check: Check::Pod(ignored),
 };
 
-/// `ips-untracked`
 pub(crate) const UNTRACKED: Rule = Rule {
     code: "ips-untracked",
     levels: Levels::MISLEADS,
@@ -50,7 +48,6 @@ pub(crate) const UNTRACKED: Rule = Rule {
     check: Check::Pod(untracked),
 };
 
-/// `ips-two-families`
 pub(crate) const TWO_FAMILIES: Rule = Rule {
     code: "ips-two-families",
     levels: Levels::FAILS,
@@ -69,7 +66,6 @@ pub(crate) const TWO_FAMILIES: Rule = Rule {
     check: Check::Pod(two_families),
 };
 
-/// `no-address`
 pub(crate) const NO_ADDRESS: Rule = Rule {
     code: "no-address",
     levels: Levels::FAILS,
@@ -87,7 +83,6 @@ pub(crate) const NO_ADDRESS: Rule = Rule {
     check: Check::Pod(no_address),
 };
 
-/// `replaced-addresses`
 pub(crate) const REPLACED: Rule = Rule {
     code: "replaced-addresses",
     levels: Levels::ADVICE,

@@ -13,7 +13,6 @@ use crate::{
     },
 };
 
-/// `unknown-key`
 pub(crate) const UNKNOWN_KEY: Rule = Rule {
     code: "unknown-key",
     levels: Levels::ADVICE,
@@ -35,7 +34,6 @@ pub(crate) const UNKNOWN_KEY: Rule = Rule {
     check: Check::Pod(unknown),
 };
 
-/// `repeated-key`
 pub(crate) const REPEATED_KEY: Rule = Rule {
     code: "repeated-key",
     levels: Levels::ADVICE,
@@ -54,7 +52,6 @@ pub(crate) const REPEATED_KEY: Rule = Rule {
     check: Check::Pod(repeated),
 };
 
-/// `key-case`
 pub(crate) const KEY_CASE: Rule = Rule {
     code: "key-case",
     levels: Levels::ADVICE,
@@ -73,7 +70,6 @@ pub(crate) const KEY_CASE: Rule = Rule {
     check: Check::Pod(case),
 };
 
-/// `obsolete-key`
 pub(crate) const OBSOLETE_KEY: Rule = Rule {
     code: "obsolete-key",
     levels: Levels::ADVICE,

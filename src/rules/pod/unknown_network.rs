@@ -73,22 +73,24 @@ fn elsewhere(
     attachment: Attachment<'_, '_>,
     name: &str,
 ) -> Option<String> {
-    let homes: Vec<&str> = subject.catalog.namespaces_of(name).collect();
-    let usable = homes
+    let namespaces: Vec<&str> = subject.catalog.namespaces_of(name).collect();
+    let usable = namespaces
         .iter()
-        .find(|home| subject.policy.may_use(subject.namespace, home));
-    if let Some(home) = usable {
+        .find(|namespace| subject.policy.may_use(subject.namespace, namespace));
+    if let Some(namespace) = usable {
         let write = match attachment.request.annotation.format {
-            crate::network::AnnotationFormat::Short => format!("{home}/{name}"),
+            crate::network::AnnotationFormat::Short => format!("{namespace}/{name}"),
             crate::network::AnnotationFormat::Json => {
-                format!("\"namespace\": \"{home}\", \"name\": \"{name}\"")
+                format!("\"namespace\": \"{namespace}\", \"name\": \"{name}\"")
             }
         };
-        return Some(format!("it exists in namespace \"{home}\"; write {write}"));
+        return Some(format!(
+            "it exists in namespace \"{namespace}\"; write {write}"
+        ));
     }
-    let home = homes.first()?;
+    let namespace = namespaces.first()?;
     Some(format!(
-        "it exists in namespace \"{home}\", whose networks pods of \"{}\" may not use; create it \
+        "it exists in namespace \"{namespace}\", whose networks pods of \"{}\" may not use; create it \
          in \"{}\"",
         subject.namespace,
         attachment.namespace(),

@@ -88,8 +88,8 @@ mod tests {
     use crate::allocation::ParsedSpec;
 
     fn range(spec: serde_json::Value) -> AddressRange {
-        let words = ParsedSpec::of_pool(&json!({ "ranges": [spec] }));
-        let pool = words.pool("a").unwrap_or_else(|e| panic!("{e:?}"));
+        let parsed = ParsedSpec::of_pool(&json!({ "ranges": [spec] }));
+        let pool = parsed.pool("a").unwrap_or_else(|e| panic!("{e:?}"));
         pool.ranges[0].clone()
     }
 

@@ -31,7 +31,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let elsewhere = subject.catalog.namespaces_of(name).next();
     let help = match (similar, elsewhere) {
         (Some(similar), _) => format!("did you mean \"{similar}\"?"),
-        (None, Some(home)) => format!("one of that name is in \"{home}\"; write {home}/{name}"),
+        (None, Some(other)) => format!("one of that name is in \"{other}\"; write {other}/{name}"),
         (None, None) => "create the network, or correct the name".to_owned(),
     };
     let live_read = LiveRead::Network {

@@ -77,8 +77,8 @@ fn describe(change: &AnnotationChange<'_>) -> Option<String> {
         NormalizedAnnotation::of(side, change.origin.default_namespace, interface)
     };
     let differences = meaning(&before).differences(&meaning(&after));
-    let words: Vec<String> = differences.iter().map(in_words).collect();
-    (!words.is_empty()).then(|| words.join(", "))
+    let descriptions: Vec<String> = differences.iter().map(describe_difference).collect();
+    (!descriptions.is_empty()).then(|| descriptions.join(", "))
 }
 
 /// Parses an annotation. A missing one and an empty one are equivalent.
@@ -86,7 +86,7 @@ fn parse(text: &str) -> Annotation<'_> {
     Annotation::parse(if text.is_empty() { "[]" } else { text })
 }
 
-fn in_words(difference: &InterfaceChange) -> String {
+fn describe_difference(difference: &InterfaceChange) -> String {
     match difference {
         InterfaceChange::Added { interface, network } => {
             format!("{interface} ({network}) is added")

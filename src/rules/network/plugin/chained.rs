@@ -225,20 +225,20 @@ fn check_backend(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         return;
     };
     let chain = plugin.has("externalSetMarkChain").then_some("iptables");
-    let mut spoken = vec![("externalSetMarkChain", chain)];
+    let mut options = vec![("externalSetMarkChain", chain)];
     for key in ["conditionsV4", "conditionsV6"] {
         let first = plugin.list(key).into_iter().next();
         let first = first.and_then(|first| first.node.string());
         let first = first.filter(|first| !first.is_empty());
         // No condition of nftables begins with these characters.
-        let words = first.map(|first| match first.starts_with(['-', '!']) {
+        let syntax = first.map(|first| match first.starts_with(['-', '!']) {
             true => "iptables",
             false => "nftables",
         });
-        spoken.push((key, words));
+        options.push((key, syntax));
     }
-    for (key, words) in spoken {
-        if words.is_some_and(|words| words != chosen) {
+    for (key, syntax) in options {
+        if syntax.is_some_and(|syntax| syntax != chosen) {
             report.add(
                 plugin.field_ref(key),
                 format!("{key} is not in the words of the backend {chosen}"),

@@ -11,11 +11,11 @@ use super::super::fields::{Fields, quoted};
 /// alternative names with other characters.
 pub(super) fn check_existing(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     let Some(name) = plugin.text(key) else { return };
-    let Err(InterfaceError::Character(odd)) = interface::check(&name) else {
+    let Err(InterfaceError::Character(character)) = interface::check(&name) else {
         return;
     };
-    let plain = name.split(odd).next().unwrap_or_default();
-    let help = match odd {
+    let plain = name.split(character).next().unwrap_or_default();
+    let help = match character {
         ':' if !plain.is_empty() => format!(
             "write {}: \"eth0:1\" is the label of an address, and no interface",
             quoted(plain)
@@ -26,7 +26,7 @@ pub(super) fn check_existing(plugin: &Fields<'_, '_>, key: &str, report: &mut Re
         Levels::ADVICE,
         plugin.field_ref(key),
         format!(
-            "{key} {} is not the name of an interface: Linux has none with {odd:?} in it",
+            "{key} {} is not the name of an interface: Linux has none with {character:?} in it",
             quoted(&name)
         ),
         help,

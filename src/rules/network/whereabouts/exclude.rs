@@ -4,7 +4,6 @@ use crate::rules::{Check, Example, Levels, NetworkSubject, Report, Rule, example
 
 use super::{super::fields::quoted, addresses, ipams, ranges};
 
-/// `invalid-exclude`
 pub(crate) const INVALID: Rule = Rule {
     code: "invalid-exclude",
     levels: Levels::FAILS,
@@ -19,7 +18,6 @@ pub(crate) const INVALID: Rule = Rule {
     check: Check::Network(invalid),
 };
 
-/// `exclude-outside-range`
 pub(crate) const OUTSIDE: Rule = Rule {
     code: "exclude-outside-range",
     levels: Levels::ADVICE,

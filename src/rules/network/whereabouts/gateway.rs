@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{super::fields::Fields, RangeEntry, ranges};
+use super::{super::fields::Fields, WrittenRange, ranges};
 
 pub(crate) const RULE: Rule = Rule {
     code: "gateway-not-excluded",
@@ -87,12 +87,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 }
 
 /// Returns the first host address of the subnet, which a bridge with `isGateway` takes.
-fn first_address(range: &RangeEntry<'_, '_>) -> Option<IpAddr> {
+fn first_address(range: &WrittenRange<'_, '_>) -> Option<IpAddr> {
     Some(range.subnet()?.hosts()?.first())
 }
 
 /// Returns true if Whereabouts assigns the address. Slices ignore bounds and excludes.
-fn is_assigned(range: &RangeEntry<'_, '_>, address: IpAddr, sliced: bool) -> bool {
+fn is_assigned(range: &WrittenRange<'_, '_>, address: IpAddr, sliced: bool) -> bool {
     if sliced {
         let hosts = range.subnet().and_then(|subnet| subnet.hosts());
         return hosts.is_some_and(|hosts| hosts.contains(address));

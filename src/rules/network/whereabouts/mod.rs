@@ -26,7 +26,7 @@ use super::fields::{FieldValue, Fields};
 const KIND: &str = "whereabouts";
 
 /// A range as written, the object that contains it, and its parsed form.
-struct RangeEntry<'s, 'a> {
+struct WrittenRange<'s, 'a> {
     fields: Fields<'s, 'a>,
     value: FieldValue<'s, 'a>,
     text: String,
@@ -53,13 +53,13 @@ fn ipams<'s, 'a>(subject: &'s NetworkSubject<'a>) -> Vec<Fields<'s, 'a>> {
 }
 
 /// Returns the ranges of an `ipam` object; one at the top level is the first.
-fn ranges<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<RangeEntry<'s, 'a>> {
+fn ranges<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<WrittenRange<'s, 'a>> {
     let objects = [ipam.clone()].into_iter().chain(ipam.objects("ipRanges"));
     let read = |fields: Fields<'s, 'a>| {
         let text = fields.text("range")?.into_owned();
         let value = fields.value("range")?;
         let parsed = BoundedSubnet::parse(&text);
-        Some(RangeEntry {
+        Some(WrittenRange {
             fields,
             value,
             text,
@@ -69,7 +69,7 @@ fn ranges<'s, 'a>(ipam: &Fields<'s, 'a>) -> Vec<RangeEntry<'s, 'a>> {
     objects.filter_map(read).collect()
 }
 
-impl<'s, 'a> RangeEntry<'s, 'a> {
+impl<'s, 'a> WrittenRange<'s, 'a> {
     fn subnet(&self) -> Option<Subnet> {
         self.parsed.ok().map(|range| range.subnet)
     }

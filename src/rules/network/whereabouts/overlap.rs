@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-use super::{super::fields::Fields, RangeEntry, addresses, ipams, ranges};
+use super::{super::fields::Fields, WrittenRange, addresses, ipams, ranges};
 
 pub(crate) const RULE: Rule = Rule {
     code: "overlapping-windows",
@@ -32,7 +32,7 @@ pub(crate) const RULE: Rule = Rule {
 /// Reports ranges that Whereabouts treats as one pool. Returns true if there are any.
 fn check_pools(
     ipam: &Fields<'_, '_>,
-    ranges: &[RangeEntry<'_, '_>],
+    ranges: &[WrittenRange<'_, '_>],
     report: &mut Report<'_>,
 ) -> bool {
     let sliced = ipam.text("node_slice_size").is_some();
@@ -72,8 +72,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         if one_pool {
             continue;
         }
-        let read = |range| Some((RangeEntry::window(range)?, range));
-        let mut windows: Vec<(IpRange, &RangeEntry<'_, '_>)> =
+        let read = |range| Some((WrittenRange::window(range)?, range));
+        let mut windows: Vec<(IpRange, &WrittenRange<'_, '_>)> =
             ranges.iter().filter_map(read).collect();
         windows.sort_by_key(|(window, _)| (window.sort_key(), Reverse(window.count())));
         let mut farthest: Option<IpRange> = None;

@@ -16,7 +16,7 @@ use super::{
         },
         routes::{check_address, check_addresses, check_dns, check_routes},
     },
-    RangeBound, RangeEntry, addresses, ipams, ranges,
+    RangeBound, WrittenRange, addresses, ipams, ranges,
 };
 
 pub(crate) const RULE: Rule = Rule {
@@ -102,7 +102,7 @@ fn check_entry(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-fn check_range(range: &RangeEntry<'_, '_>, report: &mut Report<'_>) {
+fn check_range(range: &WrittenRange<'_, '_>, report: &mut Report<'_>) {
     let parsed = match range.parsed {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -154,7 +154,7 @@ fn check_range(range: &RangeEntry<'_, '_>, report: &mut Report<'_>) {
     }
 }
 
-fn check_bound(range: &RangeEntry<'_, '_>, key: &str, report: &mut Report<'_>) {
+fn check_bound(range: &WrittenRange<'_, '_>, key: &str, report: &mut Report<'_>) {
     let fault = match range.bound(key) {
         RangeBound::Absent | RangeBound::Inside(_) => return,
         RangeBound::Unparsable => "is not an IP address",
@@ -177,7 +177,7 @@ fn check_bound(range: &RangeEntry<'_, '_>, key: &str, report: &mut Report<'_>) {
 }
 
 /// Describes the effect of an ignored bound: the number of addresses that the range assigns.
-fn ignored_bound_text(range: &RangeEntry<'_, '_>) -> String {
+fn ignored_bound_text(range: &WrittenRange<'_, '_>) -> String {
     let given = range.window().map_or(0, |window| window.count());
     format!("is passed over: {} are given", addresses(given))
 }

@@ -7,7 +7,7 @@ use super::{
         fast_ipam::{CONTROLLER_RUNS, SLICED},
         fields::{Fields, quoted},
     },
-    RangeEntry, ipams, ranges,
+    WrittenRange, ipams, ranges,
 };
 
 pub(crate) const RULE: Rule = Rule {
@@ -57,7 +57,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 
 fn check_size(
     ipam: &Fields<'_, '_>,
-    range: &RangeEntry<'_, '_>,
+    range: &WrittenRange<'_, '_>,
     size: u8,
     report: &mut Report<'_>,
 ) {
@@ -83,7 +83,7 @@ fn check_size(
     }
 }
 
-fn check_dropped(ranges: &[RangeEntry<'_, '_>], report: &mut Report<'_>) {
+fn check_dropped(ranges: &[WrittenRange<'_, '_>], report: &mut Report<'_>) {
     for other in ranges.iter().skip(1) {
         report.add_capped(
             Levels::ADVICE,
