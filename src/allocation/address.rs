@@ -1,4 +1,4 @@
-//! What is allocated: an IP address of either family, or a MAC.
+//! Allocatable addresses: IP addresses of either family and MACs.
 
 use std::{
     fmt,
@@ -14,16 +14,16 @@ use crate::network::{
     mac::{HardwareAddress, Mac},
 };
 
-/// One address that has one holder.
+/// An allocatable address. At any time it has at most one holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
-    /// An IP address; never an IPv4-mapped IPv6 address, which would be two names for one.
+    /// An IP address, never an IPv4-mapped IPv6 address: that would be a second name for the IPv4 one.
     Ip(IpAddr),
     /// An Ethernet address.
     Mac(Mac),
 }
 
-/// The three kinds of numbers that addresses are.
+/// The family of an address, which determines how many bits its number has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Family {
     /// 32 bits.
@@ -34,7 +34,7 @@ pub enum Family {
     Mac,
 }
 
-/// Why a text is no address to allocate.
+/// The error of a text that is not an allocatable address.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{text:?} is neither an IP address (an IPv4 one is not written as IPv6) nor a MAC")]
 pub struct ParseAddressError {
@@ -42,7 +42,7 @@ pub struct ParseAddressError {
 }
 
 impl Family {
-    /// How many bits its numbers have.
+    /// Returns the number of bits of an address of this family.
     pub fn bits(self) -> u32 {
         match self {
             Self::V4 => 32,
@@ -51,7 +51,7 @@ impl Family {
         }
     }
 
-    /// The address of this number, of which the family's lowest bits count.
+    /// Returns the address with this number; only the lowest [`Self::bits`] bits are used.
     pub fn address(self, number: u128) -> Address {
         let [.., a, b, c, d, e, f] = number.to_be_bytes();
         match self {
@@ -63,7 +63,7 @@ impl Family {
 }
 
 impl Address {
-    /// Which of the three it is.
+    /// Returns the family of the address.
     pub fn family(self) -> Family {
         match self {
             Self::Ip(IpAddr::V4(_)) => Family::V4,
@@ -72,7 +72,7 @@ impl Address {
         }
     }
 
-    /// The address as a number.
+    /// Returns the address as a number.
     pub fn number(self) -> u128 {
         match self {
             Self::Ip(IpAddr::V4(v4)) => v4.to_bits().into(),
@@ -83,7 +83,7 @@ impl Address {
         }
     }
 
-    /// The IP address, if it is one.
+    /// Returns the IP address, or `None` for a MAC.
     pub fn ip(self) -> Option<IpAddr> {
         match self {
             Self::Ip(ip) => Some(ip),

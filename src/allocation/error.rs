@@ -1,4 +1,4 @@
-//! Why something is not allocated.
+//! Errors of allocation, with stable codes and remedies.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,172 +11,172 @@ mod exhaustion;
 
 pub use self::exhaustion::{Exhausted, OutsideSlice, SlicesFull};
 
-/// Why an attachment gets no address. Nothing is taken then, not even for the pod's other
-/// attachments.
+/// The reason why an attachment gets no address. Then nothing is allocated, not even for the other
+/// attachments of the pod.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AllocationError {
-    /// No pool of this name, or none that makes sense.
+    /// The pool does not exist or is invalid.
     #[error("there is no usable address pool {0:?}")]
     UnknownPool(Arc<str>),
-    /// The pool has not yet learnt which of its addresses are in use.
+    /// Addresses of the pool that are already in use are not all recorded yet.
     #[error("address pool {0:?} is still learning which of its addresses are in use; try again")]
     NotReady(Arc<str>),
-    /// The pool gives by node, and nothing here knows of nodes.
+    /// The pool is sliced by node, and this server does not support slices.
     #[error("address pool {0:?} is cut into slices of nodes, and this server knows no nodes")]
     SlicesUnsupported(Arc<str>),
-    /// The pool gives by node, and the pod has none yet.
+    /// The pool is sliced by node, and the node of the pod is not known yet.
     #[error(
         "address pool {0:?} gives by node (nodeSliceSize), and it is not known yet to which node the \
          pod goes"
     )]
     NodeUnknown(Arc<str>),
-    /// The pod's node has to own this slice first. Whoever asks records it and asks again.
+    /// The node of the pod has to claim this slice first. The caller records the slice and plans again.
     #[error(
         "node {:?} needs a further slice of address pool {:?}, and {} is not recorded for it yet; try \
          again", .0.node, .0.pool, .0.window
     )]
     NeedsSlice(Box<Slice>),
-    /// The slices of the node have nothing left, and it may not draw from others.
+    /// The node's slices are exhausted, and the pool is strict.
     #[error("{0}")]
     SlicesFull(Box<SlicesFull>),
-    /// The address is in none of the node's slices, and it may not draw from others.
+    /// The address is in none of the node's slices, and the pool is strict.
     #[error("{0}")]
     OutsideSlice(Box<OutsideSlice>),
-    /// Another request for the same address is being recorded.
+    /// A write of another request for the same address is pending.
     #[error("{0} is being recorded for another request; try again")]
     Busy(Address),
-    /// Nothing is free.
+    /// No address is free.
     #[error(
-        "address pool {:?} has no free {} left: all {} are taken{}", .0.pool, .0.what(), .0.capacity,
+        "address pool {:?} has no free {} left: all {} are taken{}", .0.pool, .0.resource(), .0.capacity,
         .0.largest()
     )]
     Exhausted(Box<Exhausted>),
-    /// The address lies in none of the pool's ranges.
+    /// The address lies in no range of the pool.
     #[error("{address} lies in no range of address pool {pool:?} ({})", list(.ranges))]
     OutsidePool {
-        /// The address.
+        /// The requested address.
         address: IpAddr,
-        /// The pool.
+        /// The name of the pool.
         pool: Arc<str>,
-        /// Its ranges.
+        /// The ranges of the pool.
         ranges: Vec<Subnet>,
     },
-    /// The pool never gives this address.
-    #[error("address pool {pool:?} never gives {address}: {}", never(*.reason))]
+    /// The pool never allocates this address.
+    #[error("address pool {pool:?} never gives {address}: {}", exclusion_text(*.reason))]
     Excluded {
-        /// The address.
+        /// The requested address.
         address: IpAddr,
-        /// The pool.
+        /// The name of the pool.
         pool: Arc<str>,
-        /// Why.
+        /// The reason.
         reason: ExclusionReason,
     },
-    /// It is set aside for somebody else.
+    /// The address is reserved for another holder.
     #[error("{address} is reserved for {holder} (reservation {}/{})", .reservation.namespace, .reservation.name)]
     Reserved {
-        /// The address.
+        /// The requested address.
         address: Address,
-        /// For whom.
+        /// The holder that it is reserved for.
         holder: ReservationHolder,
-        /// By which reservation.
+        /// The reservation.
         reservation: NetworkRef,
     },
-    /// Somebody else has it.
+    /// The address is held by another holder.
     #[error("{address} is in use by {holder}")]
     InUse {
-        /// The address.
+        /// The requested address.
         address: Address,
-        /// By whom.
+        /// The current holder.
         holder: Box<Holder>,
     },
-    /// Another pod of the same virtual machine has what that holds, and this one is not the target of a
+    /// Another pod of the same virtual machine uses its addresses, and this pod is not the target of a
     /// migration.
     #[error(
         "{machine} is in pod {pod:?}, and this pod is not the target of a migration in progress: two \
          pods share what a machine holds only during one"
     )]
     SecondLauncher {
-        /// The machine.
+        /// The virtual machine.
         machine: Box<Holder>,
-        /// The name of the pod that it is in.
+        /// The name of the pod in which it runs.
         pod: Box<str>,
     },
-    /// The MAC follows from an address of a pool, so it comes with that address only.
+    /// The MAC is derived from an address of a pool and available only with that address.
     #[error("{mac} follows from an address of pool {pool:?}: it comes with that address only")]
     DerivedMac {
         /// The MAC.
         mac: Address,
-        /// The pool.
+        /// The name of the pool.
         pool: Arc<str>,
     },
-    /// The namespace has as many as it may.
+    /// The namespace has reached its limit.
     #[error(
         "namespace {namespace:?} holds {held} addresses of pool {pool:?}, as many as it may \
-         (maxPerNamespace: {most}){}", kept(.retained)
+         (maxPerNamespace: {most}){}", retained_text(.retained)
     )]
     NamespaceLimit {
-        /// The namespace.
+        /// The namespace of the holder.
         namespace: Arc<str>,
-        /// The pool.
+        /// The name of the pool.
         pool: Arc<str>,
-        /// How many it has.
+        /// The number of addresses that the namespace holds.
         held: u64,
-        /// How many it may have.
+        /// The limit of the pool.
         most: u64,
-        /// The first of those that are kept for workloads without a pod, where that is known.
+        /// The first addresses retained for workloads without a pod, as far as known.
         retained: Vec<Address>,
     },
-    /// The holder has another address there than it asks for.
+    /// The holder already has another address there than the one it requests.
     #[error("{holder} holds {has} there, not {asks}")]
     HoldsAnother {
-        /// Who.
+        /// The holder.
         holder: Box<Holder>,
-        /// What it has.
+        /// The address that it holds.
         has: Address,
-        /// What it asks for.
+        /// The address that it requests.
         asks: Address,
     },
-    /// Nobody recorded the address for whom uses it.
+    /// The address is not recorded for the pod that uses it.
     #[error("nothing records that {address} of address pool {pool:?} is this pod's")]
     NotAllocated {
-        /// The address.
+        /// The requested address.
         address: Address,
-        /// The pool.
+        /// The name of the pool.
         pool: Arc<str>,
     },
-    /// The pod brings an address of one range and none of another: a pool gives one of each, or none.
+    /// The pod has an address of one range but none of another; a pool gives one of each range.
     #[error(
         "the attachment has no address of {range}, but address pool {pool:?} gives one of each range"
     )]
     NotInjected {
-        /// The pool.
+        /// The name of the pool.
         pool: Arc<str>,
-        /// The range.
+        /// The range without an address.
         range: Subnet,
     },
-    /// With what the pod is given its annotations would be longer than an object's may be.
+    /// With the assigned addresses, the pod's annotations would exceed the API server's limit.
     #[error(
         "with what is given the pod's annotations would have {bytes} bytes, and the API server takes \
          at most {most}"
     )]
     AnnotationsTooLong {
-        /// How many bytes they would have.
+        /// The size in bytes that the annotations would have.
         bytes: usize,
-        /// How many they may have.
+        /// The maximum size in bytes.
         most: usize,
     },
-    /// A mistake of nadmit's own.
+    /// A violated invariant: a bug in nadmit.
     #[error("this is a mistake in nadmit, please report it: {0}")]
     Internal(&'static str),
 }
 
 impl AllocationError {
-    /// Whether the same question is answered otherwise as soon as another request is through.
+    /// Returns true if the same request may succeed once another pending request completes.
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Busy(_))
     }
 
-    /// Whether it may be otherwise when a pod that is created now is bound to its node.
+    /// Returns true if the condition may clear before a pod that is created now is bound to its node.
     pub fn may_clear_before_binding(&self) -> bool {
         matches!(
             self,
@@ -189,12 +189,12 @@ impl AllocationError {
         )
     }
 
-    /// Whether nothing was left to give.
+    /// Returns true if no address was left.
     pub fn is_exhaustion(&self) -> bool {
         matches!(self, Self::Exhausted(_) | Self::SlicesFull(_))
     }
 
-    /// Whether it rests on what others hold, which a cache may not know of yet, or no more.
+    /// Returns true if the error depends on what others hold, for which the cache may be stale.
     pub fn depends_on_other_holders(&self) -> bool {
         matches!(
             self,
@@ -204,12 +204,12 @@ impl AllocationError {
                 | Self::InUse { .. }
                 | Self::NamespaceLimit { .. }
                 | Self::HoldsAnother { .. }
-                // Another replica may have recorded it a moment ago.
+                // Another replica may have recorded it, and the watch has not delivered the record yet.
                 | Self::NotAllocated { .. }
         )
     }
 
-    /// The slice that has to be recorded before the same question is answered.
+    /// Returns the slice that has to be recorded before planning again, if that is the reason.
     pub fn slice(&self) -> Option<&Slice> {
         match self {
             Self::NeedsSlice(slice) => Some(slice),
@@ -217,7 +217,7 @@ impl AllocationError {
         }
     }
 
-    /// The address that it speaks of, where it speaks of one.
+    /// Returns the address that the error concerns, if there is one.
     pub fn address(&self) -> Option<Address> {
         match self {
             Self::OutsidePool { address, .. } | Self::Excluded { address, .. } => {
@@ -245,7 +245,7 @@ impl AllocationError {
         }
     }
 
-    /// The stable code, for people to look up.
+    /// Returns the stable, documented code.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownPool(_)
@@ -273,7 +273,7 @@ impl AllocationError {
         }
     }
 
-    /// What to write or to do instead.
+    /// Returns the remedy.
     pub fn help(&self) -> String {
         match self {
             Self::UnknownPool(pool) => format!("create the AddressPool {pool:?}, or mend it"),
@@ -334,8 +334,8 @@ fn list(ranges: &[Subnet]) -> String {
     ranges.join(", ")
 }
 
-/// What is said of addresses that are kept without a pod.
-fn kept(retained: &[Address]) -> String {
+/// Formats the addresses that are retained without a pod.
+fn retained_text(retained: &[Address]) -> String {
     let retained: Vec<String> = retained.iter().map(ToString::to_string).collect();
     match &*retained {
         [] => String::new(),
@@ -343,7 +343,7 @@ fn kept(retained: &[Address]) -> String {
     }
 }
 
-fn never(reason: ExclusionReason) -> &'static str {
+fn exclusion_text(reason: ExclusionReason) -> &'static str {
     match reason {
         ExclusionReason::Outside => "it lies outside of the range",
         ExclusionReason::OutOfBounds => "it lies outside of rangeStart and rangeEnd",

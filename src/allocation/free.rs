@@ -1,4 +1,4 @@
-//! The free numbers of a window: which is the lowest, and taking and giving back.
+//! A set of free numbers with fast access to the lowest one.
 
 mod within;
 
@@ -6,48 +6,54 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::block::{BITS, BitBlock};
 
-/// The free numbers between two bounds.
+/// The free numbers of a range with exclusions.
 ///
-/// One structure for IPv4, IPv6 and MACs, which all are numbers. They lie in blocks of 512
-/// numbers: runs of blocks in which everything is free are one entry each, so an empty /64 is one;
-/// blocks in which some are free are sets of bits; those in which none is are not there at all.
-/// Taking the lowest, taking a given one and giving one back are O(log n) in the number of blocks
-/// and runs. What must never be given (excludes, gateways, the ends of a subnet) is carved out when
-/// it is made, and [`Self::give_back`] knows it.
+/// One structure serves IPv4, IPv6 and MACs, all of which are numbers. Numbers are grouped in blocks of
+/// 512: a run of completely free blocks is one map entry (so an empty /64 is one entry), a partially
+/// free block is a bit set, and a fully allocated block is not stored. Allocating the lowest or a given
+/// number and releasing one are O(log n) in the number of blocks and runs. Numbers that must never be
+/// allocated (excludes, gateways, the ends of a subnet) are cut out on construction, and
+/// [`Self::release`] rejects them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreeNumbers {
-    /// First to last block of each run of free blocks; they neither touch nor overlap.
-    whole: BTreeMap<u128, u128>,
-    /// The blocks in which something is free, and something is not.
-    mixed: BTreeMap<u128, BitBlock>,
-    /// What may be given at all, sorted.
+    /// Runs of completely free blocks, keyed by the first block, with the last block as value. They
+    /// neither overlap nor touch.
+    free_blocks: BTreeMap<u128, u128>,
+    /// Partially free blocks: some of their numbers are free, others are not.
+    partial_blocks: BTreeMap<u128, BitBlock>,
+    /// Sorted ranges of all allocatable numbers, free or not.
     allocatable: Box<[(u128, u128)]>,
     free: u128,
     capacity: u128,
 }
 
-/// The block that a number lies in, and its place there.
-fn place(number: u128) -> (u128, usize) {
+/// Returns the block that contains a number, and the number's offset in it.
+fn position(number: u128) -> (u128, usize) {
     let size = BITS as u128;
     (number / size, (number % size) as usize)
 }
 
-/// The number at a place in a block.
-fn number(block: u128, place: usize) -> u128 {
-    block * BITS as u128 + place as u128
+/// Returns the number at an offset in a block.
+fn number(block: u128, position: usize) -> u128 {
+    block * BITS as u128 + position as u128
 }
 
 impl FreeNumbers {
-    /// All numbers from `first` to `last` but those of `holes`, which may overlap each other and
-    /// reach out of the window. With `first` above `last` there are none.
-    pub fn new(first: u128, last: u128, holes: impl IntoIterator<Item = (u128, u128)>) -> Self {
-        let givable = without(first, last, holes);
+    /// Creates the set of all numbers from `first` to `last`, except the exclusions. Exclusions may
+    /// overlap each other and extend beyond the range. The set is empty if `first` is greater than
+    /// `last`.
+    pub fn new(
+        first: u128,
+        last: u128,
+        exclusions: impl IntoIterator<Item = (u128, u128)>,
+    ) -> Self {
+        let givable = subtract(first, last, exclusions);
         let capacity = givable.iter().fold(0, |sum: u128, (from, to)| {
             sum.saturating_add((to - from).saturating_add(1))
         });
         let mut numbers = Self {
-            whole: BTreeMap::new(),
-            mixed: BTreeMap::new(),
+            free_blocks: BTreeMap::new(),
+            partial_blocks: BTreeMap::new(),
             free: capacity,
             capacity,
             allocatable: Box::default(),
@@ -59,10 +65,10 @@ impl FreeNumbers {
         numbers
     }
 
-    /// Makes a run free, of which nothing is free yet, nor what lies next to it.
+    /// Marks a run as free. Neither the run nor its direct neighbours may be free yet.
     fn fill(&mut self, from: u128, to: u128) {
-        let ((first, start), (last, end)) = (place(from), place(to));
-        // The blocks at the ends may be of other runs, too.
+        let ((first, start), (last, end)) = (position(from), position(to));
+        // The first and the last block may be shared with other runs.
         let whole_from = if start == 0 { first } else { first + 1 };
         let whole_to = if end == BITS - 1 {
             Some(last)
@@ -70,7 +76,10 @@ impl FreeNumbers {
             last.checked_sub(1)
         };
         let mut part = |block: u128, start: usize, end: usize| {
-            self.mixed.entry(block).or_default().set_all(start, end);
+            self.partial_blocks
+                .entry(block)
+                .or_default()
+                .set_all(start, end);
         };
         if first == last && (start, end) != (0, BITS - 1) {
             return part(first, start, end);
@@ -82,60 +91,60 @@ impl FreeNumbers {
             part(last, 0, end);
         }
         if let Some(whole_to) = whole_to.filter(|to| whole_from <= *to) {
-            self.whole.insert(whole_from, whole_to);
+            self.free_blocks.insert(whole_from, whole_to);
         }
     }
 
-    /// How many numbers there are to give in all; of 2^128, one less.
+    /// Returns the number of allocatable numbers, saturating at 2^128 - 1.
     pub fn capacity(&self) -> u128 {
         self.capacity
     }
 
-    /// How many of them are free.
+    /// Returns how many of them are free.
     pub fn free(&self) -> u128 {
         self.free
     }
 
-    /// The lowest free number.
+    /// Returns the lowest free number.
     pub fn lowest(&self) -> Option<u128> {
-        let mixed = self.mixed.first_key_value();
+        let mixed = self.partial_blocks.first_key_value();
         let mixed = mixed.and_then(|(block, bits)| Some(number(*block, bits.lowest(0)?)));
-        let whole = self.whole.first_key_value();
+        let whole = self.free_blocks.first_key_value();
         let whole = whole.map(|(block, _)| number(*block, 0));
         lower(mixed, whole)
     }
 
-    /// The lowest free number from `first` to `last`.
+    /// Returns the lowest free number from `first` to `last`.
     pub fn lowest_within(&self, first: u128, last: u128) -> Option<u128> {
         if first > last {
             return None;
         }
-        let (block, start) = place(first);
-        if run_of(&self.whole, block).is_some() {
+        let (block, start) = position(first);
+        if run_of(&self.free_blocks, block).is_some() {
             return Some(first);
         }
-        let bits = self.mixed.get(&block);
+        let bits = self.partial_blocks.get(&block);
         let here = bits.and_then(|bits| Some(number(block, bits.lowest(start)?)));
         let behind = || {
             let from = block.checked_add(1)?;
-            let mixed = self.mixed.range(from..).next();
+            let mixed = self.partial_blocks.range(from..).next();
             let mixed = mixed.and_then(|(block, bits)| Some(number(*block, bits.lowest(0)?)));
-            let whole = self.whole.range(from..).next();
+            let whole = self.free_blocks.range(from..).next();
             lower(mixed, whole.map(|(block, _)| number(*block, 0)))
         };
         here.or_else(behind).filter(|lowest| *lowest <= last)
     }
 
-    /// Whether the number may be given, and is not taken.
+    /// Returns true if the number is allocatable and not allocated.
     pub fn is_free(&self, number: u128) -> bool {
-        let (block, at) = place(number);
-        match self.mixed.get(&block) {
+        let (block, at) = position(number);
+        match self.partial_blocks.get(&block) {
             Some(bits) => bits.has(at),
-            None => run_of(&self.whole, block).is_some(),
+            None => run_of(&self.free_blocks, block).is_some(),
         }
     }
 
-    /// Whether the number may be given at all, taken or not.
+    /// Returns true if the number is allocatable, whether it is allocated or not.
     pub fn is_allocatable(&self, number: u128) -> bool {
         let behind = self
             .allocatable
@@ -146,11 +155,12 @@ impl FreeNumbers {
         before.is_some_and(|(_, to)| number <= *to)
     }
 
-    /// Takes the lowest free number.
+    /// Allocates the lowest free number.
     pub fn allocate_lowest(&mut self) -> Option<u128> {
-        let whole = self.whole.first_key_value().map(|(block, _)| *block);
-        // Mostly it is in a block of which some are taken: then one look finds and changes it.
-        match self.mixed.first_entry() {
+        let whole = self.free_blocks.first_key_value().map(|(block, _)| *block);
+        // Fast path: the lowest number usually lies in a partially free block, found and changed in one
+        // lookup.
+        match self.partial_blocks.first_entry() {
             Some(mut mixed) if whole.is_none_or(|whole| *mixed.key() < whole) => {
                 let (block, at) = (*mixed.key(), mixed.get().lowest(0)?);
                 mixed.get_mut().clear(at);
@@ -168,10 +178,10 @@ impl FreeNumbers {
         }
     }
 
-    /// Takes this number. `false` if it is not free.
+    /// Allocates this number. Returns false, and changes nothing, if it is not free.
     pub fn allocate(&mut self, number: u128) -> bool {
-        let (block, at) = place(number);
-        match self.mixed.entry(block) {
+        let (block, at) = position(number);
+        match self.partial_blocks.entry(block) {
             Entry::Occupied(mut mixed) => {
                 if !mixed.get_mut().clear(at) {
                     return false;
@@ -181,10 +191,10 @@ impl FreeNumbers {
                 }
             }
             Entry::Vacant(vacant) => {
-                let Some((first, last)) = run_of(&self.whole, block) else {
+                let Some((first, last)) = run_of(&self.free_blocks, block) else {
                     return false;
                 };
-                split(&mut self.whole, (first, last), block);
+                split(&mut self.free_blocks, (first, last), block);
                 vacant.insert(BitBlock::FULL).clear(at);
             }
         }
@@ -192,24 +202,24 @@ impl FreeNumbers {
         true
     }
 
-    /// Gives a number back. `false` if it was free, or may never be given: then nothing changes.
+    /// Releases a number. Returns false, and changes nothing, if it is free already or not allocatable.
     pub fn release(&mut self, number: u128) -> bool {
         if !self.is_allocatable(number) {
             return false;
         }
-        let (block, at) = place(number);
-        match self.mixed.entry(block) {
+        let (block, at) = position(number);
+        match self.partial_blocks.entry(block) {
             Entry::Occupied(mut mixed) => {
                 if !mixed.get_mut().set(at) {
                     return false;
                 }
                 if mixed.get().is_full() {
                     mixed.remove();
-                    join(&mut self.whole, block);
+                    join(&mut self.free_blocks, block);
                 }
             }
             Entry::Vacant(vacant) => {
-                if run_of(&self.whole, block).is_some() {
+                if run_of(&self.free_blocks, block).is_some() {
                     return false;
                 }
                 vacant.insert(BitBlock::default()).set(at);
@@ -219,9 +229,9 @@ impl FreeNumbers {
         true
     }
 
-    /// The runs of free numbers, first to last, in order.
+    /// Returns the ranges of free numbers as (first, last), in ascending order.
     pub fn free_ranges(&self) -> impl Iterator<Item = (u128, u128)> {
-        let mut whole = self.whole.iter().peekable();
+        let mut whole = self.free_blocks.iter().peekable();
         let mut mixed = self
             .mixed
             .iter()
@@ -244,7 +254,7 @@ impl FreeNumbers {
         let mut pieces = pieces.peekable();
         std::iter::from_fn(move || {
             let (from, mut to) = pieces.next()?;
-            // What lies in two blocks is one run all the same.
+            // Pieces of adjacent blocks are merged into one range.
             while let Some((_, end)) = pieces.next_if(|(next, _)| to.checked_add(1) == Some(*next))
             {
                 to = end;
@@ -254,7 +264,7 @@ impl FreeNumbers {
     }
 }
 
-/// A block in which everything is free now joins its neighbours.
+/// Adds a block that is completely free to the adjacent runs.
 fn join(whole: &mut BTreeMap<u128, u128>, block: u128) {
     let end = block.checked_add(1).and_then(|next| whole.remove(&next));
     let end = end.unwrap_or(block);
@@ -265,7 +275,7 @@ fn join(whole: &mut BTreeMap<u128, u128>, block: u128) {
     }
 }
 
-/// Takes a block out of its run.
+/// Removes a block from its run of free blocks, splitting the run if necessary.
 fn split(whole: &mut BTreeMap<u128, u128>, (first, last): (u128, u128), block: u128) {
     if block > first {
         whole.insert(first, block - 1);
@@ -277,7 +287,7 @@ fn split(whole: &mut BTreeMap<u128, u128>, (first, last): (u128, u128), block: u
     }
 }
 
-/// The run of free blocks that a block lies in.
+/// Returns the run of completely free blocks that contains a block.
 fn run_of(whole: &BTreeMap<u128, u128>, block: u128) -> Option<(u128, u128)> {
     let (first, last) = whole.range(..=block).next_back()?;
     (block <= *last).then_some((*first, *last))
@@ -290,18 +300,18 @@ fn lower(one: Option<u128>, other: Option<u128>) -> Option<u128> {
     }
 }
 
-/// The runs that holes leave of a window, in order.
-fn without(
+/// Returns the parts of a range that the exclusions leave, in ascending order.
+fn subtract(
     first: u128,
     last: u128,
-    holes: impl IntoIterator<Item = (u128, u128)>,
+    exclusions: impl IntoIterator<Item = (u128, u128)>,
 ) -> Vec<(u128, u128)> {
-    let mut holes: Vec<(u128, u128)> = holes.into_iter().collect();
-    holes.sort_unstable();
+    let mut exclusions: Vec<(u128, u128)> = exclusions.into_iter().collect();
+    exclusions.sort_unstable();
     let mut left = Vec::new();
-    // The first number not dealt with yet; `None` behind the very last.
+    // The first number that is not processed yet; `None` after the last possible number.
     let mut next = (first <= last).then_some(first);
-    for (from, to) in holes {
+    for (from, to) in exclusions {
         let Some(start) = next.filter(|start| from <= last && *start <= to) else {
             continue;
         };
@@ -361,7 +371,7 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        // Narrow, so that collisions are common.
+        // A small domain makes collisions likely.
         prop_oneof![
             Just(Step::Lowest),
             (0..40u128).prop_map(Step::Take),
@@ -371,42 +381,45 @@ mod tests {
     }
 
     proptest! {
-        /// It is a set: every answer is that of a sorted set of numbers with the holes left out.
+        /// `FreeNumbers` agrees with a `BTreeSet` of the same numbers on every operation.
         #[test]
         fn it_behaves_as_a_plain_set(
-            holes in prop::collection::vec((0..40u128, 0..6u128), 0..5),
+            exclusions in prop::collection::vec((0..40u128, 0..6u128), 0..5),
             steps in prop::collection::vec(step(), 0..120),
         ) {
-            // Within a block, across the border of two, and at the end of all numbers.
+            // Within a block, across a block boundary, and at the end of the number space.
             for base in [0, BITS as u128 * 4 - 20, u128::MAX - 45] {
-                behaves_as_a_set(base, 1, &holes, &steps)?;
+                behaves_as_a_set(base, 1, &exclusions, &steps)?;
             }
         }
 
-        /// So it does where whole blocks are free, and stop being so, and are again.
+        /// Agrees with a `BTreeSet` also when whole blocks fill up and become free again.
         #[test]
         fn whole_blocks_behave_as_a_plain_set(
-            holes in prop::collection::vec((0..40u128, 0..6u128), 0..3),
+            exclusions in prop::collection::vec((0..40u128, 0..6u128), 0..3),
             steps in prop::collection::vec(step(), 0..30),
         ) {
-            behaves_as_a_set(7, BITS as u128 / 5, &holes, &steps)?;
+            behaves_as_a_set(7, BITS as u128 / 5, &exclusions, &steps)?;
         }
     }
 
-    /// Forty places, `apart` from each other, from `base` on.
+    /// Runs the steps on forty numbers at distance `apart`, starting at `base`.
     fn behaves_as_a_set(
         base: u128,
         apart: u128,
-        holes: &[(u128, u128)],
+        exclusions: &[(u128, u128)],
         steps: &[Step],
     ) -> Result<(), TestCaseError> {
-        let at = |place: u128| base + place * apart;
-        let holes: Vec<(u128, u128)> = holes.iter().map(|(a, n)| (at(*a), at(a + n))).collect();
+        let at = |position: u128| base + position * apart;
+        let exclusions: Vec<(u128, u128)> = exclusions
+            .iter()
+            .map(|(a, n)| (at(*a), at(a + n)))
+            .collect();
         let givable: BTreeSet<u128> = (at(3)..=at(35))
-            .filter(|n| !holes.iter().any(|(from, to)| (from..=to).contains(&n)))
+            .filter(|n| !exclusions.iter().any(|(from, to)| (from..=to).contains(&n)))
             .collect();
         let mut naive = givable.clone();
-        let mut free = FreeNumbers::new(at(3), at(35), holes);
+        let mut free = FreeNumbers::new(at(3), at(35), exclusions);
         let whole = free.clone();
         for step in steps {
             match *step {

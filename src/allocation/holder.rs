@@ -1,80 +1,80 @@
-//! Who an allocation is for.
+//! Holders: the owners of allocations.
 
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-/// The lasting identity behind an allocation. The same holder, asking again for the same network and
-/// interface, gets the same addresses.
+/// The owner of an allocation. A holder that requests addresses again for the same network and
+/// interface gets the same ones.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Holder {
-    /// A pod, by name: at CREATE it has no UID yet.
+    /// A pod, identified by its name because a pod has no UID yet when its CREATE is reviewed.
     Pod {
-        /// Its namespace.
+        /// The namespace of the holder.
         namespace: Arc<str>,
-        /// Its name.
+        /// The name of the holder.
         name: Arc<str>,
     },
-    /// A pod whose name is not made yet (`generateName`), by a random token that an annotation
-    /// carries; provisional until the pod is seen.
+    /// A pod whose name is still to be generated (`generateName`), identified by a random token in an
+    /// annotation. Provisional until the pod is observed.
     Unnamed {
-        /// Its namespace.
+        /// The namespace of the holder.
         namespace: Arc<str>,
-        /// What its name will begin with.
+        /// The prefix of the generated name.
         generate_name: Arc<str>,
-        /// The token.
+        /// The value of the holder token annotation.
         token: Arc<str>,
     },
-    /// A `StatefulSet`'s replica, whichever pod it is at the moment.
+    /// A replica of a `StatefulSet`, independent of its current pod.
     Replica {
-        /// The set's namespace.
+        /// The namespace of the `StatefulSet`.
         namespace: Arc<str>,
-        /// The set's name.
+        /// The name of the `StatefulSet`.
         stateful_set: Arc<str>,
-        /// The replica's number.
+        /// The ordinal of the replica.
         ordinal: u32,
     },
-    /// A KubeVirt virtual machine, whichever launcher it runs in.
+    /// A KubeVirt virtual machine, independent of its current launcher pod.
     #[serde(rename = "machine")]
     VirtualMachine {
-        /// Its namespace.
+        /// The namespace of the holder.
         namespace: Arc<str>,
-        /// The name of machine and instance.
+        /// The common name of the `VirtualMachine` and its `VirtualMachineInstance`.
         name: Arc<str>,
     },
-    /// An `AddressReservation` that nobody has taken.
+    /// An `AddressReservation` whose address its holder does not use yet.
     Reservation {
-        /// Its namespace.
+        /// The namespace of the holder.
         namespace: Arc<str>,
-        /// Its name.
+        /// The name of the holder.
         name: Arc<str>,
     },
-    /// A network whose own configuration gives the address (static IPAM).
+    /// A network whose CNI configuration contains the address (static IPAM).
     Network {
-        /// Its namespace.
+        /// The namespace of the holder.
         namespace: Arc<str>,
-        /// Its name.
+        /// The name of the holder.
         name: Arc<str>,
     },
 }
 
-/// The pod that uses an allocation now.
+/// A pod that uses an allocation.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodRef {
-    /// Its name.
+    /// The name of the holder.
     pub name: Arc<str>,
-    /// Its UID, once it is known.
+    /// The UID, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<Arc<str>>,
-    /// The node that it is on, once it is known.
+    /// The node that the pod is bound to, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Arc<str>>,
 }
 
 impl Holder {
-    /// The namespace that the holder lives in, to which its addresses count.
+    /// Returns the namespace of the holder, whose limit its addresses count against.
     pub fn namespace(&self) -> &Arc<str> {
         match self {
             Self::Pod { namespace, .. }
@@ -86,7 +86,7 @@ impl Holder {
         }
     }
 
-    /// Whether it may outlive the pod that uses it.
+    /// Returns true if the holder can outlive the pod that uses its addresses.
     pub fn is_persistent(&self) -> bool {
         match self {
             Self::Replica { .. }

@@ -1,49 +1,50 @@
-//! Which holder a pod is, by what proves its identity.
+//! Maps a pod to its holder, based on proof of its identity.
 
 use std::sync::Arc;
 
 use super::{Holder, PodRef, index::Requester};
 use crate::network::name;
 
-/// What a pod says of itself, and what its controller says of it.
+/// The metadata of a pod that determines its holder.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RequesterIdentity<'a> {
-    /// Its namespace.
+    /// The namespace of the pod.
     pub namespace: &'a str,
-    /// Its name; empty while the API server has not made one.
+    /// The name of the pod; empty until the API server has generated it.
     pub name: &'a str,
-    /// What its name begins with, if it was or will be made.
+    /// The `generateName` of the pod; empty without one.
     pub generate_name: &'a str,
-    /// Its UID, once it has one.
+    /// The UID of the pod, once it has one.
     pub uid: Option<&'a str>,
-    /// The owner that controls it.
+    /// The controlling owner.
     pub controller: Option<Controller<'a>>,
-    /// The token under which it holds what was allocated before it had a name.
+    /// The holder token: it identifies allocations made before the pod had a name.
     pub token: Option<&'a str>,
 }
 
 /// The owner reference with `controller: true`.
 #[derive(Debug, Clone, Copy)]
 pub struct Controller<'a> {
-    /// Its API version: group and version.
+    /// The API version (group and version) of the owner.
     pub api_version: &'a str,
-    /// Its kind.
+    /// The kind of the owner.
     pub kind: &'a str,
-    /// Its name.
+    /// The name of the owner.
     pub name: &'a str,
 }
 
 impl RequesterIdentity<'_> {
-    /// Who asks for addresses when this pod does. A replica is one by its controlling owner, whose
-    /// kind and group count, and by its ordinal; a virtual machine by its instance; never by a label.
-    /// `None` for a pod with neither name nor token.
+    /// Returns the requester for this pod, or `None` if it has neither name nor token.
+    ///
+    /// A `StatefulSet` replica is recognized by the kind and group of its controlling owner and by its
+    /// ordinal, a virtual machine by its `VirtualMachineInstance`. Labels are not proof of identity.
     pub fn requester(&self) -> Option<Requester> {
         let pod = (!self.name.is_empty()).then(|| PodRef {
             name: self.name.into(),
             uid: self.uid.map(Arc::from),
             node: None,
         });
-        let holder = self.replica().or_else(|| self.machine());
+        let holder = self.replica().or_else(|| self.virtual_machine());
         let holder = holder.or_else(|| self.unnamed()).or_else(|| self.named())?;
         Some(Requester {
             holder,
@@ -54,7 +55,7 @@ impl RequesterIdentity<'_> {
 
     fn replica(&self) -> Option<Holder> {
         let set = self.controlled_by("apps", "StatefulSet")?;
-        // The ordinal as the controller writes it: without leading zeros.
+        // The controller writes ordinals without leading zeros.
         let ordinal = self.name.strip_prefix(set)?.strip_prefix('-')?;
         let number: u32 = ordinal.parse().ok()?;
         (number.to_string() == ordinal).then(|| Holder::Replica {
@@ -64,9 +65,9 @@ impl RequesterIdentity<'_> {
         })
     }
 
-    fn machine(&self) -> Option<Holder> {
+    fn virtual_machine(&self) -> Option<Holder> {
         let name = self.controlled_by("kubevirt.io", "VirtualMachineInstance")?;
-        // An owner may be called anything, and what no object can be called cannot be looked up.
+        // Owner references are not validated; a name that no object can have cannot be looked up.
         name::subdomain(name).ok()?;
         Some(Holder::VirtualMachine {
             namespace: self.namespace.into(),
@@ -74,7 +75,7 @@ impl RequesterIdentity<'_> {
         })
     }
 
-    /// A pod whose name is made holds by its token, also after it has the name.
+    /// Returns the holder of a pod with a generated name: its token, even once the name is known.
     fn unnamed(&self) -> Option<Holder> {
         let token = self.token.filter(|_| !self.generate_name.is_empty())?;
         Some(Holder::Unnamed {
@@ -117,7 +118,9 @@ mod tests {
         };
         identity
             .requester()
-            .map_or("nobody".to_owned(), |asker| asker.holder.to_string())
+            .map_or("nobody".to_owned(), |requester| {
+                requester.holder.to_string()
+            })
     }
 
     #[test]

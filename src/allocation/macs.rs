@@ -1,33 +1,33 @@
-//! Where a pool's MACs come from.
+//! The MACs of a pool.
 
 use super::{Address, FreeNumbers, pool::SpecError, range::AddressRange, spec::MacsSpec};
 use crate::network::mac::{HardwareAddress, Mac};
 
-/// How many bits a MAC has.
+/// The number of bits of a MAC.
 const BITS: u32 = 48;
-/// The bit of a MAC that makes it multicast.
-const GROUP: u128 = 1 << 40;
+/// The group bit of a MAC, which marks it as multicast.
+const GROUP_BIT: u128 = 1 << 40;
 
-/// The MACs of a pool: some follow from addresses of the pool's first range, the rest are allocated
-/// like addresses.
+/// The MACs of a pool: some are derived from addresses of the pool's first range, the others are
+/// allocated like addresses.
 ///
-/// A MAC follows from an address by its offset from the masked base of the range. Such a MAC needs no
-/// record of its own: while the address is taken, so is the MAC.
+/// A derived MAC has the same offset from the first MAC as its address has from the base of the subnet.
+/// It needs no record of its own: it is taken while its address is taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Macs {
-    /// The first MAC of all.
+    /// The first MAC, as a number.
     first: u128,
-    /// The last.
+    /// The last MAC, as a number.
     last: u128,
-    /// How many at the beginning follow from addresses.
+    /// The number of MACs, from the first on, that are derived from addresses.
     derived_count: u128,
 }
 
 impl Macs {
-    /// Makes sense of `macs`; `first_range` is the pool's first range, if it has one.
+    /// Validates `macs`. `first_range` is the pool's first range, if it has one.
     ///
     /// # Errors
-    /// What is wrong, with its place under `macs`.
+    /// Returns the first problem, with its path below `macs`.
     pub(super) fn new(
         spec: &MacsSpec,
         first_range: Option<&AddressRange>,
@@ -43,7 +43,7 @@ impl Macs {
         };
         let fits = offsets <= last - first + 1;
         if spec.prefix.is_some() && !fits {
-            return Err(does_not_fit(first_range, first, last));
+            return Err(prefix_too_long(first_range, first, last));
         }
         Ok(Self {
             first,
@@ -52,52 +52,52 @@ impl Macs {
         })
     }
 
-    /// The MAC that follows from an address of the pool's first range; `None` where none does.
+    /// Returns the MAC derived from the address at this offset in the first range, if there is one.
     pub fn derived(&self, offset: u128) -> Option<Mac> {
         let number = self.first.checked_add(offset)?;
         (offset < self.derived_count).then(|| mac(number)).flatten()
     }
 
-    /// Whether this MAC follows from some address, so that it is not to be had by itself.
+    /// Returns true if this MAC is derived from an address, so that it cannot be allocated by itself.
     pub fn is_derived(&self, mac: Mac) -> bool {
         let number = Address::Mac(mac).number();
         number >= self.first && number - self.first < self.derived_count
     }
 
-    /// Whether there are more MACs than follow from addresses.
+    /// Returns true if there are MACs that are not derived from addresses.
     pub fn has_spare(&self) -> bool {
         self.derived_count <= self.last - self.first
     }
 
-    /// Whether the MAC is one of the pool's.
+    /// Returns true if the MAC belongs to the pool.
     pub fn contains(&self, mac: Mac) -> bool {
         (self.first..=self.last).contains(&Address::Mac(mac).number())
     }
 
-    /// Whether two pools have a MAC in common.
+    /// Returns true if two pools have a MAC in common.
     pub fn overlaps(&self, other: &Self) -> bool {
         self.first <= other.last && other.first <= self.last
     }
 
-    /// First and last MAC.
+    /// Returns the first and the last MAC.
     pub fn bounds(&self) -> Option<(Mac, Mac)> {
         Some((mac(self.first)?, mac(self.last)?))
     }
 
-    /// The MACs that follow from nothing and are allocated by themselves, all free.
+    /// Returns the MACs that are allocated by themselves, all of them free.
     pub fn free_numbers(&self) -> FreeNumbers {
-        // A multicast MAC in a run from start to end is no address for an interface.
-        let group = |number: u128| number & GROUP != 0;
-        let mut holes = Vec::new();
+        // Multicast MACs between start and end cannot be assigned to an interface.
+        let group = |number: u128| number & GROUP_BIT != 0;
+        let mut exclusions = Vec::new();
         let mut block = self.first >> 40;
         while block <= self.last >> 40 {
             if group(block << 40) {
-                holes.push((block << 40, (block << 40) | (GROUP - 1)));
+                exclusions.push((block << 40, (block << 40) | (GROUP_BIT - 1)));
             }
             block += 1;
         }
-        holes.push((0, 0));
-        FreeNumbers::new(self.first + self.derived_count, self.last, holes)
+        exclusions.push((0, 0));
+        FreeNumbers::new(self.first + self.derived_count, self.last, exclusions)
     }
 }
 
@@ -154,7 +154,7 @@ fn by_bounds(start: &str, end: &str) -> Result<(u128, u128), SpecError> {
     Ok((first, last))
 }
 
-fn does_not_fit(range: Option<&AddressRange>, first: u128, last: u128) -> SpecError {
+fn prefix_too_long(range: Option<&AddressRange>, first: u128, last: u128) -> SpecError {
     let left = (last - first + 1).trailing_zeros();
     let (subnet, bits) = range.map_or((String::new(), 0), |range| {
         (range.subnet.to_string(), range.subnet.host_bits())

@@ -1,7 +1,8 @@
-//! The allocation core: which address is whose.
+//! Address allocation: pools, reservations, holders and the index of the ledger.
 //!
-//! Pure and synchronous. What is recorded lives in a ledger; this room keeps the index of it, says
-//! which records an attachment needs, and what the reconciler should mend.
+//! Pure and synchronous: no I/O, no clock, no randomness. Records live in a ledger; this module keeps
+//! an index of them, plans the records that an attachment needs, and reconciles records with the
+//! cluster.
 
 mod address;
 mod block;

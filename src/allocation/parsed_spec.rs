@@ -1,8 +1,9 @@
-//! From JSON to the words of a pool or reservation, with everything that is odd about it.
+//! Lenient parsing of pool and reservation specs from JSON, with a report of unknown keys and wrong
+//! types.
 //!
-//! serde alone would stop at the first value of a wrong sort, and pass over a misspelt key without a
-//! word: here the rest is read all the same, and both are said with their places. The API server
-//! reads the same shape from the kinds' schemas; a folder of manifests and curl have no schema.
+//! serde alone would stop at the first value of a wrong type and silently skip misspelt keys. This
+//! parser reads the rest and reports both with their paths. The API server enforces the same shape
+//! through the schemas of the CRDs; folders of manifests and plain HTTP requests have no schema.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -13,32 +14,32 @@ use super::{
     spec::{PoolSpec, ReservationSpec},
 };
 
-/// A spec as far as it could be read, and what could not.
+/// A spec without the values that could not be read, and the problems found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParsedSpec<T> {
-    /// The spec; what is of a wrong sort is absent from it.
+    /// The spec; values of a wrong type are left out.
     pub spec: T,
-    /// Values of a wrong sort.
+    /// Values of a wrong type.
     pub odd: Vec<SpecError>,
-    /// Keys that mean nothing.
+    /// Unknown keys.
     pub unknown: Vec<UnknownKey>,
 }
 
-/// A key that means nothing.
+/// An unknown key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownKey {
-    /// Its place under `spec` (`ranges[0].excludes`).
+    /// The path below `spec` (`ranges[0].excludes`).
     pub path: String,
     /// The key.
     pub key: String,
-    /// The keys that there are in its place.
+    /// The keys that are valid there.
     pub known: Vec<&'static str>,
 }
 
-/// The keys of an object, with what each has to hold.
+/// The keys of an object, with the type of each value.
 type Shape = [(&'static str, Sort)];
 
-/// What a value has to be.
+/// The type of a value.
 #[derive(Clone, Copy)]
 enum Sort {
     Text,
@@ -102,30 +103,30 @@ const RESERVED_FOR: &Shape = &[
 ];
 
 impl ParsedSpec<PoolSpec> {
-    /// Reads the `spec` of an `AddressPool`.
+    /// Parses the `spec` of an `AddressPool`.
     pub fn of_pool(spec: &Value) -> Self {
         Self::read(spec, POOL)
     }
 
-    /// The pool, if it makes sense.
+    /// Validates the spec and returns the pool.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its place under `spec`.
+    /// Returns all problems, each with its path below `spec`.
     pub fn pool(&self, name: &str) -> Result<Pool, Vec<SpecError>> {
         self.sound(Pool::new(name, &self.spec))
     }
 }
 
 impl ParsedSpec<ReservationSpec> {
-    /// Reads the `spec` of an `AddressReservation`.
+    /// Parses the `spec` of an `AddressReservation`.
     pub fn of_reservation(spec: &Value) -> Self {
         Self::read(spec, RESERVATION)
     }
 
-    /// The reservation, if it makes sense.
+    /// Validates the spec and returns the reservation.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its place under `spec`.
+    /// Returns all problems, each with its path below `spec`.
     pub fn reservation(&self, namespace: &str, name: &str) -> Result<Reservation, Vec<SpecError>> {
         self.sound(Reservation::new(namespace, name, &self.spec))
     }
@@ -136,7 +137,7 @@ impl<T: DeserializeOwned + Default> ParsedSpec<T> {
         let mut reader = Reader::default();
         let clean = reader.object("", spec, shape);
         Self {
-            // Everything left is of the sort that serde wants.
+            // Only values of the types that serde expects are left.
             spec: serde_json::from_value(clean).unwrap_or_default(),
             odd: reader.odd,
             unknown: reader.unknown,
@@ -145,13 +146,13 @@ impl<T: DeserializeOwned + Default> ParsedSpec<T> {
 }
 
 impl<T> ParsedSpec<T> {
-    /// What was made of the spec, unless something in it is of a wrong sort.
+    /// Combines the result of validation with the type errors: any type error makes the spec invalid.
     fn sound<M>(&self, made: Result<M, Vec<SpecError>>) -> Result<M, Vec<SpecError>> {
         if self.odd.is_empty() {
             return made;
         }
         let mut faults = self.odd.clone();
-        // What could not be read is not missing, too.
+        // A value of a wrong type is not also reported as missing.
         let further = made.err().unwrap_or_default().into_iter();
         faults.extend(further.filter(|fault| !self.odd.iter().any(|odd| odd.path == fault.path)));
         Err(faults)
@@ -184,7 +185,7 @@ impl Reader {
                 });
                 continue;
             };
-            // As for the API server, null is absent.
+            // Null means absent, as for the API server.
             if !value.is_null()
                 && let Some(value) = self.value(&path, value, *sort)
             {
@@ -194,7 +195,7 @@ impl Reader {
         Value::Object(clean)
     }
 
-    /// The value, if it is of this sort.
+    /// Returns the value if it has this type; otherwise reports a type error.
     fn value(&mut self, path: &str, value: &Value, sort: Sort) -> Option<Value> {
         let expected = match (sort, value) {
             (Text, Value::String(_)) => return Some(value.clone()),
@@ -229,8 +230,8 @@ impl Reader {
         None
     }
 
-    /// A list with as many elements as before, so that places stay what they are; of a wrong one an
-    /// empty one is left.
+    /// Returns a list with as many elements as the input, so that indexes stay valid; elements of a
+    /// wrong type become empty ones.
     fn list(
         &mut self,
         path: &str,

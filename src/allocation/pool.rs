@@ -1,4 +1,4 @@
-//! A pool of addresses: what it gives, and to whom.
+//! Address pools and the validation of their specs.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -14,68 +14,68 @@ use super::{
 };
 use crate::network::mac::Mac;
 
-/// How long, in seconds, a released address is kept from other holders, if the pool does not say.
-const QUARANTINE: i64 = 30;
-/// How long, in seconds, an address on a node that does not answer is kept, if the pool does not say.
-const LOST_NODE_QUARANTINE: i64 = 600;
+/// The default of `quarantine`, in seconds.
+const DEFAULT_QUARANTINE: i64 = 30;
+/// The default of `lostNodeQuarantine`, in seconds.
+const DEFAULT_LOST_NODE_QUARANTINE: i64 = 600;
 
-/// A pool of addresses that makes sense.
+/// A valid address pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pool {
-    /// Its name.
+    /// The name of the pool.
     pub name: Arc<str>,
-    /// Where its addresses are unique.
+    /// The address space in which the pool's addresses are unique.
     pub space: Space,
-    /// The ranges; each attachment gets an address of each. Empty for a pool of MACs alone.
+    /// The ranges; each attachment gets an address from each. Empty for a pool of only MACs.
     pub ranges: Box<[AddressRange]>,
-    /// The MACs.
+    /// The MACs, if the pool has any.
     pub macs: Option<Macs>,
-    /// How it is cut into slices of nodes, if it is.
+    /// The slicing by node, if the pool is sliced.
     pub slicing: Option<SlicingConfig>,
-    /// How long a holder keeps its addresses.
+    /// The retention of addresses.
     pub retention: Retention,
-    /// What ends the retention of a workload's addresses.
+    /// The events that end the retention of a workload's addresses.
     pub workload_retention: WorkloadRetention,
-    /// Seconds for which a released address is kept from other holders.
+    /// Seconds for which a released address is withheld from other holders.
     pub quarantine: i64,
-    /// Seconds for which an address on a node that does not answer is kept.
+    /// Seconds for which an address is kept while its node does not respond.
     pub lost_node_quarantine: i64,
-    /// The most addresses that one namespace may hold.
+    /// The maximum number of addresses that one namespace may hold.
     pub max_per_namespace: Option<u64>,
-    /// Which namespaces' pods may draw from it; none without.
+    /// The selector of namespaces whose pods may use the pool; `None` selects no namespace.
     pub namespaces: Option<Selector>,
-    /// Whether a virtual machine keeps its IP addresses, too, not its MAC alone: where the pool says
-    /// so, and where each of its MACs follows from an address, so that none is to be had without one.
+    /// True if virtual machines keep their IP addresses as well as their MACs: because the pool says
+    /// so, or because each of its MACs is derived from an address and cannot be kept without one.
     pub vms_retain_ips: bool,
 }
 
-/// How long a holder keeps its addresses.
+/// The retention of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retention {
-    /// As long as the pod is there.
+    /// Until the pod is gone.
     Pod,
-    /// As long as the workload is there, by [`WorkloadRetention`], where the pod is a replica of one
-    /// that lasts.
+    /// Until the workload is gone, according to [`WorkloadRetention`], for replicas of workloads with
+    /// stable identities.
     Workload,
 }
 
-/// What ends the retention of a workload's addresses, as
-/// `persistentVolumeClaimRetentionPolicy` does for its volumes.
+/// The events that end the retention of a workload's addresses, as
+/// `persistentVolumeClaimRetentionPolicy` does for volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkloadRetention {
-    /// Whether a replica keeps its addresses while the set is scaled below it.
+    /// True if a replica keeps its addresses while its set is scaled below the replica's ordinal.
     pub retain_when_scaled: bool,
-    /// Whether they are kept when the set is deleted.
+    /// True if addresses are kept when the set is deleted.
     pub retain_when_deleted: bool,
 }
 
-/// Something wrong with a pool or a reservation: a place under its `spec`, and what to write there.
+/// A problem in the `spec` of a pool or reservation.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{path}: {reason}")]
 pub struct SpecError {
-    /// The place under `spec` (`ranges[0].exclude[1]`).
+    /// The path below `spec` (`ranges[0].exclude[1]`).
     pub path: String,
-    /// What is wrong, and what to write instead.
+    /// The problem, and what to write instead.
     pub reason: String,
 }
 
@@ -87,7 +87,7 @@ impl SpecError {
         }
     }
 
-    /// The same fault, seen from one level up.
+    /// Prefixes the path with that of the parent.
     fn under(mut self, parent: &str) -> Self {
         let dot = if self.path.is_empty() || self.path.starts_with('[') {
             ""
@@ -100,44 +100,45 @@ impl SpecError {
 }
 
 impl Pool {
-    /// Makes sense of a pool's words.
+    /// Validates the spec of a pool.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its place under `spec`.
+    /// Returns all problems, each with its path below `spec`.
     pub fn new(name: &str, spec: &PoolSpec) -> Result<Self, Vec<SpecError>> {
-        let mut reader = Reader { faults: Vec::new() };
-        let ranges = reader.ranges(spec);
+        let mut validator = PoolValidator { errors: Vec::new() };
+        let ranges = validator.ranges(spec);
         let macs = spec.macs.as_ref().and_then(|macs| {
             let made = Macs::new(macs, ranges.first());
-            reader.keep(made.map_err(|fault| fault.under("macs")))
+            validator.accept(made.map_err(|error| error.under("macs")))
         });
         if spec.ranges.is_empty() && spec.macs.is_none() {
             let reason = "the pool gives nothing; write at least one range, or macs".to_owned();
-            reader.faults.push(SpecError::new("ranges", reason));
+            validator.errors.push(SpecError::new("ranges", reason));
         }
-        let slicing = reader
-            .keep(SlicingConfig::new(name, spec, &ranges))
+        let slicing = validator
+            .accept(SlicingConfig::new(name, spec, &ranges))
             .flatten();
-        let retention = reader.retention(spec);
-        let workload_retention = reader.workload_retention(spec.workload_retention.as_ref());
-        let quarantine = reader.seconds("quarantine", &spec.quarantine, QUARANTINE);
-        let lost_node_quarantine = reader.seconds(
+        let retention = validator.retention(spec);
+        let workload_retention = validator.workload_retention(spec.workload_retention.as_ref());
+        let quarantine = validator.seconds("quarantine", &spec.quarantine, DEFAULT_QUARANTINE);
+        let lost_node_quarantine = validator.seconds(
             "lostNodeQuarantine",
             &spec.lost_node_quarantine,
-            LOST_NODE_QUARANTINE,
+            DEFAULT_LOST_NODE_QUARANTINE,
         );
-        let max_per_namespace = reader.limit(spec.max_per_namespace);
+        let max_per_namespace = validator.limit(spec.max_per_namespace);
         let namespaces =
             spec.namespace_selector.as_ref().and_then(|selector| {
                 let made = Selector::new(selector);
-                reader.keep(made.map_err(|(path, reason)| {
+                validator.accept(made.map_err(|(path, reason)| {
                     SpecError::new(path, reason).under("namespaceSelector")
                 }))
             });
         let no_spare = macs.as_ref().is_some_and(|macs| !macs.has_spare());
-        let vms_retain_ips = reader.machines(spec.virtual_machines.as_deref()) || no_spare;
-        if !reader.faults.is_empty() {
-            return Err(reader.faults);
+        let vms_retain_ips =
+            validator.virtual_machines(spec.virtual_machines.as_deref()) || no_spare;
+        if !validator.errors.is_empty() {
+            return Err(validator.errors);
         }
         Ok(Self {
             name: name.into(),
@@ -155,18 +156,18 @@ impl Pool {
         })
     }
 
-    /// Whether pods of a namespace with these labels may draw from it.
+    /// Returns true if pods of a namespace with these labels may use the pool.
     pub fn serves(&self, namespace: &Labels) -> bool {
         let selector = self.namespaces.as_ref();
         selector.is_some_and(|selector| selector.selects(namespace))
     }
 
-    /// The range in whose subnet the address lies.
+    /// Returns the index of the range whose subnet contains the address.
     pub fn range_of(&self, address: IpAddr) -> Option<usize> {
         self.ranges.iter().position(|range| range.contains(address))
     }
 
-    /// The MAC that follows from an address of the first range.
+    /// Returns the MAC derived from an address of the first range.
     pub fn derived_mac(&self, address: IpAddr) -> Option<Mac> {
         let range = self
             .ranges
@@ -185,14 +186,14 @@ impl fmt::Display for Retention {
     }
 }
 
-/// Reads a pool's members one by one, and keeps what is wrong with them.
-struct Reader {
-    faults: Vec<SpecError>,
+/// Validates the fields of a spec one by one and collects the problems.
+struct PoolValidator {
+    errors: Vec<SpecError>,
 }
 
-impl Reader {
-    fn keep<T>(&mut self, result: Result<T, SpecError>) -> Option<T> {
-        result.map_err(|fault| self.faults.push(fault)).ok()
+impl PoolValidator {
+    fn accept<T>(&mut self, result: Result<T, SpecError>) -> Option<T> {
+        result.map_err(|error| self.errors.push(error)).ok()
     }
 
     fn ranges(&mut self, spec: &PoolSpec) -> Vec<AddressRange> {
@@ -202,22 +203,22 @@ impl Reader {
             match AddressRange::new(range) {
                 Ok(range) => {
                     let whole = range.subnet.range();
-                    let twin = ranges
+                    let overlapping = ranges
                         .iter()
                         .find(|r| r.subnet.range().intersection(whole).is_some());
-                    if let Some(twin) = twin {
+                    if let Some(overlapping) = overlapping {
                         let reason = format!(
                             "{} overlaps {} of the same pool; ranges of one pool are apart",
-                            range.subnet, twin.subnet
+                            range.subnet, overlapping.subnet
                         );
-                        self.faults
+                        self.errors
                             .push(SpecError::new("range", reason).under(&place));
                     }
                     ranges.push(range);
                 }
-                Err(faults) => {
-                    let faults = faults.into_iter().map(|fault| fault.under(&place));
-                    self.faults.extend(faults);
+                Err(errors) => {
+                    let errors = errors.into_iter().map(|error| error.under(&place));
+                    self.errors.extend(errors);
                 }
             }
         }
@@ -242,7 +243,7 @@ impl Reader {
             Some(other) => Err(format!("{other:?} is neither Pod nor Workload")),
         };
         let made = made.map_err(|reason| SpecError::new("retention", reason));
-        self.keep(made).unwrap_or(Retention::Pod)
+        self.accept(made).unwrap_or(Retention::Pod)
     }
 
     fn workload_retention(&mut self, spec: Option<&WorkloadRetentionSpec>) -> WorkloadRetention {
@@ -252,8 +253,8 @@ impl Reader {
             Some("Release") => false,
             Some(other) => {
                 let reason = format!("{other:?} is neither Retain nor Release");
-                let fault = SpecError::new(name, reason).under("workloadRetention");
-                self.faults.push(fault);
+                let error = SpecError::new(name, reason).under("workloadRetention");
+                self.errors.push(error);
                 default
             }
         };
@@ -273,7 +274,7 @@ impl Reader {
             Some(seconds) => seconds,
             None => {
                 let reason = format!("{text:?} is not a valid duration; write \"30s\" or \"10m\"");
-                self.faults.push(SpecError::new(name, reason));
+                self.errors.push(SpecError::new(name, reason));
                 default
             }
         }
@@ -286,26 +287,26 @@ impl Reader {
             _ => {
                 let reason =
                     format!("{limit} is not a valid limit; write at least 1, or leave it out");
-                self.faults.push(SpecError::new("maxPerNamespace", reason));
+                self.errors.push(SpecError::new("maxPerNamespace", reason));
                 None
             }
         }
     }
 
-    fn machines(&mut self, text: Option<&str>) -> bool {
+    fn virtual_machines(&mut self, text: Option<&str>) -> bool {
         match text {
             None | Some("MAC") => false,
             Some("MACAndIPs") => true,
             Some(other) => {
                 let reason = format!("{other:?} is neither MAC nor MACAndIPs");
-                self.faults.push(SpecError::new("virtualMachines", reason));
+                self.errors.push(SpecError::new("virtualMachines", reason));
                 false
             }
         }
     }
 }
 
-/// The seconds of a duration as Go writes it, in whole hours, minutes and seconds: `1h30m`, `30s`.
+/// Parses a duration in Go's format with whole hours, minutes and seconds (`1h30m`, `30s`) to seconds.
 fn seconds_of(text: &str) -> Option<i64> {
     let mut rest = text;
     let mut seconds = 0i64;
@@ -358,14 +359,14 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_said_at_once() {
-        let faults = pool(
+        let errors = pool(
             r#"{"ranges":[{"range":"192.0.2.0/24","exclude":["x"]},{"range":"192.0.2.128/25"}],
                 "macs":{"prefix":"01"},"retention":"Forever","quarantine":"soon",
                 "workloadRetention":{"whenScaled":"x"},"maxPerNamespace":0,
                 "namespaceSelector":{"matchExpressions":[{"key":"a"}]},"virtualMachines":"IPs"}"#,
         );
         assert_eq!(
-            faults.err().unwrap_or_default(),
+            errors.err().unwrap_or_default(),
             [
                 "ranges[0].exclude[0]",
                 "macs.prefix",

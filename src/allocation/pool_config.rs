@@ -1,4 +1,4 @@
-//! Pools and reservations as they are configured.
+//! The configured pools and reservations.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,20 +7,20 @@ use std::{
 
 use super::{NetworkRef, Pool, Reservation};
 
-/// The pools and reservations at one moment, and which networks the pools serve.
+/// A snapshot of pools, reservations and the networks that each pool serves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PoolConfig {
     /// The pools by name.
     pub pools: BTreeMap<Arc<str>, Arc<Pool>>,
-    /// The reservations, each with the pool that serves its network and its namespace; without one it
-    /// reserves nothing.
+    /// The reservations, each with the pool that serves its network and namespace. A reservation
+    /// without a pool has no effect.
     pub reservations: Vec<(Arc<Reservation>, Option<Arc<str>>)>,
-    /// The networks that each pool serves, where that is known.
+    /// The networks that each pool serves, as far as they are known.
     pub served: BTreeMap<Arc<str>, BTreeSet<NetworkRef>>,
 }
 
 impl PoolConfig {
-    /// A layout; `pool_of` says in which pool a reservation sets something aside.
+    /// Creates a configuration. `pool_of` returns the pool that a reservation takes its addresses from.
     pub fn new(
         pools: impl IntoIterator<Item = Arc<Pool>>,
         reservations: impl IntoIterator<Item = Arc<Reservation>>,
@@ -38,7 +38,7 @@ impl PoolConfig {
         }
     }
 
-    /// The same, with the networks that pools serve.
+    /// Adds the networks that pools serve.
     #[must_use]
     pub fn serving(mut self, served: impl IntoIterator<Item = (Arc<str>, NetworkRef)>) -> Self {
         for (pool, network) in served {
@@ -47,11 +47,13 @@ impl PoolConfig {
         self
     }
 
-    /// Whether all that may be in use in a pool's ranges could be in use in them before: the pool is
-    /// as it was, and serves no network that it did not.
+    /// Returns true if a pool covers nothing new compared with `before`: its ranges, MACs and address
+    /// space are unchanged, and it serves no additional network. Then no unrecorded address can be in
+    /// use.
     pub(super) fn covers(&self, before: &Self, pool: &str) -> bool {
         let (Some(now), Some(then)) = (self.pool(pool), before.pool(pool)) else {
-            // One that nobody knew was made ready beforehand; one that is gone is so no more.
+            // A pool that was not known before may have been marked ready in advance; a removed pool is
+            // not ready.
             return before.pool(pool).is_none();
         };
         let same = now.space == then.space && now.ranges == then.ranges && now.macs == then.macs;
@@ -60,14 +62,14 @@ impl PoolConfig {
         same && served.all(|network| served_then.is_some_and(|then| then.contains(network)))
     }
 
-    /// Returns the name of the pool that serves a network, where that is known.
+    /// Returns the name of the pool that serves a network, if it is known.
     pub fn pool_of(&self, network: &NetworkRef) -> Option<&str> {
         let mut served = self.served.iter();
         let found = served.find(|(_, networks)| networks.contains(network));
         found.map(|(pool, _)| &**pool)
     }
 
-    /// The pool of this name.
+    /// Returns the pool with this name.
     pub fn pool(&self, name: &str) -> Option<&Arc<Pool>> {
         self.pools.get(name)
     }

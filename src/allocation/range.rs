@@ -1,4 +1,4 @@
-//! One range of a pool: Whereabouts's words, with its traps taken out.
+//! A range of a pool, in Whereabouts's syntax with strict validation.
 
 use std::net::IpAddr;
 
@@ -8,46 +8,48 @@ use crate::network::{
     range::{BoundedSubnet, IpRange, Subnet},
 };
 
-/// A range to give addresses from.
+/// A range to allocate addresses from.
 ///
-/// As in Whereabouts the host bits of the range are masked, bounds and excludes cut it, and the first
-/// and the last address of the subnet are never given, IPv6 included. Other than there the gateway is
-/// never given either (whereabouts issue 601), and what does not parse or lies outside is an error.
+/// As in Whereabouts, host bits of the range are masked, bounds and excludes narrow it, and the first
+/// and the last address of the subnet are never allocated, IPv6 included. Unlike Whereabouts, the
+/// gateway is never allocated either (whereabouts issue 601), and values that do not parse or lie
+/// outside of the range are errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddressRange {
-    /// The subnet, which gives addresses their prefix.
+    /// The subnet; addresses are handed out with its prefix length.
     pub subnet: Subnet,
-    /// What may be given, before excludes.
+    /// The addresses between the bounds, before excludes.
     pub window: IpRange,
-    /// What is excluded, as written and in order.
+    /// The excluded ranges, in the order of the spec.
     pub excludes: Box<[IpRange]>,
-    /// The gateway.
+    /// The gateway, if there is one.
     pub gateway: Option<IpAddr>,
 }
 
-/// Why a range does not give an address.
+/// The reason why a range never allocates an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExclusionReason {
-    /// It lies outside of the subnet.
+    /// The address lies outside of the subnet.
     Outside,
-    /// It lies in the subnet, but not between the bounds.
+    /// The address lies in the subnet, but not between the bounds.
     OutOfBounds,
     /// The first or the last address of the subnet.
     Edge,
-    /// It is in the exclude of this index.
+    /// The address is part of the exclude with this index.
     Excluded(usize),
-    /// It is the gateway.
+    /// The address is the gateway.
     Gateway,
 }
 
-/// `::ffff:0:0/96`: IPv4 addresses written as IPv6, which would be a second name for each.
-const MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
+/// The range `::ffff:0:0/96` of IPv4-mapped IPv6 addresses, each of which would be a second name for an
+/// IPv4 address.
+const IPV4_MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
 
 impl AddressRange {
-    /// Makes sense of a range.
+    /// Validates the spec of a range.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its place under the range.
+    /// Returns all problems, each with its path below the range.
     pub fn new(spec: &RangeSpec) -> Result<Self, Vec<SpecError>> {
         let range = BoundedSubnet::parse(&spec.range)
             .map_err(|error| vec![SpecError::new("range", not_a_range(&spec.range, error))])?;
@@ -62,12 +64,12 @@ impl AddressRange {
                 ),
             )]);
         };
-        let mut faults = Vec::new();
-        let window = window(spec, range, hosts, &mut faults);
-        let excludes = excludes(spec, subnet, &mut faults);
-        let gateway = gateway(spec, subnet, &mut faults);
-        let (Some(window), true) = (window, faults.is_empty()) else {
-            return Err(faults);
+        let mut errors = Vec::new();
+        let window = window(spec, range, hosts, &mut errors);
+        let excludes = excludes(spec, subnet, &mut errors);
+        let gateway = gateway(spec, subnet, &mut errors);
+        let (Some(window), true) = (window, errors.is_empty()) else {
+            return Err(errors);
         };
         let range = Self {
             subnet,
@@ -82,7 +84,7 @@ impl AddressRange {
         Ok(range)
     }
 
-    /// Everything that may be given, all of it free.
+    /// Returns all allocatable addresses of the range, all of them free.
     pub fn free_numbers(&self) -> FreeNumbers {
         let numbers = |window: IpRange| {
             let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
@@ -90,22 +92,22 @@ impl AddressRange {
         };
         let (first, last) = numbers(self.window);
         let gateway = self.gateway.map(|ip| Address::Ip(ip).number());
-        let mapped = (!self.window.is_ipv4()).then_some(MAPPED);
-        let holes = self
+        let mapped = (!self.window.is_ipv4()).then_some(IPV4_MAPPED);
+        let exclusions = self
             .excludes
             .iter()
             .filter(|window| window.is_ipv4() == self.window.is_ipv4())
             .map(|window| numbers(*window));
-        let holes = holes.chain(gateway.map(|g| (g, g))).chain(mapped);
-        FreeNumbers::new(first, last, holes)
+        let exclusions = exclusions.chain(gateway.map(|g| (g, g))).chain(mapped);
+        FreeNumbers::new(first, last, exclusions)
     }
 
-    /// Whether the address lies in the subnet.
+    /// Returns true if the subnet contains the address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.subnet.range().contains(address)
     }
 
-    /// Why the address is never given from here; `None` if it may be.
+    /// Returns the reason why the address is never allocated from this range, or `None` if it can be.
     pub fn exclusion(&self, address: IpAddr) -> Option<ExclusionReason> {
         if !self.contains(address) {
             return Some(ExclusionReason::Outside);
@@ -127,7 +129,7 @@ impl AddressRange {
         (!self.window.contains(address)).then_some(ExclusionReason::OutOfBounds)
     }
 
-    /// How far the address is from the masked base of the subnet.
+    /// Returns the offset of the address from the first address of the subnet.
     pub fn offset(&self, address: IpAddr) -> u128 {
         let base = Address::Ip(self.subnet.range().first()).number();
         Address::Ip(address).number().saturating_sub(base)
@@ -141,12 +143,13 @@ fn not_a_range(text: &str, error: impl std::fmt::Display) -> String {
     format!("{text:?} {error}; write 192.0.2.0/24, 2001:db8::/64 or 192.0.2.10-192.0.2.99/24")
 }
 
-/// The addresses between the bounds. The dash syntax comes before the members, as in Whereabouts.
+/// Returns the addresses between the bounds. Bounds in the dash syntax take precedence over
+/// `rangeStart` and `rangeEnd`, as in Whereabouts.
 fn window(
     spec: &RangeSpec,
     range: BoundedSubnet,
     hosts: IpRange,
-    faults: &mut Vec<SpecError>,
+    errors: &mut Vec<SpecError>,
 ) -> Option<IpRange> {
     let whole = range.subnet.range();
     let mut bound = |name: &'static str, text: &Option<String>, default: IpAddr| {
@@ -157,11 +160,11 @@ fn window(
             Ok(address) if whole.contains(address) => Some(address),
             Ok(_) => {
                 let reason = format!("{text} lies outside of {}", range.subnet);
-                faults.push(SpecError::new(name, reason));
+                errors.push(SpecError::new(name, reason));
                 None
             }
             Err(error) => {
-                faults.push(SpecError::new(name, format!("{text:?} {error}")));
+                errors.push(SpecError::new(name, format!("{text:?} {error}")));
                 None
             }
         }
@@ -181,15 +184,15 @@ fn window(
         } else {
             format!("{first} to {last} has no address that may be given")
         };
-        faults.push(SpecError::new(place, reason));
+        errors.push(SpecError::new(place, reason));
     }
     window
 }
 
-fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<SpecError>) -> Vec<IpRange> {
+fn excludes(spec: &RangeSpec, subnet: Subnet, errors: &mut Vec<SpecError>) -> Vec<IpRange> {
     let mut windows = Vec::new();
     for (index, text) in spec.exclude.iter().enumerate() {
-        let mut fault = |reason| faults.push(SpecError::new(format!("exclude[{index}]"), reason));
+        let mut fault = |reason| errors.push(SpecError::new(format!("exclude[{index}]"), reason));
         let window = match (Subnet::parse(text), parse_address(text)) {
             (Ok(excluded), _) => excluded.range(),
             (_, Ok(address)) => match IpRange::new(address, address) {
@@ -213,17 +216,17 @@ fn excludes(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<SpecError>) -> Ve
     windows
 }
 
-fn gateway(spec: &RangeSpec, subnet: Subnet, faults: &mut Vec<SpecError>) -> Option<IpAddr> {
+fn gateway(spec: &RangeSpec, subnet: Subnet, errors: &mut Vec<SpecError>) -> Option<IpAddr> {
     let text = spec.gateway.as_deref().filter(|text| !text.is_empty())?;
     match parse_address(text) {
         Ok(gateway) if subnet.range().contains(gateway) => Some(gateway),
         Ok(_) => {
             let reason = format!("{text} lies outside of {subnet}");
-            faults.push(SpecError::new("gateway", reason));
+            errors.push(SpecError::new("gateway", reason));
             None
         }
         Err(error) => {
-            faults.push(SpecError::new("gateway", format!("{text:?} {error}")));
+            errors.push(SpecError::new("gateway", format!("{text:?} {error}")));
             None
         }
     }
@@ -235,7 +238,7 @@ mod tests {
 
     fn range(spec: &str) -> Result<AddressRange, Vec<String>> {
         let spec: RangeSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
-        AddressRange::new(&spec).map_err(|faults| faults.into_iter().map(|f| f.path).collect())
+        AddressRange::new(&spec).map_err(|errors| errors.into_iter().map(|f| f.path).collect())
     }
 
     fn given(spec: &str) -> Vec<String> {
@@ -330,8 +333,8 @@ mod tests {
     #[test]
     fn ipv4_in_disguise_is_never_given() {
         let range = range(r#"{"range":"::/64"}"#).unwrap_or_else(|e| panic!("{e:?}"));
-        assert!(!range.free_numbers().is_allocatable(MAPPED.0));
-        let last = std::net::Ipv6Addr::from_bits(MAPPED.1);
+        assert!(!range.free_numbers().is_allocatable(IPV4_MAPPED.0));
+        let last = std::net::Ipv6Addr::from_bits(IPV4_MAPPED.1);
         assert!(last.to_ipv4_mapped().is_some());
     }
 }

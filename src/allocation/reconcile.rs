@@ -1,8 +1,8 @@
-//! What the ledger says against what is there.
+//! Reconciliation of the ledger with the observed cluster.
 //!
-//! Pure: everything that is known comes in, and what to do about it comes out, each with its reason.
-//! Whoever carries it out confirms first, and does it under the version of the record that was
-//! judged: a record that has changed hands meanwhile is not touched.
+//! Pure: takes records and observations and returns actions, each with its reason. The caller verifies
+//! each action live and applies it under the version of the record it was derived from, so a record
+//! that has changed since is not touched.
 
 mod adoption;
 mod evaluate;
@@ -22,57 +22,58 @@ use crate::network::mac::Mac;
 
 pub use self::slices::{IdleReason, IdleSlice, NodeState, idle_slices};
 
-/// For how many seconds a record is left alone though no pod of its holder was seen: twice the API
-/// server's longest request, so that a pod that is being created comes to be seen.
+/// The age in seconds up to which a record is kept although no pod of its holder was observed: twice
+/// the API server's longest request, so that a pod that is being created gets observed.
 pub const PROVISIONAL_TTL: i64 = 120;
-/// For how many seconds at least a record is left that its holder has let go: by then every replica
-/// has heard of it, and none goes on with it without writing it anew.
+/// The minimum time in seconds that a detached record is kept: all replicas observe the detachment
+/// within it, and none reuses the record without rewriting it.
 pub const DETACHED_GRACE: i64 = 30;
 
-/// An address that something uses, whether the ledger knows it or not.
+/// An address in use in the cluster, recorded or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InUse {
-    /// The pool in whose ranges it lies.
+    /// The pool whose ranges contain the address.
     pub pool: Arc<str>,
-    /// The address.
+    /// The address in use.
     pub address: Address,
-    /// The network it is used on.
+    /// The network that uses it.
     pub network: NetworkRef,
-    /// The interface; empty for a network's own configuration.
+    /// The interface; empty if the configuration of the network contains the address.
     pub interface: Arc<str>,
-    /// By whom.
+    /// The holder that uses it.
     pub holder: Holder,
-    /// By which pod.
+    /// The pod that uses it.
     pub pod: Option<PodRef>,
-    /// Whether the pod is on a node, or was given the address: otherwise it may only have asked for it.
+    /// True if the pod is bound to a node or was assigned the address; otherwise it may only request
+    /// it.
     pub assigned: bool,
-    /// The MAC of the same interface.
+    /// The MAC of the interface.
     pub mac: Option<Mac>,
 }
 
-/// What is known of the pod behind a record.
+/// The observed state of the pod of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PodState {
-    /// It is there, and may use its addresses.
+    /// The pod exists and may use its addresses.
     Present,
-    /// It is gone, or has ended, since then.
+    /// The pod has been gone or terminated since this time.
     Gone(Timestamp),
-    /// There is none, and none was seen.
+    /// No pod exists, and none was ever observed.
     Absent,
-    /// Nothing can be said: its node does not answer, or nobody looks.
+    /// The state is unknown: the node does not respond, or pods are not observed.
     Unknown,
 }
 
-/// What is known of the workload behind a holder that lasts.
+/// The observed state of the workload of a persistent holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkloadState {
-    /// It is there, and has this replica.
+    /// The workload exists and includes this replica.
     Present,
-    /// It is there, scaled below this replica.
+    /// The workload exists but is scaled below this replica.
     ScaledDown,
-    /// It is deleted.
+    /// The workload is deleted.
     Deleted,
-    /// Nothing can be said.
+    /// The state is unknown.
     Unknown,
 }
 
@@ -91,72 +92,74 @@ pub enum InterfaceState {
     HeldByPredecessor,
 }
 
-/// Who looks.
+/// The observed state of the cluster.
 pub trait ClusterObserver {
-    /// The pod behind a record.
+    /// Returns the state of the pod of a record.
     fn pod(&self, allocation: &Allocation) -> PodState;
-    /// The workload behind a holder.
+    /// Returns the state of the workload of a holder.
     fn workload(&self, holder: &Holder) -> WorkloadState;
-    /// How the pod behind a record, which is there, stands to an address that it does not carry.
+    /// Returns the relation of a present pod to a recorded address that it does not report.
     fn interface_state(&self, allocation: &Allocation) -> InterfaceState {
         let _ = allocation;
         InterfaceState::Unknown
     }
-    /// Whether all pods that there are are seen. Then who uses an address has it, whatever is recorded.
+    /// Returns true if all pods are observed. Then a pod that uses an address becomes its holder,
+    /// whatever the record says.
     fn sees_all_pods(&self) -> bool {
         false
     }
 }
 
-/// One thing to do.
+/// An action of the reconciler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Action {
-    /// What to write; `None` for what is only reported.
+    /// The write to make; `None` if the problem is only reported.
     pub write: Option<Write>,
-    /// Why.
+    /// The reason for the action.
     pub reason: ActionReason,
 }
 
-/// Why something is done.
+/// The reason for an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActionReason {
-    /// Something uses the address, and nothing recorded it.
+    /// The address is in use but not recorded.
     Adopted,
-    /// A reservation takes effect.
+    /// A reservation is recorded for the first time.
     Reserved,
-    /// A reservation gets its address back.
+    /// The address returns to its reservation.
     ReturnedToReservation,
-    /// Another than the record says uses the address: it becomes the holder.
+    /// Another holder than the recorded one uses the address and becomes its holder.
     Transferred,
-    /// The pod is gone.
+    /// The pod is gone, and the quarantine has passed.
     PodGone,
-    /// No pod ever came for it.
+    /// No pod was observed for a provisional record.
     ProvisionalExpired,
-    /// The workload does not keep it any more.
+    /// The workload no longer retains the address.
     WorkloadGone,
-    /// The pod has another address of that range, or the interface no more.
+    /// The pod has another address of the range, or no longer has the interface.
     Excess,
-    /// The same: its holder lets go of it, and it is freed after the quarantine.
+    /// The pod has another address of the range, or no longer has the interface: the record is detached
+    /// from it, and freed after the quarantine.
     Detached,
-    /// The pod's name, UID or node came to be known.
+    /// The name, UID or node of the pod became known.
     PodIdentified,
-    /// The reservation is gone.
+    /// The reservation is deleted.
     ReservationGone,
-    /// The network does not configure the address any more.
+    /// The configuration of the network no longer contains the address.
     NotConfigured,
-    /// The MAC of a virtual machine, so far recorded with an address, is to outlive that.
+    /// The MAC of a virtual machine gets its own record, to outlive the address it was recorded with.
     MacSplit,
-    /// Two use one address: nothing is written, people must decide.
+    /// Several holders use the address. Nothing is written; an administrator has to decide.
     Duplicate {
-        /// The address.
+        /// The address in use.
         address: Address,
-        /// All of them.
+        /// The holders that use it.
         users: Vec<Holder>,
     },
 }
 
 impl ActionReason {
-    /// The word in logs and metrics.
+    /// Returns the label for logs and metrics.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Adopted => "adopted",
@@ -177,7 +180,7 @@ impl ActionReason {
     }
 }
 
-/// Compares records with what is there, and says what to do, in a stable order.
+/// Compares records with the observed cluster and returns the actions to take, in a stable order.
 pub fn reconcile<'a>(
     records: impl IntoIterator<Item = (&'a Allocation, Version)>,
     layout: &'a PoolConfig,
@@ -186,63 +189,63 @@ pub fn reconcile<'a>(
     now: Timestamp,
 ) -> Vec<Action> {
     let in_use: Vec<&InUse> = in_use.into_iter().collect();
-    let view = View {
-        places: places(records, layout, &in_use),
+    let view = Reconciliation {
+        addresses: addresses(records, layout, &in_use),
         layout,
         in_use,
-        carried: OnceCell::new(),
+        in_use_by_interface: OnceCell::new(),
         with_mac: OnceCell::new(),
         observer,
         now,
     };
-    let judged = view.places.iter();
-    let mut actions: Vec<Action> = judged.filter_map(|place| view.judge(place)).collect();
+    let evaluated = view.addresses.iter();
+    let mut actions: Vec<Action> = evaluated.filter_map(|place| view.evaluate(place)).collect();
     actions.extend(view.adoptions());
-    actions.extend(view.partings());
+    actions.extend(view.mac_splits());
     actions.extend(view.reservations());
     actions
 }
 
-/// An address and where it is unique.
-type Key<'a> = (&'a Space, Address);
+/// An address with its address space.
+type AddressKey<'a> = (&'a Space, Address);
 
-/// A record in its version.
-type Recorded<'a> = (&'a Allocation, Version);
+/// A record with its version.
+type VersionedRecord<'a> = (&'a Allocation, Version);
 
-/// A holder's interface on a network.
-type Interface<'a> = (&'a Holder, &'a NetworkRef, &'a str);
+/// The interface of a holder on a network.
+type InterfaceKey<'a> = (&'a Holder, &'a NetworkRef, &'a str);
 
-/// An address that is recorded, used, or both.
-struct Place<'a> {
-    key: Key<'a>,
-    recorded: Option<Recorded<'a>>,
-    /// In the order in which they came.
+/// An address that is recorded, in use, or both.
+struct ReconciledAddress<'a> {
+    key: AddressKey<'a>,
+    recorded: Option<VersionedRecord<'a>>,
+    /// The users of the address, in input order.
     users: Vec<&'a InUse>,
 }
 
-/// All addresses that are recorded or used, in their order.
-fn places<'a>(
-    records: impl IntoIterator<Item = Recorded<'a>>,
+/// Returns all addresses that are recorded or in use, in ascending order.
+fn addresses<'a>(
+    records: impl IntoIterator<Item = VersionedRecord<'a>>,
     layout: &'a PoolConfig,
     in_use: &[&'a InUse],
-) -> Vec<Place<'a>> {
+) -> Vec<ReconciledAddress<'a>> {
     let records = records.into_iter();
-    let mut places: Vec<Place<'_>> = records
-        .map(|(record, version)| Place {
+    let mut addresses: Vec<ReconciledAddress<'_>> = records
+        .map(|(record, version)| ReconciledAddress {
             key: (&record.space, record.address),
             recorded: Some((record, version)),
             users: Vec::new(),
         })
         .collect();
-    places.sort_unstable_by_key(|place| place.key);
-    let mut used: Vec<(Key<'_>, &InUse)> = in_use
+    addresses.sort_unstable_by_key(|place| place.key);
+    let mut used: Vec<(AddressKey<'_>, &InUse)> = in_use
         .iter()
         .filter_map(|one| Some(((&layout.pool(&one.pool)?.space, one.address), *one)))
         .collect();
     used.sort_by_key(|(key, _)| *key);
     let mut used = used.into_iter().peekable();
-    let mut merged = Vec::with_capacity(places.len());
-    for mut place in places {
+    let mut merged = Vec::with_capacity(addresses.len());
+    for mut place in addresses {
         while let Some(before) = used.next_if(|(key, _)| *key < place.key) {
             add(&mut merged, before);
         }
@@ -255,11 +258,11 @@ fn places<'a>(
     merged
 }
 
-/// Adds a user of an address that is not recorded.
-fn add<'a>(places: &mut Vec<Place<'a>>, (key, one): (Key<'a>, &'a InUse)) {
-    match places.last_mut().filter(|last| last.key == key) {
+/// Adds a user of an unrecorded address.
+fn add<'a>(addresses: &mut Vec<ReconciledAddress<'a>>, (key, one): (AddressKey<'a>, &'a InUse)) {
+    match addresses.last_mut().filter(|last| last.key == key) {
         Some(last) => last.users.push(one),
-        None => places.push(Place {
+        None => addresses.push(ReconciledAddress {
             key,
             recorded: None,
             users: vec![one],
@@ -267,13 +270,13 @@ fn add<'a>(places: &mut Vec<Place<'a>>, (key, one): (Key<'a>, &'a InUse)) {
     }
 }
 
-/// What [`reconcile`] does where nothing is recorded yet: what is in use is adopted, and reservations
-/// take effect.
+/// Returns the actions of [`reconcile`] on an empty ledger: addresses in use are adopted, and
+/// reservations are recorded.
 pub fn adopt(layout: &PoolConfig, in_use: &[InUse], now: Timestamp) -> Vec<Action> {
     reconcile([], layout, in_use, &NoRecords, now)
 }
 
-/// Without records nobody is asked for.
+/// An observer for an empty ledger; it is never queried.
 struct NoRecords;
 
 impl ClusterObserver for NoRecords {
@@ -286,27 +289,27 @@ impl ClusterObserver for NoRecords {
     }
 }
 
-/// Everything that is known.
-struct View<'a, O> {
+/// The input of one reconciliation, with lookup tables.
+struct Reconciliation<'a, O> {
     layout: &'a PoolConfig,
     in_use: Vec<&'a InUse>,
-    places: Vec<Place<'a>>,
-    /// What is used, by where; made when somebody asks.
-    carried: OnceCell<HashMap<Interface<'a>, Vec<Address>>>,
-    /// The interfaces of holders that have a MAC with a record of its own; made when somebody asks.
-    with_mac: OnceCell<HashSet<Interface<'a>>>,
+    addresses: Vec<ReconciledAddress<'a>>,
+    /// The addresses in use, by interface; built on first use.
+    in_use_by_interface: OnceCell<HashMap<InterfaceKey<'a>, Vec<Address>>>,
+    /// The interfaces that have a MAC with a record of its own; built on first use.
+    with_mac: OnceCell<HashSet<InterfaceKey<'a>>>,
     observer: &'a O,
     now: Timestamp,
 }
 
-/// The record as it goes back to the reservation that it was taken from; `None` if it was taken from
-/// none, or that is not there any more.
+/// Returns the record after its return to the reservation that it was taken from; `None` if there is no
+/// such reservation or it is deleted.
 pub fn returned_to_reservation(
     record: &Allocation,
     layout: &PoolConfig,
     now: Timestamp,
 ) -> Option<Allocation> {
-    let from = taken_from(record, layout)?;
+    let from = source_reservation(record, layout)?;
     Some(Allocation {
         holder: Holder::Reservation {
             namespace: Arc::clone(&from.namespace),
@@ -321,8 +324,8 @@ pub fn returned_to_reservation(
     })
 }
 
-/// The reservation, if it is there, that a record is of or was taken from.
-fn taken_from(record: &Allocation, layout: &PoolConfig) -> Option<NetworkRef> {
+/// Returns the existing reservation that a record is for or was taken from.
+fn source_reservation(record: &Allocation, layout: &PoolConfig) -> Option<NetworkRef> {
     let from = match &record.holder {
         Holder::Reservation { namespace, name } => NetworkRef {
             namespace: Arc::clone(namespace),
@@ -330,10 +333,10 @@ fn taken_from(record: &Allocation, layout: &PoolConfig) -> Option<NetworkRef> {
         },
         _ => record.reservation.clone()?,
     };
-    reserves(layout, &from.namespace, &from.name, record.address).then_some(from)
+    is_reserved(layout, &from.namespace, &from.name, record.address).then_some(from)
 }
 
-fn reserves(layout: &PoolConfig, namespace: &str, name: &str, address: Address) -> bool {
+fn is_reserved(layout: &PoolConfig, namespace: &str, name: &str, address: Address) -> bool {
     layout.reservations.iter().any(|(reservation, pool)| {
         let pool = pool.as_ref().and_then(|pool| layout.pool(pool));
         &*reservation.namespace == namespace
@@ -342,9 +345,9 @@ fn reserves(layout: &PoolConfig, namespace: &str, name: &str, address: Address) 
     })
 }
 
-/// Whether who uses an address is whom its record is for. A pod stays itself when a controller takes it
-/// over, or lets it go.
-fn is_same(record: &Allocation, user: &InUse) -> bool {
+/// Returns true if the user of an address is the holder of its record. A pod remains the same when a
+/// controller adopts or orphans it.
+fn is_holder(record: &Allocation, user: &InUse) -> bool {
     record.holder == user.holder || is_same_pod(record, user)
 }
 

@@ -1,4 +1,4 @@
-//! The record of an allocation, and what is done to records.
+//! Allocation records and the writes that change them.
 
 use std::sync::Arc;
 
@@ -7,51 +7,53 @@ use serde::{Deserialize, Serialize};
 use super::{Address, Holder, PodRef, Space};
 use crate::network::{Network, mac::Mac};
 
-/// How many former nodes a record names at the most. A pod that moves on more often while all of
-/// them are silent is not to be expected.
+/// The maximum number of former nodes in a record. A pod is not expected to move more often while all
+/// of those nodes are unresponsive.
 pub const MAX_FORMER_NODES: usize = 8;
 
-/// One address (or one MAC that does not follow from an address), taken.
+/// An allocated address, or an allocated MAC that is not derived from an address.
 ///
-/// One record each, named by [`Self::record_name`]; nothing else says who holds what.
+/// Each address has one record, named by [`Self::record_name`]; the records alone determine who holds
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Allocation {
-    /// The address.
+    /// The allocated address.
     pub address: Address,
-    /// Where it is unique: the pool's `networkName`.
+    /// The address space in which it is unique: the pool's `networkName`.
     #[serde(rename = "networkName", default = "Space::default")]
     pub space: Space,
-    /// The pool that gave it.
+    /// The pool it was allocated from.
     pub pool: Arc<str>,
-    /// The network it is used on.
+    /// The network that uses it.
     pub network: NetworkRef,
-    /// The interface inside the pod; empty where any is meant.
+    /// The interface inside the pod; empty for any interface.
     #[serde(default)]
     pub interface: Arc<str>,
-    /// Who it is for.
+    /// The owner of the allocation.
     pub holder: Holder,
-    /// The pod that uses it now, or used it last.
+    /// The pod that uses the address, or used it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodRef>,
-    /// The nodes that pods of the holder before this one were on, the last one last: where they do not
-    /// answer, containers of those pods may run still.
+    /// The nodes of the holder's earlier pods, the latest last. While one of them does not respond,
+    /// containers of that pod may still run there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_nodes: Vec<Arc<str>>,
-    /// The MAC that goes with it, where that follows from the address.
+    /// The MAC of the interface, if it is derived from the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
-    /// The reservation that it was taken from and goes back to.
+    /// The reservation that the address belongs to and returns to on release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<NetworkRef>,
-    /// When it was taken or last changed hands, in seconds since 1970 UTC.
+    /// The time of the allocation or of the last change of holder or pod, in seconds since 1970 UTC.
     pub since: Timestamp,
-    /// When the holder got it, where a later pod of the holder has taken it over since.
+    /// The time at which the holder got the address, if a later pod of the holder has taken it over
+    /// since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Timestamp>,
 }
 
-/// A namespace and a name in it.
+/// The namespace and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkRef {
@@ -70,53 +72,53 @@ impl From<&Network> for NetworkRef {
     }
 }
 
-/// Seconds since 1970 UTC. Who calls the pure rooms brings the time.
+/// A time in seconds since 1970 UTC. Pure modules get the current time from their callers.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
-/// The version of a stored record: it changes with each write. A write that names an old one fails.
+/// The version of a stored record. It grows with each write; a write that names an older version fails.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct Version(pub u64);
 
-/// A record as a ledger has it.
+/// A record as stored in a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     /// The record.
     pub allocation: Allocation,
-    /// Its version.
+    /// The version of the record.
     pub version: Version,
 }
 
-/// One change to a ledger. Everything that changes hands does so under a version.
+/// A write to a ledger. Updates and deletes are conditional on the version of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
-    /// A record whose name must not exist yet.
+    /// Creates a record; fails if one with the same name exists.
     Create(Allocation),
-    /// The record of that name, which must still have this version, becomes this.
+    /// Replaces the record of the same name, if it still has this version.
     Update(Allocation, Version),
-    /// The record goes, if it still has this version.
+    /// Deletes the record, if it still has this version.
     Delete(Allocation, Version),
 }
 
 impl Allocation {
-    /// Returns since when the holder has had it, through all of its pods.
+    /// Returns the time since which the holder has had the address, across all of its pods.
     pub fn held_since(&self) -> Timestamp {
         self.taken.unwrap_or(self.since)
     }
 
-    /// The name of its record; see [`Space::record_name`].
+    /// Returns the name of the record; see [`Space::record_name`].
     pub fn record_name(&self) -> String {
         self.space.record_name(self.address)
     }
 
-    /// The former nodes that the record is to name once this pod has the address: that of the pod
-    /// before it is one, and where the pod is itself is none.
+    /// Returns the former nodes to record when `next` takes the address over: the node of the current
+    /// pod is added if `next` is another pod, and the node of `next` is removed.
     pub(crate) fn former_nodes_for(&self, next: Option<&PodRef>) -> Vec<Arc<str>> {
         let mut nodes = self.former_nodes.clone();
         let before = self.pod.as_ref().filter(|pod| {
@@ -135,7 +137,7 @@ impl Allocation {
 }
 
 impl Write {
-    /// The record that it is about, as it will be, or was.
+    /// Returns the record after a create or update, or before a delete.
     pub fn allocation(&self) -> &Allocation {
         match self {
             Self::Create(allocation)
@@ -146,7 +148,7 @@ impl Write {
 }
 
 impl Timestamp {
-    /// This many seconds later.
+    /// Returns the time this many seconds later.
     #[must_use]
     pub fn plus(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))

@@ -1,4 +1,4 @@
-//! An address set aside beforehand for a named holder.
+//! Reservations: addresses set aside in advance for named holders.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -13,52 +13,52 @@ use crate::network::{
     name,
 };
 
-/// A reservation that makes sense.
+/// A valid reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
-    /// Its namespace, which is the holder's, too.
+    /// The namespace of the reservation and of its holder.
     pub namespace: Arc<str>,
-    /// Its name.
+    /// The name of the reservation.
     pub name: Arc<str>,
-    /// The network.
+    /// The network on which the addresses are reserved.
     pub network: NetworkRef,
-    /// For whom.
+    /// The holder that the addresses are reserved for.
     pub holder: ReservationHolder,
-    /// The interface; any without.
+    /// The interface; `None` for any.
     pub interface: Option<Arc<str>>,
-    /// The addresses.
+    /// The reserved IP addresses.
     pub ips: Box<[IpAddr]>,
-    /// The MAC.
+    /// The reserved MAC.
     pub mac: Option<Mac>,
 }
 
-/// For whom something is reserved, in the reservation's namespace.
+/// The holder of a reservation, in the reservation's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ReservationHolder {
-    /// The pod of this name.
+    /// A pod, by name.
     Pod(Arc<str>),
-    /// A replica of this `StatefulSet`.
+    /// A replica of a `StatefulSet`, by the set's name and the ordinal.
     Replica(Arc<str>, u32),
-    /// This virtual machine of KubeVirt.
+    /// A KubeVirt virtual machine, by name.
     VirtualMachine(Arc<str>),
 }
 
 impl Reservation {
-    /// Makes sense of a reservation's words.
+    /// Validates the spec of a reservation.
     ///
     /// # Errors
-    /// Everything that is wrong, each with its place under `spec`.
+    /// Returns all problems, each with its path below `spec`.
     pub fn new(
         namespace: &str,
         name: &str,
         spec: &ReservationSpec,
     ) -> Result<Self, Vec<SpecError>> {
-        let mut faults = Vec::new();
-        let network = network(namespace, &spec.network, &mut faults);
-        let holder = ReservationHolder::new(&spec.holder, &mut faults);
+        let mut errors = Vec::new();
+        let network = network(namespace, &spec.network, &mut errors);
+        let holder = ReservationHolder::new(&spec.holder, &mut errors);
         let mut ips: Vec<IpAddr> = Vec::new();
         for (index, text) in spec.ips.iter().enumerate() {
-            let mut fault = |reason| faults.push(SpecError::new(format!("ips[{index}]"), reason));
+            let mut fault = |reason| errors.push(SpecError::new(format!("ips[{index}]"), reason));
             match AddressRequest::parse(text) {
                 Ok(ip) if ips.contains(&ip.address) => {
                     fault(format!("{text} is there twice; write each address once"));
@@ -76,16 +76,16 @@ impl Reservation {
                 let reason = format!(
                     "{text:?} is not a valid MAC of an interface; write \"02:5e:00:00:00:01\""
                 );
-                faults.push(SpecError::new("mac", reason));
+                errors.push(SpecError::new("mac", reason));
                 None
             }
         });
         if spec.ips.is_empty() && spec.mac.is_none() {
             let reason = "nothing is reserved; write ips, mac, or both".to_owned();
-            faults.push(SpecError::new("ips", reason));
+            errors.push(SpecError::new("ips", reason));
         }
         match (network, holder) {
-            (Some(network), Some(holder)) if faults.is_empty() => Ok(Self {
+            (Some(network), Some(holder)) if errors.is_empty() => Ok(Self {
                 namespace: namespace.into(),
                 name: name.into(),
                 network,
@@ -98,11 +98,12 @@ impl Reservation {
                 ips: ips.into(),
                 mac,
             }),
-            _ => Err(faults),
+            _ => Err(errors),
         }
     }
 
-    /// Whether it is for this holder (or the pod behind it) on this interface of this network.
+    /// Returns true if the reservation is for this holder, or for its pod, on this interface of this
+    /// network.
     pub fn is_for(
         &self,
         holder: &Holder,
@@ -119,8 +120,8 @@ impl Reservation {
             && self.holder.is(holder, pod)
     }
 
-    /// What it sets aside in a pool: addresses that the pool could give, and the MAC if that does not
-    /// come with one of them.
+    /// Returns the addresses that the reservation sets aside in a pool: those that the pool can
+    /// allocate, and the MAC unless it is derived from one of the reserved addresses.
     pub fn reserved_addresses(&self, pool: &Pool) -> Vec<Address> {
         let given = |ip: &&IpAddr| {
             let range = pool.range_of(**ip).and_then(|index| pool.ranges.get(index));
@@ -134,7 +135,7 @@ impl Reservation {
         addresses
     }
 
-    /// The holder as which it keeps its addresses while nobody has taken them.
+    /// Returns the holder under which the addresses are recorded until the actual holder takes them.
     pub fn as_holder(&self) -> Holder {
         Holder::Reservation {
             namespace: Arc::clone(&self.namespace),
@@ -142,7 +143,7 @@ impl Reservation {
         }
     }
 
-    /// Its namespace and name.
+    /// Returns the namespace and name of the reservation.
     pub fn key(&self) -> NetworkRef {
         NetworkRef {
             namespace: Arc::clone(&self.namespace),
@@ -152,9 +153,9 @@ impl Reservation {
 }
 
 impl ReservationHolder {
-    fn new(spec: &ReservedForSpec, faults: &mut Vec<SpecError>) -> Option<Self> {
+    fn new(spec: &ReservedForSpec, errors: &mut Vec<SpecError>) -> Option<Self> {
         let mut fault = |path: &str, reason: &str| {
-            faults.push(SpecError::new(path, reason.to_owned()));
+            errors.push(SpecError::new(path, reason.to_owned()));
             None
         };
         match (&spec.pod, &spec.stateful_set, &spec.virtual_machine) {
@@ -178,7 +179,8 @@ impl ReservationHolder {
         }
     }
 
-    /// A pod of a replica's name is that replica, too: its name is what an administrator sees.
+    /// Returns true if the reservation is for this holder. A reservation for a pod name also matches
+    /// the replica with that pod name, since the pod name is what administrators see.
     fn is(&self, holder: &Holder, pod: Option<&PodRef>) -> bool {
         match (self, holder) {
             (
@@ -209,14 +211,14 @@ impl fmt::Display for ReservationHolder {
     }
 }
 
-fn network(own: &str, text: &str, faults: &mut Vec<SpecError>) -> Option<NetworkRef> {
+fn network(own: &str, text: &str, errors: &mut Vec<SpecError>) -> Option<NetworkRef> {
     let (namespace, name) = text.split_once('/').unwrap_or((own, text));
     if name::label(namespace).is_err() || name::subdomain(name).is_err() {
         let reason = format!(
             "{text:?} names no network; write the name of a NetworkAttachmentDefinition of this \
              namespace, or namespace/name"
         );
-        faults.push(SpecError::new("network", reason));
+        errors.push(SpecError::new("network", reason));
         return None;
     }
     Some(NetworkRef {

@@ -1,18 +1,18 @@
-//! Label selectors, as `metav1.LabelSelector` means them.
+//! Label selectors with the semantics of `metav1.LabelSelector`.
 
 use std::{collections::BTreeMap, fmt};
 
 use super::spec::{ExpressionSpec, SelectorSpec};
 
-/// An object's labels.
+/// The labels of an object.
 pub type Labels = BTreeMap<Box<str>, Box<str>>;
 
-/// Conditions on labels, all of which must hold; without conditions everything is selected.
+/// A label selector: all conditions must hold; without conditions it selects everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Selector(Box<[Condition]>);
+pub struct Selector(Box<[Requirement]>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Condition {
+enum Requirement {
     In(Box<str>, Box<[Box<str>]>),
     NotIn(Box<str>, Box<[Box<str>]>),
     Exists(Box<str>),
@@ -20,58 +20,60 @@ enum Condition {
 }
 
 impl Selector {
-    /// Reads a selector.
+    /// Validates the spec of a selector.
     ///
     /// # Errors
-    /// The place within the selector (`matchExpressions[0].operator`) and what to write there.
+    /// Returns the path within the selector (`matchExpressions[0].operator`) and what to write there.
     pub fn new(spec: &SelectorSpec) -> Result<Self, (String, String)> {
         let equal = spec.match_labels.iter().map(|(key, value)| {
-            Ok(Condition::In(
+            Ok(Requirement::In(
                 key.as_str().into(),
                 Box::new([value.as_str().into()]),
             ))
         });
         let further = spec.match_expressions.iter().enumerate();
         let further = further.map(|(index, expression)| {
-            condition(expression)
+            requirement(expression)
                 .map_err(|(key, what)| (format!("matchExpressions[{index}].{key}"), what))
         });
-        let conditions: Result<Vec<_>, _> = equal.chain(further).collect();
-        Ok(Self(conditions?.into()))
+        let requirements: Result<Vec<_>, _> = equal.chain(further).collect();
+        Ok(Self(requirements?.into()))
     }
 
-    /// Whether these labels fulfil every condition.
+    /// Returns true if the labels satisfy every condition.
     pub fn selects(&self, labels: &Labels) -> bool {
-        self.0.iter().all(|condition| match condition {
-            Condition::In(key, values) => labels.get(key).is_some_and(|v| values.contains(v)),
-            Condition::NotIn(key, values) => labels.get(key).is_none_or(|v| !values.contains(v)),
-            Condition::Exists(key) => labels.contains_key(key),
-            Condition::Absent(key) => !labels.contains_key(key),
+        self.0.iter().all(|requirement| match requirement {
+            Requirement::In(key, values) => labels.get(key).is_some_and(|v| values.contains(v)),
+            Requirement::NotIn(key, values) => labels.get(key).is_none_or(|v| !values.contains(v)),
+            Requirement::Exists(key) => labels.contains_key(key),
+            Requirement::Absent(key) => !labels.contains_key(key),
         })
     }
 }
 
 impl fmt::Display for Selector {
-    /// As kubectl's `--selector` has it: `team=db,stage notin (test),!old`.
+    /// Formats the selector in the syntax of kubectl's `--selector`: `team=db,stage notin (test),!old`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return f.write_str("every namespace");
         }
-        for (index, condition) in self.0.iter().enumerate() {
+        for (index, requirement) in self.0.iter().enumerate() {
             f.write_str(if index > 0 { "," } else { "" })?;
-            match condition {
-                Condition::In(key, values) if values.len() == 1 => write!(f, "{key}={}", values[0]),
-                Condition::In(key, values) => write!(f, "{key} in ({})", values.join(", ")),
-                Condition::NotIn(key, values) => write!(f, "{key} notin ({})", values.join(", ")),
-                Condition::Exists(key) => f.write_str(key),
-                Condition::Absent(key) => write!(f, "!{key}"),
+            match requirement {
+                Requirement::In(key, values) if values.len() == 1 => {
+                    write!(f, "{key}={}", values[0])
+                }
+                Requirement::In(key, values) => write!(f, "{key} in ({})", values.join(", ")),
+                Requirement::NotIn(key, values) => write!(f, "{key} notin ({})", values.join(", ")),
+                Requirement::Exists(key) => f.write_str(key),
+                Requirement::Absent(key) => write!(f, "!{key}"),
             }?;
         }
         Ok(())
     }
 }
 
-fn condition(spec: &ExpressionSpec) -> Result<Condition, (&'static str, String)> {
+fn requirement(spec: &ExpressionSpec) -> Result<Requirement, (&'static str, String)> {
     let key = spec.key.as_str().into();
     let values = || -> Result<Box<[Box<str>]>, _> {
         if spec.values.is_empty() {
@@ -86,10 +88,10 @@ fn condition(spec: &ExpressionSpec) -> Result<Condition, (&'static str, String)>
         return Err(("key", "is empty; name a label".to_owned()));
     }
     match spec.operator.as_str() {
-        "In" => Ok(Condition::In(key, values()?)),
-        "NotIn" => Ok(Condition::NotIn(key, values()?)),
-        "Exists" if spec.values.is_empty() => Ok(Condition::Exists(key)),
-        "DoesNotExist" if spec.values.is_empty() => Ok(Condition::Absent(key)),
+        "In" => Ok(Requirement::In(key, values()?)),
+        "NotIn" => Ok(Requirement::NotIn(key, values()?)),
+        "Exists" if spec.values.is_empty() => Ok(Requirement::Exists(key)),
+        "DoesNotExist" if spec.values.is_empty() => Ok(Requirement::Absent(key)),
         "Exists" | "DoesNotExist" => Err(("values", format!("{} takes no values", spec.operator))),
         other => Err((
             "operator",

@@ -1,8 +1,8 @@
-//! Slices: the parts of a pool that nodes draw from.
+//! Slices: the parts of a pool that single nodes allocate from.
 //!
-//! A range is cut into windows of one size, counted from the first address of its subnet. A node owns
-//! the windows of which there is a record in its name; the record's name is the lock, as it is with
-//! addresses. An address keeps the prefix of the whole range: to the wire there are no slices.
+//! A range is divided into slices of one size, counted from the first address of its subnet. A node
+//! owns the slices that are recorded in its name; as with addresses, the name of the record is the
+//! lock. Addresses keep the prefix length of the whole range, so slices are invisible on the network.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -17,46 +17,47 @@ use super::{
 };
 use crate::network::{name::SUBDOMAIN_MAX, range::Subnet};
 
-/// How a pool is cut.
+/// The division of a pool into slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlicingConfig {
-    /// How many bits tell the addresses of a slice apart: 4 for `/28` of IPv4. It is the same for
-    /// every range, so that a slice of either family serves as many pods.
+    /// The number of host bits of a slice: 4 for `/28` of IPv4. It is the same for every range, so that
+    /// a slice of either family serves the same number of pods.
     pub host_bits: u8,
-    /// Whether a node is given nothing outside of its own slices.
+    /// True if a node never gets addresses from outside of its own slices.
     pub strict: bool,
 }
 
-/// A part of a pool, and the node that draws from it.
+/// A part of a pool, and the node that allocates from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
-    /// The pool.
+    /// The name of the pool.
     pub pool: Arc<str>,
-    /// The addresses, without host bits.
+    /// The addresses of the slice, with host bits masked.
     pub window: Subnet,
-    /// The node.
+    /// The name of the node.
     pub node: Arc<str>,
 }
 
-/// Why a recorded slice is none of its pool's.
+/// The reason why a recorded slice is not a slice of its pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SliceMismatch {
-    /// The pool is gone, or makes no sense.
+    /// The pool does not exist or is invalid.
     #[error("there is no usable address pool of this name")]
     NoPool,
-    /// The pool has no `nodeSliceSize` any more.
+    /// The pool has no `nodeSliceSize`.
     #[error("the pool is not cut into slices")]
     NotSliced,
-    /// It lies elsewhere.
+    /// The slice lies outside of the pool's ranges.
     #[error("it lies in no range of the pool")]
     Outside,
-    /// It is larger or smaller than the pool's slices: it overlaps some of them.
+    /// The size differs from that of the pool's slices, some of which it overlaps; the field is the
+    /// right prefix length.
     #[error("the pool is cut into slices of /{0} there")]
     OtherSize(u8),
 }
 
 impl SlicingConfig {
-    /// How a pool of these ranges is to be cut; `None` if it is not.
+    /// Validates the slicing of a pool with these ranges; returns `None` if the pool is not sliced.
     pub(super) fn new(
         name: &str,
         spec: &PoolSpec,
@@ -71,16 +72,16 @@ impl SlicingConfig {
             let reason = "has no meaning without nodeSliceSize; write that, too, or leave it out";
             return Err(SpecError::new("strictSlices", reason.to_owned()));
         }
-        // What is wrong with a range is said there; how many there are, and which is the first, is
-        // not known then.
+        // Invalid ranges are reported elsewhere; without all of them the first range is not known.
         if ranges.len() < spec.ranges.len() {
             return Ok(None);
         }
-        let cut = Self::host_bits(text, ranges).and_then(|host_bits| {
+        let sliced = Self::host_bits(text, ranges).and_then(|host_bits| {
             name_fits(name, ranges)?;
             Ok(Self { host_bits, strict })
         });
-        cut.map(Some)
+        sliced
+            .map(Some)
             .map_err(|reason| SpecError::new("nodeSliceSize", reason))
     }
 
@@ -109,7 +110,7 @@ impl SlicingConfig {
         Ok(host_bits)
     }
 
-    /// The slice around an address.
+    /// Returns the slice that contains an address.
     fn around(self, address: IpAddr) -> Subnet {
         let whole = Subnet { address, prefix: 0 };
         let window = Subnet {
@@ -120,7 +121,7 @@ impl SlicingConfig {
     }
 }
 
-/// The names of slices begin with the pool's: with an address behind it, it has to be an object's.
+/// Checks that the name of the pool followed by an address is a valid object name: slices are named so.
 fn name_fits(name: &str, ranges: &[AddressRange]) -> Result<(), String> {
     let ipv4 = ranges.iter().all(|range| range.window.is_ipv4());
     let most = SUBDOMAIN_MAX - 1 - if ipv4 { LONGEST_V4 } else { LONGEST_V6 };
@@ -141,7 +142,7 @@ fn masked(window: Subnet) -> Subnet {
 }
 
 impl Pool {
-    /// The slice around an address of a range; `None` if the pool is not cut.
+    /// Returns the slice that contains an address of a range, or `None` if the pool is not sliced.
     pub fn slice_around(&self, address: IpAddr) -> Option<Subnet> {
         self.range_of(address)?;
         Some(self.slicing?.around(address))
@@ -149,7 +150,7 @@ impl Pool {
 }
 
 impl Slice {
-    /// The slice of a pool that a node draws from; host bits of the window are masked.
+    /// Creates a slice of a pool for a node; host bits of the window are masked.
     pub fn new(pool: &Arc<str>, window: Subnet, node: &Arc<str>) -> Self {
         Self {
             pool: Arc::clone(pool),
@@ -158,9 +159,10 @@ impl Slice {
         }
     }
 
-    /// The name of its record: `<pool>.<first address>`, a DNS-1123 subdomain of at most 253
-    /// characters wherever the pool makes sense. IPv6 is written in full with `-` for `:`. No two
-    /// pools share one: the last part has hyphens only where it is all of the address.
+    /// Returns the name of the slice's record, `<pool>.<first address>`: a DNS-1123 subdomain of at
+    /// most 253 characters for a valid pool. IPv6 addresses are written in full with `-` for `:`. Names
+    /// of two pools never collide, because the last label contains hyphens only if it is the whole
+    /// address.
     pub fn record_name(&self) -> String {
         let mut name = String::with_capacity(self.pool.len() + 1 + LONGEST_V6);
         name.push_str(&self.pool);
@@ -170,12 +172,12 @@ impl Slice {
         name
     }
 
-    /// Whether an address lies in it.
+    /// Returns true if the slice contains the address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.window.range().contains(address)
     }
 
-    /// Why it is none of its pool's slices; `None` if it is one.
+    /// Returns the reason why this is not a slice of its pool, or `None` if it is one.
     pub fn mismatch(&self, layout: &PoolConfig) -> Option<SliceMismatch> {
         let first = self.window.range().first();
         let Some(pool) = layout.pool(&self.pool) else {
@@ -184,10 +186,10 @@ impl Slice {
         if pool.slicing.is_none() {
             return Some(SliceMismatch::NotSliced);
         }
-        let Some(cut) = pool.slice_around(first) else {
+        let Some(sliced) = pool.slice_around(first) else {
             return Some(SliceMismatch::Outside);
         };
-        (cut.prefix != self.window.prefix).then_some(SliceMismatch::OtherSize(cut.prefix))
+        (sliced.prefix != self.window.prefix).then_some(SliceMismatch::OtherSize(sliced.prefix))
     }
 }
 
@@ -196,7 +198,7 @@ mod tests {
     use super::*;
     use crate::network::name;
 
-    fn cut(name: &str, ranges: &[&str], size: &str) -> Result<Pool, Vec<String>> {
+    fn sliced(name: &str, ranges: &[&str], size: &str) -> Result<Pool, Vec<String>> {
         let ranges: Vec<_> = ranges
             .iter()
             .map(|range| serde_json::json!({"range": range}))
@@ -218,13 +220,13 @@ mod tests {
 
     #[test]
     fn slices_of_both_families_have_as_many_addresses() {
-        let dual = cut("a", &["10.5.0.7/20", "2001:db8::/64"], "/28");
+        let dual = sliced("a", &["10.5.0.7/20", "2001:db8::/64"], "/28");
         let dual = dual.unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(around(&dual, "10.5.1.33").as_deref(), Some("10.5.1.32/28"));
         let v6 = around(&dual, "2001:db8::1:2f");
         assert_eq!(v6.as_deref(), Some("2001:db8::1:20/124"));
         assert_eq!(around(&dual, "10.6.0.1"), None);
-        let v6 = cut("a", &["2001:db8::/64"], "80").unwrap_or_else(|e| panic!("{e:?}"));
+        let v6 = sliced("a", &["2001:db8::/64"], "80").unwrap_or_else(|e| panic!("{e:?}"));
         let first = around(&v6, "2001:db8::1");
         assert_eq!(first.as_deref(), Some("2001:db8::/80"));
     }
@@ -239,7 +241,7 @@ mod tests {
             (&["10.5.0.0/20", "2001:db8::/120"], "/24", "has no more"),
             (&["10.5.0.0/20", "192.0.2.0/28"], "/28", "has no more"),
         ] {
-            let faults = cut("a", ranges, size).err().unwrap_or_default().concat();
+            let faults = sliced("a", ranges, size).err().unwrap_or_default().concat();
             assert!(faults.starts_with("nodeSliceSize: "), "{faults}");
             assert!(faults.contains(part), "{faults}");
         }
@@ -256,7 +258,7 @@ mod tests {
             ("10.5.0.0/20", "/28", "255.255.255.240/28"),
             ("2001:db8::/64", "/80", "2001:db8::/80"),
         ] {
-            let longest = (1..=253).filter(|n| cut(&"p".repeat(*n), &[range], size).is_ok());
+            let longest = (1..=253).filter(|n| sliced(&"p".repeat(*n), &[range], size).is_ok());
             let longest = "p".repeat(longest.max().unwrap_or_default());
             let record = slice(&longest, window).record_name();
             assert_eq!(record.len(), 253);
@@ -266,7 +268,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_its_pool_is_known() {
-        let pool = cut("a", &["10.5.0.0/20"], "/28").unwrap_or_else(|e| panic!("{e:?}"));
+        let pool = sliced("a", &["10.5.0.0/20"], "/28").unwrap_or_else(|e| panic!("{e:?}"));
         let spec = serde_json::from_str(r#"{"ranges":[{"range":"10.5.0.0/20"}]}"#);
         let whole = Pool::new("b", &spec.unwrap_or_default()).unwrap_or_else(|e| panic!("{e:?}"));
         let layout = PoolConfig::new([Arc::new(pool), Arc::new(whole)], [], |_| None);

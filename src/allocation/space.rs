@@ -1,8 +1,9 @@
-//! Address spaces, and the names that records have in them.
+//! Address spaces and the names of allocation records.
 //!
-//! The name of a record is the lock on its address: a store that refuses to create what exists
-//! refuses to give an address twice. So each address of a space must have exactly one name, and no
-//! two may share one (Kubernetes does the same for Services, KEP-1880).
+//! The name of a record is the lock on its address: a store that rejects the creation of an existing
+//! name prevents that an address is allocated twice. Each address of a space must therefore have
+//! exactly one name, and no two addresses may share one (Kubernetes does the same for Services,
+//! KEP-1880).
 
 use std::{fmt, fmt::Write as _, sync::Arc};
 
@@ -12,38 +13,38 @@ use sha2::{Digest as _, Sha256};
 use super::Address;
 use crate::network::name;
 
-/// How much of a name that is no label is kept for people.
-const SLUG: usize = 40;
-/// How many bytes of the hash make it unique: 16 hexadecimal digits.
+/// The maximum length of the readable part of a key made from a name that is not a DNS-1123 label.
+const SLUG_LENGTH: usize = 40;
+/// The number of hash bytes that make a key unique, written as 16 hexadecimal digits.
 const HASH_BYTES: usize = 8;
-/// The longest that an IPv4 address is in a name.
+/// The maximum length of an IPv4 address in a name.
 pub(super) const LONGEST_V4: usize = 15;
 /// The length of an IPv6 address in a name.
 pub(super) const LONGEST_V6: usize = 39;
 
-/// Where an address must be unique: a pool's `networkName`, as Whereabouts's `network_name` is; the
-/// unnamed space is one, too.
+/// An address space: the scope in which an address is unique. It is a pool's `networkName`, which
+/// corresponds to Whereabouts's `network_name`; the empty name is an address space too.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Space(Arc<str>);
 
 impl Space {
-    /// The space of this `networkName`; empty is the unnamed one.
+    /// Creates the address space with this `networkName`, which may be empty.
     pub fn new(network_name: &str) -> Self {
         Self(network_name.into())
     }
 
-    /// The `networkName`; empty for the unnamed space.
+    /// Returns the `networkName`; empty for the unnamed space.
     pub fn network_name(&self) -> &str {
         &self.0
     }
 
-    /// The name of the record of `address`, a DNS-1123 subdomain of at most 253 characters:
-    /// `[<key>.]<address>`. The key is the `networkName` where it is a DNS-1123 label, else what is
-    /// readable of it and 16 digits of its SHA-256. IPv6 is written in full with `-` for `:`.
+    /// Returns the name of the record of `address`, a DNS-1123 subdomain of at most 253 characters:
+    /// `[<key>.]<address>`. The key is the `networkName` if that is a DNS-1123 label, otherwise its
+    /// readable part and 16 digits of its SHA-256. IPv6 addresses are written in full with `-` for `:`.
     ///
-    /// Two spaces whose names differ could share a key only by a collision of that hash, or by a
-    /// name made to look like another's key: so the record carries the whole name, to be compared.
+    /// Two spaces with different names could share a key only by a hash collision, or by a name chosen
+    /// to look like another's key. Records therefore carry the whole `networkName`, to be compared.
     pub fn record_name(&self, address: Address) -> String {
         let mut name = String::with_capacity(64);
         if !self.0.is_empty() {
@@ -68,7 +69,7 @@ impl Space {
                 _ if out.len() > start && !out.ends_with('-') => out.push('-'),
                 _ => {}
             }
-            if out.len() - start >= SLUG {
+            if out.len() - start >= SLUG_LENGTH {
                 break;
             }
         }

@@ -1,48 +1,49 @@
-//! Pools and reservations as their kinds write them: words, not yet checked.
+//! The unvalidated specs of pools and reservations.
 //!
-//! [`Pool::new`](super::Pool::new) and [`Reservation::new`](super::Reservation::new) make sense of
-//! them. The same words come from the API, from a review and from a folder.
+//! [`Pool::new`](super::Pool::new) and [`Reservation::new`](super::Reservation::new) validate them. The
+//! same structures are read from the API server, from reviews and from folders of manifests.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The `spec` of an `AddressPool`. Ranges are in Whereabouts's words and syntax.
+/// The `spec` of an `AddressPool`. Ranges use the fields and syntax of Whereabouts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PoolSpec {
-    /// One address of each range goes to each attachment.
+    /// The ranges; each attachment gets one address from each.
     pub ranges: Vec<RangeSpec>,
-    /// Where MACs come from.
+    /// The MACs of the pool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub macs: Option<MacsSpec>,
-    /// The address space; the unnamed one if empty.
+    /// The address space; empty for the unnamed one.
     pub network_name: String,
-    /// The size of a node's slice in the first range: `/28`.
+    /// The size of a node's slice in the first range, such as `/28`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_slice_size: Option<String>,
-    /// Whether nodes are given nothing outside of their slices.
+    /// True if nodes never get addresses from outside of their slices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict_slices: Option<bool>,
     /// `Pod` or `Workload`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention: Option<String>,
-    /// When a workload's addresses go, as a `StatefulSet`'s volumes do.
+    /// The events that release a workload's addresses, like the PVC retention policy of a
+    /// `StatefulSet`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload_retention: Option<WorkloadRetentionSpec>,
-    /// How long an address is kept from other holders after its release: `30s`.
+    /// The time an address is withheld from other holders after its release, such as `30s`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quarantine: Option<String>,
-    /// How long an address on a node that does not answer is kept: `10m`.
+    /// The time an address on an unresponsive node is kept, such as `10m`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_node_quarantine: Option<String>,
-    /// The most addresses that one namespace may hold.
+    /// The maximum number of addresses that one namespace may hold.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_per_namespace: Option<i64>,
-    /// Which namespaces' pods may draw from it: absent none, `{}` all.
+    /// The selector of namespaces whose pods may use the pool: absent for none, `{}` for all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<SelectorSpec>,
-    /// What a virtual machine keeps: `MAC` or `MACAndIPs`.
+    /// The addresses that a virtual machine keeps: `MAC` or `MACAndIPs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_machines: Option<String>,
 }
@@ -51,27 +52,27 @@ pub struct PoolSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RangeSpec {
-    /// CIDR, or `first-last/prefix`.
+    /// The CIDR, or `first-last/prefix`.
     pub range: String,
-    /// The first address to give.
+    /// The first address to allocate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range_start: Option<String>,
-    /// The last address to give.
+    /// The last address to allocate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range_end: Option<String>,
-    /// CIDRs and addresses never to give.
+    /// CIDRs and addresses that are never allocated.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// An address never to give.
+    /// The gateway, which is never allocated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
 }
 
-/// Where MACs come from: a prefix, or first and last.
+/// The MACs of a pool: a prefix, or the first and the last MAC.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MacsSpec {
-    /// The first bytes: `02:5e:00`.
+    /// The first bytes, such as `02:5e:00`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix: Option<String>,
     /// The first MAC.
@@ -82,14 +83,14 @@ pub struct MacsSpec {
     pub end: Option<String>,
 }
 
-/// When a workload's addresses go: `Retain` or `Release`.
+/// The retention of a workload's addresses, by event: `Retain` or `Release`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct WorkloadRetentionSpec {
-    /// When the set is scaled below the replica.
+    /// The policy for a set that is scaled below the replica's ordinal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when_scaled: Option<String>,
-    /// When the set is deleted.
+    /// The policy for a deleted set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when_deleted: Option<String>,
 }
@@ -98,10 +99,10 @@ pub struct WorkloadRetentionSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct SelectorSpec {
-    /// Labels with these values.
+    /// Labels that must have these values.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub match_labels: BTreeMap<String, String>,
-    /// Further conditions; all must hold.
+    /// Further conditions, all of which must hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub match_expressions: Vec<ExpressionSpec>,
 }
@@ -123,14 +124,14 @@ pub struct ExpressionSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReservationSpec {
-    /// The network, in the reservation's namespace or as `namespace/name`.
+    /// The network: a name in the reservation's namespace, or `namespace/name`.
     pub network: String,
-    /// For whom.
+    /// The holder that the addresses are reserved for.
     pub holder: ReservedForSpec,
-    /// The interface; any if absent.
+    /// The interface; absent for any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
-    /// The addresses, with or without prefix.
+    /// The IP addresses, with or without prefix length.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ips: Vec<String>,
     /// The MAC.
@@ -138,20 +139,20 @@ pub struct ReservationSpec {
     pub mac: Option<String>,
 }
 
-/// For whom an address is reserved: one of a pod, a replica, a virtual machine.
+/// The holder of a reservation: exactly one of a pod, a replica or a virtual machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReservedForSpec {
-    /// A pod's name.
+    /// The name of a pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
-    /// A `StatefulSet`'s name; `ordinal` says which replica.
+    /// The name of a `StatefulSet`; `ordinal` selects the replica.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stateful_set: Option<String>,
-    /// The replica's number.
+    /// The ordinal of the replica.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ordinal: Option<i64>,
-    /// A virtual machine's name.
+    /// The name of a virtual machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_machine: Option<String>,
 }

@@ -1,54 +1,54 @@
-//! Refusals that say how many there are and who has them.
+//! Errors of exhausted pools and slices, with counts and the largest holders.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::network::range::Subnet;
 
-/// What was all given.
+/// An exhausted range of a pool, or its exhausted MACs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exhausted {
-    /// The pool.
+    /// The name of the pool.
     pub pool: Arc<str>,
-    /// The range; of MACs none.
+    /// The range; `None` for MACs.
     pub range: Option<Subnet>,
-    /// How many addresses it can give.
+    /// The number of allocatable addresses.
     pub capacity: u128,
-    /// The namespaces that hold most of the range, or of the MACs, with how many.
+    /// The namespaces with the most addresses of the range, or MACs, with their counts.
     pub largest: Vec<(Arc<str>, u64)>,
 }
 
-/// What was all given of a node's slices, where its pool is strict.
+/// The exhausted slices of a node in a strict pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlicesFull {
-    /// The pool.
+    /// The name of the pool.
     pub pool: Arc<str>,
-    /// The range.
+    /// The range of the slices.
     pub range: Subnet,
-    /// The node.
+    /// The name of the node.
     pub node: Arc<str>,
-    /// How many slices of the range it has.
+    /// The number of the node's slices in the range.
     pub slices: usize,
-    /// How many addresses these can give.
+    /// The number of allocatable addresses in these slices.
     pub capacity: u128,
-    /// How many are free in slices of other nodes.
+    /// The number of free addresses in slices of other nodes.
     pub elsewhere: u128,
 }
 
-/// An address of another node's slice, where its pool is strict.
+/// An address outside of the node's slices in a strict pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutsideSlice {
-    /// The address.
+    /// The requested address.
     pub address: IpAddr,
-    /// The pool.
+    /// The name of the pool.
     pub pool: Arc<str>,
-    /// The node of the pod.
+    /// The node of the pod that requests the address.
     pub node: Arc<str>,
-    /// The node whose slice it is in, if it is anyone's.
+    /// The node that owns the address's slice, if any does.
     pub owner: Option<Arc<str>>,
 }
 
 impl Exhausted {
-    pub(super) fn what(&self) -> String {
+    pub(super) fn resource(&self) -> String {
         match self.range {
             Some(range) => format!("address of {range}"),
             None => "MAC".to_owned(),

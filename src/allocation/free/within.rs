@@ -1,37 +1,37 @@
-//! How many numbers of a part of a window there are, and are free.
+//! Counts of allocatable and free numbers in a part of a range.
 
-use super::{BITS, FreeNumbers, number, place};
+use super::{BITS, FreeNumbers, number, position};
 
 impl FreeNumbers {
-    /// What may be given at all: runs, first to last, in order.
+    /// Returns the ranges of all allocatable numbers as (first, last), in ascending order.
     pub fn allocatable(&self) -> &[(u128, u128)] {
         &self.allocatable
     }
 
-    /// How many numbers from `first` to `last` there are to give.
+    /// Counts the allocatable numbers from `first` to `last`.
     pub fn capacity_within(&self, first: u128, last: u128) -> u128 {
         let runs = self.allocatable.iter().copied();
         runs.fold(0, |sum: u128, run| {
-            sum.saturating_add(common(run, (first, last)))
+            sum.saturating_add(overlap(run, (first, last)))
         })
     }
 
-    /// How many of them are free.
+    /// Counts the free numbers from `first` to `last`.
     pub fn free_within(&self, first: u128, last: u128) -> u128 {
         if first > last {
             return 0;
         }
-        let ((first_block, start), (last_block, end)) = (place(first), place(last));
-        let before = self.whole.range(..=first_block).next_back();
+        let ((first_block, start), (last_block, end)) = (position(first), position(last));
+        let before = self.free_blocks.range(..=first_block).next_back();
         let inside = first_block.checked_add(1);
-        let inside = inside.map(|from| self.whole.range(from..));
+        let inside = inside.map(|from| self.free_blocks.range(from..));
         let runs = before.into_iter().chain(inside.into_iter().flatten());
         let runs = runs.take_while(|(from, _)| **from <= last_block);
         let whole = runs.fold(0, |sum: u128, (from, to)| {
             let run = (number(*from, 0), number(*to, BITS - 1));
-            sum.saturating_add(common(run, (first, last)))
+            sum.saturating_add(overlap(run, (first, last)))
         });
-        let mixed = self.mixed.range(first_block..=last_block);
+        let mixed = self.partial_blocks.range(first_block..=last_block);
         mixed.fold(whole, |sum: u128, (block, bits)| {
             let start = if *block == first_block { start } else { 0 };
             let end = if *block == last_block { end } else { BITS - 1 };
@@ -40,8 +40,8 @@ impl FreeNumbers {
     }
 }
 
-/// How many numbers two runs share.
-fn common(one: (u128, u128), other: (u128, u128)) -> u128 {
+/// Returns the size of the intersection of two ranges.
+fn overlap(one: (u128, u128), other: (u128, u128)) -> u128 {
     let (first, last) = (one.0.max(other.0), one.1.min(other.1));
     match last.checked_sub(first) {
         Some(length) => length.saturating_add(1),
@@ -58,12 +58,12 @@ mod tests {
     proptest! {
         #[test]
         fn parts_are_counted_as_one_by_one(
-            holes in prop::collection::vec((0..2000u128, 0..40u128), 0..8),
+            exclusions in prop::collection::vec((0..2000u128, 0..40u128), 0..8),
             taken in prop::collection::vec(0..2000u128, 0..60),
             parts in prop::collection::vec((0..2100u128, 0..1200u128), 1..8),
         ) {
-            let holes = holes.into_iter().map(|(from, length)| (from, from + length));
-            let mut numbers = FreeNumbers::new(3, 1990, holes);
+            let exclusions = exclusions.into_iter().map(|(from, length)| (from, from + length));
+            let mut numbers = FreeNumbers::new(3, 1990, exclusions);
             for number in taken {
                 numbers.allocate(number);
             }

@@ -1,58 +1,60 @@
-//! One ledger and several indexes: what one of them has to know of the others.
+//! Coordination of several replicas, each with its own index, that write to one ledger.
 
 use std::collections::HashSet;
 
 use super::{Index, entries::IndexEntry};
 use crate::allocation::{Allocation, Version, Write};
 
-/// How many versions of its own an index remembers. What is forgotten costs a write.
-const REMEMBERED: usize = 65_536;
-/// How many plans are in flight before this index leaves the lowest addresses to another.
-const CROWD: usize = 8;
+/// The maximum number of remembered local writes. A forgotten one costs an additional write.
+const MAX_LOCAL_WRITES: usize = 65_536;
+/// The number of pending plans from which a yielding index avoids the lowest addresses.
+const CONTENTION_THRESHOLD: usize = 8;
 
-/// Who writes to the ledger.
+/// The writers of the ledger.
 #[derive(Debug, Default)]
-pub(super) struct Writers {
-    /// Whether others do, too.
-    several: bool,
-    /// Whether another takes the lowest addresses when many are asked for at once.
-    steps_aside: bool,
-    /// The versions that this index was told of by who writes for it.
-    own: HashSet<Version>,
+pub(super) struct Contention {
+    /// True if other replicas write to the ledger as well.
+    ledger_shared: bool,
+    /// True if this index leaves the lowest addresses to another replica under contention.
+    yields_lowest: bool,
+    /// The versions of records written through this index.
+    locally_written: HashSet<Version>,
 }
 
 impl Index {
-    /// From now on others write to the ledger, too. A record that another has just written may be
-    /// taken back by it, if the rest of its plan fails: so it is written anew before it is relied on.
+    /// Declares that other replicas write to the ledger too. A replica may revert a record that it has
+    /// just written if the rest of its plan fails, so such a record is rewritten before a plan relies
+    /// on it.
     pub fn share_ledger(&mut self) {
-        self.writers.several = true;
+        self.contention.ledger_shared = true;
     }
 
-    /// Whether to step aside: when many ask at once, two indexes that both take the lowest free
-    /// address take the same. One that steps aside begins in the middle of a range then.
+    /// Sets whether this index yields the lowest addresses. Under contention, two indexes that both
+    /// take the lowest free address collide; a yielding index starts in the middle of a range instead.
     pub fn step_aside(&mut self, aside: bool) {
-        self.writers.steps_aside = aside;
+        self.contention.yields_lowest = aside;
     }
 
-    /// Where to look for a free address first, of a range from `first` to `last`.
+    /// Returns the number from which to search a range first, or `None` to start at the lowest.
     pub(super) fn beginning(&self, first: u128, last: u128) -> Option<u128> {
-        let aside = self.writers.steps_aside && self.pending_plans.len() >= CROWD;
+        let aside =
+            self.contention.yields_lowest && self.pending_plans.len() >= CONTENTION_THRESHOLD;
         aside.then(|| first + (last - first) / 2)
     }
 
-    /// Who writes for this index has written this.
-    pub(super) fn remember_own(&mut self, version: Version) {
-        if !self.writers.several {
+    /// Remembers the version of a local write.
+    pub(super) fn remember_local_write(&mut self, version: Version) {
+        if !self.contention.ledger_shared {
             return;
         }
-        if self.writers.own.len() >= REMEMBERED {
-            self.writers.own.clear();
+        if self.contention.locally_written.len() >= MAX_LOCAL_WRITES {
+            self.contention.locally_written.clear();
         }
-        self.writers.own.insert(version);
+        self.contention.locally_written.insert(version);
     }
 
-    /// Whether a planned write changes nothing of a record but how old it is, so as to take it from
-    /// another that may be at work on it.
+    /// Returns true if a planned write only renews the timestamps of a record, to take it over from
+    /// another replica that may still be working on it.
     pub fn only_refreshes(&self, write: &Write) -> bool {
         let Write::Update(wanted, _) = write else {
             return false;
@@ -70,9 +72,9 @@ impl Index {
         })
     }
 
-    /// Whether a record may be relied on as it is, however young.
-    pub(super) fn is_own(&self, version: Version) -> bool {
-        !self.writers.several || self.writers.own.contains(&version)
+    /// Returns true if a record was written by this index, so that a plan can rely on it immediately.
+    pub(super) fn is_locally_written(&self, version: Version) -> bool {
+        !self.contention.ledger_shared || self.contention.locally_written.contains(&version)
     }
 }
 
@@ -90,7 +92,7 @@ mod tests {
         index
     }
 
-    /// A plan that creates one record.
+    /// Plans one record and returns it with the plan.
     fn first(index: &mut Index) -> (AllocationPlan, Allocation) {
         let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
         let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));

@@ -1,39 +1,39 @@
-//! The entries of the index: what is held, and what is in flight.
+//! The entries of the index: committed and pending records.
 
 use std::{collections::HashSet, sync::Arc};
 
 use super::{HoldingKey, Index, PendingWrite, PlanId};
 use crate::allocation::{Address, Allocation, Holder, Space, Stored, Version};
 
-/// An address that is taken.
+/// The entry of an allocated address.
 #[derive(Debug)]
 pub(super) enum IndexEntry {
-    /// As the ledger has it.
+    /// The record as stored in the ledger.
     Committed(Arc<Stored>),
-    /// A write of it is under way.
+    /// A record with a pending write.
     Pending(Box<PendingRecord>),
 }
 
-/// A record on its way to the ledger.
+/// A record with a pending write.
 #[derive(Debug)]
 pub(super) struct PendingRecord {
     ticket: PlanId,
-    /// As it is to be.
+    /// The record after the write.
     desired: Allocation,
-    /// As the ledger has it, if it has one.
+    /// The record as stored in the ledger, if there is one.
     recorded: Option<Arc<Stored>>,
 }
 
 impl IndexEntry {
-    /// The record: as it is to be, if that is in flight.
+    /// Returns the record, after the pending write if there is one.
     pub(super) fn allocation(&self) -> &Allocation {
         match self {
             Self::Committed(stored) => &stored.allocation,
-            Self::Pending(flying) => &flying.desired,
+            Self::Pending(pending) => &pending.desired,
         }
     }
 
-    /// The version of the record, if nothing is in flight.
+    /// Returns the version of the record, unless a write is pending.
     pub(super) fn version(&self) -> Option<Version> {
         match self {
             Self::Committed(stored) => Some(stored.version),
@@ -41,15 +41,15 @@ impl IndexEntry {
         }
     }
 
-    /// The plan whose write of it is under way.
+    /// Returns the plan whose write is pending.
     pub(super) fn plan(&self) -> Option<PlanId> {
         match self {
             Self::Committed(_) => None,
-            Self::Pending(flying) => Some(flying.ticket),
+            Self::Pending(pending) => Some(pending.ticket),
         }
     }
 
-    /// The record with its version, if nothing is in flight.
+    /// Returns the record with its version, unless a write is pending.
     pub(super) fn committed(&self) -> Option<&Arc<Stored>> {
         match self {
             Self::Committed(stored) => Some(stored),
@@ -57,40 +57,42 @@ impl IndexEntry {
         }
     }
 
-    /// What the ledger has of it.
+    /// Returns the record as stored in the ledger, if there is one.
     pub(super) fn recorded(&self) -> Option<&Stored> {
         match self {
             Self::Committed(stored) => Some(stored),
-            Self::Pending(flying) => flying.recorded.as_deref(),
+            Self::Pending(pending) => pending.recorded.as_deref(),
         }
     }
 
-    /// The record as a holder has it: what is in flight for another hides no record of its own.
+    /// Returns the record of a holder. A pending write for another holder does not hide the committed
+    /// record.
     pub(super) fn of(&self, holder: &Holder) -> Option<&Allocation> {
         let recorded = self.recorded().map(|stored| &stored.allocation);
         let both = [Some(self.allocation()), recorded].into_iter().flatten();
         both.into_iter().find(|one| one.holder == *holder)
     }
 
-    /// What the ledger has of it, if that is another interface's than what is in flight.
+    /// Returns the committed record if the pending write moves the address to another holder or
+    /// interface.
     fn superseded(&self) -> Option<&Allocation> {
-        let Self::Pending(flying) = self else {
+        let Self::Pending(pending) = self else {
             return None;
         };
-        let recorded = &flying.recorded.as_ref()?.allocation;
-        (holding(recorded) != holding(&flying.desired)).then_some(recorded)
+        let recorded = &pending.recorded.as_ref()?.allocation;
+        (holding_key(recorded) != holding_key(&pending.desired)).then_some(recorded)
     }
 
     fn into_recorded(self) -> Option<Arc<Stored>> {
         match self {
             Self::Committed(stored) => Some(stored),
-            Self::Pending(flying) => flying.recorded,
+            Self::Pending(pending) => pending.recorded,
         }
     }
 }
 
 impl Index {
-    /// What the ledger has under a name is now this.
+    /// Applies a created or updated record; ignores a version that is not newer than the known one.
     pub fn apply(&mut self, stored: Stored) {
         let space = stored.allocation.space.clone();
         let address = stored.allocation.address;
@@ -99,36 +101,37 @@ impl Index {
             return;
         }
         let stored = Arc::new(stored);
-        self.change(&space, address, |entry| match entry {
-            // The same record is written: whoever wrote it will hear of that, too.
-            Some(IndexEntry::Pending(flying)) if flying.desired != stored.allocation => {
+        self.update_entry(&space, address, |entry| match entry {
+            // If the committed record equals the pending one, the write has succeeded; its writer will
+            // learn so too.
+            Some(IndexEntry::Pending(pending)) if pending.desired != stored.allocation => {
                 Some(IndexEntry::Pending(Box::new(PendingRecord {
                     recorded: Some(stored),
-                    ..*flying
+                    ..*pending
                 })))
             }
             _ => Some(IndexEntry::Committed(stored)),
         });
     }
 
-    /// The ledger has no record of this name any more; the last had this version.
+    /// Applies the deletion of a record whose last version was this one.
     pub fn apply_delete(&mut self, space: &Space, address: Address, version: Version) {
         let known = self.entry(space, address).and_then(IndexEntry::recorded);
         if known.is_none_or(|known| known.version > version) {
             return;
         }
-        self.change(space, address, |entry| match entry {
-            Some(IndexEntry::Pending(flying)) => {
+        self.update_entry(space, address, |entry| match entry {
+            Some(IndexEntry::Pending(pending)) => {
                 Some(IndexEntry::Pending(Box::new(PendingRecord {
                     recorded: None,
-                    ..*flying
+                    ..*pending
                 })))
             }
             _ => None,
         });
     }
 
-    /// The ledger has exactly these records, as of this version, says who follows it from there on.
+    /// Replaces all records with the initial list of a watch, which continues from this version.
     pub fn replace(&mut self, all: Vec<Stored>, version: Version) {
         self.prune(&all, version);
         for stored in all {
@@ -137,7 +140,7 @@ impl Index {
         self.observed_revision = version;
     }
 
-    /// As of this version the ledger has no other records than these.
+    /// Deletes all records that are not listed, as of this version.
     pub(super) fn prune(&mut self, all: &[Stored], version: Version) {
         let listed: HashSet<(&Space, Address)> = all
             .iter()
@@ -154,25 +157,25 @@ impl Index {
         }
     }
 
-    /// Puts a record in flight.
+    /// Adds a pending write of a record.
     pub(super) fn mark_pending(
         &mut self,
         wanted: Allocation,
         ticket: PlanId,
-        marks: &mut Vec<PendingWrite>,
+        writes_pending: &mut Vec<PendingWrite>,
     ) {
         let (space, address) = (wanted.space.clone(), wanted.address);
-        self.change(&space, address, |entry| {
+        self.update_entry(&space, address, |entry| {
             Some(IndexEntry::Pending(Box::new(PendingRecord {
                 ticket,
                 desired: wanted,
                 recorded: entry.and_then(IndexEntry::into_recorded),
             })))
         });
-        marks.push(PendingWrite { space, address });
+        writes_pending.push(PendingWrite { space, address });
     }
 
-    /// A record is in flight no more: recorded under a version, or not at all.
+    /// Resolves a pending write: committed with a version, or aborted.
     pub(super) fn resolve(
         &mut self,
         space: &Space,
@@ -184,19 +187,19 @@ impl Index {
             return;
         }
         let past = version.is_some_and(|version| self.is_compacted(version));
-        self.change(space, address, |entry| {
-            let IndexEntry::Pending(flying) = entry? else {
+        self.update_entry(space, address, |entry| {
+            let IndexEntry::Pending(pending) = entry? else {
                 return None;
             };
             let PendingRecord {
                 desired: wanted,
                 recorded,
                 ..
-            } = *flying;
+            } = *pending;
             let Some(version) = version else {
                 return recorded.map(IndexEntry::Committed);
             };
-            // It was told, and so was its end.
+            // The watch has delivered both the write and the deletion after it.
             if past && recorded.is_none() {
                 return None;
             }
@@ -215,9 +218,9 @@ impl Index {
         self.spaces.get(space)?.entries.get(&address)
     }
 
-    /// The one way in which an entry comes, changes and goes: everything that is derived from
-    /// entries follows.
-    fn change(
+    /// Creates, changes or removes an entry. Every change goes through here, so that derived state
+    /// stays consistent with the entries.
+    fn update_entry(
         &mut self,
         space: &Space,
         address: Address,
@@ -229,19 +232,19 @@ impl Index {
             .get_mut(space)
             .and_then(|state| state.entries.remove(&address));
         if let Some(old) = &old {
-            self.detach(old.allocation());
+            self.unlink(old.allocation());
             old.superseded()
                 .into_iter()
-                .for_each(|one| self.let_go(one));
+                .for_each(|one| self.remove_holding(one));
         }
         let was_taken = old.is_some();
         match make(old) {
             Some(entry) => {
-                self.attach(entry.allocation());
+                self.link(entry.allocation());
                 entry
                     .superseded()
                     .into_iter()
-                    .for_each(|one| self.hold(one));
+                    .for_each(|one| self.add_holding(one));
                 if !was_taken {
                     self.occupy(space, address);
                 }
@@ -253,17 +256,17 @@ impl Index {
         }
     }
 
-    /// Notes that a holder has an address.
-    fn hold(&mut self, allocation: &Allocation) {
+    /// Adds an address to those of its holder.
+    fn add_holding(&mut self, allocation: &Allocation) {
         let at = (allocation.space.clone(), allocation.address);
         self.holdings
-            .entry(holding(allocation))
+            .entry(holding_key(allocation))
             .or_default()
             .push(at);
     }
 
-    fn let_go(&mut self, allocation: &Allocation) {
-        let key = holding(allocation);
+    fn remove_holding(&mut self, allocation: &Allocation) {
+        let key = holding_key(allocation);
         if let Some(held) = self.holdings.get_mut(&key) {
             held.retain(|(space, address)| {
                 (space, *address) != (&allocation.space, allocation.address)
@@ -274,31 +277,31 @@ impl Index {
         }
     }
 
-    fn attach(&mut self, allocation: &Allocation) {
-        self.hold(allocation);
+    fn link(&mut self, allocation: &Allocation) {
+        self.add_holding(allocation);
         if let Some(pool) = self.pools.get_mut(&allocation.pool) {
             pool.count(allocation);
         }
         if let Some(mac) = allocation.mac {
             let state = self.spaces.entry(allocation.space.clone()).or_default();
-            state.following.insert(mac, allocation.address);
+            state.derived_macs.insert(mac, allocation.address);
         }
     }
 
-    fn detach(&mut self, allocation: &Allocation) {
-        self.let_go(allocation);
+    fn unlink(&mut self, allocation: &Allocation) {
+        self.remove_holding(allocation);
         if let Some(pool) = self.pools.get_mut(&allocation.pool) {
             pool.discount(allocation);
         }
         let state = self.spaces.get_mut(&allocation.space);
         if let (Some(state), Some(mac)) = (state, allocation.mac)
-            && state.following.get(&mac) == Some(&allocation.address)
+            && state.derived_macs.get(&mac) == Some(&allocation.address)
         {
-            state.following.remove(&mac);
+            state.derived_macs.remove(&mac);
         }
     }
 
-    /// Makes everything that follows from the layout anew.
+    /// Rebuilds all state that is derived from the configuration.
     pub(super) fn rebuild(&mut self) {
         self.rebuild_pools();
         self.rebuild_slices();
@@ -331,7 +334,7 @@ impl Index {
         }
     }
 
-    /// Takes an address from every range of its space that contains it.
+    /// Marks an address as allocated in every range of its space that contains it.
     fn occupy(&mut self, space: &Space, address: Address) {
         let spans = self.spaces.get(space).map(|state| &state.spans);
         for span in spans.into_iter().flat_map(|spans| spans.around(address)) {
@@ -341,7 +344,7 @@ impl Index {
         }
     }
 
-    /// Gives it back to them, unless it is reserved.
+    /// Marks an address as free in those ranges, unless it is reserved.
     fn vacate(&mut self, space: &Space, address: Address) {
         let Some(state) = self.spaces.get(space) else {
             return;
@@ -357,7 +360,7 @@ impl Index {
     }
 }
 
-fn holding(allocation: &Allocation) -> HoldingKey {
+fn holding_key(allocation: &Allocation) -> HoldingKey {
     HoldingKey {
         holder: allocation.holder.clone(),
         network: allocation.network.clone(),

@@ -1,4 +1,4 @@
-//! The index of a ledger: who holds what, and what is free.
+//! The in-memory index of the ledger: holders of addresses, and free addresses.
 //!
 //! ```text
 //!   ledger --apply--> Index <--sync-- layout (pools, reservations)
@@ -11,16 +11,16 @@
 //! ```
 //!
 //! # Invariants
-//! - An address of a space has at most one entry, and with it one holder. An entry is held (a record
-//!   of the ledger) or in flight (being recorded).
-//! - What has an entry, or is reserved, is taken from the free numbers of every range of its space
-//!   that contains it: pools of one space may overlap, as ranges with one `network_name` do.
-//! - An address that a record holds stays taken though its pool changes or goes.
+//! - An address of a space has at most one entry, and so at most one holder. An entry is committed (a
+//!   record of the ledger) or pending (being written).
+//! - An address with an entry or a reservation is not free in any range of its space that contains it:
+//!   pools of one space may overlap, like Whereabouts ranges with one `network_name`.
+//! - A recorded address stays allocated when its pool changes or is removed.
 //!
 //! # Guarantees
-//! - [`Index::plan`] is all or none: refused, it leaves nothing taken.
-//! - The same holder, asking again for the same network and interface, is given the same.
-//! - Of two plans that would need one address, at most one has it in flight at a time.
+//! - [`Index::plan`] is atomic: when it fails, nothing is left allocated.
+//! - A holder that requests addresses again for the same network and interface gets the same ones.
+//! - An address is pending in at most one plan at a time.
 
 mod contention;
 mod entries;
@@ -49,7 +49,7 @@ pub use self::{
     slices::{SliceUsage, SlicingUsage},
 };
 
-/// The index of a ledger. See the module's documentation.
+/// The index of a ledger. See the module documentation.
 #[derive(Debug, Default)]
 pub struct Index {
     layout: Arc<PoolConfig>,
@@ -60,13 +60,13 @@ pub struct Index {
     slices: slices::Slices,
     generation: u64,
     pending_plans: HashMap<PlanId, Vec<PendingWrite>>,
-    /// Every write up to here was told by the ledger itself, in its order.
+    /// The highest revision delivered by the watch of the ledger, in order and without gaps.
     observed_revision: Version,
     last_plan: u64,
-    writers: contention::Writers,
+    writers: contention::Contention,
 }
 
-/// What a holder has on one interface: the key under which it is found again.
+/// The key of a holder's addresses: holder, network and interface.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct HoldingKey {
     holder: Holder,
@@ -74,45 +74,44 @@ struct HoldingKey {
     interface: Arc<str>,
 }
 
-/// What is known of one address space.
+/// The state of one address space.
 #[derive(Debug, Default)]
 struct SpaceState {
     entries: HashMap<Address, IndexEntry>,
-    /// MACs that follow from addresses, by which they are taken.
-    following: HashMap<Mac, Address>,
-    /// What is set aside, by its place among the layout's reservations.
+    /// Derived MACs that are recorded with an address, with that address.
+    derived_macs: HashMap<Mac, Address>,
+    /// Reserved addresses, with the index of the reservation in the configuration.
     reserved: HashMap<Address, usize>,
     spans: pools::SpanIndex,
 }
 
-/// A plan that is being recorded.
+/// The identifier of a plan whose writes are pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PlanId(u64);
 
-/// One record of a plan, as the index has it in flight.
+/// The address of a pending write of a plan.
 #[derive(Debug)]
 struct PendingWrite {
     space: Space,
     address: Address,
 }
 
-/// An index that many share. Every use is short and never waits for anything.
+/// A shared index. The lock is held only briefly and never across an await point or I/O.
 #[derive(Debug, Default)]
 pub struct SharedIndex(Mutex<Index>);
 
 impl SharedIndex {
-    /// The index, for a moment.
+    /// Locks the index.
     pub fn lock(&self) -> MutexGuard<'_, Index> {
-        // What a panic left behind is whole: every change below is made of single steps, and what
-        // was in flight is only blocked.
+        // The index is consistent even after a panic: changes consist of single steps, and a pending
+        // write that is left behind only blocks its address.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Index {
-    /// Takes over a layout; does nothing if it is the one that it has. A pool that gives from another
-    /// range or serves another network than before is not ready any more: there may be addresses in
-    /// use that nothing recorded.
+    /// Applies a configuration; does nothing if it is the current one. A pool whose ranges changed or
+    /// that serves an additional network is no longer ready: addresses in use may not be recorded yet.
     pub fn sync(&mut self, layout: &Arc<PoolConfig>) {
         if Arc::ptr_eq(&self.layout, layout) {
             return;
@@ -125,45 +124,45 @@ impl Index {
         }
     }
 
-    /// The layout that it has.
+    /// Returns the current configuration.
     pub fn pool_config(&self) -> &Arc<PoolConfig> {
         &self.layout
     }
 
-    /// Lets a pool give addresses: everything in use in its ranges is recorded.
+    /// Marks a pool as ready to allocate: all addresses in use in its ranges are recorded.
     pub fn set_ready(&mut self, pool: &str) {
         self.ready.insert(pool.into());
     }
 
-    /// Lets a pool give nothing any more, until it is ready once more.
+    /// Marks a pool as not ready, so that nothing is allocated from it.
     pub fn set_unready(&mut self, pool: &str) {
         self.ready.remove(pool);
     }
 
-    /// Whether a pool gives addresses.
+    /// Returns true if a pool is ready to allocate.
     pub fn is_ready(&self, pool: &str) -> bool {
         self.ready.contains(pool)
     }
 
-    /// A number that grows whenever a record or a slice comes, changes or goes.
+    /// Returns a number that grows with every change of a record or a slice.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Who holds an address: its record, in flight or not.
+    /// Returns the record of an address, committed or pending.
     pub fn holder_of(&self, space: &Space, address: Address) -> Option<&Allocation> {
         let entry = self.spaces.get(space)?.entries.get(&address)?;
         Some(entry.allocation())
     }
 
-    /// Which allocation a MAC belongs to, recorded by itself or following from an address.
+    /// Returns the allocation of a MAC, recorded by itself or derived from an address.
     pub fn holder_of_mac(&self, space: &Space, mac: Mac) -> Option<&Allocation> {
         let state = self.spaces.get(space)?;
-        let address = state.carrier_of(Address::Mac(mac));
+        let address = state.recorded_address(Address::Mac(mac));
         state.entries.get(&address).map(IndexEntry::allocation)
     }
 
-    /// What a holder has on one interface of one network.
+    /// Returns the allocations of a holder on one interface of one network.
     pub fn held_by(
         &self,
         holder: &Holder,
@@ -176,7 +175,7 @@ impl Index {
             .collect()
     }
 
-    /// The same as addresses, each with its space.
+    /// Returns the addresses of a holder on one interface, each with its space.
     fn addresses_of(
         &self,
         holder: &Holder,
@@ -191,7 +190,7 @@ impl Index {
         self.holdings.get(&holding).map_or(&[], Vec::as_slice)
     }
 
-    /// Every recorded allocation with its version, in no order.
+    /// Returns all committed allocations with their versions, in arbitrary order.
     pub fn recorded(&self) -> impl Iterator<Item = (&Allocation, Version)> {
         let entries = self
             .spaces
@@ -200,7 +199,7 @@ impl Index {
         entries.filter_map(|entry| Some((entry.allocation(), entry.version()?)))
     }
 
-    /// The same at one moment, to be looked at afterwards without keeping others from the index.
+    /// Returns a snapshot of all committed allocations, to be read without holding the lock.
     pub fn snapshot(&self) -> Vec<Arc<Stored>> {
         let entries = self
             .spaces
@@ -209,26 +208,26 @@ impl Index {
         entries.filter_map(IndexEntry::committed).cloned().collect()
     }
 
-    /// The plan was recorded, each of its writes under this version. What a ledger told meanwhile
-    /// counts, where it is newer.
+    /// Commits a plan whose writes succeeded with these versions, unless the watch has already
+    /// delivered newer ones.
     pub fn commit(&mut self, ticket: PlanId, versions: &[Version]) {
-        let marks = self.pending_plans.remove(&ticket).unwrap_or_default();
-        for (mark, version) in marks.into_iter().zip(versions) {
-            // Also where the ledger told it before: then nothing is in flight any more.
-            self.remember_own(*version);
+        let writes_pending = self.pending_plans.remove(&ticket).unwrap_or_default();
+        for (mark, version) in writes_pending.into_iter().zip(versions) {
+            // Even if the watch delivered it before, it is no longer pending.
+            self.remember_local_write(*version);
             self.resolve(&mark.space, mark.address, ticket, Some(*version));
         }
     }
 
-    /// The plan was not recorded, for certain: what it took is free again.
+    /// Aborts a plan whose writes certainly did not happen; its addresses become free again.
     pub fn abort(&mut self, ticket: PlanId) {
-        let marks = self.pending_plans.remove(&ticket).unwrap_or_default();
-        for mark in marks.into_iter().rev() {
+        let writes_pending = self.pending_plans.remove(&ticket).unwrap_or_default();
+        for mark in writes_pending.into_iter().rev() {
             self.resolve(&mark.space, mark.address, ticket, None);
         }
     }
 
-    fn issue(&mut self) -> PlanId {
+    fn next_plan(&mut self) -> PlanId {
         self.last_plan += 1;
         PlanId(self.last_plan)
     }

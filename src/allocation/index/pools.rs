@@ -1,37 +1,37 @@
-//! The pools of the index: what is free in them, and how much of them is held.
+//! The pools of the index: free addresses and usage counts.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Index, slice_map::SliceMap};
 use crate::allocation::{Address, Allocation, Family, FreeNumbers, Holder, Pool, Reservation};
 
-/// A pool with what is free in it.
+/// A pool with its free addresses.
 #[derive(Debug)]
 pub(super) struct IndexedPool {
     pub(super) pool: Arc<Pool>,
-    /// Of each range.
+    /// The free addresses of each range.
     pub(super) ranges: Vec<FreeNumbers>,
-    /// Of each range, if the pool is cut into slices.
-    pub(super) cells: Vec<SliceMap>,
-    /// Of the MACs that follow from no address.
+    /// The slices of each range; empty if the pool is not sliced.
+    pub(super) slice_maps: Vec<SliceMap>,
+    /// The free MACs that are not derived from addresses.
     pub(super) macs: Option<FreeNumbers>,
-    /// What each namespace holds.
-    namespaces: HashMap<Arc<str>, Share>,
-    /// How many are held, and how many of reservations that nobody has taken.
+    /// The usage of each namespace.
+    namespaces: HashMap<Arc<str>, NamespaceUsage>,
+    /// The number of allocated addresses, without those recorded for a reservation.
     held: u64,
-    waiting: u64,
+    reserved: u64,
 }
 
-/// What a namespace holds of a pool.
+/// The usage of a pool by one namespace.
 #[derive(Debug, Default)]
-struct Share {
-    /// How many addresses, of all ranges.
+struct NamespaceUsage {
+    /// The number of addresses in all ranges.
     all: u64,
-    /// How many of each range or of the MACs, by their slots: a pod may have one of each.
+    /// The number of addresses of each range, and of MACs: a pod may have one of each.
     slots: Vec<(PoolSlot, u64)>,
 }
 
-impl Share {
+impl NamespaceUsage {
     fn of(&self, slot: PoolSlot) -> u64 {
         let found = self.slots.iter().find(|(of, _)| *of == slot);
         found.map_or(0, |(_, count)| *count)
@@ -51,20 +51,20 @@ impl Share {
     }
 }
 
-/// How much of a pool is used.
+/// The usage of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// How many addresses all ranges can give; of a pool without ranges, how many MACs.
+    /// The number of allocatable addresses in all ranges; for a pool without ranges, of MACs.
     pub capacity: u128,
-    /// How many are held, those of reservations that nobody has taken aside.
+    /// The number of allocated addresses, without those recorded for a reservation.
     pub allocated: u64,
-    /// How many are held or set aside for reservations that nobody has taken.
+    /// The number of reserved addresses that their holders have not taken yet.
     pub reserved: u64,
-    /// How many may still be given.
+    /// The number of free addresses.
     pub free: u128,
 }
 
-/// Where an address may be free: a range of a pool, or its MACs.
+/// A range of a pool, or its MACs, as an interval of numbers.
 #[derive(Debug, Clone)]
 pub(super) struct PoolSpan {
     family: Family,
@@ -74,19 +74,19 @@ pub(super) struct PoolSpan {
     pub(super) slot: PoolSlot,
 }
 
-/// Which free numbers of a pool.
+/// The part of a pool that an address belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PoolSlot {
     Range(usize),
     Macs,
 }
 
-/// The spans of one space, to find those around an address.
+/// The spans of one space, indexed by address.
 #[derive(Debug, Default)]
 pub(super) struct SpanIndex {
-    /// Sorted by family and first number.
+    /// The spans, sorted by family and first number.
     spans: Vec<PoolSpan>,
-    /// The highest last number up to here, of the same family.
+    /// For each span, the highest last number of it and the spans before it of the same family.
     reach: Vec<u128>,
 }
 
@@ -104,7 +104,7 @@ impl SpanIndex {
         Self { spans, reach }
     }
 
-    /// The spans that contain an address. Where ranges are apart, this looks at one.
+    /// Returns the spans that contain an address. Without overlaps only one span is examined.
     pub(super) fn around(&self, address: Address) -> Vec<PoolSpan> {
         let (family, number) = (address.family(), address.number());
         let behind = self
@@ -128,32 +128,32 @@ impl IndexedPool {
         let ranges = pool.ranges.iter().map(|range| range.free_numbers());
         let ranges: Vec<FreeNumbers> = ranges.collect();
         Self {
-            cells: SliceMap::of(&pool, &ranges),
+            slice_maps: SliceMap::of(&pool, &ranges),
             ranges,
             macs: pool.macs.as_ref().map(|macs| macs.free_numbers()),
             namespaces: HashMap::new(),
             held: 0,
-            waiting: 0,
+            reserved: 0,
             pool,
         }
     }
 
-    /// How many addresses a namespace holds.
+    /// Returns the number of addresses that a namespace holds.
     pub(super) fn held_in(&self, namespace: &str) -> u64 {
-        self.namespaces.get(namespace).map_or(0, |share| share.all)
+        self.namespaces.get(namespace).map_or(0, |usage| usage.all)
     }
 
-    /// How many MACs a namespace holds by themselves.
+    /// Returns the number of MACs of a namespace that have records of their own.
     pub(super) fn macs_in(&self, namespace: &str) -> u64 {
-        let share = self.namespaces.get(namespace);
-        share.map_or(0, |share| share.of(PoolSlot::Macs))
+        let usage = self.namespaces.get(namespace);
+        usage.map_or(0, |usage| usage.of(PoolSlot::Macs))
     }
 
-    /// The namespaces that hold most of a range, or of the MACs: at most three.
+    /// Returns the namespaces with the most addresses of a range, or MACs: at most three.
     pub(super) fn largest(&self, slot: PoolSlot) -> Vec<(Arc<str>, u64)> {
         let shares = self.namespaces.iter();
         let mut all: Vec<(Arc<str>, u64)> = shares
-            .map(|(namespace, share)| (Arc::clone(namespace), share.of(slot)))
+            .map(|(namespace, usage)| (Arc::clone(namespace), usage.of(slot)))
             .filter(|(_, count)| *count > 0)
             .collect();
         all.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -190,47 +190,47 @@ impl IndexedPool {
     pub(super) fn count(&mut self, allocation: &Allocation) {
         let counts = self.counts(allocation.address);
         if counts {
-            *self.number_of(allocation) += 1;
+            *self.counter_of(allocation) += 1;
         }
         let slot = self.slot_of(allocation.address);
         let namespace = Arc::clone(allocation.holder.namespace());
-        let share = self.namespaces.entry(namespace).or_default();
-        share.all += u64::from(counts);
+        let usage = self.namespaces.entry(namespace).or_default();
+        usage.all += u64::from(counts);
         if let Some(slot) = slot {
-            *share.of_mut(slot) += 1;
+            *usage.of_mut(slot) += 1;
         }
     }
 
     pub(super) fn discount(&mut self, allocation: &Allocation) {
         let counts = self.counts(allocation.address);
         if counts {
-            let number = self.number_of(allocation);
+            let number = self.counter_of(allocation);
             *number = number.saturating_sub(1);
         }
         let slot = self.slot_of(allocation.address);
         let namespace = allocation.holder.namespace();
-        let Some(share) = self.namespaces.get_mut(namespace) else {
+        let Some(usage) = self.namespaces.get_mut(namespace) else {
             return;
         };
-        share.all = share.all.saturating_sub(u64::from(counts));
+        usage.all = usage.all.saturating_sub(u64::from(counts));
         if let Some(slot) = slot {
-            let count = share.of_mut(slot);
+            let count = usage.of_mut(slot);
             *count = count.saturating_sub(1);
         }
-        if share.is_empty() {
+        if usage.is_empty() {
             self.namespaces.remove(namespace);
         }
     }
 
-    /// The number in which an allocation counts.
-    fn number_of(&mut self, allocation: &Allocation) -> &mut u64 {
-        match waits(allocation) {
-            true => &mut self.waiting,
+    /// Returns the counter that an allocation contributes to.
+    fn counter_of(&mut self, allocation: &Allocation) -> &mut u64 {
+        match is_unclaimed(allocation) {
+            true => &mut self.reserved,
             false => &mut self.held,
         }
     }
 
-    /// The slot that an address is of; none, if it lies in no range.
+    /// Returns the slot of an address; `None` if it lies in no range.
     fn slot_of(&self, address: Address) -> Option<PoolSlot> {
         match address.ip() {
             Some(ip) => self.pool.range_of(ip).map(PoolSlot::Range),
@@ -238,19 +238,19 @@ impl IndexedPool {
         }
     }
 
-    /// A MAC beside addresses is not counted once more.
+    /// Returns true if an address counts toward usage and limits. MACs of a pool with ranges do not.
     pub(super) fn counts(&self, address: Address) -> bool {
         self.pool.ranges.is_empty() || address.ip().is_some()
     }
 }
 
-/// Whether it is recorded for a reservation, which nobody has taken yet.
-fn waits(allocation: &Allocation) -> bool {
+/// Returns true if the allocation is recorded for a reservation whose holder has not taken it yet.
+fn is_unclaimed(allocation: &Allocation) -> bool {
     matches!(allocation.holder, Holder::Reservation { .. })
 }
 
 impl Index {
-    /// How much of a pool is used; `None` if there is no such pool.
+    /// Returns the usage of a pool, or `None` if the pool is unknown.
     pub fn usage(&self, pool: &str) -> Option<Usage> {
         let state = self.pools.get(pool)?;
         let numbers: Vec<&FreeNumbers> = if state.ranges.is_empty() {
@@ -266,12 +266,12 @@ impl Index {
         Some(Usage {
             capacity: sum(FreeNumbers::capacity),
             allocated: state.held,
-            reserved: state.waiting + self.unrecorded(state),
+            reserved: state.reserved + self.unrecorded(state),
             free: sum(FreeNumbers::free),
         })
     }
 
-    /// The free runs of a pool's range.
+    /// Returns the free ranges of a range of a pool.
     pub fn free_ranges(&self, pool: &str, range: usize) -> Vec<(u128, u128)> {
         let state = self.pools.get(pool);
         let numbers = state.and_then(|state| state.ranges.get(range));
@@ -280,7 +280,7 @@ impl Index {
             .unwrap_or_default()
     }
 
-    /// How many addresses the pool's reservations set aside that nothing is recorded of yet.
+    /// Counts the addresses reserved in a pool that have no record yet.
     fn unrecorded(&self, pool: &IndexedPool) -> u64 {
         let Some(state) = self.spaces.get(&pool.pool.space) else {
             return 0;
@@ -295,8 +295,7 @@ impl Index {
         unrecorded.count() as u64
     }
 
-    /// How many addresses the reservations of a namespace set aside in a pool that the namespace does not
-    /// hold yet.
+    /// Counts the addresses reserved by a namespace in a pool that the namespace does not hold yet.
     pub(super) fn set_aside_in(&self, pool: &IndexedPool, namespace: &str) -> u64 {
         let Some(state) = self.spaces.get(&pool.pool.space) else {
             return 0;
@@ -320,8 +319,8 @@ impl Index {
         record.is_some_and(|record| **record.holder.namespace() == *namespace)
     }
 
-    /// Returns how many addresses of a pool a namespace has, held or set aside, once a reservation is
-    /// as it is to be.
+    /// Returns how many addresses of a pool a namespace would hold or reserve with this version of a
+    /// reservation.
     pub fn namespace_usage_with(&self, reservation: &Reservation, pool: &Pool) -> u64 {
         let namespace = &*reservation.namespace;
         let Some(state) = self.pools.get(&pool.name) else {
@@ -363,7 +362,7 @@ impl Index {
             let Some(pool) = pool else { continue };
             let state = self.spaces.entry(pool.space.clone()).or_default();
             for address in reservation.reserved_addresses(pool) {
-                // Of two for one address the first counts.
+                // The first of two reservations of one address wins.
                 state.reserved.entry(address).or_insert(index);
             }
         }

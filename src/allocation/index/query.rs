@@ -1,4 +1,4 @@
-//! What operators ask of the index. All of it reads; nothing here is on the way of a request.
+//! Read-only queries for operators; none of them is on the path of a request.
 
 use std::sync::Arc;
 
@@ -7,28 +7,34 @@ use crate::allocation::{
     Address, Allocation, Family, FreeNumbers, Holder, Pool, Reservation, Space, Version,
 };
 
-/// An allocation as the index has it, with its version; none while a write of it is under way.
+/// An allocation with its version; `None` while a write is pending.
 pub type IndexedAllocation<'i> = (&'i Allocation, Option<Version>);
 
 impl Index {
-    /// Every allocation, in no order.
+    /// Returns all allocations, in arbitrary order.
     pub fn allocations(&self) -> impl Iterator<Item = IndexedAllocation<'_>> {
         let states = self.spaces.values();
         states.flat_map(|state| state.entries.values()).map(known)
     }
 
-    /// The allocations of an address, or of a MAC by itself or with its address: one a space.
+    /// Returns the allocations of an address, or of a MAC (recorded by itself or with its address), at
+    /// most one for each space.
     pub fn find_in_all_spaces(&self, address: Address) -> Vec<IndexedAllocation<'_>> {
         let mut found: Vec<IndexedAllocation<'_>> = self
             .spaces
             .values()
-            .filter_map(|state| state.entries.get(&state.carrier_of(address)).map(known))
+            .filter_map(|state| {
+                state
+                    .entries
+                    .get(&state.recorded_address(address))
+                    .map(known)
+            })
             .collect();
         found.sort_by(|a, b| a.0.space.cmp(&b.0.space));
         found
     }
 
-    /// The allocations of a space from `first` to `last`, in their order.
+    /// Returns the allocations of a space from `first` to `last`, in ascending order.
     pub fn allocations_between(
         &self,
         space: &Space,
@@ -45,7 +51,8 @@ impl Index {
         found
     }
 
-    /// What is set aside from `first` to `last` and recorded for nobody yet, in its order.
+    /// Returns the reserved addresses from `first` to `last` that have no record yet, in ascending
+    /// order.
     pub fn reserved_between(
         &self,
         space: &Space,
@@ -66,8 +73,8 @@ impl Index {
         found
     }
 
-    /// How full each range of a pool is: an attachment needs an address of each. Of a pool without
-    /// ranges it is its MACs. What is taken counts, by whichever pool of the space.
+    /// Returns the usage of each range of a pool, or of the MACs of a pool without ranges. Addresses
+    /// count as used whichever pool of the space allocated them.
     pub fn range_usages(&self, pool: &str) -> Vec<Usage> {
         let Some(state) = self.pools.get(pool) else {
             return Vec::new();
@@ -76,31 +83,32 @@ impl Index {
         let mut usages: Vec<Usage> = ranges
             .map(|(at, numbers)| {
                 let inside = |address: Address| address.ip().and_then(|ip| state.pool.range_of(ip));
-                let reserved = self.waiting(&state.pool, |address| inside(address) == Some(at));
+                let reserved =
+                    self.unclaimed_reserved(&state.pool, |address| inside(address) == Some(at));
                 usage(numbers, reserved)
             })
             .collect();
         if let Some(macs) = state.macs.as_ref().filter(|_| usages.is_empty()) {
             let is_mac = |address: Address| address.family() == Family::Mac;
-            usages.push(usage(macs, self.waiting(&state.pool, is_mac)));
+            usages.push(usage(macs, self.unclaimed_reserved(&state.pool, is_mac)));
         }
         usages
     }
 
-    /// How many addresses are set aside in a pool and taken by nobody.
-    fn waiting(&self, pool: &Pool, counts: impl Fn(Address) -> bool) -> u64 {
+    /// Counts the reserved addresses of a pool that their holders have not taken yet.
+    fn unclaimed_reserved(&self, pool: &Pool, counts: impl Fn(Address) -> bool) -> u64 {
         let Some(state) = self.spaces.get(&pool.space) else {
             return 0;
         };
-        let waits = |address: &&Address| match state.entries.get(*address) {
+        let is_unclaimed = |address: &&Address| match state.entries.get(*address) {
             None => true,
             Some(entry) => matches!(entry.allocation().holder, Holder::Reservation { .. }),
         };
         let reserved = state.reserved.keys().filter(|address| counts(**address));
-        reserved.filter(waits).count() as u64
+        reserved.filter(is_unclaimed).count() as u64
     }
 
-    /// The free runs of a pool's MACs that follow from no address.
+    /// Returns the free ranges of a pool's MACs that are not derived from addresses.
     pub fn free_mac_ranges(&self, pool: &str) -> Vec<(u128, u128)> {
         let macs = self.pools.get(pool).and_then(|state| state.macs.as_ref());
         macs.map(FreeNumbers::free_ranges)
@@ -110,12 +118,12 @@ impl Index {
 }
 
 impl SpaceState {
-    /// The address by which a MAC is taken, or the address itself, which it is for a MAC that has a
-    /// record of its own.
-    pub(super) fn carrier_of(&self, address: Address) -> Address {
+    /// Returns the address whose record covers this one: for a derived MAC the address that it is
+    /// recorded with, otherwise the address itself.
+    pub(super) fn recorded_address(&self, address: Address) -> Address {
         match address {
             Address::Mac(mac) if !self.entries.contains_key(&address) => {
-                self.following.get(&mac).copied().unwrap_or(address)
+                self.derived_macs.get(&mac).copied().unwrap_or(address)
             }
             _ => address,
         }

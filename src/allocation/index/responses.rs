@@ -1,26 +1,26 @@
-//! What was read of a ledger, and comes when the ledger has told more already.
+//! Handles read and write responses that arrive after the watch has delivered newer revisions.
 //!
-//! Who follows a ledger tells the index every write in its order. Beside that there are answers: to
-//! reads, to writes. They take another way, and one of them may be about a record that has gone since;
-//! nothing would ever tell the index so once more, and an address would be held by nobody, or be given
-//! though nothing records it. So an answer about a record whose end the ledger has told is ignored.
+//! The watch delivers every write in order. Responses to reads and writes arrive independently and may
+//! describe a record that has been deleted since. Applying such a stale response would resurrect the
+//! record, and no later event would correct it: its address would stay allocated without a record.
+//! Responses at or below the observed revision are therefore ignored unless the record is still known.
 
 use super::{Index, entries::IndexEntry};
 use crate::allocation::{Address, Space, Stored, Version};
 
 impl Index {
-    /// Who follows the ledger has told everything up to this write.
+    /// Records that the watch has delivered every write up to this version.
     pub fn told(&mut self, version: Version) {
         self.observed_revision = self.observed_revision.max(version);
     }
 
-    /// The version of a record, as far as is known.
+    /// Returns the latest known version of a record.
     pub fn version_of(&self, space: &Space, address: Address) -> Option<Version> {
         let recorded = self.entry(space, address).and_then(IndexEntry::recorded);
         recorded.map(|stored| stored.version)
     }
 
-    /// The ledger had this under a name when it was asked, which may be a while ago.
+    /// Applies a record from a read or write response, which may be stale.
     pub fn hear(&mut self, stored: Stored) {
         let allocation = &stored.allocation;
         let known = self.version_of(&allocation.space, allocation.address);
@@ -29,8 +29,7 @@ impl Index {
         }
     }
 
-    /// The ledger had exactly these records, as of this version, when it was asked by somebody else than
-    /// who follows it.
+    /// Applies a full list of records as of this version that was read independently of the watch.
     pub fn refresh(&mut self, all: Vec<Stored>, version: Version) {
         self.prune(&all, version);
         for stored in all {
@@ -38,7 +37,8 @@ impl Index {
         }
     }
 
-    /// Whether a record of this version, if it is not known, is gone.
+    /// Returns true if a record of this version that is not known must have been deleted: the watch has
+    /// already passed its version.
     pub(super) fn is_compacted(&self, version: Version) -> bool {
         version <= self.observed_revision
     }

@@ -1,4 +1,4 @@
-//! A range that is cut: whose each slice is, and which are nobody's.
+//! The slices of one range: their owners, and the unclaimed ones.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,21 +7,21 @@ use std::{
 
 use crate::allocation::{Address, FreeNumbers, Pool, SlicingConfig};
 
-/// The cells of one range. A cell is where a slice is, or may be; its place is counted from the
-/// first address of the subnet.
+/// The slots of a sliced range. A slot is a position at which a slice exists or may be claimed; slots
+/// are numbered from the first address of the subnet.
 #[derive(Debug)]
 pub(super) struct SliceMap {
     base: u128,
     host_bits: u32,
-    /// The places of those that have something to give, and are not taken. A cell may be taken and
-    /// have no owner: it is being claimed, or something else has its name.
+    /// Slots with allocatable addresses that are not taken. A slot can be taken without an owner: while
+    /// it is being claimed, or if a slice of another size has its name.
     unclaimed: FreeNumbers,
     owners: BTreeMap<u128, Arc<str>>,
     nodes: BTreeMap<Arc<str>, BTreeSet<u128>>,
 }
 
 impl SliceMap {
-    /// The cells of a pool's ranges, in their order; of a pool that is not cut, none.
+    /// Creates the maps of a pool's ranges, in their order; none if the pool is not sliced.
     pub(super) fn of(pool: &Pool, ranges: &[FreeNumbers]) -> Vec<Self> {
         let Some(slicing) = pool.slicing else {
             return Vec::new();
@@ -39,7 +39,7 @@ impl SliceMap {
     fn new(base: u128, slicing: SlicingConfig, free: &FreeNumbers) -> Self {
         let host_bits = u32::from(slicing.host_bits);
         let place = |number: u128| number.saturating_sub(base) >> host_bits;
-        // A slice in which nothing is ever given is not there to be claimed.
+        // Slots without allocatable addresses cannot be claimed.
         let mut empty = Vec::new();
         let mut next = 0;
         for (from, to) in free.allocatable() {
@@ -62,29 +62,29 @@ impl SliceMap {
         }
     }
 
-    /// The place of the cell around a number of the range.
+    /// Returns the slot that contains a number of the range.
     pub(super) fn place(&self, number: u128) -> u128 {
         number.saturating_sub(self.base) >> self.host_bits
     }
 
-    /// The first and the last number of a cell.
+    /// Returns the first and the last number of a slot.
     pub(super) fn bounds(&self, place: u128) -> (u128, u128) {
         let first = self.base + (place << self.host_bits);
         (first, first | ((1 << self.host_bits) - 1))
     }
 
-    /// Whether the cell begins with this number.
-    pub(super) fn begins_with(&self, number: u128) -> bool {
+    /// Returns true if a slot begins with this number.
+    pub(super) fn is_slot_start(&self, number: u128) -> bool {
         self.bounds(self.place(number)).0 == number
     }
 
-    /// What a cell is from now on.
+    /// Sets the state of a slot.
     pub(super) fn set(&mut self, place: u128, taken: bool, owner: Option<&Arc<str>>) {
         if let Some(before) = self.owners.remove(&place)
-            && let Some(cells) = self.nodes.get_mut(&before)
+            && let Some(slice_maps) = self.nodes.get_mut(&before)
         {
-            cells.remove(&place);
-            if cells.is_empty() {
+            slice_maps.remove(&place);
+            if slice_maps.is_empty() {
                 self.nodes.remove(&before);
             }
         }
@@ -95,35 +95,35 @@ impl SliceMap {
         }
         if let Some(node) = owner {
             self.owners.insert(place, Arc::clone(node));
-            let cells = self.nodes.entry(Arc::clone(node)).or_default();
-            cells.insert(place);
+            let slice_maps = self.nodes.entry(Arc::clone(node)).or_default();
+            slice_maps.insert(place);
         }
     }
 
-    /// Whose a cell is.
+    /// Returns the node that owns a slot.
     pub(super) fn owner(&self, place: u128) -> Option<&Arc<str>> {
         self.owners.get(&place)
     }
 
-    /// Whether a cell may be claimed.
+    /// Returns true if a slot can be claimed.
     pub(super) fn is_unclaimed(&self, place: u128) -> bool {
         self.unclaimed.is_free(place)
     }
 
-    /// The bounds of a node's slices, in order.
+    /// Returns the bounds of a node's slices, in ascending order.
     pub(super) fn of_node(&self, node: &str) -> impl Iterator<Item = (u128, u128)> {
-        let cells = self.nodes.get(node).into_iter().flatten();
-        cells.map(|place| self.bounds(*place))
+        let slice_maps = self.nodes.get(node).into_iter().flatten();
+        slice_maps.map(|place| self.bounds(*place))
     }
 
-    /// The lowest number that is free in a node's slices.
+    /// Returns the lowest free number in a node's slices.
     pub(super) fn lowest_of(&self, node: &str, free: &FreeNumbers) -> Option<u128> {
         let mut slices = self.of_node(node);
         slices.find_map(|(first, last)| free.lowest_within(first, last))
     }
 
-    /// The lowest cell that may be claimed and has something free. It looks at a cell only where
-    /// cells that are taken and cells that are full alternate.
+    /// Returns the lowest slot that can be claimed and has a free address. The loop iterates only while
+    /// taken and full slots alternate.
     pub(super) fn lowest_unclaimed(&self, free: &FreeNumbers) -> Option<u128> {
         let mut from = 0;
         loop {
@@ -136,13 +136,13 @@ impl SliceMap {
         }
     }
 
-    /// How many slices there are, and how many of them are taken.
+    /// Returns the number of slots and how many of them are taken.
     pub(super) fn count(&self) -> (u128, u128) {
         let all = self.unclaimed.capacity();
         (all, all.saturating_sub(self.unclaimed.free()))
     }
 
-    /// How many numbers are free and in no node's slice.
+    /// Counts the free numbers that are in no node's slice.
     pub(super) fn free_outside(&self, free: &FreeNumbers) -> u128 {
         let owned = self.owners.keys().map(|place| self.bounds(*place));
         owned.fold(free.free(), |left, (first, last)| {
@@ -155,8 +155,8 @@ impl SliceMap {
 mod tests {
     use super::*;
 
-    /// Addresses 256 to 319 in cells of 16, of which some are never given.
-    fn cells() -> (SliceMap, FreeNumbers) {
+    /// Addresses 256 to 319 in slots of 16, some of them excluded.
+    fn slice_maps() -> (SliceMap, FreeNumbers) {
         let free = FreeNumbers::new(257, 318, [(272, 287), (300, 301)]);
         let slicing = SlicingConfig {
             host_bits: 4,
@@ -167,19 +167,22 @@ mod tests {
 
     #[test]
     fn a_slice_in_which_nothing_is_given_is_not_there() {
-        let (mut cells, mut free) = cells();
-        assert_eq!(cells.count(), (3, 0));
-        assert!(!cells.is_unclaimed(1) && !cells.is_unclaimed(4));
+        let (mut slice_maps, mut free) = slice_maps();
+        assert_eq!(slice_maps.count(), (3, 0));
+        assert!(!slice_maps.is_unclaimed(1) && !slice_maps.is_unclaimed(4));
         let node = "a".into();
         let mut claimed = Vec::new();
-        while let Some(place) = cells.lowest_unclaimed(&free) {
-            cells.set(place, true, Some(&node));
-            claimed.push(cells.bounds(place));
+        while let Some(place) = slice_maps.lowest_unclaimed(&free) {
+            slice_maps.set(place, true, Some(&node));
+            claimed.push(slice_maps.bounds(place));
         }
         assert_eq!(claimed, [(256, 271), (288, 303), (304, 319)]);
-        assert_eq!(cells.of_node("a").collect::<Vec<_>>(), claimed);
-        assert_eq!((cells.count(), cells.free_outside(&free)), ((3, 3), 0));
-        while let Some(number) = cells.lowest_of("a", &free) {
+        assert_eq!(slice_maps.of_node("a").collect::<Vec<_>>(), claimed);
+        assert_eq!(
+            (slice_maps.count(), slice_maps.free_outside(&free)),
+            ((3, 3), 0)
+        );
+        while let Some(number) = slice_maps.lowest_of("a", &free) {
             assert!(free.allocate(number));
         }
         assert_eq!(free.free(), 0);
@@ -187,20 +190,20 @@ mod tests {
 
     #[test]
     fn a_full_slice_is_passed_over_and_claimed_when_it_is_not() {
-        let (mut cells, mut free) = cells();
+        let (mut slice_maps, mut free) = slice_maps();
         for number in 256..=271 {
             free.allocate(number);
         }
-        assert_eq!(cells.lowest_unclaimed(&free), Some(2));
+        assert_eq!(slice_maps.lowest_unclaimed(&free), Some(2));
         free.release(260);
-        assert_eq!(cells.lowest_unclaimed(&free), Some(0));
-        cells.set(0, true, None);
+        assert_eq!(slice_maps.lowest_unclaimed(&free), Some(0));
+        slice_maps.set(0, true, None);
         assert_eq!(
-            (cells.owner(0), cells.lowest_unclaimed(&free)),
+            (slice_maps.owner(0), slice_maps.lowest_unclaimed(&free)),
             (None, Some(2))
         );
-        cells.set(0, false, None);
-        assert_eq!(cells.lowest_unclaimed(&free), Some(0));
-        assert_eq!(cells.free_outside(&free), free.free());
+        slice_maps.set(0, false, None);
+        assert_eq!(slice_maps.lowest_unclaimed(&free), Some(0));
+        assert_eq!(slice_maps.free_outside(&free), free.free());
     }
 }

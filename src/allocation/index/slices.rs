@@ -1,8 +1,7 @@
-//! The slices of the index: which node draws from where, and which claims are under way.
+//! The slices of the index: recorded slices and pending claims.
 //!
-//! As with addresses, the name of a slice's record is the lock: a claim that is marked here only
-//! keeps two nodes of one index from running for the same slice. A mark that nobody takes back is
-//! forgotten after [`CLAIM`] seconds.
+//! As with addresses, the name of a slice's record is the lock: a claim in this index only keeps two
+//! nodes from claiming the same slice at once. Unresolved claims expire after [`CLAIM_TTL`].
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,59 +11,60 @@ use std::{
 use super::{Index, pools::IndexedPool, slice_map::SliceMap};
 use crate::allocation::{Address, Slice, SliceMismatch, Timestamp, Version};
 
-/// For how many seconds a claim is waited for: longer than a request to the API server may take.
-const CLAIM: i64 = 60;
+/// The lifetime of a claim in seconds: longer than a request to the API server can take.
+const CLAIM_TTL: i64 = 60;
 
-/// What is known of slices, by the names of their records.
+/// Slices and claims, by the names of their records.
 #[derive(Debug, Default)]
 pub(super) struct Slices {
     pub(super) supported: bool,
     recorded: BTreeMap<String, (Slice, Version)>,
-    claims: BTreeMap<String, Claim>,
+    claims: BTreeMap<String, SliceClaim>,
 }
 
-/// A slice that is to be recorded.
+/// A slice that is being recorded.
 #[derive(Debug)]
-struct Claim {
+struct SliceClaim {
     slice: Slice,
     since: Timestamp,
 }
 
-/// How far a pool is cut up.
+/// The usage of a pool's slices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SlicingUsage {
-    /// How many slices there are that have something to give.
+    /// The number of slices with allocatable addresses.
     pub all: u128,
-    /// How many of them are a node's, or are being claimed for one.
+    /// The number of slices that are owned by a node or being claimed.
     pub claimed: u128,
-    /// How many addresses are free and in no node's slice.
+    /// The number of free addresses outside of all nodes' slices.
     pub free_outside: u128,
 }
 
-/// How full a slice is.
+/// The usage of a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceUsage {
     /// The slice.
     pub slice: Slice,
-    /// How many addresses it can give.
+    /// The number of allocatable addresses.
     pub capacity: u128,
-    /// How many of them are free.
+    /// The number of free addresses.
     pub free: u128,
 }
 
 impl Index {
-    /// From now on pools that are cut give to pods whose node is known: somebody records the slices
-    /// that [`Refusal::NeedsSlice`](crate::allocation::Refusal::NeedsSlice) names, and tells of them.
+    /// Enables allocation from sliced pools to pods whose node is known. The caller must record the
+    /// slices that [`AllocationError::NeedsSlice`](crate::allocation::AllocationError::NeedsSlice)
+    /// names, and apply them.
     pub fn enable_slices(&mut self) {
         self.slices.supported = true;
     }
 
-    /// Whether somebody does.
+    /// Returns true if allocation from sliced pools is enabled.
     pub fn supports_slices(&self) -> bool {
         self.slices.supported
     }
 
-    /// This slice is recorded, in this version.
+    /// Applies a recorded slice.
     pub fn apply_slice(&mut self, slice: Slice, version: Version) {
         let name = slice.record_name();
         let known = self.slices.recorded.get(&name);
@@ -74,10 +74,10 @@ impl Index {
         self.generation += 1;
         self.slices.claims.remove(&name);
         self.slices.recorded.insert(name, (slice.clone(), version));
-        self.slices.settle(&mut self.pools, &slice);
+        self.slices.refresh_slot(&mut self.pools, &slice);
     }
 
-    /// No slice is recorded under this name any more; the last had this version.
+    /// Applies the deletion of a slice's record whose last version was this one.
     pub fn apply_slice_delete(&mut self, name: &str, version: Version) {
         let known = self.slices.recorded.get(name);
         if known.is_none_or(|(_, known)| *known > version) {
@@ -85,11 +85,11 @@ impl Index {
         }
         if let Some((slice, _)) = self.slices.recorded.remove(name) {
             self.generation += 1;
-            self.slices.settle(&mut self.pools, &slice);
+            self.slices.refresh_slot(&mut self.pools, &slice);
         }
     }
 
-    /// Exactly these slices are recorded, as of this version.
+    /// Replaces all slices with a list as of this version.
     pub fn replace_slices(&mut self, all: Vec<(Slice, Version)>, version: Version) {
         let listed: BTreeSet<String> = all.iter().map(|(slice, _)| slice.record_name()).collect();
         let recorded = self.slices.recorded.keys();
@@ -102,7 +102,7 @@ impl Index {
         }
     }
 
-    /// A slice that a plan asked for was not recorded: it may be claimed by others.
+    /// Drops the claim of a slice that was not recorded, so that it can be claimed again.
     pub fn drop_claim(&mut self, claim: &Slice) {
         let name = claim.record_name();
         if self
@@ -112,17 +112,17 @@ impl Index {
             .is_some_and(|c| c.slice == *claim)
         {
             self.slices.claims.remove(&name);
-            self.slices.settle(&mut self.pools, claim);
+            self.slices.refresh_slot(&mut self.pools, claim);
         }
     }
 
-    /// All recorded slices with their versions, by name.
+    /// Returns all recorded slices with their versions, ordered by name.
     pub fn slices(&self) -> impl Iterator<Item = (&Slice, Version)> {
         let recorded = self.slices.recorded.values();
         recorded.map(|(slice, version)| (slice, *version))
     }
 
-    /// The recorded slices of a pool, in the order of their addresses, with those that do not fit.
+    /// Returns the recorded slices of a pool in the order of their addresses, mismatched ones included.
     pub fn slices_of(&self, pool: &str) -> Vec<&Slice> {
         let of_pool = self.slices().map(|(slice, _)| slice);
         let mut found: Vec<&Slice> = of_pool.filter(|slice| &*slice.pool == pool).collect();
@@ -130,16 +130,16 @@ impl Index {
         found
     }
 
-    /// Those from which a node draws.
+    /// Returns the slices of a pool from which a node allocates.
     pub fn slices_of_node(&self, pool: &str, node: &str) -> Vec<&Slice> {
         let mut found = self.slices_of(pool);
         found.retain(|slice| &*slice.node == node && slice.mismatch(&self.layout).is_none());
         found
     }
 
-    /// The recorded slices that are none of their pools', because these have changed since or because
-    /// somebody else has written them: nothing is given from them, and what overlaps them is given
-    /// all the same.
+    /// Returns the recorded slices that do not match their pools, because those changed or because
+    /// another client wrote the records. Nothing is allocated from them, and they do not block
+    /// overlapping slices.
     pub fn mismatched_slices(&self) -> Vec<(&Slice, SliceMismatch)> {
         let recorded = self.slices().map(|(slice, _)| slice);
         recorded
@@ -147,7 +147,7 @@ impl Index {
             .collect()
     }
 
-    /// How full the slices of a pool are, in the order of their addresses.
+    /// Returns the usage of each slice of a pool, in the order of their addresses.
     pub fn slice_usages(&self, pool: &str) -> Vec<SliceUsage> {
         let Some(state) = self.pools.get(pool) else {
             return Vec::new();
@@ -167,38 +167,42 @@ impl Index {
         slices.into_iter().filter_map(usage).collect()
     }
 
-    /// How far a pool is cut up; `None` if there is no such pool, or it is not cut.
+    /// Returns the usage of a pool's slices, or `None` if the pool is unknown or not sliced.
     pub fn slicing_usage(&self, pool: &str) -> Option<SlicingUsage> {
         let state = self.pools.get(pool)?;
         state.pool.slicing?;
-        let ranges = state.cells.iter().zip(&state.ranges);
-        Some(ranges.fold(SlicingUsage::default(), |sum, (cells, free)| {
-            let (all, claimed) = cells.count();
-            SlicingUsage {
-                all: sum.all.saturating_add(all),
-                claimed: sum.claimed.saturating_add(claimed),
-                free_outside: sum.free_outside.saturating_add(cells.free_outside(free)),
-            }
-        }))
+        let ranges = state.slice_maps.iter().zip(&state.ranges);
+        Some(
+            ranges.fold(SlicingUsage::default(), |sum, (slice_maps, free)| {
+                let (all, claimed) = slice_maps.count();
+                SlicingUsage {
+                    all: sum.all.saturating_add(all),
+                    claimed: sum.claimed.saturating_add(claimed),
+                    free_outside: sum
+                        .free_outside
+                        .saturating_add(slice_maps.free_outside(free)),
+                }
+            }),
+        )
     }
 
-    /// Marks a slice as being claimed. `false` if it was so already, for the same node.
+    /// Claims a slice. Returns false if it is already being claimed for the same node.
     pub(super) fn claim(&mut self, slice: &Slice, now: Timestamp) -> bool {
         let name = slice.record_name();
         let known = self.slices.claims.get(&name);
         if known.is_some_and(|claim| claim.slice == *slice) {
             return false;
         }
-        let claim = Claim {
+        let claim = SliceClaim {
             slice: slice.clone(),
             since: now,
         };
         self.slices.claims.insert(name, claim);
-        self.slices.settle(&mut self.pools, slice);
+        self.slices.refresh_slot(&mut self.pools, slice);
         true
     }
 
-    /// All claims that are under way, with their times.
+    /// Returns all pending claims with their start times.
     pub(super) fn claims(&self) -> Vec<(Slice, Timestamp)> {
         let claims = self.slices.claims.values();
         claims
@@ -206,22 +210,22 @@ impl Index {
             .collect()
     }
 
-    /// The slices of a pool that are being claimed.
+    /// Returns the slices of a pool that are being claimed.
     pub(super) fn claims_of(&self, pool: &str) -> impl Iterator<Item = &Slice> {
         let claims = self.slices.claims.values().map(|claim| &claim.slice);
         claims.filter(move |slice| &*slice.pool == pool)
     }
 
-    /// Forgets the claims that nobody came back from.
+    /// Drops expired claims.
     pub(super) fn expire_claims(&mut self, now: Timestamp) {
         let claims = self.slices.claims.values();
-        let old = claims.filter(|claim| claim.since.plus(CLAIM) <= now);
+        let old = claims.filter(|claim| claim.since.plus(CLAIM_TTL) <= now);
         for claim in old.map(|claim| claim.slice.clone()).collect::<Vec<_>>() {
             self.drop_claim(&claim);
         }
     }
 
-    /// Puts all slices into pools that are made anew.
+    /// Enters all slices into rebuilt pools.
     pub(super) fn rebuild_slices(&mut self) {
         let layout = Arc::clone(&self.layout);
         let claims = &mut self.slices.claims;
@@ -229,30 +233,35 @@ impl Index {
         let recorded = self.slices.recorded.values().map(|(slice, _)| slice);
         let claimed = self.slices.claims.values().map(|claim| &claim.slice);
         for slice in recorded.chain(claimed) {
-            self.slices.settle(&mut self.pools, slice);
+            self.slices.refresh_slot(&mut self.pools, slice);
         }
     }
 }
 
 impl Slices {
-    /// Makes the cell under a slice's name what is known of that name. A slice of another size leaves
-    /// its cell without an owner, but not to be claimed: the name is taken.
-    fn settle(&self, pools: &mut HashMap<Arc<str>, IndexedPool>, like: &Slice) {
+    /// Updates the slot under a slice's name. A recorded slice of another size leaves the slot without
+    /// an owner but taken, because its name exists.
+    fn refresh_slot(&self, pools: &mut HashMap<Arc<str>, IndexedPool>, like: &Slice) {
         let name = like.record_name();
         let first = Address::Ip(like.window.range().first()).number();
-        let Some((cells, size)) = cells_of(pools, like).filter(|(c, _)| c.begins_with(first))
+        let Some((slice_maps, size)) =
+            slice_map_of(pools, like).filter(|(c, _)| c.is_slot_start(first))
         else {
             return;
         };
         let recorded = self.recorded.get(&name).map(|(slice, _)| slice);
         let owner = recorded.filter(|slice| slice.window.prefix == size);
         let taken = recorded.is_some() || self.claims.contains_key(&name);
-        cells.set(cells.place(first), taken, owner.map(|slice| &slice.node));
+        slice_maps.set(
+            slice_maps.place(first),
+            taken,
+            owner.map(|slice| &slice.node),
+        );
     }
 }
 
-/// The cells among which a slice would be one, and the length of the prefix that it would have.
-fn cells_of<'p>(
+/// Returns the slice map that would contain a slice, and the prefix length of its slices.
+fn slice_map_of<'p>(
     pools: &'p mut HashMap<Arc<str>, IndexedPool>,
     slice: &Slice,
 ) -> Option<(&'p mut SliceMap, u8)> {
@@ -260,10 +269,10 @@ fn cells_of<'p>(
     let first = slice.window.range().first();
     let size = state.pool.slice_around(first)?.prefix;
     let at = state.pool.range_of(first)?;
-    Some((state.cells.get_mut(at)?, size))
+    Some((state.slice_maps.get_mut(at)?, size))
 }
 
-/// The first and the last number of a slice.
+/// Returns the first and the last number of a slice.
 fn bounds(slice: &Slice) -> (u128, u128) {
     let window = slice.window.range();
     let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());

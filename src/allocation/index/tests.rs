@@ -1,4 +1,4 @@
-//! The index: what is given, kept, refused, and what is free afterwards.
+//! Tests of the index: allocation, renewal, rejection and free addresses.
 
 mod machines;
 mod next;
@@ -107,7 +107,7 @@ fn address(text: &str) -> Address {
     text.parse().unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// Plans, and writes the plan down under fresh versions.
+/// Plans and commits under new versions.
 fn allocate(
     index: &mut Index,
     asker: &Requester,
@@ -171,7 +171,7 @@ fn the_same_holder_is_given_the_same() {
     assert_eq!(again.writes, []);
     index.commit(again.ticket, &[]);
     assert_eq!(ips(Ok(again.given)), first);
-    // On another interface it is given another.
+    // Another interface gets another address.
     let other = AttachmentRequest {
         interface: "net2".into(),
         ..ask(&[])
@@ -252,7 +252,7 @@ fn several_ranges_give_one_address_each_or_none() {
         code(allocate(&mut index, &asker("b"), &[ask(&[])])),
         "given"
     );
-    // Two pods are counted, not their four addresses.
+    // Counts two pods, not their four addresses.
     let refusal = allocate(&mut index, &asker("c"), &[ask(&[])]).err();
     assert_eq!(
         refusal.map(|r| r.to_string()).unwrap_or_default(),
@@ -263,7 +263,7 @@ fn several_ranges_give_one_address_each_or_none() {
         code(allocate(&mut index, &asker("c"), &[ask(&["2001:db8::7"])])),
         "pool-exhausted"
     );
-    // Nothing of what was refused is left taken.
+    // A rejected request leaves nothing allocated.
     assert!(
         index
             .holder_of(&Space::default(), address("2001:db8::7"))
@@ -276,7 +276,7 @@ fn what_is_in_flight_hides_no_record_of_another() {
     let mut index = index(&[storage("")], &[]);
     let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
-    // Another index was faster, for another holder.
+    // Another replica was faster, for another holder.
     let own = replica(0, "u");
     let Write::Create(wanted) = planned.writes[0].clone() else {
         panic!("{:?}", planned.writes)
@@ -292,7 +292,7 @@ fn what_is_in_flight_hides_no_record_of_another() {
     index.apply(stored.clone());
     let held = index.held_by(&own.holder, &network("storage-net"), "net1");
     assert_eq!(held, [&stored.allocation]);
-    // It is given nothing else meanwhile, and its own when the plan came to nothing.
+    // It gets nothing else in the meantime, and its own address once the plan is aborted.
     let refused = index.plan(&own, &[ask(&[])], NOW).err();
     let refused = refused.unwrap_or_default();
     assert_eq!(refused[0].refusal, AllocationError::Busy(wanted.address));
@@ -334,7 +334,7 @@ fn what_is_in_flight_is_nobody_else_s() {
         ips(allocate(&mut index, &asker("b"), &[ask(&[])])),
         ["192.0.2.3/29"]
     );
-    // The ledger turned it down: somebody else was faster.
+    // The ledger rejected the write: another replica was faster.
     let theirs = match &flying.writes[0] {
         Write::Create(allocation) => Allocation {
             holder: asker("x").holder,
@@ -379,7 +379,7 @@ fn old_news_of_a_ledger_change_nothing() {
 
 #[test]
 fn a_reservation_for_any_interface_is_for_one_of_them() {
-    // More addresses than MACs: these follow from nothing.
+    // There are more addresses than MACs, so the MACs are not derived.
     let run = pool(
         "storage",
         r#"{"ranges":[{"range":"192.0.2.0/29"}],"namespaceSelector":{},
@@ -422,7 +422,7 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
         code(allocate(&mut index, &asker("b"), &[ask(&["192.0.2.2"])])),
         "address-reserved"
     );
-    // Recorded as the reservation's, and then taken by its holder.
+    // Recorded for the reservation, then taken by its holder.
     let record = Allocation {
         address: address("192.0.2.2"),
         space: Space::default(),
@@ -450,7 +450,7 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
     );
     index.commit(planned.ticket, &[Version(4)]);
     assert_eq!(ips(Ok(planned.given)), ["192.0.2.2/29"]);
-    // A record that goes leaves the address set aside.
+    // The address stays reserved when its record is deleted.
     release(&mut index, "192.0.2.2");
     assert_eq!(
         ips(allocate(&mut index, &asker("c"), &[ask(&[])])),
@@ -543,7 +543,7 @@ fn a_network_without_ipam_takes_a_mac_alone() {
     };
     let given = allocate(&mut index, &asker("a"), &[mac_only]).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(given[0].ips, []);
-    // Behind those that follow from addresses.
+    // The first MAC after the derived ones.
     assert_eq!(
         given[0].mac.map(|mac| mac.to_string()).as_deref(),
         Some("02:5e:00:00:00:08")
@@ -587,12 +587,12 @@ fn a_pool_that_changes_keeps_what_is_held() {
     allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
     let wider = pool("storage", r#"{"ranges":[{"range":"192.0.2.0/28"}]}"#);
     index.sync(&Arc::new(PoolConfig::new([wider], [], |_| None)));
-    // What is in use in the range that it has now, nobody has recorded yet.
+    // Addresses in use in the new range are not recorded yet.
     assert_eq!(
         allocate(&mut index, &asker("b"), &[ask(&[])]).err(),
         Some(AllocationError::NotReady("storage".into()))
     );
-    // What is recorded can be read all the same.
+    // Recorded addresses can be read regardless.
     let recalled = index.preview_ignoring_readiness(&asker("a"), &[ask(&[])], Timestamp(0));
     let recalled = recalled.unwrap_or_else(|refused| panic!("{refused:?}"));
     assert_eq!(recalled[0].ips, [("192.0.2.2".parse().unwrap(), 28)]);
@@ -646,7 +646,7 @@ fn what_waits_for_its_holder_is_reserved_recorded_or_not() {
             version: Version(1),
         });
         assert_eq!(counted(&index), (0, 1), "{address}");
-        // The reservation goes; until the reconciler sees it, nobody else has the address.
+        // The reservation is deleted; until the reconciler handles it, no other holder gets the address.
         let alone = PoolConfig::new([Arc::clone(&pool)], [], |_| None);
         index.sync(&Arc::new(alone));
         assert_eq!(counted(&index), (0, 1), "{address}");

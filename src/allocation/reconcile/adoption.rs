@@ -1,22 +1,25 @@
-//! What is used and not recorded, what more than one uses, and what is reserved.
+//! Adoption of unrecorded addresses, duplicates, and reservations.
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Action, ActionReason, ClusterObserver, InUse, Recorded, View, is_same, is_same_pod};
+use super::{
+    Action, ActionReason, ClusterObserver, InUse, Reconciliation, VersionedRecord, is_holder,
+    is_same_pod,
+};
 use crate::allocation::{Allocation, Holder, PodRef, Write};
 
-impl<O: ClusterObserver> View<'_, O> {
-    /// What is used and not recorded, what more than one uses, and who it is that does.
+impl<O: ClusterObserver> Reconciliation<'_, O> {
+    /// Returns the actions for unrecorded addresses, duplicates, and newly identified pods.
     pub(super) fn adoptions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
-        for place in &self.places {
-            let Some(first) = place.users.iter().copied().min_by_key(order) else {
+        for place in &self.addresses {
+            let Some(first) = place.users.iter().copied().min_by_key(precedence) else {
                 continue;
             };
             let (recorded, users) = (place.recorded, &place.users);
-            // Whose record is handed over has the address no more.
-            let handed_over = |action: Action| action.reason == ActionReason::Transferred;
-            let stays = recorded.filter(|_| !self.judge(place).is_some_and(handed_over));
+            // After a transfer the recorded holder no longer has the address.
+            let transferred = |action: Action| action.reason == ActionReason::Transferred;
+            let stays = recorded.filter(|_| !self.evaluate(place).is_some_and(transferred));
             let holders = holders(stays, users);
             if holders.len() > 1 {
                 let reason = ActionReason::Duplicate {
@@ -30,7 +33,7 @@ impl<O: ClusterObserver> View<'_, O> {
             }
             match recorded {
                 None => actions.extend(self.adopt(first)),
-                Some(recorded) => actions.extend(named(recorded, users)),
+                Some(recorded) => actions.extend(identified(recorded, users)),
             }
         }
         actions
@@ -43,7 +46,7 @@ impl<O: ClusterObserver> View<'_, O> {
         })
     }
 
-    /// What is to be recorded for who uses an address.
+    /// Returns the record for the user of an address.
     pub(super) fn record_of(&self, one: &InUse) -> Option<Allocation> {
         let pool = self.layout.pool(&one.pool)?;
         Some(Allocation {
@@ -62,7 +65,7 @@ impl<O: ClusterObserver> View<'_, O> {
         })
     }
 
-    /// Reservations that are not recorded yet.
+    /// Returns the actions that record new reservations.
     pub(super) fn reservations(&self) -> Vec<Action> {
         let mut taken = HashSet::new();
         let mut actions = Vec::new();
@@ -71,7 +74,7 @@ impl<O: ClusterObserver> View<'_, O> {
             let Some(pool) = pool else { continue };
             for address in reservation.reserved_addresses(pool) {
                 let key = (&pool.space, address);
-                let known = self.places.binary_search_by_key(&key, |place| place.key);
+                let known = self.addresses.binary_search_by_key(&key, |place| place.key);
                 if known.is_ok() || !taken.insert(key) {
                     continue;
                 }
@@ -99,9 +102,9 @@ impl<O: ClusterObserver> View<'_, O> {
     }
 }
 
-/// Who of several comes first: pods that are on a node, for one that waits may only have asked for the
-/// address; pods before networks; what a pool gave before what none did; and by name.
-pub(super) fn order<'a>(one: &&'a InUse) -> (bool, bool, bool, &'a str, Option<&'a str>) {
+/// Returns the sort key of users of one address: pods before networks, bound pods before pending ones
+/// (which may only request the address), assigned addresses before others, then by namespace and name.
+pub(super) fn precedence<'a>(one: &&'a InUse) -> (bool, bool, bool, &'a str, Option<&'a str>) {
     let pod = one.pod.as_ref();
     let waits = pod.is_some_and(|pod| pod.node.is_none());
     let name = pod.map(|pod| &*pod.name);
@@ -114,9 +117,10 @@ pub(super) fn order<'a>(one: &&'a InUse) -> (bool, bool, bool, &'a str, Option<&
     )
 }
 
-/// All who have an address. A reservation that nobody has taken is nobody: its holder may have come
-/// past us. What a network configures, its pod has.
-fn holders(recorded: Option<Recorded<'_>>, users: &[&InUse]) -> Vec<Holder> {
+/// Returns all holders that have an address. A reservation that is not taken yet does not count: its
+/// holder may have got the address without nadmit. An address configured by a network belongs to the
+/// pod that uses it there.
+fn holders(recorded: Option<VersionedRecord<'_>>, users: &[&InUse]) -> Vec<Holder> {
     let mut holders: Vec<Holder> = Vec::new();
     if let Some((record, _)) = recorded
         && !matches!(record.holder, Holder::Reservation { .. })
@@ -140,11 +144,11 @@ fn holders(recorded: Option<Recorded<'_>>, users: &[&InUse]) -> Vec<Holder> {
     holders
 }
 
-/// The record with the pod that carries its address, if that says more than the record does.
-fn named((record, version): Recorded<'_>, users: &[&InUse]) -> Option<Action> {
+/// Returns the update of a record with the pod that uses its address, if that adds information.
+fn identified((record, version): VersionedRecord<'_>, users: &[&InUse]) -> Option<Action> {
     let pods: Vec<&PodRef> = users
         .iter()
-        .filter(|user| is_same(record, user))
+        .filter(|user| is_holder(record, user))
         .filter_map(|user| user.pod.as_ref().filter(|pod| pod.uid.is_some()))
         .collect();
     let before = record.pod.as_ref();
@@ -152,7 +156,8 @@ fn named((record, version): Recorded<'_>, users: &[&InUse]) -> Option<Action> {
     let same = pods.iter().find(|pod| pod.uid.as_ref() == uid);
     let pod = match (same, &record.holder) {
         (Some(same), _) => same,
-        // A token is good for one pod: nobody takes it over, and of two nobody knows whose it is.
+        // A holder token identifies one pod: another pod cannot take the record over, and among several
+        // the owner cannot be determined.
         (None, Holder::Unnamed { .. }) if uid.is_some() || pods.len() != 1 => return None,
         (None, _) => pods.first()?,
     };

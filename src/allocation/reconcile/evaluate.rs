@@ -1,55 +1,59 @@
-//! What becomes of a record.
+//! Evaluation of single records: release, transfer, detachment.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Action, ActionReason, ClusterObserver, DETACHED_GRACE, Interface, InterfaceState,
-    PROVISIONAL_TTL, Place, PodState, Recorded, View, WorkloadState,
+    Action, ActionReason, ClusterObserver, DETACHED_GRACE, InterfaceKey, InterfaceState,
+    PROVISIONAL_TTL, PodState, ReconciledAddress, Reconciliation, VersionedRecord, WorkloadState,
 };
 use crate::allocation::{
     Address, Allocation, Holder, Pool, Timestamp, WorkloadRetention, Write,
-    reconcile::{adoption::order, is_same, reserves, returned_to_reservation, taken_from},
+    reconcile::{
+        adoption::precedence, is_holder, is_reserved, returned_to_reservation, source_reservation,
+    },
 };
 
-impl<'a, O: ClusterObserver> View<'a, O> {
-    /// What to do about a record, if there is one.
-    pub(super) fn judge(&self, place: &Place<'a>) -> Option<Action> {
+impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
+    /// Returns the action for a recorded address, if any.
+    pub(super) fn evaluate(&self, place: &ReconciledAddress<'a>) -> Option<Action> {
         let recorded = place.recorded?;
         let (record, _) = recorded;
-        // Who uses it is there, and may.
-        if place.users.iter().any(|user| is_same(record, user)) {
+        // The recorded holder uses the address.
+        if place.users.iter().any(|user| is_holder(record, user)) {
             return None;
         }
-        let judged = self.judge_holder(recorded);
-        self.hand_over(place, recorded, judged.as_ref()).or(judged)
+        let evaluated = self.evaluate_holder(recorded);
+        self.transfer(place, recorded, evaluated.as_ref())
+            .or(evaluated)
     }
 
-    /// The record as that of who uses the address, in one write: were it freed first, somebody else
-    /// could be given what is in use. That is so after a ledger was restored from an old copy.
+    /// Returns the transfer of a record to the actual user of the address, in one write: if it were
+    /// freed first, an address in use could be allocated. Such records exist after a restore of an old
+    /// ledger.
     ///
-    /// Where all pods are seen, one that has the address comes before a holder that has not, whatever that
-    /// one is: its next pod would be given an address that is in use. Only what a network configures stays
-    /// the network's.
-    fn hand_over(
+    /// If all pods are observed, a pod that has the address takes precedence over any holder that does
+    /// not, whose next pod would otherwise get an address in use. Only addresses configured by a
+    /// network are not transferred.
+    fn transfer(
         &self,
-        place: &Place<'a>,
-        (record, version): Recorded<'a>,
-        judged: Option<&Action>,
+        place: &ReconciledAddress<'a>,
+        (record, version): VersionedRecord<'a>,
+        evaluated: Option<&Action>,
     ) -> Option<Action> {
         let frees = |action: &Action| match &action.write {
             Some(Write::Delete(..)) => true,
             _ => action.reason == ActionReason::ReturnedToReservation,
         };
-        let freed = judged.is_some_and(frees);
+        let freed = evaluated.is_some_and(frees);
         let configured = matches!(record.holder, Holder::Network { .. });
         let comes_first = self.observer.sees_all_pods() && !configured;
         let users = place.users.iter().copied();
-        let heirs = users.filter(|user| {
+        let candidates = users.filter(|user| {
             let has = user.assigned && user.pod.is_some();
             freed || (comes_first && has)
         });
-        let used = self.record_of(heirs.min_by_key(order)?)?;
-        let reservation = taken_from(record, self.layout);
+        let used = self.record_of(candidates.min_by_key(precedence)?)?;
+        let reservation = source_reservation(record, self.layout);
         Some(Action {
             write: Some(Write::Update(
                 Allocation {
@@ -63,70 +67,78 @@ impl<'a, O: ClusterObserver> View<'a, O> {
         })
     }
 
-    fn judge_holder(&self, recorded: Recorded<'a>) -> Option<Action> {
+    fn evaluate_holder(&self, recorded: VersionedRecord<'a>) -> Option<Action> {
         let (record, _) = recorded;
         match &record.holder {
             Holder::Reservation { namespace, name } => {
-                let there = reserves(self.layout, namespace, name, record.address);
+                let there = is_reserved(self.layout, namespace, name, record.address);
                 (!there).then(|| free(recorded, ActionReason::ReservationGone))
             }
             Holder::Network { .. } => {
-                let there = self.carried_by(record).contains(&record.address);
+                let there = self.in_use_by(record).contains(&record.address);
                 (!there).then(|| free(recorded, ActionReason::NotConfigured))
             }
             Holder::Pod { .. }
             | Holder::Unnamed { .. }
             | Holder::Replica { .. }
-            | Holder::VirtualMachine { .. } => self.judge_pod(recorded),
+            | Holder::VirtualMachine { .. } => self.evaluate_pod(recorded),
         }
     }
 
-    /// What the record's holder uses on its interface.
-    fn carried_by(&self, record: &'a Allocation) -> &[Address] {
-        let carried = self.carried.get_or_init(|| {
-            let mut carried: HashMap<Interface<'_>, Vec<Address>> = HashMap::new();
+    /// Returns the addresses in use by the record's holder on its interface.
+    fn in_use_by(&self, record: &'a Allocation) -> &[Address] {
+        let in_use_by_interface = self.in_use_by_interface.get_or_init(|| {
+            let mut in_use_by_interface: HashMap<InterfaceKey<'_>, Vec<Address>> = HashMap::new();
             for one in &self.in_use {
                 let interface = (&one.holder, &one.network, &*one.interface);
-                carried.entry(interface).or_default().push(one.address);
+                in_use_by_interface
+                    .entry(interface)
+                    .or_default()
+                    .push(one.address);
             }
-            carried
+            in_use_by_interface
         });
         let interface = (&record.holder, &record.network, &*record.interface);
-        carried.get(&interface).map_or(&[], Vec::as_slice)
+        in_use_by_interface
+            .get(&interface)
+            .map_or(&[], Vec::as_slice)
     }
 
-    fn judge_pod(&self, recorded: Recorded<'a>) -> Option<Action> {
+    fn evaluate_pod(&self, recorded: VersionedRecord<'a>) -> Option<Action> {
         let (record, _) = recorded;
         let pool = self.layout.pool(&record.pool);
-        // Until its MAC is recorded by itself the address keeps it.
-        if self.parted(record).is_some() {
+        // The address must not be freed before its MAC has a record of its own.
+        if self.split_record(record).is_some() {
             return None;
         }
         let reason = match self.observer.pod(record) {
             PodState::Unknown => return None,
-            PodState::Present => return self.judge_surplus(recorded, pool),
+            PodState::Present => return self.evaluate_excess(recorded, pool),
             PodState::Absent if self.age(record) < PROVISIONAL_TTL => return None,
-            PodState::Absent => self.outlives(record, pool, ActionReason::ProvisionalExpired)?,
+            PodState::Absent => {
+                self.release_reason(record, pool, ActionReason::ProvisionalExpired)?
+            }
             PodState::Gone(since) => {
                 let quarantine = pool.map_or(0, |pool| pool.quarantine);
-                // A record that was renewed since then is another pod's.
+                // A record renewed after that time belongs to another pod.
                 let renewed = record.since > since;
                 if renewed || self.now < since.plus(quarantine) {
                     return None;
                 }
-                self.outlives(record, pool, ActionReason::PodGone)?
+                self.release_reason(record, pool, ActionReason::PodGone)?
             }
         };
-        Some(self.free_or_give_back(recorded, reason))
+        Some(self.free_or_return(recorded, reason))
     }
 
-    /// For how many seconds the record is as it is.
+    /// Returns the seconds since the last change of the record.
     fn age(&self, record: &Allocation) -> i64 {
         self.now.0.saturating_sub(record.since.0)
     }
 
-    /// Whether a workload keeps its addresses without a pod: then there is no reason to free them.
-    pub(super) fn outlives(
+    /// Returns the reason to free the address of a holder without a pod, or `None` if the workload
+    /// retains it.
+    pub(super) fn release_reason(
         &self,
         record: &Allocation,
         pool: Option<&Arc<Pool>>,
@@ -148,34 +160,39 @@ impl<'a, O: ClusterObserver> View<'a, O> {
         }
     }
 
-    /// What a pod that is there does not carry, and has another for, or no use.
-    fn judge_surplus(&self, recorded: Recorded<'a>, pool: Option<&Arc<Pool>>) -> Option<Action> {
+    /// Evaluates a record of a present pod that does not report the address.
+    fn evaluate_excess(
+        &self,
+        recorded: VersionedRecord<'a>,
+        pool: Option<&Arc<Pool>>,
+    ) -> Option<Action> {
         let (record, version) = recorded;
-        if self.carried_by(record).contains(&record.address) {
+        if self.in_use_by(record).contains(&record.address) {
             return None;
         }
         let age = self.age(record);
-        let surplus = || self.free_or_give_back(recorded, ActionReason::Excess);
+        let excess = || self.free_or_return(recorded, ActionReason::Excess);
         match self.observer.interface_state(record) {
             InterfaceState::HeldByPredecessor => return None,
             InterfaceState::Unknown => {
-                return (age >= PROVISIONAL_TTL && self.has_another(record, pool)).then(surplus);
+                return (age >= PROVISIONAL_TTL && self.has_another(record, pool)).then(excess);
             }
-            // The pod is bound once: on its node nobody asks for this one any more.
+            // A pod is bound only once; nothing on its node requests this address any more.
             InterfaceState::OnOtherNode if pool.is_some_and(|pool| pool.slicing.is_some()) => {
-                return self.has_another(record, pool).then(surplus);
+                return self.has_another(record, pool).then(excess);
             }
             InterfaceState::Detached => {}
-            InterfaceState::Attached | InterfaceState::OnOtherNode if self.has_another(record, pool) => {}
+            InterfaceState::Attached | InterfaceState::OnOtherNode
+                if self.has_another(record, pool) => {}
             InterfaceState::Attached | InterfaceState::OnOtherNode => return None,
         }
-        // The pod may come to have it again: a record without a pod is written anew by whoever goes
-        // on with it.
+        // The pod may get the address again: a replica that reuses a record without a pod rewrites it
+        // first.
         let quarantine = pool.map_or(0, |pool| pool.quarantine);
         if record.pod.is_none() {
-            return (age >= quarantine.max(DETACHED_GRACE)).then(surplus);
+            return (age >= quarantine.max(DETACHED_GRACE)).then(excess);
         }
-        let let_go = Allocation {
+        let detached = Allocation {
             pod: None,
             former_nodes: record.former_nodes_for(None),
             since: self.now,
@@ -183,20 +200,20 @@ impl<'a, O: ClusterObserver> View<'a, O> {
             ..record.clone()
         };
         (age >= PROVISIONAL_TTL).then_some(Action {
-            write: Some(Write::Update(let_go, version)),
+            write: Some(Write::Update(detached, version)),
             reason: ActionReason::Detached,
         })
     }
 
-    /// Whether the pod carries another address of the same range.
+    /// Returns true if the pod uses another address of the same range.
     fn has_another(&self, record: &'a Allocation, pool: Option<&Arc<Pool>>) -> bool {
         let range = |address: Address| pool?.range_of(address.ip()?);
         let own = range(record.address);
-        let mut carried = self.carried_by(record).iter();
-        own.is_some() && carried.any(|one| range(*one) == own)
+        let mut in_use_by_interface = self.in_use_by(record).iter();
+        own.is_some() && in_use_by_interface.any(|one| range(*one) == own)
     }
 
-    fn free_or_give_back(&self, recorded: Recorded<'a>, reason: ActionReason) -> Action {
+    fn free_or_return(&self, recorded: VersionedRecord<'a>, reason: ActionReason) -> Action {
         let (record, version) = recorded;
         match returned_to_reservation(record, self.layout, self.now) {
             Some(back) => Action {
@@ -208,7 +225,7 @@ impl<'a, O: ClusterObserver> View<'a, O> {
     }
 }
 
-fn free((record, version): Recorded<'_>, reason: ActionReason) -> Action {
+fn free((record, version): VersionedRecord<'_>, reason: ActionReason) -> Action {
     Action {
         write: Some(Write::Delete(record.clone(), version)),
         reason,
@@ -216,8 +233,8 @@ fn free((record, version): Recorded<'_>, reason: ActionReason) -> Action {
 }
 
 impl PodState {
-    /// Gone since then, or since the record was made, whichever is later: a record that is from the
-    /// future of this clock waits until that is there.
+    /// Returns [`Self::Gone`] since the later of this time and the record's last change: a record with
+    /// a time in the future of this clock waits until then.
     pub fn gone_since(since: Timestamp, record: &Allocation) -> Self {
         Self::Gone(since.max(record.since))
     }

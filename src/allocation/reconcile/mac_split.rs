@@ -1,20 +1,20 @@
-//! The MACs of virtual machines that are recorded with an address only, and are to outlive it.
+//! Separate records for MACs of virtual machines that must outlive the address they are recorded with.
 //!
-//! A machine whose addresses the pool does not keep has a MAC with a record of its own from the start.
-//! There are others: what was adopted, what an older release recorded, what was given while the pool
-//! kept addresses, too, or a reservation did.
+//! In a pool that retains only MACs, a virtual machine's MAC has its own record from the start.
+//! Exceptions are adopted addresses, records of older releases, and addresses assigned while the pool
+//! retained addresses too or by a reservation.
 
 use std::collections::HashSet;
 
-use super::{Action, ActionReason, ClusterObserver, Interface, PodState, View};
+use super::{Action, ActionReason, ClusterObserver, InterfaceKey, PodState, Reconciliation};
 use crate::allocation::{Address, Allocation, Family, Write};
 
-impl<'a, O: ClusterObserver> View<'a, O> {
-    /// The records that these MACs are to have.
-    pub(super) fn partings(&self) -> Vec<Action> {
-        let records = self.places.iter().filter_map(|place| place.recorded);
-        let parted = records.filter_map(|(record, _)| self.parted(record));
-        parted
+impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
+    /// Returns the actions that create these records.
+    pub(super) fn mac_splits(&self) -> Vec<Action> {
+        let records = self.addresses.iter().filter_map(|place| place.recorded);
+        let split_record = records.filter_map(|(record, _)| self.split_record(record));
+        split_record
             .map(|record| Action {
                 write: Some(Write::Create(record)),
                 reason: ActionReason::MacSplit,
@@ -22,20 +22,20 @@ impl<'a, O: ClusterObserver> View<'a, O> {
             .collect()
     }
 
-    /// The record of its own that the MAC of this record lacks.
-    pub(super) fn parted(&self, record: &'a Allocation) -> Option<Allocation> {
+    /// Returns the missing separate record for the MAC of this record, if one is needed.
+    pub(super) fn split_record(&self, record: &'a Allocation) -> Option<Allocation> {
         let mac = Address::Mac(record.mac?);
         let pool = self.layout.pool(&record.pool)?;
         let parts = pool.detaches_mac_of(record) && record.address.ip().is_some();
         let key = (&record.space, mac);
         let known = |key| {
-            let place = self.places.binary_search_by_key(&key, |place| place.key);
-            place.is_ok_and(|at| self.places[at].recorded.is_some())
+            let place = self.addresses.binary_search_by_key(&key, |place| place.key);
+            place.is_ok_and(|at| self.addresses[at].recorded.is_some())
         };
         if !parts || known(key) || self.has_mac(record) {
             return None;
         }
-        let parted = Allocation {
+        let split_record = Allocation {
             address: mac,
             mac: None,
             since: self.now,
@@ -47,17 +47,17 @@ impl<'a, O: ClusterObserver> View<'a, O> {
         );
         let stays = there
             || self
-                .outlives(&parted, Some(pool), ActionReason::PodGone)
+                .release_reason(&split_record, Some(pool), ActionReason::PodGone)
                 .is_none();
-        stays.then_some(parted)
+        stays.then_some(split_record)
     }
 
-    /// Whether the holder has a MAC with a record of its own on this interface.
+    /// Returns true if the holder has a MAC with a record of its own on this interface.
     fn has_mac(&self, record: &'a Allocation) -> bool {
         let interfaces = self.with_mac.get_or_init(|| {
-            let records = self.places.iter().filter_map(|place| place.recorded);
+            let records = self.addresses.iter().filter_map(|place| place.recorded);
             let macs = records.filter(|(record, _)| record.address.family() == Family::Mac);
-            let of = |(record, _): (&'a Allocation, _)| -> Interface<'a> {
+            let of = |(record, _): (&'a Allocation, _)| -> InterfaceKey<'a> {
                 (&record.holder, &record.network, &*record.interface)
             };
             macs.map(of).collect::<HashSet<_>>()

@@ -1,4 +1,4 @@
-//! Slices that nobody draws from any more.
+//! Garbage collection of slices.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,45 +7,45 @@ use std::{
 };
 
 use crate::{
-    allocation::{Allocation, Mismatch, PoolConfig, Slice, Version},
+    allocation::{Allocation, PoolConfig, Slice, SliceMismatch, Version},
     network::range::Subnet,
 };
 
-/// What is known of a node.
+/// The observed state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeState {
-    /// It answers.
+    /// The node responds.
     Ready,
-    /// It is there, and does not answer: what runs on it may run on.
+    /// The node exists but does not respond; its pods may still be running.
     NotReady,
-    /// There is none of this name.
+    /// No node of this name exists.
     Gone,
-    /// Nothing can be said.
+    /// The state is unknown.
     Unknown,
 }
 
-/// A slice that may go.
+/// A slice that can be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdleSlice {
-    /// The slice; no record of its pool is inside.
+    /// The slice; it contains no record of its pool.
     pub slice: Slice,
-    /// The version of its record that was judged.
+    /// The version of the slice's record, for a conditional delete.
     pub version: Version,
-    /// Why it may go.
+    /// The reason why it can be deleted.
     pub reason: IdleReason,
 }
 
-/// Why a slice may go.
+/// The reason why a slice can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdleReason {
-    /// Its node is gone.
+    /// The node is deleted.
     NodeGone,
-    /// It is none of its pool's any more.
-    Mismatch(Mismatch),
+    /// The slice does not match its pool.
+    Mismatch(SliceMismatch),
 }
 
 impl IdleReason {
-    /// The word in logs and metrics.
+    /// Returns the label for logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::NodeGone => "node-gone",
@@ -54,10 +54,10 @@ impl IdleReason {
     }
 }
 
-/// The slices in which nothing is recorded, and whose nodes are gone or pools are cut otherwise, in the
-/// order in which they come. Give it what is in flight, too, and a layout that is read to its end.
-/// Whoever deletes them does so under the versions: an address that is given meanwhile is held as
-/// before, and counts as lent.
+/// Returns the slices without records whose nodes are deleted or which do not match their pools, in
+/// input order. Records must include pending ones, and the configuration must be complete. The caller
+/// deletes the slices under their versions: an address that is allocated in the meantime remains valid
+/// and counts as borrowed.
 pub fn idle_slices<'a>(
     slices: impl IntoIterator<Item = (&'a Slice, Version)>,
     records: impl IntoIterator<Item = &'a Allocation>,
@@ -88,17 +88,17 @@ pub fn idle_slices<'a>(
     idle
 }
 
-/// A pool, the first address of a part of it, and the length of that part's prefix.
-type Part = (Arc<str>, IpAddr, u8);
+/// A part of a pool: the pool, the first address, and the prefix length.
+type PoolPart = (Arc<str>, IpAddr, u8);
 
-/// The parts of pools in which something is recorded, of those that are asked for.
+/// Returns the parts of pools that contain records, limited to the sizes of the given slices.
 fn used<'a>(
-    asked: &[IdleSlice],
+    slices: &[IdleSlice],
     records: impl IntoIterator<Item = &'a Allocation>,
-) -> HashSet<Part> {
-    // Mostly the slices of a pool are of one size; a record lies in one part of each size.
+) -> HashSet<PoolPart> {
+    // The slices of a pool usually have one size; a record lies in one part of each size.
     let mut sizes: HashMap<&str, Vec<u8>> = HashMap::new();
-    for one in asked {
+    for one in slices {
         let sizes = sizes.entry(&one.slice.pool).or_default();
         if !sizes.contains(&one.slice.window.prefix) {
             sizes.push(one.slice.window.prefix);
@@ -120,7 +120,7 @@ fn used<'a>(
     used
 }
 
-fn key(pool: &Arc<str>, part: Subnet) -> Part {
+fn key(pool: &Arc<str>, part: Subnet) -> PoolPart {
     (Arc::clone(pool), part.range().first(), part.prefix)
 }
 
@@ -222,11 +222,11 @@ mod tests {
             [
                 (
                     "192.0.2.0/28".to_owned(),
-                    IdleReason::Mismatch(Mismatch::OtherSize(27))
+                    IdleReason::Mismatch(SliceMismatch::OtherSize(27))
                 ),
                 (
                     "192.0.2.0/28".to_owned(),
-                    IdleReason::Mismatch(Mismatch::NoPool)
+                    IdleReason::Mismatch(SliceMismatch::NoPool)
                 ),
             ]
         );

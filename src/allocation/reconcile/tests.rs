@@ -1,4 +1,4 @@
-//! What is freed, kept, adopted and reported, and when.
+//! Tests of reconciliation: release, retention, adoption and reports.
 
 use super::*;
 use crate::allocation::{
@@ -119,7 +119,7 @@ fn what_was_just_recorded_or_renewed_is_left_alone() {
     let young = [record("192.0.2.5", pod("a"), 60)];
     let absent = Sees(PodState::Absent, WorkloadState::Unknown);
     assert_eq!(reasons(&young, &layout, &[], &absent), []);
-    // The pod that is gone is an earlier one of that name.
+    // The gone pod is an earlier one of the same name.
     let gone = Sees(PodState::Gone(NOW.plus(-90)), WorkloadState::Unknown);
     assert_eq!(reasons(&young, &layout, &[], &gone), []);
 }
@@ -167,7 +167,7 @@ fn what_is_used_is_adopted_and_two_users_are_reported() {
     );
 }
 
-/// All pods that there are; that of the record in this state.
+/// Observes all pods; the pod of the record is in this state.
 struct SeesAll(PodState);
 
 impl ClusterObserver for SeesAll {
@@ -223,7 +223,7 @@ fn who_uses_an_address_becomes_its_holder() {
         assert_eq!(holds(&plain, &reservation, &user, state), passes(false));
         assert_eq!(holds(&set_aside, &reservation, &user, state), passes(true));
     }
-    // Who only asks for it gets what would be free, and nothing else.
+    // A pod that only requests the address gets it only if it would be freed.
     assert_eq!(holds(&plain, &pod("a"), &asks, PodState::Present), None);
     assert_eq!(holds(&plain, &replica(), &asks, gone), None);
     assert_eq!(holds(&set_aside, &reservation, &asks, gone), None);
@@ -279,9 +279,9 @@ fn what_a_pod_holds_beyond_what_it_carries_is_surplus() {
         record("192.0.2.5", pod("a"), 1000),
         record("192.0.2.6", pod("a"), 1000),
     ];
-    let carried = [used("192.0.2.6", pod("a"))];
+    let in_use_by_interface = [used("192.0.2.6", pod("a"))];
     assert_eq!(
-        reasons(&records, &layout, &carried, &sees),
+        reasons(&records, &layout, &in_use_by_interface, &sees),
         [ActionReason::Excess]
     );
     assert_eq!(reasons(&records, &layout, &[], &sees), []);
@@ -299,16 +299,16 @@ fn what_a_pod_had_on_another_node_goes_once_it_carries_the_new() {
         record("2001:db8::5", pod("a"), 1000),
     ];
     let sees = Sees(PodState::Present, WorkloadState::Unknown);
-    // Until it is bound it may go to either node.
+    // An unbound pod may go to either node.
     assert_eq!(reasons(&records, &layout, &[], &sees), []);
-    let carried = ["192.0.2.21", "2001:db8::5"].map(|ip| used(ip, pod("a")));
+    let in_use_by_interface = ["192.0.2.21", "2001:db8::5"].map(|ip| used(ip, pod("a")));
     assert_eq!(
-        reasons(&records, &layout, &carried, &sees),
+        reasons(&records, &layout, &in_use_by_interface, &sees),
         [ActionReason::Excess]
     );
 }
 
-/// Sees a pod that is there, and how it stands to its records.
+/// Observes a present pod with this relation to its records.
 struct Tied(InterfaceState);
 
 impl ClusterObserver for Tied {
@@ -342,8 +342,8 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
     );
     let another = [used("192.0.2.6", pod("a"))];
     let nothing: [InUse; 0] = [];
-    for (interface_state, layout, carried, age, named, expected) in [
-        // It has the interface no more: first its holder lets go, then others may have it.
+    for (interface_state, layout, in_use_by_interface, age, named, expected) in [
+        // It no longer has the interface: the record is detached first, then freed.
         (
             InterfaceState::Detached,
             &whole,
@@ -362,7 +362,7 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
             false,
             Some("surplus"),
         ),
-        // It has the interface: only if there is another address of the range.
+        // It has the interface: only if it has another address of the range.
         (InterfaceState::Attached, &whole, &nothing, 1000, true, None),
         (
             InterfaceState::Attached,
@@ -380,7 +380,7 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
             false,
             Some("surplus"),
         ),
-        // It was bound elsewhere: at once, where it has one of its own node.
+        // It was bound to another node: immediately, if it has an address of that node.
         (
             InterfaceState::OnOtherNode,
             &sliced,
@@ -389,9 +389,16 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
             true,
             Some("surplus"),
         ),
-        (InterfaceState::OnOtherNode, &sliced, &nothing, 1000, true, None),
+        (
+            InterfaceState::OnOtherNode,
+            &sliced,
+            &nothing,
+            1000,
+            true,
+            None,
+        ),
         (InterfaceState::OnOtherNode, &whole, &another, 5, true, None),
-        // The pod before may run on.
+        // The previous pod may still be running.
         (
             InterfaceState::HeldByPredecessor,
             &sliced,
@@ -414,7 +421,13 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
             ..record("192.0.2.5", pod("a"), age)
         };
         let known = [(&record, Version(7))];
-        let actions = reconcile(known, layout, carried, &Tied(interface_state), NOW);
+        let actions = reconcile(
+            known,
+            layout,
+            in_use_by_interface,
+            &Tied(interface_state),
+            NOW,
+        );
         let mut found = actions.iter().map(|action| action.reason.name());
         let found = found.find(|name| *name != "adopted");
         assert_eq!(
@@ -439,9 +452,9 @@ fn what_comes_to_be_known_of_a_pod_is_recorded() {
         (pod("a"), Some(pod_ref(Some("u"), None)), seen(), true),
         (pod("a"), seen(), seen(), false),
         (pod("a"), seen(), Some(pod_ref(Some("u"), None)), false),
-        // A manifest has no UID.
+        // Manifests have no UIDs.
         (pod("a"), seen(), Some(pod_ref(None, None)), false),
-        // Its next pod carries it on; a token belongs to one pod.
+        // The next pod of a replica takes over; a token belongs to one pod.
         (replica(), Some(pod_ref(Some("before"), None)), seen(), true),
         (token(), Some(pod_ref(Some("before"), None)), seen(), false),
     ] {
@@ -512,14 +525,14 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
         mac: Some(Mac([2, 0x5e, 0, 0, 0, 5])),
         ..record("192.0.2.5", machine.clone(), 1000)
     };
-    let parted = Allocation {
+    let split_record = Allocation {
         address: own,
         mac: None,
         ..known.clone()
     };
     let other = Allocation {
         address: Address::Mac(Mac([2, 0x5e, 0, 0, 1, 9])),
-        ..parted.clone()
+        ..split_record.clone()
     };
     let gone = |workload| Sees(PodState::Gone(NOW.plus(-500)), workload);
     let (there, deleted) = (gone(WorkloadState::Present), gone(WorkloadState::Deleted));
@@ -529,16 +542,16 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
         reasons(records, layout, &[], sees)
     };
     let alone = [known.clone()];
-    let both = [known.clone(), parted];
+    let both = [known.clone(), split_record];
     assert_eq!(found(&alone, &mac, &there), [ActionReason::MacSplit]);
     assert_eq!(found(&alone, &mac, &runs), [ActionReason::MacSplit]);
     assert_eq!(found(&both, &mac, &runs), []);
-    // The address alone is freed, and with the machine the MAC.
+    // The address is freed alone; the MAC is freed with the virtual machine.
     assert_eq!(found(&both, &mac, &there), [ActionReason::PodGone]);
     let ends = [ActionReason::PodGone, ActionReason::WorkloadGone];
     assert_eq!(found(&both, &mac, &deleted), ends);
     assert_eq!(found(&alone, &mac, &deleted), [ActionReason::PodGone]);
-    // What has a MAC of its own needs no other.
+    // A holder with a separate MAC record needs no other.
     assert_eq!(found(&[known.clone(), other], &mac, &runs), []);
     let kept = pool(r#","virtualMachines":"MACAndIPs""#);
     assert_eq!(found(&alone, &kept, &there), []);
@@ -574,13 +587,13 @@ fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
         });
         told.collect::<Vec<_>>()
     };
-    // Nobody else has it: it is recorded, so that the pool passes over it.
+    // No other holder has it: it is recorded, so that the pool does not allocate it.
     let outsider_s = Some(pod("outsider").to_string());
     assert_eq!(
         act(&[], std::slice::from_ref(&outsider)),
         [("adopted", outsider_s)]
     );
-    // A replica has it, with its pod or without: both are reported, and the record stays.
+    // A replica holds it, with or without a pod: both are reported, and the record stays.
     let kept = [record("192.0.2.5", replica(), 1000)];
     assert_eq!(
         act(&kept, std::slice::from_ref(&outsider)),
@@ -590,7 +603,7 @@ fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
         pod: Some(pod_ref(Some("o"), Some("node-b"))),
         ..used("192.0.2.5", pod("zz"))
     };
-    // Of two of whom neither is recorded it is for whom the pool serves.
+    // If neither of two is recorded, the one that the pool serves becomes the holder.
     let told = act(&[], &[outsider, own]);
     assert_eq!(
         told,

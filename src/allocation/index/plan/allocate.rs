@@ -1,4 +1,4 @@
-//! Taking an address for a plan, and going on with one that is held.
+//! Allocation of new addresses in a plan, and renewal of held ones.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::{AttachmentRequest, PlanBuilder};
 use crate::allocation::{Address, Holder, Pool, Write, error::AllocationError, index::Index};
 
 impl Index {
-    /// Takes an address for the asker: a new record, or that of a reservation for it.
+    /// Allocates an address to the requester: creates a record, or takes over that of its reservation.
     pub(super) fn take(
         &mut self,
         address: Address,
@@ -21,7 +21,7 @@ impl Index {
         wanted.mac = self.mac_beside(&wanted, ask, pool);
         match entry {
             None => {
-                // What is set aside for the asker counts already.
+                // Reserved addresses are already counted toward the limit.
                 if wanted.reservation.is_none() {
                     self.within_limit(address, pool, draft)?;
                 }
@@ -42,12 +42,12 @@ impl Index {
                 draft.writes.push(Write::Update(wanted.clone(), version));
             }
         }
-        self.mark_pending(wanted, draft.ticket, &mut draft.marks);
+        self.mark_pending(wanted, draft.ticket, &mut draft.writes_pending);
         Ok(())
     }
 
-    /// Goes on with what the asker has. A record that names another pod is written anew, under its
-    /// version: so nobody can free it meanwhile for the pod that is gone.
+    /// Renews an address that the requester holds. A record that names another pod is updated under its
+    /// version, so that the reconciler cannot free it for the pod that is gone.
     pub(super) fn keep(
         &mut self,
         address: Address,
@@ -59,7 +59,8 @@ impl Index {
         let bug = AllocationError::Internal("a holder has an address that has no entry");
         let entry = entry.ok_or(bug)?;
         let old = entry.allocation();
-        // What is in flight for another comes to nothing; until that is known, it is in the way.
+        // The pending write for another holder will fail, because the record exists; until then the
+        // address is busy.
         if old.holder != draft.asker.holder {
             return Err(AllocationError::Busy(address));
         }
@@ -76,12 +77,12 @@ impl Index {
         wanted.former_nodes = old.former_nodes_for(wanted.pod.as_ref());
         wanted.taken = Some(old.held_since());
         let version = entry.version();
-        let sure = |version| self.is_own(version) || !draft.is_young(old);
+        let sure = |version| self.is_locally_written(version) || !draft.is_young(old);
         if draft.is_settled(old) && wanted.mac == old.mac && version.is_some_and(sure) {
             return Ok(());
         }
         let version = version.ok_or_else(|| match entry.plan() {
-            // Two attachments of one pod with one interface.
+            // Two attachments of one pod name the same interface.
             Some(ticket) if ticket == draft.ticket => AllocationError::InUse {
                 address,
                 holder: Box::new(old.holder.clone()),
@@ -89,12 +90,12 @@ impl Index {
             _ => AllocationError::Busy(address),
         })?;
         draft.writes.push(Write::Update(wanted.clone(), version));
-        self.mark_pending(wanted, draft.ticket, &mut draft.marks);
+        self.mark_pending(wanted, draft.ticket, &mut draft.writes_pending);
         Ok(())
     }
 
-    /// A namespace may have so many addresses, and as many MACs that follow from none. What its
-    /// reservations set aside counts, whether anybody has taken it or not.
+    /// Checks the namespace limit, which applies separately to addresses and to MACs with records of
+    /// their own. Reserved addresses count, taken or not.
     fn within_limit(
         &self,
         address: Address,

@@ -1,4 +1,4 @@
-//! Which IP addresses an attachment is given: named ones, kept ones, and the lowest free.
+//! Choice of IP addresses: requested ones, retained ones, then the lowest free one.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -29,7 +29,7 @@ impl Index {
                 })?;
             match reach {
                 None => self.take_named(ask, pool, range, address, held, draft)?,
-                // What the pod was given on this node stays.
+                // An address that was assigned on this node stays valid.
                 Some(reach)
                     if held.contains(&Address::Ip(address))
                         && self.was_given_on(reach, address) =>
@@ -65,7 +65,7 @@ impl Index {
         Ok(chosen)
     }
 
-    /// Takes an address that the attachment names.
+    /// Allocates an address that the attachment requests.
     fn take_named(
         &mut self,
         ask: &AttachmentRequest,
@@ -100,7 +100,7 @@ impl Index {
         self.take(address.into(), ask, pool, draft)
     }
 
-    /// Takes what is reserved for the asker in this range, or else the lowest free address.
+    /// Allocates the address reserved for the requester in this range, otherwise the lowest free one.
     fn take_any(
         &mut self,
         ask: &AttachmentRequest,

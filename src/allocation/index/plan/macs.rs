@@ -1,5 +1,5 @@
-//! Which MAC an attachment is given: the recorded one, the one asked for, the one that follows from its
-//! address, or one of the pool's.
+//! Choice of a MAC: the recorded one, the requested one, the one derived from the address, or a free
+//! one of the pool.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl Index {
-    /// The MAC: the recorded one, the one asked for, the one that follows, or one of the pool's.
+    /// Chooses the MAC: the recorded, requested or derived one, or a free one of the pool.
     pub(super) fn choose_mac(
         &mut self,
         ask: &AttachmentRequest,
@@ -52,8 +52,8 @@ impl Index {
         }
     }
 
-    /// The MAC that the asker was given, or else its holder last: where two replicas were asked at once, there
-    /// are two for a while.
+    /// Returns the MAC last assigned to this pod, otherwise to its holder. There can be two for some
+    /// time if two replicas handled requests concurrently.
     fn last_mac(&self, held: &[Address], pool: &Pool, draft: &PlanBuilder<'_>) -> Option<Mac> {
         let uid = draft.pod.as_ref().and_then(|pod| pod.uid.as_ref());
         let given = |mac: Mac| {
@@ -68,8 +68,8 @@ impl Index {
         macs.max_by_key(|mac| (given(*mac), std::cmp::Reverse(*mac)))
     }
 
-    /// A MAC with a record of its own: that which the holder has had with an address so far, what is
-    /// reserved for it, or the lowest free one.
+    /// Allocates a MAC with a record of its own: the one recorded with the holder's address so far, a
+    /// reserved one, or the lowest free one.
     fn take_any_mac(
         &mut self,
         known: Option<Mac>,
@@ -91,7 +91,7 @@ impl Index {
         }
     }
 
-    /// The MAC that is recorded with one of the addresses, and whether it is to outlive that.
+    /// Returns the MAC recorded with one of the addresses, and whether it must be detached from it.
     fn recorded_with(&self, given: &Assignment, pool: &Pool) -> Option<(Mac, bool)> {
         let mut ips = given.ips.iter();
         ips.find_map(|(ip, _)| {
@@ -100,8 +100,9 @@ impl Index {
         })
     }
 
-    /// The MAC to record with an address: the one that follows from it, if that is wanted. Not if the
-    /// holder has one with a record of its own, or is to have one, or another has this.
+    /// Returns the derived MAC to record with an address, if one is requested. Returns `None` if the
+    /// holder has or will have a MAC with a record of its own, or if another holder has the derived
+    /// one.
     pub(super) fn mac_beside(
         &self,
         record: &Allocation,
@@ -162,7 +163,8 @@ impl Index {
             });
         }
         let follows = |pool: &&Arc<Pool>| pool.macs.as_ref().is_some_and(|m| m.is_derived(mac));
-        // It comes with an address of the pod's own, which it is to outlive.
+        // A MAC derived from one of the pod's own addresses may get its own record, to outlive the
+        // address.
         let mut ips = given.ips.iter();
         let comes_along = ips.any(|(ip, _)| pool.derived_mac(*ip) == Some(mac));
         if !comes_along && let Some(pool) = self.layout.pools.values().find(follows) {

@@ -1,4 +1,4 @@
-//! Planning: which records a pod's attachments need.
+//! Planning: the assignments and records for a pod's attachments.
 
 mod allocate;
 mod ips;
@@ -18,121 +18,123 @@ use crate::{
     network::mac::Mac,
 };
 
-/// For how many seconds a record without the pod's UID counts as just made: the same pod asking again
-/// within them changes nothing. The API server's longest request is shorter.
+/// The age in seconds up to which a record without the pod's UID is up to date: a repeated request of
+/// the same pod changes nothing. The API server's longest request is shorter.
 const FRESH: i64 = 30;
 
-/// For how many seconds another writer may be at work on a plan: longer than a request lasts, by more
-/// than clocks are apart.
+/// The age in seconds up to which another replica may still be working on the plan of a record: longer
+/// than a request plus the maximum clock skew.
 const YOUNG: i64 = 90;
 
-/// The most refusals that a plan returns: the rest adds nothing for the reader, and each costs a search.
+/// The maximum number of rejections that a plan returns; more would not help the reader, and each costs
+/// a search.
 const MOST_REFUSED: usize = 100;
 
-/// Who asks.
+/// The pod that requests addresses, and their holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requester {
-    /// For whom.
+    /// The holder of the addresses.
     pub holder: Holder,
     /// The pod, as far as it is known.
     pub pod: Option<PodRef>,
-    /// The node that the pod is on or goes to, once that is known. It is recorded with the pod.
+    /// The node that the pod is or will be bound to, once known. It is recorded with the pod.
     pub node: Option<Arc<str>>,
 }
 
-/// What one attachment asks for.
+/// The request of one attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachmentRequest {
-    /// The pool that serves its network.
+    /// The pool that serves the network.
     pub pool: Arc<str>,
-    /// Its network.
+    /// The network of the attachment.
     pub network: NetworkRef,
-    /// Its interface.
+    /// The interface of the attachment.
     pub interface: Arc<str>,
-    /// Whether it takes an address of each range; a network without IPAM takes none.
+    /// True if the attachment gets an address of each range; false for a network without IPAM.
     pub needs_ips: bool,
-    /// The addresses that it names; ranges without one are filled.
+    /// The requested addresses; for other ranges one is chosen.
     pub ips: Vec<IpAddr>,
-    /// Its MAC.
+    /// The requested MAC.
     pub mac: MacRequest,
 }
 
-/// Which MAC an attachment wants.
+/// The MAC that an attachment requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MacRequest {
-    /// None of nadmit's.
+    /// No MAC from nadmit.
     None,
-    /// One of the pool's, if the pool has any.
+    /// Any MAC of the pool, if the pool has MACs.
     Auto,
-    /// This one.
+    /// This MAC.
     Exact(Mac),
 }
 
-/// What one attachment is given.
+/// The addresses assigned to one attachment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Assignment {
-    /// The addresses with the prefix lengths of their ranges: those that were named first, then one
-    /// of each further range.
+    /// The addresses with the prefix lengths of their ranges: first the requested ones, then one of
+    /// each other range.
     pub ips: Vec<(IpAddr, u8)>,
-    /// The MAC.
+    /// The MAC, if one is assigned.
     pub mac: Option<Mac>,
 }
 
-/// What a pod is given, and the records that make it so.
+/// A plan: the assignments to a pod's attachments, and the writes that record them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllocationPlan {
-    /// For each attachment in its order.
+    /// The assignments, in the order of the requests.
     pub given: Vec<Assignment>,
-    /// The records to write, all or none; none if it has everything already.
+    /// The writes, to be made atomically; empty if everything is recorded already.
     pub writes: Vec<Write>,
-    /// How many of the addresses are lent from slices of other nodes with this plan.
+    /// The number of addresses borrowed from slices of other nodes by this plan.
     pub borrowed: usize,
-    /// By which the index knows the plan: to confirm or to roll back.
+    /// The identifier under which the plan is committed or aborted.
     pub ticket: PlanId,
 }
 
-/// Why an attachment gets nothing.
+/// The rejection of one attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejection {
-    /// Its place among what was asked.
+    /// The index of the request.
     pub request: usize,
-    /// Why.
+    /// The reason for the rejection.
     pub refusal: AllocationError,
 }
 
-/// The state that a pool has to be in to give anything.
+/// The readiness required of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Readiness {
-    /// A pool that is not ready gives nothing.
+    /// Pools that are not ready reject requests.
     Required,
-    /// A pool that is not ready gives what it has recorded for the asker.
+    /// Readiness is ignored, to read what is recorded for the requester.
     Ignored,
 }
 
-/// A plan in the making.
+/// A plan under construction.
 struct PlanBuilder<'a> {
     asker: &'a Requester,
     readiness: Readiness,
-    /// The pod as it is recorded, with its node.
+    /// The pod to record, with its node.
     pod: Option<PodRef>,
     now: Timestamp,
     ticket: PlanId,
-    marks: Vec<PendingWrite>,
+    writes_pending: Vec<PendingWrite>,
     writes: Vec<Write>,
-    /// The slices that are being claimed since this plan.
+    /// The slices first claimed by this plan.
     claims: Vec<Slice>,
     borrowed: usize,
-    /// How many addresses that the holder has go for the one that is being chosen.
+    /// The number of the holder's addresses that the one being chosen replaces.
     replaced: u64,
 }
 
 impl Index {
-    /// Plans what all attachments of a pod need, and puts it in flight.
+    /// Plans all attachments of a pod and marks the writes as pending.
     ///
     /// # Errors
-    /// The first of what is refused; nothing is taken then. [`Refusal::NeedsSlice`] stands there alone:
-    /// record the slices that it names, tell with [`Self::apply_slice`] how that went (or with
-    /// [`Self::drop_claim`] that it did not), and plan again.
+    /// Returns the first [`MAX_REJECTIONS`] rejections; then nothing is pending.
+    /// [`AllocationError::NeedsSlice`] is never mixed with other errors: record the slices that it
+    /// names, report the result with [`Self::apply_slice`] (or with [`Self::drop_claim`] on failure),
+    /// and plan again.
     pub fn plan(
         &mut self,
         asker: &Requester,
@@ -155,7 +157,7 @@ impl Index {
             pod: asker.on_its_node(),
             now,
             ticket: self.issue(),
-            marks: Vec::new(),
+            writes_pending: Vec::new(),
             writes: Vec::new(),
             claims: Vec::new(),
             borrowed: 0,
@@ -176,7 +178,7 @@ impl Index {
             }
         }
         let ticket = draft.ticket;
-        self.pending_plans.insert(ticket, draft.marks);
+        self.pending_plans.insert(ticket, draft.writes_pending);
         if !refused.is_empty() {
             self.abort(ticket);
             return Err(self.only_what_counts(refused, &draft.claims));
@@ -189,7 +191,7 @@ impl Index {
         })
     }
 
-    /// A slice is claimed only if nothing else stands against the pod.
+    /// Drops claims and their rejections if the pod is also rejected for another reason.
     fn only_what_counts(
         &mut self,
         mut refused: Vec<Rejection>,
@@ -231,7 +233,7 @@ impl Index {
         Ok(given)
     }
 
-    /// What the asker has already on this interface of this network, of this pool.
+    /// Returns the requester's addresses of this pool on this interface of this network.
     fn held_of_pool(
         &self,
         ask: &AttachmentRequest,
@@ -247,7 +249,7 @@ impl Index {
 }
 
 impl AttachmentRequest {
-    /// Whether it names an address of each range of its pool.
+    /// Returns true if the request names an address of each range of the pool.
     pub fn names_every_range(&self, pool: &Pool) -> bool {
         let named = |range: usize| self.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
         (0..pool.ranges.len()).all(named)
@@ -272,7 +274,7 @@ impl PlanBuilder<'_> {
         }
     }
 
-    /// Where a pod is stays known, though who asks does not say it again.
+    /// Keeps the recorded node of the same pod if the requester does not know it.
     fn remember_node(&self, wanted: &mut Allocation, old: &Allocation) {
         if let (Some(pod), Some(old)) = (&mut wanted.pod, &old.pod)
             && pod.node.is_none()
@@ -283,19 +285,19 @@ impl PlanBuilder<'_> {
         }
     }
 
-    /// Whether the record's token belongs to another pod: a token is good for one.
+    /// Returns true if the record's holder token is used by another pod: a token identifies one pod.
     fn is_claimed(&self, record: &Allocation) -> bool {
         let by = record.pod.as_ref().and_then(|pod| pod.uid.as_ref());
         let uid = self.asker.pod.as_ref().and_then(|pod| pod.uid.as_ref());
         matches!(record.holder, Holder::Unnamed { .. }) && by.is_some() && by != uid
     }
 
-    /// Whether whoever wrote the record may be at work on the rest of its plan still.
+    /// Returns true if the writer of the record may still be working on the rest of its plan.
     fn is_young(&self, record: &Allocation) -> bool {
         self.now.0 - record.since.0 < YOUNG
     }
 
-    /// Whether a record says already what this pod needs it to say.
+    /// Returns true if the record needs no update for this pod.
     fn is_settled(&self, record: &Allocation) -> bool {
         let known = self.asker.pod.as_ref().is_some_and(|pod| pod.uid.is_some());
         let fresh = self.now.0 - record.since.0 < FRESH;
@@ -304,14 +306,14 @@ impl PlanBuilder<'_> {
 }
 
 impl Requester {
-    /// The same on a node; an empty name is none.
+    /// Sets the node; an empty name means none.
     #[must_use]
     pub fn on_node(self, node: Option<Arc<str>>) -> Self {
         let node = node.filter(|node| !node.is_empty());
         Self { node, ..self }
     }
 
-    /// The pod with its node.
+    /// Returns the pod with its node.
     fn on_its_node(&self) -> Option<PodRef> {
         let mut pod = self.pod.clone()?;
         pod.node = self.node.clone().or(pod.node);
@@ -319,7 +321,7 @@ impl Requester {
     }
 }
 
-/// Whether a record names this pod already; a node that is not known contradicts none.
+/// Returns true if a record names this pod already; an unknown node matches any.
 fn is_same(recorded: Option<&PodRef>, pod: Option<&PodRef>) -> bool {
     match (recorded, pod) {
         (Some(recorded), Some(pod)) => {

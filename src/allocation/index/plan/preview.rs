@@ -1,17 +1,17 @@
-//! What a plan would give, without giving it.
+//! Previews: the result of a plan without making it.
 
 use super::{AllocationPlan, Assignment, AttachmentRequest, Readiness, Rejection, Requester};
 use crate::allocation::{Slice, Timestamp, Version, index::Index};
 
-/// The version of what is not recorded: older than everything that is.
+/// The version of a slice that is only assumed: older than every recorded one.
 const SUPPOSED: Version = Version(0);
 
 impl Index {
-    /// What a plan would give now, without taking it. Slices that would have to be claimed for it are
-    /// supposed to be.
+    /// Returns the assignments that a plan would make now. Slices that it would have to claim are
+    /// assumed to be recorded.
     ///
     /// # Errors
-    /// The first of what would be refused.
+    /// Returns the rejections that the plan would return.
     pub fn preview(
         &mut self,
         asker: &Requester,
@@ -21,11 +21,12 @@ impl Index {
         self.preview_by(asker, asks, now, Readiness::Required)
     }
 
-    /// Returns what [`Self::preview`] would if all pools were ready. A replica that has just started
-    /// reads by it what an asker holds; the rest of it may be in use, so nothing may be given by it.
+    /// Returns the assignments that [`Self::preview`] would return if all pools were ready. A newly
+    /// started replica reads from it which addresses a requester holds. Other addresses may be in use,
+    /// so the result must not be used to allocate.
     ///
     /// # Errors
-    /// The first of what would be refused.
+    /// Returns the rejections that the plan would return.
     pub fn preview_ignoring_readiness(
         &mut self,
         asker: &Requester,
@@ -60,8 +61,8 @@ impl Index {
         planned.map(|planned| planned.given)
     }
 
-    /// Plans, and plans again with the slices that this would need. Each time at least one more of the
-    /// addresses that are asked for has its slice.
+    /// Plans repeatedly, assuming the required slices. Each iteration satisfies at least one more of
+    /// the requested addresses.
     fn suppose(
         &mut self,
         asker: &Requester,

@@ -1,4 +1,4 @@
-//! What reservations mean for a plan: who may take what is set aside.
+//! Reservations in plans.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,10 @@ use crate::{
 };
 
 impl Index {
-    /// The reservation that an address is taken from, which must be for the asker.
+    /// Returns the reservation of an address, if any.
+    ///
+    /// # Errors
+    /// [`AllocationError::Reserved`] if it is for another holder.
     pub(super) fn reservation_of(
         &self,
         address: Address,
@@ -37,7 +40,7 @@ impl Index {
         })
     }
 
-    /// The reservations for the asker on this interface.
+    /// Returns the reservations for the requester on this interface.
     fn reservations_for<'s>(
         &'s self,
         ask: &'s AttachmentRequest,
@@ -94,8 +97,8 @@ impl Index {
             })
     }
 
-    /// Whether the asker has the address on another interface: a reservation that names none is for one
-    /// of them, and the others get what is free.
+    /// Returns true if the requester uses the address on another interface: a reservation without an
+    /// interface applies to one of them, and the others get free addresses.
     fn is_spent(
         &self,
         address: Address,
@@ -104,7 +107,7 @@ impl Index {
         asker: &Requester,
     ) -> bool {
         let state = self.spaces.get(&pool.space);
-        let carrier = state.map_or(address, |state| state.carrier_of(address));
+        let carrier = state.map_or(address, |state| state.recorded_address(address));
         let record = self.holder_of(&pool.space, carrier);
         record.is_some_and(|record| {
             let other = record.network != ask.network || record.interface != ask.interface;

@@ -1,5 +1,5 @@
-//! Which addresses of a pool of slices an attachment is given: of its node's slices, of one that its
-//! node has to claim first, or, where none is left, of another node's.
+//! Choice of addresses in sliced pools: from the node's slices, from a slice to be claimed, or, as a
+//! last resort, borrowed from slices of other nodes.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -10,7 +10,7 @@ use crate::allocation::{
     index::{Index, pools::PoolSlot},
 };
 
-/// From where an attachment to a pool of slices may be given addresses.
+/// The part of a sliced pool that an attachment may get addresses from.
 #[derive(Clone)]
 pub(super) struct SliceScope<'a> {
     pub(super) ask: &'a AttachmentRequest,
@@ -20,7 +20,7 @@ pub(super) struct SliceScope<'a> {
 }
 
 impl Index {
-    /// From where a pool gives to this pod; `None` of a pool that is not cut: from everywhere.
+    /// Returns the scope for this pod, or `None` if all of the pool is in scope.
     pub(super) fn reach<'a>(
         &self,
         ask: &'a AttachmentRequest,
@@ -33,12 +33,13 @@ impl Index {
         if !self.slices.supported {
             return Err(AllocationError::SlicesUnsupported(Arc::clone(&pool.name)));
         }
-        // A MAC is the same on every node.
+        // MACs are not sliced.
         if !ask.needs_ips {
             return Ok(None);
         }
         let node = draft.asker.node.as_ref().filter(|node| !node.is_empty());
-        // What is named is the same on every node; whether it may be, is seen when there is one.
+        // Requested addresses do not depend on the node; whether they are in scope is checked once it
+        // is known.
         if node.is_none() && ask.names_every_range(pool) {
             return Ok(None);
         }
@@ -51,7 +52,7 @@ impl Index {
         }))
     }
 
-    /// The addresses of one range of which the attachment names none.
+    /// Chooses the addresses of a range for which the attachment requests none.
     pub(super) fn choose_of_slices(
         &mut self,
         reach: &SliceScope<'_>,
@@ -67,7 +68,7 @@ impl Index {
             }
             return Ok(kept);
         }
-        // What the holder has on another node goes when the pod is seen to carry the new one.
+        // The holder's address on another node is released once the pod is observed with the new one.
         draft.replaced = held.len() as u64;
         let chosen = self.choose_anew(reach, range, held, draft);
         draft.replaced = 0;
@@ -96,14 +97,14 @@ impl Index {
             return Ok(vec![ip]);
         }
         if let Some((slice, ip)) = self.lowest_unclaimed(reach, range, draft) {
-            // What stands against the address stands against the claim: it is taken first.
+            // An error of the allocation also rules out the claim, so allocate first.
             self.take(ip.into(), ask, pool, draft)?;
             return Err(self.needs(slice, draft));
         }
         if reach.strict {
             return Err(self.full(reach, range));
         }
-        // What the holder has already is lent to it sooner than another.
+        // The holder's existing address is borrowed in preference to another one.
         let mut lent = held.to_vec();
         for ip in held {
             self.keep((*ip).into(), ask, pool, draft)?;
@@ -118,8 +119,8 @@ impl Index {
         Ok(lent)
     }
 
-    /// What the holder has of a range on this node: what it was given for the node, else what lies in
-    /// the node's slices.
+    /// Returns the holder's addresses of a range on this node: those recorded for a pod on this node,
+    /// otherwise those in the node's slices.
     fn held_here(&self, reach: &SliceScope<'_>, range: usize, held: &[IpAddr]) -> Vec<IpAddr> {
         let given_here = |ip: &&IpAddr| self.was_given_on(reach, **ip);
         let of_node = |ip: &&IpAddr| self.owner(reach.pool, range, **ip) == Some(&reach.node);
@@ -130,16 +131,16 @@ impl Index {
         given
     }
 
-    /// Whether what is recorded of a held address was for a pod on this node.
+    /// Returns true if the record of an address names a pod on this node.
     pub(super) fn was_given_on(&self, reach: &SliceScope<'_>, ip: IpAddr) -> bool {
         let record = self.holder_of(&reach.pool.space, ip.into());
         let pod = record.and_then(|record| record.pod.as_ref());
         pod.is_some_and(|pod| pod.node.as_ref() == Some(&reach.node))
     }
 
-    /// An address that is named or reserved, and was taken, may lie outside of the node's slices:
-    /// then it is lent or, where the pool is strict, refused. A slice that is nobody's is claimed for
-    /// it there.
+    /// Handles a requested or reserved address, already allocated, that may lie outside of the node's
+    /// slices: it is borrowed, or rejected if the pool is strict. In a strict pool an unclaimed slice
+    /// is claimed for it.
     pub(super) fn stay_in_reach(
         &mut self,
         reach: &SliceScope<'_>,
@@ -182,7 +183,7 @@ impl Index {
         }
     }
 
-    /// Asks for a slice. Who asks again meanwhile is told the same.
+    /// Claims a slice and returns the error that requires it; repeated requests get the same error.
     fn needs(&mut self, slice: Slice, draft: &mut PlanBuilder<'_>) -> AllocationError {
         if self.claim(&slice, draft.now) {
             draft.claims.push(slice.clone());
@@ -192,12 +193,12 @@ impl Index {
 
     fn lowest_of_node(&self, reach: &SliceScope<'_>, range: usize) -> Option<IpAddr> {
         let state = self.pools.get(&reach.pool.name)?;
-        let (cells, free) = (state.cells.get(range)?, state.ranges.get(range)?);
-        address(reach.pool, range, cells.lowest_of(&reach.node, free)?)
+        let (slice_maps, free) = (state.slice_maps.get(range)?, state.ranges.get(range)?);
+        address(reach.pool, range, slice_maps.lowest_of(&reach.node, free)?)
     }
 
-    /// The slice to claim, and the lowest address that is free in it: the one that is being claimed
-    /// for this node, or else the lowest of nobody.
+    /// Returns the slice to claim and its lowest free address: the slice being claimed for this node,
+    /// otherwise the lowest unclaimed one.
     fn lowest_unclaimed(
         &mut self,
         reach: &SliceScope<'_>,
@@ -207,7 +208,7 @@ impl Index {
         self.expire_claims(draft.now);
         let pool = reach.pool;
         let state = self.pools.get(&pool.name)?;
-        let (cells, free) = (state.cells.get(range)?, state.ranges.get(range)?);
+        let (slice_maps, free) = (state.slice_maps.get(range)?, state.ranges.get(range)?);
         let first_free = |slice: &Slice| {
             let window = slice.window.range();
             let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
@@ -218,7 +219,7 @@ impl Index {
         });
         let claimed = own.find_map(|slice| Some((slice.clone(), first_free(slice)?)));
         claimed.or_else(|| {
-            let (first, _) = cells.bounds(cells.lowest_unclaimed(free)?);
+            let (first, _) = slice_maps.bounds(slice_maps.lowest_unclaimed(free)?);
             let window = pool.slice_around(address(pool, range, first)?)?;
             let slice = Slice::new(&pool.name, window, &reach.node);
             let ip = first_free(&slice)?;
@@ -228,11 +229,11 @@ impl Index {
 
     fn full(&self, reach: &SliceScope<'_>, range: usize) -> AllocationError {
         let state = self.pools.get(&reach.pool.name);
-        let parts = state.and_then(|s| Some((s.cells.get(range)?, s.ranges.get(range)?)));
-        let (Some((cells, free)), Some(of)) = (parts, reach.pool.ranges.get(range)) else {
+        let parts = state.and_then(|s| Some((s.slice_maps.get(range)?, s.ranges.get(range)?)));
+        let (Some((slice_maps, free)), Some(of)) = (parts, reach.pool.ranges.get(range)) else {
             return AllocationError::Internal("a pool of the layout is not in the index");
         };
-        let own = || cells.of_node(&reach.node);
+        let own = || slice_maps.of_node(&reach.node);
         let capacity = own().fold(0u128, |sum, (first, last)| {
             sum.saturating_add(free.capacity_within(first, last))
         });
@@ -246,20 +247,22 @@ impl Index {
         }))
     }
 
-    /// In whose slice an address lies.
+    /// Returns the node whose slice contains an address.
     fn owner(&self, pool: &Pool, range: usize, ip: IpAddr) -> Option<&Arc<str>> {
-        let cells = self.pools.get(&pool.name)?.cells.get(range)?;
-        cells.owner(cells.place(Address::Ip(ip).number()))
+        let slice_maps = self.pools.get(&pool.name)?.slice_maps.get(range)?;
+        slice_maps.owner(slice_maps.place(Address::Ip(ip).number()))
     }
 
     fn is_unclaimed(&self, pool: &Pool, range: usize, ip: IpAddr) -> bool {
         let state = self.pools.get(&pool.name);
-        let cells = state.and_then(|state| state.cells.get(range));
-        cells.is_some_and(|cells| cells.is_unclaimed(cells.place(Address::Ip(ip).number())))
+        let slice_maps = state.and_then(|state| state.slice_maps.get(range));
+        slice_maps.is_some_and(|slice_maps| {
+            slice_maps.is_unclaimed(slice_maps.place(Address::Ip(ip).number()))
+        })
     }
 }
 
-/// The address of this number in a range.
+/// Returns the address with this number in a range.
 fn address(pool: &Pool, range: usize, number: u128) -> Option<IpAddr> {
     let range = pool.ranges.get(range)?;
     Address::Ip(range.subnet.address)

@@ -1,4 +1,4 @@
-//! What virtual machines hold: the MAC always, the addresses where the pool says so.
+//! Tests of virtual machines: they keep their MACs, and their addresses if the pool says so.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn machine(name: &str, uid: &str) -> Requester {
     }
 }
 
-/// Addresses and MAC that one attachment is given.
+/// Allocates one attachment and returns its addresses and MAC.
 fn given(index: &mut Index, asker: &Requester, ask: &AttachmentRequest) -> (Vec<String>, String) {
     let given = allocate(index, asker, std::slice::from_ref(ask));
     let given = given.unwrap_or_else(|e| panic!("{e}"));
@@ -40,7 +40,7 @@ fn naming(mac: &str) -> AttachmentRequest {
     }
 }
 
-/// A record as an older release made it: the machine's MAC follows from its address.
+/// A record of an older release, in which the MAC of a virtual machine is derived from its address.
 fn before(ip: &str, mac: &str, version: u64) -> Stored {
     let asker = machine("vm", "u1");
     let Address::Mac(mac) = address(mac) else {
@@ -69,9 +69,9 @@ fn before(ip: &str, mac: &str, version: u64) -> Stored {
 fn a_machine_s_mac_is_its_own_whatever_address_it_gets() {
     let mut index = index(&[storage("")], &[]);
     let first = given(&mut index, &machine("vm", "u1"), &ask(&[]));
-    // The MACs from 02:5e:00:00:00:00 to :07 follow from addresses.
+    // The MACs from 02:5e:00:00:00:00 to :07 are derived from addresses.
     assert!(is(&first, "192.0.2.2", "02:5e:00:00:00:08"), "{first:?}");
-    // Asked again, also with what it was given, the same launcher is given the same.
+    // A repeated request of the same launcher gets the same result, also when it names it.
     let again = AttachmentRequest {
         ips: ask(&["192.0.2.2"]).ips,
         ..naming("02:5e:00:00:00:08")
@@ -95,7 +95,7 @@ fn a_machine_s_mac_is_its_own_whatever_address_it_gets() {
 #[test]
 fn where_addresses_are_kept_the_mac_follows() {
     let both = storage(r#","virtualMachines":"MACAndIPs""#);
-    // In this one each MAC follows: a machine cannot keep one without the address.
+    // Here each MAC is derived: a virtual machine cannot keep one without the address.
     let exact = pool(
         "storage",
         r#"{"ranges":[{"range":"192.0.2.0/24","rangeStart":"192.0.2.2"}],"macs":{"prefix":"02:5e:00:00:00"}}"#,
@@ -128,7 +128,7 @@ fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
     let next = given(&mut index, &machine("vm", "u2"), &ask(&[]));
     assert!(is(&next, "192.0.2.2", "02:5e:00:00:00:02"), "{next:?}");
     release(&mut index, "192.0.2.2");
-    // Whoever gets the address gets another MAC, which is its own.
+    // The next holder of the address gets another MAC, with a record of its own.
     let other = given(&mut index, &asker("a"), &ask(&[]));
     assert!(is(&other, "192.0.2.2", "02:5e:00:00:00:08"), "{other:?}");
     assert_eq!(given(&mut index, &asker("a"), &ask(&[])), other);
@@ -138,7 +138,7 @@ fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
         &naming("02:5e:00:00:00:02"),
     );
     assert!(is(&named, "192.0.2.3", "02:5e:00:00:00:02"), "{named:?}");
-    // Of a MAC nobody else has anything.
+    // No other holder can get the MAC.
     let stolen = naming("02:5e:00:00:00:02");
     assert_eq!(
         code(allocate(&mut index, &asker("b"), &[stolen])),
@@ -190,7 +190,7 @@ fn a_namespace_has_as_many_macs_as_addresses() {
     for ip in ["192.0.2.2", "192.0.2.3"] {
         release(&mut index, ip);
     }
-    // The MACs of machines that are stopped count.
+    // MACs of stopped virtual machines count.
     let mut refused = |name: &str| code(allocate(&mut index, &machine(name, name), &[ask(&[])]));
     assert_eq!(refused("c"), "namespace-limit");
     assert_eq!(refused("b"), "given");
@@ -225,7 +225,7 @@ fn of_two_macs_the_one_that_was_given_last_counts() {
     index.apply(record("02:5e:00:00:00:0a", "u3", NOW.plus(-90), 3));
     let mut mac =
         |uid: &str, ask: &AttachmentRequest| given(&mut index, &machine("vm", uid), ask).1;
-    // Who asks again gets the same, whatever another got meanwhile.
+    // A repeated request gets the same MAC, whatever another launcher got in the meantime.
     assert_eq!(mac("u1", &ask(&[])), "02:5e:00:00:00:08");
     assert_eq!(mac("u3", &naming("02:5e:00:00:00:0a")), "02:5e:00:00:00:0a");
     assert_eq!(mac("u4", &ask(&[])), "02:5e:00:00:00:09");

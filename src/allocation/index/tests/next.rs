@@ -1,4 +1,4 @@
-//! What the next pod of a holder has, and what its record says of those before.
+//! Tests of successive pods of one holder.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn a_replica_s_next_pod_takes_over_under_the_old_version() {
     let next = next.unwrap_or_else(|e| panic!("{e:?}"));
     assert!(matches!(&next.writes[..], [Write::Update(_, Version(1))]));
     assert_eq!(ips(Ok(next.given)), first);
-    // While that is written, nobody else can change it; afterwards its version is another.
+    // A pending write excludes others; after it the version differs.
     assert!(index.plan(&replica(0, "u-3"), &[ask(&[])], NOW).is_err());
     index.commit(next.ticket, &[Version(2)]);
     assert!(index.recorded().all(|(_, version)| version == Version(2)));

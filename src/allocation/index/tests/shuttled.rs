@@ -1,5 +1,5 @@
-//! The marks of what is in flight, in every schedule as far as shuttle comes: some requests share an
-//! index and a ledger that creates a name once, and a pool has two addresses for them.
+//! Model checking of pending writes with shuttle: concurrent requests share an index and a ledger, and
+//! compete for a pool of two addresses.
 //!
 //! `cargo test --lib --features shuttle shuttled`
 
@@ -16,29 +16,29 @@ use super::{Ask, Index, MacRequest, NOW, Requester, index, network, pool};
 use crate::allocation::{Address, Allocation, Holder, Refusal, Space, Stored, Version, Write};
 
 const ITERATIONS: usize = 5_000;
-/// How many preemptions the second search makes.
+/// The number of preemptions in the PCT search.
 const DEPTH: usize = 3;
-/// How often a request is tried; busy is no answer.
+/// The maximum number of attempts of a request; `Busy` is retried.
 const TRIES: usize = 40;
 
-/// A ledger's heart: names that exist once, and versions.
+/// A minimal ledger: unique names and versions.
 #[derive(Default)]
 struct Ledger {
     records: BTreeMap<Address, Stored>,
     last: u64,
 }
 
-/// What comes of a write, for who made it.
+/// The outcome of a write for its caller.
 enum Outcome {
     Written(Vec<Version>),
     Exists(Stored),
-    /// It is written, and the answer is lost.
+    /// The write succeeded, but the response was lost.
     Uncertain,
     Unavailable,
 }
 
 impl Ledger {
-    /// Creates all or none, and tells the history.
+    /// Creates all records or none, and sends them to the watch.
     fn write(&mut self, writes: &[Write], history: &mpsc::Sender<Stored>) -> Outcome {
         let chance = thread_rng().gen_range(0..6u8);
         if chance == 0 {
@@ -72,7 +72,7 @@ impl Ledger {
     }
 }
 
-/// One request, as the server sees it through: which addresses it was promised.
+/// Handles one request as the server does, and returns the addresses promised to the pod.
 fn request(
     pod: &str,
     index: &Mutex<Index>,
@@ -134,7 +134,7 @@ fn request(
     None
 }
 
-/// What the ledger has is what the index has, once its history is told.
+/// Asserts that ledger and index agree once all watch events are applied.
 fn settled(index: &Index, ledger: &Ledger) {
     let mut holders = BTreeMap::new();
     for (allocation, version) in index.recorded() {
@@ -144,7 +144,7 @@ fn settled(index: &Index, ledger: &Ledger) {
         let twice = holders.insert(allocation.holder.clone(), allocation.address);
         assert_eq!(twice, None, "{} has two addresses", allocation.holder);
     }
-    // Nothing is in flight: whatever is taken is recorded.
+    // Nothing is pending: every allocated address is recorded.
     assert_eq!(holders.len(), ledger.records.len());
     let free = index.usage("storage").unwrap_or_default().free;
     assert_eq!(free, 2 - holders.len() as u128);
@@ -160,7 +160,7 @@ fn two_addresses() -> Index {
     index(&[pool("storage", spec)], &[])
 }
 
-/// A record that another replica makes.
+/// A record written by another replica.
 fn theirs() -> Allocation {
     Allocation {
         address: "192.0.2.1".parse().unwrap(),
@@ -181,7 +181,7 @@ fn theirs() -> Allocation {
     }
 }
 
-/// Requests of these pods, and perhaps another replica, over two addresses.
+/// Runs requests of these pods, and optionally another replica, on two addresses.
 fn race(pods: &'static [&'static str], with_other_replica: bool) {
     let index = Arc::new(Mutex::new(two_addresses()));
     let ledger: Arc<Mutex<Ledger>> = Arc::default();
@@ -219,7 +219,7 @@ fn race(pods: &'static [&'static str], with_other_replica: bool) {
     settled(&index, &ledger);
     for (pod, answer) in pods.iter().zip(answers) {
         for address in answer.into_iter().flatten() {
-            // What was promised is recorded for whom it was promised.
+            // A promised address is recorded for the pod that it was promised to.
             let holder = ledger.records.get(&address).map(|s| &s.allocation.holder);
             let name: StdArc<str> = (*pod).into();
             let right = matches!(holder, Some(Holder::Pod { name: n, .. }) if *n == name);

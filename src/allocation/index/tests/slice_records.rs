@@ -1,4 +1,4 @@
-//! What the index is told of slices, and what it supposes.
+//! Tests of slice records in the index, and of previews.
 
 use super::{
     slices::{claimed, cut, on, slice, windows},
@@ -27,7 +27,7 @@ fn slices_that_do_not_fit_are_said_and_give_nothing() {
     found.sort_by_key(|(s, _)| odd.iter().position(|(o, _)| o == s));
     assert_eq!(found, odd);
     assert!(index.slices_of_node("storage", "a").is_empty());
-    // The name of the first cell is taken; the slice that it overlaps is not.
+    // The name of the first slot is taken; the slice that the record overlaps is not.
     let refused = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
     assert_eq!(claimed(&refused), "a 192.0.2.8/30");
     index.drop_claim(&slice("a", "192.0.2.8/30"));
@@ -57,7 +57,7 @@ fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts()
     assert_eq!((usage[0].capacity, usage[0].free), (2, 1));
     index.replace_slices(vec![(slice("b", "192.0.2.8/30"), Version(6))], Version(6));
     assert_eq!(windows(&index.slices_of("storage")), ["192.0.2.8/30"]);
-    // What a pod has stays, though its slice is gone.
+    // A pod keeps its address when the slice is deleted.
     assert_eq!(
         ips(allocate(&mut index, &on("a", "p"), &[ask(&[])])),
         ["192.0.2.2/27"]
@@ -82,7 +82,7 @@ fn a_preview_supposes_slices_and_leaves_none() {
         claimed(&allocate(&mut index, &on("b", "q"), &[ask(&[])])),
         "b 192.0.2.0/30"
     );
-    // A claim that is under way stays so.
+    // A pending claim survives a preview.
     let given = index.preview(&on("b", "q"), &[ask(&[])], NOW);
     assert_eq!(
         given.map(|g| ips(Ok(g))).ok(),

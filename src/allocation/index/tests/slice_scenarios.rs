@@ -1,5 +1,5 @@
-//! Random stories on pools of slices so narrow that everything collides: nodes come and go, claims
-//! are won, lost and forgotten, pods move, addresses are named.
+//! Random scenarios on sliced pools so small that everything collides: nodes come and go, claims
+//! succeed, fail and expire, pods move, and addresses are requested by name.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,27 +13,27 @@ use crate::allocation::{Exhausted, Slice};
 
 const NODES: [&str; 3] = ["a", "b", "c"];
 
-/// One thing that happens.
+/// One step of a scenario.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A pod asks on a node, for any address or for the one with this number.
+    /// A pod requests any address, or the one with this number, on a node.
     Ask(u8, usize, Option<u8>, Claim),
-    /// A record goes.
+    /// A record is deleted.
     Release(usize),
-    /// A slice without records goes.
+    /// A slice without records is deleted.
     Forget(usize),
     /// Time passes.
     Wait,
 }
 
-/// What becomes of the claims that an ask needs.
+/// The outcome of the claims that a request needs.
 #[derive(Debug, Clone, Copy)]
 enum Claim {
     Recorded,
-    /// Another replica records it first, for this node.
+    /// Another replica records the slice first, for this node.
     Lost(usize),
     Failed,
-    /// Whoever planned does not come back.
+    /// The planning replica never reports back.
     Forgotten,
 }
 
@@ -70,7 +70,7 @@ struct World {
     index: Index,
     pool: Arc<Pool>,
     strict: bool,
-    /// The ledger: who has an address, and for which node it was given.
+    /// The ledger: for each address its holder and the node it was assigned on.
     records: BTreeMap<IpAddr, (String, String)>,
     slices: BTreeMap<String, (Slice, Version)>,
     last: u64,
@@ -177,7 +177,7 @@ impl World {
         Err(TestCaseError::fail("no number of slices is enough"))
     }
 
-    /// A name exists once: who comes second is told who was first.
+    /// Records a slice; names are unique.
     fn record_slice(&mut self, slice: &Slice) -> Result<(), TestCaseError> {
         let name = slice.record_name();
         prop_assert!(!self.slices.contains_key(&name), "{} is recorded", name);
@@ -230,7 +230,7 @@ impl World {
             versions.push(self.version());
         }
         self.index.commit(planned.ticket, &versions);
-        // Asked again, it is the same, and there is nothing to write.
+        // A repeated request gets the same result without writes.
         let asker = asker(pod).on_node(Some(node.into()));
         let again = self.index.plan(&asker, std::slice::from_ref(ask), self.now);
         let again = again.map_err(|refused| TestCaseError::fail(format!("{refused:?}")))?;
@@ -240,7 +240,7 @@ impl World {
         Ok(())
     }
 
-    /// What is refused is refused for a reason that the ledger knows.
+    /// Checks that the model justifies a rejection.
     fn refused(
         &self,
         pod: &str,
@@ -289,7 +289,7 @@ impl World {
         Ok(())
     }
 
-    /// What the index counts is what there is.
+    /// Checks that the counts of the index match the model.
     fn compare(&self) -> Result<(), TestCaseError> {
         let ranges = 0..self.pool.ranges.len();
         let free = ranges.flat_map(|range| self.givable(range));
@@ -326,7 +326,7 @@ proptest! {
         }
     }
 
-    /// Without `strictSlices` nothing is wasted, whatever nodes have come before.
+    /// Without `strictSlices` every address can be allocated, whatever happened before.
     #[test]
     fn every_address_of_a_pool_that_is_not_strict_is_given(
         dual in any::<bool>(),

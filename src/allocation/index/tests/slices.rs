@@ -1,9 +1,9 @@
-//! Pools of slices: what a node draws from, claims and borrows.
+//! Tests of sliced pools: allocation from own slices, claims and borrowing.
 
 use super::*;
 use crate::{allocation::Slice, network::range::Subnet};
 
-/// Eight slices of four addresses, of which .0, .1, .4 to .7 and .31 are never given: 25 are.
+/// Eight slices of four addresses. .0, .1, .4 to .7 and .31 are not allocatable, which leaves 25.
 const SPEC: &str = r#"{"ranges":[{"range":"192.0.2.0/27","gateway":"192.0.2.1",
     "exclude":["192.0.2.4/30"]}],"nodeSliceSize":"/30","namespaceSelector":{}"#;
 
@@ -30,7 +30,7 @@ pub(super) fn claimed(refused: &Result<Vec<Assignment>, AllocationError>) -> Str
     )
 }
 
-/// Allocates as the server does: slices that are needed are recorded, and it is planned again.
+/// Allocates as the server does: records required slices and plans again.
 fn settle(
     index: &mut Index,
     asker: &Requester,
@@ -54,7 +54,7 @@ pub(super) fn windows(slices: &[&Slice]) -> Vec<String> {
         .collect()
 }
 
-/// Lets pods of a node take this many addresses.
+/// Allocates this many addresses to pods of a node.
 fn fill(index: &mut Index, node: &str, count: usize) {
     for number in 0..count {
         let given = settle(index, &on(node, &format!("{node}-{number}")), &[ask(&[])]);
@@ -71,7 +71,7 @@ fn a_node_draws_from_slices_of_its_own_and_claims_one_after_the_other() {
         ips(settle(&mut index, &on("a", "p"), &[ask(&[])])),
         ["192.0.2.2/27"]
     );
-    // The second slice has nothing to give, and is passed over.
+    // The second slice has no allocatable address and is skipped.
     assert_eq!(
         ips(settle(&mut index, &on("b", "q"), &[ask(&[])])),
         ["192.0.2.8/27"]
@@ -88,7 +88,7 @@ fn a_node_draws_from_slices_of_its_own_and_claims_one_after_the_other() {
     assert_eq!(windows(&of_a), ["192.0.2.0/30", "192.0.2.12/30"]);
     let all = windows(&index.slices_of("storage"));
     assert_eq!(all, ["192.0.2.0/30", "192.0.2.8/30", "192.0.2.12/30"]);
-    // What is given back in the first slice is given first.
+    // An address released in the first slice is allocated first.
     release(&mut index, "192.0.2.3");
     assert_eq!(
         ips(settle(&mut index, &on("a", "t"), &[ask(&[])])),
@@ -134,7 +134,7 @@ fn with_no_slice_left_the_lowest_of_another_s_is_lent_and_strict_pools_refuse() 
     assert_eq!((planned.borrowed, planned.writes.len()), (1, 1));
     assert_eq!(planned.given[0].ips[0].0.to_string(), "192.0.2.29");
     index.commit(planned.ticket, &[Version(90)]);
-    // It is kept, though a lower one is free by now.
+    // It is kept although a lower one is free now.
     release(&mut index, "192.0.2.8");
     assert_eq!(
         ips(allocate(&mut index, &on("b", "p"), &[ask(&[])])),
@@ -179,16 +179,16 @@ fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
     assert_eq!(plan(&mut index, "a", 0), "a 192.0.2.0/30");
     assert_eq!(plan(&mut index, "a", 1), "a 192.0.2.0/30");
     assert_eq!(plan(&mut index, "b", 2), "b 192.0.2.8/30");
-    // What failed is claimed by the next, and what nobody came back from, too.
+    // A dropped claim and an expired one can be claimed again.
     index.drop_claim(&slice("a", "192.0.2.0/30"));
     assert_eq!(plan(&mut index, "c", 3), "c 192.0.2.0/30");
     index.drop_claim(&slice("a", "192.0.2.0/30"));
     assert_eq!(plan(&mut index, "a", 4), "a 192.0.2.12/30");
     assert_eq!(plan(&mut index, "d", 62), "d 192.0.2.8/30");
-    // Another replica was faster: its slice is known, and the next is claimed.
+    // Another replica was faster: its slice is applied, and the next one is claimed.
     index.apply_slice(slice("z", "192.0.2.8/30"), Version(7));
     assert_eq!(plan(&mut index, "d", 62), "d 192.0.2.16/30");
-    // A slice is claimed only for who would be given something.
+    // A slice is claimed only for a pod that can get an address.
     let mut limited = cut(r#","maxPerNamespace":1"#);
     fill(&mut limited, "a", 1);
     assert_eq!(
@@ -222,7 +222,7 @@ fn a_pod_that_goes_to_another_node_gets_another_address_there() {
         ips(settle(&mut index, &on("a", "p"), &[ask(&[])])),
         ["192.0.2.2/27"]
     );
-    // The limit does not count what goes for it.
+    // The replaced address does not count toward the limit.
     let moved = ips(settle(&mut index, &on("b", "p"), &[ask(&[])]));
     assert_eq!(moved, ["192.0.2.8/27"]);
     for (node, expected) in [
@@ -236,7 +236,7 @@ fn a_pod_that_goes_to_another_node_gets_another_address_there() {
         index.commit(again.ticket, &[]);
         assert_eq!(ips(Ok(again.given)), [expected], "on {node}");
     }
-    // What it has of the old node is free to go, as soon as the pod is seen with the new one.
+    // The address on the old node can be released once the pod is observed with the new one.
     release(&mut index, "192.0.2.2");
     let refused = allocate(&mut index, &on("a", "q"), &[ask(&[])]);
     assert_eq!(code(refused), "namespace-limit");
@@ -285,7 +285,7 @@ fn a_named_address_is_given_wherever_it_lies_unless_the_pool_is_strict() {
     assert!(meanwhile.err().is_some_and(|refusal| refusal.is_busy()));
     let given = settle(&mut strict, &on("b", "p"), &[ask(&["192.0.2.29"])]);
     assert_eq!(ips(given), ["192.0.2.29/27"]);
-    // On a node whose slice it is not, it is not kept.
+    // It is not kept on a node that does not own the slice.
     let moved = allocate(&mut strict, &on("a", "p"), &[ask(&["192.0.2.29"])]);
     assert_eq!(code(moved), "address-reserved");
 }
