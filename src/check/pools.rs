@@ -19,9 +19,9 @@ impl CheckContext<'_> {
         whole: Span,
         text: &str,
     ) -> Vec<(Finding, Span)> {
-        let subject = PoolSubject::new(&manifest.name, &manifest.words, self.catalog);
+        let subject = PoolSubject::new(&manifest.name, &manifest.parsed, self.catalog);
         let findings = judge_pool(&subject, self.policy);
-        at_spec_values(findings, &manifest.places, whole, text)
+        at_spec_values(findings, &manifest.locations, whole, text)
     }
 
     /// What the rules say of a reservation.
@@ -35,10 +35,10 @@ impl CheckContext<'_> {
         let Some(max_level) = max_level(namespace, self.catalog, self.policy) else {
             return Vec::new();
         };
-        let words = &manifest.words;
+        let words = &manifest.parsed;
         let subject = ReservationSubject::new(namespace, name, words, self.catalog);
         let findings = judge_reservation(&subject, self.policy, max_level);
-        at_spec_values(findings, &manifest.places, whole, text)
+        at_spec_values(findings, &manifest.locations, whole, text)
     }
 
     /// Where no pool was read, or not the namespace whose labels matter, they are likely somewhere
@@ -68,12 +68,12 @@ impl CheckContext<'_> {
 /// The findings on a spec, each where its value stands.
 fn at_spec_values(
     findings: Vec<Finding>,
-    places: &FieldLocations,
+    locations: &FieldLocations,
     whole: Span,
     text: &str,
 ) -> Vec<(Finding, Span)> {
     let placed = findings.into_iter().map(|finding| {
-        let place = places.nearest(&finding.field);
+        let place = locations.nearest(&finding.field);
         let span = place.map_or(whole, |place| first_line(place.span, text));
         (finding, span)
     });

@@ -109,7 +109,7 @@ impl HardwareAddress {
     }
 
     /// Returns the MAC that an Ethernet interface gets: Linux takes the first six bytes.
-    pub fn on_ethernet(&self) -> Mac {
+    pub fn as_interface_mac(&self) -> Mac {
         let mut mac = [0; 6];
         for (to, from) in mac.iter_mut().zip(self.as_bytes()) {
             *to = *from;

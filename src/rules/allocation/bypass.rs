@@ -252,7 +252,7 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
             Some(LocatedAddress {
                 path: self.attachment.member("mac").to_owned(),
                 span: mac.span,
-                address: NamedAddress::Mac(mac.ok()?.on_ethernet()),
+                address: NamedAddress::Mac(mac.ok()?.as_interface_mac()),
             })
         }));
         named.extend(self.cni_args_addresses());
@@ -285,7 +285,7 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
             named.extend(mac.map(|mac| LocatedAddress {
                 path: format!("cni-args.{}", member.name.value),
                 span: member.value.span(),
-                address: NamedAddress::Mac(mac.on_ethernet()),
+                address: NamedAddress::Mac(mac.as_interface_mac()),
             }));
         }
         named
