@@ -184,14 +184,14 @@ mod tests {
             panic!("{found:?}")
         };
         assert_eq!((&*found.namespace, &*found.name), ("db", "db-0"));
-        let made = found.words.reservation("db", "db-0");
+        let made = found.parsed.reservation("db", "db-0");
         let made = made.unwrap_or_else(|faults| panic!("{faults:?}"));
         assert_eq!(made.holder.to_string(), "replica 0 of StatefulSet db");
         assert_eq!(
             (made.ips.len(), made.interface.as_deref()),
             (2, Some("net1"))
         );
-        assert_eq!(found.words.unknown, []);
+        assert_eq!(found.parsed.unknown, []);
     }
 
     #[test]

@@ -48,12 +48,12 @@ impl Indented {
 
     /// Adds a line; `None` if it was indented before.
     fn add(&mut self, line: usize, text: &str) -> Option<()> {
-        let place = self
+        let index = self
             .lines
             .binary_search_by_key(&line, |(number, _)| *number);
         let lines = text.split_inclusive('\n').take(line.checked_sub(1)?);
         self.lines
-            .insert(place.err()?, (line, lines.map(str::len).sum()));
+            .insert(index.err()?, (line, lines.map(str::len).sum()));
         Some(())
     }
 
@@ -93,24 +93,26 @@ pub(super) fn read(
         };
         match yaml::parse(repaired, booleans, &indented) {
             Err(again) if again.reason.starts_with(FAULT) => error = again,
-            other => return Some(other.map(|node| node.map(owned))),
+            other => return Some(other.map(|node| node.map(into_owned))),
         }
     }
     None
 }
 
 /// Converts a tree into one that owns its texts.
-fn owned(node: DocumentNode<'_>) -> DocumentNode<'static> {
+fn into_owned(node: DocumentNode<'_>) -> DocumentNode<'static> {
     let value = match node.value {
         NodeValue::Null => NodeValue::Null,
         NodeValue::Boolean(value) => NodeValue::Boolean(value),
         NodeValue::Number(value) => NodeValue::Number(value),
         NodeValue::String(text) => NodeValue::String(text.into_owned().into()),
-        NodeValue::List(elements) => NodeValue::List(elements.into_iter().map(owned).collect()),
+        NodeValue::List(elements) => {
+            NodeValue::List(elements.into_iter().map(into_owned).collect())
+        }
         NodeValue::Object(entries) => {
             let own = |entry: super::ObjectEntry<'_>| super::ObjectEntry {
-                key: owned(entry.key),
-                value: owned(entry.value),
+                key: into_owned(entry.key),
+                value: into_owned(entry.value),
             };
             NodeValue::Object(entries.into_iter().map(own).collect())
         }

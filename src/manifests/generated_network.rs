@@ -118,17 +118,17 @@ pub(super) fn read(kind: &str, node: &DocumentNode<'_>) -> Option<GeneratedNetwo
     }
     let metadata = node.get("metadata")?;
     let spec = node.get("spec");
-    let word = |node: Option<&DocumentNode<'_>>, key: &str| {
+    let text = |node: Option<&DocumentNode<'_>>, key: &str| {
         let text = node?.get(key)?.string()?;
         (!text.is_empty()).then(|| text.to_owned())
     };
-    let own = word(Some(metadata), "namespace");
-    let name = word(Some(metadata), "name")?;
+    let own = text(Some(metadata), "namespace");
+    let name = text(Some(metadata), "name")?;
     let network = match kind {
-        "SpiderMultusConfig" => word(metadata.get("annotations"), SPIDER_NAME),
+        "SpiderMultusConfig" => text(metadata.get("annotations"), SPIDER_NAME),
         _ => None,
     };
-    let named = word(spec, "networkNamespace");
+    let named = text(spec, "networkNamespace");
     let own_or_default = own.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     let namespaces = match generator.namespace_source {
         NamespaceSource::Own => TargetNamespaces::Namespace(own_or_default.as_str().into()),
@@ -141,7 +141,7 @@ pub(super) fn read(kind: &str, node: &DocumentNode<'_>) -> Option<GeneratedNetwo
         NamespaceSource::Selected => TargetNamespaces::Selected(selector(spec)?),
     };
     let resource = generator.resource_prefix.and_then(|prefix| {
-        let name = word(spec, "resourceName")?;
+        let name = text(spec, "resourceName")?;
         Some(format!("{prefix}/{name}").into())
     });
     Some(GeneratedNetworkManifest {

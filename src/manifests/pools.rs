@@ -29,9 +29,9 @@ pub struct PoolManifest {
     /// The name.
     pub name: Box<str>,
     /// The parsed spec.
-    pub words: ParsedSpec<PoolSpec>,
+    pub parsed: ParsedSpec<PoolSpec>,
     /// The locations of its values.
-    pub places: FieldLocations,
+    pub locations: FieldLocations,
 }
 
 /// An `AddressReservation` in a file.
@@ -42,9 +42,9 @@ pub struct ReservationManifest {
     /// The name.
     pub name: Box<str>,
     /// The parsed spec.
-    pub words: ParsedSpec<ReservationSpec>,
+    pub parsed: ParsedSpec<ReservationSpec>,
     /// The locations of its values.
-    pub places: FieldLocations,
+    pub locations: FieldLocations,
 }
 
 /// The locations of the values of an object's spec, by their paths (`spec.ranges[0].exclude[1]`).
@@ -69,13 +69,13 @@ impl FieldLocations {
 pub(super) fn pool(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manifest> {
     let metadata = reader.object_in(node, "metadata");
     let name = required_name(reader, node, metadata, name::subdomain);
-    let (spec, mut places) = spec(reader, node);
-    let words = ParsedSpec::of_pool(&spec);
-    places.point_at_keys(words.unknown.iter().map(|unknown| &*unknown.path));
+    let (spec, mut locations) = spec(reader, node);
+    let parsed = ParsedSpec::of_pool(&spec);
+    locations.point_at_keys(parsed.unknown.iter().map(|unknown| &*unknown.path));
     Some(Manifest::Pool(Box::new(PoolManifest {
         name: name?.into(),
-        words,
-        places: places.values,
+        parsed,
+        locations: locations.values,
     })))
 }
 
@@ -87,14 +87,14 @@ pub(super) fn reservation(
     let metadata = reader.object_in(node, "metadata");
     let name = required_name(reader, node, metadata, name::subdomain);
     let namespace = namespace_of(reader, metadata);
-    let (spec, mut places) = spec(reader, node);
-    let words = ParsedSpec::of_reservation(&spec);
-    places.point_at_keys(words.unknown.iter().map(|unknown| &*unknown.path));
+    let (spec, mut locations) = spec(reader, node);
+    let parsed = ParsedSpec::of_reservation(&spec);
+    locations.point_at_keys(parsed.unknown.iter().map(|unknown| &*unknown.path));
     Some(Manifest::Reservation(Box::new(ReservationManifest {
         namespace,
         name: name?.into(),
-        words,
-        places: places.values,
+        parsed,
+        locations: locations.values,
     })))
 }
 

@@ -66,8 +66,8 @@ impl ManifestReader {
             && known.scope.includes(self.workloads, name_of(node))
         {
             self.known(node, known, implied.is_some());
-        } else if let Some(made) = generated_network::read(kind, node) {
-            self.push(Manifest::GeneratedNetwork(made), node.location);
+        } else if let Some(generated) = generated_network::read(kind, node) {
+            self.push(Manifest::GeneratedNetwork(generated), node.location);
         } else if KINDS.iter().all(|known| known.name != kind) {
             self.misspelt(node, kind);
         }

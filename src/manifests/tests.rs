@@ -388,24 +388,30 @@ fn pools_and_reservations_are_read_with_the_location_of_every_value() {
     else {
         panic!("{read:?}")
     };
-    assert_eq!(pool.words.spec.ranges[0].range, "192.0.2.0/24");
+    assert_eq!(pool.parsed.spec.ranges[0].range, "192.0.2.0/24");
     assert_eq!(
         (&*reservation.namespace, &*reservation.name),
         ("default", "db-0")
     );
-    let at = |places: &FieldLocations, field: &str| {
-        let location = places.nearest(field).expect("a place").span;
+    let at = |locations: &FieldLocations, field: &str| {
+        let location = locations.nearest(field).expect("a place").span;
         text[location.start as usize..location.end as usize].to_owned()
     };
-    assert_eq!(at(&pool.places, "spec.ranges[0].exclude[0]"), "192.0.2.2");
-    assert_eq!(at(&pool.places, "spec.ranges[0].exclude[1]"), "7");
+    assert_eq!(
+        at(&pool.locations, "spec.ranges[0].exclude[0]"),
+        "192.0.2.2"
+    );
+    assert_eq!(at(&pool.locations, "spec.ranges[0].exclude[1]"), "7");
     // For an unknown key, the location of the key.
-    assert_eq!(at(&pool.places, "spec.ranges[0].excludes"), "excludes");
+    assert_eq!(at(&pool.locations, "spec.ranges[0].excludes"), "excludes");
     // For an absent value, the location of the object that lacks it.
-    let range = pool.places.nearest("spec.ranges[0].gateway").expect("it");
+    let range = pool
+        .locations
+        .nearest("spec.ranges[0].gateway")
+        .expect("it");
     assert_eq!(range.position, Position { line: 6, column: 5 });
-    assert_eq!(pool.places.nearest("metadata.name"), None);
-    assert_eq!(at(&reservation.places, "spec.ips[0]"), "192.0.2.205/24");
+    assert_eq!(pool.locations.nearest("metadata.name"), None);
+    assert_eq!(at(&reservation.locations, "spec.ips[0]"), "192.0.2.205/24");
 }
 
 #[test]

@@ -89,14 +89,14 @@ fn workload(
 /// Values of the wrong type are ignored: the API server rejects them.
 fn scale(spec: Option<&DocumentNode<'_>>, holder: Option<&DocumentNode<'_>>) -> ScaleManifest {
     let number = |node: Option<&DocumentNode<'_>>, name: &str| node?.get(name)?.integer();
-    let word =
+    let text =
         |node: Option<&DocumentNode<'_>>, name: &str| Some(node?.get(name)?.string()?.into());
     ScaleManifest {
         replicas: number(spec, "replicas"),
         parallelism: number(holder, "parallelism"),
         completions: number(holder, "completions"),
-        strategy: word(spec.and_then(|spec| spec.get("strategy")), "type"),
-        concurrency: word(spec, "concurrencyPolicy"),
+        strategy: text(spec.and_then(|spec| spec.get("strategy")), "type"),
+        concurrency: text(spec, "concurrencyPolicy"),
     }
 }
 

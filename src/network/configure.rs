@@ -298,7 +298,7 @@ impl Plugin {
         let BridgeGateway::DefaultRoute { .. } = self.bridge_gateway else {
             return Vec::new();
         };
-        let wanted = |v4: bool| {
+        let gateway_of = |v4: bool| {
             let written = routes.iter().any(|route| {
                 let is_default = route.dst.prefix == 0 && !route.dst.has_host_bits();
                 is_default && route.gateway.is_some() && route.dst.address.is_ipv4() == v4
@@ -310,7 +310,7 @@ impl Plugin {
         };
         [true, false]
             .into_iter()
-            .filter_map(wanted)
+            .filter_map(gateway_of)
             .copied()
             .collect()
     }
@@ -420,13 +420,13 @@ fn static_addresses(
 /// index is tried, in all sets at once.
 fn host_local_addresses(ipam: &HostLocalIpam) -> Vec<Vec<AssignedAddress>> {
     let longest = ipam.sets.iter().map(|set| set.len()).max().unwrap_or(0);
-    let choice = |place: usize| {
+    let choice = |index: usize| {
         let sets = ipam.sets.iter().enumerate();
         #[allow(clippy::borrowed_box)] // The type that the iterator has.
         let address = |(set, ranges): (usize, &Box<[_]>)| {
             let ranges: &[super::ipam::HostLocalRange] = ranges;
-            let place = place.min(ranges.len().checked_sub(1)?);
-            let range = &ranges[place];
+            let index = index.min(ranges.len().checked_sub(1)?);
+            let range = &ranges[index];
             let subnet = Subnet::parse(&range.subnet).ok()?;
             let written = gateway(range.gateway.as_deref()).ok()?;
             Some(AssignedAddress {
@@ -435,7 +435,7 @@ fn host_local_addresses(ipam: &HostLocalIpam) -> Vec<Vec<AssignedAddress>> {
                     exact: false,
                 },
                 gateway: written.or_else(|| next_address(subnet)),
-                source: AddressSource::Range { set, index: place },
+                source: AddressSource::Range { set, index },
             })
         };
         sets.map(address).collect::<Option<Vec<_>>>()
@@ -450,7 +450,7 @@ fn whereabouts_addresses(
     requested_addresses: RequestedAddresses<'_>,
 ) -> Option<Vec<AssignedAddress>> {
     let common = gateway(ipam.gateway.as_deref()).ok()?;
-    let of_range = |(place, range): (usize, &super::ipam::WhereaboutsRange)| {
+    let of_range = |(index, range): (usize, &super::ipam::WhereaboutsRange)| {
         let subnet = BoundedSubnet::parse(&range.range).ok()?.subnet;
         Some(AssignedAddress {
             address: InterfaceAddress {
@@ -458,10 +458,7 @@ fn whereabouts_addresses(
                 exact: false,
             },
             gateway: common,
-            source: AddressSource::Range {
-                set: 0,
-                index: place,
-            },
+            source: AddressSource::Range { set: 0, index },
         })
     };
     let ranges = ipam.ranges.iter().enumerate().map(of_range);

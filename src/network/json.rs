@@ -314,10 +314,10 @@ impl JsonSyntaxError {
             .map(str::len)
             .sum();
         let at = (line_start + error.column().saturating_sub(1)).min(text.len());
-        let words = error.to_string();
-        let reason = words
+        let message = error.to_string();
+        let reason = message
             .rsplit_once(" at line ")
-            .map_or(words.as_str(), |(reason, _)| reason);
+            .map_or(message.as_str(), |(reason, _)| reason);
         // serde_json counts bytes; the offset must be at the start of a character.
         let at = (0..=at).rev().find(|at| text.is_char_boundary(*at));
         let at = at.unwrap_or_default();
@@ -368,7 +368,7 @@ mod tests {
     fn members_keep_order_repetition_and_span() {
         let text = r#" {"a": 1, "é\n" : [2], "a":null} "#;
         let members = document(text).members().unwrap_or_default();
-        let seen: Vec<_> = members
+        let pairs: Vec<_> = members
             .iter()
             .map(|m| {
                 (
@@ -377,7 +377,7 @@ mod tests {
                 )
             })
             .collect();
-        assert_eq!(seen, [("a", "1"), (r"é\n", "[2]"), ("a", "null")]);
+        assert_eq!(pairs, [("a", "1"), (r"é\n", "[2]"), ("a", "null")]);
         assert_eq!(members[1].name.value, "é\n");
         let list = members[1].value.elements().unwrap_or_default();
         let span = list[0].span();

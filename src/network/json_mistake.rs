@@ -32,8 +32,8 @@ impl<'a> JsonMistake<'a> {
     /// Finds the mistake at byte `at`, where the parser stopped for `reason`; returns it with its
     /// offset.
     pub(super) fn at(text: &'a str, at: usize, reason: &str) -> Option<(Self, usize)> {
-        let behind = text.get(at..)?;
-        let at = at + (behind.len() - behind.trim_ascii_start().len());
+        let after = text.get(at..)?;
+        let at = at + (after.len() - after.trim_ascii_start().len());
         let rest = text.get(at..)?;
         let first = rest.chars().next()?;
         let starts = |start: &str| rest.starts_with(start);
@@ -64,9 +64,9 @@ fn unquoted(text: &str, at: usize) -> Option<JsonMistake<'_>> {
     let end = rest.find(|c| !part(c)).unwrap_or(rest.len());
     let word = rest.get(..end)?;
     let name = word.find(':').map_or(word, |colon| &word[..colon]);
-    let behind = rest.get(name.len()..)?.trim_ascii_start();
+    let after = rest.get(name.len()..)?.trim_ascii_start();
     let opened = text.get(..start)?.trim_ascii_end();
-    if opened.ends_with(['{', ',']) && behind.starts_with(':') {
+    if opened.ends_with(['{', ',']) && after.starts_with(':') {
         return Some(JsonMistake::UnquotedKey(name));
     }
     let same = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));

@@ -30,9 +30,9 @@ impl Parent {
             return None;
         }
         let switch = find(members, "linkInContainer").and_then(|m| m.value.boolean());
-        let mode = word(members, "mode");
+        let mode = text_option(members, "mode");
         Some(Self {
-            master: word(members, "master").unwrap_or_default(),
+            master: text_option(members, "master").unwrap_or_default(),
             in_container: switch.unwrap_or_default(),
             exclusive: kind == "macvlan" && mode.as_deref() == Some("passthru"),
         })
@@ -53,7 +53,8 @@ const DEFAULT_ROUTE: &str = "the interface of the default route";
 /// links.
 pub(super) fn link(kind: &str, members: &[JsonMember<'_>]) -> Box<str> {
     let kind = family(kind);
-    let [master, bridge, device] = ["master", "bridge", "device"].map(|key| word(members, key));
+    let [master, bridge, device] =
+        ["master", "bridge", "device"].map(|key| text_option(members, key));
     let wire = match (master, bridge, device, kind) {
         (Some(master), ..) => master.into_string(),
         (None, Some(bridge), ..) => format!("bridge {bridge}"),
@@ -80,7 +81,7 @@ fn vlan(kind: &str, members: &[JsonMember<'_>]) -> Option<i64> {
     found.next().filter(|vlan| *vlan != 0)
 }
 
-fn word(members: &[JsonMember<'_>], key: &str) -> Option<Box<str>> {
+fn text_option(members: &[JsonMember<'_>], key: &str) -> Option<Box<str>> {
     let text = find(members, key)?.value.string()?;
     (!text.is_empty()).then(|| text.into())
 }

@@ -221,16 +221,16 @@ fn simple_macvlan(members: &[JsonMember<'_>], entry: &mut AdditionalNetwork) {
 
 /// Renders the static IPAM as the operator does, whose keys differ from the plugin's.
 fn static_ipam(settings: &[JsonMember<'_>]) -> Value {
-    let list = |name: &str, words: [(&str, &str); 2]| -> Vec<Value> {
+    let list = |name: &str, keys: [(&str, &str); 2]| -> Vec<Value> {
         let elements = find(settings, name).and_then(|m| m.value.elements());
         let elements = elements.unwrap_or_default().into_iter();
         elements
             .filter_map(JsonNode::members)
             .map(|members| {
-                let words = words.into_iter();
+                let keys = keys.into_iter();
                 let pair =
                     |(from, to): (&str, &str)| Some((to.to_owned(), json!(text(&members, from)?)));
-                Value::Object(words.filter_map(pair).collect())
+                Value::Object(keys.filter_map(pair).collect())
             })
             .collect()
     };

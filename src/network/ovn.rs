@@ -24,8 +24,8 @@ pub enum Topology {
 
 impl Topology {
     /// Parses the value in a configuration.
-    pub fn read(word: &str) -> Option<Self> {
-        Some(match word {
+    pub fn read(text: &str) -> Option<Self> {
+        Some(match text {
             "layer2" => Self::Layer2,
             "layer3" => Self::Layer3,
             "localnet" => Self::Localnet,
@@ -80,33 +80,33 @@ impl OvnNetwork {
         if kind != PLUGIN {
             return None;
         }
-        let topology = Topology::read(&word(members, "topology")?)?;
+        let topology = Topology::read(&text_option(members, "topology")?)?;
         let is = |key| find(members, key).and_then(|m| m.value.boolean()) == Some(true);
         let number = |key| find(members, key).and_then(|m| m.value.integer());
         let l2 = topology == Topology::Layer2;
         let l3 = topology == Topology::Layer3;
         let localnet = topology == Topology::Localnet;
         let list = |key| {
-            word(members, key)
+            text_option(members, key)
                 .map(|text| subnets(&text, l3))
                 .unwrap_or_default()
         };
-        let primary = !localnet && word(members, "role").as_deref() == Some("primary");
+        let primary = !localnet && text_option(members, "role").as_deref() == Some("primary");
         // Options that the topology ignores are not compared.
-        let words = TEXT_OPTIONS.map(|key| {
+        let texts = TEXT_OPTIONS.map(|key| {
             let read = match key {
                 "physicalNetworkName" => localnet,
                 "outboundSNAT" => l3,
                 "transport" => !localnet,
                 _ => true,
             };
-            word(members, key).filter(|_| read)
+            text_option(members, key).filter(|_| read)
         });
         Some(Self {
             topology,
             primary,
             persistent: !l3 && is("allowPersistentIPs"),
-            has_subnets: word(members, "subnets").is_some(),
+            has_subnets: text_option(members, "subnets").is_some(),
             mtu: number("mtu"),
             vlan: number("vlanID").filter(|_| localnet).unwrap_or_default(),
             subnets: list("subnets"),
@@ -125,7 +125,7 @@ impl OvnNetwork {
             } else {
                 Subnets::new()
             },
-            texts: words,
+            texts,
         })
     }
 
@@ -183,8 +183,8 @@ fn pairs<'w>(
 }
 
 /// Adds the default join subnet of each family that has none.
-fn joins(given: Subnets) -> Subnets {
-    let mut joins = given;
+fn joins(subnets: Subnets) -> Subnets {
+    let mut joins = subnets;
     for default in JOIN_SUBNETS {
         #[allow(clippy::borrowed_box)] // The type that the iterator has.
         let same = |text: &&Box<str>| text.contains(':') == default.contains(':');
@@ -213,7 +213,7 @@ fn subnets(list: &str, by_node: bool) -> Subnets {
     list.split(',').filter_map(one).collect()
 }
 
-fn word(members: &[JsonMember<'_>], key: &str) -> Option<Box<str>> {
+fn text_option(members: &[JsonMember<'_>], key: &str) -> Option<Box<str>> {
     let text = find(members, key)
         .map(|member| member.value)
         .and_then(JsonNode::string)?;

@@ -184,7 +184,7 @@ impl FolderShared {
                 (scan, Err(error))
             }
         };
-        tracing::debug!(folder = %folder.root().display(), read = scan.read, "scanned");
+        tracing::debug!(folder = %folder.root().display(), read = scan.read, "folder scanned");
         let status = folder.status(scan.errors);
         self.report(&status);
         // An empty folder has a catalog, too.
@@ -194,7 +194,7 @@ impl FolderShared {
                 folder = %folder.root().display(),
                 files = status.files,
                 networks = catalog.network_count(),
-                "the catalog is new"
+                "catalog updated"
             );
             self.catalog.store(Some(Arc::new(catalog)));
         }
@@ -211,12 +211,12 @@ impl FolderShared {
         let known: HashSet<String> = before.all_errors().map(ToString::to_string).collect();
         for error in status.all_errors().map(ToString::to_string) {
             if !known.contains(&error) {
-                tracing::warn!("{error}");
+                tracing::warn!(%error, "error in the folder of manifests");
             }
         }
-        for mended in before.faulty.iter().map(|report| &report.file) {
-            if !status.faulty.iter().any(|report| report.file == *mended) {
-                tracing::info!(file = %mended, "the errors are gone");
+        for fixed in before.faulty.iter().map(|report| &report.file) {
+            if !status.faulty.iter().any(|report| report.file == *fixed) {
+                tracing::info!(file = %fixed, "errors resolved");
             }
         }
     }

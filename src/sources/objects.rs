@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     allocation::{Pool, Reservation, SpecError},
-    catalog::{AllLabels, Labels, MigrationRef, Pod, RequestedAnnotations, all_labels},
+    catalog::{AllLabels, MigrationRef, NamespaceLabels, Pod, RequestedAnnotations, all_labels},
     manifests::{
         FieldLocations, GeneratedNetworkManifest, Located, Manifest, NamespaceManifest,
         PodManifest, PodName, PoolManifest, ReservationManifest, TargetNamespaces,
@@ -56,7 +56,7 @@ type NamespaceAndName = (Box<str>, Box<str>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FileNamespace {
     pub name: Box<str>,
-    pub labels: Labels,
+    pub labels: NamespaceLabels,
     pub all_labels: Arc<AllLabels>,
 }
 
@@ -195,9 +195,9 @@ fn namespace(
             text: written.value.to_string(),
         });
     };
-    let mut labels = Labels {
+    let mut labels = NamespaceLabels {
         terminating: manifest.terminating,
-        ..Labels::default()
+        ..NamespaceLabels::default()
     };
     if let Some(written) = &manifest.mode {
         labels.mode = written.value.parse().ok();
@@ -239,16 +239,16 @@ fn pool(
 ) -> AddressPool {
     let PoolManifest {
         name,
-        words,
-        places,
+        parsed,
+        locations,
     } = manifest;
-    let pool = words.pool(&name);
+    let pool = parsed.pool(&name);
     if let Err(faults) = &pool {
         let object = format!("pool {name}");
         errors.extend(
             faults
                 .iter()
-                .map(|f| fault(&object, f, &places, whole, file)),
+                .map(|f| fault(&object, f, &locations, whole, file)),
         );
     }
     let pool = pool.map(Arc::new).map_err(Arc::from);
@@ -264,33 +264,33 @@ fn reservation(
     let ReservationManifest {
         namespace,
         name,
-        words,
-        places,
+        parsed,
+        locations,
     } = manifest;
-    let made = words.reservation(&namespace, &name);
-    if let Err(faults) = &made {
+    let parsed_reservation = parsed.reservation(&namespace, &name);
+    if let Err(faults) = &parsed_reservation {
         let object = format!("reservation {namespace}/{name}");
         errors.extend(
             faults
                 .iter()
-                .map(|f| fault(&object, f, &places, whole, file)),
+                .map(|f| fault(&object, f, &locations, whole, file)),
         );
     }
     AddressReservation {
         namespace,
         name,
-        reservation: made.ok().map(Arc::new),
+        reservation: parsed_reservation.ok().map(Arc::new),
     }
 }
 
 fn fault(
     object: &str,
     fault: &SpecError,
-    places: &FieldLocations,
+    locations: &FieldLocations,
     whole: Position,
     file: &str,
 ) -> SourceError {
-    let location = places.nearest(&format!("spec.{}", fault.path));
+    let location = locations.nearest(&format!("spec.{}", fault.path));
     SourceError::Pool {
         object: object.to_owned(),
         file: file.to_owned(),

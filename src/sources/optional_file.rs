@@ -63,17 +63,17 @@ impl OptionalFile {
 
     fn update(&mut self, read: Result<Option<String>, SourceError>) {
         match read {
-            Ok(now) => {
+            Ok(current) => {
                 self.last_error = None;
                 self.content.send_if_modified(|content| {
-                    let news = *content != now;
-                    *content = now;
-                    news
+                    let changed = *content != current;
+                    *content = current;
+                    changed
                 });
             }
             Err(error) => {
                 if self.last_error.as_ref() != Some(&error) {
-                    tracing::warn!("{error}; what it said before still holds");
+                    tracing::warn!(%error, "cannot read the file, its previous content stays in effect");
                     self.last_error = Some(error);
                 }
             }

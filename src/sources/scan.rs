@@ -32,7 +32,7 @@ pub(super) struct FolderScanner {
     files: BTreeMap<String, FileState>,
     duplicates: Vec<SourceError>,
     /// The pool configuration of the last catalog, which the next one shares if it is the same.
-    layout: Arc<PoolConfig>,
+    pool_config: Arc<PoolConfig>,
     /// True if the files differ from the last catalog. It persists if a scan fails midway.
     changed: bool,
 }
@@ -56,7 +56,7 @@ impl FolderScanner {
             clock,
             files: BTreeMap::new(),
             duplicates: Vec::new(),
-            layout: Arc::default(),
+            pool_config: Arc::default(),
             changed: false,
         }
     }
@@ -91,7 +91,7 @@ impl FolderScanner {
         let changed = std::mem::take(&mut self.changed);
         let catalog = changed.then(|| self.catalog());
         if let Some(catalog) = &catalog {
-            self.layout = Arc::clone(catalog.pool_config());
+            self.pool_config = Arc::clone(catalog.pool_config());
         }
         Ok(ScanResult {
             read,
@@ -139,7 +139,7 @@ impl FolderScanner {
     pub(super) fn catalog(&self) -> Catalog {
         catalog(
             self.files.values().map(|state| &state.objects),
-            &self.layout,
+            &self.pool_config,
         )
     }
 

@@ -79,7 +79,7 @@ impl WatchedFile {
             Ok(Ok(text)) => text.content,
             Ok(Err(error)) => {
                 if self.last_error.as_ref() != Some(&error) {
-                    tracing::warn!("{error}; what it said before still holds");
+                    tracing::warn!(%error, "cannot read the file, its previous content stays in effect");
                     self.last_error = Some(error);
                 }
                 return false;
@@ -96,9 +96,9 @@ impl WatchedFile {
     fn notify<E: Display>(&self, changed: &mut impl FnMut(&str) -> Result<(), E>) {
         let file = self.path.display();
         match changed(&self.content) {
-            Ok(()) => tracing::info!(%file, "the file changed and was read again"),
+            Ok(()) => tracing::info!(%file, "file reloaded"),
             Err(error) => {
-                tracing::warn!(%file, "{error}\nwhat the file said before still holds");
+                tracing::warn!(%file, %error, "file rejected, its previous content stays in effect");
             }
         }
     }

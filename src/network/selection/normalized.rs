@@ -69,10 +69,10 @@ impl NormalizedAnnotation {
         let mut differences = Vec::new();
         for (interface, before) in &self.interfaces {
             match after.interfaces.get(interface) {
-                Some(now) if now == before => {}
-                Some(now) => differences.push(InterfaceChange::Changed {
+                Some(after) if after == before => {}
+                Some(after) => differences.push(InterfaceChange::Changed {
                     interface: interface.clone(),
-                    keys: changed_keys(before, now),
+                    keys: changed_keys(before, after),
                 }),
                 None => differences.push(InterfaceChange::Removed {
                     interface: interface.clone(),
@@ -80,11 +80,11 @@ impl NormalizedAnnotation {
                 }),
             }
         }
-        for (interface, now) in &after.interfaces {
+        for (interface, after) in &after.interfaces {
             if !self.interfaces.contains_key(interface) {
                 differences.push(InterfaceChange::Added {
                     interface: interface.clone(),
-                    network: network(now),
+                    network: network(after),
                 });
             }
         }
@@ -180,7 +180,7 @@ fn attributes(selection: &Selection<'_>, pod_namespace: &str) -> Attributes {
         selection.device_id.as_ref().map(|id| json!(id.value)),
     );
     let foreign =
-        |given: &&SelectionMember<'_>| given.key.is_none() && !given.member.value.is_null();
+        |member: &&SelectionMember<'_>| member.key.is_none() && !member.member.value.is_null();
     for SelectionMember { member, .. } in selection.members.iter().filter(foreign) {
         put(
             &member.name.value,

@@ -50,7 +50,7 @@ fn selection<'a>(
     let present = |part| {
         Some(piece(part, text))
             .filter(|part| !part.value.is_empty())
-            .map(owned)
+            .map(to_cow)
     };
     Ok(Selection {
         index,
@@ -80,7 +80,7 @@ fn piece<'a>(part: &'a str, text: &'a str) -> Spanned<&'a str> {
     }
 }
 
-fn owned<'a>(piece: Spanned<&'a str>) -> Spanned<Cow<'a, str>> {
+fn to_cow<'a>(piece: Spanned<&'a str>) -> Spanned<Cow<'a, str>> {
     Spanned {
         value: Cow::Borrowed(piece.value),
         span: piece.span,

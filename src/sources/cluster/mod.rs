@@ -139,8 +139,8 @@ impl Cluster {
         let lists = requests.iter().map(|request| self.list(request, &more));
         let mut lists = stream::iter(lists).buffered(LIST_CONCURRENCY);
         let mut found = ClusterSnapshot::default();
-        let mut wanted = requests.iter();
-        while let (Some(request), Some(list)) = (wanted.next(), lists.next().await) {
+        let mut pending = requests.iter();
+        while let (Some(request), Some(list)) = (pending.next(), lists.next().await) {
             match (list, &request.if_forbidden) {
                 (Ok(list), _) => {
                     found.objects.extend(list.objects);

@@ -67,12 +67,15 @@ fn has_ended(kind: &ClusterKind, whole: &Value) -> bool {
 
 /// Returns true if the object is controlled by a workload whose own template is read.
 fn is_owned_by_read_kind(kind: &ClusterKind, whole: &Value) -> bool {
-    let Some((_, maker)) = OWNED_KINDS.iter().find(|(made, _)| *made == kind.name) else {
+    let Some((_, owner_kind)) = OWNED_KINDS
+        .iter()
+        .find(|(kind_name, _)| *kind_name == kind.name)
+    else {
         return false;
     };
     let owners = whole["metadata"]["ownerReferences"].as_array();
     let mut owners = owners.into_iter().flatten();
-    owners.any(|owner| owner["controller"] == true && owner["kind"] == *maker)
+    owners.any(|owner| owner["controller"] == true && owner["kind"] == *owner_kind)
 }
 
 /// Copies the value at a path, if present.
@@ -118,15 +121,15 @@ fn read_annotations(all: &Value) -> Value {
 }
 
 fn mentions_networks(kind: &ClusterKind, projected: &Value) -> bool {
-    let asks = |holder: &Value| {
+    let requests_networks = |holder: &Value| {
         let annotations = &holder["metadata"]["annotations"];
         NETWORK_ANNOTATIONS
             .iter()
             .any(|key| !annotations[*key].is_null())
     };
     match kind.name {
-        "Pod" => asks(projected),
-        "CronJob" => asks(&projected["spec"]["jobTemplate"]["spec"]["template"]),
+        "Pod" => requests_networks(projected),
+        "CronJob" => requests_networks(&projected["spec"]["jobTemplate"]["spec"]["template"]),
         "VirtualMachine" => {
             let networks = projected["spec"]["template"]["spec"]["networks"].as_array();
             let mut networks = networks.into_iter().flatten();
@@ -138,7 +141,7 @@ fn mentions_networks(kind: &ClusterKind, projected: &Value) -> bool {
         | "StatefulSet"
         | "DaemonSet"
         | "Job"
-        | "ReplicationController" => asks(&projected["spec"]["template"]),
+        | "ReplicationController" => requests_networks(&projected["spec"]["template"]),
         _ => true,
     }
 }

@@ -32,9 +32,9 @@ fn network(catalog: &ArcSwapOption<Catalog>, name: &str) -> Option<Arc<Network>>
     catalog.load().as_ref()?.network("db", name).cloned()
 }
 
-async fn eventually(what: impl Fn() -> bool) {
+async fn eventually(condition: impl Fn() -> bool) {
     let wait = async {
-        while !what() {
+        while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
@@ -98,7 +98,7 @@ async fn after_a_refresh_the_catalog_has_what_was_written_before_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let (source, catalog) = source(folder.path());
     let path = Arc::new(folder.path().to_owned());
-    let ask = |number: usize| {
+    let refresh_repeatedly = |number: usize| {
         let (source, catalog, path) = (source.clone(), Arc::clone(&catalog), Arc::clone(&path));
         async move {
             for round in 0..20 {
@@ -109,7 +109,9 @@ async fn after_a_refresh_the_catalog_has_what_was_written_before_it() {
             }
         }
     };
-    let tasks: Vec<_> = (0..8).map(|number| tokio::spawn(ask(number))).collect();
+    let tasks: Vec<_> = (0..8)
+        .map(|number| tokio::spawn(refresh_repeatedly(number)))
+        .collect();
     for task in tasks {
         task.await.expect("fresh");
     }
@@ -123,8 +125,8 @@ async fn concurrent_callers_share_one_scan() {
         let source = source.clone();
         tokio::spawn(async move { source.refresh().await })
     });
-    for asked in all.collect::<Vec<_>>() {
-        asked.await.expect("an end").expect("a scan");
+    for caller in all.collect::<Vec<_>>() {
+        caller.await.expect("an end").expect("a scan");
     }
     // The callers during the first scan share the second.
     assert!(source.scans() <= 2, "{}", source.scans());
@@ -134,12 +136,12 @@ async fn concurrent_callers_share_one_scan() {
 async fn a_cancelled_caller_does_not_spoil_the_scan_for_others() {
     let folder = tempfile::tempdir().expect("a folder");
     let (source, catalog) = source(folder.path());
-    let impatient = tokio::spawn({
+    let cancelled = tokio::spawn({
         let source = source.clone();
         async move { source.refresh().await }
     });
     tokio::task::yield_now().await;
-    impatient.abort();
+    cancelled.abort();
     fs::write(folder.path().join("a.yaml"), nad("a")).expect("writing");
     source.refresh().await.expect("a scan");
     assert!(network(&catalog, "a").is_some());
@@ -167,12 +169,12 @@ async fn a_watched_file_reports_new_content_only() {
     fs::write(&path, "one").expect("writing");
     let file = WatchedFile::open(&path).expect("the file");
     assert_eq!(file.content(), "one");
-    let told = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::new(Mutex::new(Vec::new()));
     let cancel = CancellationToken::new();
-    let tell = {
-        let told = Arc::clone(&told);
+    let receive = {
+        let received = Arc::clone(&received);
         move |text: &str| {
-            told.lock().expect("no panic").push(text.to_owned());
+            received.lock().expect("no panic").push(text.to_owned());
             if text == "bad" {
                 Err("it is bad")
             } else {
@@ -180,10 +182,10 @@ async fn a_watched_file_reports_new_content_only() {
             }
         }
     };
-    let watching = tokio::spawn(file.watch(Duration::from_millis(5), cancel.clone(), tell));
-    let heard = |count: usize| {
-        let told = Arc::clone(&told);
-        move || told.lock().expect("no panic").len() == count
+    let watching = tokio::spawn(file.watch(Duration::from_millis(5), cancel.clone(), receive));
+    let has_received = |count: usize| {
+        let received = Arc::clone(&received);
+        move || received.lock().expect("no panic").len() == count
     };
     fs::remove_file(&path).expect("removing");
     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -191,14 +193,14 @@ async fn a_watched_file_reports_new_content_only() {
         // Replaced atomically, so that no partial content is read.
         fs::write(folder.path().join("new"), text).expect("writing");
         fs::rename(folder.path().join("new"), &path).expect("swapping");
-        eventually(heard(count)).await;
+        eventually(has_received(count)).await;
     }
     fs::write(folder.path().join("new"), "two").expect("writing");
     fs::rename(folder.path().join("new"), &path).expect("swapping");
     tokio::time::sleep(Duration::from_millis(20)).await;
     cancel.cancel();
     watching.await.expect("an end");
-    assert_eq!(*told.lock().expect("no panic"), ["bad", "two"]);
+    assert_eq!(*received.lock().expect("no panic"), ["bad", "two"]);
 }
 
 #[tokio::test]

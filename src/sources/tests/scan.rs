@@ -1,4 +1,4 @@
-//! One scan after the other: what counts, what stays, what is reported.
+//! Tests of successive scans: definitions in effect, last good states, reported errors.
 
 use std::{
     fs,
@@ -16,12 +16,12 @@ use crate::{
     sources::{file_text::MAX_BYTES, scan::FolderScanner},
 };
 
-/// A time at which every file that was just written has settled.
+/// Returns a time at which the fingerprint of every file that was just written is stable.
 fn later() -> SystemTime {
     SystemTime::now() + Duration::from_secs(60)
 }
 
-/// A folder and what was read of it.
+/// A folder, its scanner and its catalog.
 struct Fixture {
     folder: TempDir,
     scanner: FolderScanner,
@@ -54,7 +54,7 @@ impl Fixture {
         fs::write(path, text).expect("writing");
     }
 
-    /// Scans; says how many files were read and whether there is a new catalog.
+    /// Scans; returns the number of files that were read, and whether there is a new catalog.
     fn scan(&mut self) -> (usize, bool) {
         let scan = self.scanner.scan().expect("the folder");
         let new = scan.catalog.is_some();
@@ -66,7 +66,7 @@ impl Fixture {
         self.catalog.network_names("db")
     }
 
-    /// The errors, without the folder's path.
+    /// Returns the errors, without the folder's path.
     fn errors(&mut self) -> Vec<String> {
         let scan = self.scanner.scan().expect("the folder");
         let status = self.scanner.status(scan.errors);
@@ -77,7 +77,7 @@ impl Fixture {
 }
 
 #[test]
-fn manifests_are_found_in_subfolders_and_hidden_ones_are_none() {
+fn manifests_are_found_in_subfolders_and_hidden_ones_are_skipped() {
     let fixture = Fixture::new(&[
         ("a.yaml", &nad("a")),
         ("sub/deep/b.yml", &nad("b")),
@@ -102,7 +102,7 @@ fn only_what_may_have_changed_is_read_again() {
 }
 
 #[test]
-fn a_file_written_just_now_is_read_until_it_has_settled() {
+fn a_file_written_just_now_is_read_until_its_fingerprint_is_stable() {
     let mut fixture = Fixture::new(&[]);
     fixture.scanner = FolderScanner::new(fixture.folder.path().to_owned(), SystemTime::now);
     fixture.write("a.yaml", nad("a"));
@@ -111,7 +111,7 @@ fn a_file_written_just_now_is_read_until_it_has_settled() {
 }
 
 #[test]
-fn a_change_that_means_nothing_makes_no_new_catalog() {
+fn an_irrelevant_change_makes_no_new_catalog() {
     let mut fixture = Fixture::new(&[("a.yaml", &nad("a"))]);
     fixture.write("a.yaml", format!("# a comment\n---\n{}", nad("a")));
     assert_eq!(fixture.scan(), (1, false));
@@ -122,7 +122,7 @@ fn a_change_that_means_nothing_makes_no_new_catalog() {
 }
 
 #[test]
-fn a_file_with_errors_keeps_its_last_good_state_until_it_is_mended() {
+fn a_file_with_errors_keeps_its_last_good_state_until_it_is_fixed() {
     let mut fixture = Fixture::new(&[("a.yaml", &nad("a"))]);
     fixture.write("a.yaml", format!("{}---\nkind: [\n", nad("b")));
     assert_eq!(fixture.scan(), (1, false));
@@ -137,7 +137,7 @@ fn a_file_with_errors_keeps_its_last_good_state_until_it_is_mended() {
 }
 
 #[test]
-fn a_file_that_never_was_good_gives_what_could_be_read() {
+fn a_file_that_never_was_valid_provides_its_valid_objects() {
     let mut fixture = Fixture::new(&[("a.yaml", &format!("{}---\nkind: [\n", nad("a")))]);
     assert_eq!(fixture.names(), ["a"]);
     assert_eq!(fixture.errors().len(), 1);
@@ -145,7 +145,7 @@ fn a_file_that_never_was_good_gives_what_could_be_read() {
 }
 
 #[test]
-fn what_was_in_a_deleted_file_goes() {
+fn objects_of_a_deleted_file_are_removed() {
     let mut fixture = Fixture::new(&[("a.yaml", &nad("a")), ("sub/b.yaml", &nad("b"))]);
     fs::remove_dir_all(fixture.path("sub")).expect("removing");
     assert_eq!(fixture.scan(), (0, true));
@@ -189,7 +189,7 @@ fn a_folder_that_vanishes_keeps_everything() {
 }
 
 #[test]
-fn of_two_definitions_the_later_in_the_alphabet_counts_and_both_are_named() {
+fn the_later_of_two_definitions_is_in_effect_and_both_are_named() {
     let with_pool = nad("a").replace("}", ", annotations: {nadmit.io/address-pool: blue}}");
     let mut fixture = Fixture::new(&[
         ("b.yaml", &with_pool),
@@ -215,7 +215,7 @@ fn of_two_definitions_the_later_in_the_alphabet_counts_and_both_are_named() {
 }
 
 #[test]
-fn namespaces_and_pods_come_along() {
+fn namespaces_and_pods_are_in_the_catalog() {
     let mut fixture = Fixture::new(&[(
         "a.yaml",
         "apiVersion: v1\nkind: Namespace\nmetadata: {name: web, labels: {nadmit.io/mode: \"off\"}}\n\
@@ -238,7 +238,7 @@ fn namespaces_and_pods_come_along() {
     );
 }
 
-/// Lays out a mounted `ConfigMap` as the kubelet does.
+/// Writes a mounted `ConfigMap` as the kubelet does.
 fn mount(folder: &Path, generation: &str, text: &str) {
     fs::create_dir(folder.join(generation)).expect("a folder");
     fs::write(folder.join(generation).join("nets.yaml"), text).expect("writing");
@@ -261,7 +261,7 @@ fn a_mounted_config_map_is_read_once_and_followed_when_it_is_swapped() {
 }
 
 #[test]
-fn loops_of_links_end_and_nothing_is_read_twice() {
+fn loops_of_links_end_and_no_file_is_read_twice() {
     let mut fixture = Fixture::new(&[("sub/a.yaml", &nad("a"))]);
     symlink("..", fixture.path("sub/up")).expect("linking");
     symlink("sub", fixture.path("other")).expect("linking");
@@ -283,7 +283,7 @@ const RESERVATION: &str = "apiVersion: nadmit.io/v1alpha1\nkind: AddressReservat
                            spec: {network: a, holder: {pod: db-0}, ips: [192.0.2.9/24]}\n";
 
 #[test]
-fn pools_make_a_layout_that_stays_the_same_while_they_do() {
+fn the_pool_configuration_is_shared_while_pools_are_unchanged() {
     let with_pool = nad("a").replace("}", ", annotations: {nadmit.io/address-pool: storage}}");
     let mut fixture = Fixture::new(&[
         ("a.yaml", &with_pool),
@@ -291,25 +291,25 @@ fn pools_make_a_layout_that_stays_the_same_while_they_do() {
         ("reservation.yaml", RESERVATION),
     ]);
     assert_eq!(fixture.errors(), [""; 0]);
-    let layout = Arc::clone(fixture.catalog.pool_config());
-    assert!(layout.pool("storage").is_some());
-    let [(reservation, Some(pool))] = &layout.reservations[..] else {
-        panic!("{layout:?}")
+    let pool_config = Arc::clone(fixture.catalog.pool_config());
+    assert!(pool_config.pool("storage").is_some());
+    let [(reservation, Some(pool))] = &pool_config.reservations[..] else {
+        panic!("{pool_config:?}")
     };
     assert_eq!((&*reservation.name, &**pool), ("db-0", "storage"));
-    // Something else changes: the catalog is new, the layout is not.
+    // Another change: the catalog is new, the pool configuration is not.
     fixture.write("b.yaml", nad("b"));
     assert_eq!(fixture.scan(), (1, true));
-    assert!(Arc::ptr_eq(&layout, fixture.catalog.pool_config()));
-    // The network goes to no pool any more.
+    assert!(Arc::ptr_eq(&pool_config, fixture.catalog.pool_config()));
+    // The network no longer names a pool.
     fixture.write("a.yaml", nad("a"));
     fixture.scan();
-    assert!(!Arc::ptr_eq(&layout, fixture.catalog.pool_config()));
+    assert!(!Arc::ptr_eq(&pool_config, fixture.catalog.pool_config()));
     assert_eq!(fixture.catalog.pool_config().reservations[0].1, None);
 }
 
 #[test]
-fn a_pool_that_makes_no_sense_is_reported_and_known_as_such() {
+fn an_invalid_pool_is_reported_and_known_to_be_invalid() {
     let wrong = POOL.replace("/24", "/33");
     let mut fixture = Fixture::new(&[("pool.yaml", &wrong), ("again.yaml", POOL)]);
     assert!(matches!(

@@ -226,7 +226,7 @@ impl SourceState {
             message: format!("what it sent cannot be read: {error}"),
         };
         loop {
-            let asked = call.ask(|| async {
+            let asked = call.write(|| async {
                 let request =
                     requests::page(watched, Some(scope), self.options.page_size, &continuation);
                 let request = request.map_err(kube::Error::HttpError)?;
