@@ -22,7 +22,7 @@ use super::{
     mutate::{AllocationRequest, DesiredAnnotations, OriginalAnnotations},
     object::{ReviewAnnotations, ReviewObject},
     response::AdmissionResponse,
-    review::{Operation, Request},
+    review::{AdmissionRequest, Operation},
 };
 use crate::{
     allocation::{
@@ -32,7 +32,7 @@ use crate::{
     catalog::Pod,
     network::annotations,
     rules::{
-        BindingSubject, BindingAnnotation, Injection, Level, LiveRead, PodSubject,
+        BindingAnnotation, BindingSubject, Injection, Level, LiveRead, PodSubject,
         allocation::{PoolRequest, attachment_requests, can_be_served},
         judge::{judge_binding, judge_pod},
         subject::Resolution,
@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// Whether a pod is being bound.
-pub fn is_binding(request: &Request<'_>) -> bool {
+pub fn is_binding(request: &AdmissionRequest<'_>) -> bool {
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
     let which = matches!(
@@ -51,7 +51,7 @@ pub fn is_binding(request: &Request<'_>) -> bool {
 }
 
 /// What `POST /mutate` does about a Binding.
-pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
+pub(super) fn mutate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let Some(binding) = request.object.as_ref() else {
         return allow();
@@ -92,7 +92,7 @@ pub(super) fn mutate(request: &Request<'_>, context: &ReviewContext<'_>) -> Deci
 
 /// What `POST /validate` does about a Binding: of the annotations that speak of networks it may bring
 /// exactly what nadmit holds for the pod.
-pub(super) fn validate(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
+pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let binding = request.object.as_ref();
     let Some(binding) = binding.filter(|binding| mentions_networks(&binding.metadata.annotations))
@@ -152,7 +152,7 @@ enum BindingTarget<'c> {
 }
 
 fn resolve_target<'c>(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     binding: &ReviewObject<'_>,
     context: &ReviewContext<'c>,
 ) -> BindingTarget<'c> {
@@ -300,7 +300,7 @@ fn held_annotations(
     match check_access(&requester, pod.migration.as_deref(), &asks, context) {
         LaunchAccess::Granted => {}
         LaunchAccess::NeedsRead(live_reads) => return Err(HoldingsUnknown::NeedsRead(live_reads)),
-        LaunchAccess::Refused(_) => return Ok(DesiredAnnotations::default()),
+        LaunchAccess::Denied(_) => return Ok(DesiredAnnotations::default()),
     }
     let mut index = context.allocations.lock();
     index.sync(context.catalog.pool_config());
@@ -342,9 +342,13 @@ fn request_ips_of_binding(
     context: &ReviewContext<'_>,
 ) {
     let proposed = attachment_requests(&subject_of_binding(namespace, proposed, context));
-    for one in attachments.iter_mut().filter(|one| one.request.ips.is_empty()) {
+    for one in attachments
+        .iter_mut()
+        .filter(|one| one.request.ips.is_empty())
+    {
         let same = |other: &&PoolRequest| {
-            other.request.network == one.request.network && other.request.interface == one.request.interface
+            other.request.network == one.request.network
+                && other.request.interface == one.request.interface
         };
         if let Some(other) = proposed.iter().find(same) {
             one.request.ips.clone_from(&other.request.ips);
@@ -397,7 +401,7 @@ fn compare_annotations<'s>(
 /// What was not read live yet of all that a refusal would rest on: the pod, and the records of the
 /// addresses and MACs that the Binding brings, which another replica may have written a moment ago.
 fn required_reads(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     binding: &ReviewObject<'_>,
     pod: Option<&Pod>,
     context: &ReviewContext<'_>,

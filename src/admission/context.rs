@@ -21,7 +21,7 @@ pub struct ReviewContext<'a> {
     /// What the time is.
     pub now: Timestamp,
     /// A number that nobody can guess, another one for each review.
-    pub chance: u128,
+    pub random: u128,
 }
 
 /// How fresh what is known is.
@@ -94,13 +94,13 @@ impl<'a> ReviewContext<'a> {
             allocations,
             freshness: Freshness::Authoritative,
             now: Timestamp::default(),
-            chance: 0,
+            random: 0,
         }
     }
 
     /// The same with other evidence.
     #[must_use]
-    pub fn with(self, freshness: Freshness<'a>) -> Self {
+    pub fn with_freshness(self, freshness: Freshness<'a>) -> Self {
         Self { freshness, ..self }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     pod::subject_under_review,
     pool,
     response::{AdmissionResponse, Verdict},
-    review::{OWN_GROUP, Operation, Request},
+    review::{AdmissionRequest, OWN_GROUP, Operation},
     unrecorded, validate_addresses,
     workload::Template,
 };
@@ -95,7 +95,11 @@ pub struct PendingCommit {
 /// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
 /// - An update is judged for what it changes; nothing that is being deleted is ever refused, unless a pod is to
 ///   take an address meanwhile.
-pub fn decide(webhook: Webhook, request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
+pub fn decide(
+    webhook: Webhook,
+    request: &AdmissionRequest<'_>,
+    context: &ReviewContext<'_>,
+) -> Decision {
     if webhook == Webhook::Mutate {
         return mutate::decide(request, context);
     }
@@ -119,7 +123,7 @@ pub fn decide(webhook: Webhook, request: &Request<'_>, context: &ReviewContext<'
 impl Decision {
     /// The decision that these findings make.
     pub(super) fn from_findings(
-        request: &Request<'_>,
+        request: &AdmissionRequest<'_>,
         findings: Vec<Finding>,
         freshness: Freshness<'_>,
     ) -> Self {
@@ -163,7 +167,7 @@ impl Decision {
 }
 
 /// A pod that is created: what its annotations say, and then whose its addresses are.
-fn pod_create(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
+fn pod_create(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let (catalog, policy) = (context.catalog, context.policy);
     let pod = reviewable(request)
         .filter(|pod| has_network_annotations(pod) || has_near_miss_annotations(pod));
@@ -180,7 +184,10 @@ fn pod_create(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
 }
 
 /// Whose the addresses of a pod are whose annotations change.
-fn pod_addresses_update(request: &Request<'_>, context: &ReviewContext<'_>) -> Option<Decision> {
+fn pod_addresses_update(
+    request: &AdmissionRequest<'_>,
+    context: &ReviewContext<'_>,
+) -> Option<Decision> {
     let pod = non_static_object(request)?;
     let before = request.old_object.as_ref();
     let before = before.map(|old| &old.metadata.annotations);
@@ -193,7 +200,7 @@ fn pod_addresses_update(request: &Request<'_>, context: &ReviewContext<'_>) -> O
 
 /// Whose what a pod names is, on networks of pools and on others.
 fn validate_holders(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     subject: &PodSubject<'_>,
     context: &ReviewContext<'_>,
@@ -244,7 +251,7 @@ fn reads_before_warning(findings: &[Finding], freshness: Freshness<'_>) -> Vec<L
 }
 
 /// Dispatch by resource and subresource.
-fn findings(request: &Request<'_>, context: &ReviewContext<'_>) -> Vec<Finding> {
+fn findings(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Vec<Finding> {
     let (catalog, policy) = (context.catalog, context.policy);
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
@@ -285,7 +292,7 @@ fn findings(request: &Request<'_>, context: &ReviewContext<'_>) -> Vec<Finding> 
 /// The findings on a workload's template, or on a virtual machine's networks.
 fn workload(
     template: Template,
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     catalog: &Catalog,
     policy: &Policy,
 ) -> Vec<Finding> {
@@ -297,7 +304,7 @@ fn workload(
 }
 
 /// The findings on a network's own configuration; of an update only those that are new.
-fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+fn network(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
     let (Some(after), Some(max_level)) = (reviewable(request), max_level(request, catalog, policy))
     else {
         return Vec::new();
@@ -307,7 +314,7 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
             namespace: request.namespace.as_deref().unwrap_or_default(),
             name: object.metadata.name.as_deref().unwrap_or_default(),
             config: object.spec.config.as_deref(),
-            non_string_config: object.spec.odd_config,
+            non_string_config: object.spec.non_string_config,
             resource_name: object.metadata.annotations.resource_name.as_deref(),
             address_pool: object.metadata.annotations.address_pool.as_deref(),
             ..RawNetwork::default()
@@ -335,7 +342,11 @@ fn network(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Fin
 
 /// The findings on what OpenShift's operator will make networks of; of an update only those that are
 /// new, and what it takes from pods.
-fn additional_networks(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+fn additional_networks(
+    request: &AdmissionRequest<'_>,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Vec<Finding> {
     let Some(after) = reviewable(request) else {
         return Vec::new();
     };
@@ -355,7 +366,7 @@ fn additional_networks(request: &Request<'_>, catalog: &Catalog, policy: &Policy
 }
 
 /// The findings on a `ConfigMap`; of an update only those that are new.
-fn config_map(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+fn config_map(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
     let (Some(after), Some(max_level)) = (reviewable(request), max_level(request, catalog, policy))
     else {
         return Vec::new();
@@ -374,7 +385,11 @@ fn config_map(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
 }
 
 /// The findings on a network's deletion. One that was asked for before goes on.
-fn network_delete(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+fn network_delete(
+    request: &AdmissionRequest<'_>,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Vec<Finding> {
     let old = request.old_object.as_ref();
     match old.filter(|old| old.metadata.deletion_timestamp.is_none()) {
         Some(old) => network_use(request, old, None, catalog, policy),
@@ -384,7 +399,7 @@ fn network_delete(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> 
 
 /// The findings on a network that pods use, when it changes or, without an `with_earlier_findings`, is deleted.
 fn network_use(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     before: &ReviewObject<'_>,
     after: Option<&ReviewObject<'_>>,
     catalog: &Catalog,
@@ -416,7 +431,7 @@ fn network_use(
     judge_network_use(&subject, after.is_none(), policy, max_level)
 }
 
-fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
+fn pod_update(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
     let (Some(after), Some(before)) = (non_static_object(request), &request.old_object) else {
         return Vec::new();
     };
@@ -451,7 +466,8 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
         ],
     };
     let max_level = max_level(request, catalog, policy).filter(|_| !is_terminating(after));
-    let mut findings = max_level.map_or_else(Vec::new, |max_level| judge_update(&subject, max_level));
+    let mut findings =
+        max_level.map_or_else(Vec::new, |max_level| judge_update(&subject, max_level));
     let known = pod_findings(request, before, catalog, policy);
     findings.extend(subtract_baseline(
         pod_findings(request, after, catalog, policy),
@@ -462,13 +478,17 @@ fn pod_update(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Vec<
 
 /// The object under review, unless it is none to judge: being deleted, or the kubelet's own copy of
 /// a static pod, which runs whatever is answered.
-pub(super) fn reviewable<'r, 'a>(request: &'r Request<'a>) -> Option<&'r ReviewObject<'a>> {
+pub(super) fn reviewable<'r, 'a>(
+    request: &'r AdmissionRequest<'a>,
+) -> Option<&'r ReviewObject<'a>> {
     non_static_object(request).filter(|object| !is_terminating(object))
 }
 
 /// Returns the pod under review that is changed, unless it is the kubelet's own. One that is being deleted
 /// runs on for its grace period, which is the deleting user's choice, and an address can be plugged into it.
-pub(super) fn non_static_object<'r, 'a>(request: &'r Request<'a>) -> Option<&'r ReviewObject<'a>> {
+pub(super) fn non_static_object<'r, 'a>(
+    request: &'r AdmissionRequest<'a>,
+) -> Option<&'r ReviewObject<'a>> {
     // Whoever creates a pod may annotate it as a static pod's copy; only a node has static pods.
     let is_static =
         |pod: &&ReviewObject<'_>| pod.metadata.annotations.mirror && request.user_info.is_node();
@@ -480,13 +500,17 @@ fn is_terminating(object: &ReviewObject<'_>) -> bool {
 }
 
 /// How loudly rules may speak in the request's namespace; `None` where they are silent.
-pub(super) fn max_level(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Option<Level> {
+pub(super) fn max_level(
+    request: &AdmissionRequest<'_>,
+    catalog: &Catalog,
+    policy: &Policy,
+) -> Option<Level> {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     judge::max_level(namespace, catalog, policy)
 }
 
 fn pod_findings(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     catalog: &Catalog,
     policy: &Policy,
@@ -508,12 +532,12 @@ fn has_network_annotations(pod: &ReviewObject<'_>) -> bool {
 
 /// Returns true if a pod has annotations that nobody reads, much like those that ask for networks.
 fn has_near_miss_annotations(pod: &ReviewObject<'_>) -> bool {
-    !pod.metadata.annotations.unread.is_empty()
+    !pod.metadata.annotations.near_misses.is_empty()
 }
 
 /// Returns the highest level of findings on a pod. Where rules are off, as on a pod that is being deleted,
 /// authority over address pools is not.
-fn pod_max_level(request: &Request<'_>, catalog: &Catalog, policy: &Policy) -> Level {
+fn pod_max_level(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -> Level {
     let going = request.object.as_ref().is_some_and(is_terminating);
     let max_level = max_level(request, catalog, policy).filter(|_| !going);
     max_level.unwrap_or(Level::Off)

@@ -26,11 +26,11 @@ use crate::{
 
 /// What a bound pod lacks.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Late {
+pub enum LateInjection {
     /// Nothing.
-    Nothing,
+    NotNeeded,
     /// These annotations, once the records are written.
-    Lacks {
+    Commit {
         /// What to write, all or none.
         writes: Vec<Write>,
         /// By which the index knows the plan: it is to be confirmed, or rolled back.
@@ -39,27 +39,27 @@ pub enum Late {
         annotations: Vec<(&'static str, String)>,
     },
     /// It lacks something, and is given nothing.
-    Refused(Vec<Finding>),
+    Rejected(Vec<Finding>),
     /// The pod's node has to own this slice first.
-    Claim(Slice),
+    ClaimSlice(Slice),
     /// What it needs is being recorded for another at this moment.
     Busy,
 }
 
 /// What a bound pod lacks, and puts it in flight.
-pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
+pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
     let injection = context.policy.injection_in(&pod.namespace);
     if !may_need_injection(pod) || injection == Injection::Off {
-        return Late::Nothing;
+        return LateInjection::NotNeeded;
     }
     let subject = subject_in_catalog(pod, context);
     let attachments = attachment_requests(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
-        return Late::Nothing;
+        return LateInjection::NotNeeded;
     }
     let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
-        return Late::Refused(denied);
+        return LateInjection::Rejected(denied);
     }
     let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
     let requester = requester_in_catalog(pod, pod.node.as_deref());
@@ -67,9 +67,9 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
     if !already_admitted {
         match check_access(&requester, pod.migration.as_deref(), &asks, context) {
             LaunchAccess::Granted => {}
-            LaunchAccess::NeedsRead(_) => return Late::Busy,
-            LaunchAccess::Refused(refused) => {
-                return Late::Refused(to_findings(&subject, &attachments, vec![refused]));
+            LaunchAccess::NeedsRead(_) => return LateInjection::Busy,
+            LaunchAccess::Denied(refused) => {
+                return LateInjection::Rejected(to_findings(&subject, &attachments, vec![refused]));
             }
         }
     }
@@ -77,13 +77,15 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
     index.sync(context.catalog.pool_config());
     let planned = match index.plan(&requester, &asks, context.now) {
         Ok(planned) => planned,
-        Err(refused) if refused.iter().any(|one| one.refusal.is_busy()) => return Late::Busy,
+        Err(refused) if refused.iter().any(|one| one.refusal.is_busy()) => {
+            return LateInjection::Busy;
+        }
         Err(refused) => {
             if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
-                return Late::Claim(slice.clone());
+                return LateInjection::ClaimSlice(slice.clone());
             }
             drop(index);
-            return Late::Refused(to_findings(&subject, &attachments, refused));
+            return LateInjection::Rejected(to_findings(&subject, &attachments, refused));
         }
     };
     let desired = DesiredAnnotations::new(
@@ -97,9 +99,9 @@ pub fn late(pod: &Pod, context: &ReviewContext<'_>) -> Late {
     let recorded = planned.writes.iter().all(|one| index.only_refreshes(one));
     if annotations.is_empty() && recorded {
         index.abort(planned.plan_id);
-        return Late::Nothing;
+        return LateInjection::NotNeeded;
     }
-    Late::Lacks {
+    LateInjection::Commit {
         writes: planned.writes,
         plan_id: planned.plan_id,
         annotations,

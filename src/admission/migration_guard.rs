@@ -7,7 +7,8 @@
 //! instance is no proof: it names the target only after that is ready.
 
 use super::{
-    context::ReviewContext, object::ReviewObject, pod::subject_under_review, review::Request,
+    context::ReviewContext, object::ReviewObject, pod::subject_under_review,
+    review::AdmissionRequest,
 };
 use crate::{
     allocation::{
@@ -28,7 +29,7 @@ pub(super) enum LaunchAccess {
     /// That is known after these look-ups.
     NeedsRead(Vec<LiveRead>),
     /// No.
-    Refused(Rejection),
+    Denied(Rejection),
 }
 
 /// The migration as whose target a pod under review says that it was made.
@@ -106,13 +107,16 @@ pub(super) fn holds_any(asks: &[AttachmentRequest], holder: &Holder, index: &Ind
 
 /// Whether a pod under review was let in before it was changed.
 pub(super) fn was_admitted(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     before: &ReviewObject<'_>,
     requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> bool {
     let subject = subject_under_review(request, before, context.policy, context.catalog);
-    let asks: Vec<AttachmentRequest> = attachment_requests(&subject).into_iter().map(|one| one.request).collect();
+    let asks: Vec<AttachmentRequest> = attachment_requests(&subject)
+        .into_iter()
+        .map(|one| one.request)
+        .collect();
     holds_any(&asks, &requester.holder, &context.allocations.lock())
 }
 
@@ -198,7 +202,7 @@ fn may_be_created(record: &Allocation, context: &ReviewContext<'_>) -> bool {
 }
 
 fn denied(refusal: AllocationError) -> LaunchAccess {
-    LaunchAccess::Refused(Rejection {
+    LaunchAccess::Denied(Rejection {
         request: 0,
         refusal,
     })

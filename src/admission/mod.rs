@@ -26,12 +26,12 @@ pub use self::{
     binding::is_binding,
     context::{Freshness, ReviewContext},
     decide::{Decision, PendingCommit, Webhook, decide},
-    late_injection::{Late, late},
+    late_injection::{LateInjection, inject_late},
     object::{
         RawJson, ReviewAnnotations, ReviewLabels, ReviewMetadata, ReviewObject, ReviewSpec,
         TargetNode,
     },
     response::{AdmissionResponse, Verdict},
-    review::{Operation, OwnSpecs, Request, Review, ReviewError},
+    review::{AdmissionRequest, Operation, OwnSpecs, Review, ReviewError},
     truncated::reject_oversized,
 };

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     object::{RawJson, ReviewObject},
-    review::{Operation, Request},
+    review::{AdmissionRequest, Operation},
 };
 use crate::{
     allocation::{Controller, RequesterIdentity, index::Requester},
@@ -29,7 +29,7 @@ struct OwnerReference<'a> {
 
 /// Calls `then` with what proves the identity of a pod that holds by `token`, if it has one.
 fn with_identity<R>(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     token: Option<&str>,
     then: impl FnOnce(RequesterIdentity<'_>) -> R,
@@ -57,7 +57,7 @@ fn with_identity<R>(
 
 /// Who asks when this pod does, on the node that it names; holding by `token`, if it has one.
 pub(super) fn requester_under_review(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     token: Option<&str>,
 ) -> Option<Requester> {
@@ -67,7 +67,7 @@ pub(super) fn requester_under_review(
 
 /// The pod as rules look at it.
 pub(super) fn subject_under_review<'s>(
-    request: &'s Request<'_>,
+    request: &'s AdmissionRequest<'_>,
     pod: &'s ReviewObject<'_>,
     policy: &'s Policy,
     catalog: &'s Catalog,
@@ -82,7 +82,7 @@ pub(super) fn subject_under_review<'s>(
         catalog,
     );
     subject.has_node = pod.spec.node_name.is_some();
-    subject.unread = annotations.unread.iter().map(|key| &**key).collect();
+    subject.unread = annotations.near_misses.iter().map(|key| &**key).collect();
     if request.operation == Operation::Create {
         let name = request.name.as_deref().filter(|name| !name.is_empty());
         subject.name = Some(name.or(pod.metadata.name.as_deref()).unwrap_or_default());

@@ -6,13 +6,13 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     decide::{max_level, reviewable},
-    review::{Operation, Request},
+    review::{AdmissionRequest, Operation},
 };
 use crate::{
     allocation::{Address, Holder, ParsedSpec, Pool, Reservation, SharedIndex},
     catalog::Catalog,
     rules::{
-        Finding, PoolHoldings, HeldAddress, Level, Policy, PoolChangeSubject, PoolSubject,
+        Finding, HeldAddress, Level, Policy, PoolChangeSubject, PoolHoldings, PoolSubject,
         ReservationSubject,
         judge::{judge_pool, judge_pool_change, judge_reservation},
         new_findings::subtract_baseline,
@@ -99,7 +99,7 @@ fn allocates(pool: &Pool, address: Address) -> bool {
 /// The findings on a pool or a reservation; of an update only those that are new. `held` says what is
 /// held from a pool: see [`held`]; `share` what the reservation's namespace has of one then.
 pub(super) fn findings(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     catalog: &Catalog,
     policy: &Policy,
     held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
@@ -116,7 +116,7 @@ pub(super) fn findings(
 }
 
 fn pool(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     catalog: &Catalog,
     policy: &Policy,
     held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
@@ -147,7 +147,7 @@ fn pool(
 
 /// The findings on a pool's deletion. One that was asked for before goes on.
 fn pool_delete(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     policy: &Policy,
     held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
 ) -> Vec<Finding> {
@@ -180,7 +180,7 @@ fn change_findings(
 }
 
 fn reservation(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     catalog: &Catalog,
     policy: &Policy,
     share: &dyn Fn(&Reservation, &Pool) -> u64,

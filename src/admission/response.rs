@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use json_patch::Patch;
 use serde::Serialize;
 
-use super::review::{API_VERSION, KIND, Request};
+use super::review::{API_VERSION, AdmissionRequest, KIND};
 use crate::rules::{Finding, Level};
 
 /// HTTP's "unprocessable content", which the API server passes on to the user.
@@ -63,12 +63,12 @@ impl Verdict {
 
 impl AdmissionResponse {
     /// "Allowed", with nothing to say.
-    pub fn allow(request: &Request<'_>) -> Self {
+    pub fn allow(request: &AdmissionRequest<'_>) -> Self {
         Self::new(request, Vec::new())
     }
 
     /// The answer that these findings make: refused if one of them denies.
-    pub fn new(request: &Request<'_>, findings: Vec<Finding>) -> Self {
+    pub fn new(request: &AdmissionRequest<'_>, findings: Vec<Finding>) -> Self {
         // A new pod of a controller has no name yet, but what its name will begin with.
         let metadata = request.object.as_ref().map(|object| &object.metadata);
         // One of many that are deleted at once is named by itself only.
@@ -91,7 +91,7 @@ impl AdmissionResponse {
     }
 
     /// "Not now", with the reason: who asked is to ask again.
-    pub fn unavailable(request: &Request<'_>, reason: String) -> Self {
+    pub fn unavailable(request: &AdmissionRequest<'_>, reason: String) -> Self {
         Self {
             error: Some(ErrorStatus {
                 status: SERVICE_UNAVAILABLE,

@@ -27,12 +27,12 @@ pub(super) const OWN_GROUP: &str = "nadmit.io";
 #[derive(Debug)]
 pub struct Review<'a> {
     /// What is asked.
-    pub request: Request<'a>,
+    pub request: AdmissionRequest<'a>,
 }
 
 /// What the API server asks (`AdmissionRequest`).
 #[derive(Debug, Deserialize)]
-pub struct Request<'a> {
+pub struct AdmissionRequest<'a> {
     /// Names this one call; the answer echoes it.
     #[serde(borrow)]
     pub uid: Cow<'a, str>,
@@ -186,7 +186,7 @@ struct Envelope<'a> {
     #[serde(borrow, default, deserialize_with = "object::text")]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    request: Option<Request<'a>>,
+    request: Option<AdmissionRequest<'a>>,
 }
 
 /// The same, without a look at the request: for the message when the first did not fit.
@@ -200,7 +200,7 @@ struct LenientEnvelope<'a> {
     request: Option<&'a RawValue>,
 }
 
-impl Request<'_> {
+impl AdmissionRequest<'_> {
     /// True for the pod by which `nadmit install` sees that nadmit is asked: nobody's mistake, and
     /// never made.
     pub fn is_self_test(&self) -> bool {
@@ -247,26 +247,26 @@ impl<'a> Review<'a> {
 fn own_specs(text: &str) -> OwnSpecs<'_> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Envelope<'a> {
+    struct SpecEnvelope<'a> {
         #[serde(borrow)]
-        request: Request<'a>,
+        request: SpecRequest<'a>,
     }
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Request<'a> {
+    struct SpecRequest<'a> {
         #[serde(borrow)]
-        object: Option<ReviewObject<'a>>,
+        object: Option<SpecObject<'a>>,
         #[serde(borrow, rename = "oldObject")]
-        old_object: Option<ReviewObject<'a>>,
+        old_object: Option<SpecObject<'a>>,
     }
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct ReviewObject<'a> {
+    struct SpecObject<'a> {
         #[serde(borrow)]
         spec: Option<&'a RawValue>,
     }
     // The same text was read before: it is JSON of this shape.
-    let envelope: Envelope<'_> = serde_json::from_str(text).unwrap_or_default();
+    let envelope: SpecEnvelope<'_> = serde_json::from_str(text).unwrap_or_default();
     OwnSpecs {
         after: envelope.request.object.and_then(|object| object.spec),
         before: envelope.request.old_object.and_then(|object| object.spec),
@@ -288,7 +288,7 @@ fn check_type(kind: Option<&str>, api_version: Option<&str>) -> Result<(), Revie
     }
 }
 
-fn check_objects(request: &Request<'_>) -> Result<(), ReviewError> {
+fn check_objects(request: &AdmissionRequest<'_>) -> Result<(), ReviewError> {
     let (object, old) = match request.operation {
         Operation::Create => (true, false),
         Operation::Update => (true, true),

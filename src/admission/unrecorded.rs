@@ -6,7 +6,7 @@ use super::{
     decide::Decision,
     object::ReviewObject,
     pod::{requester_under_review, subject_under_review},
-    review::{Operation, Request},
+    review::{AdmissionRequest, Operation},
 };
 use crate::{
     allocation::{Address, AllocationError, index::Requester},
@@ -20,7 +20,7 @@ use crate::{
 /// What to do about MACs that others have: `None` where there are none. Of the addresses that a pool gives
 /// a rule speaks (`address-of-pool`), whoever has them.
 pub(super) fn decide(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     after: &PodSubject<'_>,
     context: &ReviewContext<'_>,

@@ -13,7 +13,7 @@ use super::{
     object::ReviewObject,
     pod::{requester_under_review, subject_under_review},
     response::AdmissionResponse,
-    review::{Operation, Request},
+    review::{AdmissionRequest, Operation},
 };
 use crate::{
     allocation::{
@@ -29,7 +29,7 @@ use crate::{
 
 /// What to do about a pod's addresses, after its other findings: `None` where they are in order.
 pub(super) fn decide(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     subject: &PodSubject<'_>,
     context: &ReviewContext<'_>,
@@ -84,7 +84,7 @@ pub(super) fn decide(
 
 /// What to do about a virtual machine's second pod: it shares what the first has during a migration only.
 fn second_launcher(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     subject: &PodSubject<'_>,
     due: &[PoolRequest],
@@ -103,7 +103,7 @@ fn second_launcher(
     match check_access(requester, migration.as_ref(), &asks, context) {
         LaunchAccess::Granted => None,
         LaunchAccess::NeedsRead(live_reads) => Some(Decision::VerifyLive(live_reads)),
-        LaunchAccess::Refused(refused) => {
+        LaunchAccess::Denied(refused) => {
             Some(reject(request, subject, due, vec![refused], context))
         }
     }
@@ -111,7 +111,7 @@ fn second_launcher(
 
 /// What to do about attachments whose addresses are to be recorded by now.
 fn validate_recorded(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolRequest],
     requester: &Requester,
@@ -159,7 +159,7 @@ fn validate_recorded(
 /// What will be refused when the pod is bound. That nothing is left now is only warned of, for it may
 /// be otherwise then; of what is sure to be otherwise nothing is said.
 fn warn_at_bind(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolRequest],
     refused: Vec<Rejection>,
@@ -186,7 +186,7 @@ fn warn_at_bind(
 /// A token, or what a machine holds, becomes this pod's: no other can use it any more. Nothing to write if
 /// it is already.
 fn claim_records(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     requester: &Requester,
     asks: &[AttachmentRequest],
     index: &mut Index,
@@ -207,14 +207,17 @@ fn claim_records(
 
 /// What was in disorder before the update may stay so.
 fn preexisting(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     old: &ReviewObject<'_>,
     requester: &Requester,
     index: &Index,
     context: &ReviewContext<'_>,
 ) -> HashSet<String> {
     let subject = subject_under_review(request, old, context.policy, context.catalog);
-    let asks: Vec<AttachmentRequest> = attachment_requests(&subject).into_iter().map(|one| one.request).collect();
+    let asks: Vec<AttachmentRequest> = attachment_requests(&subject)
+        .into_iter()
+        .map(|one| one.request)
+        .collect();
     let unmet = unmet(&asks, requester, index, false);
     unmet
         .into_iter()

@@ -7,15 +7,18 @@ use crate::{
     network::annotations,
     rules::{
         Finding, Level, PodSubject, Policy,
-        judge::{judge_virtual_machine, judge_metadata, judge_template},
+        judge::{judge_metadata, judge_template, judge_virtual_machine},
         new_findings::subtract_baseline,
-        workload::{NetworksLocation, VirtualMachineSubject, MetadataSubject, Scale, TemplateSubject, WorkloadKind},
+        workload::{
+            MetadataSubject, NetworksLocation, Scale, TemplateSubject, VirtualMachineSubject,
+            WorkloadKind,
+        },
     },
 };
 
 use super::{
     object::{RawJson, ReviewAnnotations, ReviewObject, ReviewSpec},
-    review::Request,
+    review::AdmissionRequest,
 };
 
 /// KubeVirt's API group.
@@ -44,7 +47,7 @@ impl Template {
     /// The findings on the object as it will be; of an update only those that are new.
     pub(super) fn findings(
         self,
-        request: &Request<'_>,
+        request: &AdmissionRequest<'_>,
         after: &ReviewObject<'_>,
         max_level: Level,
         catalog: &Catalog,
@@ -68,13 +71,13 @@ impl Template {
     }
 }
 
-fn namespace<'r>(request: &'r Request<'_>) -> &'r str {
+fn namespace<'r>(request: &'r AdmissionRequest<'_>) -> &'r str {
     request.namespace.as_deref().unwrap_or_default()
 }
 
 fn workload(
     kind: &'static WorkloadKind,
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     object: &ReviewObject<'_>,
     max_level: Level,
     catalog: &Catalog,
@@ -109,7 +112,7 @@ fn workload(
         policy,
         catalog,
     );
-    pod.unread = annotations.unread.iter().map(|key| &**key).collect();
+    pod.unread = annotations.near_misses.iter().map(|key| &**key).collect();
     let strategy = object.spec.strategy.and_then(RawJson::kind);
     let concurrency = object.spec.concurrency.and_then(RawJson::read::<String>);
     let subject = TemplateSubject {
@@ -129,8 +132,8 @@ fn keys<'o>(annotations: &'o ReviewAnnotations<'_>) -> Vec<&'o str> {
         (annotations::DEFAULT_NETWORK, &annotations.default_network),
     ];
     let asked = asked.into_iter().filter(|(_, text)| text.is_some());
-    let unread = annotations.unread.iter().map(|key| &**key);
-    asked.map(|(key, _)| key).chain(unread).collect()
+    let near_misses = annotations.near_misses.iter().map(|key| &**key);
+    asked.map(|(key, _)| key).chain(near_misses).collect()
 }
 
 fn scale<'s>(
@@ -149,7 +152,7 @@ fn scale<'s>(
 }
 
 fn machine(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     object: &ReviewObject<'_>,
     max_level: Level,
     catalog: &Catalog,

@@ -6,8 +6,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    AllLabels, Catalog, Labels, Namespace, NetworkNamespaces, Nodes, Pod, WhereaboutsSlicing,
-    Workloads,
+    AllLabels, Catalog, Namespace, NamespaceLabels, NetworkNamespaces, Nodes, Pod,
+    WhereaboutsSlicing, Workloads,
 };
 use crate::network::{Network, operator::Daemons};
 
@@ -30,7 +30,12 @@ impl Catalog {
     }
 
     /// Takes note of a Namespace object.
-    pub fn put_namespace(&mut self, name: &str, labels: Labels, all: Arc<AllLabels>) -> bool {
+    pub fn put_namespace(
+        &mut self,
+        name: &str,
+        labels: NamespaceLabels,
+        all: Arc<AllLabels>,
+    ) -> bool {
         let known = self.namespaces.get(name);
         let same = known.is_some_and(|known| {
             known.declared && known.labels == labels && known.all_labels.as_ref() == Some(&all)
@@ -56,7 +61,7 @@ impl Catalog {
         }
         self.change_namespace(name, |namespace| {
             namespace.declared = false;
-            namespace.labels = Labels::default();
+            namespace.labels = NamespaceLabels::default();
             namespace.all_labels = None;
         });
         self.forget_if_empty(name);
@@ -247,8 +252,8 @@ mod tests {
     fn what_is_as_it_was_is_no_change() {
         let mut catalog = Catalog::default();
         let labels = || all_labels("db", [("team".into(), "db".into())]);
-        assert!(catalog.put_namespace("db", Labels::default(), labels()));
-        assert!(!catalog.put_namespace("db", Labels::default(), labels()));
+        assert!(catalog.put_namespace("db", NamespaceLabels::default(), labels()));
+        assert!(!catalog.put_namespace("db", NamespaceLabels::default(), labels()));
         assert!(catalog.put_pod(pod("db", "a", "a-net")));
         assert!(!catalog.put_pod(pod("db", "a", "a-net")));
         assert!(!catalog.remove_pod("db", "b"));
@@ -259,7 +264,7 @@ mod tests {
     #[test]
     fn a_namespace_is_known_while_it_is_declared_or_something_lives_in_it() {
         let mut catalog = Catalog::default();
-        catalog.put_namespace("db", Labels::default(), all_labels("db", []));
+        catalog.put_namespace("db", NamespaceLabels::default(), all_labels("db", []));
         catalog.put_pod(pod("db", "a", "a-net"));
         assert!(catalog.remove_namespace("db"));
         assert!(catalog.namespace("db").is_some_and(|db| !db.declared));

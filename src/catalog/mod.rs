@@ -35,7 +35,7 @@ use self::{
     shared_map::{HasName, SharedMap},
 };
 pub use self::{
-    namespace::{AllLabels, Labels, Mode, Namespace, all_labels},
+    namespace::{AllLabels, Mode, Namespace, NamespaceLabels, all_labels},
     nodes::{Node, Nodes},
     pod::{MigrationRef, Pod, RequestedAnnotations},
     pools::{NamedPool, PoolValidity},
@@ -87,7 +87,7 @@ impl Catalog {
     /// A catalog of these objects. Of two with the same name in the same namespace the later one
     /// counts.
     pub fn new(
-        namespaces: impl IntoIterator<Item = (Box<str>, Labels)>,
+        namespaces: impl IntoIterator<Item = (Box<str>, NamespaceLabels)>,
         networks: impl IntoIterator<Item = Arc<Network>>,
         pods: impl IntoIterator<Item = Arc<Pod>>,
     ) -> Self {
@@ -286,9 +286,9 @@ mod tests {
         let networks = networks
             .iter()
             .map(|(ns, name)| Arc::new(Network::new(ns, name, None)));
-        let labels = Labels {
+        let labels = NamespaceLabels {
             mode: Some(Mode::Warn),
-            ..Labels::default()
+            ..NamespaceLabels::default()
         };
         Catalog::new([("db".into(), labels)], networks, [])
     }

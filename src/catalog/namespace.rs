@@ -25,7 +25,7 @@ pub struct Namespace {
     /// Whether the Namespace object itself was seen.
     pub declared: bool,
     /// What its labels say to nadmit.
-    pub labels: Labels,
+    pub labels: NamespaceLabels,
     /// All of them, if the Namespace object was seen.
     pub(super) all_labels: Option<Arc<AllLabels>>,
     pub(super) networks: SharedMap<Arc<Network>>,
@@ -40,7 +40,7 @@ impl Namespace {
         Self {
             name: name.into(),
             declared: false,
-            labels: Labels::default(),
+            labels: NamespaceLabels::default(),
             all_labels: None,
             networks: SharedMap::default(),
             pods: SharedMap::default(),
@@ -95,7 +95,7 @@ pub fn all_labels(
 
 /// What a namespace's labels say to nadmit, and whether it is on its way out.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Labels {
+pub struct NamespaceLabels {
     /// `nadmit.io/mode`, if it is there.
     pub mode: Option<Mode>,
     /// `nadmit.io/attachments: mutable`: the attachments of running pods may change.

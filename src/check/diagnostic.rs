@@ -69,7 +69,7 @@ pub struct ClusterScope {
     /// The namespace to which the run is limited.
     pub namespace: Option<String>,
     /// How many objects there are that have nothing to do with networks.
-    pub silent: usize,
+    pub unrelated: usize,
 }
 
 impl CheckOutcome {

@@ -117,7 +117,7 @@ pub fn check_cluster(files: Vec<File>, scope: ClusterScope, policy: &Policy) -> 
         key(a).cmp(&key(b))
     });
     CheckOutcome {
-        objects: objects + scope.silent,
+        objects: objects + scope.unrelated,
         files,
         diagnostics,
         cluster: Some(scope),

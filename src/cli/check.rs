@@ -50,7 +50,7 @@ pub(super) struct CheckArgs {
     #[arg(required_unless_present = "cluster", value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
-    cluster: cluster::ClusterArgs,
+    cluster: cluster::CheckClusterArgs,
     /// How to say what is found
     #[arg(
         long,
@@ -124,7 +124,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<CheckOutcome> {
             server: found.server.clone(),
             context: found.context.clone(),
             namespace: args.cluster.namespace.clone(),
-            silent: found.silent,
+            unrelated: found.silent,
         };
         return Ok(check::check_cluster(found.files.clone(), examined, &policy));
     }

@@ -1,7 +1,7 @@
-//! Where it is recorded which node owns which slice: AddressSlice objects, in a cluster only.
+//! Records which node owns which slice, as AddressSlice objects. Clusters only.
 //!
-//! As with addresses the name is the lock: whoever has created the object owns the slice. Slices are
-//! few and last long, so that there is one write here for many pods.
+//! As with addresses, the object name is the lock: the node whose create succeeded owns the slice. Slices
+//! are few and long-lived, so one write serves many pods.
 
 use futures_util::{
     StreamExt as _,
@@ -27,30 +27,30 @@ use crate::{
     },
 };
 
-/// Who writes, in the objects' `managedFields`.
+/// Field manager in the objects' `managedFields`.
 const MANAGER: &str = "nadmit";
-/// How long a watch lasts before it is opened anew, in seconds.
+/// Duration of one watch request, in seconds.
 const WATCH_SECONDS: u32 = 240;
-/// The kind, in RBAC's word.
+/// Resource name, as in RBAC rules.
 const RESOURCE: &str = "addressslices";
-/// How many objects a page of a list has.
+/// Number of objects per page of a list.
 const PAGE_SIZE: u32 = 500;
 
-/// One write of a slice.
+/// A committed write of a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SliceEvent {
-    /// It is recorded, in this version.
+    /// The slice was recorded with this version.
     Put(Slice, Version),
-    /// Nothing is recorded under this name any more; the deletion had this version.
+    /// The slice of this name was deleted, with this version.
     Deleted(String, Version),
 }
 
-/// The slices' writes as they happen. It ends after an error.
+/// Stream of slice writes. It ends after an error.
 pub type SliceEvents = BoxStream<'static, Result<SliceEvent, FollowError>>;
 
-/// The AddressSlice objects of a cluster. A clone is the same.
+/// The AddressSlice objects of a cluster. Clones share the client.
 ///
-/// It needs get, list, watch, create and delete on `addressslices.nadmit.io`.
+/// Requires get, list, watch, create and delete on `addressslices.nadmit.io`.
 #[derive(Debug, Clone)]
 pub struct SliceLedger {
     api: Api<AddressSlice>,
@@ -59,7 +59,7 @@ pub struct SliceLedger {
 }
 
 impl SliceLedger {
-    /// The slices of the cluster that `client` leads to. Asks nothing yet.
+    /// Creates a ledger of slices. Sends no request.
     pub fn new(client: Client, patience: RetryPolicy) -> Self {
         Self {
             api: Api::all(client),
@@ -68,18 +68,18 @@ impl SliceLedger {
         }
     }
 
-    /// The same, asked by somebody else than a server.
+    /// Returns this ledger with another actor than the server.
     #[must_use]
-    pub fn with_actor(self, caller: Actor) -> Self {
-        Self { actor: caller, ..self }
+    pub fn with_actor(self, actor: Actor) -> Self {
+        Self { actor, ..self }
     }
 
-    /// Records that a node owns a slice, unless another does. Answers the slice as it is recorded,
-    /// of whichever node.
+    /// Records that a node owns a slice, unless another node does. Returns the recorded slice, whichever
+    /// node owns it.
     ///
     /// # Errors
-    /// [`WriteError::Unavailable`] if nothing was written, [`WriteError::Uncertain`] if that is not
-    /// known. Asking again does no harm.
+    /// [`WriteError::Unavailable`] if nothing was written, [`WriteError::Uncertain`] if that is unknown.
+    /// The call may be repeated.
     pub async fn claim(&self, slice: &Slice) -> Result<(Slice, Version), WriteError> {
         let object = AddressSlice::of(slice);
         let name = slice.record_name();
@@ -87,31 +87,31 @@ impl SliceLedger {
             dry_run: false,
             field_manager: Some(MANAGER.to_owned()),
         };
-        let mut asking = ApiCall::begin(self.patience);
-        let answered = match asking.ask(|| self.api.create(&params, &object)).await {
-            Err(ApiError::AlreadyExists(_)) => asking.look(|| self.api.get(&name)).await,
+        let mut call_state = ApiCall::begin(self.patience);
+        let answered = match call_state.write(|| self.api.create(&params, &object)).await {
+            Err(ApiError::AlreadyExists(_)) => call_state.read(|| self.api.get(&name)).await,
             answered => answered,
         };
-        let recorded = answered.map_err(|answer| self.failed(&asking, "create", &answer))?;
+        let recorded = answered.map_err(|answer| self.failed(&call_state, "create", &answer))?;
         parse(&recorded).map_err(|reason| WriteError::Unavailable { reason })
     }
 
     /// Deletes a slice if it still has this version.
     ///
     /// # Errors
-    /// [`WriteError::Changed`] if it has not; [`WriteError::Unavailable`] or
-    /// [`WriteError::Uncertain`] as with [`Self::claim`].
+    /// [`WriteError::Changed`] if the version differs; [`WriteError::Unavailable`] or
+    /// [`WriteError::Uncertain`] as for [`Self::claim`].
     pub async fn release(&self, slice: &Slice, version: Version) -> Result<(), WriteError> {
         let name = slice.record_name();
         let changed = || WriteError::Changed {
             name: name.clone(),
             current: None,
         };
-        let mut asking = ApiCall::begin(self.patience);
-        let found = asking.look(|| self.api.get(&name)).await;
+        let mut call_state = ApiCall::begin(self.patience);
+        let found = call_state.read(|| self.api.get(&name)).await;
         let found = match found {
             Err(ApiError::NotFound(_)) => return Ok(()),
-            found => found.map_err(|answer| self.failed(&asking, "get", &answer))?,
+            found => found.map_err(|answer| self.failed(&call_state, "get", &answer))?,
         };
         if parse(&found).ok().is_none_or(|(_, now)| now != version) {
             return Err(changed());
@@ -120,17 +120,17 @@ impl SliceLedger {
             uid: found.metadata.uid,
             resource_version: Some(version.0.to_string()),
         });
-        match asking.ask(|| self.api.delete(&name, &params)).await {
+        match call_state.write(|| self.api.delete(&name, &params)).await {
             Ok(_) | Err(ApiError::NotFound(_)) => Ok(()),
             Err(ApiError::Conflict(_)) => Err(changed()),
-            Err(answer) => Err(self.failed(&asking, "delete", &answer)),
+            Err(answer) => Err(self.failed(&call_state, "delete", &answer)),
         }
     }
 
-    /// All slices by name, and the version of that moment.
+    /// Lists all slices, sorted by name, with the version of the list.
     ///
     /// # Errors
-    /// [`ReadError`], if the API server does not say.
+    /// [`ReadError`] if the list cannot be read.
     pub async fn list(&self) -> Result<(Vec<(Slice, Version)>, Version), ReadError> {
         let mut params = ListParams::default().limit(PAGE_SIZE);
         let mut found = Vec::new();
@@ -154,16 +154,16 @@ impl SliceLedger {
         }
     }
 
-    fn failed(&self, asking: &ApiCall, verb: &str, answer: &ApiError) -> WriteError {
+    fn failed(&self, call_state: &ApiCall, verb: &str, answer: &ApiError) -> WriteError {
         let reason = self.actor.advice(verb, RESOURCE, answer);
-        if asking.uncertain() {
+        if call_state.uncertain() {
             WriteError::Uncertain { reason }
         } else {
             WriteError::Unavailable { reason }
         }
     }
 
-    /// Every write behind a version. A watch that ends is opened anew where it was.
+    /// Returns every write after a version. A watch that ends is reopened from the last version seen.
     pub fn follow(&self, from: Version) -> SliceEvents {
         let follower = SliceFollower {
             slices: self.clone(),
@@ -178,7 +178,7 @@ impl SliceLedger {
     }
 }
 
-/// One who follows.
+/// State of a stream of slice events.
 struct SliceFollower {
     slices: SliceLedger,
     version: Version,
@@ -251,7 +251,7 @@ fn version_of(metadata: &ObjectMeta) -> Option<Version> {
     version.ok().map(Version)
 }
 
-/// The slice of an object.
+/// Parses the slice of an object.
 fn parse(object: &AddressSlice) -> Result<(Slice, Version), String> {
     let slice = object.slice().map_err(|error| error.to_string())?;
     let version = version_of(&object.metadata);
@@ -259,13 +259,13 @@ fn parse(object: &AddressSlice) -> Result<(Slice, Version), String> {
     Ok((slice, version))
 }
 
-/// The same; what is none is reported and left alone.
+/// Parses the slice of an object; logs and skips an invalid object.
 fn parse_or_log(object: &AddressSlice) -> Option<(Slice, Version)> {
     match parse(object) {
         Ok(found) => Some(found),
         Err(reason) => {
             let name = object.metadata.name.as_deref().unwrap_or_default();
-            tracing::warn!(object = name, error = %reason, "an AddressSlice is ignored");
+            tracing::warn!(component = "ledger", object = name, error = %reason, "ignoring invalid AddressSlice");
             None
         }
     }

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
 use super::{metrics::webhook_name, reject::Reject};
-use crate::admission::{AdmissionResponse, Request, Verdict, Webhook};
+use crate::admission::{AdmissionRequest, AdmissionResponse, Verdict, Webhook};
 
 /// Tells of a review: at debug if it was simply allowed.
 pub(super) fn answered(
     webhook: Webhook,
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     answer: &AdmissionResponse,
     elapsed: Duration,
 ) {
@@ -71,7 +71,7 @@ pub(super) fn rejected(method: &str, path: &str, reject: &Reject) {
 }
 
 /// Tells of a look-up that failed, with the call that waited for it.
-pub(super) fn live_read_failed(webhook: Webhook, request: &Request<'_>, problem: &str) {
+pub(super) fn live_read_failed(webhook: Webhook, request: &AdmissionRequest<'_>, problem: &str) {
     warn!(
         uid = &*request.uid,
         webhook = webhook_name(webhook),

@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     admission::{
-        self, AdmissionResponse, Decision, Freshness, Request, Review, ReviewContext, Webhook,
+        self, AdmissionRequest, AdmissionResponse, Decision, Freshness, Review, ReviewContext,
+        Webhook,
     },
     clock::Clock,
     ledger::CommitOutcome,
@@ -37,7 +38,7 @@ use crate::{
 
 /// The type of [`crate::admission::decide`], which is what runs outside of tests.
 pub(super) type DecideFn =
-    for<'r, 'a, 's, 'k> fn(Webhook, &'r Request<'a>, &'s ReviewContext<'k>) -> Decision;
+    for<'r, 'a, 's, 'k> fn(Webhook, &'r AdmissionRequest<'a>, &'s ReviewContext<'k>) -> Decision;
 
 /// How many things a review may have looked up: an annotation that names more would only cost time.
 const MAX_LIVE_READS: usize = 256;
@@ -187,7 +188,7 @@ impl Reviewer {
     async fn evaluate(
         &self,
         webhook: Webhook,
-        request: &Request<'_>,
+        request: &AdmissionRequest<'_>,
         deadline: Instant,
     ) -> Result<AdmissionResponse, Reject> {
         let mut verified: Vec<LiveRead> = Vec::new();
@@ -298,7 +299,7 @@ impl Reviewer {
     fn decide(
         &self,
         webhook: Webhook,
-        request: &Request<'_>,
+        request: &AdmissionRequest<'_>,
         freshness: Freshness<'_>,
         chance: u128,
     ) -> Result<Decision, Reject> {
@@ -311,7 +312,7 @@ impl Reviewer {
             allocations: &self.state.allocations.index,
             freshness,
             now: self.clock.seconds(),
-            chance,
+            random: chance,
         };
         Ok((self.decide)(webhook, request, &context))
     }
@@ -368,7 +369,10 @@ fn is_json(value: &HeaderValue) -> bool {
 /// What cannot be answered now. An error here would let a pod be bound without its addresses, for
 /// the webhook on bindings is one that may fail: so a Binding is refused instead, and the scheduler
 /// tries again.
-fn unavailable(request: &Request<'_>, reject: Reject) -> Result<AdmissionResponse, Reject> {
+fn unavailable(
+    request: &AdmissionRequest<'_>,
+    reject: Reject,
+) -> Result<AdmissionResponse, Reject> {
     if admission::is_binding(request) {
         return Ok(AdmissionResponse::unavailable(request, reject.sentence));
     }

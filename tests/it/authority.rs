@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{AdmissionResponse, Decision, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Version},
-    catalog::{Catalog, Labels, Mode},
+    catalog::{Catalog, Mode, NamespaceLabels},
     manifests,
     rules::{Injection, Level, NamespaceIsolation, Policy, Profile, registry},
     sources,
@@ -133,9 +133,9 @@ fn catalog(mode: Option<Mode>) -> Result<Catalog, Failed> {
         return Err(error.to_string().into());
     }
     let (catalog, _) = sources::catalog_of([("world.yaml", read.objects)]);
-    let labels = Labels {
+    let labels = NamespaceLabels {
         mode,
-        ..Labels::default()
+        ..NamespaceLabels::default()
     };
     let networks = catalog.networks(pool_configArc::clone).collect::<Vec<_>>();
     let layout = Arc::clone(catalog.layout());
@@ -384,7 +384,7 @@ fn looked_up() -> TestResult {
     let body = support::create(&pod("p", &json!({NETWORKS: networks})));
     let review = Review::parse(&body)?;
     let cached = ReviewContext::authoritative(&catalog, &policy, &index)
-        .with(nadmit::admission::Freshness::Cached);
+        .with_freshness(nadmit::admission::Freshness::Cached);
     match decide(Webhook::Validate, &review.request, &cached) {
         Decision::VerifyLive(lookups) if lookups.len() == 1 => Ok(()),
         other => Err(format!("{other:?}").into()),

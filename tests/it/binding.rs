@@ -4,8 +4,8 @@ use crate::support::{TestFn, TestResult};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{
-        AdmissionResponse, Decision, Freshness, Late, Review, ReviewContext, Verdict, Webhook,
-        decide, late,
+        AdmissionResponse, Decision, Freshness, LateInjection, Review, ReviewContext, Verdict,
+        Webhook, decide, inject_late,
     },
     allocation::{Address, SharedIndex, Space, Timestamp, Version},
     catalog::Catalog,
@@ -97,7 +97,11 @@ impl BindingFixture {
             now: Timestamp(1000),
             ..ReviewContext::authoritative(&self.catalog, &self.policy, &self.index)
         };
-        Ok(decide(webhook, &review.request, &context.with(evidence)))
+        Ok(decide(
+            webhook,
+            &review.request,
+            &context.with_freshness(evidence),
+        ))
     }
 
     /// Decides on a binding in `/mutate`, and records the plan.
@@ -509,11 +513,11 @@ fn missed() -> TestResult {
     let fixture = BindingFixture::of(&[bound.clone()])?;
     let context = ReviewContext::authoritative(&fixture.catalog, &fixture.policy, &fixture.index);
     let known = fixture.catalog.pod("db", "app").ok_or("no pod")?;
-    let Late::Lacks {
+    let LateInjection::Commit {
         writes,
         annotations,
         ..
-    } = late(known, &context)
+    } = inject_late(known, &context)
     else {
         return Err("it lacks nothing".into());
     };
@@ -533,7 +537,7 @@ fn missed() -> TestResult {
         let known = fixture.catalog.pod("db", "app").ok_or("no pod")?;
         let context =
             ReviewContext::authoritative(&fixture.catalog, &fixture.policy, &fixture.index);
-        same(late(known, &context), Late::Nothing)?;
+        same(inject_late(known, &context), LateInjection::NotNeeded)?;
     }
     Ok(())
 }

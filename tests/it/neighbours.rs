@@ -86,7 +86,8 @@ fn unconfirmed() -> TestResult {
         decide(
             Webhook::Validate,
             &review.request,
-            &ReviewContext::authoritative(&catalog, policy, &SharedIndex::default()).with(evidence),
+            &ReviewContext::authoritative(&catalog, policy, &SharedIndex::default())
+                .with_freshness(evidence),
         )
     };
     let lookup = LiveRead::NetworkUsers {
@@ -136,7 +137,8 @@ fn refreshed() -> TestResult {
     let ask = |networks: &str, evidence| -> Result<Decision, Failed> {
         let body = support::create_deployment(&template(networks));
         let review = Review::parse(&body)?;
-        let context = ReviewContext::authoritative(&catalog, &policy, &index).with(evidence);
+        let context =
+            ReviewContext::authoritative(&catalog, &policy, &index).with_freshness(evidence);
         Ok(decide(Webhook::Validate, &review.request, &context))
     };
     let one = [lookup("a")];

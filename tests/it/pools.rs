@@ -7,7 +7,7 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{ParsedSpec, SharedIndex},
-    catalog::{Catalog, Labels, Mode, all_labels},
+    catalog::{Catalog, Mode, NamespaceLabels, all_labels},
     check::{self, CheckOptions, File},
     network::Network,
     rules::{Level, LiveRead, Policy, Profile},
@@ -45,9 +45,9 @@ fn catalog(home: &str, mode: Option<Mode>) -> Result<Catalog, Failed> {
     });
     let pool = ParsedSpec::of_pool(&spec).pool("storage");
     let pool = pool.map_err(|faults| format!("{faults:?}"))?;
-    let labels = Labels {
+    let labels = NamespaceLabels {
         mode,
-        ..Labels::default()
+        ..NamespaceLabels::default()
     };
     Ok(
         Catalog::new([("web".into(), labels)], [Arc::new(network)], []).with_pools(
@@ -102,7 +102,8 @@ fn decided(networks: &str, catalog: &Catalog) -> Result<Decision, Failed> {
     let review = Review::parse(&body)?;
     let policy = Policy::default();
     let index = SharedIndex::default();
-    let context = ReviewContext::authoritative(catalog, &policy, &index).with(Freshness::Cached);
+    let context =
+        ReviewContext::authoritative(catalog, &policy, &index).with_freshness(Freshness::Cached);
     let [mutate, validate] = [Webhook::Mutate, Webhook::Validate]
         .map(|webhook| decide(webhook, &review.request, &context));
     assert_eq!(mutate, validate);

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{ParsedSpec, SharedIndex},
-    catalog::{Catalog, Labels, Mode},
+    catalog::{Catalog, Mode, NamespaceLabels},
     network::{
         Annotation, ConfigState, Network, Position, Selection,
         selection::normalized::NormalizedAnnotation,
@@ -37,9 +37,9 @@ static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
         config("g", Some(r#"{"type":"macvlan"}"#)),
         pooled(),
     ];
-    let labels = Labels {
+    let labels = NamespaceLabels {
         mode: Some(Mode::Warn),
-        ..Labels::default()
+        ..NamespaceLabels::default()
     };
     let spec = serde_json::json!({
         "ranges": [{"range": "192.0.2.0/29"}, {"range": "2001:db8::/125"}],
@@ -177,7 +177,8 @@ pub(crate) fn review(data: &[u8]) {
                 decide(
                     webhook,
                     &review.request,
-                    &ReviewContext::authoritative(&CATALOG, &policy, &index()).with(evidence),
+                    &ReviewContext::authoritative(&CATALOG, &policy, &index())
+                        .with_freshness(evidence),
                 )
             };
             let decision = decide(Freshness::Authoritative);

@@ -89,7 +89,7 @@ fn tour() -> TestResult {
         Webhook::Validate,
         request,
         &ReviewContext::authoritative(&catalog, &policy, &SharedIndex::default())
-            .with(Freshness::Cached),
+            .with_freshness(Freshness::Cached),
     );
     let missing = LiveRead::Network {
         namespace: "db".into(),

@@ -8,7 +8,7 @@ use crate::{
         migration_guard::{LaunchAccess, check_access},
         object::ReviewAnnotations,
         response::AdmissionResponse,
-        review::Request,
+        review::AdmissionRequest,
     },
     allocation::{
         AllocationError, Index, Write,
@@ -16,7 +16,9 @@ use crate::{
     },
     catalog::MigrationRef,
     network::selection::MAX_ANNOTATIONS_BYTES,
-    rules::{Level, LiveRead, PodSubject, allocation::PoolRequest, judge::judge_corrected_prefixes},
+    rules::{
+        Level, LiveRead, PodSubject, allocation::PoolRequest, judge::judge_corrected_prefixes,
+    },
 };
 
 /// A pod whose addresses are put in.
@@ -50,16 +52,19 @@ impl AllocationRequest<'_, '_> {
     /// Plans in the index, and answers with the patch; says why where nothing is given.
     pub(in crate::admission) fn decide(
         self,
-        request: &Request<'_>,
+        request: &AdmissionRequest<'_>,
         context: &ReviewContext<'_>,
     ) -> Decision {
-        let asks: Vec<AttachmentRequest> =
-            self.attachments.iter().map(|one| one.request.clone()).collect();
+        let asks: Vec<AttachmentRequest> = self
+            .attachments
+            .iter()
+            .map(|one| one.request.clone())
+            .collect();
         if !self.already_admitted {
             match check_access(&self.requester, self.migration, &asks, context) {
                 LaunchAccess::Granted => {}
                 LaunchAccess::NeedsRead(live_reads) => return Decision::VerifyLive(live_reads),
-                LaunchAccess::Refused(refused) => {
+                LaunchAccess::Denied(refused) => {
                     let refused = vec![refused];
                     return reject(request, self.subject, self.attachments, refused, context);
                 }
@@ -139,7 +144,7 @@ impl AllocationRequest<'_, '_> {
         context: &ReviewContext<'_>,
     ) -> Option<LiveRead> {
         let layout = context.catalog.pool_config();
-        let is_kept = |write: &Write| match write {
+        let is_retained = |write: &Write| match write {
             Write::Create(record) => {
                 let pool = layout.pool(&record.pool);
                 let family = record.address.family();
@@ -148,7 +153,7 @@ impl AllocationRequest<'_, '_> {
             _ => false,
         };
         let live_read = self.holdings_read(true);
-        let gives = records.is_some_and(|records| records.writes.iter().any(is_kept));
+        let gives = records.is_some_and(|records| records.writes.iter().any(is_retained));
         (partially_known && gives && !context.freshness.covers(&live_read)).then_some(live_read)
     }
 
@@ -173,7 +178,7 @@ pub(in crate::admission) fn annotations_too_long(bytes: usize) -> Rejection {
 
 /// What the attachments are given, with the records that make it so; without those in a dry run.
 fn plan_or_preview(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     requester: &Requester,
     asks: &[AttachmentRequest],
     index: &mut Index,

@@ -36,7 +36,7 @@ use super::{
     object::ReviewObject,
     pod::subject_under_review,
     response::AdmissionResponse,
-    review::{Operation, Request},
+    review::{AdmissionRequest, Operation},
 };
 use crate::{
     allocation::{
@@ -54,7 +54,7 @@ use crate::{
 const MAX_RETAINED_NAMED: usize = 5;
 
 /// Decides what to put into an object.
-pub(super) fn decide(request: &Request<'_>, context: &ReviewContext<'_>) -> Decision {
+pub(super) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     if binding::is_binding(request) {
         return binding::mutate(request, context);
     }
@@ -77,7 +77,7 @@ pub(super) fn decide(request: &Request<'_>, context: &ReviewContext<'_>) -> Deci
 
 /// Whether a new pod is given its addresses when it is bound to a node, not now.
 pub(super) fn injects_at_binding(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     context: &ReviewContext<'_>,
 ) -> bool {
@@ -85,14 +85,14 @@ pub(super) fn injects_at_binding(
 }
 
 /// When addresses are put into the pod under review.
-fn injection(request: &Request<'_>, context: &ReviewContext<'_>) -> Injection {
+fn injection(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Injection {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     context.policy.injection_in(namespace)
 }
 
 /// A pod that is created.
 fn pod_create(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     context: &ReviewContext<'_>,
 ) -> Decision {
@@ -120,12 +120,12 @@ fn pod_create(
     let resolved = {
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
-        ResolvedRequester::resolve(request, pod, &asks, &index, context.chance)
+        ResolvedRequester::resolve(request, pod, &asks, &index, context.random)
     };
     let Some(resolved) = resolved else {
         return Decision::Respond(AdmissionResponse::allow(request));
     };
-    let kept = if resolved.is_known {
+    let original = if resolved.is_known {
         OriginalAnnotations {
             networks: current.requested_networks.as_deref(),
             default_network: current.requested_default_network.as_deref(),
@@ -140,7 +140,7 @@ fn pod_create(
         requester: resolved.requester,
         migration: migration.as_ref(),
         already_admitted: false,
-        kept,
+        original,
         token: resolved.token,
         current,
     };
@@ -154,7 +154,7 @@ fn pod_create(
 /// what it names, whoever has it. The webhook for bindings lets such a pod pass; that for new pods
 /// does not.
 pub(super) fn is_due(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     ask: &AttachmentRequest,
     context: &ReviewContext<'_>,
@@ -178,7 +178,7 @@ fn needs_node(ask: &AttachmentRequest, context: &ReviewContext<'_>) -> bool {
 /// The attachments to pools of slices of a pod that has no node, and will not be asked for again when it
 /// has one.
 fn lacking_node(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     attachments: &[PoolRequest],
     context: &ReviewContext<'_>,
@@ -206,7 +206,7 @@ fn names_address(ask: &AttachmentRequest) -> bool {
 
 /// Says why nothing is given; what rests on others is looked up first.
 pub(super) fn reject(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolRequest],
     refused: Vec<Rejection>,
@@ -242,9 +242,10 @@ fn with_retained_addresses(
             ..
         } = &mut one.refusal
         {
-            let kept = of_pools.entry(Arc::clone(pool));
-            let kept = kept.or_insert_with(|| retained_addresses(namespace, pool, context));
-            retained.clone_from(kept);
+            let addresses = of_pools.entry(Arc::clone(pool));
+            let addresses =
+                addresses.or_insert_with(|| retained_addresses(namespace, pool, context));
+            retained.clone_from(addresses);
         }
     }
     refused
@@ -258,15 +259,15 @@ fn retained_addresses(
 ) -> Vec<Address> {
     let index = context.allocations.lock();
     let records = index.recorded().map(|(record, _)| record);
-    let kept = records.filter(|record| {
+    let retained = records.filter(|record| {
         *record.pool == *pool
             && record.holder.namespace() == namespace
             && context.catalog.is_retained(record)
     });
-    let mut kept: Vec<Address> = kept.map(|record| record.address).collect();
-    kept.sort_unstable();
-    kept.truncate(MAX_RETAINED_NAMED);
-    kept
+    let mut addresses: Vec<Address> = retained.map(|record| record.address).collect();
+    addresses.sort_unstable();
+    addresses.truncate(MAX_RETAINED_NAMED);
+    addresses
 }
 
 /// What is refused, as findings.

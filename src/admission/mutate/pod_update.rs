@@ -9,7 +9,7 @@ use crate::{
         object::{ReviewAnnotations, ReviewObject},
         pod::{requester_under_review, subject_under_review},
         response::AdmissionResponse,
-        review::Request,
+        review::AdmissionRequest,
     },
     network::{Annotation, selection::normalized::NormalizedAnnotation},
     rules::{
@@ -24,7 +24,7 @@ use crate::{
 /// plugged in is given its addresses, those that stay keep theirs, and those that are unplugged are
 /// released later.
 pub(super) fn pod_update(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     context: &ReviewContext<'_>,
 ) -> Decision {
@@ -69,7 +69,7 @@ pub(super) fn pod_update(
 /// What becomes of a running pod's networks when they may change: they are given addresses as those
 /// of a new pod are. `None` where they may not change, or no pool serves them.
 fn hot_plugged(
-    request: &Request<'_>,
+    request: &AdmissionRequest<'_>,
     [before, pod]: [&ReviewObject<'_>; 2],
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {

@@ -1,7 +1,7 @@
 //! Who a new pod is to the allocation core.
 
 use crate::{
-    admission::{object::ReviewObject, pod::requester_under_review, review::Request},
+    admission::{object::ReviewObject, pod::requester_under_review, review::AdmissionRequest},
     allocation::{
         Holder, Index, PodRef,
         index::{AttachmentRequest, Requester},
@@ -19,7 +19,7 @@ pub(super) struct ResolvedRequester {
 
 impl ResolvedRequester {
     pub(super) fn resolve(
-        request: &Request<'_>,
+        request: &AdmissionRequest<'_>,
         pod: &ReviewObject<'_>,
         asks: &[AttachmentRequest],
         index: &Index,

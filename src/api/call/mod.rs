@@ -89,7 +89,7 @@ pub async fn call<T, F>(policy: RetryPolicy, ask: impl FnMut() -> F) -> Result<T
 where
     F: Future<Output = kube::Result<T>>,
 {
-    ApiCall::begin(policy).ask(ask).await
+    ApiCall::begin(policy).write(ask).await
 }
 
 /// Requests for one purpose, which share their patience.
@@ -128,7 +128,7 @@ impl ApiCall {
     /// # Errors
     /// The last [`ApiError`]. Where [`Self::uncertain`] says so, an earlier request may have taken
     /// effect, whatever the last answer says.
-    pub async fn ask<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, ApiError>
+    pub async fn write<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, ApiError>
     where
         F: Future<Output = kube::Result<T>>,
     {
@@ -139,7 +139,7 @@ impl ApiCall {
     ///
     /// # Errors
     /// The last [`ApiError`].
-    pub async fn look<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, ApiError>
+    pub async fn read<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, ApiError>
     where
         F: Future<Output = kube::Result<T>>,
     {

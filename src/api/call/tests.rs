@@ -105,7 +105,7 @@ async fn asked(
     let (times, answers) = (RefCell::new(Vec::new()), RefCell::new(answers.into_iter()));
     let mut call = ApiCall::begin(policy);
     let told = call
-        .ask(|| {
+        .write(|| {
             times.borrow_mut().push(start.elapsed().as_millis());
             let next = answers.borrow_mut().next().flatten();
             async {

@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 
 use super::{Inner, ReconcilerState, report::ReconcileReport};
 use crate::{
-    admission::{Freshness, Late, ReviewContext, late},
+    admission::{Freshness, LateInjection, ReviewContext, inject_late},
     allocation::Holder,
     catalog::{Catalog, Pod},
     controllers::{AnnotationPatch, EventType, ObjectRef, PatchOutcome, ReadTarget},
@@ -147,10 +147,11 @@ impl Inner {
         let policy = self.policy.load_full();
         if let Some(catalog) = self.catalog.load_full() {
             match self.plan_injection(pod, &catalog, &policy) {
-                Late::Nothing => return BackfillOutcome::NothingToDo,
+                LateInjection::NotNeeded => return BackfillOutcome::NothingToDo,
                 // This plan only showed that a live read is worthwhile.
-                Late::Lacks { ticket, .. } => self.index.lock().abort(ticket),
-                Late::Refused(_) | Late::Claim(_) | Late::Busy => {}
+                LateInjection::Commit { ticket, .. } => self.index.lock().abort(ticket),
+                LateInjection::Rejected(_) | LateInjection::ClaimSlice(_) | LateInjection::Busy => {
+                }
             }
         }
         for target in dependencies(pod) {
@@ -168,17 +169,17 @@ impl Inner {
                 return BackfillOutcome::NothingToDo;
             };
             match self.plan_injection(fresh, &catalog, &policy) {
-                Late::Nothing => return BackfillOutcome::NothingToDo,
-                Late::Busy => {
+                LateInjection::NotNeeded => return BackfillOutcome::NothingToDo,
+                LateInjection::Busy => {
                     return BackfillOutcome::Retry("its addresses are being recorded".to_owned());
                 }
-                Late::Refused(findings) => {
+                LateInjection::Rejected(findings) => {
                     let words = findings
                         .iter()
                         .map(|one| format!("{}: {}", one.message, one.help));
                     return BackfillOutcome::Rejected(words.collect::<Vec<_>>().join("; "));
                 }
-                Late::Claim(slice) => {
+                LateInjection::ClaimSlice(slice) => {
                     let Some(slices) = &self.slices else {
                         self.index.lock().drop_claim(&slice);
                         return BackfillOutcome::Retry("nobody records slices".to_owned());
@@ -187,7 +188,7 @@ impl Inner {
                         return BackfillOutcome::Retry(error.to_string());
                     }
                 }
-                Late::Lacks {
+                LateInjection::Commit {
                     writes,
                     ticket,
                     annotations,
@@ -209,16 +210,16 @@ impl Inner {
         BackfillOutcome::Retry("others are faster".to_owned())
     }
 
-    fn plan_injection(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> Late {
+    fn plan_injection(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> LateInjection {
         let context = ReviewContext {
             catalog,
             policy,
             allocations: &self.index,
             freshness: Freshness::Authoritative,
             now: self.clock.seconds(),
-            chance: 0,
+            random: 0,
         };
-        late(pod, &context)
+        inject_late(pod, &context)
     }
 
     async fn annotate(&self, pod: &Pod, annotations: &[(&'static str, String)]) -> BackfillOutcome {

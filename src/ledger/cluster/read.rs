@@ -1,10 +1,10 @@
-//! Looks at the API server itself: never at a cache, for no `resourceVersion` is named.
+//! Reads from the API server, never from its watch cache: no request names a `resourceVersion`.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::ListParams;
 
 use super::{
-    Inner, messages,
+    ClusterLedgerInner, messages,
     object::{StoredObject, version},
     request_metrics::RequestVerb,
 };
@@ -17,27 +17,27 @@ use crate::{
     ledger::{Cursor, ReadError},
 };
 
-/// How often a list begins anew when its place was lost, before that is an error.
+/// Number of times a list is started when its continue token expires.
 const MAX_LIST_ATTEMPTS: usize = 4;
-/// How many objects are looked at side by side.
+/// Number of objects that are read concurrently.
 const CONCURRENCY: usize = 16;
 
-/// The pages of a list.
+/// Outcome of one attempt to read all pages of a list.
 enum ListOutcome {
     Complete(Vec<Stored>, Version),
-    /// The API server keeps no history that far back.
+    /// The continue token expired.
     Expired(String),
 }
 
-impl Inner {
-    /// The object of a name, within the patience of `call`.
-    pub(super) async fn look(
+impl ClusterLedgerInner {
+    /// Reads an object within the time limits of `call`.
+    pub(super) async fn read_object(
         &self,
         call: &mut ApiCall,
         name: &str,
     ) -> Result<Option<StoredObject>, ApiError> {
-        let asked = call.look(|| {
-            self.counted.asked(RequestVerb::Get);
+        let asked = call.read(|| {
+            self.counters.count_request(RequestVerb::Get);
             self.api.get(name)
         });
         match asked.await {
@@ -56,9 +56,9 @@ impl Inner {
     }
 
     pub(super) async fn get(&self, name: &str) -> Result<Option<Stored>, ReadError> {
-        let mut call = self.begin();
-        let found = self.look(&mut call, name).await;
-        self.ended(&call);
+        let mut call = self.begin_call();
+        let found = self.read_object(&mut call, name).await;
+        self.count_retries(&call);
         let Some(found) = found.map_err(|answer| self.unavailable(RequestVerb::Get, &answer))?
         else {
             return Ok(None);
@@ -66,7 +66,7 @@ impl Inner {
         match found.stored() {
             Ok(stored) => Ok(Some(stored)),
             Err(reason) => {
-                self.notice(name, reason);
+                self.log_unreadable(name, reason);
                 let reason = messages::unreadable(name, reason);
                 Err(ReadError::Unavailable { reason })
             }
@@ -82,25 +82,25 @@ impl Inner {
     }
 
     pub(super) async fn list(&self) -> Result<(Vec<Stored>, Cursor), ReadError> {
-        let (records, version) = self.select(None).await?;
+        let (records, version) = self.list_selected(None).await?;
         Ok((records, Cursor(version)))
     }
 
     pub(super) async fn list_held(&self, holder: &Holder) -> Result<Vec<Stored>, ReadError> {
         let selector = format!("{}={}", labels::HOLDER, labels::holder_label(holder));
-        let (mut records, _) = self.select(Some(selector)).await?;
+        let (mut records, _) = self.list_selected(Some(selector)).await?;
         records.retain(|stored| stored.allocation.holder == *holder);
         Ok(records)
     }
 
-    /// All records that a selector lets through, as of one moment.
+    /// Lists a consistent snapshot of the records that match a selector.
     async fn list_selected(
         &self,
         selector: Option<String>,
     ) -> Result<(Vec<Stored>, Version), ReadError> {
         let mut lost = String::new();
         for _ in 0..MAX_LIST_ATTEMPTS {
-            let pages = self.pages(selector.as_deref()).await;
+            let pages = self.list_pages(selector.as_deref()).await;
             match pages.map_err(|answer| self.unavailable(RequestVerb::List, &answer))? {
                 ListOutcome::Complete(records, version) => return Ok((records, version)),
                 ListOutcome::Expired(reason) => lost = reason,
@@ -111,18 +111,18 @@ impl Inner {
     }
 
     async fn list_pages(&self, selector: Option<&str>) -> Result<ListOutcome, ApiError> {
-        let mut params = ListParams::default().limit(self.options.page);
+        let mut params = ListParams::default().limit(self.options.page_size);
         params.label_selector = selector.map(str::to_owned);
         let mut named: Vec<(String, Stored)> = Vec::new();
         loop {
-            // Each page has a patience of its own: there may be many.
-            let mut call = self.begin();
-            let asked = call.look(|| {
-                self.counted.asked(RequestVerb::List);
+            // Each page has time limits of its own, because there may be many.
+            let mut call = self.begin_call();
+            let asked = call.read(|| {
+                self.counters.count_request(RequestVerb::List);
                 self.api.list(&params)
             });
             let asked = asked.await;
-            self.ended(&call);
+            self.count_retries(&call);
             let page = match asked {
                 Err(ApiError::Expired(reason)) => return Ok(ListOutcome::Expired(reason)),
                 asked => asked?,
@@ -131,7 +131,7 @@ impl Inner {
                 let found = StoredObject::parse(object).map_err(malformed_response)?;
                 match found.stored() {
                     Ok(stored) => named.push((found.name, stored)),
-                    Err(reason) => self.notice(&found.name, reason),
+                    Err(reason) => self.log_unreadable(&found.name, reason),
                 }
             }
             params.continue_token = page.metadata.continue_.filter(|place| !place.is_empty());
@@ -146,7 +146,7 @@ impl Inner {
     }
 }
 
-/// An answer that makes no sense: nothing is known by it.
+/// Maps a malformed API response to `Uncertain`.
 pub(super) fn malformed_response(message: String) -> ApiError {
     ApiError::Uncertain {
         after: None,

@@ -1,4 +1,4 @@
-//! One record's write, carried through to an answer that leaves no question.
+//! Writes one record until the outcome is known.
 
 use kube::{
     api::{DeleteParams, DynamicObject, Preconditions},
@@ -6,7 +6,7 @@ use kube::{
 };
 
 use super::{
-    Inner, messages,
+    ClusterLedgerInner, messages,
     object::{self, StoredObject, version},
     read::malformed_response,
     request_metrics::RequestVerb,
@@ -17,18 +17,18 @@ use crate::{
     ledger::WriteError,
 };
 
-/// How often a write begins anew, where the record changes or goes between two looks at it.
+/// Number of attempts of a write whose record changes between two reads.
 const MAX_ATTEMPTS: usize = 4;
 
-/// A write that was done.
+/// A record that was written.
 #[derive(Debug)]
 pub(super) struct WrittenRecord {
     pub(super) version: Version,
-    /// What it has created, to be taken back with the batch.
+    /// The created object, to be deleted if the batch fails.
     pub(super) created: Option<CreatedObject>,
 }
 
-/// An object that a batch has created, as it was then.
+/// An object that a batch has created, with its version at that time.
 #[derive(Debug)]
 pub(super) struct CreatedObject {
     name: String,
@@ -36,10 +36,10 @@ pub(super) struct CreatedObject {
     version: Version,
 }
 
-/// An object that could not be taken back.
+/// An object that could not be deleted.
 #[derive(Debug)]
 pub(super) struct Undeleted {
-    /// Whether trying again changes nothing: it may not be deleted.
+    /// Whether a retry would fail, too: deleting is forbidden.
     pub(super) is_permanent: bool,
     pub(super) reason: String,
 }
@@ -64,23 +64,25 @@ impl WrittenRecord {
     }
 }
 
-impl Inner {
-    /// Writes one record, under the mark of its batch.
+impl ClusterLedgerInner {
+    /// Writes one record, under the batch_id of its batch.
     ///
     /// # Errors
-    /// [`WriteError`], as of a batch of one.
+    /// [`WriteError`], as for a batch of one record.
     pub(super) async fn write_record(
         &self,
         write: &Write,
-        mark: &str,
+        batch_id: &str,
     ) -> Result<WrittenRecord, WriteError> {
-        let mut call = self.begin();
+        let mut call = self.begin_call();
         let outcome = match write {
-            Write::Create(wanted) => self.create(&mut call, wanted, mark).await,
-            Write::Update(wanted, version) => self.update(&mut call, wanted, *version, mark).await,
+            Write::Create(wanted) => self.create(&mut call, wanted, batch_id).await,
+            Write::Update(wanted, version) => {
+                self.update(&mut call, wanted, *version, batch_id).await
+            }
             Write::Delete(record, version) => self.delete(&mut call, record, *version).await,
         };
-        self.ended(&call);
+        self.count_retries(&call);
         outcome
     }
 
@@ -88,49 +90,51 @@ impl Inner {
         &self,
         call: &mut ApiCall,
         wanted: &Allocation,
-        mark: &str,
+        batch_id: &str,
     ) -> Result<WrittenRecord, WriteError> {
         let name = wanted.record_name();
-        let joined = format!("{mark}+");
-        let object = self.object(wanted, None, mark)?;
-        let params = Self::params();
+        let joined = format!("{batch_id}+");
+        let object = self.object(wanted, None, batch_id)?;
+        let params = Self::post_params();
         for _ in 0..MAX_ATTEMPTS {
-            let asked = call.ask(|| {
-                self.counted.asked(RequestVerb::Create);
+            let asked = call.write(|| {
+                self.counters.count_request(RequestVerb::Create);
                 self.api.create(&params, &object)
             });
             match asked.await {
                 Ok(created) => return parse_response(created).map(WrittenRecord::created),
-                Err(ApiError::AlreadyExists(_)) => self.counted.conflicted(),
+                Err(ApiError::AlreadyExists(_)) => self.counters.count_conflict(),
                 Err(answer) => return Err(self.failed(call, RequestVerb::Create, &answer)),
             }
-            let looked = self.look(call, &name).await;
+            let looked = self.read_object(call, &name).await;
             let looked = looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))?;
-            // Gone since then: once more.
+            // Deleted in between: try again.
             let Some(found) = looked else { continue };
             if let Err(reason) = &found.content {
-                self.notice(&name, reason);
+                self.log_unreadable(&name, reason);
             }
             if found.deleting {
                 return Err(unavailable(messages::deleting(&name)));
             }
-            if !found.is(wanted) {
-                return Err(WriteError::Exists(Box::new(found.shown(wanted))));
+            if !found.matches(wanted) {
+                return Err(WriteError::Exists(Box::new(
+                    found.conflicting_record(wanted),
+                )));
             }
-            if found.is_written_by(mark) {
+            if found.is_written_by(batch_id) {
                 return Ok(WrittenRecord::created(found));
             }
             if found.is_written_by(&joined) {
                 return Ok(WrittenRecord::at(found.version));
             }
-            // Another batch wrote the very same. From here on it cannot take it back, nor may this
-            // one.
+            // Another batch wrote the same content. Taking the record over keeps both batches from deleting
+            // it.
             match self.replace(call, wanted, found.version, &joined).await? {
                 Some(found) => return Ok(WrittenRecord::at(found.version)),
                 None => continue,
             }
         }
-        Err(self.restless(call, &name))
+        Err(self.unstable(call, &name))
     }
 
     async fn update(
@@ -138,49 +142,49 @@ impl Inner {
         call: &mut ApiCall,
         wanted: &Allocation,
         version: Version,
-        mark: &str,
+        batch_id: &str,
     ) -> Result<WrittenRecord, WriteError> {
         let name = wanted.record_name();
-        if let Some(found) = self.replace(call, wanted, version, mark).await? {
+        if let Some(found) = self.replace(call, wanted, version, batch_id).await? {
             return match found.deleting {
                 true => Err(unavailable(messages::deleting(&name))),
                 false => Ok(WrittenRecord::at(found.version)),
             };
         }
-        let looked = self.look(call, &name).await;
+        let looked = self.read_object(call, &name).await;
         let looked = looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))?;
         match looked {
-            // The answer was lost, or another did the very same.
-            Some(found) if found.is(wanted) => Ok(WrittenRecord::at(found.version)),
+            // The response was lost, or another writer wrote the same content.
+            Some(found) if found.matches(wanted) => Ok(WrittenRecord::at(found.version)),
             Some(found) => Err(changed(name, Some(&found), wanted)),
             None => Err(changed(name, None, wanted)),
         }
     }
 
-    /// Puts a record in the place of this version; `None` if that is not there any more.
+    /// Replaces this version of a record; `None` if the record has another version or was deleted.
     async fn replace(
         &self,
         call: &mut ApiCall,
         wanted: &Allocation,
         version: Version,
-        mark: &str,
+        batch_id: &str,
     ) -> Result<Option<StoredObject>, WriteError> {
         let name = wanted.record_name();
-        let object = self.object(wanted, Some(version), mark)?;
-        let params = Self::params();
-        let asked = call.ask(|| {
-            self.counted.asked(RequestVerb::Update);
+        let object = self.object(wanted, Some(version), batch_id)?;
+        let params = Self::post_params();
+        let asked = call.write(|| {
+            self.counters.count_request(RequestVerb::Update);
             self.api.replace(&name, &params, &object)
         });
         match asked.await {
             Ok(updated) => parse_response(updated).map(Some),
             Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {
-                self.counted.conflicted();
+                self.counters.count_conflict();
                 Ok(None)
             }
-            // Address and space cannot change: the record may be another's whose name is the same.
+            // Address and space are immutable: this may be a different record with a colliding name.
             Err(answer @ ApiError::Refused { code: 422, .. }) => {
-                let looked = self.look(call, &name).await;
+                let looked = self.read_object(call, &name).await;
                 match looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))? {
                     Some(found) if found.has_same_key(wanted) => {
                         Err(self.failed(call, RequestVerb::Update, &answer))
@@ -200,34 +204,34 @@ impl Inner {
     ) -> Result<WrittenRecord, WriteError> {
         let name = record.record_name();
         for _ in 0..MAX_ATTEMPTS {
-            let looked = self.look(call, &name).await;
+            let looked = self.read_object(call, &name).await;
             let looked = looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))?;
             let Some(found) = looked else {
-                return self.gone(call, record, version);
+                return self.record_missing(call, record, version);
             };
             if found.version != version || !found.has_same_key(record) {
-                self.counted.conflicted();
+                self.counters.count_conflict();
                 return Err(match &found.content {
                     Ok(_) => changed(name, Some(&found), record),
                     Err(reason) => {
-                        self.notice(&name, reason);
+                        self.log_unreadable(&name, reason);
                         changed(name, None, record)
                     }
                 });
             }
-            match self.remove(call, &name, found.uid, version).await {
+            match self.delete_object(call, &name, found.uid, version).await {
                 Ok(Some(at)) => return Ok(WrittenRecord::at(at)),
                 Ok(None) => return Err(unavailable(messages::deleting(&name))),
-                Err(ApiError::NotFound(_)) => return self.gone(call, record, version),
+                Err(ApiError::NotFound(_)) => return self.record_missing(call, record, version),
                 Err(ApiError::Conflict(_)) => {}
                 Err(answer) => return Err(self.failed(call, RequestVerb::Delete, &answer)),
             }
         }
-        Err(self.restless(call, &name))
+        Err(self.unstable(call, &name))
     }
 
-    /// The record is not there. If a request to delete it was answered by silence, it was that.
-    fn gone(
+    /// Handles a missing record. If an earlier delete request got no response, it succeeded.
+    fn record_missing(
         &self,
         call: &ApiCall,
         record: &Allocation,
@@ -236,12 +240,12 @@ impl Inner {
         if call.uncertain() {
             return Ok(WrittenRecord::at(next_version(version)));
         }
-        self.counted.conflicted();
+        self.counters.count_conflict();
         Err(changed(record.record_name(), None, record))
     }
 
-    /// Deletes an object if it has this UID and version, and says the version of the deletion; `None`
-    /// if it waits for finalizers.
+    /// Deletes an object if it has this UID and version, and returns the version of the deletion; `None` if
+    /// the object waits for finalizers.
     async fn delete_object(
         &self,
         call: &mut ApiCall,
@@ -254,8 +258,8 @@ impl Inner {
             uid,
         };
         let params = DeleteParams::default().preconditions(preconditions);
-        let asked = call.ask(|| {
-            self.counted.asked(RequestVerb::Delete);
+        let asked = call.write(|| {
+            self.counters.count_request(RequestVerb::Delete);
             self.api.delete(name, &params)
         });
         let answer = asked.await?;
@@ -266,15 +270,15 @@ impl Inner {
         Ok(Some(told.unwrap_or_default().max(next_version(version))))
     }
 
-    /// Takes back what a batch has created, unless somebody has taken it over since.
+    /// Deletes an object that a failed batch has created, unless another batch has taken it over.
     ///
     /// # Errors
-    /// Why it may be there still.
+    /// [`Undeleted`] if the object may still exist.
     pub(super) async fn delete_created(&self, created: CreatedObject) -> Result<(), Undeleted> {
         let CreatedObject { name, uid, version } = created;
-        let mut call = self.begin();
-        let removed = self.remove(&mut call, &name, uid, version).await;
-        self.ended(&call);
+        let mut call = self.begin_call();
+        let removed = self.delete_object(&mut call, &name, uid, version).await;
+        self.count_retries(&call);
         match removed {
             Ok(_) | Err(ApiError::NotFound(_) | ApiError::Conflict(_)) => Ok(()),
             Err(answer) => Err(Undeleted {
@@ -287,8 +291,7 @@ impl Inner {
         }
     }
 
-    /// Why a write did not come to its end. Once a request of it may have taken effect, nothing but
-    /// the record itself can say that it has not.
+    /// Returns the error of a failed write: uncertain as soon as one of its requests may have taken effect.
     fn failed(&self, call: &ApiCall, verb: RequestVerb, answer: &ApiError) -> WriteError {
         let reason = self.advice(verb, answer);
         match call.uncertain() {
@@ -306,9 +309,9 @@ impl Inner {
         &self,
         wanted: &Allocation,
         version: Option<Version>,
-        mark: &str,
+        batch_id: &str,
     ) -> Result<DynamicObject, WriteError> {
-        object::object(wanted, mark, version).map_err(|error| {
+        object::object(wanted, batch_id, version).map_err(|error| {
             unavailable(format!(
                 "record {} cannot be written: {error}",
                 wanted.record_name()
@@ -317,24 +320,24 @@ impl Inner {
     }
 }
 
-/// Reads what the API server answers to a write.
+/// Parses the response to a write.
 fn parse_response(object: DynamicObject) -> Result<StoredObject, WriteError> {
     StoredObject::parse(object).map_err(|reason| WriteError::Uncertain { reason })
 }
 
-/// Whether an object that was deleted waits for finalizers.
+/// Returns whether a deleted object waits for finalizers.
 fn awaits_finalizers(object: &DynamicObject) -> bool {
     object.metadata.deletion_timestamp.is_some()
 }
 
-/// The version of a deletion, if the server says.
+/// Returns the version of a deletion, if the response has it.
 fn deletion_version(status: &Status) -> Option<Version> {
     let told = status.metadata.as_ref()?.resource_version.as_deref()?;
     version(told).ok()
 }
 
-/// A version behind this one and before every other write of the record: the deletion has a number of
-/// its own.
+/// Returns a version after this one and before any later write of the record: the deletion has a revision
+/// of its own.
 fn next_version(version: Version) -> Version {
     Version(version.0.saturating_add(1))
 }

@@ -27,7 +27,7 @@ use self::{
 };
 use super::reject::RejectReason;
 use crate::{
-    admission::{AdmissionResponse, Request, Webhook},
+    admission::{AdmissionRequest, AdmissionResponse, Webhook},
     allocation::SharedIndex,
     catalog::Catalog,
 };
@@ -194,7 +194,7 @@ impl Metrics {
     pub(super) fn answered(
         &self,
         webhook: Webhook,
-        request: &Request<'_>,
+        request: &AdmissionRequest<'_>,
         answer: &AdmissionResponse,
         elapsed: Duration,
     ) {
@@ -304,7 +304,7 @@ mod tests {
         Metrics::register(&mut registry, catalog.clone());
         assert!(!scrape(&registry).contains("catalog_networks"));
         catalog.store(Some(Arc::new(Catalog::new(
-            [("db".into(), crate::catalog::Labels::default())],
+            [("db".into(), crate::catalog::NamespaceLabels::default())],
             [],
             [],
         ))));

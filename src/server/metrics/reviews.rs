@@ -10,7 +10,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family},
 };
 
-use crate::admission::{Operation, Request, Verdict, Webhook};
+use crate::admission::{AdmissionRequest, Operation, Verdict, Webhook};
 
 /// The resources that are counted by name; all others are `other`, the last.
 const RESOURCES: [&str; 6] = [
@@ -55,7 +55,7 @@ impl ReviewCounters {
         self.family.clone()
     }
 
-    pub(super) fn count(&self, webhook: Webhook, request: &Request<'_>, verdict: Verdict) {
+    pub(super) fn count(&self, webhook: Webhook, request: &AdmissionRequest<'_>, verdict: Verdict) {
         let resource = resource_index(request);
         let mut index = webhook_index(webhook);
         index = index * RESOURCES.len() + resource;
@@ -82,7 +82,7 @@ pub(in crate::server) fn webhook_name(webhook: Webhook) -> &'static str {
 }
 
 /// The place of the request's resource in [`RESOURCES`].
-fn resource_index(request: &Request<'_>) -> usize {
+fn resource_index(request: &AdmissionRequest<'_>) -> usize {
     let group = &*request.resource.group;
     let resource = &*request.resource.resource;
     let subresource = request.subresource.as_deref().unwrap_or_default();

@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 
 use crate::{
     admission::{
-        AdmissionResponse, Decision, Freshness, Request as ReviewRequest, ReviewContext, Webhook,
+        AdmissionRequest as ReviewRequest, AdmissionResponse, Decision, Freshness, ReviewContext,
+        Webhook,
     },
     catalog::Catalog,
     rules::{Finding, Level, LiveRead},
@@ -35,8 +36,11 @@ impl LiveCatalog for FakeOrigin {
                 Self::Fails => return Err(LiveReadError::new("the origin is away")),
                 Self::Waits(proceed) => proceed.notified().await,
                 Self::Publishes(catalog) => {
-                    let fresh =
-                        Catalog::new([("db".into(), crate::catalog::Labels::default())], [], []);
+                    let fresh = Catalog::new(
+                        [("db".into(), crate::catalog::NamespaceLabels::default())],
+                        [],
+                        [],
+                    );
                     let catalog = catalog.lock().unwrap();
                     catalog.as_ref().unwrap().store(Some(Arc::new(fresh)));
                 }

@@ -148,7 +148,11 @@ impl LauncherFixture {
             now: Timestamp(1000),
             ..ReviewContext::authoritative(&self.catalog, &self.policy, &self.index)
         };
-        Ok(decide(webhook, &review.request, &context.with(evidence)))
+        Ok(decide(
+            webhook,
+            &review.request,
+            &context.with_freshness(evidence),
+        ))
     }
 
     /// Returns the response after recording what it requires.

@@ -5,7 +5,7 @@ mod fixture;
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{Decision, Freshness, Late, ReviewContext, Webhook, late},
+    admission::{Decision, Freshness, LateInjection, ReviewContext, Webhook, inject_late},
     allocation::{Address, Holder, Space},
     catalog::Migration,
     rules::{Injection, LiveRead},
@@ -236,26 +236,26 @@ fn brought() -> TestResult {
 fn missed() -> TestResult {
     let mut bound = launcher("b");
     bound["spec"]["nodeName"] = "node-2".into();
-    let lacks = |pod: &Value, migrations: &[Migration]| -> Result<Late, Failed> {
+    let lacks = |pod: &Value, migrations: &[Migration]| -> Result<LateInjection, Failed> {
         let fixture = LauncherFixture::after("a", &[running("a"), pod.clone()], migrations)?;
         let context =
             ReviewContext::authoritative(&fixture.catalog, &fixture.policy, &fixture.index);
         let pod = fixture.catalog.pod("vms", "b").ok_or("no pod")?;
-        Ok(late(pod, &context))
+        Ok(inject_late(pod, &context))
     };
     match lacks(&bound, &[])? {
-        Late::Refused(findings) => same(findings[0].code, "address-in-use")?,
+        LateInjection::Rejected(findings) => same(findings[0].code, "address-in-use")?,
         other => return Err(format!("{other:?}").into()),
     }
     let target = migration(bound, "m", "m-1");
     match lacks(&target, &[migration("vm1", false)])? {
-        Late::Lacks { annotations, .. } => same(&*annotations[0].1, ASSIGNED)?,
+        LateInjection::Commit { annotations, .. } => same(&*annotations[0].1, ASSIGNED)?,
         other => return Err(format!("{other:?}").into()),
     }
     // It keeps its addresses although the migration is over.
     let had = migration(running("b"), "m", "m-1");
     match lacks(&had, &[migration("vm1", true)])? {
-        Late::Nothing | Late::Lacks { .. } => Ok(()),
+        LateInjection::NotNeeded | LateInjection::Commit { .. } => Ok(()),
         other => Err(format!("{other:?}").into()),
     }
 }

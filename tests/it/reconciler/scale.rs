@@ -11,7 +11,7 @@ use nadmit::{
         Timestamp, Version,
     },
     api::call::RetryPolicy,
-    catalog::{Catalog, Labels, Pod, RequestedAnnotations},
+    catalog::{Catalog, NamespaceLabels, Pod, RequestedAnnotations},
     clock::Clock,
     controllers::{
         ClusterPodWriter, LiveReader, NoopSink, ReadTarget, Reconciler, ReconcilerParts,
@@ -130,7 +130,7 @@ fn catalog() -> Catalog {
     network.address_pool = Some("storage".into());
     let pods = (0..PODS).map(|number| pod(number, ""));
     let catalog = Catalog::new(
-        [("db".into(), Labels::default())],
+        [("db".into(), NamespaceLabels::default())],
         [Arc::new(network)],
         pods,
     );

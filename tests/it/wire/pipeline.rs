@@ -5,12 +5,14 @@ use std::{cell::Cell, collections::HashSet, sync::Arc};
 
 use libtest_mimic::Failed;
 use nadmit::{
-    admission::{Decision, Late, Review, ReviewContext, Verdict, Webhook, decide, late},
+    admission::{
+        Decision, LateInjection, Review, ReviewContext, Verdict, Webhook, decide, inject_late,
+    },
     allocation::{
         Controller, Holder, Pool, RequesterIdentity, SharedIndex, Timestamp, Version, Write,
         index::PlanId,
     },
-    catalog::{Catalog, Labels, Pod, RequestedAnnotations},
+    catalog::{Catalog, NamespaceLabels, Pod, RequestedAnnotations},
     network::{Network, annotations},
     rules::Policy,
 };
@@ -55,14 +57,14 @@ impl Pipeline {
             network.address_pool = (nad.name == SERVED).then(|| POOL.into());
             Arc::new(network)
         });
-        let labels = Labels {
+        let labels = NamespaceLabels {
             mode: settings.label,
             mutable_attachments: matches!(
                 scenario.way,
                 AnnotationSource::Updated | AnnotationSource::UpdatedInStatus
             ),
             injection: settings.labelled,
-            ..Labels::default()
+            ..NamespaceLabels::default()
         };
         let reservation = settings
             .has_reservation
@@ -225,8 +227,8 @@ impl Pipeline {
         let Some(known) = self.catalog.pod(NAMESPACE, name).cloned() else {
             return;
         };
-        let found = late(&known, &self.context());
-        let Late::Lacks {
+        let found = inject_late(&known, &self.context());
+        let LateInjection::Commit {
             writes,
             ticket,
             annotations,
@@ -277,7 +279,7 @@ impl Pipeline {
     fn context(&self) -> ReviewContext<'_> {
         ReviewContext {
             now: Timestamp(1000),
-            chance: 7,
+            random: 7,
             ..ReviewContext::authoritative(&self.catalog, &self.policy, &self.index)
         }
     }
