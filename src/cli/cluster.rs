@@ -59,7 +59,10 @@ impl NadmitNamespaceArgs {
     ///
     /// # Errors
     /// When the cluster does not answer, or the settings have mistakes.
-    pub(super) async fn settings(&self, cluster: &Cluster) -> anyhow::Result<Option<ClusterSettings>> {
+    pub(super) async fn settings(
+        &self,
+        cluster: &Cluster,
+    ) -> anyhow::Result<Option<ClusterSettings>> {
         let sought = ClusterQuery::Settings {
             namespace: self.nadmit_namespace.clone(),
         };

@@ -77,16 +77,13 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         // The port is taken: any other will do.
         Err(_) => demonstration.bind((args.listen.ip(), 0).into()).await?,
     };
-    let BoundServer {
-        server,
-        tasks: beside,
-    } = bound;
+    let BoundServer { server, tasks } = bound;
     let stop = CancellationToken::new();
     let (webhooks, admin) = (server.address()?, server.admin_address()?);
     let shutdown = Shutdown::new();
     signals::handle_nonfatal(Vec::new())?;
     signals::shut_down_on_signal(shutdown.clone())?;
-    tokio::spawn(beside.run(stop.clone()));
+    tokio::spawn(tasks.run(stop.clone()));
     let serving = tokio::spawn(server.run(shutdown.clone()));
     let ca = demonstration.certs.join("ca.crt");
     run_scenes(webhooks, &ca).await?;
@@ -126,7 +123,7 @@ impl Demonstration {
     async fn bind(&self, listen: SocketAddr) -> anyhow::Result<BoundServer> {
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
         let data = self.certs.with_file_name("data");
-        let Standalone { beside, state, .. } = Standalone::open(
+        let Standalone { tasks, state, .. } = Standalone::open(
             &self.manifests,
             &data,
             OlderLedger::Refuse,
@@ -154,7 +151,7 @@ impl Demonstration {
         };
         Ok(BoundServer {
             server: Server::bind(options, state).await?,
-            tasks: beside,
+            tasks,
         })
     }
 }

@@ -13,7 +13,8 @@ use clap::{Args, ValueEnum};
 use super::out;
 use crate::{
     install::{
-        self, Certificates, HelmPolicy, Installation, ProbeOutcome, UninstallOptions, InstallSettings, InstallProgress, Wait,
+        self, Certificates, HelmPolicy, InstallProgress, InstallSettings, Installation,
+        ProbeOutcome, UninstallOptions, Wait,
     },
     rules::Mode,
     sources::{Cluster, ClusterAccess},
@@ -254,8 +255,12 @@ async fn self_test(client: &kube::Client) -> anyhow::Result<()> {
 
 fn print_progress(told: InstallProgress) {
     match told {
-        InstallProgress::Applied(what) => out::line(format_args!("{GREEN}applied{GREEN:#}  {what}")),
-        InstallProgress::Deleted(what) => out::line(format_args!("{YELLOW}deleted{YELLOW:#}  {what}")),
+        InstallProgress::Applied(what) => {
+            out::line(format_args!("{GREEN}applied{GREEN:#}  {what}"))
+        }
+        InstallProgress::Deleted(what) => {
+            out::line(format_args!("{YELLOW}deleted{YELLOW:#}  {what}"))
+        }
         InstallProgress::Skipped(what, why) => {
             out::line(format_args!("{YELLOW}skipped{YELLOW:#}  {what}: {why}"))
         }

@@ -19,7 +19,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The settings' file, if there is one.
 pub(super) struct LiveConfig {
     file: Option<(WatchedFile, String)>,
-    surroundings: Environment,
+    defaults: EnvironmentDefaults,
     /// The settings as last read; the defaults without a file.
     pub(super) policy: Arc<ArcSwap<Policy>>,
     /// The digest of their text.
@@ -27,16 +27,16 @@ pub(super) struct LiveConfig {
 }
 
 impl LiveConfig {
-    /// Reads the settings; `surroundings` have what suits where they say nothing.
+    /// Reads the settings; `defaults` have what suits where they say nothing.
     ///
     /// # Errors
     /// When the file cannot be read or has mistakes: all of them.
-    pub(super) fn open(file: Option<&Path>, surroundings: Environment) -> anyhow::Result<Self> {
+    pub(super) fn open(file: Option<&Path>, defaults: EnvironmentDefaults) -> anyhow::Result<Self> {
         let Some(path) = file else {
-            let policy = surroundings.fill_in(Policy::default());
+            let policy = defaults.fill_in(Policy::default());
             return Ok(Self {
                 file: None,
-                surroundings,
+                defaults,
                 policy: Arc::new(ArcSwap::from_pointee(policy)),
                 digest: Arc::new(ArcSwap::from_pointee(digest(""))),
             });
@@ -46,11 +46,11 @@ impl LiveConfig {
             WatchedFile::open(path).map_err(|error| anyhow::anyhow!("--config {name}: {error}"))?;
         let config = Config::parse(watched.content(), &name)
             .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
-        let policy = Arc::new(ArcSwap::from_pointee(surroundings.fill_in(config.policy)));
+        let policy = Arc::new(ArcSwap::from_pointee(defaults.fill_in(config.policy)));
         let digest = Arc::new(ArcSwap::from_pointee(digest(watched.content())));
         Ok(Self {
             file: Some((watched, name)),
-            surroundings,
+            defaults,
             policy,
             digest,
         })
@@ -68,10 +68,10 @@ impl LiveConfig {
         let Some((file, name)) = self.file else {
             return;
         };
-        let (policy, shown, surroundings) = (self.policy, self.digest, self.surroundings);
+        let (policy, shown, defaults) = (self.policy, self.digest, self.defaults);
         file.watch(POLL_INTERVAL, stop, move |text| {
             let read = Config::parse(text, &name)?.policy;
-            policy.store(Arc::new(surroundings.fill_in(read)));
+            policy.store(Arc::new(defaults.fill_in(read)));
             shown.store(Arc::new(digest(text)));
             info!(file = name, "new settings");
             Ok::<(), crate::config::ConfigErrors>(())
@@ -82,12 +82,12 @@ impl LiveConfig {
 
 /// What suits where nadmit runs, for settings that say nothing of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Environment {
+pub(super) struct EnvironmentDefaults {
     injection: Injection,
     isolation: NamespaceIsolation,
 }
 
-impl Environment {
+impl EnvironmentDefaults {
     /// A folder of manifests.
     pub(super) const FOLDER: Self = Self {
         injection: Injection::Create,

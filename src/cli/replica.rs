@@ -85,7 +85,7 @@ struct Controllers {
     leadership: Option<LeaderElector>,
     leads: Receiver<bool>,
     /// Where it is handed on who leads.
-    told: [Sender<bool>; 2],
+    leader_senders: [Sender<bool>; 2],
     steward: Reconciler,
     rounds: ResyncScheduler,
     status: StatusWriter,
@@ -189,7 +189,8 @@ impl Controllers {
         };
         // A channel for each who waits: of several at one, tokio wakes a random one first, and a
         // simulation could not be repeated.
-        let told: [Sender<bool>; 2] = std::array::from_fn(|_| Sender::new(*leads.borrow()));
+        let leader_senders: [Sender<bool>; 2] =
+            std::array::from_fn(|_| Sender::new(*leads.borrow()));
         let steward = Reconciler::new(ReconcilerParts {
             catalog: Arc::clone(&known.catalog),
             policy: Arc::clone(&options.policy),
@@ -209,7 +210,7 @@ impl Controllers {
         let journal = ResyncHistory::new(client.clone(), &options.namespace, HISTORY_LEASE);
         let rounds = ResyncScheduler::new(
             options.schedule.clone(),
-            told[0].subscribe(),
+            leader_senders[0].subscribe(),
             journal,
             Arc::clone(&events),
             &options.namespace,
@@ -220,14 +221,14 @@ impl Controllers {
             client,
             known.catalog,
             known.index,
-            told[1].subscribe(),
+            leader_senders[1].subscribe(),
             events,
             clock,
         );
         Self {
             leadership,
             leads,
-            told,
+            leader_senders,
             steward,
             rounds,
             status,
@@ -239,7 +240,7 @@ impl Controllers {
         let Self {
             leadership,
             leads,
-            told,
+            leader_senders,
             steward,
             rounds,
             status,
@@ -262,7 +263,7 @@ impl Controllers {
         };
         run_all([
             leading,
-            publish_leadership(leads, told, index, cancel.clone()).boxed(),
+            publish_leadership(leads, leader_senders, index, cancel.clone()).boxed(),
             steward.clone().run(cancel.clone()).boxed(),
             rounds.run(compare, cancel.clone()).boxed(),
             status.run(cancel.clone()).boxed(),
@@ -276,14 +277,14 @@ impl Controllers {
 /// leads takes the lowest addresses; others step aside when many ask at once.
 async fn publish_leadership(
     mut leads: Receiver<bool>,
-    told: [Sender<bool>; 2],
+    leader_senders: [Sender<bool>; 2],
     index: Arc<SharedIndex>,
     cancel: CancellationToken,
 ) {
     loop {
         let leader = *leads.borrow_and_update();
         index.lock().step_aside(!leader);
-        for one in &told {
+        for one in &leader_senders {
             one.send_replace(leader);
         }
         tokio::select! {

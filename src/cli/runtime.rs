@@ -36,7 +36,7 @@ pub(super) struct ServeRuntime {
     /// Where operators are served.
     pub(super) operator: Arc<Desk>,
     /// What runs beside the server.
-    pub(super) beside: BackgroundTasks,
+    pub(super) tasks: BackgroundTasks,
     /// Where the admin socket is to be, if anywhere.
     pub(super) data_dir: Option<PathBuf>,
     /// What is served, for people: a folder, or a cluster's URL.
@@ -71,7 +71,7 @@ impl ServeRuntime {
         Ok(Self {
             state: standalone.state,
             operator: standalone.operator,
-            beside: BackgroundTasks::Folder(Box::new(standalone.beside)),
+            tasks: BackgroundTasks::Folder(Box::new(standalone.tasks)),
             data_dir: Some(data_dir),
             origin: manifests.display().to_string(),
             identity: None,
@@ -121,7 +121,7 @@ impl ServeRuntime {
         Ok(Self {
             state: replica.state,
             operator: replica.operator,
-            beside: BackgroundTasks::Cluster {
+            tasks: BackgroundTasks::Cluster {
                 replica: Box::new(replica.tasks),
                 schedule,
                 certificates: certificates.map(|(_, keeper)| Box::new(keeper)),
@@ -153,7 +153,7 @@ impl BackgroundTasks {
     /// Runs until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
         match self {
-            Self::Folder(beside) => beside.run(stop).await,
+            Self::Folder(tasks) => tasks.run(stop).await,
             Self::Cluster {
                 replica,
                 schedule,

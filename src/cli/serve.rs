@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     banner,
-    live_config::{Environment, LiveConfig},
+    live_config::{EnvironmentDefaults, LiveConfig},
     logging::{LogArgs, LogFormat},
     open_files,
     runtime::ServeRuntime,
@@ -302,12 +302,12 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     let reload = [Arc::<Notify>::default(), Arc::default()];
     signals::handle_nonfatal(reload.to_vec())?;
     let [reload_settings, reload_certificates] = reload;
-    let surroundings = if args.cluster {
-        Environment::CLUSTER
+    let defaults = if args.cluster {
+        EnvironmentDefaults::CLUSTER
     } else {
-        Environment::FOLDER
+        EnvironmentDefaults::FOLDER
     };
-    let mut config = LiveConfig::open(args.config_file().as_deref(), surroundings)?;
+    let mut config = LiveConfig::open(args.config_file().as_deref(), defaults)?;
     config.reload_on(reload_settings);
     let mut served = match &args.manifests {
         Some(manifests) => {
@@ -334,7 +334,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
     };
     let (shutdown, stop) = (Shutdown::new(), CancellationToken::new());
     signals::shut_down_on_signal(shutdown.clone())?;
-    let beside = tokio::spawn(served.beside.run(stop.clone()));
+    let tasks = tokio::spawn(served.tasks.run(stop.clone()));
     let admin_socket = admin_socket.map(|socket| tokio::spawn(socket.run(stop.clone())));
     tokio::spawn(config.follow(stop.clone()));
     let place = banner::ServerInfo {
@@ -354,7 +354,7 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         admin_socket.await?;
     }
     // What leads lets others lead.
-    let _ = timeout(SHUTDOWN_TIMEOUT, beside).await;
+    let _ = timeout(SHUTDOWN_TIMEOUT, tasks).await;
     Ok(())
 }
 

@@ -23,7 +23,7 @@ use crate::{
 /// A folder that has been read once, and the server's view of it.
 pub(super) struct Standalone {
     /// What runs beside the server.
-    pub(super) beside: StandaloneTasks,
+    pub(super) tasks: StandaloneTasks,
     /// What the server reads.
     pub(super) state: ServerState,
     /// Where operators are served.
@@ -95,7 +95,7 @@ impl Standalone {
             registry,
         };
         Ok(Self {
-            beside: StandaloneTasks {
+            tasks: StandaloneTasks {
                 source,
                 feed,
                 housekeeper,

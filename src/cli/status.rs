@@ -11,7 +11,7 @@ use super::{
     install::{TargetArgs, runtime},
     out,
 };
-use crate::install::{self, IsolationStatus, InstallStatus};
+use crate::install::{self, InstallStatus, IsolationStatus};
 
 const BOLD: Style = Style::new().bold();
 const GREEN: Style = AnsiColor::Green.on_default();

@@ -9,8 +9,8 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    CONFIG, ExistingInstallation, HelmRelease, InstallError, InstallProgress, InstallSettings,
-    Isolation, NAMESPACE, ProgressFn, SETTINGS, TlsProfile,
+    CONFIG_MAP, ExistingInstallation, HelmRelease, InstallError, InstallProgress, InstallSettings,
+    Isolation, NAMESPACE, ProgressFn, SETTINGS_KEY, TlsProfile,
     config_text::{ConfigText, IsolationAdoption},
     existing::HELM_ANNOTATIONS,
     manifests, object,
@@ -70,10 +70,10 @@ pub struct InstallPlan {
 pub async fn plan(
     client: &Client,
     installation: Installation,
-    tell: ProgressFn<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<InstallPlan, InstallError> {
     check_version(client).await?;
-    ensure_namespace_usable(client, installation.wait, tell).await?;
+    ensure_namespace_usable(client, installation.wait, progress).await?;
     let earlier = ExistingInstallation::read(client).await?;
     if let Some(HelmRelease { name, namespace }) = &earlier.release {
         if installation.release == HelmPolicy::Leave {
@@ -86,7 +86,7 @@ pub async fn plan(
                 ),
             });
         }
-        tell(InstallProgress::Note(format!(
+        progress(InstallProgress::Note(format!(
             "the objects of Helm release {namespace}/{name} are taken over; helm uninstall would still delete \
              them: remove Helm's record with kubectl delete secret -n {namespace} -l owner=helm,name={name}"
         )));
@@ -96,7 +96,7 @@ pub async fn plan(
         settings.certificates = Some(super::Certificates::OpenShift);
     }
     if let Some(note) = version_mismatch(&settings, &installation.settings) {
-        tell(InstallProgress::Note(note));
+        progress(InstallProgress::Note(note));
     }
     let had_monitoring = earlier.settings.monitoring == Some(true);
     Ok(InstallPlan {
@@ -115,54 +115,54 @@ pub async fn plan(
 pub async fn install(
     client: &Client,
     plan: &InstallPlan,
-    tell: ProgressFn<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
     let mut settings = plan.settings.clone();
     let there = existing_settings(client).await?;
     if settings.isolation.is_none() {
-        settings.isolation = isolation(client, there.as_ref(), tell).await;
+        settings.isolation = isolation(client, there.as_ref(), progress).await;
     }
     if is_openshift(client).await
-        && let Some(profile) = tls_profile(client, tell).await
+        && let Some(profile) = tls_profile(client, progress).await
     {
         settings.tls = Some(profile);
     }
     let mut objects = manifests(&settings)?;
-    let text = keep_settings(&settings, there, &mut objects, tell)?;
+    let text = keep_settings(&settings, there, &mut objects, progress)?;
     let (hooks, objects): (Vec<Value>, Vec<Value>) =
         objects.into_iter().partition(object::is_registration);
     for one in &objects {
-        apply(client, one, tell).await?;
+        apply(client, one, progress).await?;
     }
     if plan.drops_monitoring {
-        delete_monitoring(client, tell).await?;
+        delete_monitoring(client, progress).await?;
     }
-    if let Wait::For(patience) = plan.wait {
+    if let Wait::For(timeout) = plan.wait {
         for one in objects
             .iter()
             .filter(|one| object::kind(one) == "CustomResourceDefinition")
         {
-            established(client, one, patience).await?;
+            established(client, one, timeout).await?;
         }
-        tell(InstallProgress::Waiting("replicas to be ready".to_owned()));
-        available(client, patience, plan.is_registered).await?;
+        progress(InstallProgress::Waiting("replicas to be ready".to_owned()));
+        available(client, timeout, plan.is_registered).await?;
     }
     for hook in &hooks {
-        apply(client, hook, tell).await?;
+        apply(client, hook, progress).await?;
     }
-    if let Wait::For(patience) = plan.wait {
-        tell(InstallProgress::Waiting(
+    if let Wait::For(timeout) = plan.wait {
+        progress(InstallProgress::Waiting(
             "the webhooks to trust the certificate".to_owned(),
         ));
         for hook in &hooks {
-            trusted(client, hook, patience).await?;
+            trusted(client, hook, timeout).await?;
         }
-        tell(InstallProgress::Waiting(
+        progress(InstallProgress::Waiting(
             "replicas to take up the settings".to_owned(),
         ));
-        tell(InstallProgress::Note(
-            match await_settings(client, &text, patience).await? {
-                SettingsRollout::ByAll(count) => {
+        progress(InstallProgress::Note(
+            match await_settings(client, &text, timeout).await? {
+                SettingsRollout::Complete(count) => {
                     format!("all replicas ({count}) go by the settings in ConfigMap nadmit-config")
                 }
                 SettingsRollout::NotKnown(why) => format!(
@@ -179,7 +179,7 @@ pub async fn install(
 async fn ensure_namespace_usable(
     client: &Client,
     wait: Wait,
-    tell: ProgressFn<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
     let api = object::api_of(client, "v1", "Namespace", None);
     let found = api.get_opt(NAMESPACE).await;
@@ -190,14 +190,14 @@ async fn ensure_namespace_usable(
     }
     match wait {
         Wait::No => Err(InstallError::Terminating),
-        Wait::For(patience) => {
-            tell(InstallProgress::Waiting(format!(
+        Wait::For(timeout) => {
+            progress(InstallProgress::Waiting(format!(
                 "namespace {NAMESPACE}, which is being deleted, to be gone"
             )));
             let namespace = json!({
                 "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE},
             });
-            gone(client, &namespace, patience).await
+            gone(client, &namespace, timeout).await
         }
     }
 }
@@ -243,9 +243,9 @@ async fn check_version(client: &Client) -> Result<(), InstallError> {
 }
 
 /// Reads the TLS security profile of OpenShift's API servers, which their webhooks follow.
-async fn tls_profile(client: &Client, tell: ProgressFn<'_>) -> Option<TlsProfile> {
+async fn tls_profile(client: &Client, progress: ProgressFn<'_>) -> Option<TlsProfile> {
     let read = TlsProfile::read(client).await;
-    tell(InstallProgress::Note(match &read {
+    progress(InstallProgress::Note(match &read {
         Ok(profile) => format!(
             "TLS from {} on, as the TLS security profile {} of APIServer cluster says",
             profile.min_version, profile.name
@@ -260,7 +260,7 @@ async fn tls_profile(client: &Client, tell: ProgressFn<'_>) -> Option<TlsProfile
 /// The settings' text in the ConfigMap, and everything else in it, if it is there.
 async fn existing_settings(client: &Client) -> Result<Option<Value>, InstallError> {
     let api = object::api_of(client, "v1", "ConfigMap", Some(NAMESPACE));
-    let there = api.get_opt(CONFIG).await;
+    let there = api.get_opt(CONFIG_MAP).await;
     let there =
         there.map_err(|error| InstallError::of("read ConfigMap nadmit/nadmit-config", &error))?;
     let data = there.map(|there| there.data["data"].clone());
@@ -271,13 +271,13 @@ async fn existing_settings(client: &Client) -> Result<Option<Value>, InstallErro
 async fn isolation(
     client: &Client,
     there: Option<&Value>,
-    tell: ProgressFn<'_>,
+    progress: ProgressFn<'_>,
 ) -> Option<Isolation> {
     let found = Isolation::read(client).await;
-    let text = there.and_then(|data| data[SETTINGS].as_str());
+    let text = there.and_then(|data| data[SETTINGS_KEY].as_str());
     let mut text = ConfigText(text.unwrap_or_default().to_owned());
     let set = text.isolates();
-    tell(InstallProgress::Note(match (&found, set) {
+    progress(InstallProgress::Note(match (&found, set) {
         (Ok(found), _) => {
             let Isolation {
                 isolates, source, ..
@@ -313,26 +313,32 @@ fn keep_settings(
     settings: &InstallSettings,
     there: Option<Value>,
     objects: &mut [Value],
-    tell: ProgressFn<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<String, InstallError> {
-    let config = objects.iter_mut().find(|one| object::name(one) == CONFIG);
+    let config = objects
+        .iter_mut()
+        .find(|one| object::name(one) == CONFIG_MAP);
     let Some(config) = config else {
         return Ok(String::new());
     };
     if let Some(there) = there {
         config["data"] = there;
         configure(settings, config)?;
-        tell(InstallProgress::Note(
+        progress(InstallProgress::Note(
             "the settings in ConfigMap nadmit-config stay as they are, but for what is said here"
                 .to_owned(),
         ));
     }
-    let text = config["data"][SETTINGS].as_str().unwrap_or_default();
+    let text = config["data"][SETTINGS_KEY].as_str().unwrap_or_default();
     Ok(text.to_owned())
 }
 
 /// Applies one object; a kind that the cluster does not have is passed over.
-async fn apply(client: &Client, wanted: &Value, tell: ProgressFn<'_>) -> Result<(), InstallError> {
+async fn apply(
+    client: &Client,
+    wanted: &Value,
+    progress: ProgressFn<'_>,
+) -> Result<(), InstallError> {
     let called = object::display_name(wanted);
     let parameters = PatchParams::apply(MANAGER).force();
     let api = object::api(client, wanted);
@@ -358,11 +364,11 @@ async fn apply(client: &Client, wanted: &Value, tell: ProgressFn<'_>) -> Result<
                     .await;
                 patched.map_err(|error| InstallError::of(format!("take over {called}"), &error))?;
             }
-            tell(InstallProgress::Applied(called));
+            progress(InstallProgress::Applied(called));
         }
         Err(kube::Error::Api(status)) if status.code == 404 && is_optional(wanted) => {
             let why = format!("the cluster has no {}", object::kind(wanted));
-            tell(InstallProgress::Skipped(called, why));
+            progress(InstallProgress::Skipped(called, why));
         }
         Err(error) => return Err(InstallError::of(format!("apply {called}"), &error)),
     }

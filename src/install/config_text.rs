@@ -1,6 +1,6 @@
 //! `nadmit.yaml` in the ConfigMap, changed key by key: comments and everything else in it stay.
 
-use super::{InstallError, Isolation, SETTINGS};
+use super::{InstallError, Isolation, SETTINGS_KEY};
 use crate::{config::Config, rules::Mode};
 
 const ISOLATION_KEY: &str = "namespaceIsolation";
@@ -84,7 +84,7 @@ impl ConfigText {
 
     /// Returns `namespaceIsolation`, if it is set.
     pub(super) fn isolates(&self) -> Option<bool> {
-        let policy = Config::parse(&self.0, SETTINGS).ok()?.policy;
+        let policy = Config::parse(&self.0, SETTINGS_KEY).ok()?.policy;
         let set = policy.namespace_isolation?;
         Some(set == crate::rules::NamespaceIsolation::On)
     }
@@ -101,7 +101,7 @@ impl ConfigText {
 
     /// Reads the settings as the server does.
     pub(super) fn check(&self) -> Result<(), InstallError> {
-        let read = Config::parse(&self.0, SETTINGS);
+        let read = Config::parse(&self.0, SETTINGS_KEY);
         read.map_err(|errors| InstallError::Settings(errors.to_string()))
             .map(drop)
     }

@@ -46,7 +46,9 @@ pub async fn probe(client: &Client) -> Result<ProbeOutcome, InstallError> {
         )
         .await?
         {
-            DryRunResponse::Refused(message, _) if message.contains("nadmit") => ProbeOutcome::Denied,
+            DryRunResponse::Refused(message, _) if message.contains("nadmit") => {
+                ProbeOutcome::Denied
+            }
             DryRunResponse::Refused(message, _) => ProbeOutcome::Refused(message),
             DryRunResponse::Passed(warnings)
                 if warnings

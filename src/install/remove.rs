@@ -83,7 +83,7 @@ pub struct UninstallOptions {
 pub async fn uninstall(
     client: &Client,
     removal: UninstallOptions,
-    tell: ProgressFn<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
     if removal.release == HelmPolicy::Leave
         && let Some(HelmRelease { name, namespace }) =
@@ -117,36 +117,40 @@ pub async fn uninstall(
     objects.sort_by_key(object::apply_order);
     objects.retain(|one| !is_definition(one));
     for one in objects.iter().rev() {
-        delete(client, one, tell).await?;
+        delete(client, one, progress).await?;
     }
     // Its namespace goes last, with everything that is in it.
     let namespace: Vec<Value> = objects
         .into_iter()
         .filter(|one| object::kind(one) == "Namespace")
         .collect();
-    await_deletion(client, &namespace, removal.wait, tell).await
+    await_deletion(client, &namespace, removal.wait, progress).await
 }
 
 /// Deletes the definitions of nadmit's kinds, and with them all pools, reservations and records.
 ///
 /// # Errors
 /// When the API server refuses, or they are not gone in time.
-pub async fn purge(client: &Client, wait: Wait, tell: ProgressFn<'_>) -> Result<(), InstallError> {
+pub async fn purge(
+    client: &Client,
+    wait: Wait,
+    progress: ProgressFn<'_>,
+) -> Result<(), InstallError> {
     let mut definitions = manifests(&InstallSettings::default())?;
     definitions.retain(is_definition);
     for one in &definitions {
-        delete(client, one, tell).await?;
+        delete(client, one, progress).await?;
     }
-    await_deletion(client, &definitions, wait, tell).await
+    await_deletion(client, &definitions, wait, progress).await
 }
 
 /// Deletes what `--monitoring` has added.
 pub(super) async fn delete_monitoring(
     client: &Client,
-    tell: ProgressFn<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
     for one in monitoring_objects()? {
-        delete(client, &one, tell).await?;
+        delete(client, &one, progress).await?;
     }
     Ok(())
 }
@@ -155,17 +159,17 @@ async fn await_deletion(
     client: &Client,
     objects: &[Value],
     wait: Wait,
-    tell: ProgressFn<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
-    let Wait::For(patience) = wait else {
+    let Wait::For(timeout) = wait else {
         return Ok(());
     };
     for one in objects {
-        tell(InstallProgress::Waiting(format!(
+        progress(InstallProgress::Waiting(format!(
             "{} to be gone",
             object::display_name(one)
         )));
-        gone(client, one, patience).await?;
+        gone(client, one, timeout).await?;
     }
     Ok(())
 }
@@ -174,14 +178,18 @@ fn is_definition(object: &Value) -> bool {
     object::kind(object) == "CustomResourceDefinition"
 }
 
-async fn delete(client: &Client, one: &Value, tell: ProgressFn<'_>) -> Result<(), InstallError> {
+async fn delete(
+    client: &Client,
+    one: &Value,
+    progress: ProgressFn<'_>,
+) -> Result<(), InstallError> {
     let called = object::display_name(one);
     let parameters = DeleteParams::background();
     match object::api(client, one)
         .delete(object::name(one), &parameters)
         .await
     {
-        Ok(_) => tell(InstallProgress::Deleted(called)),
+        Ok(_) => progress(InstallProgress::Deleted(called)),
         // It, or its kind, or its namespace is gone already.
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(InstallError::of(format!("delete {called}"), &error)),

@@ -6,7 +6,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{InstallError, InstallSettings, files::embedded_file, object, settings, yaml::documents};
+use super::{
+    InstallError, InstallSettings, files::embedded_file, object, settings, yaml::documents,
+};
 
 /// The file that makes a folder one.
 const KUSTOMIZATION: &str = "kustomization.yaml";
@@ -89,7 +91,11 @@ fn add(folder: &str, objects: &mut Vec<Value>) -> Result<(), InstallError> {
     Ok(())
 }
 
-fn apply_patch(path: &str, target: &PatchTarget, objects: &mut [Value]) -> Result<(), InstallError> {
+fn apply_patch(
+    path: &str,
+    target: &PatchTarget,
+    objects: &mut [Value],
+) -> Result<(), InstallError> {
     let operations: json_patch::Patch = read(path)?;
     let mut hit = false;
     for one in objects {

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    CONFIG, InstallError, Isolation, SETTINGS, TlsProfile, config_text::ConfigText, object,
+    CONFIG_MAP, InstallError, Isolation, SETTINGS_KEY, TlsProfile, config_text::ConfigText, object,
 };
 use crate::rules::Mode;
 
@@ -69,7 +69,7 @@ pub(super) fn apply(settings: &InstallSettings, objects: &mut [Value]) -> Result
     for one in objects {
         match (object::kind(one), object::name(one)) {
             ("Deployment", _) => deploy(settings, one),
-            ("ConfigMap", CONFIG) => configure(settings, one)?,
+            ("ConfigMap", CONFIG_MAP) => configure(settings, one)?,
             _ => {}
         }
     }
@@ -89,8 +89,11 @@ fn deploy(settings: &InstallSettings, deployment: &mut Value) {
 }
 
 /// Writes what is said into the settings of a ConfigMap; what else stands there stays.
-pub(super) fn configure(settings: &InstallSettings, config: &mut Value) -> Result<(), InstallError> {
-    let text = config["data"][SETTINGS].as_str().unwrap_or_default();
+pub(super) fn configure(
+    settings: &InstallSettings,
+    config: &mut Value,
+) -> Result<(), InstallError> {
+    let text = config["data"][SETTINGS_KEY].as_str().unwrap_or_default();
     let mut text = ConfigText(text.to_owned());
     if let Some(mode) = settings.mode {
         text.set_mode(mode);
@@ -100,7 +103,7 @@ pub(super) fn configure(settings: &InstallSettings, config: &mut Value) -> Resul
         // What comes of it is said by who reads the settings first.
         text.adopt_isolation(isolation);
     }
-    config["data"][SETTINGS] = json!(text.0);
+    config["data"][SETTINGS_KEY] = json!(text.0);
     Ok(())
 }
 
@@ -113,7 +116,7 @@ mod tests {
     };
 
     fn policy(config: &Value) -> Policy {
-        let text = config["data"][SETTINGS].as_str().unwrap_or_default();
+        let text = config["data"][SETTINGS_KEY].as_str().unwrap_or_default();
         Config::parse(text, "").expect("settings").policy
     }
 
@@ -128,7 +131,7 @@ mod tests {
             }),
             ..InstallSettings::default()
         };
-        let mut config = json!({"data": {SETTINGS: "profile: strict\nmode: warn\n"}});
+        let mut config = json!({"data": {SETTINGS_KEY: "profile: strict\nmode: warn\n"}});
         configure(&settings, &mut config).expect("settings");
         let policy = policy(&config);
         assert_eq!(policy.profile().name(), "strict");
@@ -139,9 +142,9 @@ mod tests {
 
     #[test]
     fn settings_that_are_broken_already_are_named_and_left_alone() {
-        let mut config = json!({"data": {SETTINGS: "profil: strict\n"}});
+        let mut config = json!({"data": {SETTINGS_KEY: "profil: strict\n"}});
         let error = configure(&InstallSettings::default(), &mut config).expect_err("an error");
         assert!(error.to_string().contains("profil"), "{error}");
-        assert_eq!(config["data"][SETTINGS], "profil: strict\n");
+        assert_eq!(config["data"][SETTINGS_KEY], "profil: strict\n");
     }
 }

@@ -52,10 +52,10 @@ enum RolloutReport {
 pub(super) async fn await_settings(
     client: &Client,
     settings: &str,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<SettingsRollout, InstallError> {
     let wanted = digest(settings);
-    let end = Instant::now() + patience;
+    let end = Instant::now() + timeout;
     let mut is_touched = false;
     loop {
         let pods = pods(client).await?;
@@ -77,7 +77,7 @@ pub(super) async fn await_settings(
         {
             return Err(InstallError::Timeout {
                 what: format!("Pod {NAMESPACE}/{pod} does not go by the settings"),
-                seconds: patience.as_secs(),
+                seconds: timeout.as_secs(),
                 last: "it says that it goes by those from before".to_owned(),
                 help: "see its log, which names mistakes in them: kubectl logs -n nadmit deploy/nadmit",
             });

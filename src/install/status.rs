@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    CONFIG, InstallError, Isolation, NAME, NAMESPACE, SETTINGS, Trouble,
+    CONFIG_MAP, InstallError, Isolation, NAME, NAMESPACE, SETTINGS_KEY, Trouble,
     config_text::ConfigText,
     object,
     replicas::{CALL_TIMEOUT, ReplicaReport, scrape_all, with_timeout},
@@ -156,7 +156,7 @@ pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
     status.replicas = deployment.flatten().map(|found| replicas(&found, &pods));
     let config = config.flatten();
     let config = config.as_ref().map(|found| &found.data["data"]);
-    let text = config.map(|data| text(&data[SETTINGS]));
+    let text = config.map(|data| text(&data[SETTINGS_KEY]));
     status.mode = text.as_deref().and_then(mode);
     status.isolation = text.as_ref().map(|text| isolation(text, multus));
     let lease = status.or_unknown(lease).flatten();
@@ -222,16 +222,24 @@ async fn read(
     kind: &str,
 ) -> Result<Option<DynamicObject>, InstallError> {
     let namespace = (!kind.ends_with("WebhookConfiguration")).then_some(NAMESPACE);
-    let name = if kind == "ConfigMap" { CONFIG } else { NAME };
+    let name = if kind == "ConfigMap" {
+        CONFIG_MAP
+    } else {
+        NAME
+    };
     let api = object::api_of(client, version, kind, namespace);
     with_timeout(format!("read {kind} {name}"), object::get(&api, name)).await
 }
 
 /// nadmit's pods, and what those that run say.
-async fn pods_and_reports(client: &Client) -> Result<(Vec<DynamicObject>, Vec<ReplicaReport>), InstallError> {
+async fn pods_and_reports(
+    client: &Client,
+) -> Result<(Vec<DynamicObject>, Vec<ReplicaReport>), InstallError> {
     let api = object::api_of(client, "v1", "Pod", Some(NAMESPACE));
     let ours = ListParams::default().labels(PODS);
-    let pods = with_timeout("list nadmit's pods", api.list(&ours)).await?.items;
+    let pods = with_timeout("list nadmit's pods", api.list(&ours))
+        .await?
+        .items;
     let said = scrape_all(client, &pods).await;
     Ok((pods, said))
 }
@@ -254,7 +262,7 @@ fn replicas(found: &DynamicObject, pods: &[DynamicObject]) -> ReplicaStatus {
 }
 
 fn mode(text: &str) -> Option<String> {
-    let config = Config::parse(text, SETTINGS).ok()?;
+    let config = Config::parse(text, SETTINGS_KEY).ok()?;
     Some(config.policy.mode.name().to_owned())
 }
 

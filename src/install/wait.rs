@@ -21,7 +21,7 @@ const STUCK_GRACE: Duration = Duration::from_secs(10);
 pub(super) async fn established(
     client: &Client,
     definition: &Value,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(), InstallError> {
     let what = format!("{} is not served", object::display_name(definition));
     let is_served = |found: &DynamicObject| match has_condition(found, "Established") {
@@ -29,13 +29,13 @@ pub(super) async fn established(
         false => Err("its condition Established is not True".to_owned()),
     };
     let help = "see kubectl describe of it";
-    until(client, definition, patience, what, help, is_served).await
+    until(client, definition, timeout, what, help, is_served).await
 }
 
 /// Waits until all replicas of the new form answer, or something keeps them from that.
 pub(super) async fn available(
     client: &Client,
-    patience: Duration,
+    timeout: Duration,
     is_registered: bool,
 ) -> Result<(), InstallError> {
     let (begun, mut stuck) = (Instant::now(), None::<Instant>);
@@ -51,7 +51,7 @@ pub(super) async fn available(
             }
             Ok(Rollout::Stuck { trouble, serving }) => {
                 let since = *stuck.get_or_insert_with(Instant::now);
-                if since.elapsed() >= STUCK_GRACE || begun.elapsed() >= patience {
+                if since.elapsed() >= STUCK_GRACE || begun.elapsed() >= timeout {
                     return Err(InstallError::Rollout {
                         trouble: Box::new(trouble),
                         serving: serving_state(serving, is_registered),
@@ -61,10 +61,10 @@ pub(super) async fn available(
             }
             Err(error) => error.to_string(),
         };
-        if begun.elapsed() >= patience {
+        if begun.elapsed() >= timeout {
             return Err(InstallError::Timeout {
                 what: "the replicas are not ready".to_owned(),
-                seconds: patience.as_secs(),
+                seconds: timeout.as_secs(),
                 last,
                 help: if is_registered {
                     "see kubectl get pods -n nadmit, and the log of one: kubectl logs -n nadmit deploy/nadmit"
@@ -91,7 +91,7 @@ fn serving_state(serving: u64, is_registered: bool) -> String {
 pub(super) async fn trusted(
     client: &Client,
     hooks: &Value,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(), InstallError> {
     let knows = |found: &DynamicObject| {
         let all = found.data["webhooks"].as_array().into_iter().flatten();
@@ -111,16 +111,16 @@ pub(super) async fn trusted(
         object::display_name(hooks)
     );
     let help = "see the log of nadmit, or of who makes the certificate (cert-manager, OpenShift's service CA)";
-    until(client, hooks, patience, what, help, knows).await
+    until(client, hooks, timeout, what, help, knows).await
 }
 
 /// Waits until an object is gone.
 pub(super) async fn gone(
     client: &Client,
     object: &Value,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<(), InstallError> {
-    let (api, end) = (object::api(client, object), Instant::now() + patience);
+    let (api, end) = (object::api(client, object), Instant::now() + timeout);
     loop {
         let last = match object::get(&api, object::name(object)).await {
             Ok(None) => return Ok(()),
@@ -130,7 +130,7 @@ pub(super) async fn gone(
         if Instant::now() >= end {
             return Err(InstallError::Timeout {
                 what: format!("{} is not gone", object::display_name(object)),
-                seconds: patience.as_secs(),
+                seconds: timeout.as_secs(),
                 last,
                 help: "it goes when that is gone; then run the command again",
             });
@@ -161,12 +161,12 @@ fn deletion_blockers(found: &DynamicObject) -> String {
 async fn until(
     client: &Client,
     wanted: &Value,
-    patience: Duration,
+    timeout: Duration,
     what: String,
     help: &'static str,
     holds: impl Fn(&DynamicObject) -> Result<(), String>,
 ) -> Result<(), InstallError> {
-    let (api, end) = (object::api(client, wanted), Instant::now() + patience);
+    let (api, end) = (object::api(client, wanted), Instant::now() + timeout);
     loop {
         let found = api.get_opt(object::name(wanted)).await;
         let last = match found {
@@ -178,7 +178,7 @@ async fn until(
             Err(error) => InstallError::of("read it", &error).to_string(),
         };
         if Instant::now() >= end {
-            let seconds = patience.as_secs();
+            let seconds = timeout.as_secs();
             return Err(InstallError::Timeout {
                 what,
                 seconds,

@@ -1,23 +1,23 @@
-//! As whom an API server is asked, and what they can do about a refusal.
+//! Identity that ledger requests are sent with, and the remedies that fit it in error messages.
 
 use crate::api::call::ApiError;
 
-/// Who refuses beside RBAC.
+/// Kind of the policy that can refuse a write besides RBAC, as named in the API server's message.
 const POLICY_KIND: &str = "ValidatingAdmissionPolicy";
 
-/// As whom an API server is asked. It matters to nothing but words.
+/// Identity that requests to the API server are sent with. It only selects the wording of remedies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Actor {
     /// nadmit, by the ServiceAccount of its pod.
     #[default]
     Server,
-    /// Somebody at a command line, by their own permissions.
+    /// A person at a command line, with their own permissions.
     Operator,
 }
 
 impl Actor {
-    /// An answer, and what to do about it. `verb` is RBAC's word for what was asked, `resource` that
-    /// for the kind.
+    /// Returns the error with a remedy. `verb` is the RBAC verb of the request, `resource` the resource
+    /// name.
     pub(super) fn advice(self, verb: &str, resource: &str, answer: &ApiError) -> String {
         let todo = match answer {
             ApiError::NotServed(_) => "create the definitions that `nadmit crds` prints".to_owned(),
@@ -58,7 +58,7 @@ impl Actor {
         }
     }
 
-    /// A policy lets only some write.
+    /// Returns the remedy for a write that a policy refused.
     fn policy_advice(self, verb: &str) -> String {
         match (self, in_pod_command(verb)) {
             (Self::Operator, Some(inside)) => format!(
@@ -71,7 +71,7 @@ impl Actor {
     }
 }
 
-/// The command that writes with nadmit's own permissions.
+/// Returns the command that performs a write inside nadmit's pod, with nadmit's own permissions.
 fn in_pod_command(verb: &str) -> Option<&'static str> {
     match verb {
         "create" => Some("kubectl exec -i -n nadmit deploy/nadmit -- /nadmit import - < FILE"),

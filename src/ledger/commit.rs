@@ -1,50 +1,49 @@
-//! Carrying what an index has planned into a ledger, and the outcome back.
+//! Commits an index's plan to a ledger and reports the outcome to the index.
 
 use std::sync::Arc;
 
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{SliceLedger, Store, WriteError, outcome};
+use super::{SliceLedger, Store, WriteError, apply_outcome};
 use crate::allocation::{SharedIndex, Slice, Version, Write, index::PlanId};
 
-/// How long to wait before a write is repeated of which nothing is known.
+/// Delay before a write with an unknown outcome is repeated.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// How long it is repeated. An API server itself ends each request after a minute, so that nothing of
-/// an earlier one is still to come.
+/// Time after which repeating is abandoned. An API server ends each request after a minute, so no effect of
+/// an earlier attempt can follow.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What became of a plan.
+/// Outcome of committing a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommitOutcome {
-    /// It is durable.
+    /// The plan is durable.
     Committed,
-    /// Another was faster; the index knows it now: decide again.
+    /// Another writer was faster. The index has the other record; plan again.
     Conflict,
-    /// Nothing was promised.
+    /// Nothing may be promised to the caller, for this reason.
     Failed(String),
 }
 
-/// Records a plan, all or none, and tells the index what became of it. What may have been written
-/// stays in flight until that is known, so that nobody else is given it.
+/// Commits a plan, all or none, and commits or aborts it in the index. If the outcome is uncertain, the
+/// plan stays pending until it is known, so that its addresses are not allocated to another holder.
 pub async fn commit<L: Store + Send + Sync + 'static>(
     ledger: Arc<L>,
     index: Arc<SharedIndex>,
     writes: Vec<Write>,
-    ticket: PlanId,
+    plan_id: PlanId,
 ) -> CommitOutcome {
     let outcome = ledger.write(writes.clone()).await;
     if let Err(error @ WriteError::Uncertain { .. }) = outcome {
-        tokio::spawn(retry_uncertain(ledger, index, writes, ticket));
+        tokio::spawn(retry_uncertain(ledger, index, writes, plan_id));
         return CommitOutcome::Failed(error.to_string());
     }
-    resolve(&index, &writes, ticket, outcome)
+    resolve(&index, &writes, plan_id, outcome)
 }
 
-/// Records that a node owns a slice, or learns which one does, and tells the index, which can be
-/// asked again then.
+/// Records that a node owns a slice, or reads its current owner, and updates the index.
 ///
 /// # Errors
-/// [`WriteError`], if the slice may not be recorded: it can be claimed anew.
+/// [`WriteError`] if the slice may not have been recorded. The claim is dropped and can be made again.
 pub async fn claim(
     slices: &SliceLedger,
     index: &SharedIndex,
@@ -58,17 +57,17 @@ pub async fn claim(
     Ok(())
 }
 
-/// Repeats a write of which it is not known whether it was done. Its records are then there, for the
-/// same pod to find when it is created again.
+/// Repeats a write until its outcome is known. Its records then exist, and are found when the pod is
+/// created again.
 ///
-/// Not for ever: where writing is forbidden nothing comes of it. What is there then is known by following
-/// the ledger, and if nobody uses it the next full comparison releases it; a name that is taken stays a
-/// lock, whatever the index believes.
+/// Gives up after [`RETRY_TIMEOUT`], for example where writing is forbidden. Records that were written
+/// nevertheless are observed by following the ledger, and released by the next full resync if unused; an
+/// existing name stays a lock whatever the index holds.
 async fn retry_uncertain<L: Store>(
     ledger: Arc<L>,
     index: Arc<SharedIndex>,
     writes: Vec<Write>,
-    ticket: PlanId,
+    plan_id: PlanId,
 ) {
     let deadline = Instant::now() + RETRY_TIMEOUT;
     loop {
@@ -77,32 +76,32 @@ async fn retry_uncertain<L: Store>(
             Err(WriteError::Uncertain { .. } | WriteError::Unavailable { .. })
                 if Instant::now() < deadline => {}
             Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
-                tracing::error!("{error}; given up, and left to the next full comparison");
-                index.lock().abort(ticket);
+                tracing::error!(component = "ledger", %error, "gave up an uncertain write; the next full resync resolves it");
+                index.lock().abort(plan_id);
                 return;
             }
             known => {
-                resolve(&index, &writes, ticket, known);
+                resolve(&index, &writes, plan_id, known);
                 return;
             }
         }
     }
 }
 
-/// Tells the index what became of a plan.
+/// Commits or aborts a plan in the index according to the outcome.
 fn resolve(
     index: &SharedIndex,
     writes: &[Write],
-    ticket: PlanId,
+    plan_id: PlanId,
     outcome: Result<Vec<Version>, WriteError>,
 ) -> CommitOutcome {
     let mut index = index.lock();
     if let Ok(versions) = &outcome {
-        index.commit(ticket, versions);
+        index.commit(plan_id, versions);
         return CommitOutcome::Committed;
     }
-    tell(&mut index, writes, &outcome);
-    index.abort(ticket);
+    apply_outcome(&mut index, writes, &outcome);
+    index.abort(plan_id);
     match outcome {
         Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
             CommitOutcome::Failed(error.to_string())
@@ -124,7 +123,7 @@ mod tests {
         ledger::{Cursor, LedgerEvents, ReadError},
     };
 
-    /// A ledger that answers what it is told to, and then, if it is, the last for ever.
+    /// A ledger that returns scripted results; if the flag is set, the last one repeats forever.
     struct ScriptedLedger(Mutex<VecDeque<Result<Vec<Version>, WriteError>>>, bool);
 
     impl Store for ScriptedLedger {
@@ -141,11 +140,11 @@ mod tests {
         }
 
         async fn list(&self) -> Result<(Vec<Stored>, Cursor), ReadError> {
-            panic!("nobody lists")
+            panic!("not used")
         }
 
         fn follow(&self, _: Cursor) -> LedgerEvents {
-            panic!("nobody follows")
+            panic!("not used")
         }
     }
 
@@ -173,7 +172,7 @@ mod tests {
         index.lock().plan(&asker, &[ask], Timestamp(0)).ok()
     }
 
-    /// An index with a pool of two addresses.
+    /// Returns an index with a pool of two addresses.
     fn index() -> Arc<SharedIndex> {
         let spec = serde_json::from_str(r#"{"ranges":[{"range":"192.0.2.0/30"}]}"#);
         let spec = spec.unwrap_or_else(|e| panic!("{e}"));
@@ -211,7 +210,7 @@ mod tests {
         )
         .await;
         assert!(matches!(recorded, CommitOutcome::Failed(_)));
-        // Meanwhile it is nobody's, not even its own pod's.
+        // While the write is pending, the address is allocated to no pod, not even to its own.
         assert!(plan(&index, "a").is_none());
         let other = plan(&index, "b").unwrap_or_else(|| panic!("nothing planned"));
         assert_ne!(other.given, first);
@@ -222,7 +221,7 @@ mod tests {
                 return;
             }
         }
-        panic!("it is in flight for ever");
+        panic!("the plan is pending forever");
     }
 
     #[tokio::test(start_paused = true)]
@@ -239,7 +238,7 @@ mod tests {
         sleep(RETRY_TIMEOUT - RETRY_DELAY).await;
         assert!(plan(&index, "a").is_none());
         sleep(RETRY_DELAY * 2).await;
-        let again = plan(&index, "a").unwrap_or_else(|| panic!("in flight for ever"));
+        let again = plan(&index, "a").unwrap_or_else(|| panic!("the plan is pending forever"));
         assert_eq!(again.given, first);
     }
 }

@@ -1,4 +1,4 @@
-//! The ledger that was configured.
+//! The configured ledger.
 
 use std::io;
 
@@ -9,14 +9,14 @@ use super::{
 };
 use crate::allocation::{Stored, Version, Write};
 
-/// The ledger that was configured. An enum, so that who uses it needs no type parameter.
+/// The configured ledger. An enum, so that its users need no type parameter.
 #[derive(Debug)]
 #[non_exhaustive]
-#[allow(clippy::large_enum_variant)] // One a process.
+#[allow(clippy::large_enum_variant)] // One per process.
 pub enum Ledger {
     /// A file in the data directory.
     Embedded(EmbeddedLedger),
-    /// The objects of a cluster.
+    /// AddressAllocation objects of a cluster.
     Cluster(ClusterLedger),
 }
 
@@ -33,11 +33,11 @@ impl From<ClusterLedger> for Ledger {
 }
 
 impl Ledger {
-    /// Writes all allocations of one moment as JSON Lines; see [`EmbeddedLedger::export`] and
+    /// Writes a consistent snapshot of all allocations as JSON Lines; see [`EmbeddedLedger::export`] and
     /// [`ClusterLedger::export`]. Blocks.
     ///
     /// # Errors
-    /// [`ExportError`]; what was written until then is not whole.
+    /// [`ExportError`]; the output is then incomplete.
     pub fn export(&self, out: impl io::Write) -> Result<u64, ExportError> {
         match self {
             Self::Embedded(ledger) => ledger.export(out),
@@ -45,8 +45,8 @@ impl Ledger {
         }
     }
 
-    /// Creates the records of an export: all or none in a file, see [`EmbeddedLedger::import`]; one by
-    /// one in a cluster, see [`ClusterLedger::import`].
+    /// Creates the records of an export: atomically in a file, see [`EmbeddedLedger::import`]; one by one
+    /// in a cluster, see [`ClusterLedger::import`].
     ///
     /// # Errors
     /// [`ImportError`], with the line.
@@ -62,8 +62,8 @@ impl Ledger {
 }
 
 impl Ledger {
-    /// Finds out whether allocations can be recorded; see [`EmbeddedLedger::writable`]. What an API
-    /// server takes is seen when it is asked.
+    /// Checks whether allocations can be recorded; see [`EmbeddedLedger::writable`]. Always succeeds for a
+    /// cluster, where only a write shows it.
     ///
     /// # Errors
     /// [`NotWritable`].

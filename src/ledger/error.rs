@@ -1,4 +1,4 @@
-//! What can go wrong with a ledger, in words that say what to do.
+//! Errors of ledgers. Every message says what to do.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -6,98 +6,97 @@ use thiserror::Error;
 
 use crate::allocation::Stored;
 
-/// Why a batch was not written, or may not have been.
+/// Error of a write: the batch was not written, or may not have been.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WriteError {
-    /// A record that was to be created is there already. Nothing was written.
+    /// A record to create exists already. Nothing was written.
     ///
-    /// Its `networkName` may be another than that of the record to create, if the names of the two
-    /// collide: compare them before taking this record for one's own.
+    /// Record names can collide: compare the `networkName` before taking this record for the caller's own.
     #[error(
         "{} of {} is allocated to {} already; take another address",
         .0.allocation.address, .0.allocation.space, .0.allocation.holder
     )]
     Exists(Box<Stored>),
-    /// The record does not have the version that was named. Nothing was written.
+    /// The record does not have the expected version. Nothing was written.
     #[error(
         "record {name} {}; decide again by what it is now",
         describe_current(current.as_deref())
     )]
     Changed {
-        /// The record's name.
+        /// Name of the record.
         name: String,
-        /// The record as it is now; `None` if it is gone.
+        /// Current content of the record; `None` if it was deleted.
         current: Option<Box<Stored>>,
     },
-    /// It is not known whether the batch was written; if it was, then whole.
+    /// It is unknown whether the batch was written. If it was, all of it was.
     #[error("the batch may or may not have been written: {reason}; repeat it under the same names")]
     Uncertain {
-        /// What happened.
+        /// Cause.
         reason: String,
     },
-    /// Nothing was written, and others would not be at this time.
+    /// Nothing was written, and other writes would fail now, too.
     #[error("nothing was written: {reason}")]
     Unavailable {
-        /// What happened, and what to do.
+        /// Cause and remedy.
         reason: String,
     },
 }
 
-/// Why a ledger cannot be read.
+/// Error of a read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReadError {
-    /// Not at this time.
+    /// The ledger cannot be read now.
     #[error("the allocations cannot be read: {reason}")]
     Unavailable {
-        /// What happened, and what to do.
+        /// Cause and remedy.
         reason: String,
     },
-    /// What is stored is no record.
+    /// The stored data is not a valid record.
     #[error(
         "record {name} cannot be read: {reason}; stop nadmit, move the file away and import the last export (`nadmit import --accept-older-ledger`)"
     )]
     Damaged {
-        /// The record's name.
+        /// Name of the record.
         name: String,
-        /// What is wrong with it.
+        /// Damage that was found.
         reason: String,
     },
 }
 
-/// Why a follower cannot go on.
+/// Error that ends a stream of events.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FollowError {
-    /// The history behind the cursor is not kept any more, or is another ledger's.
+    /// The history after the cursor is no longer kept, or the cursor belongs to another ledger.
     #[error("the history from there on is not known any more: list anew and follow from that list")]
     Expired,
 }
 
-/// Why an embedded ledger cannot be opened.
+/// Error when an embedded ledger is opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The data directory cannot be used.
     #[error("{}: {source}; make it a directory that nadmit may write to, or choose another with --data-dir", path.display())]
     Directory {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The file cannot be used.
     #[error("{}: {source}; let nadmit read and write it, or choose another directory with --data-dir", path.display())]
     File {
-        /// The file.
+        /// Path of the ledger file.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// Another process has it.
+    /// Another process has the file open.
     #[error(
         "{}: another process uses it; stop that one, ask it through its admin.sock in the same directory, or choose another directory with --data-dir",
         path.display()
     )]
     InUse {
-        /// The file.
+        /// Path of the ledger file.
         path: PathBuf,
     },
     /// A later nadmit wrote it.
@@ -106,115 +105,114 @@ pub enum OpenError {
         path.display()
     )]
     Newer {
-        /// The file.
+        /// Path of the ledger file.
         path: PathBuf,
-        /// Its schema.
+        /// Schema of the file.
         found: u64,
-        /// The newest that this nadmit knows.
+        /// Newest schema that this nadmit supports.
         known: u64,
     },
-    /// The file is not as it was written.
+    /// The file is corrupt.
     #[error(
         "{}: damaged: {reason}; it was left as it is: restore it from a copy, or move it away and import the last export (`nadmit import --accept-older-ledger`)",
         path.display()
     )]
     Damaged {
-        /// The file.
+        /// Path of the ledger file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Damage that was found.
         reason: String,
     },
-    /// What was acknowledged is not in it.
+    /// The file lacks acknowledged writes.
     #[error(
         "{}: older than what was acknowledged: it is at version {found}, and version {known} was acknowledged, so addresses that it does not know may be in use; it is a copy of before, or its newest commit cannot be read, and it was left as it is: put the newest file back, or start once with --accept-older-ledger, which adopts what pods carry before anything is given",
         path.display()
     )]
     Older {
-        /// The file.
+        /// Path of the ledger file.
         path: PathBuf,
         /// The version of its last write.
         found: u64,
         /// The last version that was acknowledged.
         known: u64,
     },
-    /// There is none where one was.
+    /// The file is missing although a version was acknowledged.
     #[error(
         "{}: missing, though its version {known} was acknowledged, so addresses that nothing records may be in use: put the file back, or start once with --accept-older-ledger, which adopts what pods carry before anything is given",
         path.display()
     )]
     Missing {
-        /// The file.
+        /// Path of the ledger file.
         path: PathBuf,
         /// The last version that was acknowledged.
         known: u64,
     },
-    /// The version file says nothing.
+    /// The version file cannot be read.
     #[error(
         "{}: damaged: {reason}, so whether the ledger beside it is the newest is not known: put the newest files back, or start once with --accept-older-ledger, which adopts what pods carry before anything is given",
         path.display()
     )]
     VersionFile {
-        /// The version file.
+        /// Path of the version file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Damage that was found.
         reason: String,
     },
 }
 
-/// Why nothing can be recorded at this time.
+/// Reason that nothing can be recorded now.
 #[derive(Debug, Clone, Error)]
 pub enum NotWritable {
     /// The last write failed, or the next one would.
     #[error("{reason}")]
     Refused {
-        /// What happened, and what to do.
+        /// Cause and remedy.
         reason: String,
     },
-    /// The directory takes no file.
+    /// No file can be created in the directory.
     #[error("{}: {source}; make room there, and let nadmit write to it", path.display())]
     Disk {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// What the system says.
+        /// Error of the operating system.
         source: Arc<io::Error>,
     },
-    /// The disk does not answer.
+    /// The disk does not respond.
     #[error("the disk has not answered for more than {} s", waited.as_secs())]
     Slow {
-        /// For how long.
+        /// Time waited.
         waited: Duration,
     },
 }
 
-/// Why an export ended.
+/// Error of an export.
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// The allocations cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The export cannot be written; what was written of it is not whole.
+    /// The export cannot be written; the output is incomplete.
     #[error("the export cannot be written: {0}; what is there of it is not whole")]
     Write(#[source] io::Error),
 }
 
-/// Why an import was refused. Nothing of it was written, unless it says that this is not known, or how
-/// much was.
+/// Error of an import. Nothing was written unless the variant says otherwise.
 #[derive(Debug, Error)]
 pub enum ImportError {
     /// The input cannot be read.
     #[error("line {line}: {source}; nothing was imported")]
     Read {
-        /// The line, from 1.
+        /// Line number, from 1.
         line: u64,
-        /// What the system says.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// A line is not what it has to be.
+    /// A line is invalid.
     #[error("line {line}: {reason}; nothing was imported")]
     Line {
-        /// The line, from 1.
+        /// Line number, from 1.
         line: u64,
-        /// What is wrong, and what is expected.
+        /// Problem, and the expected form.
         reason: String,
     },
     /// A later nadmit wrote it.
@@ -222,54 +220,54 @@ pub enum ImportError {
         "line 1: the export's schema is {found}, this nadmit knows {known}; import it with the nadmit that wrote it; nothing was imported"
     )]
     Newer {
-        /// The export's schema.
+        /// Schema of the export.
         found: u64,
-        /// The newest that this nadmit knows.
+        /// Newest schema that this nadmit supports.
         known: u64,
     },
-    /// Two lines are of one record.
+    /// Two lines describe the same record.
     #[error(
         "line {line}: {name} was on line {first} already; remove one of them; nothing was imported"
     )]
     Twice {
-        /// The later line.
+        /// Number of the later line.
         line: u64,
-        /// The earlier one.
+        /// Number of the earlier line.
         first: u64,
-        /// The record's name.
+        /// Name of the record.
         name: String,
     },
-    /// The ledger has a record of that name.
+    /// The ledger already has a record of that name.
     #[error("line {line}: {error}, or import into an empty data directory; nothing was imported")]
     Exists {
-        /// The line, from 1.
+        /// Line number, from 1.
         line: u64,
-        /// The record that is there.
+        /// Error with the existing record.
         error: WriteError,
     },
-    /// The export is not whole.
+    /// The number of lines differs from the header's.
     #[error(
         "the first line promises {promised} records, {found} are there: the export was cut off or edited; nothing was imported"
     )]
     Incomplete {
-        /// What the header says.
+        /// Number of records in the header.
         promised: u64,
-        /// The lines that are there.
+        /// Number of records found.
         found: u64,
     },
-    /// The ledger did not take it.
+    /// The write failed.
     #[error(transparent)]
     Write(WriteError),
-    /// The ledger takes records one by one, and did not take this one.
+    /// Creating this record failed; a cluster's ledger creates the records of an import one by one.
     #[error(
         "line {line}: {error}; {imported} records of the export are there now: import it again when that is mended"
     )]
     Partly {
-        /// The line, from 1.
+        /// Line number, from 1.
         line: u64,
-        /// Why not.
+        /// Error of the write.
         error: WriteError,
-        /// How many records were created, or were there already as the export has them.
+        /// Number of records that were created or already existed with the exported content.
         imported: u64,
     },
 }

@@ -1,50 +1,50 @@
-//! Where allocations are recorded.
+//! The durable store of allocations.
 //!
 //! # Expected flow
-//! 1. Open a ledger: [`EmbeddedLedger::open`] or [`ClusterLedger::new`], wrapped in [`Ledger`].
-//! 2. [`Store::list`] what is there, with a [`Cursor`]; [`Store::follow`] from that cursor keeps an
-//!    index true. [`FollowError::Expired`] says: list anew.
-//! 3. The allocator plans; [`Store::write`] records the plan before its answer may leave.
-//!    - `Ok`: recorded for good; the versions are what the next update or delete must name.
-//!    - [`WriteError::Exists`]: another was faster. Its record is there to see, compare the
-//!      `networkName`, too: if it is one's own holder, that is success; else take the next address. In
-//!      a cluster, what is there already exactly as it was to be written is `Ok`.
-//!    - [`WriteError::Changed`]: judge the record as it is now, and decide again.
-//!    - [`WriteError::Uncertain`]: repeat the same write under the same name; a record of one's own
-//!      found there then is success.
-//! 4. [`Store::get`] is for confirming before a denial or a release: it never answers from a cache.
+//! 1. Open a ledger, with [`EmbeddedLedger::open`] or [`ClusterLedger::new`], and wrap it in [`Ledger`].
+//! 2. [`Store::list`] the records and a [`Cursor`]; [`Store::follow`] from that cursor keeps an index up to
+//!    date. After [`FollowError::Expired`], list again.
+//! 3. The allocator plans; [`Store::write`] makes the plan durable before the response may leave.
+//!    - `Ok`: the batch is durable. The next update or delete must name the returned versions.
+//!    - [`WriteError::Exists`]: another writer was faster. The error has its record; compare the
+//!      `networkName`, too. If the caller's own holder has it, that is success; otherwise take the next
+//!      address. In a cluster, a record that already exists with exactly the content to write is `Ok`.
+//!    - [`WriteError::Changed`]: the record has another version; decide again by its current content.
+//!    - [`WriteError::Uncertain`]: repeat the same write under the same names. If it then finds the
+//!      caller's own record, that is success.
+//! 4. [`Store::get`] verifies a record before a denial or a release; it never reads from a cache.
 //!
 //! # Guarantees
-//! - **A name is a lock.** Of all creates of one [record name], at most one succeeds until that
-//!   record is deleted. So no address has two holders, however many write at once.
-//! - **All or none.** A batch is written whole or not at all. In a file: whatever ends the process
-//!   meanwhile, its writes in their order; a refused batch changes nothing, nor its neighbours. In a
-//!   cluster, where each record is an object of its own:
-//!   - Creates go first, side by side. When a write is refused for good, what the batch has created is
-//!     deleted again under its version before the refusal is answered; so others may see it for a
-//!     moment. What cannot be deleted at this time is answered as `Uncertain`; what may not be deleted
-//!     at all (403) stays, is told in the log, and is the reconciler's: the answer is the refusal.
-//!   - Updates and deletes follow when every create has succeeded. One that succeeded is not taken
-//!     back: it is of a record whose holder the caller speaks for, or of a reservation's, which the
-//!     reconciler gives back.
-//!   - After `Uncertain` a part may be there. Repeating the batch completes it, or takes it back.
-//!   - If the process ends in the middle, what is there is the reconciler's.
-//!   - A batch names each record once.
-//! - **Answered is durable.** After `Ok` the batch survives a crash of process and machine. What a file
-//!   has lost nevertheless (it was restored from a copy, or its newest commit cannot be read) is noticed
-//!   when it is opened, by the version file beside it.
-//! - **Versions grow** with every write, over all records, over restarts, too. In a cluster they are
-//!   the `resourceVersion`s, with gaps; that of a delete is at most that of the deletion, and above
-//!   every version that the record had. An update that changes nothing is none, and keeps its version.
-//! - **Cancel-safe.** A dropped [`Store::write`] future takes nothing back: the batch is still
-//!   written whole or not at all, and [`Store::follow`] tells if it was. Those of the readers
-//!   change nothing.
-//! - **A follower misses nothing.** It sees each write once, in the order of commits, or an error. In
-//!   a cluster it outlives watches that break, and waits for an API server that is away.
+//! - **A name is a lock.** Of all creates of one [record name], at most one succeeds until that record is
+//!   deleted. So no address has two holders, however many writers compete.
+//! - **All or none.** A batch is written completely or not at all. In a file this holds across crashes, the
+//!   writes of a batch take effect in their order, and a refused batch changes nothing and affects no other
+//!   batch. In a cluster, where each record is an object of its own:
+//!   - Creates go first, concurrently. When a write is refused permanently, the objects that the batch has
+//!     created are deleted, by their versions, before the refusal is returned; other clients may see them
+//!     in between. If such a delete fails and may be retried, the outcome is `Uncertain`. If it is
+//!     forbidden (403), the object stays, an error is logged, the refusal is returned, and the reconciler
+//!     releases the object.
+//!   - Updates and deletes follow when every create has succeeded. Successful ones are not reverted. They
+//!     affect only the caller's own holder, or a reservation, which the reconciler restores.
+//!   - After `Uncertain`, a part may have been written. Repeating the batch completes it or deletes the
+//!     part.
+//!   - If the process ends in the middle, the reconciler releases what was written.
+//!   - A batch may name each record only once.
+//! - **Acknowledged is durable.** After `Ok` the batch survives a crash of process and machine. A file that
+//!   lost acknowledged writes nevertheless (it was restored from a copy, or its newest commit cannot be
+//!   read) is detected when it is opened, by the version file next to it.
+//! - **Versions grow** with every write, across all records and restarts. In a cluster they are
+//!   `resourceVersion`s, with gaps. A delete's version is greater than any version of the record and no
+//!   greater than the revision of the deletion event. No-op updates keep the current version.
+//! - **Cancel-safe.** Dropping a [`Store::write`] future does not revert anything: the batch is still
+//!   written completely or not at all, and [`Store::follow`] reports it if it was. Dropping the future of a
+//!   read changes nothing.
+//! - **A follower misses nothing.** It sees each write once, in the order of commits, or an error. In a
+//!   cluster it survives watches that break, and waits for an API server that is unavailable.
 //!
 //! # Errors
-//! Every error says what happened, where, and what to do. None of them is a panic, whatever the
-//! file holds.
+//! Every error says what happened, where, and what to do. No file content causes a panic.
 //!
 //! [record name]: crate::allocation::Allocation::record_name
 

@@ -1,11 +1,15 @@
-//! What the outcome of a write tells an index.
+//! Applies the outcome of a ledger write to an index.
 
 use super::error::WriteError;
 use crate::allocation::{Allocation, Index, Stored, Version, Write};
 
-/// Makes the index know of each record what the outcome of writing these says of it. What is not
-/// known, or could not be written, says nothing.
-pub fn apply_outcome(index: &mut Index, writes: &[Write], outcome: &Result<Vec<Version>, WriteError>) {
+/// Applies everything that the outcome of these writes proves about their records: new versions, a record
+/// that exists, a record that changed or was deleted. Uncertain and unavailable outcomes prove nothing.
+pub fn apply_outcome(
+    index: &mut Index,
+    writes: &[Write],
+    outcome: &Result<Vec<Version>, WriteError>,
+) {
     match outcome {
         Ok(versions) => {
             for (write, version) in writes.iter().zip(versions) {
@@ -31,7 +35,7 @@ pub fn apply_outcome(index: &mut Index, writes: &[Write], outcome: &Result<Vec<V
     }
 }
 
-/// The record that a write rests on, and its version: one that came since is another.
+/// Returns the record and version that a write expects; `None` for a create.
 fn expected_version(write: &Write) -> Option<(&Allocation, Version)> {
     match write {
         Write::Create(_) => None,
@@ -74,7 +78,7 @@ mod tests {
         Err(WriteError::Exists(Box::new(stored)))
     }
 
-    /// An index to which the ledger has told that `a` took the address and gave it back.
+    /// Returns an index that has observed `a` taking the address (version 3) and releasing it (version 4).
     fn index() -> Index {
         let mut index = Index::default();
         index.apply(stored("a", 3));
@@ -102,7 +106,7 @@ mod tests {
         assert_eq!(index.holder_of(&Space::default(), address()), None);
         index.refresh(vec![stored("a", 3)], Version(3));
         assert_eq!(index.holder_of(&Space::default(), address()), None);
-        // What is newer than all that was told is news.
+        // A version above the observed revision is applied.
         apply_outcome(&mut index, &create, &exists(stored("c", 5)));
         assert_eq!(
             index.version_of(&Space::default(), address()),

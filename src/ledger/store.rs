@@ -1,40 +1,40 @@
-//! What every ledger can do.
+//! The contract of every ledger.
 
 use futures_util::stream::BoxStream;
 
 use super::error::{FollowError, ReadError, WriteError};
 use crate::allocation::{Allocation, Stored, Version, Write};
 
-/// A place in a ledger's history: behind the write of that version.
+/// A position in a ledger's history: after the write of that version.
 ///
-/// It belongs to the ledger that gave it, and lasts as long as that keeps its history in memory:
-/// whoever starts anew lists anew.
+/// A cursor is valid only for the ledger that returned it, while that ledger keeps its history. After a
+/// restart, list again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor(pub(super) Version);
 
 impl Cursor {
-    /// The version of the last write before this place.
+    /// Returns the version of the last write before this position.
     pub fn version(self) -> Version {
         self.0
     }
 }
 
-/// One write that was committed.
+/// A committed write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerEvent {
-    /// The record was created or updated, and is this now.
+    /// The record was created or updated to this content.
     Put(Stored),
-    /// The record is gone.
+    /// The record was deleted.
     Deleted {
-        /// The record as it was last.
+        /// Last content of the record.
         allocation: Allocation,
-        /// The version of the delete.
+        /// Version of the delete.
         version: Version,
     },
 }
 
 impl LedgerEvent {
-    /// The record that it is about.
+    /// Returns the record that was written or deleted.
     pub fn allocation(&self) -> &Allocation {
         match self {
             Self::Put(stored) => &stored.allocation,
@@ -42,7 +42,7 @@ impl LedgerEvent {
         }
     }
 
-    /// The version of the write.
+    /// Returns the version of the write.
     pub fn version(&self) -> Version {
         match self {
             Self::Put(stored) => stored.version,
@@ -50,33 +50,34 @@ impl LedgerEvent {
         }
     }
 
-    /// The place behind it, to follow on from.
+    /// Returns the position after this event, from which to follow.
     pub fn cursor(&self) -> Cursor {
         Cursor(self.version())
     }
 }
 
-/// The writes of a ledger as they are committed. It ends after an error, and when the ledger is
-/// closed and everything was told.
+/// Stream of a ledger's writes in the order of their commits. It ends after an error, and after the last
+/// event of a closed ledger.
 pub type LedgerEvents = BoxStream<'static, Result<LedgerEvent, FollowError>>;
 
-/// A ledger. Guarantees: see [the room](super).
+/// A ledger. The [module documentation](super) states its guarantees.
 pub trait Store {
-    /// Writes a batch, all or none (what that means in a cluster says [the room](super)); durable when
-    /// it answers `Ok`.
+    /// Writes a batch, all or none (see the [module documentation](super) for clusters). The batch is
+    /// durable when this returns `Ok`.
     ///
-    /// Answers one version for each write; that of a delete is the version of the deletion. An empty
-    /// batch is written at once. A dropped future takes nothing back.
+    /// Returns one version for each write; for a delete, the version of the deletion. An empty batch
+    /// succeeds immediately. Dropping the future does not revert anything.
     ///
     /// # Errors
-    /// [`WriteError`]: for `Exists`, `Changed` and `Unavailable` nothing was written; for
-    /// `Uncertain` it is not known.
+    /// [`WriteError`]: after `Exists`, `Changed` and `Unavailable`, nothing was written; after `Uncertain`,
+    /// the batch may have been.
     fn write(
         &self,
         batch: Vec<Write>,
     ) -> impl Future<Output = Result<Vec<Version>, WriteError>> + Send;
 
-    /// The record of this name as it is now: every write that was answered before this call is seen.
+    /// Reads the current record of this name. Every write that was acknowledged before this call is
+    /// visible.
     ///
     /// # Errors
     /// [`ReadError`], if the ledger cannot be read.
@@ -85,12 +86,12 @@ pub trait Store {
         record_name: &str,
     ) -> impl Future<Output = Result<Option<Stored>, ReadError>> + Send;
 
-    /// All records of one moment, by name, and the place in history of that moment.
+    /// Reads a consistent snapshot of all records, sorted by name, and its position in the history.
     ///
     /// # Errors
     /// [`ReadError`], if the ledger cannot be read.
     fn list(&self) -> impl Future<Output = Result<(Vec<Stored>, Cursor), ReadError>> + Send;
 
-    /// Every write behind `from`, in the order of commits, without gaps.
+    /// Returns every write after `from`, in the order of commits and without gaps.
     fn follow(&self, from: Cursor) -> LedgerEvents;
 }

@@ -39,12 +39,12 @@ pub(super) fn render_blocks(range: &RangeMap, size: u128) -> String {
     for (row, address) in tallies.chunks(CELLS_PER_ROW).zip(&addresses) {
         let taken: u128 = row.iter().map(|tally| tally.taken).sum();
         let given: u128 = row.iter().map(|tally| tally.taken + tally.free).sum();
-        let told = format!("{:>3} %", show::percent(given, taken));
+        let note = format!("{:>3} %", show::percent(given, taken));
         page += &line(
             &address.to_string(),
             (width, count),
             row.iter().map(BlockUsage::sign),
-            &told,
+            &note,
         );
     }
     page

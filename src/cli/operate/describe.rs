@@ -132,7 +132,7 @@ fn cells(line: &AddressLine, served: bool, seen: bool) -> Vec<String> {
         Some(reported) => if_so(reported),
         None => "?".to_owned(),
     };
-    let told = match line.trouble(served, seen) {
+    let note = match line.trouble(served, seen) {
         Some(trouble) => format!("{YELLOW}! {trouble}{YELLOW:#}"),
         None if line.allocated && line.reported == Some(true) => format!("{GREEN}✓{GREEN:#}"),
         None => String::new(),
@@ -141,6 +141,6 @@ fn cells(line: &AddressLine, served: bool, seen: bool) -> Vec<String> {
         format!("  {requested}"),
         if_so(line.allocated),
         reported,
-        told,
+        note,
     ]
 }

@@ -100,11 +100,11 @@ fn grid(range: &RangeMap, pool: &str) -> String {
         };
         let signs = row.iter().map(|(_, group)| (group.sign, group.style));
         let free = row.iter().filter(|(_, group)| group.sign == FREE).count();
-        let told = match free {
+        let note = match free {
             0 => String::new(),
             free => format!("{free:>2} free"),
         };
-        page += &line(&first.to_string(), (width, cells.len()), signs, &told);
+        page += &line(&first.to_string(), (width, cells.len()), signs, &note);
     }
     page + "\n" + &legend(&groups, pool)
 }

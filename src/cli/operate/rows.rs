@@ -16,7 +16,7 @@ pub(super) fn line(
     label: &str,
     (width, all): (usize, usize),
     cells: impl Iterator<Item = (char, Style)>,
-    told: &str,
+    note: &str,
 ) -> String {
     let mut row = String::new();
     let mut length = 0;
@@ -29,10 +29,10 @@ pub(super) fn line(
         length += 1;
     }
     let pad = " ".repeat(full(all).saturating_sub(length));
-    if told.is_empty() {
+    if note.is_empty() {
         return format!("  {label:<width$}  {row}\n");
     }
-    format!("  {label:<width$}  {row}{pad}  {DIM}{told}{DIM:#}\n")
+    format!("  {label:<width$}  {row}{pad}  {DIM}{note}{DIM:#}\n")
 }
 
 /// The offsets above a grid.

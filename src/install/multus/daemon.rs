@@ -60,19 +60,19 @@ impl<'a> Daemon<'a> {
     pub(super) fn of(set: &'a Value) -> Option<Self> {
         let containers = set["spec"]["template"]["spec"]["containers"].as_array()?;
         containers.iter().find_map(|container| {
-            let words: Vec<&str> = ["command", "args"]
+            let args: Vec<&str> = ["command", "args"]
                 .into_iter()
                 .flat_map(|key| container[key].as_array().into_iter().flatten())
                 .filter_map(Value::as_str)
                 .flat_map(split_args)
-                .map(|word| word.trim_matches(['"', '\'', ';']))
+                .map(|arg| arg.trim_matches(['"', '\'', ';']))
                 .collect();
-            let program = detect_program(container, &words)?;
+            let program = detect_program(container, &args)?;
             Some(Self {
                 set,
                 container,
                 program,
-                args: words,
+                args,
             })
         })
     }
@@ -143,8 +143,8 @@ impl<'a> Daemon<'a> {
 
     /// The last use of a flag: what stands behind `=`, and the word after it.
     fn flag(&self, name: &str) -> Option<(Option<&'a str>, Option<&'a str>)> {
-        let used = self.args.iter().enumerate().rev().find_map(|(at, word)| {
-            let rest = word.strip_prefix('-')?;
+        let used = self.args.iter().enumerate().rev().find_map(|(at, arg)| {
+            let rest = arg.strip_prefix('-')?;
             let rest = rest.strip_prefix('-').unwrap_or(rest).strip_prefix(name)?;
             match rest.strip_prefix('=') {
                 Some(value) => Some((at, Some(value))),
@@ -167,7 +167,7 @@ impl<'a> Daemon<'a> {
             (MultusProgram::Script, Some(value)) => value == Some("true"),
             // The words that Go's strconv.ParseBool takes.
             (_, Some(value)) => {
-                value.is_none_or(|word| matches!(word, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+                value.is_none_or(|arg| matches!(arg, "1" | "t" | "T" | "true" | "TRUE" | "True"))
             }
         }
     }
@@ -241,12 +241,8 @@ impl FileSetting {
     }
 }
 
-fn detect_program(container: &Value, words: &[&str]) -> Option<MultusProgram> {
-    let runs = |name: &str| {
-        words
-            .iter()
-            .any(|word| word.rsplit('/').next() == Some(name))
-    };
+fn detect_program(container: &Value, args: &[&str]) -> Option<MultusProgram> {
+    let runs = |name: &str| args.iter().any(|arg| arg.rsplit('/').next() == Some(name));
     let image = container["image"].as_str().unwrap_or_default();
     let is_named = container["name"] == "kube-multus" || image.contains("multus-cni");
     if runs("multus-daemon") {

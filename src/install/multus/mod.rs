@@ -121,7 +121,9 @@ impl MultusObjects {
             match api.get_opt(&name).await {
                 Ok(Some(config_map)) => found.config_maps.push(value(config_map)),
                 Ok(None) => {}
-                Err(error) => found.record_unread(&format!("read ConfigMap {namespace}/{name}"), &error),
+                Err(error) => {
+                    found.record_unread(&format!("read ConfigMap {namespace}/{name}"), &error)
+                }
             }
         }
         found

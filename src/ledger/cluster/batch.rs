@@ -1,11 +1,11 @@
-//! A batch: its records side by side, and all of them or none.
+//! Writes the records of a batch concurrently, all or none.
 
 use std::{collections::HashSet, sync::Arc};
 
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    Inner,
+    ClusterLedgerInner,
     write::{CreatedObject, Undeleted, WrittenRecord},
 };
 use crate::{
@@ -13,25 +13,29 @@ use crate::{
     ledger::WriteError,
 };
 
-/// How many records of a batch are written side by side.
+/// Number of records of a batch that are written concurrently.
 const CONCURRENCY: usize = 32;
 
-/// Writes a batch: creates side by side, then what changes records that are there.
+/// Writes a batch: first creates, concurrently, then updates and deletes.
 ///
-/// - A refusal for good (`Exists`, `Changed`, `Unavailable`) takes back what the batch has created;
-///   what somebody else has taken over meanwhile stays, and so does what may not be deleted. Updates and deletes are not taken back: they
-///   begin after every create has succeeded, and concern records whose holders the caller speaks for.
-/// - What is uncertain takes nothing back: the batch is to be repeated, and finds its own records.
-pub(super) async fn run(inner: Arc<Inner>, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
+/// - After a permanent refusal (`Exists`, `Changed`, `Unavailable`), the objects that the batch has created
+///   are deleted, except those that another batch has taken over or that may not be deleted. Updates and
+///   deletes are not reverted: they begin after every create has succeeded, and affect only records of the
+///   caller's own holders.
+/// - After an uncertain outcome nothing is deleted: the batch is to be repeated, and finds its own records.
+pub(super) async fn run(
+    inner: Arc<ClusterLedgerInner>,
+    batch: Vec<Write>,
+) -> Result<Vec<Version>, WriteError> {
     check_unique(&batch)?;
-    let marked = inner.marks.begin(&inner.options.writer, &batch);
-    let outcome = write_records(&marked.mark, &inner, batch).await;
-    inner.marks.end(marked, outcome)
+    let marked = inner.batch_ids.begin(&inner.options.writer, &batch);
+    let outcome = write_records(&marked.id, &inner, batch).await;
+    inner.batch_ids.end(marked, outcome)
 }
 
 async fn write_records(
     batch_id: &str,
-    inner: &Inner,
+    inner: &ClusterLedgerInner,
     batch: Vec<Write>,
 ) -> Result<Vec<Version>, WriteError> {
     let mut versions = vec![Version::default(); batch.len()];
@@ -40,7 +44,7 @@ async fn write_records(
     let (first, then): (Vec<_>, Vec<_>) = batch.into_iter().enumerate().partition(creates);
     for part in [first, then] {
         let outcomes: Vec<(usize, Result<WrittenRecord, WriteError>)> = stream::iter(part)
-            .map(|(at, write)| async move { (at, inner.one(&write, mark).await) })
+            .map(|(at, write)| async move { (at, inner.write_record(&write, batch_id).await) })
             .buffered(CONCURRENCY)
             .collect()
             .await;
@@ -61,7 +65,7 @@ async fn write_records(
     Ok(versions)
 }
 
-/// A batch's records are written side by side, so each name may be there once.
+/// Checks that each name occurs once, because the records of a batch are written concurrently.
 fn check_unique(batch: &[Write]) -> Result<(), WriteError> {
     let mut names = HashSet::new();
     for write in batch {
@@ -77,8 +81,8 @@ fn check_unique(batch: &[Write]) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// The error to answer: what is not known outweighs all, then what is to be judged anew, in the order
-/// of the batch.
+/// Returns the error to report: uncertain outcomes before conflicts before unavailability, each in the
+/// order of the batch.
 fn most_severe(errors: Vec<WriteError>) -> Option<WriteError> {
     errors.into_iter().min_by_key(|error| match error {
         WriteError::Uncertain { .. } => 0,
@@ -87,8 +91,12 @@ fn most_severe(errors: Vec<WriteError>) -> Option<WriteError> {
     })
 }
 
-/// Takes back what was created, and says what became of the batch.
-async fn undo_creates(inner: &Inner, created: Vec<CreatedObject>, error: WriteError) -> WriteError {
+/// Deletes the objects that a failed batch has created, and returns the error of the batch.
+async fn undo_creates(
+    inner: &ClusterLedgerInner,
+    created: Vec<CreatedObject>,
+    error: WriteError,
+) -> WriteError {
     if matches!(error, WriteError::Uncertain { .. }) {
         return error;
     }
@@ -98,7 +106,7 @@ async fn undo_creates(inner: &Inner, created: Vec<CreatedObject>, error: WriteEr
     let (stays, unknown): (Vec<_>, Vec<_>) = left.into_iter().partition(|left| left.is_permanent);
     // Repeating the batch would not delete them either.
     for Undeleted { reason, .. } in stays {
-        tracing::error!("{reason}; it is left to the next full comparison");
+        tracing::error!(component = "ledger", %reason, "left a record to the next full resync");
     }
     let reasons: Vec<String> = unknown.into_iter().map(|left| left.reason).collect();
     match reasons.is_empty() {

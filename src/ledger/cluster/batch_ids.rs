@@ -1,4 +1,4 @@
-//! The marks of batches: by them a batch knows what it has created itself.
+//! Batch IDs: by its ID a batch recognizes the objects that it has created.
 
 use std::{
     collections::HashMap,
@@ -14,66 +14,66 @@ use crate::{
     ledger::WriteError,
 };
 
-/// How many batches without a known end are remembered. What is forgotten is found by its content,
-/// and is the reconciler's if it comes to nothing.
+/// Number of remembered batches with an unknown outcome. The records of a forgotten batch are recognized by
+/// their content, or released by the reconciler.
 const MAX_UNRESOLVED: usize = 4_096;
 
-/// Gives marks, each once; but a batch whose end is not known gets its own again when it is repeated.
+/// Issues unique batch IDs. A repeated batch whose outcome is unknown gets the same ID again.
 #[derive(Debug, Default)]
 pub(super) struct BatchIds {
     next: AtomicU64,
-    /// The marks of batches whose end is not known, by their content.
+    /// IDs of batches with an unknown outcome, by a hash of their content.
     unresolved: Mutex<HashMap<u64, String>>,
 }
 
-/// A batch under its mark.
+/// ID of a batch that is being written.
 #[derive(Debug)]
 pub(super) struct BatchId {
     pub(super) id: String,
     content: u64,
-    /// Whether it was begun before, and its end is not known.
+    /// True if an earlier attempt has an unknown outcome.
     is_repeated: bool,
 }
 
 impl BatchIds {
-    /// The mark of a batch that is begun, or repeated.
+    /// Returns the ID of a batch that begins or is repeated.
     pub(super) fn begin(&self, writer: &str, batch: &[Write]) -> BatchId {
         let mut hasher = DefaultHasher::new();
         format!("{batch:?}").hash(&mut hasher);
         let content = hasher.finish();
         let before = self.lock().remove(&content);
-        let repeated = before.is_some();
-        let mark = before.unwrap_or_else(|| {
+        let is_repeated = before.is_some();
+        let id = before.unwrap_or_else(|| {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             format!("{writer}/{number}")
         });
         BatchId {
-            id: mark,
+            id,
             content,
-            is_repeated: repeated,
+            is_repeated,
         }
     }
 
-    /// What to answer of a batch that has ended so. That a repetition wrote nothing does not say what
-    /// became of the first.
+    /// Returns the outcome of a batch. A repetition that wrote nothing is `Uncertain`, too, because it
+    /// proves nothing about the first attempt.
     ///
     /// # Errors
-    /// [`WriteError`], as it ended.
+    /// The [`WriteError`] of the batch.
     pub(super) fn end(
         &self,
-        marked: BatchId,
+        batch: BatchId,
         outcome: Result<Vec<Version>, WriteError>,
     ) -> Result<Vec<Version>, WriteError> {
         let reason = match outcome {
             Err(WriteError::Uncertain { reason }) => reason,
-            Err(WriteError::Unavailable { reason }) if marked.is_repeated => reason,
+            Err(WriteError::Unavailable { reason }) if batch.is_repeated => reason,
             known => return known,
         };
-        let mut unsettled = self.lock();
-        if unsettled.len() >= MAX_UNRESOLVED {
-            unsettled.clear();
+        let mut unresolved = self.lock();
+        if unresolved.len() >= MAX_UNRESOLVED {
+            unresolved.clear();
         }
-        unsettled.insert(marked.content, marked.id);
+        unresolved.insert(batch.content, batch.id);
         Err(WriteError::Uncertain { reason })
     }
 

@@ -1,8 +1,8 @@
-//! The writes of everybody, as a watch tells them.
+//! Follows the writes of all clients through a watch.
 //!
-//! A watch ends every few minutes, and whenever the API server likes. It is opened anew from the last
-//! version that was seen, be it of an event or of a bookmark, so that nothing is missed. Only where
-//! the API server keeps no history that far back is there an end: list anew.
+//! A watch ends every few minutes, and whenever the API server ends it. It is reopened from the last
+//! version seen, of an event or a bookmark, so that nothing is missed. Only when the API server no longer
+//! has the history does the stream end with an error; then list again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,49 +14,49 @@ use kube::api::{DynamicObject, WatchEvent, WatchParams};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    Inner,
-    request_metrics::RequestVerb,
+    ClusterLedgerInner,
     object::{StoredObject, version},
+    request_metrics::RequestVerb,
 };
 use crate::{
     api::call::ApiError,
-    ledger::{Cursor, LedgerEvent, LedgerEvents, FollowError},
+    ledger::{Cursor, FollowError, LedgerEvent, LedgerEvents},
 };
 
-/// How much longer than it may last a watch is listened to, before its connection counts as dead.
+/// Time beyond its duration after which a silent watch counts as dead.
 const WATCH_GRACE: Duration = Duration::from_secs(10);
-/// A watch that ends sooner, and told nothing, is none that served.
+/// A watch that ends earlier and without any event counts as failed.
 const MIN_WATCH_DURATION: Duration = Duration::from_secs(5);
 
 type Watch = BoxStream<'static, kube::Result<WatchEvent<DynamicObject>>>;
 
-/// One who follows.
+/// State of a stream of events.
 struct RecordFollower {
-    inner: Arc<Inner>,
-    /// The last version that was seen.
+    inner: Arc<ClusterLedgerInner>,
+    /// Last version seen.
     version: u64,
     watch: Option<Watch>,
     opened: Instant,
-    /// Whether the watch told anything.
+    /// True once the watch has delivered anything.
     received: bool,
-    /// The pause before the next one is opened.
+    /// Pause before the next watch is opened.
     pause: Option<Duration>,
     ended: bool,
 }
 
-/// What a message of a watch says.
+/// Meaning of a message of a watch.
 enum WatchMessage {
     Event(Box<LedgerEvent>),
-    /// Nothing for those who follow.
+    /// Nothing to report.
     Ignored,
-    /// The history is lost, or an object has become unreadable: list anew.
+    /// The history is no longer available, or a record became unreadable: list again.
     Expired,
-    /// The watch is over.
+    /// The watch failed.
     Failed(ApiError),
 }
 
-/// The events behind `from`.
-pub(super) fn follow(inner: Arc<Inner>, from: Cursor) -> LedgerEvents {
+/// Returns the events after `from`.
+pub(super) fn follow(inner: Arc<ClusterLedgerInner>, from: Cursor) -> LedgerEvents {
     let follower = RecordFollower {
         inner,
         version: from.version().0,
@@ -81,11 +81,11 @@ impl RecordFollower {
             let message = match &mut self.watch {
                 None => self.open().await,
                 Some(watch) => {
-                    let longest = self.inner.options.watch + WATCH_GRACE;
+                    let longest = self.inner.options.watch_duration + WATCH_GRACE;
                     match timeout(longest, watch.next()).await {
                         Ok(Some(Ok(event))) => self.parse_event(event),
                         Ok(Some(Err(error))) => WatchMessage::Failed(ApiError::of(&error)),
-                        // It ended as it should, or its connection is dead.
+                        // The watch ended normally, or its connection is dead.
                         Ok(None) | Err(_) => self.watch_ended(),
                     }
                 }
@@ -102,17 +102,17 @@ impl RecordFollower {
         }
     }
 
-    /// Opens a watch behind the last version that was seen.
+    /// Opens a watch after the last version seen.
     async fn open(&mut self) -> WatchMessage {
         if let Some(pause) = self.pause {
             sleep(pause).await;
         }
-        let seconds = self.inner.options.watch.as_secs().try_into();
+        let seconds = self.inner.options.watch_duration.as_secs().try_into();
         let params = WatchParams::default().timeout(seconds.unwrap_or(u32::MAX));
-        self.inner.counted.asked(RequestVerb::Watch);
+        self.inner.counters.count_request(RequestVerb::Watch);
         let at = self.version.to_string();
         let asked = self.inner.api.watch(&params, &at);
-        let longest = self.inner.options.patience.attempt;
+        let longest = self.inner.options.retry_policy.attempt;
         match timeout(longest, asked).await {
             Ok(Ok(watch)) => {
                 self.watch = Some(watch.boxed());
@@ -121,7 +121,7 @@ impl RecordFollower {
                 WatchMessage::Ignored
             }
             Ok(Err(error)) => match ApiError::of(&error) {
-                // Without the kind there are no records: whoever lists is told.
+                // A missing kind has no records; the next list reports the reason.
                 ApiError::Expired(_) | ApiError::NotServed(_) => WatchMessage::Expired,
                 answer => WatchMessage::Failed(answer),
             },
@@ -129,7 +129,7 @@ impl RecordFollower {
         }
     }
 
-    /// The watch has ended.
+    /// Handles the end of a watch.
     fn watch_ended(&mut self) -> WatchMessage {
         self.watch = None;
         if self.received || self.opened.elapsed() >= MIN_WATCH_DURATION {
@@ -140,18 +140,18 @@ impl RecordFollower {
         WatchMessage::Ignored
     }
 
-    /// The watch broke, or could not be opened.
+    /// Handles a watch that broke or could not be opened.
     fn watch_failed(&mut self, answer: &ApiError) {
         if self.pause.is_none() {
             let advice = self.inner.advice(RequestVerb::Watch, answer);
-            tracing::warn!("allocations are not followed for a while: {advice}");
+            tracing::warn!(component = "ledger", error = %advice, "watch of allocations failed");
         }
         self.watch = None;
         self.pause = Some(self.next_pause(answer.retry_after().unwrap_or_default()));
     }
 
     fn next_pause(&self, least: Duration) -> Duration {
-        let first = self.inner.options.patience.initial_backoff;
+        let first = self.inner.options.retry_policy.initial_backoff;
         let next = self.pause.map_or(first, |pause| pause * 2);
         next.min(self.inner.options.max_backoff).max(least)
     }
@@ -181,9 +181,9 @@ impl RecordFollower {
         match found.stored() {
             Ok(stored) => self.emit(LedgerEvent::Put(stored)),
             Err(reason) => {
-                self.inner.notice(&found.name, reason);
+                self.inner.log_unreadable(&found.name, reason);
                 self.advance_to(found.version.0);
-                // What it was before, nobody can tell any more but a list.
+                // The record that it replaced is unknown; only a list shows the current state.
                 if new {
                     WatchMessage::Ignored
                 } else {
@@ -207,7 +207,7 @@ impl RecordFollower {
         }
     }
 
-    /// Tells an event, unless it was told.
+    /// Returns an event as a message, unless it was delivered before.
     fn emit(&mut self, event: LedgerEvent) -> WatchMessage {
         if self.advance_to(event.version().0) {
             WatchMessage::Event(Box::new(event))
@@ -216,7 +216,7 @@ impl RecordFollower {
         }
     }
 
-    /// A version was seen. Whether it is new.
+    /// Records that a version was seen. Returns whether it is new.
     fn advance_to(&mut self, version: u64) -> bool {
         self.received = true;
         self.pause = None;

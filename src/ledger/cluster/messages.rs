@@ -1,6 +1,6 @@
-//! What to do about records that are none, or do not go.
+//! Messages about invalid objects and objects that wait for finalizers.
 
-/// What to do about an object that is no record.
+/// Returns the message and remedy for an object that is not a valid record.
 pub(super) fn unreadable(name: &str, reason: &str) -> String {
     format!(
         "AddressAllocation {name} was not written by nadmit: {reason}; its address is not given until it \
@@ -8,7 +8,7 @@ pub(super) fn unreadable(name: &str, reason: &str) -> String {
     )
 }
 
-/// What to do about a record that is being deleted and not gone.
+/// Returns the message and remedy for a record that is being deleted but still exists.
 pub(super) fn deleting(name: &str) -> String {
     format!(
         "AddressAllocation {name} is being deleted and waits for its finalizers, which are none of \

@@ -1,28 +1,24 @@
-//! The ledger in a cluster: one AddressAllocation for each record, written through the API server.
+//! The ledger of a cluster: one AddressAllocation per record, written through the API server.
 //!
-//! Nothing here keeps replicas in step but the API server's own words: "already exists" makes a
-//! record's name the lock, and a `resourceVersion` names the state that was judged. Both are etcd's,
-//! whichever replica asks. A `resourceVersion` is a number that grows with every write of the
-//! cluster (KEP-5504): it is the record's [`Version`], and a place in history is a [`Cursor`].
+//! Replicas are coordinated by the API server alone: "already exists" makes a record's name the lock, and a
+//! `resourceVersion` names the state that a decision was based on. Both come from etcd, whichever API
+//! server answers. A `resourceVersion` is a number that grows with every write of the cluster (KEP-5504):
+//! it is the record's [`Version`], and a position in the history is a [`Cursor`].
 //!
 //! A write goes through these files:
 //!
-//! 1. [`ClusterLedger::write`](crate::ledger::Store::write) starts a task, which comes to its end
-//!    whoever waits for it.
-//! 2. `batch` writes the records side by side, creates first, and takes back what it has created if
-//!    one of them is refused for good.
-//! 3. `write` carries one record through: a request, and where its answer leaves a question, looks.
-//! 4. [`crate::api::call`] asks again where that helps, within the [`RetryPolicy`].
+//! 1. [`ClusterLedger::write`](crate::ledger::Store::write) spawns a task, which completes even if the
+//!    caller stops waiting.
+//! 2. `batch` writes the records concurrently, creates first, and deletes what it has created if one of
+//!    them is refused permanently.
+//! 3. `write` writes one record: it sends a request and, if the response leaves the outcome open, reads the
+//!    object.
+//! 4. [`crate::api::call`] retries where that helps.
 //!
-//! `object` turns records into objects and back, `read` looks, `follow` watches, `words` says what
-//! to do about objects that are no records, `counted` counts requests, `transfer` exports and imports.
+//! `object` converts records to objects and back, `read` reads objects, `follow` watches them, `messages`
+//! has the remedies for invalid objects, `request_metrics` counts requests, `transfer` exports and imports.
 //!
-//! # Marks
-//! Every object carries the mark of the batch that wrote it last ([`WRITER`]). By it a batch knows its
-//! own record again when the answer to a create was lost, or when it is repeated because its end was
-//! not known. A record that another batch has created with the same content (two replicas asked for
-//! one pod in one second) is taken over by an update of the mark: its version changes, so that the
-//! other cannot take it back any more.
+//! # Batch IDs
 
 mod batch;
 mod batch_ids;
@@ -60,31 +56,32 @@ use crate::{
     },
 };
 
-/// Who writes, in the objects' `managedFields`.
+/// Field manager in the objects' `managedFields`.
 const MANAGER: &str = "nadmit";
-/// How many names of unreadable objects are remembered, so that each is reported once.
+/// Number of names of unreadable objects that are remembered, so that each is logged once.
 const MAX_REPORTED: usize = 1_024;
 
-/// How a [`ClusterLedger`] behaves.
+/// Options of a [`ClusterLedger`].
 #[derive(Debug, Clone)]
 pub struct ClusterLedgerOptions {
-    /// The name of this process, unlike that of any other that writes: the pod's name and something
-    /// random, as a container may be restarted in its pod.
+    /// Name of this process, unique among all writers: the pod's name and a random part, because a
+    /// container may be restarted within its pod.
     pub writer: String,
-    /// How long to try a record's write, or a read.
+    /// Timeouts and pauses of a record's write or a read.
     pub retry_policy: RetryPolicy,
-    /// How many objects a page of a list has.
+    /// Number of objects per page of a list.
     pub page_size: u32,
-    /// How long a watch lasts before it is opened anew; under 295 s.
+    /// Duration of one watch request; less than 295 s.
     pub watch_duration: Duration,
-    /// The longest pause before a watch that broke is opened anew.
+    /// Longest pause before a broken watch is reopened.
     pub max_backoff: Duration,
-    /// As whom the API server is asked.
+    /// Identity that requests are sent with.
     pub actor: Actor,
 }
 
 impl ClusterLedgerOptions {
-    /// What serves well: 8 s of patience, pages of 500, watches of 4 minutes.
+    /// Returns the defaults of a server: the default retry policy, pages of 500 objects, watches of 4
+    /// minutes.
     pub fn new(writer: impl Into<String>) -> Self {
         Self {
             writer: writer.into(),
@@ -97,10 +94,10 @@ impl ClusterLedgerOptions {
     }
 }
 
-/// A ledger of AddressAllocation objects. Guarantees: see [the room](super). A clone is the same
-/// ledger.
+/// A ledger of AddressAllocation objects. The [module documentation](super) states its guarantees. Clones
+/// are the same ledger.
 ///
-/// It needs get, list, watch, create, update and delete on `addressallocations.nadmit.io`.
+/// Requires get, list, watch, create, update and delete on `addressallocations.nadmit.io`.
 #[derive(Debug, Clone)]
 pub struct ClusterLedger(Arc<ClusterLedgerInner>);
 
@@ -110,15 +107,15 @@ struct ClusterLedgerInner {
     options: ClusterLedgerOptions,
     counters: RequestCounters,
     batch_ids: BatchIds,
-    /// The unreadable objects that were reported.
+    /// Names of unreadable objects that were logged.
     reported: Mutex<HashSet<String>>,
 }
 
 impl ClusterLedger {
-    /// The ledger of the cluster that `client` leads to. Asks nothing yet.
+    /// Creates a ledger. Sends no request.
     ///
-    /// The client should ask once and leave repeating to this room, as that of
-    /// [`crate::api::call::client`] does.
+    /// The client should not retry by itself, as that of [`crate::api::call::client`] does not: retrying is
+    /// done here.
     pub fn new(client: Client, options: ClusterLedgerOptions) -> Self {
         let kind = ApiResource::erase::<AddressAllocation>(&());
         Self(Arc::new(ClusterLedgerInner {
@@ -130,26 +127,26 @@ impl ClusterLedger {
         }))
     }
 
-    /// How many requests were made.
+    /// Returns the number of requests made.
     pub fn requests(&self) -> RequestCounts {
         self.0.counters.snapshot()
     }
 
-    /// The same as metrics, as they are at each scrape.
+    /// Returns a collector of the request counts for metrics.
     pub fn collector(&self) -> Box<dyn Collector> {
         Box::new(self.0.counters.clone())
     }
 
-    /// What a holder has now, by name: every write that was answered before this call is seen.
+    /// Lists the current records of a holder, sorted by name. Every write that was acknowledged before this
+    /// call is visible.
     ///
     /// # Errors
-    /// [`ReadError`], if the API server does not say.
+    /// [`ReadError`] if the list cannot be read.
     pub async fn list_held(&self, holder: &Holder) -> Result<Vec<Stored>, ReadError> {
         self.0.list_held(holder).await
     }
 
-    /// The records of these names as they are now, in the order of the names; each as by
-    /// [`Store::get`].
+    /// Reads the current records of these names, in the order of the names, each like [`Store::get`].
     ///
     /// # Errors
     /// [`ReadError`], if one of them cannot be read.
@@ -160,7 +157,7 @@ impl ClusterLedger {
 
 impl Store for ClusterLedger {
     async fn write(&self, batch: Vec<Write>) -> Result<Vec<Version>, WriteError> {
-        // A task of its own: what was begun comes to its end, whoever waits for it.
+        // A task of its own, so that the batch completes even if the caller stops waiting.
         let task = tokio::spawn(batch::run(Arc::clone(&self.0), batch));
         task.await.unwrap_or_else(|error| {
             Err(WriteError::Uncertain {
@@ -187,7 +184,7 @@ impl ClusterLedgerInner {
         ApiCall::begin(self.options.retry_policy)
     }
 
-    /// An answer, and what to do about it.
+    /// Returns an error with its remedy.
     fn advice(&self, verb: RequestVerb, answer: &ApiError) -> String {
         let caller = self.options.actor;
         caller.advice(verb.name(), "addressallocations", answer)
@@ -197,7 +194,7 @@ impl ClusterLedgerInner {
         self.counters.count_retries(call.retries());
     }
 
-    /// How objects are written.
+    /// Returns the parameters of writes.
     fn post_params() -> PostParams {
         PostParams {
             dry_run: false,
@@ -205,7 +202,7 @@ impl ClusterLedgerInner {
         }
     }
 
-    /// Counts an object that is no record, and reports it the first time.
+    /// Counts an object that is not a valid record, and logs it the first time.
     fn log_unreadable(&self, name: &str, reason: &str) {
         self.counters.count_unreadable();
         let mut noticed = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
@@ -213,7 +210,7 @@ impl ClusterLedgerInner {
             noticed.clear();
         }
         if noticed.insert(name.to_owned()) {
-            tracing::error!("{}", messages::unreadable(name, reason));
+            tracing::error!(component = "ledger", object = name, error = %messages::unreadable(name, reason), "ignoring invalid AddressAllocation");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A record as an object of the API, and back.
+//! Converts records to API objects and back.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::{
     api::{AddressAllocation, AddressAllocationSpec, labels},
 };
 
-/// The annotation that names the batch that wrote an object last, and its process before the `/`. A
-/// batch that found what it was to create puts a `+` behind.
+/// Annotation with the ID of the batch that wrote an object last: the process, `/`, a number. A batch that
+/// took over an existing record appends `+`.
 pub const WRITTEN_BY: &str = "nadmit.io/written-by";
 
-/// The object of a record, to be created, or to take the place of this version.
+/// Returns the object of a record, to be created or to replace this version.
 ///
 /// # Errors
-/// When its time is none that can be written.
+/// When the record's time cannot be formatted.
 pub(super) fn object(
     allocation: &Allocation,
-    mark: &str,
+    batch_id: &str,
     version: Option<Version>,
 ) -> serde_json::Result<DynamicObject> {
     let spec = AddressAllocationSpec::of(allocation)?;
@@ -29,7 +29,7 @@ pub(super) fn object(
         metadata: ObjectMeta {
             name: Some(allocation.record_name()),
             labels: Some(labels::labels_of(allocation)),
-            annotations: Some([(WRITTEN_BY.to_owned(), mark.to_owned())].into()),
+            annotations: Some([(WRITTEN_BY.to_owned(), batch_id.to_owned())].into()),
             resource_version: version.map(|version| version.0.to_string()),
             ..ObjectMeta::default()
         },
@@ -37,25 +37,25 @@ pub(super) fn object(
     })
 }
 
-/// An object as the API server has it.
+/// An object as read from the API server.
 #[derive(Debug)]
 pub(super) struct StoredObject {
     pub(super) name: String,
     pub(super) version: Version,
     pub(super) uid: Option<String>,
-    /// Which batch wrote it last.
+    /// ID of the batch that wrote it last.
     batch_id: Option<String>,
-    /// Whether it is being deleted, and waits for finalizers.
+    /// True while it is being deleted and waits for finalizers.
     pub(super) deleting: bool,
-    /// The record, or why it is none.
+    /// The record, or the reason that the object is not a valid one.
     pub(super) content: Result<Allocation, String>,
 }
 
 impl StoredObject {
-    /// Reads an object.
+    /// Parses an object.
     ///
     /// # Errors
-    /// When its version is not a number, as every API server's is.
+    /// When its version is not a number; every API server's is.
     pub(super) fn parse(mut object: DynamicObject) -> Result<Self, String> {
         let metadata = &mut object.metadata;
         let name = metadata.name.take().unwrap_or_default();
@@ -71,7 +71,7 @@ impl StoredObject {
         })
     }
 
-    /// The record with its version.
+    /// Returns the record with its version.
     pub(super) fn stored(&self) -> Result<Stored, &str> {
         match &self.content {
             Ok(allocation) => Ok(Stored {
@@ -82,25 +82,25 @@ impl StoredObject {
         }
     }
 
-    /// Whether it is what was to be written, and is here to stay.
+    /// Returns whether this object has the given content and is not being deleted.
     pub(super) fn matches(&self, wanted: &Allocation) -> bool {
         !self.deleting && self.content.as_ref() == Ok(wanted)
     }
 
-    /// Whether it is of the same address of the same space: names might collide.
+    /// Returns whether this record has the same address and address space; record names can collide.
     pub(super) fn has_same_key(&self, other: &Allocation) -> bool {
         let same =
             |found: &Allocation| (&found.space, found.address) == (&other.space, other.address);
         self.content.as_ref().is_ok_and(same)
     }
 
-    /// Whether this batch wrote it last.
-    pub(super) fn is_written_by(&self, mark: &str) -> bool {
-        self.batch_id.as_deref() == Some(mark)
+    /// Returns whether this batch wrote the object last.
+    pub(super) fn is_written_by(&self, batch_id: &str) -> bool {
+        self.batch_id.as_deref() == Some(batch_id)
     }
 
-    /// The record to show for it; of an object that is none, one that says that the address is taken
-    /// by something that is nobody's: the namespace is no name.
+    /// Returns the record to report in a conflict. For an invalid object that is a record of `wanted`'s
+    /// address held by a reservation in namespace "?", which cannot exist.
     pub(super) fn conflicting_record(&self, wanted: &Allocation) -> Stored {
         self.stored().unwrap_or_else(|_| Stored {
             allocation: Allocation {
@@ -119,10 +119,10 @@ impl StoredObject {
     }
 }
 
-/// A `resourceVersion` as the number that it is.
+/// Parses a `resourceVersion`.
 ///
 /// # Errors
-/// When it is none.
+/// When it is not a number.
 pub(super) fn version(text: &str) -> Result<Version, String> {
     let number = text.parse().map(Version);
     number.map_err(|_| format!("its resourceVersion {text:?} is not a number"))

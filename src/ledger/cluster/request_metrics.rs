@@ -1,4 +1,4 @@
-//! How many requests were made, for metrics.
+//! Counts of API requests, for metrics.
 
 use std::{
     fmt::Error as FmtError,
@@ -14,30 +14,30 @@ use prometheus_client::{
     metrics::counter::ConstCounter,
 };
 
-/// How many requests a ledger has made since it was opened; each repetition is one more.
+/// Number of requests that a ledger has made since it was opened, by verb. Retries count as requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RequestCounts {
-    /// Objects to create.
+    /// Create requests.
     pub creates: u64,
-    /// Objects to update.
+    /// Update requests.
     pub updates: u64,
-    /// Objects to delete.
+    /// Delete requests.
     pub deletes: u64,
-    /// Objects that were looked at, one by one.
+    /// Get requests.
     pub gets: u64,
-    /// Pages of lists.
+    /// Pages of list requests.
     pub lists: u64,
-    /// Watches that were opened.
+    /// Watch requests.
     pub watches: u64,
-    /// Writes that found another's: a name that exists, a version that has passed.
+    /// Writes that met another writer's: an existing name, or an outdated version.
     pub conflicts: u64,
-    /// Requests that were repetitions.
+    /// Requests that were retries.
     pub retries: u64,
-    /// How often an object was met that is no record.
+    /// Number of times an object was read that is not a valid record.
     pub unreadable: u64,
 }
 
-/// What a ledger has counted; a clone counts on.
+/// Counters of a ledger. Clones share the counts.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RequestCounters(Arc<CounterCells>);
 
@@ -49,7 +49,7 @@ struct CounterCells {
     unreadable: AtomicU64,
 }
 
-/// What is asked, in RBAC's words.
+/// Verb of a request, as in RBAC rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestVerb {
     Create,
@@ -83,7 +83,7 @@ impl RequestVerb {
 }
 
 impl RequestCounters {
-    /// A request is made.
+    /// Counts a request.
     pub(super) fn count_request(&self, verb: RequestVerb) {
         let [create, update, delete, get, list, watch] = &self.0.verbs;
         let counter = match verb {
@@ -130,7 +130,7 @@ impl Collector for RequestCounters {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
         let mut metric = encoder.encode_descriptor(
             "ledger_requests",
-            "Requests to the API server about allocations, by their verb",
+            "Requests to the API server about allocations, by verb",
             None,
             ConstCounter::new(0u64).metric_type(),
         )?;
@@ -143,17 +143,17 @@ impl Collector for RequestCounters {
         for (name, help, count) in [
             (
                 "ledger_conflicts",
-                "Writes of allocations that found another's",
+                "Writes of allocations that met a record or version of another writer",
                 requests.conflicts,
             ),
             (
                 "ledger_retries",
-                "Requests about allocations that were repetitions",
+                "Retried requests about allocations",
                 requests.retries,
             ),
             (
                 "ledger_unreadable_objects",
-                "How often an AddressAllocation was met that nadmit did not write",
+                "Reads of AddressAllocations that are not valid records",
                 requests.unreadable,
             ),
         ] {

@@ -1,5 +1,5 @@
-//! Export and import, in the format of the embedded ledger's: so records go from a file into a
-//! cluster and back.
+//! Export and import in the format of the embedded ledger, so that records can be moved between a file and
+//! a cluster.
 
 use std::{io, thread};
 
@@ -14,23 +14,23 @@ use crate::{
     },
 };
 
-/// How many records are created side by side.
+/// Number of records that are created concurrently.
 const CONCURRENCY: usize = 32;
-/// The line of the first record; the header is before it.
+/// Number of the first record's line, after the header.
 const FIRST_RECORD_LINE: u64 = 2;
 
 impl ClusterLedger {
-    /// Writes all allocations of one moment as JSON Lines, a header first, and returns how many.
-    /// Blocks: not for a runtime's own threads.
+    /// Writes a consistent snapshot of all allocations as JSON Lines, a header first, and returns their
+    /// number. Blocks: do not call it on a runtime's threads.
     ///
     /// # Errors
-    /// [`ExportError`]; what was written until then is not whole.
+    /// [`ExportError`]; the output is then incomplete.
     pub fn export(&self, out: impl io::Write) -> Result<u64, ExportError> {
         let unavailable = |reason: String| {
             let reason = format!("{reason}; try again");
             ExportError::Read(ReadError::Unavailable { reason })
         };
-        // A runtime of its own, for the caller's may be the one that waits here.
+        // A separate runtime, because the caller may be blocking its own.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -46,14 +46,13 @@ impl ClusterLedger {
         write_export(out, &records)
     }
 
-    /// Creates the records of an export, and returns how many. Records that are there already as the
-    /// export has them count, so that an import may be repeated. They are held in memory until all
-    /// are read.
+    /// Creates the records of an export and returns their number. Records that already exist with the
+    /// exported content count, so an import may be repeated. All lines are read into memory first.
     ///
-    /// Not all or none: the API server knows no transactions. What was created before an error stays.
+    /// Not atomic: the API server has no transactions. Records that were created before an error stay.
     ///
     /// # Errors
-    /// [`ImportError`], with the line; [`ImportError::Partly`] says how much was imported.
+    /// [`ImportError`] with the line; [`ImportError::Partly`] has the number of imported records.
     pub async fn import(
         &self,
         input: impl io::BufRead + Send + 'static,

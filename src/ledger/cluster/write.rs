@@ -39,7 +39,7 @@ pub(super) struct CreatedObject {
 /// An object that could not be deleted.
 #[derive(Debug)]
 pub(super) struct Undeleted {
-    /// Whether a retry would fail, too: deleting is forbidden.
+    /// True if a retry would fail, too: deleting is forbidden.
     pub(super) is_permanent: bool,
     pub(super) reason: String,
 }
@@ -65,7 +65,7 @@ impl WrittenRecord {
 }
 
 impl ClusterLedgerInner {
-    /// Writes one record, under the batch_id of its batch.
+    /// Writes one record under the ID of its batch.
     ///
     /// # Errors
     /// [`WriteError`], as for a batch of one record.

@@ -1,7 +1,7 @@
-//! The recent history, for those who follow.
+//! Buffer of the most recent events, for followers.
 //!
-//! Versions grow by one with each write, so the place of an event among those that are kept is a
-//! subtraction, and a gap cannot go unnoticed.
+//! Versions grow by one with each write, so the position of an event in the buffer is a subtraction, and a
+//! gap cannot go unnoticed.
 
 use std::{
     collections::VecDeque,
@@ -17,28 +17,28 @@ use crate::{
     ledger::{Cursor, FollowError, LedgerEvent, LedgerEvents},
 };
 
-/// How many events a follower takes at once.
+/// Number of events that a follower takes at once.
 const CHUNK_EVENTS: usize = 256;
 
-/// The recent history of a ledger.
+/// The most recent events of a ledger.
 #[derive(Debug)]
 pub(super) struct EventBuffer {
     state: Mutex<BufferState>,
-    /// Changes when there is more to tell; its end is the end of all streams.
+    /// Notifies followers of new events. When it is dropped, all streams end.
     changed: watch::Sender<()>,
-    /// How many events are kept.
+    /// Number of events that are kept.
     capacity: usize,
 }
 
 #[derive(Debug)]
 struct BufferState {
     events: VecDeque<LedgerEvent>,
-    /// The version of the last event, or of the last before this process.
+    /// Version of the last event, or of the last write before this process started.
     last: u64,
     closed: bool,
 }
 
-/// What comes behind a place.
+/// Events after a version.
 enum EventsSince {
     Events(VecDeque<LedgerEvent>),
     UpToDate,
@@ -47,7 +47,7 @@ enum EventsSince {
 }
 
 impl EventBuffer {
-    /// A history that begins behind the write of version `last` and keeps this many events.
+    /// Creates a buffer for the events after version `last`, which keeps at most `most` events.
     pub(super) fn new(last: Version, capacity: usize) -> Self {
         Self {
             state: Mutex::new(BufferState {
@@ -60,33 +60,33 @@ impl EventBuffer {
         }
     }
 
-    /// Tells what was committed, in its order.
+    /// Publishes committed events, in their order.
     pub(super) fn publish(&self, events: impl IntoIterator<Item = LedgerEvent>) {
-        let mut kept = self.lock();
+        let mut state = self.lock();
         for event in events {
-            if kept.events.len() >= self.capacity {
-                kept.events.pop_front();
+            if state.events.len() >= self.capacity {
+                state.events.pop_front();
             }
-            kept.last = event.version().0;
-            kept.events.push_back(event);
+            state.last = event.version().0;
+            state.events.push_back(event);
         }
-        drop(kept);
+        drop(state);
         self.changed.send_replace(());
     }
 
-    /// Nothing more will be told.
+    /// Ends all streams after their last event.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.send_replace(());
     }
 
     fn events_since(&self, version: u64) -> EventsSince {
-        let kept = self.lock();
-        let Some(missing) = kept.last.checked_sub(version) else {
+        let state = self.lock();
+        let Some(missing) = state.last.checked_sub(version) else {
             return EventsSince::Expired;
         };
         if missing == 0 {
-            return if kept.closed {
+            return if state.closed {
                 EventsSince::Closed
             } else {
                 EventsSince::UpToDate
@@ -94,10 +94,11 @@ impl EventBuffer {
         }
         let from = usize::try_from(missing)
             .ok()
-            .and_then(|missing| kept.events.len().checked_sub(missing));
+            .and_then(|missing| state.events.len().checked_sub(missing));
         match from {
             Some(from) => EventsSince::Events(
-                kept.events
+                state
+                    .events
                     .iter()
                     .skip(from)
                     .take(CHUNK_EVENTS)
@@ -113,17 +114,17 @@ impl EventBuffer {
     }
 }
 
-/// One who follows.
+/// State of a stream of events.
 struct BufferFollower {
     shared: Arc<SharedLedger>,
     changed: watch::Receiver<()>,
     pending: VecDeque<LedgerEvent>,
-    /// The version of the last event that was taken.
+    /// Version of the last delivered event.
     version: u64,
     ended: bool,
 }
 
-/// The events behind `from`.
+/// Returns the events after `from`.
 pub(super) fn follow(shared: Arc<SharedLedger>, from: Cursor) -> LedgerEvents {
     let follower = BufferFollower {
         changed: shared.events.changed.subscribe(),
@@ -148,7 +149,7 @@ impl BufferFollower {
                 self.version = event.version().0;
                 return Some(Ok(event));
             }
-            // Seen before looking: what comes afterwards wakes.
+            // Marked before reading, so that later events wake this task.
             self.changed.mark_unchanged();
             match self.shared.events.events_since(self.version) {
                 EventsSince::Events(events) => self.pending = events,

@@ -1,10 +1,10 @@
-//! The file: made, opened, locked, and refused with words.
+//! Creates, opens, checks and locks the ledger file.
 //!
-//! A new file is made whole under another name and put in its place at once, so that an empty or a
-//! half-made `allocations.redb` is always a damaged one, never mistaken for new.
+//! A new file is completed under a temporary name and then renamed, so that an empty or incomplete
+//! `allocations.redb` is always a damaged one, never mistaken for new.
 //!
-//! A file that is there is tried on an [`Overlay`] first, and compared with the version file, so that
-//! one that is refused stays as it is.
+//! An existing file is first opened on an [`Overlay`] and compared with the version file, so that a refused
+//! file stays unchanged.
 
 use std::{
     any::Any,
@@ -32,33 +32,33 @@ use crate::{
     ledger::{LedgerOrigin, OlderLedger, OpenError},
 };
 
-/// Its name in the data directory.
+/// Name of the ledger file in the data directory.
 pub(super) const FILE_NAME: &str = "allocations.redb";
-/// How much of the file is kept in memory, in bytes: some 200,000 records.
+/// Size of the cache, in bytes; holds about 200,000 records.
 const CACHE_BYTES: usize = 64 << 20;
 
-/// An open ledger, and what lies beside it.
+/// An open ledger with its companion files.
 #[derive(Debug)]
 pub(super) struct OpenedLedger {
     pub(super) database: Database,
     pub(super) last: Version,
     pub(super) origin: LedgerOrigin,
-    /// What is compared and written with each commit; absent where nothing may be written.
-    pub(super) beside: Option<CommitFiles>,
+    /// Files that are checked and written with each commit; `None` if the ledger is read-only.
+    pub(super) commit_files: Option<CommitFiles>,
 }
 
-/// What is compared and written with each commit.
+/// Files that are checked and written with each commit; `None` if the ledger is read-only.
 #[derive(Debug)]
 pub(super) struct CommitFiles {
     pub(super) opened: Arc<OpenedFile>,
     pub(super) version_file: VersionFile,
 }
 
-/// Opens the file in `directory`, making both where they are not there yet. Reads all of it: whatever
-/// is not as it was written is found here.
+/// Opens the file in `directory`, creating both if they do not exist. Reads the whole file, so that any
+/// corruption is found here.
 ///
 /// # Errors
-/// [`OpenError`]; a file that is there was left as it is.
+/// [`OpenError`]; an existing file was left unchanged.
 pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<OpenedLedger, OpenError> {
     let path = directory.join(FILE_NAME);
     let recorded = read_version_file(directory)?;
@@ -81,10 +81,10 @@ pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<OpenedLedger,
             database,
             last: found,
             origin: LedgerOrigin::ReadOnly(error),
-            beside: None,
+            commit_files: None,
         }),
         (error, _) => {
-            // It has the lock.
+            // The database holds the lock.
             drop(database);
             let origin = origin(is_new, found, &recorded, error.as_ref());
             open_to_write(directory, &path, origin)
@@ -92,17 +92,17 @@ pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<OpenedLedger,
     }
 }
 
-/// What the version file says.
+/// Reads the version file.
 fn read_version_file(directory: &Path) -> Result<VersionRecord, OpenError> {
     let path = directory.join(version_file::FILE_NAME);
     match version_file::read(&path) {
-        // What is wrong with the directory is said of the directory.
+        // An error of the directory is reported when the directory is used.
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(VersionRecord::Absent),
         read => read.map_err(|source| OpenError::File { path, source }),
     }
 }
 
-/// Makes a ledger where there is none, unless one was there.
+/// Creates a ledger, unless the version file shows that one was lost.
 fn create_unless_lost(
     directory: &Path,
     path: &Path,
@@ -131,8 +131,8 @@ fn create_unless_lost(
     create(directory, path, first)
 }
 
-/// Why a ledger whose last write has the version `found` is older than one that was acknowledged, or
-/// may be.
+/// Returns the error of a ledger, last written at version `found`, that lacks acknowledged writes or may
+/// lack some.
 fn staleness_error(path: &Path, found: Version, recorded: &VersionRecord) -> Option<OpenError> {
     match recorded {
         VersionRecord::Version(known) if found < *known => Some(OpenError::Older {
@@ -148,7 +148,7 @@ fn staleness_error(path: &Path, found: Version, recorded: &VersionRecord) -> Opt
     }
 }
 
-/// How a ledger that may be used came to be so; `error` is why it was not to be.
+/// Returns the origin of a ledger that may be used; `error` is the accepted reason against it.
 fn origin(
     is_new: bool,
     found: Version,
@@ -169,7 +169,7 @@ fn origin(
     }
 }
 
-/// Opens a file that may be used.
+/// Opens a file for reading and writing.
 fn open_to_write(
     directory: &Path,
     path: &Path,
@@ -188,29 +188,30 @@ fn open_to_write(
         known: Some(known), ..
     } = origin
     {
-        // Versions go on from what was acknowledged, so that none is given twice.
+        // Versions continue after the acknowledged one, so that none is used twice.
         raise_version(&database, Version(known))
             .map_err(|error| damaged(path, error.to_string()))?;
     }
     let last = last_version(path, &database)?;
-    let beside = directory.join(version_file::FILE_NAME);
-    // Before anything of it is told: what is told is acknowledged.
-    let version_file = VersionFile::open(&beside, last).map_err(|source| OpenError::File {
-        path: beside,
-        source,
-    })?;
+    let version_path = directory.join(version_file::FILE_NAME);
+    // Before anything is read from it: whatever is read counts as acknowledged.
+    let version_file =
+        VersionFile::open(&version_path, last).map_err(|source| OpenError::File {
+            path: version_path,
+            source,
+        })?;
     Ok(OpenedLedger {
         database,
         last,
         origin,
-        beside: Some(CommitFiles {
+        commit_files: Some(CommitFiles {
             opened: Arc::new(opened),
             version_file,
         }),
     })
 }
 
-/// Makes `known` the version of the last write, unless that is newer.
+/// Raises the version of the last write to `known`, unless it is newer.
 fn raise_version(database: &Database, known: Version) -> Result<(), redb::Error> {
     if newest(database)? >= known {
         return Ok(());
@@ -224,7 +225,7 @@ fn last_version(path: &Path, database: &Database) -> Result<Version, OpenError> 
     newest(database).map_err(|error| damaged(path, error.to_string()))
 }
 
-/// A ledger as opening it would make it.
+/// A ledger opened on an overlay.
 struct OverlayLedger {
     database: Database,
     last: Version,
@@ -254,7 +255,7 @@ fn open_on_overlay(path: &Path) -> Result<OverlayLedger, OpenError> {
     })
 }
 
-/// Opens a file that is there.
+/// Opens an existing file.
 ///
 /// # Errors
 /// [`OpenError`].
@@ -270,7 +271,7 @@ pub(super) fn open_existing(path: &Path) -> Result<Database, OpenError> {
     })
 }
 
-/// Opens a file: the library checks every page, but on some it may still panic.
+/// Opens a file, turning panics into errors: redb checks every page, but may still panic on some.
 fn catch_panics<T>(
     path: &Path,
     open: impl FnOnce() -> Result<T, OpenError>,
@@ -279,7 +280,7 @@ fn catch_panics<T>(
         .unwrap_or_else(|panic| Err(damaged(path, panic_message(panic.as_ref()))))
 }
 
-/// What a panic says.
+/// Returns the message of a panic.
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<String>()
@@ -304,22 +305,22 @@ fn create(directory: &Path, path: &Path, first: Version) -> Result<(), OpenError
         .mode(0o700)
         .create(directory)
         .map_err(no_directory)?;
-    // Readable for its owner alone, and gone if this fails half-way.
+    // Readable only for its owner, and deleted if this fails half-way.
     let new = NamedTempFile::new_in(directory).map_err(no_directory)?;
     initialize(&new, first).map_err(|error| open_error(path, error))?;
     match new.persist_noclobber(path) {
         Ok(_) => {}
-        // Another process was faster; whether its file can be had is seen when it is opened.
+        // Another process was faster; opening shows whether its file can be used.
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(no_directory(error.error)),
     }
-    // The name, too, is to survive a crash of the machine.
+    // The directory entry must survive a crash, too.
     fs::File::open(directory)
         .and_then(|directory| directory.sync_all())
         .map_err(no_directory)
 }
 
-/// Makes a ledger without records, whose first write has the version behind `first`.
+/// Creates an empty ledger whose first write gets the version after `first`.
 fn initialize(file: &NamedTempFile, first: Version) -> Result<(), DatabaseError> {
     let database = builder().create_with_backend(FileBackend::new(file.reopen()?)?)?;
     let filled: Result<(), redb::Error> = (|| {
@@ -336,7 +337,8 @@ fn initialize(file: &NamedTempFile, first: Version) -> Result<(), DatabaseError>
     database.close()
 }
 
-/// An empty file would be taken for a new one, anything else that is no file for an I/O error.
+/// Checks that the path is a regular file with content: redb would initialize an empty one and report an
+/// I/O error for anything else.
 fn check_is_ledger_file(path: &Path) -> Result<(), OpenError> {
     let metadata = fs::metadata(path).map_err(|source| OpenError::File {
         path: path.to_owned(),
@@ -389,7 +391,7 @@ fn open_error(path: &Path, error: DatabaseError) -> OpenError {
     }
 }
 
-/// Whether the library says by this error that the content is wrong, or too short.
+/// Returns whether redb reports by this error that the content is corrupt or too short.
 fn is_corruption(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,38 +1,38 @@
-//! What becomes of a ledger that is older than what was acknowledged.
+//! The treatment of a ledger that lacks acknowledged writes, and the origin of an open ledger.
 
 use std::fmt;
 
 use crate::ledger::OpenError;
 
-/// The treatment of a ledger that is older than the version file beside it says.
+/// Treatment of a ledger that is older than its version file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OlderLedger {
-    /// It is not opened.
+    /// Opening it fails.
     #[default]
     Refuse,
-    /// It is used from now on. What was recorded after it is forgotten, so whoever accepts it has to
-    /// adopt what is in use before anything is given.
+    /// The ledger is used. Records written after its version are lost, so the caller must adopt the
+    /// addresses in use before anything is allocated.
     Accept,
-    /// It can be read; nothing is written, neither to it nor beside it.
+    /// The ledger can be read; nothing is written, neither to it nor to the version file.
     ReadOnly,
 }
 
-/// How an open ledger came to be as it is.
+/// Origin of an open ledger.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LedgerOrigin {
-    /// It was made.
+    /// The ledger was created.
     Created,
-    /// It was there, and is as it was acknowledged.
+    /// The ledger existed and has all acknowledged writes.
     Existing,
-    /// It was there, or was made, and was accepted though versions are lost.
+    /// The ledger existed or was created, and was accepted although acknowledged versions are lost.
     Accepted {
-        /// The version of its last write.
+        /// Version of its last write.
         found: u64,
-        /// The last version that was acknowledged, if that is known.
+        /// Last acknowledged version, if known.
         known: Option<u64>,
     },
-    /// It can be read only, for this reason.
+    /// The ledger is read-only, for this reason.
     ReadOnly(OpenError),
 }
 

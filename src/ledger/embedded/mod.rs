@@ -1,19 +1,18 @@
-//! The ledger in a file of the data directory, on redb.
+//! The ledger in a file of the data directory, based on redb.
 //!
-//! A write goes through these files in this order:
+//! A write passes through these modules in this order:
 //!
-//! 1. [`EmbeddedLedger::write`](crate::ledger::Store::write) puts it into the `queue`, and waits.
-//! 2. The `writer`, one thread, takes all that waits and has `plan` work out what each batch does.
-//! 3. One transaction of the group is committed: one wait for the disk, however many wait for it.
-//!    What comes meanwhile is the next group.
-//! 4. The `feed` tells the followers; then the answers go out.
+//! 1. [`EmbeddedLedger::write`](crate::ledger::Store::write) puts it into the `queue` and waits.
+//! 2. The `writer`, one thread, takes all queued batches; `plan` determines the changes of each.
+//! 3. The group is committed in one transaction, with one sync. Batches that arrive meanwhile form the next
+//!    group.
+//! 4. The `event_buffer` notifies the followers; then the batches are acknowledged.
 //!
-//! Before a commit the writer checks that the path still leads to the file that is `opened`; after
-//! it, and before anything is told, the `version_file` is made to say the new version.
+//! Before a commit the writer checks that the path still leads to the `opened` file. After the commit, and
+//! before anything is published or acknowledged, it writes the new version to the `version_file`.
 //!
-//! `file` makes, opens, checks and locks the file, at first on an `overlay`; `table` says what lies in
-//! it; `shared` reads it; `transfer` exports and imports it; `probe` finds out whether it can be
-//! written.
+//! `file` creates, opens, checks and locks the file, first on an `overlay`; `table` defines its content;
+//! `shared` reads it; `transfer` exports and imports it; `probe` checks whether it can be written.
 
 mod event_buffer;
 mod file;
@@ -31,7 +30,7 @@ mod transfer;
 mod version_file;
 mod writer;
 
-/// The primitives of `queue`.
+/// Synchronization primitives of `queue`.
 mod sync {
     pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
 }
@@ -58,17 +57,18 @@ use self::{
 use super::{Cursor, LedgerEvents, NotWritable, OpenError, ReadError, Store, WriteError};
 use crate::allocation::{Stored, Version, Write};
 
-/// How many batches may wait; a group takes a fraction of a millisecond, so that many wait only
-/// where the disk stands still.
+/// Number of batches that may wait. A group takes a fraction of a millisecond, so many wait only if the
+/// disk hangs.
 const MAX_QUEUED_BATCHES: usize = 16_384;
-/// How many batches are committed together at most.
+/// Largest number of batches in a group.
 const MAX_GROUP_BATCHES: usize = 1_024;
-/// How many events are kept for those who follow.
+/// Number of events that are kept for followers.
 const MAX_BUFFERED_EVENTS: usize = 65_536;
 
-/// A ledger in the file `allocations.redb` of a directory. Guarantees: see [the room](super).
+/// A ledger in the file `allocations.redb` of a directory. The [module documentation](super) states its
+/// guarantees.
 ///
-/// One process has it at a time. Dropping it closes it, as [`Self::close`] does.
+/// Only one process can have it open. Dropping it closes it, like [`Self::close`].
 #[derive(Debug)]
 pub struct EmbeddedLedger {
     shared: Arc<SharedLedger>,
@@ -78,17 +78,18 @@ pub struct EmbeddedLedger {
 }
 
 impl EmbeddedLedger {
-    /// Opens the ledger of this directory, and makes both (0700, 0600) if they are not there. Blocks
-    /// while it checks the whole file, which takes milliseconds for thousands of records.
+    /// Opens the ledger of this directory, and creates both (modes 0700 and 0600) if they do not exist.
+    /// Blocks while it checks the whole file, which takes milliseconds for thousands of records.
     ///
     /// # Errors
-    /// [`OpenError`]: another process has it, it is damaged, it is older than what was acknowledged, a
-    /// later nadmit wrote it, or it cannot be read and written. The file was left as it is.
+    /// [`OpenError`]: another process has the file open, it is damaged, it lacks acknowledged writes, a
+    /// later nadmit wrote it, or it cannot be read and written. The file was left unchanged.
     pub fn open(directory: &Path) -> Result<Self, OpenError> {
         Self::open_with(directory, OlderLedger::Refuse)
     }
 
-    /// Opens the ledger of this directory as [`Self::open`] does, but for an older one.
+    /// Opens the ledger of this directory like [`Self::open`], but treats a ledger that lacks acknowledged
+    /// writes as given.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -104,13 +105,13 @@ impl EmbeddedLedger {
         )
     }
 
-    /// How the ledger came to be as it is.
+    /// Returns the origin of the ledger.
     pub fn origin(&self) -> &LedgerOrigin {
         &self.origin
     }
 
-    /// Finds out whether allocations can be recorded. Cheap: a look at the path each time, a small
-    /// file in the directory every few seconds.
+    /// Checks whether allocations can be recorded. Cheap enough for probes: results are cached for a
+    /// second.
     ///
     /// # Errors
     /// [`NotWritable`].
@@ -122,23 +123,25 @@ impl EmbeddedLedger {
         path: &Path,
         opened: OpenedLedger,
         reopen: Reopen,
-        history: usize,
+        capacity: usize,
     ) -> Result<Self, OpenError> {
         let OpenedLedger {
             database,
             last,
             origin,
-            beside,
+            commit_files,
         } = opened;
         let shared = Arc::new(SharedLedger::new(
             Queue::new(MAX_QUEUED_BATCHES),
-            EventBuffer::new(last, history),
+            EventBuffer::new(last, capacity),
             database,
         ));
-        let beside = beside.ok_or_else(|| origin.to_string());
-        let opened = beside.as_ref().map(|beside| Arc::clone(&beside.opened));
+        let commit_files = commit_files.ok_or_else(|| origin.to_string());
+        let opened = commit_files
+            .as_ref()
+            .map(|commit_files| Arc::clone(&commit_files.opened));
         let probe = WriteProbe::new(path, opened.map_err(Clone::clone));
-        let mut writer = Writer::new(Arc::clone(&shared), last, beside, reopen);
+        let mut writer = Writer::new(Arc::clone(&shared), last, commit_files, reopen);
         let thread = thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.run(MAX_GROUP_BATCHES))
@@ -154,12 +157,12 @@ impl EmbeddedLedger {
         })
     }
 
-    /// Takes no more writes, commits and answers those that wait, and closes the file, so that
-    /// another process may have it. Then every call is answered `Unavailable`, and streams end when
-    /// they have told everything. Closing again does nothing.
+    /// Refuses further writes, commits and acknowledges the queued ones, and closes the file, so that
+    /// another process can open it. Afterwards every call returns `Unavailable`, and streams end after
+    /// their last event. Closing again has no effect.
     pub async fn close(&self) {
         let thread = self.stop();
-        // If the runtime is going down, the thread ends by itself.
+        // If the runtime is shutting down, the thread ends by itself.
         let _ = tokio::task::spawn_blocking(move || thread.map(JoinHandle::join)).await;
     }
 
@@ -171,7 +174,7 @@ impl EmbeddedLedger {
             .take()
     }
 
-    /// Hands a batch to the writer and waits for its answer.
+    /// Submits a batch to the writer and waits for its result.
     async fn submit(&self, batch: Vec<Write>) -> BatchResult {
         if batch.is_empty() {
             return Ok(Vec::new());
@@ -199,7 +202,7 @@ impl EmbeddedLedger {
 
 impl Drop for EmbeddedLedger {
     fn drop(&mut self) {
-        // Whoever opens the file next is to find it closed. It takes no longer than a commit.
+        // The next process that opens the file must find it closed. This takes no longer than a commit.
         let _ = self.stop().map(JoinHandle::join);
     }
 }
@@ -238,7 +241,7 @@ impl Store for EmbeddedLedger {
     }
 }
 
-/// Runs what reads the file where it may block.
+/// Runs a read of the file on a blocking thread.
 async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, ReadError> + Send + 'static,
 ) -> Result<T, ReadError> {

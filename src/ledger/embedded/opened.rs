@@ -1,7 +1,7 @@
-//! Whether a path still leads to the file that is open.
+//! Detects that an open file was deleted or replaced.
 //!
-//! A file that was deleted or replaced can be written to for as long as it is open, and nobody finds
-//! what was written. So the path is looked up before each commit.
+//! A deleted or replaced file can still be written to while it is open, but what was written is lost. So
+//! the path is checked before each commit.
 
 use std::{
     fs::{self, File, Metadata},
@@ -12,7 +12,7 @@ use std::{
 
 use thiserror::Error;
 
-/// A file that stays the same one, by device and inode.
+/// An open file, identified by device and inode.
 #[derive(Debug)]
 pub(super) struct OpenedFile {
     path: PathBuf,
@@ -26,24 +26,24 @@ struct DeviceAndInode {
     inode: u64,
 }
 
-/// Why a path does not lead to the file that is open.
+/// Reason that a path does not lead to the open file.
 #[derive(Debug, Error)]
 pub(super) enum Displaced {
-    /// Nothing is there.
+    /// The path does not exist.
     #[error(
         "{}: deleted while nadmit has it open, so nothing is recorded any more; put the file back, \
          or restore it from a copy or an export and restart nadmit",
         path.display()
     )]
     Deleted { path: PathBuf },
-    /// Another file is there.
+    /// The path leads to another file.
     #[error(
         "{}: replaced while nadmit has the former file open, so nothing is recorded any more; put the \
          former file back, or restart nadmit to use the new one",
         path.display()
     )]
     Replaced { path: PathBuf },
-    /// The system does not say.
+    /// The path cannot be read.
     #[error("{}: {source}; nothing is recorded while nadmit cannot find the file", path.display())]
     Inaccessible {
         path: PathBuf,
@@ -53,12 +53,12 @@ pub(super) enum Displaced {
 }
 
 impl OpenedFile {
-    /// Opens what is at `path` for reading. Kept open, its inode is not given to another file.
+    /// Opens the file at `path` for reading. While it is open, its inode is not reused.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         Self::of(path, File::open(path)?)
     }
 
-    /// A file that was opened at `path`.
+    /// Wraps a file that was opened at `path`.
     pub(super) fn of(path: &Path, file: File) -> io::Result<Self> {
         let device_and_inode = DeviceAndInode::of(&file.metadata()?);
         Ok(Self {
@@ -68,7 +68,7 @@ impl OpenedFile {
         })
     }
 
-    /// The open file.
+    /// Returns the open file.
     pub(super) fn file(&self) -> &File {
         &self.file
     }

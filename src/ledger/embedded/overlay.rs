@@ -1,7 +1,7 @@
-//! A file as it would be: writes stay in memory.
+//! A storage backend that keeps writes in memory and leaves the file unchanged.
 //!
-//! Opening a ledger after a crash repairs it, and may take its newest commit back. On an overlay that
-//! is tried first, so that a file that is refused stays as it is.
+//! Opening a ledger after a crash repairs it and may revert its newest commit. That is tried on an overlay
+//! first, so that a refused file stays unchanged.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use redb::{BackendError, StorageBackend, backends::FileBackend};
 
 const BLOCK_BYTES: u64 = 4096;
 
-/// A file for reading, with the file's own locks, and what was written over it.
+/// A file opened for reading, with its locks, and the blocks written over it.
 #[derive(Debug)]
 pub(super) struct Overlay {
     file: FileBackend,
@@ -25,16 +25,16 @@ pub(super) struct Overlay {
 #[derive(Debug)]
 struct OverlayState {
     len: u64,
-    /// How much of the file counts.
+    /// Length of the part of the file that is visible.
     file_len: u64,
     blocks: BTreeMap<u64, Vec<u8>>,
 }
 
 impl Overlay {
-    /// An overlay on a file.
+    /// Creates an overlay on a file.
     ///
     /// # Errors
-    /// The system's, or redb's.
+    /// The operating system's, or redb's.
     pub(super) fn new(file: File) -> Result<Self, redb::DatabaseError> {
         let len = file.metadata()?.len();
         Ok(Self {
@@ -51,22 +51,25 @@ impl Overlay {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A block as it is now.
-    fn block(&self, written: &OverlayState, number: u64) -> io::Result<Vec<u8>> {
-        if let Some(block) = written.blocks.get(&number) {
+    /// Returns the current content of a block.
+    fn block(&self, state: &OverlayState, number: u64) -> io::Result<Vec<u8>> {
+        if let Some(block) = state.blocks.get(&number) {
             return Ok(block.clone());
         }
         let start = number * BLOCK_BYTES;
         let mut block = vec![0; BLOCK_BYTES as usize];
-        let there = written.file_len.saturating_sub(start).min(BLOCK_BYTES) as usize;
+        let there = state.file_len.saturating_sub(start).min(BLOCK_BYTES) as usize;
         self.file.read(start, &mut block[..there])?;
         Ok(block)
     }
 }
 
-/// The parts of blocks that `len` bytes from `offset` on lie in: the block, where in it they begin, and
-/// where they lie among the bytes.
-fn block_parts(offset: u64, len: usize) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
+/// Splits `len` bytes from `offset` by blocks: for each part the block number, the offset in the block, and
+/// the range of the bytes.
+fn block_parts(
+    offset: u64,
+    len: usize,
+) -> impl Iterator<Item = (u64, usize, std::ops::Range<usize>)> {
     let mut done = 0;
     std::iter::from_fn(move || {
         if done >= len {
@@ -87,25 +90,25 @@ impl StorageBackend for Overlay {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let written = self.lock();
+        let state = self.lock();
         let end = offset.checked_add(out.len() as u64);
-        if end.is_none_or(|end| end > written.len) {
+        if end.is_none_or(|end| end > state.len) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         for (number, inside, range) in block_parts(offset, out.len()) {
             let count = range.len();
-            let block = self.block(&written, number)?;
+            let block = self.block(&state, number)?;
             out[range].copy_from_slice(&block[inside..inside + count]);
         }
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        let mut written = self.lock();
-        written.len = len;
-        written.file_len = written.file_len.min(len);
-        let _ = written.blocks.split_off(&len.div_ceil(BLOCK_BYTES));
-        if let Some(last) = written.blocks.get_mut(&(len / BLOCK_BYTES)) {
+        let mut state = self.lock();
+        state.len = len;
+        state.file_len = state.file_len.min(len);
+        let _ = state.blocks.split_off(&len.div_ceil(BLOCK_BYTES));
+        if let Some(last) = state.blocks.get_mut(&(len / BLOCK_BYTES)) {
             last[(len % BLOCK_BYTES) as usize..].fill(0);
         }
         Ok(())
@@ -116,13 +119,13 @@ impl StorageBackend for Overlay {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut written = self.lock();
+        let mut state = self.lock();
         for (number, inside, range) in block_parts(offset, data.len()) {
-            let mut block = self.block(&written, number)?;
+            let mut block = self.block(&state, number)?;
             block[inside..inside + range.len()].copy_from_slice(&data[range]);
-            written.blocks.insert(number, block);
+            state.blocks.insert(number, block);
         }
-        written.len = written.len.max(offset + data.len() as u64);
+        state.len = state.len.max(offset + data.len() as u64);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! What a batch does, worked out before anything is done. Pure.
+//! Plans the changes of a batch. Pure.
 
 use std::collections::HashMap;
 
@@ -7,47 +7,47 @@ use crate::{
     ledger::{LedgerEvent, WriteError},
 };
 
-/// A write that is to be done.
+/// A planned change of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RecordChange {
-    /// The record's name.
+    /// Name of the record.
     pub(super) name: String,
-    /// What becomes of it.
+    /// Event of the change.
     pub(super) event: LedgerEvent,
 }
 
-/// Why a batch is refused.
+/// Error of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BatchError {
-    /// Which of its writes.
+    /// Index of the refused write.
     pub(super) index: usize,
-    /// `Exists` or `Changed`.
+    /// Error of the refused write.
     pub(super) error: WriteError,
 }
 
-/// The changes that `batch` makes to a ledger in which `lookup` finds what is there before it, the
-/// first with the version behind `last`; or why it makes none.
+/// Returns the changes of `batch`, the first with the version after `last`, or the error of its first
+/// refused write. `lookup` returns a record as it was before the batch.
 ///
 /// # Errors
-/// The outer error is that of `lookup`.
+/// The outer error is the error of `lookup`.
 pub(super) fn plan<E>(
     batch: Vec<Write>,
     last: Version,
     mut lookup: impl FnMut(&str) -> Result<Option<Stored>, E>,
 ) -> Result<Result<Vec<RecordChange>, BatchError>, E> {
     let mut changes: Vec<RecordChange> = Vec::with_capacity(batch.len());
-    // Later writes of a batch see the earlier ones: the last change to each name.
-    let mut places = HashMap::with_capacity(batch.len());
+    // Index of the last change to each name, because later writes of a batch see earlier ones.
+    let mut latest = HashMap::with_capacity(batch.len());
     for (index, write) in batch.into_iter().enumerate() {
         let name = write.allocation().record_name();
-        let current = match places.get(&name).and_then(|at: &usize| changes.get(*at)) {
+        let current = match latest.get(&name).and_then(|at: &usize| changes.get(*at)) {
             Some(change) => state_after(&change.event),
             None => lookup(&name)?,
         };
         let version = next_version(changes.last().map_or(last, |change| change.event.version()));
         match apply_write(&name, write, current, version) {
             Ok(event) => {
-                places.insert(name.clone(), changes.len());
+                latest.insert(name.clone(), changes.len());
                 changes.push(RecordChange { name, event });
             }
             Err(error) => return Ok(Err(BatchError { index, error })),
@@ -56,7 +56,7 @@ pub(super) fn plan<E>(
     Ok(Ok(changes))
 }
 
-/// The version behind this one.
+/// Returns the next version.
 fn next_version(version: Version) -> Version {
     // At a million writes a second, this lasts for half a million years.
     Version(version.0.saturating_add(1))
@@ -81,13 +81,17 @@ fn apply_write(
             version,
         })),
         (Write::Create(_), Some(stored)) => Err(WriteError::Exists(Box::new(stored))),
-        (Write::Update(allocation, seen), Some(stored)) if matches_version(&stored, &allocation, seen) => {
+        (Write::Update(allocation, expected), Some(stored))
+            if matches_version(&stored, &allocation, expected) =>
+        {
             Ok(LedgerEvent::Put(Stored {
                 allocation,
                 version,
             }))
         }
-        (Write::Delete(allocation, seen), Some(stored)) if matches_version(&stored, &allocation, seen) => {
+        (Write::Delete(allocation, expected), Some(stored))
+            if matches_version(&stored, &allocation, expected) =>
+        {
             Ok(LedgerEvent::Deleted {
                 allocation: stored.allocation,
                 version,
@@ -100,9 +104,9 @@ fn apply_write(
     }
 }
 
-/// Whether it is the record that was seen, and not one of another space whose name is the same.
-fn matches_version(stored: &Stored, allocation: &Allocation, seen: Version) -> bool {
-    stored.version == seen
+/// Returns whether this is the expected version of the same record, not of another with a colliding name.
+fn matches_version(stored: &Stored, allocation: &Allocation, expected: Version) -> bool {
+    stored.version == expected
         && stored.allocation.space == allocation.space
         && stored.allocation.address == allocation.address
 }

@@ -1,4 +1,4 @@
-//! Whether the ledger can be written, for those who ask often.
+//! Checks whether the ledger can be written, for frequent callers such as readiness probes.
 
 use std::{
     io::{self, Write as _},
@@ -16,20 +16,20 @@ use tokio::{
 use super::{opened::OpenedFile, shared::SharedLedger, writer::Job};
 use crate::ledger::NotWritable;
 
-/// For how long an outcome counts.
+/// Time for which a result is cached.
 const RESULT_TTL: Duration = Duration::from_secs(1);
-/// How long one who asks waits, which is shorter than a kubelet does.
+/// Longest wait of a caller; shorter than a kubelet's probe timeout.
 const CALLER_TIMEOUT: Duration = Duration::from_millis(900);
-/// How long a look may take before the disk counts as hanging.
+/// Duration of a probe after which the disk counts as hanging.
 const HANG_TIMEOUT: Duration = Duration::from_secs(5);
-/// What one commit may need on the disk, in bytes.
+/// Disk space that one commit may need, in bytes.
 const PROBE_BYTES: usize = 64 << 10;
 
-/// Finds out whether the ledger can be written; one look at a time.
+/// Checks whether the ledger can be written, with one probe at a time.
 #[derive(Debug)]
 pub(super) struct WriteProbe {
     directory: PathBuf,
-    /// The file that is open; why nothing may be written where none is.
+    /// The open file, or the reason that the ledger is read-only.
     opened: Result<Arc<OpenedFile>, String>,
     state: Mutex<ProbeState>,
 }
@@ -53,7 +53,7 @@ struct RunningProbe {
 }
 
 impl WriteProbe {
-    /// A probe of the ledger at `path`.
+    /// Creates a probe of the ledger at `path`.
     pub(super) fn new(path: &Path, opened: Result<Arc<OpenedFile>, String>) -> Self {
         Self {
             directory: path.parent().unwrap_or(Path::new(".")).to_owned(),
@@ -62,7 +62,7 @@ impl WriteProbe {
         }
     }
 
-    /// Whether the ledger can be written.
+    /// Checks whether the ledger can be written.
     ///
     /// # Errors
     /// [`NotWritable`].
@@ -105,7 +105,7 @@ impl WriteProbe {
                 outcome
             }
             Err(_) if running.since.elapsed() >= HANG_TIMEOUT => Err(slow),
-            // A busy disk; what was seen last counts.
+            // The disk is busy: the last result applies.
             Err(_) => state
                 .last
                 .as_ref()
@@ -130,7 +130,7 @@ async fn probe(
     if shared.write_failure().is_none() {
         return Ok(());
     }
-    // An empty batch has the writer try to mend what failed.
+    // An empty batch makes the writer try to recover.
     let (answer, answered) = oneshot::channel();
     let batch = Vec::new();
     if shared.queue.submit(Job { batch, answer }).is_ok() {
@@ -142,7 +142,7 @@ async fn probe(
     }
 }
 
-/// Writes what a commit may need to a file without a name, which is gone when this returns.
+/// Writes as much as a commit may need to an unnamed temporary file.
 fn check_space(directory: &Path) -> io::Result<()> {
     let mut file = tempfile::tempfile_in(directory)?;
     file.write_all(&[0; PROBE_BYTES])?;

@@ -1,14 +1,13 @@
-//! The heart of the group commit: jobs wait here while others are committed, and go on together.
+//! The queue of the group commit: jobs wait here while others are committed, and are committed together.
 //!
-//! Small and free of everything but a lock, so that its concurrency can be tested exhaustively: the
-//! tests compile this very file once more, with shuttle's primitives in place of the standard ones
-//! (`super::sync` is either).
+//! It depends on nothing but a lock, so that its concurrency can be tested exhaustively: the tests compile
+//! this file again with shuttle's primitives instead of the standard ones (`super::sync` is either).
 
 use std::{collections::VecDeque, sync::PoisonError};
 
 use super::sync::{Condvar, Mutex, MutexGuard};
 
-/// Jobs on their way to one worker.
+/// A bounded queue of jobs for one worker.
 #[derive(Debug)]
 pub(super) struct Queue<J> {
     state: Mutex<QueueState<J>>,
@@ -22,17 +21,17 @@ struct QueueState<J> {
     closed: bool,
 }
 
-/// Why a job was not taken in. It is dropped, and with it what its answer would have come by.
+/// Reason that a job was refused. The job is dropped, and with it the sender of its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SubmitError {
-    /// As many wait as may.
+    /// The queue is full.
     Full,
-    /// The queue takes no more.
+    /// The queue is closed.
     Closed,
 }
 
 impl<J> Queue<J> {
-    /// A queue in which at most this many jobs wait.
+    /// Creates a queue in which at most this many jobs wait.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             state: Mutex::new(QueueState {
@@ -44,7 +43,7 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Takes a job in. From then on it is done, whoever waits for it or no longer does.
+    /// Queues a job. A queued job is processed even if its submitter stops waiting.
     pub(super) fn submit(&self, job: J) -> Result<(), SubmitError> {
         let mut state = self.lock();
         if state.closed {
@@ -59,14 +58,14 @@ impl<J> Queue<J> {
         Ok(())
     }
 
-    /// Takes no more jobs in; those that wait are still done.
+    /// Refuses further jobs; queued jobs are still processed.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    /// Does the jobs in their order, in groups of at most `largest`, until the queue is closed and
-    /// empty. However it ends, the queue is closed and empty then, and no job waits for ever.
+    /// Processes the jobs in their order, in groups of at most `largest`, until the queue is closed and
+    /// empty. If this returns or panics, the queue is closed and emptied, so that no job waits forever.
     pub(super) fn serve(&self, largest: usize, mut commit: impl FnMut(Vec<J>)) {
         let _end = CloseOnDrop(self);
         while let Some(group) = self.next(largest) {
@@ -74,7 +73,7 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Waits for jobs and takes what is there; nothing when the queue is closed and empty.
+    /// Waits for jobs and takes a group; returns `None` when the queue is closed and empty.
     fn next(&self, largest: usize) -> Option<Vec<J>> {
         let mut state = self.lock();
         while state.waiting.is_empty() {
@@ -91,12 +90,12 @@ impl<J> Queue<J> {
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState<J>> {
-        // No code of others runs under the lock, so it is whole even after a panic.
+        // Only code of this file runs under the lock, so the state is valid even after a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The worker has ended, if need be by a panic.
+/// Closes and empties the queue when the worker ends, also by a panic.
 struct CloseOnDrop<'a, J>(&'a Queue<J>);
 
 impl<J> Drop for CloseOnDrop<'_, J> {

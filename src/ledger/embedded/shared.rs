@@ -1,4 +1,4 @@
-//! What callers and the writer share, and how the file is read.
+//! State that callers and the writer share, and reads of the file.
 
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -16,30 +16,30 @@ use crate::{
     ledger::{Cursor, ReadError},
 };
 
-/// What callers and the writer share.
+/// State that callers and the writer share, and reads of the file.
 #[derive(Debug)]
 pub(super) struct SharedLedger {
     pub(super) queue: Queue<Job>,
     pub(super) events: EventBuffer,
-    /// Absent while it cannot be opened anew after a failure, and when it is closed.
+    /// `None` after a failure, while the file cannot be reopened, and after closing.
     database: RwLock<Option<Database>>,
-    /// Held for writing from a commit until its version is recorded: what is not acknowledged is not
-    /// told. Taken after `database`, and not held while that is waited for.
+    /// Locked for writing from a commit until its version is recorded, because unacknowledged writes must
+    /// not be read. Locked after `database`, and not held while waiting for that.
     commit: RwLock<CommitState>,
-    /// Why the last group could not be written.
+    /// Reason that the last group could not be written.
     write_failure: Mutex<Option<String>>,
 }
 
-/// The state of the newest commit.
+/// State of the newest commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CommitState {
-    /// Its version is recorded.
+    /// The commit's version is in the version file.
     Recorded,
-    /// Its version could not be recorded, for this reason.
+    /// Recording its version failed, for this reason.
     Unrecorded(String),
 }
 
-/// What is said of a ledger that is closed.
+/// Returns the message for calls on a closed ledger.
 pub(super) fn closed_message() -> String {
     "the ledger is closed, for nadmit is stopping; ask again".to_owned()
 }
@@ -55,12 +55,12 @@ impl SharedLedger {
         }
     }
 
-    /// The state of the newest commit, to be changed: nobody begins to read meanwhile.
+    /// Locks the state of the newest commit for writing; no read begins meanwhile.
     pub(super) fn commit_mut(&self) -> RwLockWriteGuard<'_, CommitState> {
         self.commit.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the last group could not be written; `None` if it was.
+    /// Returns the reason that the last group could not be written; `None` if it was.
     pub(super) fn write_failure(&self) -> Option<String> {
         self.write_failure
             .lock()
@@ -68,27 +68,27 @@ impl SharedLedger {
             .clone()
     }
 
-    /// Keeps why a group could not be written, or that it was.
-    pub(super) fn set_write_failure(&self, trouble: Option<String>) {
+    /// Records the reason that the last group could not be written, or that it was.
+    pub(super) fn set_write_failure(&self, failure: Option<String>) {
         *self
             .write_failure
             .lock()
-            .unwrap_or_else(PoisonError::into_inner) = trouble;
+            .unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
-    /// The file, for as long as the guard lives.
+    /// Locks the database for reading.
     pub(super) fn database(&self) -> RwLockReadGuard<'_, Option<Database>> {
         self.database.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The place of the file, when nobody reads it.
+    /// Locks the database for replacing it; waits for all reads.
     pub(super) fn database_mut(&self) -> RwLockWriteGuard<'_, Option<Database>> {
         self.database
             .write()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The record of this name.
+    /// Reads the record of this name.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -103,11 +103,11 @@ impl SharedLedger {
         })
     }
 
-    /// All records of a moment, one by one in the order of their names: first `begin` with their
-    /// number and the place of that moment, then `each`. What they return in error ends it.
+    /// Visits a consistent snapshot of all records, sorted by name: calls `begin` with their number and the
+    /// cursor, then `each`. An error of either ends the scan.
     ///
     /// # Errors
-    /// [`ReadError`], as `E`, and those of the two.
+    /// [`ReadError`] as `E`, and the errors of `begin` and `each`.
     pub(super) fn scan<E: From<ReadError>>(
         &self,
         begin: impl FnOnce(u64, Cursor) -> Result<(), E>,

@@ -1,7 +1,7 @@
-//! How records lie in the file.
+//! Tables of the file and the encoding of records.
 //!
-//! `allocations`: record name to version (8 bytes, big-endian) and the allocation as JSON, the form
-//! that exports have, too. `meta`: the schema, and the version of the last write.
+//! `allocations`: record name to version (8 bytes, big-endian) and allocation as JSON, in the form of
+//! exports. `meta`: the schema, and the version of the last write.
 
 use redb::{ReadableTable, StorageError, TableDefinition};
 
@@ -10,41 +10,41 @@ use crate::{
     ledger::ReadError,
 };
 
-/// Record name to version and allocation.
+/// Maps record names to version and allocation.
 pub(super) const ALLOCATIONS: TableDefinition<'static, &str, &[u8]> =
     TableDefinition::new("allocations");
-/// [`SCHEMA_KEY`] and [`VERSION_KEY`].
+/// Holds [`SCHEMA_KEY`] and [`VERSION_KEY`].
 pub(super) const META: TableDefinition<'static, &str, u64> = TableDefinition::new("meta");
 
-/// The key of the schema in [`META`].
+/// Key of the schema in [`META`].
 pub(super) const SCHEMA_KEY: &str = "schema";
-/// The key of the last write's version in [`META`].
+/// Key of the last write's version in [`META`].
 pub(super) const VERSION_KEY: &str = "version";
 
-/// The schema that this nadmit writes, and the newest that it reads.
+/// Schema that this nadmit writes, and the newest that it reads.
 pub(super) const SCHEMA: u64 = 1;
 
-/// Why a record was not read.
+/// Error of a lookup.
 #[derive(Debug)]
 pub(super) enum LookupError {
     /// The file cannot be read.
     Storage(StorageError),
-    /// The record cannot.
+    /// The record cannot be decoded.
     Damaged(ReadError),
 }
 
-/// The bytes of a record.
+/// Encodes a record.
 pub(super) fn encode(stored: &Stored) -> Vec<u8> {
     let mut bytes = stored.version.0.to_be_bytes().to_vec();
-    // Writing texts and numbers to memory cannot fail.
+    // Writing strings and numbers to memory cannot fail.
     let _ = serde_json::to_writer(&mut bytes, &stored.allocation);
     bytes
 }
 
-/// The record of that name in these bytes.
+/// Decodes the record of this name.
 ///
 /// # Errors
-/// [`ReadError::Damaged`], if there is none, or one of another name.
+/// [`ReadError::Damaged`] if the bytes are not a record, or a record of another name.
 pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Stored, ReadError> {
     let damaged = |reason: String| ReadError::Damaged {
         name: name.to_owned(),
@@ -64,10 +64,10 @@ pub(super) fn decode(name: &str, bytes: &[u8]) -> Result<Stored, ReadError> {
     Ok(stored)
 }
 
-/// The record of that name in a table.
+/// Reads the record of this name from a table.
 ///
 /// # Errors
-/// [`LookupError`], if it cannot be read.
+/// [`LookupError`] if it cannot be read.
 pub(super) fn lookup(
     table: &impl ReadableTable<&'static str, &'static [u8]>,
     name: &str,
@@ -80,10 +80,10 @@ pub(super) fn lookup(
     }
 }
 
-/// The version of the last write.
+/// Reads the version of the last write.
 ///
 /// # Errors
-/// redb's, if it cannot be read.
+/// redb's error if it cannot be read.
 pub(super) fn last_version(
     meta: &impl ReadableTable<&'static str, u64>,
 ) -> Result<Version, StorageError> {

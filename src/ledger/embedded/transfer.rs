@@ -1,7 +1,7 @@
-//! Export and import: JSON Lines, for other tools, other machines and other versions.
+//! Export and import as JSON Lines, for other tools, machines and versions.
 //!
-//! The first line says what it is, `{"kind":"nadmit.io/allocations","schema":1,"records":2}`; each
-//! further one is an allocation. Versions are not exported: an import gives new ones.
+//! The first line is a header, `{"kind":"nadmit.io/allocations","schema":1,"records":2}`; every further
+//! line is an allocation. Versions are not exported: an import assigns new ones.
 
 use std::{
     cell::RefCell,
@@ -17,25 +17,25 @@ use crate::{
     ledger::{ExportError, ImportError, WriteError},
 };
 
-/// What the first line says.
+/// Value of `kind` in the header.
 const KIND: &str = "nadmit.io/allocations";
-/// How long a line may be, in bytes: no record comes near.
+/// Longest accepted line, in bytes; records are much shorter.
 const MAX_LINE_BYTES: u64 = 64 << 10;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct ExportHeader {
     kind: String,
     schema: u64,
-    /// How many lines follow, so that a part is not taken for the whole.
+    /// Number of lines that follow, so that a truncated export is detected.
     records: u64,
 }
 
 impl EmbeddedLedger {
-    /// Writes all allocations of one moment as JSON Lines, a header first, and returns how many.
-    /// Writes go on meanwhile. Blocks: not for a runtime's own threads.
+    /// Writes a consistent snapshot of all allocations as JSON Lines, a header first, and returns their
+    /// number. Does not block writes. Blocks the caller: do not call it on a runtime's threads.
     ///
     /// # Errors
-    /// [`ExportError`]; what was written until then is not whole.
+    /// [`ExportError`]; the output is then incomplete.
     pub fn export(&self, out: impl io::Write) -> Result<u64, ExportError> {
         // Both closures write, one after the other.
         let out = RefCell::new(BufWriter::new(out));
@@ -58,12 +58,11 @@ impl EmbeddedLedger {
         Ok(count)
     }
 
-    /// Creates the records of an export, all or none, and returns how many. They are held in memory
-    /// until all are read. As with a write, a dropped future takes nothing back.
+    /// Creates the records of an export, all or none, and returns their number. All lines are read into
+    /// memory first. As with a write, dropping the future does not revert anything.
     ///
     /// # Errors
-    /// [`ImportError`], with the line. Nothing was imported, unless it is
-    /// [`WriteError::Uncertain`].
+    /// [`ImportError`] with the line. Nothing was imported, unless it is [`WriteError::Uncertain`].
     pub async fn import(&self, input: impl BufRead + Send + 'static) -> Result<u64, ImportError> {
         let allocations = tokio::task::spawn_blocking(move || parse_export(input))
             .await
@@ -89,7 +88,7 @@ impl EmbeddedLedger {
     }
 }
 
-/// Writes an export of these records, and returns how many they are.
+/// Writes an export of these records and returns their number.
 ///
 /// # Errors
 /// When they cannot be written.
@@ -116,10 +115,10 @@ fn write_line(out: &mut impl io::Write, value: &impl Serialize) -> Result<(), Ex
     out.write_all(b"\n").map_err(ExportError::Write)
 }
 
-/// The allocations of an export.
+/// Parses the allocations of an export.
 ///
 /// # Errors
-/// [`ImportError`], with the line.
+/// [`ImportError`] with the line.
 pub(in crate::ledger) fn parse_export(
     mut input: impl BufRead,
 ) -> Result<Vec<Allocation>, ImportError> {
@@ -175,7 +174,7 @@ fn read_header(input: &mut impl BufRead) -> Result<ExportHeader, ImportError> {
     }
 }
 
-/// The next line without its end; nothing at the end of the input.
+/// Reads the next line without its line ending; `None` at the end of the input.
 fn read_line(input: &mut impl BufRead, number: u64) -> Result<Option<Vec<u8>>, ImportError> {
     let mut text = Vec::new();
     let read = input

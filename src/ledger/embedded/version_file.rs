@@ -1,14 +1,12 @@
-//! The version file: the last version that was acknowledged, beside the ledger.
+//! The version file: the last acknowledged version, stored next to the ledger.
 //!
-//! redb falls back one commit when it cannot read the newest one, and a file that was restored from a
-//! copy looks like any other. Both would give addresses again that were given before. So this file is
-//! written after each commit and before its answers: the ledger is never older than what it says,
-//! unless something was lost. A crash in between leaves the ledger newer by commits that nobody was
-//! told of.
+//! redb falls back one commit when it cannot read the newest one, and a file that was restored from a copy
+//! looks like any other. In both cases addresses that are in use would be allocated again. So this file is
+//! written after each commit and before its acknowledgements: a ledger that is older than this file lost
+//! something. A crash in between leaves the ledger newer, by commits that were not acknowledged.
 //!
-//! It has two slots in blocks of their own, written in turns: a write that is torn destroys the older
-//! of the two. A slot is written in place, which costs one wait for the disk; a new file under another
-//! name would cost three.
+//! The file has two slots in separate blocks, written alternately: a torn write destroys the older slot.
+//! Slots are overwritten in place, which costs one sync; replacing the file by a new one would cost three.
 
 use std::{
     fs::{self, File},
@@ -23,20 +21,20 @@ use tempfile::NamedTempFile;
 use super::opened::OpenedFile;
 use crate::allocation::Version;
 
-/// Its name in the data directory.
+/// Name of the version file in the data directory.
 pub(super) const FILE_NAME: &str = "allocations.version";
-/// Where slots begin: a device writes no more than this at once.
+/// Size of a slot's block; a device does not write more than this atomically.
 const BLOCK_BYTES: usize = 4096;
 const SLOTS: usize = 2;
-/// The first words of a slot; another format has other ones.
+/// Prefix of a slot, which identifies the format.
 const FORMAT: &str = "nadmit-ledger-version-1";
 
-/// The content of a version file.
+/// Content of a version file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum VersionRecord {
-    /// There is no such file: the ledger is of release 0.1.0, or new.
+    /// The file does not exist: the ledger is of release 0.1.0, or new.
     Absent,
-    /// The last version that was acknowledged.
+    /// The last acknowledged version.
     Version(Version),
     /// Neither slot can be read.
     Damaged(String),
@@ -48,18 +46,22 @@ pub(super) struct VersionFile {
     path: PathBuf,
     opened: OpenedFile,
     version: Version,
-    /// The slot that does not hold the newest version.
+    /// Index of the slot with the older version, which is written next.
     next: usize,
 }
 
 /// Reads the version file at `path`.
 ///
 /// # Errors
-/// The system's.
+/// The operating system's.
 pub(super) fn read(path: &Path) -> io::Result<VersionRecord> {
     match fs::metadata(path) {
         Ok(found) if found.is_file() => {}
-        Ok(_) => return Ok(VersionRecord::Damaged("it is not a regular file".to_owned())),
+        Ok(_) => {
+            return Ok(VersionRecord::Damaged(
+                "it is not a regular file".to_owned(),
+            ));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(VersionRecord::Absent),
         Err(error) => return Err(error),
     }
@@ -71,10 +73,10 @@ pub(super) fn read(path: &Path) -> io::Result<VersionRecord> {
 }
 
 impl VersionFile {
-    /// Opens the version file at `path`, or makes it, and makes `version` durable in it.
+    /// Opens or creates the version file at `path`, and makes `version` durable in it.
     ///
     /// # Errors
-    /// The system's.
+    /// The operating system's.
     pub(super) fn open(path: &Path, version: Version) -> io::Result<Self> {
         if !matches!(read(path)?, VersionRecord::Version(_)) {
             return Self::create(path, version);
@@ -93,7 +95,7 @@ impl VersionFile {
         Ok(opened)
     }
 
-    /// Makes a new file, in the place of what is there, whole and durable.
+    /// Creates a complete and durable file, atomically replacing an existing one.
     fn create(path: &Path, version: Version) -> io::Result<Self> {
         let directory = path.parent().unwrap_or(Path::new("."));
         let mut new = NamedTempFile::new_in(directory)?;
@@ -111,11 +113,11 @@ impl VersionFile {
         })
     }
 
-    /// Makes `version` durable, unless it is older than what is there. Made anew where the file was
-    /// deleted or replaced: the ledger, which is checked first, is there.
+    /// Makes `version` durable, unless the file has a newer one. Recreates the file if it was deleted or
+    /// replaced; the ledger file has been checked before.
     ///
     /// # Errors
-    /// The system's; what was there before counts.
+    /// The operating system's; the previous version then still applies.
     pub(super) fn advance(&mut self, version: Version) -> io::Result<()> {
         if self.opened.check().is_err() {
             *self = Self::create(&self.path, version.max(self.version))?;
@@ -133,7 +135,7 @@ impl VersionFile {
     }
 }
 
-/// A slot that was read.
+/// A valid slot.
 #[derive(Debug, Clone, Copy)]
 struct VersionSlot {
     number: usize,
@@ -152,7 +154,7 @@ fn newest_slot(file: &File) -> io::Result<Option<VersionSlot>> {
     Ok(read.max_by_key(|slot| slot.version))
 }
 
-/// The text of a slot: format, version, checksum of the two.
+/// Encodes a slot: format, version, and the checksum of the two.
 fn encode(version: Version) -> Vec<u8> {
     let text = format!("{FORMAT} {:020}", version.0);
     format!("{text} {}\n", checksum(&text)).into_bytes()
@@ -202,7 +204,7 @@ mod tests {
         assert_eq!(version(&path), VersionRecord::Version(Version(u64::MAX)));
     }
 
-    /// Whatever part of a slot was written when the machine stopped, the version before it counts.
+    /// If only a part of a slot was written, the previous version applies.
     #[test]
     fn a_torn_write_leaves_the_version_before_it() {
         let folder = tempfile::tempdir().unwrap();
@@ -222,7 +224,11 @@ mod tests {
             let found = version(&path);
             let whole = torn == after;
             let expected = if whole { 143 } else { 42 };
-            assert_eq!(found, VersionRecord::Version(Version(expected)), "{written}");
+            assert_eq!(
+                found,
+                VersionRecord::Version(Version(expected)),
+                "{written}"
+            );
         }
         fs::write(&path, vec![0; 2 * BLOCK_BYTES]).unwrap();
         assert!(matches!(version(&path), VersionRecord::Damaged(_)));

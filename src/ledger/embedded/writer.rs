@@ -1,5 +1,4 @@
-//! The one writer: it commits groups of batches, each group a single transaction with one wait for
-//! the disk.
+//! The single writer: commits groups of batches, each group in one transaction with one sync.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -20,33 +19,32 @@ use crate::{
     ledger::{LedgerEvent, OpenError, ReadError, WriteError},
 };
 
-/// A batch, and where its answer goes.
+/// A batch, and the sender of its result.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) batch: Vec<Write>,
     pub(super) answer: oneshot::Sender<BatchResult>,
 }
 
-/// The versions of a batch's writes, or why it was refused.
+/// Versions of a batch's writes, or the error of the batch.
 pub(super) type BatchResult = Result<Vec<Version>, BatchError>;
 
-/// Opens the file anew.
+/// Reopens the file.
 pub(super) type Reopen = Box<dyn Fn() -> Result<Database, OpenError> + Send>;
 
-/// What the writer knows of the file.
+/// The writer's state.
 pub(super) struct Writer {
     shared: Arc<SharedLedger>,
     reopen: Reopen,
-    /// The version of the last write that was committed.
+    /// Version of the last committed write.
     last: Version,
-    /// Absent where nothing may be written, for the reason beside it.
-    beside: Result<CommitFiles, String>,
-    /// A transaction failed: the file has to be opened anew, and then tells whether these events
-    /// were committed.
+    /// Files to check and write with each commit; an error if the ledger is read-only, with the reason.
+    commit_files: Result<CommitFiles, String>,
+    /// Events of a failed transaction. The file must be reopened, which shows whether they were committed.
     uncommitted: Option<Vec<LedgerEvent>>,
 }
 
-/// A group that is written but not committed.
+/// A group that is written to a transaction but not committed.
 struct Prepared {
     transaction: WriteTransaction,
     events: Vec<LedgerEvent>,
@@ -57,14 +55,14 @@ impl Writer {
     pub(super) fn new(
         shared: Arc<SharedLedger>,
         last: Version,
-        beside: Result<CommitFiles, String>,
+        commit_files: Result<CommitFiles, String>,
         reopen: Reopen,
     ) -> Self {
         Self {
             shared,
             reopen,
             last,
-            beside,
+            commit_files,
             uncommitted: None,
         }
     }
@@ -77,14 +75,14 @@ impl Writer {
             .serve(largest_group, |group| self.commit(group));
         shared.events.close();
         let database = shared.database_mut().take();
-        // Whatever happens here, everything that was answered is on the disk.
+        // A failure here loses nothing: all acknowledged writes are durable.
         let _ = catch_panics(|| {
             drop(database);
             Ok(())
         });
     }
 
-    /// Commits a group and answers each of its batches.
+    /// Commits a group and sends each batch its result.
     pub(super) fn commit(&mut self, group: Vec<Job>) {
         let (waiting, batches): (Vec<_>, Vec<_>) =
             group.into_iter().map(|job| (job.answer, job.batch)).unzip();
@@ -94,16 +92,16 @@ impl Writer {
         let answers =
             answers.unwrap_or_else(|error| vec![Err(BatchError { index: 0, error }); count]);
         for (waiting, answer) in waiting.into_iter().zip(answers) {
-            // Who no longer waits learns of it by following.
+            // A caller that stopped waiting can observe the write by following.
             let _ = waiting.send(answer);
         }
     }
 
-    /// The answer to each batch; an error is the answer to all.
+    /// Returns the result of each batch; an error applies to all of them.
     fn try_commit(&mut self, batches: Vec<Vec<Write>>) -> Result<Vec<BatchResult>, WriteError> {
         self.recover()
             .map_err(|reason| WriteError::Unavailable { reason })?;
-        let beside = self.beside.as_mut().map_err(|reason| {
+        let commit_files = self.commit_files.as_mut().map_err(|reason| {
             let reason = reason.clone();
             WriteError::Unavailable { reason }
         })?;
@@ -124,13 +122,13 @@ impl Writer {
             WriteError::Unavailable { reason }
         })?;
         let Some(newest) = events.last().map(LedgerEvent::version) else {
-            // All refused: dropping the transaction undoes nothing and waits for no disk.
+            // All batches were refused: dropping the transaction writes nothing.
             return Ok(answers);
         };
         let mut commit = self.shared.commit_mut();
         let committed = catch_panics(|| transaction.commit().map_err(|error| error.to_string()));
         let recorded = committed.and_then(|()| {
-            let recorded = record_version(beside, newest);
+            let recorded = record_version(commit_files, newest);
             recorded.inspect_err(|reason| *commit = CommitState::Unrecorded(reason.clone()))
         });
         drop(commit);
@@ -147,16 +145,19 @@ impl Writer {
         }
     }
 
-    /// After a failed transaction, opens the file anew and finds out what became of it.
+    /// After a failed transaction, reopens the file and determines whether it was committed.
     fn recover(&mut self) -> Result<(), String> {
-        if let Ok(beside) = &self.beside {
-            beside.opened.check().map_err(|error| error.to_string())?;
+        if let Ok(commit_files) = &self.commit_files {
+            commit_files
+                .opened
+                .check()
+                .map_err(|error| error.to_string())?;
         }
         let Some(events) = &self.uncommitted else {
             return Ok(());
         };
         let mut place = self.shared.database_mut();
-        // The old one goes first, for it has the lock.
+        // The old database is dropped first, because it holds the lock.
         let old = place.take();
         let _ = catch_panics(|| {
             drop(old);
@@ -164,9 +165,9 @@ impl Writer {
         });
         let database = (self.reopen)().map_err(|error| error.to_string())?;
         let found = catch_panics(|| newest(&database).map_err(|error| error.to_string()))?;
-        // Before it is told.
-        if let Ok(beside) = &mut self.beside {
-            record_version(beside, found)?;
+        // Recorded before the events are published.
+        if let Ok(commit_files) = &mut self.commit_files {
+            record_version(commit_files, found)?;
         }
         if events.last().is_some_and(|last| last.version() == found) {
             self.shared
@@ -183,13 +184,14 @@ impl Writer {
     }
 }
 
-/// Records the version of a commit beside the file.
-fn record_version(beside: &mut CommitFiles, version: Version) -> Result<(), String> {
-    let recorded = beside.version_file.advance(version);
+/// Records the version of a commit in the version file.
+fn record_version(commit_files: &mut CommitFiles, version: Version) -> Result<(), String> {
+    let recorded = commit_files.version_file.advance(version);
     recorded.map_err(|error| format!("{}: {error}", super::version_file::FILE_NAME))
 }
 
-/// Why a group could not be written. What was refused for what it asks is no trouble.
+/// Returns the reason that a group could not be written. A batch that was refused for its content is not a
+/// failure.
 fn failure_reason(answers: &Result<Vec<BatchResult>, WriteError>) -> Option<String> {
     match answers {
         Err(WriteError::Uncertain { reason } | WriteError::Unavailable { reason }) => {
@@ -199,16 +201,16 @@ fn failure_reason(answers: &Result<Vec<BatchResult>, WriteError>) -> Option<Stri
     }
 }
 
-/// The version of the last write that was committed.
+/// Version of the last committed write.
 ///
 /// # Errors
-/// [`redb::Error`], if it cannot be read.
+/// [`redb::Error`] if it cannot be read.
 pub(super) fn newest(database: &Database) -> Result<Version, redb::Error> {
     let transaction = database.begin_read()?;
     Ok(table::last_version(&transaction.open_table(META)?)?)
 }
 
-/// Writes a group, each batch whole or not at all, into one transaction.
+/// Writes a group to one transaction, each batch completely or not at all.
 fn prepare(
     database: &Database,
     mut last: Version,
@@ -268,7 +270,7 @@ fn unreadable(damaged: &ReadError) -> BatchError {
     }
 }
 
-/// Runs what may panic on a file that was changed from outside.
+/// Runs an operation of redb, which may panic on a file that another program changed.
 fn catch_panics<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
 }

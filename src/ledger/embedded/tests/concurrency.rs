@@ -1,4 +1,4 @@
-//! Many write at once: groups, neighbours, and callers who leave.
+//! Concurrent writers: groups, independent batches, and callers that leave.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
 async fn a_refused_batch_does_not_fail_its_neighbours() {
     let folder = folder();
     let ledger = open(&folder);
-    // Futures that are polled together wait together.
+    // Futures that are polled together are committed together.
     let writes = (0..100u8).map(|n| ledger.write(vec![create(n, "a"), create(200 + n % 10, "b")]));
     let results = join_all(writes).await;
     let written = results.iter().filter(|result| result.is_ok()).count();
@@ -67,14 +67,15 @@ async fn a_dropped_future_does_not_undo_its_write() {
     let ledger = open(&folder);
     let (_, cursor) = ledger.list().await.unwrap();
     let mut write = Box::pin(ledger.write(vec![create(1, "a"), create(2, "a")]));
-    // Polled once: it is with the writer.
+    // Polled once: the batch is queued.
     let early = write.as_mut().now_or_never();
     assert!(matches!(early, None | Some(Ok(_))), "{early:?}");
     drop(write);
-    // Never polled: nothing was asked.
+    // Never polled: nothing was submitted.
     drop(ledger.write(vec![create(3, "a")]));
     let told: Vec<_> = ledger.follow(cursor).take(2).collect().await;
-    let expected = [stored(1, "a", 1), stored(2, "a", 2)].map(|stored| Ok(LedgerEvent::Put(stored)));
+    let expected =
+        [stored(1, "a", 1), stored(2, "a", 2)].map(|stored| Ok(LedgerEvent::Put(stored)));
     assert_eq!(told, expected);
     assert_eq!(names_and_holders(&ledger).await.len(), 2);
 }

@@ -1,4 +1,4 @@
-//! Files that are not as they were written, are another's, or are of another time.
+//! Files that are corrupt, belong to another program, or have another schema.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
@@ -26,7 +26,7 @@ fn open_error(folder: &TempDir) -> String {
     }
 }
 
-/// A folder with a ledger of some records, closed.
+/// Returns a folder with a closed ledger of some records.
 async fn filled() -> TempDir {
     let folder = folder();
     let ledger = open(&folder);
@@ -45,8 +45,8 @@ fn the_file_and_its_directory_are_for_their_owner_alone() {
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(directory.clone()), 0o700);
     assert_eq!(mode(directory.join(FILE_NAME)), 0o600);
-    let beside = directory.join(version_file::FILE_NAME);
-    assert_eq!(mode(beside), 0o600);
+    let version_path = directory.join(version_file::FILE_NAME);
+    assert_eq!(mode(version_path), 0o600);
     assert_eq!(
         fs::read_dir(directory).unwrap().count(),
         2,
@@ -140,7 +140,7 @@ async fn a_truncated_file_is_refused_wherever_it_ends() {
     }
 }
 
-/// A flipped bit is found, or lies where nothing is stored.
+/// A flipped bit is detected, or lies where nothing is stored.
 #[tokio::test]
 async fn a_flipped_bit_never_alters_records_and_never_panics() {
     let folder = filled().await;

@@ -1,4 +1,4 @@
-//! A disk that fails: what was not answered is uncertain, and the ledger heals.
+//! Disk failures: unacknowledged writes are uncertain, and the ledger recovers.
 
 use std::{
     io,
@@ -21,10 +21,12 @@ use super::{
 };
 use crate::{
     allocation::Version,
-    ledger::{EmbeddedLedger, LedgerEvent, OlderLedger, OpenError, ReadError, Store as _, WriteError},
+    ledger::{
+        EmbeddedLedger, LedgerEvent, OlderLedger, OpenError, ReadError, Store as _, WriteError,
+    },
 };
 
-/// When the disk fails.
+/// Operations that fail.
 #[derive(Debug, Default)]
 struct DiskFaults {
     on_write: AtomicBool,
@@ -72,7 +74,7 @@ impl StorageBackend for FaultyDisk {
 fn open_on_faulty_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<DiskFaults>) {
     let path = folder.path().join(file::FILE_NAME);
     let opened = file::open(folder.path(), OlderLedger::Refuse).unwrap();
-    let (last, origin, beside) = (opened.last, opened.origin, opened.beside);
+    let (last, origin, commit_files) = (opened.last, opened.origin, opened.commit_files);
     drop(opened.database);
     let faults = Arc::new(DiskFaults::default());
     let disk = {
@@ -98,7 +100,7 @@ fn open_on_faulty_disk(folder: &TempDir) -> (EmbeddedLedger, Arc<DiskFaults>) {
         database,
         last,
         origin,
-        beside,
+        commit_files,
     };
     let ledger = EmbeddedLedger::start(&path, opened, Box::new(disk), 100).unwrap();
     (ledger, faults)
@@ -126,7 +128,7 @@ async fn a_failed_commit_is_uncertain_until_the_next_write_resolves_it() {
         faults.on_write.store(false, Ordering::Relaxed);
         faults.on_sync.store(false, Ordering::Relaxed);
 
-        // Repeated under the same names, it succeeds, or meets itself.
+        // Repeated under the same names, it succeeds or finds its own records.
         match ledger.write(vec![create(2, "b"), create(3, "b")]).await {
             Ok(again) => assert_eq!(again, versions(&[2, 3])),
             Err(error) => assert_eq!(error, exists(2, "b", 2)),
@@ -191,7 +193,7 @@ async fn a_file_that_another_process_changed_is_not_trusted() {
     assert!(error.to_string().contains("restart nadmit"), "{error}");
 }
 
-/// What who probes is told: why the last write failed, and that the next one would not.
+/// A probe reports the reason of the last failure, and the recovery.
 #[tokio::test]
 async fn the_probe_reports_a_failing_disk_and_its_recovery() {
     const FRESH: std::time::Duration = std::time::Duration::from_millis(1100);
@@ -213,7 +215,7 @@ async fn the_probe_reports_a_failing_disk_and_its_recovery() {
     ledger.write(vec![create(2, "b")]).await.unwrap();
 }
 
-/// The commit is there, but its version is not recorded: nobody is told of it until it is.
+/// A commit whose version is not recorded is not published until it is.
 #[tokio::test]
 async fn a_commit_whose_version_cannot_be_recorded_is_uncertain_and_unpublished() {
     let folder = folder();

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use super::{super::file, support::*};
 use crate::{
     allocation::{Version, Write},
-    ledger::{Cursor, EmbeddedLedger, LedgerEvent, FollowError, OlderLedger, Store as _},
+    ledger::{Cursor, EmbeddedLedger, FollowError, LedgerEvent, OlderLedger, Store as _},
 };
 
 const NOW: std::time::Duration = std::time::Duration::from_millis(50);
@@ -53,7 +53,7 @@ async fn a_follower_sees_every_write_after_its_list() {
     assert_eq!(events.next().await, None);
 }
 
-/// Opens the ledger so that it keeps this many events.
+/// Opens the ledger with a buffer of this many events.
 fn open_with_history(folder: &Path, history: usize) -> EmbeddedLedger {
     let path = folder.join(file::FILE_NAME);
     let opened = file::open(folder, OlderLedger::Refuse).unwrap();
@@ -73,9 +73,12 @@ async fn a_follower_that_is_too_far_behind_must_list_again() {
     assert_eq!(error, Some(Err(FollowError::Expired)));
     assert_eq!(late.next().await, None);
     let mut just = ledger.follow(Cursor(Version(1)));
-    assert_eq!(just.next().await, Some(Ok(LedgerEvent::Put(stored(2, "a", 2)))));
+    assert_eq!(
+        just.next().await,
+        Some(Ok(LedgerEvent::Put(stored(2, "a", 2))))
+    );
 
-    // One that took a part, and then fell behind.
+    // A follower that received some events and then fell behind.
     let batch = (10..20).map(|last| create(last, "b")).collect();
     ledger.write(batch).await.unwrap();
     let rest: Vec<_> = just.collect::<Vec<_>>().await;

@@ -1,4 +1,4 @@
-//! What was acknowledged and is lost, and each moment at which a crash loses nothing.
+//! Detection of lost acknowledged writes, and crashes that lose nothing.
 
 use std::{fs, path::PathBuf};
 
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::ledger::{EmbeddedLedger, LedgerOrigin, OlderLedger, OpenError, Store as _, WriteError};
 
-/// The page of the header, which every commit writes, and of which redb keeps both halves.
+/// Size of the header page, which every commit writes; redb keeps two copies of the header.
 const PAGE: usize = 4096;
 
 fn ledger_file(folder: &TempDir) -> PathBuf {
@@ -29,7 +29,7 @@ fn opened(folder: &TempDir, older: OlderLedger) -> EmbeddedLedger {
     EmbeddedLedger::open_with(folder.path(), older).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The files as a crash leaves them: the ledger's before and after its newest commit.
+/// Files as a crash leaves them: the ledger file and the version file before and after the newest commit.
 struct CrashFiles {
     before: Vec<u8>,
     after: Vec<u8>,
@@ -79,7 +79,7 @@ async fn a_crash_at_any_step_of_a_commit_loses_nothing() {
         (after, version_after, 61, "after the version"),
     ] {
         let folder = folder_with(ledger, Some(version));
-        // What is read from here on is acknowledged, so its version is recorded first.
+        // Whatever is read counts as acknowledged, so its version is recorded first.
         let opened = open(&folder);
         assert_eq!(recorded_version(&folder), Some(expected), "{moment}");
         assert_eq!(
@@ -92,14 +92,14 @@ async fn a_crash_at_any_step_of_a_commit_loses_nothing() {
             "{moment}"
         );
     }
-    // A version file that was being made has another name.
+    // A version file that was being created has a temporary name.
     let folder = folder_with(after, None);
     fs::write(folder.path().join(".tmpAbCdEf"), "half").unwrap();
     assert_eq!(names_and_holders(&open(&folder)).await.len(), 61);
     assert_eq!(recorded_version(&folder), Some(61));
 }
 
-/// Each page of the newest commit, damaged after a crash: never a ledger without the newest record.
+/// Damages each page of the newest commit: opening never yields a ledger without the newest record.
 #[tokio::test]
 async fn a_damaged_newest_commit_is_never_reverted_silently() {
     let crashed = crash_files().await;
@@ -114,7 +114,7 @@ async fn a_damaged_newest_commit_is_never_reverted_silently() {
         for at in [9, 64, 100, 200, 260, 330, 2000, 4000] {
             let mut bytes = crashed.after.clone();
             bytes[page + at] ^= 0x55;
-            // As release 0.1.0, which has no version file, does.
+            // Like release 0.1.0, which has no version file.
             let silent = folder_with(&bytes, None);
             if let Ok(ledger) = EmbeddedLedger::open(silent.path())
                 && let Ok((records, _)) = ledger.list().await
@@ -152,7 +152,7 @@ async fn a_damaged_newest_commit_is_never_reverted_silently() {
     assert!(refusals >= fell_back);
 }
 
-/// A ledger at version 5, and its file at version 3.
+/// Returns a ledger at version 5, and a copy of its file at version 3.
 async fn with_an_older_copy() -> (TempDir, Vec<u8>) {
     let folder = folder();
     let ledger = open(&folder);
@@ -213,7 +213,7 @@ async fn an_older_copy_is_refused_until_it_is_accepted() {
     assert_eq!(written, versions(&[6]), "versions grow");
     accepted.close().await;
     assert_eq!(names_and_holders(&open(&folder)).await.len(), 4);
-    // Where nothing is lost, the flag does nothing.
+    // If nothing is lost, the flag has no effect.
     let again = opened(&folder, OlderLedger::Accept);
     assert!(matches!(again.origin(), LedgerOrigin::Existing));
 }
@@ -259,8 +259,7 @@ async fn a_damaged_version_file_is_refused_until_it_is_accepted() {
     }
 }
 
-/// A directory or file that is deleted or replaced under the ledger: nothing more is acknowledged,
-/// and it goes on when what was there is back.
+/// After a directory or file was deleted or replaced, nothing is acknowledged until the original is back.
 #[tokio::test]
 async fn a_file_that_was_moved_away_is_not_written_to() {
     let folder = folder();
@@ -292,7 +291,7 @@ async fn a_file_that_was_moved_away_is_not_written_to() {
         tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
         let error = ledger.writable().await.unwrap_err();
         assert!(error.to_string().contains("replaced"), "{error}");
-        // What was read can still be read, to be exported.
+        // Reads still work, for an export.
         assert_eq!(names_and_holders(&ledger).await.len(), 1);
         if from == &data {
             fs::remove_dir_all(&data).unwrap();

@@ -1,4 +1,4 @@
-//! The embedded ledger, by its behaviour.
+//! Tests of the embedded ledger.
 
 mod concurrency;
 mod damage;

@@ -1,4 +1,4 @@
-//! Any sequence of writes does what it does to a naive map.
+//! Property test: the ledger behaves like a map under any sequence of writes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     ledger::{LedgerEvent, Store as _, WriteError},
 };
 
-/// A write whose version is named by how old it is: 0 is that of the record as it is now.
+/// A write that names its version by age: 0 is the current version of the record.
 #[derive(Debug, Clone)]
 enum ModelWrite {
     Create(u8, u8),
@@ -20,7 +20,7 @@ enum ModelWrite {
 }
 
 fn model_write() -> impl Strategy<Value = ModelWrite> {
-    // Few names, so that wishes meet; mostly versions as they are.
+    // Few names, so that writes collide; mostly current versions.
     let age = prop_oneof![4 => Just(0u64), 1 => 1..3u64];
     prop_oneof![
         4 => (0..4u8, 0..3u8).prop_map(|(name, pod)| ModelWrite::Create(name, pod)),
@@ -30,7 +30,7 @@ fn model_write() -> impl Strategy<Value = ModelWrite> {
     ]
 }
 
-/// The ledger as the shortest code would have it.
+/// Reference implementation of the ledger.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct NaiveLedger {
     records: BTreeMap<u8, Stored>,
@@ -92,8 +92,11 @@ impl NaiveLedger {
         Some((write, result))
     }
 
-    /// A batch: the writes, and what the ledger should say.
-    fn batch(&mut self, wishes: &[ModelWrite]) -> (Vec<Write>, Result<Vec<LedgerEvent>, WriteError>) {
+    /// Applies a batch; returns the writes and the expected result.
+    fn batch(
+        &mut self,
+        wishes: &[ModelWrite],
+    ) -> (Vec<Write>, Result<Vec<LedgerEvent>, WriteError>) {
         let mut after = self.clone();
         let (writes, results): (Vec<_>, Vec<_>) =
             wishes.iter().filter_map(|wish| after.write(wish)).unzip();
@@ -123,7 +126,8 @@ async fn check(batches: Vec<Vec<ModelWrite>>) -> Result<(), TestCaseError> {
         let (_, cursor) = ledger.list().await.unwrap();
         let (writes, expected) = naive.batch(&wishes);
         let written = ledger.write(writes).await;
-        let versions = |events: &Vec<LedgerEvent>| events.iter().map(LedgerEvent::version).collect();
+        let versions =
+            |events: &Vec<LedgerEvent>| events.iter().map(LedgerEvent::version).collect();
         prop_assert_eq!(
             &written,
             &expected.as_ref().map(versions).map_err(Clone::clone)

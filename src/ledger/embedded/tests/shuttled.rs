@@ -1,6 +1,5 @@
-//! Every schedule of the group commit's heart, as far as shuttle comes: `queue` is compiled here
-//! once more with shuttle's primitives. The inputs are narrow on purpose: few threads that all want
-//! the same two addresses.
+//! Shuttle tests of the group commit's queue: `queue` is compiled here again with shuttle's primitives. The
+//! inputs are narrow on purpose: few threads that compete for the same two addresses.
 //!
 //! `cargo test --lib --features shuttle shuttled`
 
@@ -8,7 +7,7 @@
 #[path = "../queue.rs"]
 mod queue;
 
-/// The primitives of `queue`.
+/// Synchronization primitives of `queue`.
 mod sync {
     pub(super) use shuttle::sync::{Condvar, Mutex, MutexGuard};
 }
@@ -29,7 +28,7 @@ use crate::{
 };
 
 const ITERATIONS: usize = 5_000;
-/// How many preemptions the second search makes.
+/// Number of preemptions in the second search.
 const DEPTH: usize = 3;
 
 type BatchResult = Result<Vec<Version>, WriteError>;
@@ -39,7 +38,7 @@ struct Job {
     answer: mpsc::Sender<BatchResult>,
 }
 
-/// The writer's side, on a map.
+/// A writer that commits to a map.
 #[derive(Default)]
 struct MapWriter {
     records: BTreeMap<String, Stored>,
@@ -78,7 +77,7 @@ impl MapWriter {
                 });
             answers.push((job.answer, answer));
         }
-        // As the writer does: all are answered when the group is committed.
+        // Like the writer: results are sent when the group is committed.
         for (waiting, answer) in answers {
             let _ = waiting.send(answer);
         }
@@ -108,7 +107,7 @@ fn explore(test: impl Fn() + Clone + Send + Sync + 'static) {
     check_pct(test, ITERATIONS, DEPTH);
 }
 
-/// Three want the same two addresses, each as one batch, in either order: one has both.
+/// Three batches create the same two addresses, in either order: one gets both.
 #[test]
 fn one_address_has_one_holder_in_every_schedule() {
     explore(|| {
@@ -142,7 +141,7 @@ fn one_address_has_one_holder_in_every_schedule() {
     });
 }
 
-/// Release and reuse under a version: of two who saw the same record, one changes it.
+/// Release and reuse under a version: of two writers that saw the same record, one changes it.
 #[test]
 fn one_of_two_changes_a_record_in_every_schedule() {
     explore(|| {
@@ -173,8 +172,8 @@ fn one_of_two_changes_a_record_in_every_schedule() {
     });
 }
 
-/// Whoever was taken in is answered, also when the queue is closed meanwhile; and one who leaves
-/// disturbs nobody.
+/// Every queued batch gets a result, even if the queue is closed meanwhile; a caller that leaves disturbs
+/// no other.
 #[test]
 fn closing_loses_no_batch_in_any_schedule() {
     explore(|| {
@@ -184,7 +183,7 @@ fn closing_loses_no_batch_in_any_schedule() {
             .map(|last| {
                 let queue = Arc::clone(&queue);
                 thread::spawn(move || match submit(&queue, vec![create(last, "a")]) {
-                    // This one does not wait.
+                    // This caller does not wait.
                     Ok(_) if last == 3 => true,
                     Ok(answered) => {
                         assert!(answered.recv().unwrap().is_ok());
@@ -207,7 +206,7 @@ fn closing_loses_no_batch_in_any_schedule() {
     });
 }
 
-/// A worker that panics leaves nobody waiting.
+/// A worker that panics leaves no caller waiting.
 #[test]
 fn a_full_queue_refuses_and_a_dead_worker_releases_callers() {
     explore(|| {

@@ -1,4 +1,4 @@
-//! Short words for the tests beside this file.
+//! Helpers of the tests in this folder.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{
     ledger::{EmbeddedLedger, Store as _, WriteError},
 };
 
-/// The allocation of `192.0.2.<last>` in the unnamed space to pod `db/<pod>`.
+/// Returns the allocation of `192.0.2.<last>` in the unnamed space to pod `db/<pod>`.
 pub(super) fn allocation(last: u8, pod: &str) -> Allocation {
     let address: Address = format!("192.0.2.{last}").parse().unwrap();
     Allocation {
@@ -75,7 +75,7 @@ pub(super) fn open_at(path: &Path) -> EmbeddedLedger {
     EmbeddedLedger::open(path).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Names and holders of all records.
+/// Returns the names and holders of all records.
 pub(super) async fn names_and_holders(ledger: &EmbeddedLedger) -> Vec<(String, String)> {
     let (records, _) = ledger.list().await.unwrap();
     let pair = |stored: Stored| {
@@ -85,7 +85,7 @@ pub(super) async fn names_and_holders(ledger: &EmbeddedLedger) -> Vec<(String, S
     records.into_iter().map(pair).collect()
 }
 
-/// The version that the version file says.
+/// Returns the version in the version file.
 pub(super) fn recorded_version(folder: &TempDir) -> Option<u64> {
     let path = folder.path().join(version_file::FILE_NAME);
     match version_file::read(&path).unwrap() {

@@ -8,7 +8,7 @@ use crate::{
     ledger::{EmbeddedLedger, ImportError, Store as _},
 };
 
-/// Exports of a few records, and what an import into an empty ledger says to a text.
+/// Returns the export of a ledger with two records.
 fn exported() -> String {
     let folder = folder();
     let ledger = open(&folder);

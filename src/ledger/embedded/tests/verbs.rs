@@ -55,7 +55,7 @@ async fn a_name_that_belongs_to_another_space_exists() {
         Err(WriteError::Exists(there)) => assert_eq!(there.allocation, odd),
         other => panic!("{other:?}"),
     }
-    // Nor does its version make it the other's.
+    // Naming the right version does not help either.
     for write in [
         Write::Update(twin.clone(), Version(1)),
         Write::Delete(twin, Version(1)),
@@ -90,7 +90,7 @@ async fn updates_and_deletes_name_the_version_that_they_change() {
     assert_eq!(ledger.write(vec![delete.clone()]).await, Ok(versions(&[3])));
     assert_eq!(ledger.write(vec![delete]).await, Err(changed(1, None)));
     assert_eq!(ledger.get("192.0.2.1").await, Ok(None));
-    // The version of a record that is gone never comes back.
+    // The version of a deleted record is never used again.
     assert_eq!(ledger.write(vec![create(1, "c")]).await, Ok(versions(&[4])));
 }
 
