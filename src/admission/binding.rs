@@ -119,14 +119,14 @@ pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'
         None => DesiredAnnotations::default(),
     };
     let carried = compare_annotations(proposed, &known);
-    if carried.iter().all(BindingAnnotation::is_recorded) {
+    if carried.iter().all(BindingAnnotation::matches_record) {
         return allow();
     }
     // Two replicas may each have given it an address: either may be brought, and the other is surplus.
     if let Some(Ok(named)) = pod.map(|pod| held_annotations(pod, node, Some(proposed), context))
         && self::compare_annotations(proposed, &named)
             .iter()
-            .all(BindingAnnotation::is_recorded)
+            .all(BindingAnnotation::matches_record)
     {
         return allow();
     }
@@ -306,7 +306,7 @@ fn held_annotations(
     index.sync(context.catalog.pool_config());
     let given = index.preview_ignoring_readiness(&requester, &asks, context.now);
     if let Err(refused) = &given
-        && refused.iter().any(|one| one.refusal.is_busy())
+        && refused.iter().any(|one| one.error.is_busy())
     {
         return Err(HoldingsUnknown::Pending);
     }
