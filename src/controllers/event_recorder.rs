@@ -206,7 +206,13 @@ impl EventWriter {
                 }
                 Err(error) => {
                     let (kind, name) = (&queued.object.kind, &queued.object.name);
-                    tracing::debug!(kind, name, reason = queued.reason, error = %error, "writing an Event failed");
+                    tracing::debug!(
+                        kind,
+                        name,
+                        reason = queued.reason,
+                        %error,
+                        "writing an Event failed"
+                    );
                     self.shared.forget(&queued);
                     self.shared.count(DeliveryOutcome::Failed);
                 }

@@ -320,7 +320,12 @@ impl LeaderElector {
     fn warn_once(&mut self, error: ApiError) {
         if self.last_error.as_ref() != Some(&error) {
             let (namespace, name) = (&self.options.namespace, &self.options.name);
-            tracing::warn!(namespace, lease = name, error = %error, "renewing or acquiring the lease failed");
+            tracing::warn!(
+                namespace,
+                lease = name,
+                %error,
+                "renewing or acquiring the lease failed"
+            );
             self.last_error = Some(error);
         }
     }

@@ -97,5 +97,5 @@ fn apply(index: &SharedIndex, event: LedgerEvent) {
             version,
         } => index.apply_delete(&allocation.space, allocation.address, version),
     }
-    index.told(version);
+    index.observe_revision(version);
 }

@@ -39,7 +39,7 @@ impl ApiServerTime {
             tracing::warn!(
                 seconds = apart,
                 magnitude,
-                "clock differs from the API server's, which certificates use; adjust this machine's clock"
+                "clock differs from the API server's, which certificates use; adjust it"
             );
         }
         self.last_reported = magnitude;

@@ -149,7 +149,7 @@ impl Inner {
             match self.plan_injection(pod, &catalog, &policy) {
                 LateInjection::NotNeeded => return BackfillOutcome::NothingToDo,
                 // This plan only showed that a live read is worthwhile.
-                LateInjection::Commit { ticket, .. } => self.index.lock().abort(ticket),
+                LateInjection::Commit { plan_id, .. } => self.index.lock().abort(plan_id),
                 LateInjection::Rejected(_) | LateInjection::ClaimSlice(_) | LateInjection::Busy => {
                 }
             }
@@ -190,12 +190,12 @@ impl Inner {
                 }
                 LateInjection::Commit {
                     writes,
-                    ticket,
+                    plan_id,
                     annotations,
                 } => {
                     let (ledger, index) = (Arc::clone(&self.ledger), Arc::clone(&self.index));
                     // In a task of its own, the write completes even if this future is dropped.
-                    let task = tokio::spawn(commit(ledger, index, writes, ticket));
+                    let task = tokio::spawn(commit(ledger, index, writes, plan_id));
                     let settled = task.await;
                     match settled.unwrap_or_else(|error| CommitOutcome::Failed(error.to_string())) {
                         CommitOutcome::Committed => {

@@ -149,7 +149,7 @@ impl ClusterView<'_> {
     fn is_abandoned(&self, record: &Allocation) -> bool {
         let pool = self.catalog.pool_config().pool(&record.pool);
         let lasts = |pool: &Arc<Pool>| {
-            let keeps = pool.keeps(&record.holder, record.address.family());
+            let keeps = pool.retains(&record.holder, record.address.family());
             keeps || pool.retention == Retention::Workload
         };
         let lasts = record.holder.is_persistent() && pool.is_none_or(lasts);

@@ -10,7 +10,7 @@ impl Inner {
     /// What cannot be read stays as it was known.
     pub(super) async fn refresh(&self, report: &mut ReconcileReport) {
         match self.ledger.list().await {
-            Ok((all, cursor)) => self.index.lock().refresh(all, cursor.version()),
+            Ok((all, cursor)) => self.index.lock().apply_list_response(all, cursor.version()),
             Err(error) => report.error(error.to_string()),
         }
         if let Some(slices) = &self.slices {

@@ -251,10 +251,18 @@ impl SourceState {
         match (is_new, known, watched.is_required()) {
             (false, ..) => tracing::debug!(%resource, error = message, "watch failed again"),
             (_, true, _) => {
-                tracing::warn!(%resource, error = message, "watch failed; the last known objects still count");
+                tracing::warn!(
+                    %resource,
+                    error = message,
+                    "watch failed; the last known objects still count"
+                );
             }
             (_, _, true) => {
-                tracing::error!(%resource, error = message, "list failed; requests wait until it succeeds");
+                tracing::error!(
+                    %resource,
+                    error = message,
+                    "list failed; requests wait until it succeeds"
+                );
             }
             (_, _, false) => {
                 tracing::warn!(%resource, error = message, "list failed; objects stay unknown")
