@@ -110,6 +110,6 @@ fn allocate(index: &mut Index, next: &mut u64) -> HeldAddress {
     let planned = index.plan(&asker, &[ask], NOW);
     let planned = planned.unwrap_or_else(|refused| panic!("{refused:?}"));
     let version = Version(*next);
-    index.commit(planned.ticket, &[version]);
-    (planned.given[0].ips[0].0.into(), version)
+    index.commit(planned.id, &[version]);
+    (planned.assignments[0].ips[0].0.into(), version)
 }

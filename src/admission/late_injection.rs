@@ -77,11 +77,11 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
     index.sync(context.catalog.pool_config());
     let planned = match index.plan(&requester, &asks, context.now) {
         Ok(planned) => planned,
-        Err(refused) if refused.iter().any(|one| one.refusal.is_busy()) => {
+        Err(refused) if refused.iter().any(|one| one.error.is_busy()) => {
             return LateInjection::Busy;
         }
         Err(refused) => {
-            if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
+            if let Some(slice) = refused.iter().find_map(|one| one.error.required_slice()) {
                 return LateInjection::ClaimSlice(slice.clone());
             }
             drop(index);
@@ -92,7 +92,7 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
         &subject,
         original_annotations(pod),
         &attachments,
-        &planned.given,
+        &planned.assignments,
     );
     let annotations = annotation_changes(pod, desired);
     // What a bound pod carries was recorded whole before, by whichever replica.

@@ -204,7 +204,7 @@ fn may_be_created(record: &Allocation, context: &ReviewContext<'_>) -> bool {
 fn denied(refusal: AllocationError) -> LaunchAccess {
     LaunchAccess::Denied(Rejection {
         request: 0,
-        refusal,
+        error: refusal,
     })
 }
 

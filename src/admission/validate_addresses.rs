@@ -130,7 +130,7 @@ fn validate_recorded(
     let mut refused = unmet(&asks, requester, &index, later);
     refused.retain(|one| {
         let known = known.as_ref();
-        known.is_none_or(|known| !known.contains(&one.refusal.to_string()))
+        known.is_none_or(|known| !known.contains(&one.error.to_string()))
     });
     if !refused.is_empty() {
         drop(index);
@@ -167,8 +167,8 @@ fn warn_at_bind(
 ) -> Option<Decision> {
     let (short, lasting): (Vec<_>, Vec<_>) = refused
         .into_iter()
-        .filter(|one| one.refusal.is_exhaustion() || !one.refusal.may_clear_before_binding())
-        .partition(|one| one.refusal.may_clear_before_binding());
+        .filter(|one| one.error.is_exhaustion() || !one.error.may_clear_before_binding())
+        .partition(|one| one.error.may_clear_before_binding());
     if !lasting.is_empty() {
         return Some(reject(request, subject, attachments, lasting, context));
     }
@@ -219,10 +219,7 @@ fn preexisting(
         .map(|one| one.request)
         .collect();
     let unmet = unmet(&asks, requester, index, false);
-    unmet
-        .into_iter()
-        .map(|one| one.refusal.to_string())
-        .collect()
+    unmet.into_iter().map(|one| one.error.to_string()).collect()
 }
 
 /// What the attachments bring that is not recorded for them, and what they lack; `later` says that
@@ -243,7 +240,7 @@ fn unmet(
         let mut add = |refusal| {
             refused.push(Rejection {
                 request: place,
-                refusal,
+                error: refusal,
             });
         };
         let another_s = held.iter().find(|a| {

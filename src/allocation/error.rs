@@ -210,7 +210,7 @@ impl AllocationError {
     }
 
     /// Returns the slice that has to be recorded before planning again, if that is the reason.
-    pub fn slice(&self) -> Option<&Slice> {
+    pub fn required_slice(&self) -> Option<&Slice> {
         match self {
             Self::NeedsSlice(slice) => Some(slice),
             _ => None,

@@ -20,9 +20,9 @@ pub struct ParsedSpec<T> {
     /// The spec; values of a wrong type are left out.
     pub spec: T,
     /// Values of a wrong type.
-    pub odd: Vec<SpecError>,
+    pub type_errors: Vec<SpecError>,
     /// Unknown keys.
-    pub unknown: Vec<UnknownKey>,
+    pub unknown_keys: Vec<UnknownKey>,
 }
 
 /// An unknown key.
@@ -33,7 +33,7 @@ pub struct UnknownKey {
     /// The key.
     pub key: String,
     /// The keys that are valid there.
-    pub known: Vec<&'static str>,
+    pub known_keys: Vec<&'static str>,
 }
 
 /// The keys of an object, with the type of each value.
@@ -139,8 +139,8 @@ impl<T: DeserializeOwned + Default> ParsedSpec<T> {
         Self {
             // Only values of the types that serde expects are left.
             spec: serde_json::from_value(clean).unwrap_or_default(),
-            odd: reader.odd,
-            unknown: reader.unknown,
+            type_errors: reader.odd,
+            unknown_keys: reader.unknown,
         }
     }
 }
@@ -148,13 +148,15 @@ impl<T: DeserializeOwned + Default> ParsedSpec<T> {
 impl<T> ParsedSpec<T> {
     /// Combines the result of validation with the type errors: any type error makes the spec invalid.
     fn sound<M>(&self, made: Result<M, Vec<SpecError>>) -> Result<M, Vec<SpecError>> {
-        if self.odd.is_empty() {
+        if self.type_errors.is_empty() {
             return made;
         }
-        let mut faults = self.odd.clone();
+        let mut faults = self.type_errors.clone();
         // A value of a wrong type is not also reported as missing.
         let further = made.err().unwrap_or_default().into_iter();
-        faults.extend(further.filter(|fault| !self.odd.iter().any(|odd| odd.path == fault.path)));
+        faults.extend(
+            further.filter(|fault| !self.type_errors.iter().any(|odd| odd.path == fault.path)),
+        );
         Err(faults)
     }
 }
@@ -181,7 +183,7 @@ impl Reader {
                 self.unknown.push(UnknownKey {
                     path,
                     key: key.clone(),
-                    known: shape.iter().map(|(known, _)| *known).collect(),
+                    known_keys: shape.iter().map(|(known, _)| *known).collect(),
                 });
                 continue;
             };
@@ -289,7 +291,7 @@ mod tests {
         assert_eq!(words.spec.retention.as_deref(), Some("Pod"));
         let selector = words.spec.namespace_selector.clone().unwrap_or_default();
         assert_eq!(selector.match_labels.len(), 1);
-        let odd: Vec<&str> = words.odd.iter().map(|fault| &*fault.path).collect();
+        let odd: Vec<&str> = words.type_errors.iter().map(|fault| &*fault.path).collect();
         assert_eq!(
             odd,
             [
@@ -300,8 +302,8 @@ mod tests {
                 "strictSlices"
             ]
         );
-        assert_eq!(words.unknown[0].path, "ranges[0].excludes");
-        assert!(words.unknown[0].known.contains(&"exclude"));
+        assert_eq!(words.unknown_keys[0].path, "ranges[0].excludes");
+        assert!(words.unknown_keys[0].known_keys.contains(&"exclude"));
         let faults = words.pool("storage").err().unwrap_or_default();
         let twice = faults.iter().filter(|f| f.path == "ranges[0].exclude[0]");
         assert_eq!(twice.count(), 1, "{faults:?}");
@@ -320,7 +322,11 @@ mod tests {
             "virtualMachines": "MAC",
         });
         let words = ParsedSpec::of_pool(&full);
-        assert_eq!((words.odd.len(), words.unknown.len()), (0, 0), "{words:?}");
+        assert_eq!(
+            (words.type_errors.len(), words.unknown_keys.len()),
+            (0, 0),
+            "{words:?}"
+        );
         let written = serde_json::to_value(&words.spec).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(written, full);
         let full = json!({
@@ -328,7 +334,11 @@ mod tests {
             "interface": "net1", "ips": ["192.0.2.205/27"], "mac": "02:5e:00:00:00:01",
         });
         let words = ParsedSpec::of_reservation(&full);
-        assert_eq!((words.odd.len(), words.unknown.len()), (0, 0), "{words:?}");
+        assert_eq!(
+            (words.type_errors.len(), words.unknown_keys.len()),
+            (0, 0),
+            "{words:?}"
+        );
         let written = serde_json::to_value(&words.spec).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(written, full);
     }

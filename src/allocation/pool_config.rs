@@ -40,7 +40,10 @@ impl PoolConfig {
 
     /// Adds the networks that pools serve.
     #[must_use]
-    pub fn serving(mut self, served: impl IntoIterator<Item = (Arc<str>, NetworkRef)>) -> Self {
+    pub fn with_networks(
+        mut self,
+        served: impl IntoIterator<Item = (Arc<str>, NetworkRef)>,
+    ) -> Self {
         for (pool, network) in served {
             self.served.entry(pool).or_default().insert(network);
         }
@@ -50,7 +53,7 @@ impl PoolConfig {
     /// Returns true if a pool covers nothing new compared with `before`: its ranges, MACs and address
     /// space are unchanged, and it serves no additional network. Then no unrecorded address can be in
     /// use.
-    pub(super) fn covers(&self, before: &Self, pool: &str) -> bool {
+    pub(super) fn is_covered_by(&self, before: &Self, pool: &str) -> bool {
         let (Some(now), Some(then)) = (self.pool(pool), before.pool(pool)) else {
             // A pool that was not known before may have been marked ready in advance; a removed pool is
             // not ready.
@@ -89,21 +92,21 @@ mod tests {
         };
         let served = networks.iter().map(network);
         PoolConfig::new([Arc::new(pool)], [], |_| None)
-            .serving(served.map(|network| ("storage".into(), network)))
+            .with_networks(served.map(|network| ("storage".into(), network)))
     }
 
     #[test]
     fn nothing_new_may_be_in_use_while_ranges_and_networks_stay() {
         let before = layout("192.0.2.0/24", "", &["a", "b"]);
         let same = layout("192.0.2.0/24", r#","quarantine":"1m""#, &["a"]);
-        assert!(same.covers(&before, "storage"));
+        assert!(same.is_covered_by(&before, "storage"));
         let wider = layout("192.0.0.0/16", "", &["a"]);
-        assert!(!wider.covers(&before, "storage"));
+        assert!(!wider.is_covered_by(&before, "storage"));
         let space = layout("192.0.2.0/24", r#","networkName":"other""#, &["a"]);
-        assert!(!space.covers(&before, "storage"));
+        assert!(!space.is_covered_by(&before, "storage"));
         let served = layout("192.0.2.0/24", "", &["c"]);
-        assert!(!served.covers(&before, "storage"));
-        assert!(!PoolConfig::default().covers(&before, "storage"));
-        assert!(before.covers(&PoolConfig::default(), "storage"));
+        assert!(!served.is_covered_by(&before, "storage"));
+        assert!(!PoolConfig::default().is_covered_by(&before, "storage"));
+        assert!(before.is_covered_by(&PoolConfig::default(), "storage"));
     }
 }

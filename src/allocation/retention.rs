@@ -4,7 +4,7 @@ use super::{Allocation, Family, Holder, Macs, Pool, Retention};
 
 impl Pool {
     /// Returns true if a holder keeps an address or MAC of this family when its pod is gone.
-    pub fn keeps(&self, holder: &Holder, family: Family) -> bool {
+    pub fn retains(&self, holder: &Holder, family: Family) -> bool {
         let by_workload = self.retention == Retention::Workload;
         match (holder, family) {
             (Holder::Replica { .. }, _) => by_workload,
@@ -22,7 +22,7 @@ impl Pool {
     /// derived from an address.
     pub fn detaches_mac(&self, holder: &Holder) -> bool {
         let machine = matches!(holder, Holder::VirtualMachine { .. });
-        machine && !self.keeps(holder, Family::V4) && self.keeps(holder, Family::Mac)
+        machine && !self.retains(holder, Family::V4) && self.retains(holder, Family::Mac)
     }
 
     /// Returns true if the MAC of a record's holder must not be derived from the address. A reserved

@@ -105,7 +105,7 @@ impl Catalog {
             reservations.into_values(),
             reserved_in,
         );
-        let layout = layout.serving(served);
+        let layout = layout.with_networks(served);
         let before = &mut self.address_pools;
         let news = (layout != *before.layout, invalid != *before.invalid);
         if news.0 {

@@ -170,22 +170,17 @@ impl<'a> Simulator<'a> {
             Ok(planned) => {
                 let versions: Vec<Version> =
                     planned.writes.iter().map(|_| self.version()).collect();
-                self.index.commit(planned.ticket, &versions);
+                self.index.commit(planned.id, &versions);
                 return Vec::new();
             }
             Err(refused) => refused,
         };
         // Which node a pod comes to, files do not say.
-        let sliced = |one: &Rejection| matches!(one.refusal, AllocationError::SlicesUnsupported(_));
+        let sliced = |one: &Rejection| matches!(one.error, AllocationError::SlicesUnsupported(_));
         let refused: Vec<_> = refused
             .into_iter()
             .filter(|one| !sliced(one))
-            .filter_map(|one| {
-                Some((
-                    request.attachments.get(one.request)?.attachment,
-                    one.refusal,
-                ))
-            })
+            .filter_map(|one| Some((request.attachments.get(one.request)?.attachment, one.error)))
             .collect();
         judge_allocation(&AllocationSubject {
             pod: &request.subject,
@@ -204,7 +199,9 @@ struct PodRequest<'p> {
 
 impl PodRequest<'_> {
     fn names_addresses(&self) -> bool {
-        self.attachments.iter().any(|one| !one.request.ips.is_empty())
+        self.attachments
+            .iter()
+            .any(|one| !one.request.ips.is_empty())
     }
 }
 

@@ -283,7 +283,7 @@ async fn publish_leadership(
 ) {
     loop {
         let leader = *leads.borrow_and_update();
-        index.lock().step_aside(!leader);
+        index.lock().yield_lowest(!leader);
         for one in &leader_senders {
             one.send_replace(leader);
         }

@@ -191,7 +191,7 @@ mod tests {
             (made.ips.len(), made.interface.as_deref()),
             (2, Some("net1"))
         );
-        assert_eq!(found.parsed.unknown, []);
+        assert_eq!(found.parsed.unknown_keys, []);
     }
 
     #[test]

@@ -194,7 +194,7 @@ mod tests {
         };
         let index = index();
         let planned = plan(&index, "a").unwrap_or_else(|| panic!("nothing planned"));
-        let first = planned.given.clone();
+        let first = planned.assignments.clone();
         let answers = [
             Err(uncertain()),
             Err(unavailable),
@@ -206,18 +206,18 @@ mod tests {
             Arc::clone(&ledger),
             Arc::clone(&index),
             planned.writes,
-            planned.ticket,
+            planned.id,
         )
         .await;
         assert!(matches!(recorded, CommitOutcome::Failed(_)));
         // While the write is pending, the address is allocated to no pod, not even to its own.
         assert!(plan(&index, "a").is_none());
         let other = plan(&index, "b").unwrap_or_else(|| panic!("nothing planned"));
-        assert_ne!(other.given, first);
+        assert_ne!(other.assignments, first);
         for _ in 0..100 {
             sleep(RETRY_DELAY / 4).await;
             if let Some(again) = plan(&index, "a") {
-                assert_eq!((again.given, again.writes), (first, vec![]));
+                assert_eq!((again.assignments, again.writes), (first, vec![]));
                 return;
             }
         }
@@ -231,14 +231,14 @@ mod tests {
         };
         let index = index();
         let planned = plan(&index, "a").unwrap_or_else(|| panic!("nothing planned"));
-        let first = planned.given.clone();
+        let first = planned.assignments.clone();
         let answers = VecDeque::from([Err(forbidden)]);
         let ledger = Arc::new(ScriptedLedger(Mutex::new(answers), true));
-        commit(ledger, Arc::clone(&index), planned.writes, planned.ticket).await;
+        commit(ledger, Arc::clone(&index), planned.writes, planned.id).await;
         sleep(RETRY_TIMEOUT - RETRY_DELAY).await;
         assert!(plan(&index, "a").is_none());
         sleep(RETRY_DELAY * 2).await;
         let again = plan(&index, "a").unwrap_or_else(|| panic!("the plan is pending forever"));
-        assert_eq!(again.given, first);
+        assert_eq!(again.assignments, first);
     }
 }

@@ -16,11 +16,11 @@ pub fn apply_outcome(
                 apply_write(index, write, *version);
             }
         }
-        Err(WriteError::Exists(theirs)) => index.hear((**theirs).clone()),
+        Err(WriteError::Exists(theirs)) => index.apply_response((**theirs).clone()),
         Err(WriteError::Changed {
             current: Some(current),
             ..
-        }) => index.hear((**current).clone()),
+        }) => index.apply_response((**current).clone()),
         Err(WriteError::Changed {
             name,
             current: None,
@@ -45,7 +45,7 @@ fn expected_version(write: &Write) -> Option<(&Allocation, Version)> {
 
 fn apply_write(index: &mut Index, write: &Write, version: Version) {
     match write {
-        Write::Create(record) | Write::Update(record, _) => index.hear(Stored {
+        Write::Create(record) | Write::Update(record, _) => index.apply_response(Stored {
             allocation: record.clone(),
             version,
         }),
@@ -82,9 +82,9 @@ mod tests {
     fn index() -> Index {
         let mut index = Index::default();
         index.apply(stored("a", 3));
-        index.told(Version(3));
+        index.observe_revision(Version(3));
         index.apply_delete(&Space::default(), address(), Version(4));
-        index.told(Version(4));
+        index.observe_revision(Version(4));
         index
     }
 
@@ -104,7 +104,7 @@ mod tests {
         let own = [Write::Create(stored("a", 0).allocation)];
         apply_outcome(&mut index, &own, &Ok(vec![Version(3)]));
         assert_eq!(index.holder_of(&Space::default(), address()), None);
-        index.refresh(vec![stored("a", 3)], Version(3));
+        index.apply_list_response(vec![stored("a", 3)], Version(3));
         assert_eq!(index.holder_of(&Space::default(), address()), None);
         // A version above the observed revision is applied.
         apply_outcome(&mut index, &create, &exists(stored("c", 5)));
@@ -118,7 +118,7 @@ mod tests {
     fn a_late_response_does_not_delete_a_newer_record() {
         let mut index = index();
         index.apply(stored("b", 6));
-        index.told(Version(6));
+        index.observe_revision(Version(6));
         let delete = [Write::Delete(stored("a", 0).allocation, Version(3))];
         let gone = Err(WriteError::Changed {
             name: stored("a", 3).allocation.record_name(),

@@ -71,7 +71,7 @@ pub(super) fn pool(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Opti
     let name = required_name(reader, node, metadata, name::subdomain);
     let (spec, mut locations) = spec(reader, node);
     let parsed = ParsedSpec::of_pool(&spec);
-    locations.point_at_keys(parsed.unknown.iter().map(|unknown| &*unknown.path));
+    locations.point_at_keys(parsed.unknown_keys.iter().map(|unknown| &*unknown.path));
     Some(Manifest::Pool(Box::new(PoolManifest {
         name: name?.into(),
         parsed,
@@ -89,7 +89,7 @@ pub(super) fn reservation(
     let namespace = namespace_of(reader, metadata);
     let (spec, mut locations) = spec(reader, node);
     let parsed = ParsedSpec::of_reservation(&spec);
-    locations.point_at_keys(parsed.unknown.iter().map(|unknown| &*unknown.path));
+    locations.point_at_keys(parsed.unknown_keys.iter().map(|unknown| &*unknown.path));
     Some(Manifest::Reservation(Box::new(ReservationManifest {
         namespace,
         name: name?.into(),

@@ -74,7 +74,7 @@ async fn refresh_address(
         (pool.space.clone(), index.version_of(&pool.space, address))
     };
     match (cluster.get(&space.record_name(address)).await?, known) {
-        (Some(stored), _) => index.lock().hear(stored),
+        (Some(stored), _) => index.lock().apply_response(stored),
         // What came since is another.
         (None, Some(known)) => index.lock().apply_delete(&space, address, known),
         (None, None) => {}
@@ -91,7 +91,7 @@ async fn refresh_holder(
     let held = cluster.list_held(holder).await?;
     let mut index = index.lock();
     for stored in held {
-        index.hear(stored);
+        index.apply_response(stored);
     }
     Ok(())
 }
@@ -113,7 +113,7 @@ impl SharedLists {
         }
         let this = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let (all, cursor) = ledger.list().await?;
-        index.lock().refresh(all, cursor.version());
+        index.lock().apply_list_response(all, cursor.version());
         if let Some(slices) = slices {
             let (all, version) = slices.list().await?;
             index.lock().replace_slices(all, version);

@@ -148,7 +148,7 @@ impl AllocationRequest<'_, '_> {
             Write::Create(record) => {
                 let pool = layout.pool(&record.pool);
                 let family = record.address.family();
-                pool.is_some_and(|pool| pool.keeps(&record.holder, family))
+                pool.is_some_and(|pool| pool.retains(&record.holder, family))
             }
             _ => false,
         };
@@ -169,7 +169,7 @@ impl AllocationRequest<'_, '_> {
 pub(in crate::admission) fn annotations_too_long(bytes: usize) -> Rejection {
     Rejection {
         request: 0,
-        refusal: AllocationError::AnnotationsTooLong {
+        error: AllocationError::AnnotationsTooLong {
             bytes,
             most: MAX_ANNOTATIONS_BYTES,
         },
@@ -194,7 +194,7 @@ fn plan_or_preview(
         plan_id: planned.plan_id,
         borrowed: planned.borrowed,
     };
-    Ok((planned.given, Some(records)))
+    Ok((planned.assignments, Some(records)))
 }
 
 /// The answer, after the records are written; at once if there are none.

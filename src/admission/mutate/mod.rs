@@ -193,7 +193,7 @@ fn lacking_node(
         let cut = pool.slicing.is_some() && one.request.needs_ips;
         cut.then(|| Rejection {
             request: place,
-            refusal: AllocationError::NodeUnknown(pool.name.clone()),
+            error: AllocationError::NodeUnknown(pool.name.clone()),
         })
     });
     refused.collect()
@@ -212,10 +212,10 @@ pub(super) fn reject(
     refused: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Decision {
-    if let Some(slice) = refused.iter().find_map(|one| one.refusal.slice()) {
+    if let Some(slice) = refused.iter().find_map(|one| one.error.required_slice()) {
         return Decision::ClaimSlice(slice.clone());
     }
-    let busy = refused.iter().any(|one| one.refusal.is_busy());
+    let busy = refused.iter().any(|one| one.error.is_busy());
     let findings = to_findings(
         subject,
         attachments,
@@ -240,7 +240,7 @@ fn with_retained_addresses(
             pool,
             retained,
             ..
-        } = &mut one.refusal
+        } = &mut one.error
         {
             let addresses = of_pools.entry(Arc::clone(pool));
             let addresses =
@@ -278,7 +278,7 @@ pub(super) fn to_findings(
 ) -> Vec<Finding> {
     let refused: Vec<_> = refused
         .into_iter()
-        .filter_map(|one| Some((attachments.get(one.request)?.attachment, one.refusal)))
+        .filter_map(|one| Some((attachments.get(one.request)?.attachment, one.error)))
         .collect();
     judge_allocation(&AllocationSubject {
         pod: subject,

@@ -31,7 +31,7 @@ impl Index {
 
     /// Sets whether this index yields the lowest addresses. Under contention, two indexes that both
     /// take the lowest free address collide; a yielding index starts in the middle of a range instead.
-    pub fn step_aside(&mut self, aside: bool) {
+    pub fn yield_lowest(&mut self, aside: bool) {
         self.contention.yields_lowest = aside;
     }
 
@@ -106,7 +106,7 @@ mod tests {
     fn planned(index: &mut Index) -> Vec<Write> {
         let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
         let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
-        index.abort(planned.ticket);
+        index.abort(planned.id);
         planned.writes
     }
 
@@ -118,7 +118,7 @@ mod tests {
             allocation,
             version: Version(1),
         });
-        index.commit(first.ticket, &[Version(1)]);
+        index.commit(first.id, &[Version(1)]);
         assert_eq!(planned(&mut index), []);
     }
 
@@ -131,7 +131,7 @@ mod tests {
             since: NOW.plus(-1),
             ..allocation
         };
-        index.abort(first.ticket);
+        index.abort(first.id);
         let version = Version(1);
         index.apply(Stored {
             allocation: allocation.clone(),

@@ -63,7 +63,7 @@ pub struct Index {
     /// The highest revision delivered by the watch of the ledger, in order and without gaps.
     observed_revision: Version,
     last_plan: u64,
-    writers: contention::Contention,
+    contention: contention::Contention,
 }
 
 /// The key of a holder's addresses: holder, network and interface.
@@ -117,7 +117,8 @@ impl Index {
             return;
         }
         let before = std::mem::replace(&mut self.layout, Arc::clone(layout));
-        self.ready.retain(|pool| layout.covers(&before, pool));
+        self.ready
+            .retain(|pool| layout.is_covered_by(&before, pool));
         let same = before.pools == layout.pools && before.reservations == layout.reservations;
         if !same {
             self.rebuild();

@@ -10,7 +10,7 @@ use crate::allocation::{Address, Space, Stored, Version};
 
 impl Index {
     /// Records that the watch has delivered every write up to this version.
-    pub fn told(&mut self, version: Version) {
+    pub fn observe_revision(&mut self, version: Version) {
         self.observed_revision = self.observed_revision.max(version);
     }
 
@@ -21,7 +21,7 @@ impl Index {
     }
 
     /// Applies a record from a read or write response, which may be stale.
-    pub fn hear(&mut self, stored: Stored) {
+    pub fn apply_response(&mut self, stored: Stored) {
         let allocation = &stored.allocation;
         let known = self.version_of(&allocation.space, allocation.address);
         if known.is_some() || !self.is_compacted(stored.version) {
@@ -30,10 +30,10 @@ impl Index {
     }
 
     /// Applies a full list of records as of this version that was read independently of the watch.
-    pub fn refresh(&mut self, all: Vec<Stored>, version: Version) {
+    pub fn apply_list_response(&mut self, all: Vec<Stored>, version: Version) {
         self.prune(&all, version);
         for stored in all {
-            self.hear(stored);
+            self.apply_response(stored);
         }
     }
 

@@ -1,12 +1,12 @@
 //! Tests of the index: allocation, renewal, rejection and free addresses.
 
-mod machines;
-mod next;
+mod next_pod;
 #[cfg(feature = "shuttle")]
 mod shuttled;
 mod slice_records;
 mod slice_scenarios;
 mod slices;
+mod virtual_machines;
 
 use std::sync::Arc;
 
@@ -116,11 +116,11 @@ fn allocate(
     let highest = index.recorded().map(|(_, version)| version.0).max();
     let planned = index
         .plan(asker, asks, NOW)
-        .map_err(|refused| refused[0].refusal.clone())?;
+        .map_err(|refused| refused[0].error.clone())?;
     let first = highest.unwrap_or_default() + 1;
     let versions: Vec<Version> = (first..).take(planned.writes.len()).map(Version).collect();
-    index.commit(planned.ticket, &versions);
-    Ok(planned.given)
+    index.commit(planned.id, &versions);
+    Ok(planned.assignments)
 }
 
 fn ips(given: Result<Vec<Assignment>, AllocationError>) -> Vec<String> {
@@ -169,8 +169,8 @@ fn the_same_holder_is_given_the_same() {
     let again = index.plan(&asker("a"), &[ask(&[])], NOW);
     let again = again.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(again.writes, []);
-    index.commit(again.ticket, &[]);
-    assert_eq!(ips(Ok(again.given)), first);
+    index.commit(again.id, &[]);
+    assert_eq!(ips(Ok(again.assignments)), first);
     // Another interface gets another address.
     let other = AttachmentRequest {
         interface: "net2".into(),
@@ -295,8 +295,8 @@ fn what_is_in_flight_hides_no_record_of_another() {
     // It gets nothing else in the meantime, and its own address once the plan is aborted.
     let refused = index.plan(&own, &[ask(&[])], NOW).err();
     let refused = refused.unwrap_or_default();
-    assert_eq!(refused[0].refusal, AllocationError::Busy(wanted.address));
-    index.abort(planned.ticket);
+    assert_eq!(refused[0].error, AllocationError::Busy(wanted.address));
+    index.abort(planned.id);
     let given = ips(allocate(&mut index, &own, &[ask(&[])]));
     assert_eq!(given, ["192.0.2.2/29"]);
     let a = index.held_by(&asker("a").holder, &network("storage-net"), "net1");
@@ -346,7 +346,7 @@ fn what_is_in_flight_is_nobody_else_s() {
         allocation: theirs,
         version: Version(7),
     });
-    index.abort(flying.ticket);
+    index.abort(flying.id);
     assert_eq!(
         code(allocate(&mut index, &asker("a"), &[ask(&["192.0.2.2"])])),
         "address-in-use"
@@ -448,8 +448,8 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
     assert!(
         matches!(&planned.writes[..], [Write::Update(a, Version(3))] if a.reservation.is_some())
     );
-    index.commit(planned.ticket, &[Version(4)]);
-    assert_eq!(ips(Ok(planned.given)), ["192.0.2.2/29"]);
+    index.commit(planned.id, &[Version(4)]);
+    assert_eq!(ips(Ok(planned.assignments)), ["192.0.2.2/29"]);
     // The address stays reserved when its record is deleted.
     release(&mut index, "192.0.2.2");
     assert_eq!(

@@ -144,7 +144,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
         pool: Option<&Arc<Pool>>,
         reason: ActionReason,
     ) -> Option<ActionReason> {
-        let keeps = |pool: &Arc<Pool>| pool.keeps(&record.holder, record.address.family());
+        let keeps = |pool: &Arc<Pool>| pool.retains(&record.holder, record.address.family());
         if !pool.is_some_and(keeps) {
             return Some(reason);
         }

@@ -116,10 +116,13 @@ pub(super) fn fault_message(fault: &SpecError) -> (String, String) {
 /// Returns the remedy for an unknown key.
 pub(super) fn unknown_key_help(unknown: &UnknownKey) -> String {
     let similar = (unknown.key.len() <= MAX_KEY_LENGTH)
-        .then(|| most_similar(&unknown.key, unknown.known.iter().copied()))
+        .then(|| most_similar(&unknown.key, unknown.known_keys.iter().copied()))
         .flatten();
     match similar {
         Some(similar) => format!("did you mean \"{similar}\"?"),
-        None => format!("remove it; the keys here are {}", unknown.known.join(", ")),
+        None => format!(
+            "remove it; the keys here are {}",
+            unknown.known_keys.join(", ")
+        ),
     }
 }

@@ -21,7 +21,7 @@ pub(crate) const RULE: Rule = Rule {
 };
 
 fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
-    for unknown in &subject.parsed.unknown {
+    for unknown in &subject.parsed.unknown_keys {
         if report.is_full() {
             return;
         }

@@ -32,7 +32,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         let (message, help) = fault_message(fault);
         report.add(spec_field(&fault.path), message, help);
     }
-    for unknown in &subject.parsed.unknown {
+    for unknown in &subject.parsed.unknown_keys {
         report.add_capped(
             Levels::ADVICE,
             spec_field(&unknown.path),

@@ -129,7 +129,7 @@ impl OwnershipHarness {
         self.naive.flying.retain(|_, (_, by)| *by != issued);
         match self.index.plan(&asker, &asks, self.now) {
             Ok(planned) => {
-                let given = planned.given.iter();
+                let given = planned.assignments.iter();
                 let given: Vec<_> = given
                     .map(|one| Ok(one.ips.iter().map(|(ip, _)| *ip).collect()))
                     .collect();
@@ -139,7 +139,7 @@ impl OwnershipHarness {
             Err(refused) => {
                 let codes: Vec<_> = refused
                     .iter()
-                    .map(|r| (r.request, r.refusal.code()))
+                    .map(|r| (r.request, r.error.code()))
                     .collect();
                 let expected = expected.iter().enumerate();
                 let expected: Vec<_> = expected
@@ -158,8 +158,7 @@ impl OwnershipHarness {
                 .flying
                 .insert(key(&wanted), (wanted, self.issued));
         }
-        self.plans
-            .push((planned.ticket, planned.writes, self.issued));
+        self.plans.push((planned.id, planned.writes, self.issued));
     }
 
     /// Writes a plan as the server does.

@@ -209,12 +209,12 @@ fn ask(index: &mut Index, pod_reference: &str, interface: &str) -> Result<String
     Ok(match index.plan(&asker, &[ask], NOW) {
         Ok(planned) => {
             let versions = vec![Version(1_000); planned.writes.len()];
-            index.commit(planned.ticket, &versions);
-            let ips = planned.given.iter().flat_map(|given| &given.ips);
+            index.commit(planned.id, &versions);
+            let ips = planned.assignments.iter().flat_map(|given| &given.ips);
             let ips: Vec<String> = ips.map(|(ip, prefix)| format!("{ip}/{prefix}")).collect();
             ips.join(" ")
         }
-        Err(refused) => match &refused[0].refusal {
+        Err(refused) => match &refused[0].error {
             AllocationError::Exhausted(_) => "exhausted".to_owned(),
             other => other.to_string(),
         },

@@ -72,7 +72,7 @@ pub(super) fn by_others(pool: &Pool, index: &mut Index) -> Result<u64, Failed> {
         let planned = planned.map_err(|refused| format!("{refused:?}"))?;
         let written: Vec<Version> = versions.by_ref().take(planned.writes.len()).collect();
         last = written.last().map_or(last, |version| version.0);
-        index.commit(planned.ticket, &written);
+        index.commit(planned.id, &written);
     }
     Ok(last)
 }

@@ -83,13 +83,13 @@ pub struct Assignment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllocationPlan {
     /// The assignments, in the order of the requests.
-    pub given: Vec<Assignment>,
+    pub assignments: Vec<Assignment>,
     /// The writes, to be made atomically; empty if everything is recorded already.
     pub writes: Vec<Write>,
     /// The number of addresses borrowed from slices of other nodes by this plan.
     pub borrowed: usize,
     /// The identifier under which the plan is committed or aborted.
-    pub ticket: PlanId,
+    pub id: PlanId,
 }
 
 /// The rejection of one attachment.
@@ -98,7 +98,7 @@ pub struct Rejection {
     /// The index of the request.
     pub request: usize,
     /// The reason for the rejection.
-    pub refusal: AllocationError,
+    pub error: AllocationError,
 }
 
 /// The readiness required of a pool.
@@ -173,7 +173,7 @@ impl Index {
                 Ok(one) => given.push(one),
                 Err(refusal) => refused.push(Rejection {
                     request: index,
-                    refusal,
+                    error: refusal,
                 }),
             }
         }
@@ -184,10 +184,10 @@ impl Index {
             return Err(self.only_what_counts(refused, &draft.claims));
         }
         Ok(AllocationPlan {
-            given,
+            assignments: given,
             writes: draft.writes,
             borrowed: draft.borrowed,
-            ticket,
+            id: ticket,
         })
     }
 
@@ -197,13 +197,16 @@ impl Index {
         mut refused: Vec<Rejection>,
         claims: &[Slice],
     ) -> Vec<Rejection> {
-        if refused.iter().all(|one| one.refusal.slice().is_some()) {
+        if refused
+            .iter()
+            .all(|one| one.error.required_slice().is_some())
+        {
             return refused;
         }
         for claim in claims {
             self.drop_claim(claim);
         }
-        refused.retain(|one| one.refusal.slice().is_none());
+        refused.retain(|one| one.error.required_slice().is_none());
         refused
     }
 

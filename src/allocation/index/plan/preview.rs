@@ -47,7 +47,7 @@ impl Index {
         let mut supposed = Vec::new();
         let planned = self.suppose(asker, asks, now, readiness, &mut supposed);
         if let Ok(planned) = &planned {
-            self.abort(planned.ticket);
+            self.abort(planned.id);
         }
         for slice in supposed {
             self.apply_slice_delete(&slice.record_name(), SUPPOSED);
@@ -58,7 +58,7 @@ impl Index {
         for (claim, since) in under_way {
             self.claim(&claim, since);
         }
-        planned.map(|planned| planned.given)
+        planned.map(|planned| planned.assignments)
     }
 
     /// Plans repeatedly, assuming the required slices. Each iteration satisfies at least one more of
@@ -80,7 +80,7 @@ impl Index {
                 Ok(planned) => return Ok(planned),
                 Err(refused) => refused,
             };
-            let needed = refused.iter().filter_map(|one| one.refusal.slice());
+            let needed = refused.iter().filter_map(|one| one.error.required_slice());
             let needed: Vec<Slice> = needed.cloned().collect();
             if needed.is_empty() {
                 return Err(refused);

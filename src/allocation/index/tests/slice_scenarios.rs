@@ -152,7 +152,7 @@ impl World {
         for _ in 0..12 {
             let refused = match self.index.plan(&asker, std::slice::from_ref(ask), self.now) {
                 Ok(planned) => return self.given(pod, node, ask, planned),
-                Err(refused) => refused[0].refusal.clone(),
+                Err(refused) => refused[0].error.clone(),
             };
             let AllocationError::NeedsSlice(slice) = &refused else {
                 return self.refused(pod, node, &refused);
@@ -198,7 +198,11 @@ impl World {
         ask: &AttachmentRequest,
         planned: AllocationPlan,
     ) -> Result<(), TestCaseError> {
-        let ips: Vec<IpAddr> = planned.given[0].ips.iter().map(|(ip, _)| *ip).collect();
+        let ips: Vec<IpAddr> = planned.assignments[0]
+            .ips
+            .iter()
+            .map(|(ip, _)| *ip)
+            .collect();
         let mut lent = 0;
         for (range, of) in self.pool.ranges.iter().enumerate() {
             let inside: Vec<&IpAddr> = ips.iter().filter(|ip| of.contains(**ip)).collect();
@@ -229,14 +233,14 @@ impl World {
             self.records.insert(ip, (pod.to_owned(), node.to_owned()));
             versions.push(self.version());
         }
-        self.index.commit(planned.ticket, &versions);
+        self.index.commit(planned.id, &versions);
         // A repeated request gets the same result without writes.
         let asker = asker(pod).on_node(Some(node.into()));
         let again = self.index.plan(&asker, std::slice::from_ref(ask), self.now);
         let again = again.map_err(|refused| TestCaseError::fail(format!("{refused:?}")))?;
-        let same: Vec<IpAddr> = again.given[0].ips.iter().map(|(ip, _)| *ip).collect();
+        let same: Vec<IpAddr> = again.assignments[0].ips.iter().map(|(ip, _)| *ip).collect();
         prop_assert_eq!((same, again.writes.len(), again.borrowed), (ips, 0, 0));
-        self.index.commit(again.ticket, &[]);
+        self.index.commit(again.id, &[]);
         Ok(())
     }
 

@@ -23,7 +23,10 @@ pub(super) fn slice(node: &str, window: &str) -> Slice {
 }
 
 pub(super) fn claimed(refused: &Result<Vec<Assignment>, AllocationError>) -> String {
-    let slice = refused.as_ref().err().and_then(AllocationError::slice);
+    let slice = refused
+        .as_ref()
+        .err()
+        .and_then(AllocationError::required_slice);
     slice.map_or_else(
         || format!("{refused:?}"),
         |s| format!("{} {}", s.node, s.window),
@@ -38,7 +41,11 @@ fn settle(
 ) -> Result<Vec<Assignment>, AllocationError> {
     for _ in 0..16 {
         let given = allocate(index, asker, asks);
-        let Some(slice) = given.as_ref().err().and_then(AllocationError::slice) else {
+        let Some(slice) = given
+            .as_ref()
+            .err()
+            .and_then(AllocationError::required_slice)
+        else {
             return given;
         };
         let version = index.slices().count() as u64 + 1;
@@ -132,8 +139,8 @@ fn with_no_slice_left_the_lowest_of_another_s_is_lent_and_strict_pools_refuse() 
     let planned = index.plan(&on("b", "p"), &[ask(&[])], NOW);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!((planned.borrowed, planned.writes.len()), (1, 1));
-    assert_eq!(planned.given[0].ips[0].0.to_string(), "192.0.2.29");
-    index.commit(planned.ticket, &[Version(90)]);
+    assert_eq!(planned.assignments[0].ips[0].0.to_string(), "192.0.2.29");
+    index.commit(planned.id, &[Version(90)]);
     // It is kept although a lower one is free now.
     release(&mut index, "192.0.2.8");
     assert_eq!(
@@ -174,7 +181,7 @@ fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
     let plan = |index: &mut Index, node: &str, now: i64| {
         let asker = on(node, &format!("{node}-{now}"));
         let refused = index.plan(&asker, &[ask(&[])], NOW.plus(now));
-        claimed(&Err(refused.map(|_| ()).unwrap_err()[0].refusal.clone()))
+        claimed(&Err(refused.map(|_| ()).unwrap_err()[0].error.clone()))
     };
     assert_eq!(plan(&mut index, "a", 0), "a 192.0.2.0/30");
     assert_eq!(plan(&mut index, "a", 1), "a 192.0.2.0/30");
@@ -209,7 +216,7 @@ fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
         .unwrap_or_default();
     let codes: Vec<_> = refused
         .iter()
-        .map(|one| (one.request, one.refusal.code()))
+        .map(|one| (one.request, one.error.code()))
         .collect();
     assert_eq!(codes, [(1, "address-excluded")]);
     assert_eq!(plan(&mut index, "b", 0), "b 192.0.2.0/30");
@@ -233,8 +240,8 @@ fn a_pod_that_goes_to_another_node_gets_another_address_there() {
         let again = index.plan(&on(node, "p"), &[ask(&[])], NOW);
         let again = again.unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!((again.writes.len(), again.borrowed), (0, 0));
-        index.commit(again.ticket, &[]);
-        assert_eq!(ips(Ok(again.given)), [expected], "on {node}");
+        index.commit(again.id, &[]);
+        assert_eq!(ips(Ok(again.assignments)), [expected], "on {node}");
     }
     // The address on the old node can be released once the pod is observed with the new one.
     release(&mut index, "192.0.2.2");
@@ -253,12 +260,12 @@ fn what_a_pod_has_elsewhere_is_lent_to_it_sooner_than_another_s() {
     let planned = index.plan(&on("b", "p"), &[ask(&[])], NOW);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(
-        (planned.borrowed, ips(Ok(planned.given))),
+        (planned.borrowed, ips(Ok(planned.assignments))),
         (1, vec!["192.0.2.28/27".to_owned()])
     );
     assert!(matches!(&planned.writes[..], [Write::Update(a, _)]
         if a.pod.as_ref().and_then(|p| p.node.as_deref()) == Some("b")));
-    index.abort(planned.ticket);
+    index.abort(planned.id);
 }
 
 #[test]
@@ -269,7 +276,7 @@ fn a_named_address_is_given_wherever_it_lies_unless_the_pool_is_strict() {
         let planned = index.plan(&on("b", ip), &[ask(&[ip])], NOW);
         let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(planned.borrowed, 1, "{ip}");
-        index.commit(planned.ticket, &[Version(50)]);
+        index.commit(planned.id, &[Version(50)]);
     }
     let mut strict = cut(r#","strictSlices":true"#);
     fill(&mut strict, "a", 1);

@@ -203,8 +203,8 @@ fn a_machine_keeps_its_mac_over_slices() {
         r#"{"ranges":[{"range":"192.0.2.0/24"}],"macs":{"prefix":"02:5e:00"},"nodeSliceSize":"/28"}"#,
     );
     let machine = machine("vm", "u1").holder;
-    assert!(sliced.keeps(&machine, crate::allocation::Family::Mac));
-    assert!(!sliced.keeps(&machine, crate::allocation::Family::V4));
+    assert!(sliced.retains(&machine, crate::allocation::Family::Mac));
+    assert!(!sliced.retains(&machine, crate::allocation::Family::V4));
     assert!(sliced.detaches_mac(&machine));
 }
 

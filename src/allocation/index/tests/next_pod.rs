@@ -9,10 +9,10 @@ fn a_replica_s_next_pod_takes_over_under_the_old_version() {
     let next = index.plan(&replica(0, "u-2"), &[ask(&[])], NOW);
     let next = next.unwrap_or_else(|e| panic!("{e:?}"));
     assert!(matches!(&next.writes[..], [Write::Update(_, Version(1))]));
-    assert_eq!(ips(Ok(next.given)), first);
+    assert_eq!(ips(Ok(next.assignments)), first);
     // A pending write excludes others; after it the version differs.
     assert!(index.plan(&replica(0, "u-3"), &[ask(&[])], NOW).is_err());
-    index.commit(next.ticket, &[Version(2)]);
+    index.commit(next.id, &[Version(2)]);
     assert!(index.recorded().all(|(_, version)| version == Version(2)));
 }
 
@@ -46,5 +46,5 @@ fn a_pod_of_a_name_that_was_used_before_renews_the_record() {
     let planned = index.plan(&asker("a"), &[ask(&[])], later);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert!(matches!(&planned.writes[..], [Write::Update(a, _)] if a.since == later));
-    index.abort(planned.ticket);
+    index.abort(planned.id);
 }
