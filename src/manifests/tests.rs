@@ -104,7 +104,7 @@ fn a_network_is_read_with_its_annotations_and_the_location_of_its_configuration(
     let [
         Located {
             value: Manifest::Network(manifest),
-            location: location,
+            location,
         },
     ] = &read.objects[..]
     else {

@@ -16,7 +16,7 @@ use super::{
     text::{Span, Spanned},
 };
 
-/// A text that is not JSON.
+/// A syntax error in a JSON text.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{reason}")]
 pub struct JsonSyntaxError {

@@ -68,11 +68,7 @@ impl FileObjects {
         errors: &mut Vec<SourceError>,
     ) -> Self {
         let mut objects = Self::default();
-        for Located {
-            value,
-            location: location,
-        } in manifests
-        {
+        for Located { value, location } in manifests {
             let line = location.position.line;
             match value {
                 Manifest::Network(manifest) => {
