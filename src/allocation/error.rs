@@ -122,7 +122,7 @@ pub enum AllocationError {
         /// The number of addresses that the namespace holds.
         held: u64,
         /// The limit of the pool.
-        most: u64,
+        limit: u64,
         /// The first addresses retained for workloads without a pod, as far as known.
         retained: Vec<Address>,
     },
@@ -132,9 +132,9 @@ pub enum AllocationError {
         /// The holder.
         holder: Box<Holder>,
         /// The address that it holds.
-        has: Address,
+        held: Address,
         /// The address that it requests.
-        asks: Address,
+        requested: Address,
     },
     /// The address is not recorded for the pod that uses it.
     #[error("nothing records that {address} of address pool {pool:?} is this pod's")]
@@ -163,7 +163,7 @@ pub enum AllocationError {
         /// The size in bytes that the annotations would have.
         bytes: usize,
         /// The maximum size in bytes.
-        most: usize,
+        limit: usize,
     },
     /// A violated invariant: a bug in nadmit.
     #[error("this is a mistake in nadmit, please report it: {0}")]
@@ -229,7 +229,9 @@ impl AllocationError {
             | Self::InUse { address, .. }
             | Self::DerivedMac { mac: address, .. }
             | Self::NotAllocated { address, .. }
-            | Self::HoldsAnother { asks: address, .. } => Some(*address),
+            | Self::HoldsAnother {
+                requested: address, ..
+            } => Some(*address),
             Self::UnknownPool(_)
             | Self::NotReady(_)
             | Self::SlicesUnsupported(_)
@@ -313,7 +315,7 @@ impl AllocationError {
                      there, or have the limit raised"
                 ),
             },
-            Self::HoldsAnother { has, .. } => {
+            Self::HoldsAnother { held: has, .. } => {
                 format!("ask for {has}, or release it first: nadmit release {has}")
             }
             Self::NotAllocated { .. } | Self::NotInjected { .. } => {

@@ -171,7 +171,7 @@ pub(in crate::admission) fn annotations_too_long(bytes: usize) -> Rejection {
         request: 0,
         error: AllocationError::AnnotationsTooLong {
             bytes,
-            most: MAX_ANNOTATIONS_BYTES,
+            limit: MAX_ANNOTATIONS_BYTES,
         },
     }
 }

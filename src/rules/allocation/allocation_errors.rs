@@ -357,13 +357,13 @@ mod tests {
                 namespace: "db".into(),
                 pool: pool(),
                 held: 1,
-                most: 1,
+                limit: 1,
                 retained: vec![mac],
             },
             AllocationError::HoldsAnother {
                 holder: holder(),
-                has: address.into(),
-                asks: mac,
+                held: address.into(),
+                requested: mac,
             },
             AllocationError::NotAllocated {
                 address: address.into(),
@@ -373,7 +373,7 @@ mod tests {
                 pool: pool(),
                 range,
             },
-            AllocationError::AnnotationsTooLong { bytes: 1, most: 0 },
+            AllocationError::AnnotationsTooLong { bytes: 1, limit: 0 },
             AllocationError::Internal("a test"),
         ];
         for error in all {

@@ -117,7 +117,7 @@ impl Index {
             namespace: Arc::clone(namespace),
             pool: Arc::clone(&pool.name),
             held,
-            most,
+            limit: most,
             retained: Vec::new(),
         })
     }

@@ -86,8 +86,8 @@ impl Index {
         if let Some(has) = other {
             return Err(AllocationError::HoldsAnother {
                 holder: Box::new(draft.asker.holder.clone()),
-                has: has.into(),
-                asks: address.into(),
+                held: has.into(),
+                requested: address.into(),
             });
         }
         if let Some(reason) = pool.ranges.get(range).and_then(|r| r.exclusion(address)) {

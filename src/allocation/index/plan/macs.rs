@@ -149,8 +149,8 @@ impl Index {
         if let Some(has) = own {
             return Err(AllocationError::HoldsAnother {
                 holder: Box::new(draft.asker.holder.clone()),
-                has: has.into(),
-                asks: mac.into(),
+                held: has.into(),
+                requested: mac.into(),
             });
         }
         if let Some(holder) = self.holder_of_mac(&pool.space, mac)
