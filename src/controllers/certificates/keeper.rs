@@ -241,7 +241,7 @@ impl CertificateKeeper {
                 }
             }
         }
-        Err(format!("{} was changed again and again", self.secret()))
+        Err(format!("{} kept changing", self.secret()))
     }
 
     /// Returns the new content of the Secret and the reason for it; `None` if it stays.
@@ -312,10 +312,10 @@ impl CertificateKeeper {
             let secret = self.secret();
             return Err(match foreign {
                 true => format!(
-                    "{secret} holds no certificate that is good now, and no ca.key, so that it is \
-                     somebody else's to renew; delete it to have nadmit make one"
+                    "{secret} has no valid certificate, and no ca.key, so another component has to renew \
+                     it; delete it to have nadmit create one"
                 ),
-                false => format!("{secret} holds no certificate that can be served"),
+                false => format!("{secret} has no certificate that can be served"),
             });
         };
         self.last_served = Some(LastServed {

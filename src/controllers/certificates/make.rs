@@ -57,7 +57,7 @@ fn build(
     };
     let (names, now) = (context.names, context.now);
     if !served.is_trusted_by(authorities.iter().copied(), names, now) {
-        return Err("the certificate that was made would not be believed".to_owned());
+        return Err("the new certificate would not be trusted".to_owned());
     }
     Ok(SecretContents {
         cert: Some(served.pair.cert.clone()),

@@ -110,26 +110,26 @@ pub(super) enum ServerCertificate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum RenewalReason {
     /// The Secret does not exist, or is empty.
-    #[error("there was none")]
+    #[error("the Secret was missing or empty")]
     Absent,
     /// No usable CA exists to renew with.
-    #[error("ca.crt and ca.key were no CA that can sign now")]
+    #[error("ca.crt and ca.key contained no CA that can sign")]
     NoAuthority,
     /// The CA is due for renewal.
-    #[error("two thirds of the CA's life are over; the old one stays trusted beside the new one")]
+    #[error("two thirds of the CA's lifetime have passed; the old CA stays trusted as well")]
     AuthorityDue,
     /// The second half of a change of CAs.
     #[error("the new CA is in every caBundle")]
     AuthorityTrusted,
     /// The certificate is malformed, expired, not valid yet, for other names, or not signed by a CA of
     /// the Secret.
-    #[error("tls.crt and tls.key could not be served")]
+    #[error("tls.crt and tls.key contained no certificate that can be served")]
     NoCertificate,
     /// The certificate is due for renewal.
-    #[error("two thirds of its life are over")]
+    #[error("two thirds of the certificate's lifetime have passed")]
     CertificateDue,
     /// `ca.crt` contains old CAs, or other data.
-    #[error("ca.crt held more than is needed")]
+    #[error("ca.crt contained more than is needed")]
     Bundle,
 }
 

@@ -182,7 +182,7 @@ impl Inner {
                 LateInjection::ClaimSlice(slice) => {
                     let Some(slices) = &self.slices else {
                         self.index.lock().drop_claim(&slice);
-                        return BackfillOutcome::Retry("nobody records slices".to_owned());
+                        return BackfillOutcome::Retry("slices are not recorded".to_owned());
                     };
                     if let Err(error) = claim(slices, &self.index, &slice).await {
                         return BackfillOutcome::Retry(error.to_string());
@@ -207,7 +207,7 @@ impl Inner {
                 }
             }
         }
-        BackfillOutcome::Retry("others are faster".to_owned())
+        BackfillOutcome::Retry("other writers were faster".to_owned())
     }
 
     fn plan_injection(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> LateInjection {
