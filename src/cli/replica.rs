@@ -31,7 +31,9 @@ use crate::{
     },
     ledger::{ClusterLedger, ClusterLedgerOptions as LedgerOptions, Ledger, SliceLedger},
     rules::{LiveRead, Policy},
-    server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, ServerState, metrics},
+    server::{
+        Allocations, LiveCatalog, LiveReadError, Metrics, OperatorService, ServerState, metrics,
+    },
     sources::{ClusterError, ClusterSource, ClusterSourceOptions},
 };
 
@@ -66,7 +68,7 @@ pub struct Replica {
     /// What the webhooks read.
     pub state: ServerState,
     /// Where operators are served.
-    pub operator: Arc<Desk>,
+    pub operator: Arc<OperatorService>,
     /// What runs beside the webhooks.
     pub tasks: ReplicaTasks,
 }
@@ -118,14 +120,14 @@ impl Replica {
             policy: Arc::clone(&options.policy),
         });
         let live_catalog: Arc<dyn LiveCatalog> = ask.clone();
-        let operator = Desk::new(
+        let operator = OperatorService::new(
             Arc::clone(&catalog),
             Arc::clone(&options.policy),
             Arc::clone(&index),
             Arc::clone(&ledger),
             options.clock.clone(),
         )
-        .serving(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
+        .with_server(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
         let known = ControllerDependencies {
             catalog: Arc::clone(&catalog),
             index: Arc::clone(&index),

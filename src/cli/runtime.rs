@@ -20,7 +20,7 @@ use crate::{
     controllers::{CertificateKeeper, CertificateOptions},
     ledger::OlderLedger,
     rules::Policy,
-    server::{CertificateSource, Desk, ServerState},
+    server::{CertificateSource, OperatorService, ServerState},
     sources::{ClusterConnection, OptionalFile},
 };
 
@@ -34,7 +34,7 @@ pub(super) struct ServeRuntime {
     /// What the webhooks read.
     pub(super) state: ServerState,
     /// Where operators are served.
-    pub(super) operator: Arc<Desk>,
+    pub(super) operator: Arc<OperatorService>,
     /// What runs beside the server.
     pub(super) tasks: BackgroundTasks,
     /// Where the admin socket is to be, if anywhere.

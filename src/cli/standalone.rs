@@ -16,7 +16,9 @@ use crate::{
     controllers::{FolderReconciler, LedgerSync},
     ledger::{EmbeddedLedger, Ledger, LedgerOrigin, OlderLedger},
     rules::{LiveRead, Policy},
-    server::{Allocations, Desk, LiveCatalog, LiveReadError, Metrics, ServerState, metrics},
+    server::{
+        Allocations, LiveCatalog, LiveReadError, Metrics, OperatorService, ServerState, metrics,
+    },
     sources::{FolderOptions, FolderSource},
 };
 
@@ -27,7 +29,7 @@ pub(super) struct Standalone {
     /// What the server reads.
     pub(super) state: ServerState,
     /// Where operators are served.
-    pub(super) operator: Arc<Desk>,
+    pub(super) operator: Arc<OperatorService>,
 }
 
 /// What runs beside the server.
@@ -78,14 +80,14 @@ impl Standalone {
         registry.register_collector(Box::new(FolderMetrics(source.clone())));
         let live_catalog: Arc<dyn LiveCatalog> = Arc::new(FolderLiveCatalog(source.clone()));
         let index = Arc::clone(&allocations.index);
-        let operator = Desk::new(
+        let operator = OperatorService::new(
             catalog.clone(),
             policy.clone(),
             index,
             ledger,
             super::clock(),
         )
-        .serving(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
+        .with_server(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
         let state = ServerState {
             catalog,
             policy,

@@ -5,7 +5,7 @@ use crate::{
     rules::{Injection, Level, Mode, NamespaceIsolation, Policy, Profile},
 };
 
-use super::reader::Reading;
+use super::reader::ConfigReader;
 
 /// How alike two keys must be to suggest one for the other (Jaro-Winkler, 0 to 1).
 const SIMILARITY_THRESHOLD: f64 = 0.8;
@@ -15,7 +15,7 @@ pub(super) struct ConfigKey {
     /// What it is called.
     pub name: &'static str,
     /// Takes its value; reports what is wrong with it.
-    pub read: fn(&mut Reading, &str, &DocumentNode<'_>),
+    pub read: fn(&mut ConfigReader, &str, &DocumentNode<'_>),
 }
 
 /// All keys, in the order in which they are applied.
@@ -121,14 +121,14 @@ pub(super) static KEYS: &[ConfigKey] = &[
     },
 ];
 
-fn profile(reader: &mut Reading, key: &str, value: &DocumentNode<'_>) {
+fn profile(reader: &mut ConfigReader, key: &str, value: &DocumentNode<'_>) {
     let names = Profile::ALL.map(Profile::name);
     if let Some(profile) = reader.choice(key, value, "a profile", "profiles", &names) {
         reader.policy = Policy::of(profile);
     }
 }
 
-fn rules(reader: &mut Reading, key: &str, value: &DocumentNode<'_>) {
+fn rules(reader: &mut ConfigReader, key: &str, value: &DocumentNode<'_>) {
     let Some(entries) = value.entries() else {
         return reader.wrong_kind(value, key, "an object of rules and their levels");
     };

@@ -19,7 +19,7 @@ use crate::{
     rules::Policy,
 };
 
-use self::{keys::KEYS, reader::Reading};
+use self::{keys::KEYS, reader::ConfigReader};
 
 pub use self::error::{ConfigError, ConfigErrors, ConfigFault};
 
@@ -36,7 +36,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, in the order of the text.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
-        let mut reader = Reading::new(name);
+        let mut reader = ConfigReader::new(name);
         // `off` is a level here, and with YAML 1.1 it would be a boolean.
         let mut documents = document::read(text, name, Booleans::Yaml12);
         match documents.next() {
@@ -73,7 +73,7 @@ pub fn key_names() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|key| key.name)
 }
 
-impl Reading {
+impl ConfigReader {
     fn root(&mut self, root: &DocumentNode<'_>) {
         let Some(entries) = root.entries() else {
             let expected = "an object with the keys of nadmit.yaml";

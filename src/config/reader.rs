@@ -14,14 +14,14 @@ use super::{
 };
 
 /// The state of reading one file.
-pub(super) struct Reading {
+pub(super) struct ConfigReader {
     file: Arc<str>,
     /// The settings so far.
     pub(super) policy: Policy,
     errors: Vec<ConfigError>,
 }
 
-impl Reading {
+impl ConfigReader {
     /// The defaults.
     pub(super) fn new(file: &str) -> Self {
         Self {

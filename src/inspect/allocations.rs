@@ -18,7 +18,7 @@ pub struct AllocationRow {
     pub version: Option<u64>,
     /// Why it is not released without force, where somebody looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<String>,
+    pub release_blocked: Option<String>,
     /// Whether it is kept for a workload that has no pod now, where that is known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retained: bool,
@@ -42,15 +42,13 @@ pub struct Filter {
 
 /// The allocations that a filter lets through, in no order: what an index is held for. [`rows`] makes
 /// them what is shown.
-pub fn gathered(index: &Index, filter: &Filter) -> Vec<(Allocation, Option<Version>)> {
-    let known = index
-        .allocations()
-        .filter(|(one, _)| filter.lets_through(one));
+pub fn collect(index: &Index, filter: &Filter) -> Vec<(Allocation, Option<Version>)> {
+    let known = index.allocations().filter(|(one, _)| filter.matches(one));
     known.map(|(one, version)| (one.clone(), version)).collect()
 }
 
 /// Allocations as they are shown, by pool and address.
-pub fn rows(
+pub fn to_rows(
     gathered: Vec<(Allocation, Option<Version>)>,
     catalog: Option<&Catalog>,
 ) -> Vec<AllocationRow> {
@@ -74,7 +72,7 @@ pub(super) fn row(
     AllocationRow {
         record: allocation.record_name(),
         version: version.map(|version| version.0),
-        kept: None,
+        release_blocked: None,
         retained: catalog.is_some_and(|catalog| catalog.is_retained(allocation)),
         allocation: allocation.clone(),
     }
@@ -91,7 +89,7 @@ pub fn pod_of(allocation: &Allocation) -> Option<&str> {
 
 impl Filter {
     /// Returns whether an allocation is shown.
-    pub fn lets_through(&self, one: &Allocation) -> bool {
+    pub fn matches(&self, one: &Allocation) -> bool {
         let namespace = &**one.holder.namespace();
         let is = |wanted: &Option<String>, found: &str| {
             wanted.as_deref().is_none_or(|wanted| wanted == found)
@@ -121,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_meant_in_any_namespace_unless_one_is_named() {
+    fn a_bare_name_matches_in_any_namespace() {
         for (wanted, is) in [
             (None, true),
             (Some("db-0"), true),

@@ -29,25 +29,25 @@ pub struct RangeMap {
     /// Its name: the subnet, or the MACs.
     pub range: String,
     /// Its runs: without gaps where the range is known.
-    pub runs: Vec<Run>,
+    pub runs: Vec<AddressRun>,
 }
 
 /// Addresses one after another that are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Run {
+pub struct AddressRun {
     /// The first.
     pub first: Address,
     /// The last.
     pub last: Address,
     /// What they are.
-    pub what: What,
+    pub state: AddressState,
 }
 
 /// What an address is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum What {
+pub enum AddressState {
     /// May be given.
     Free,
     /// Never given, for this reason.
@@ -76,7 +76,7 @@ pub fn map(name: &str, index: &Index, catalog: Option<&Catalog>, serving: bool) 
     Some(PoolMap { pool: row, ranges })
 }
 
-impl Run {
+impl AddressRun {
     /// How many addresses; of all of IPv6, one less.
     pub fn count(&self) -> u128 {
         let length = self.last.number().saturating_sub(self.first.number());
@@ -94,7 +94,7 @@ fn configured_ranges(pool: &Pool, index: &Index) -> Vec<RangeMap> {
             RangeMap {
                 range: range.subnet.to_string(),
                 runs: runs(pool, index, bounds, gaps, &|first, last, out| {
-                    never(range, first, last, out);
+                    push_unassignable(range, first, last, out);
                 }),
             }
         })
@@ -115,76 +115,81 @@ fn macs(pool: &Pool, index: &Index) -> Option<RangeMap> {
         range: format!("MACs {first} to {last}"),
         runs: runs(pool, index, bounds, gaps, &|first, last, out| {
             let why = "comes with an address, or is multicast".to_owned();
-            push(out, first, last, What::Never(why));
+            push(out, first, last, AddressState::Never(why));
         }),
     })
 }
 
 /// Says what lies between what is free, held and reserved.
-type Between<'f> = &'f dyn Fn(Address, Address, &mut Vec<Run>);
+type GapFiller<'f> = &'f dyn Fn(Address, Address, &mut Vec<AddressRun>);
 
 fn runs(
     pool: &Pool,
     index: &Index,
     (first, last): (Address, Address),
     gaps: Vec<(u128, u128)>,
-    between: Between<'_>,
-) -> Vec<Run> {
+    fill_gap: GapFiller<'_>,
+) -> Vec<AddressRun> {
     let family = first.family();
-    let free = gaps.into_iter().map(|(from, to)| Run {
+    let free = gaps.into_iter().map(|(from, to)| AddressRun {
         first: family.address(from),
         last: family.address(to),
-        what: What::Free,
+        state: AddressState::Free,
     });
     let held = index
         .allocations_between(&pool.space, first, last)
         .into_iter()
-        .map(taken);
+        .map(run_of);
     let set_aside = index.reserved_between(&pool.space, first, last).into_iter();
-    let reserved = set_aside.map(|(address, reservation)| Run {
+    let reserved = set_aside.map(|(address, reservation)| AddressRun {
         first: address,
         last: address,
-        what: What::Reserved(reservation.key()),
+        state: AddressState::Reserved(reservation.key()),
     });
-    let mut known: Vec<Run> = free.chain(held).chain(reserved).collect();
+    let mut known: Vec<AddressRun> = free.chain(held).chain(reserved).collect();
     known.sort_by_key(|run| run.first);
     let mut all = Vec::with_capacity(known.len());
     let mut next = Some(first.number());
     for run in known {
         if let Some(from) = next.filter(|from| *from < run.first.number()) {
             let before = family.address(run.first.number() - 1);
-            between(family.address(from), before, &mut all);
+            fill_gap(family.address(from), before, &mut all);
         }
         next = run.last.number().checked_add(1);
         all.push(run);
     }
     if let Some(from) = next.filter(|from| *from <= last.number()) {
-        between(family.address(from), last, &mut all);
+        fill_gap(family.address(from), last, &mut all);
     }
     all
 }
 
-fn taken(one: &Allocation) -> Run {
+fn run_of(one: &Allocation) -> AddressRun {
     let what = match &one.holder {
-        Holder::Reservation { namespace, name } => What::Reserved(NetworkRef {
+        Holder::Reservation { namespace, name } => AddressState::Reserved(NetworkRef {
             namespace: Arc::clone(namespace),
             name: Arc::clone(name),
         }),
-        holder => What::Held {
+        holder => AddressState::Held {
             holder: holder.clone(),
             network: one.network.clone(),
             interface: Arc::clone(&one.interface),
         },
     };
-    Run {
+    AddressRun {
         first: one.address,
         last: one.address,
-        what,
+        state: what,
     }
 }
 
 /// Cuts what is never given where its reason may change.
-fn never(range: &AddressRange, first: Address, last: Address, out: &mut Vec<Run>) {
+fn push_unassignable(
+    range: &AddressRange,
+    first: Address,
+    last: Address,
+    out: &mut Vec<AddressRun>,
+) {
     let family = first.family();
     let (from, to) = (first.number(), last.number());
     let windows = range.subnet.hosts().into_iter().chain([range.window]);
@@ -207,7 +212,7 @@ fn never(range: &AddressRange, first: Address, last: Address, out: &mut Vec<Run>
             out,
             family.address(begin),
             family.address(end),
-            What::Never(why),
+            AddressState::Never(why),
         );
         begin = end.saturating_add(1);
     }
@@ -218,11 +223,11 @@ fn why(range: &AddressRange, family: Family, number: u128) -> String {
         .address(number)
         .ip()
         .and_then(|ip| range.exclusion(ip));
-    refused.map_or("not given", in_words).to_owned()
+    refused.map_or("not given", describe_reason).to_owned()
 }
 
 /// Why an address is never given, in few words.
-pub(super) fn in_words(reason: ExclusionReason) -> &'static str {
+pub(super) fn describe_reason(reason: ExclusionReason) -> &'static str {
     match reason {
         ExclusionReason::Outside => "outside of the range",
         ExclusionReason::OutOfBounds => "outside of its bounds",
@@ -233,10 +238,14 @@ pub(super) fn in_words(reason: ExclusionReason) -> &'static str {
 }
 
 /// Adds a run, or makes the last one longer.
-fn push(out: &mut Vec<Run>, first: Address, last: Address, what: What) {
+fn push(out: &mut Vec<AddressRun>, first: Address, last: Address, what: AddressState) {
     match out.last_mut() {
-        Some(before) if before.what == what => before.last = last,
-        _ => out.push(Run { first, last, what }),
+        Some(before) if before.state == what => before.last = last,
+        _ => out.push(AddressRun {
+            first,
+            last,
+            state: what,
+        }),
     }
 }
 
@@ -256,7 +265,7 @@ fn recorded_ranges(name: &str, index: &Index) -> Vec<RangeMap> {
     let of = |family| all.iter().filter(move |one| one.address.family() == family);
     let maps = families.into_iter().map(|(family, range)| RangeMap {
         range: range.to_owned(),
-        runs: of(family).map(|one| taken(one)).collect(),
+        runs: of(family).map(|one| run_of(one)).collect(),
     });
     maps.filter(|map| !map.runs.is_empty()).collect()
 }

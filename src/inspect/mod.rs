@@ -13,10 +13,10 @@ mod release;
 mod whois;
 
 pub use self::{
-    allocations::{AllocationRow, Filter, gathered, pod_of, rows},
-    map::{PoolMap, RangeMap, Run, What, map},
-    pod::{AddressLine, AttachmentView, PodView, describe},
+    allocations::{AllocationRow, Filter, collect, pod_of, to_rows},
+    map::{AddressRun, AddressState, PoolMap, RangeMap, map},
+    pod::{AddressLine, AttachmentView, PodView, describe_pod},
     pools::{PoolRow, RangeRow, SlicesRow, pools, range_names},
-    release::{Kept, may_be_released},
-    whois::{Place, Standing, Whois, whois},
+    release::{ReleaseBlocked, check_releasable},
+    whois::{PoolMembership, UnheldState, Whois, whois},
 };

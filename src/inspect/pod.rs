@@ -60,12 +60,12 @@ pub struct AddressLine {
 
 impl AddressLine {
     /// What is not in order, if something is not. `served` says that a pool serves the network,
-    /// `seen` that the annotation is known.
-    pub fn trouble(&self, served: bool, seen: bool) -> Option<&'static str> {
+    /// `annotation_known` that the annotation is known.
+    pub fn mismatch(&self, served: bool, annotation_known: bool) -> Option<&'static str> {
         let requested = self.requested.is_some();
         match (requested, self.allocated, self.reported) {
             (true, false, _) if served => Some("nothing records it for this pod"),
-            (false, true, _) if seen => Some("recorded, but not in the annotation"),
+            (false, true, _) if annotation_known => Some("recorded, but not in the annotation"),
             (false, false, Some(true)) if served => {
                 Some("in use, but neither asked for nor recorded")
             }
@@ -75,13 +75,13 @@ impl AddressLine {
     }
 }
 
-/// A pod from three sides. `default_home` is the namespace in which pods' default networks are looked
+/// A pod from three sides. `default_namespace` is the namespace in which pods' default networks are looked
 /// up.
-pub fn describe(
+pub fn describe_pod(
     (namespace, name): (&str, &str),
     index: &Index,
     catalog: Option<&Catalog>,
-    default_home: &str,
+    default_namespace: &str,
 ) -> PodView {
     let pod = catalog.and_then(|catalog| catalog.pod(namespace, name));
     let mut view = PodView {
@@ -92,11 +92,11 @@ pub fn describe(
         ..PodView::default()
     };
     if let Some(pod) = pod {
-        view.request(pod, default_home);
+        view.add_requested(pod, default_namespace);
     }
-    view.record(pod.map(|pod| &**pod), index);
+    view.add_recorded(pod.map(|pod| &**pod), index);
     if let Some(text) = pod.and_then(|pod| pod.network_status.as_deref()) {
-        view.report(text);
+        view.add_reported(text);
     }
     view.name_pools(catalog);
     view
@@ -104,7 +104,7 @@ pub fn describe(
 
 impl PodView {
     /// What the annotations ask for.
-    fn request(&mut self, pod: &Pod, default_home: &str) {
+    fn add_requested(&mut self, pod: &Pod, default_namespace: &str) {
         if pod.host_network {
             let remark = "it is on the node's network: its annotations mean nothing";
             self.remarks.push(remark.to_owned());
@@ -113,7 +113,7 @@ impl PodView {
             (
                 annotations::DEFAULT_NETWORK,
                 &pod.default_network,
-                default_home,
+                default_namespace,
             ),
             (annotations::NETWORKS, &pod.networks, &*pod.namespace),
         ];
@@ -148,7 +148,7 @@ impl PodView {
     }
 
     /// What is recorded.
-    fn record(&mut self, pod: Option<&Pod>, index: &Index) {
+    fn add_recorded(&mut self, pod: Option<&Pod>, index: &Index) {
         let mut records: Vec<&Allocation> = index
             .allocations()
             .map(|(one, _)| one)
@@ -174,7 +174,7 @@ impl PodView {
     }
 
     /// What network-status says.
-    fn report(&mut self, text: &str) {
+    fn add_reported(&mut self, text: &str) {
         let reported = match status::parse(text) {
             Ok(reported) => reported,
             Err(error) => return self.remarks.push(error.to_string()),

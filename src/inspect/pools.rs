@@ -69,10 +69,13 @@ pub struct SlicesRow {
 /// All pools by name: those of the catalog, and those of which records are left. `serving` says that
 /// somebody gives addresses from them now.
 pub fn pools(index: &Index, catalog: Option<&Catalog>, serving: bool) -> Vec<PoolRow> {
-    let tallies = Tallies::of(index);
+    let record_counts = RecordCounts::of(index);
     let named = catalog.map(Catalog::pool_names).unwrap_or_default();
-    let names: BTreeSet<&str> = named.into_iter().chain(tallies.0.keys().copied()).collect();
-    let row = |name| one(name, index, catalog, serving, &tallies);
+    let names: BTreeSet<&str> = named
+        .into_iter()
+        .chain(record_counts.0.keys().copied())
+        .collect();
+    let row = |name| pool_row(name, index, catalog, serving, &record_counts);
     names.into_iter().map(row).collect()
 }
 
@@ -87,12 +90,12 @@ pub(super) fn pool(
     rows.find(|row| row.name == name)
 }
 
-fn one(
+fn pool_row(
     name: &str,
     index: &Index,
     catalog: Option<&Catalog>,
     serving: bool,
-    tallies: &Tallies<'_>,
+    record_counts: &RecordCounts<'_>,
 ) -> PoolRow {
     let state = catalog.map(|catalog| catalog.pool(name));
     let note = match state {
@@ -106,12 +109,12 @@ fn one(
         }
         None => "its capacity is not known without --manifests".to_owned(),
     };
-    let tally = tallies.0.get(name).copied().unwrap_or_default();
+    let count = record_counts.0.get(name).copied().unwrap_or_default();
     PoolRow {
         name: name.to_owned(),
-        used: tally.used,
-        reserved: tally.reserved,
-        network_name: tally.network_name.to_owned(),
+        used: count.used,
+        reserved: count.reserved,
+        network_name: count.network_name.to_owned(),
         note: Some(note),
         ..PoolRow::default()
     }
@@ -180,15 +183,15 @@ pub fn range_names(pool: &Pool) -> Vec<String> {
 
 /// What the records alone tell of a pool.
 #[derive(Debug, Clone, Copy, Default)]
-struct Tally<'i> {
+struct RecordCount<'i> {
     used: u64,
     reserved: u64,
     network_name: &'i str,
 }
 
-struct Tallies<'i>(BTreeMap<&'i str, Tally<'i>>);
+struct RecordCounts<'i>(BTreeMap<&'i str, RecordCount<'i>>);
 
-impl<'i> Tallies<'i> {
+impl<'i> RecordCounts<'i> {
     /// A MAC beside addresses is not counted once more; where there are MACs alone, they are.
     fn of(index: &'i Index) -> Self {
         let mut with_addresses = BTreeSet::new();
@@ -200,16 +203,16 @@ impl<'i> Tallies<'i> {
         }
         let counts =
             |one: &Allocation| one.address.ip().is_some() || !with_addresses.contains(&*one.pool);
-        let mut tallies: BTreeMap<&str, Tally<'_>> = BTreeMap::new();
+        let mut record_counts: BTreeMap<&str, RecordCount<'_>> = BTreeMap::new();
         for (one, _) in index.allocations().filter(|(one, _)| counts(one)) {
-            let tally = tallies.entry(&one.pool).or_default();
-            tally.network_name = one.space.network_name();
+            let count = record_counts.entry(&one.pool).or_default();
+            count.network_name = one.space.network_name();
             match one.holder {
-                Holder::Reservation { .. } => tally.reserved += 1,
-                _ => tally.used += 1,
+                Holder::Reservation { .. } => count.reserved += 1,
+                _ => count.used += 1,
             }
         }
-        Self(tallies)
+        Self(record_counts)
     }
 }
 

@@ -10,13 +10,13 @@ use crate::{
 
 /// Why an address is not released without force.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum Kept {
+pub enum ReleaseBlocked {
     /// Its pod is there.
     #[error("pod {0} is there and may use it: delete the pod first")]
-    PodThere(String),
+    PodExists(String),
     /// It is set aside.
     #[error("AddressReservation {0} sets it aside: delete that first, or it is set aside again")]
-    SetAside(String),
+    Reserved(String),
     /// A network gives it by its own configuration.
     #[error(
         "network {0} gives it by its own configuration: change that first, or it is recorded again"
@@ -24,36 +24,43 @@ pub enum Kept {
     Configured(String),
     /// Nobody can say whether its holder is there.
     #[error("whether its holder is still there is not known without --manifests")]
-    NotKnown,
+    HolderUnknown,
 }
 
 /// Whether a record may be released without force.
 ///
 /// # Errors
 /// Why not.
-pub fn may_be_released(record: &Allocation, catalog: Option<&Catalog>) -> Result<(), Kept> {
-    let catalog = catalog.ok_or(Kept::NotKnown)?;
+pub fn check_releasable(
+    record: &Allocation,
+    catalog: Option<&Catalog>,
+) -> Result<(), ReleaseBlocked> {
+    let catalog = catalog.ok_or(ReleaseBlocked::HolderUnknown)?;
     match &record.holder {
         Holder::Reservation { namespace, name } => {
             let reserves = catalog.pool_config().reservations.iter();
             let mut reserves = reserves.map(|(reservation, _)| reservation.key());
             let there = reserves.any(|key| key.namespace == *namespace && key.name == *name);
-            kept_if(there, || Kept::SetAside(format!("{namespace}/{name}")))
+            blocked_if(there, || {
+                ReleaseBlocked::Reserved(format!("{namespace}/{name}"))
+            })
         }
         Holder::Network { namespace, name } => {
             let there = catalog.network(namespace, name).is_some();
-            kept_if(there, || Kept::Configured(format!("{namespace}/{name}")))
+            blocked_if(there, || {
+                ReleaseBlocked::Configured(format!("{namespace}/{name}"))
+            })
         }
         holder => {
             let namespace = &**holder.namespace();
             let pod = pod_of(record).filter(|pod| catalog.pod(namespace, pod).is_some());
             pod.map_or(Ok(()), |pod| {
-                Err(Kept::PodThere(format!("{namespace}/{pod}")))
+                Err(ReleaseBlocked::PodExists(format!("{namespace}/{pod}")))
             })
         }
     }
 }
 
-fn kept_if(there: bool, why: impl FnOnce() -> Kept) -> Result<(), Kept> {
+fn blocked_if(there: bool, why: impl FnOnce() -> ReleaseBlocked) -> Result<(), ReleaseBlocked> {
     if there { Err(why()) } else { Ok(()) }
 }

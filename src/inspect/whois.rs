@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     allocations::{AllocationRow, row},
-    map::in_words,
-    release::may_be_released,
+    map::describe_reason,
+    release::check_releasable,
 };
 use crate::{
     allocation::{Address, Index, Pool},
@@ -21,25 +21,25 @@ pub struct Whois {
     /// Who holds it, or the address that it goes with: at most one in each address space.
     pub held: Vec<AllocationRow>,
     /// What it is to pools in whose spaces nobody holds it.
-    pub places: Vec<Place>,
+    pub pools: Vec<PoolMembership>,
 }
 
 /// An address seen from a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Place {
+pub struct PoolMembership {
     /// The pool.
     pub pool: String,
     /// Its range around the address, or its MACs.
     pub range: String,
     /// What it is there.
-    pub standing: Standing,
+    pub state: UnheldState,
 }
 
 /// What an address is to a pool if nobody holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Standing {
+pub enum UnheldState {
     /// May be given.
     Free,
     /// Never given, for this reason.
@@ -51,9 +51,9 @@ pub enum Standing {
 /// Looks an address up in every space.
 pub fn whois(address: Address, index: &Index, catalog: Option<&Catalog>) -> Whois {
     let held = index.find_in_all_spaces(address).into_iter().map(|known| {
-        let kept = may_be_released(known.0, catalog).err();
+        let blocked = check_releasable(known.0, catalog).err();
         AllocationRow {
-            kept: kept.map(|kept| kept.to_string()),
+            blocked: blocked.map(|blocked| blocked.to_string()),
             ..row(known, catalog)
         }
     });
@@ -62,18 +62,21 @@ pub fn whois(address: Address, index: &Index, catalog: Option<&Catalog>) -> Whoi
     let without = pools.filter(|pool| !held.iter().any(|row| row.allocation.space == pool.space));
     Whois {
         address,
-        places: without
-            .filter_map(|pool| place(address, pool, index))
+        pools: without
+            .filter_map(|pool| membership(address, pool, index))
             .collect(),
         held,
     }
 }
 
-fn place(address: Address, pool: &Pool, index: &Index) -> Option<Place> {
+fn membership(address: Address, pool: &Pool, index: &Index) -> Option<PoolMembership> {
     let (range, never) = match address {
         Address::Ip(ip) => {
             let range = pool.range_of(ip).and_then(|at| pool.ranges.get(at))?;
-            (range.subnet.to_string(), range.exclusion(ip).map(in_words))
+            (
+                range.subnet.to_string(),
+                range.exclusion(ip).map(describe_reason),
+            )
         }
         Address::Mac(mac) => {
             let macs = pool.macs.as_ref().filter(|macs| macs.contains(mac))?;
@@ -84,17 +87,17 @@ fn place(address: Address, pool: &Pool, index: &Index) -> Option<Place> {
         }
     };
     let aside = index.reserved_between(&pool.space, address, address);
-    let standing = match (never, aside.first()) {
-        (Some(why), _) => Standing::Never(why.to_owned()),
+    let state = match (never, aside.first()) {
+        (Some(why), _) => UnheldState::Never(why.to_owned()),
         (None, Some((_, reservation))) => {
             let key = reservation.key();
-            Standing::Reserved(format!("{}/{}", key.namespace, key.name))
+            UnheldState::Reserved(format!("{}/{}", key.namespace, key.name))
         }
-        (None, None) => Standing::Free,
+        (None, None) => UnheldState::Free,
     };
-    Some(Place {
+    Some(PoolMembership {
         pool: pool.name.to_string(),
         range,
-        standing,
+        state,
     })
 }

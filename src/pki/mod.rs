@@ -29,7 +29,7 @@ pub use self::{
     issue::{IssuedCertificate, issue_ca, issue_server},
     private_key::PrivateKey,
     signer::Signer,
-    tls_pair::{Pair, WrongPair},
+    tls_pair::{TlsPair, TlsPairError},
     verify::verify,
 };
 

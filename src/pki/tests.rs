@@ -27,13 +27,13 @@ fn ca(days: i32) -> (Signer, IssuedCertificate) {
     (Signer::for_key(&read, &made.key).unwrap(), made)
 }
 
-fn of(signer: &Signer, days: i32) -> (Pair, Vec<rustls::pki_types::CertificateDer<'static>>) {
+fn of(signer: &Signer, days: i32) -> (TlsPair, Vec<rustls::pki_types::CertificateDer<'static>>) {
     let (begin, end) = (
         saturating_add(now(), -DAY),
         saturating_add(now(), DAY * days),
     );
     let made = issue_server(&names(&["nadmit.nadmit.svc", "nadmit"]), signer, begin, end).unwrap();
-    let pair = Pair {
+    let pair = TlsPair {
         cert: made.cert.into_bytes(),
         key: made.key,
     };
@@ -105,7 +105,7 @@ fn readable_parts_of_pem_are_read() {
 fn mismatches_are_reported_without_the_key() {
     let (signer, made) = ca(30);
     let (pair, _) = of(&signer, 10);
-    let with = |cert: &[u8], key: &[u8]| Pair {
+    let with = |cert: &[u8], key: &[u8]| TlsPair {
         cert: cert.to_vec(),
         key: PrivateKey::new(key),
     };

@@ -11,7 +11,7 @@ use super::{PrivateKey, provider};
 
 /// What a server shows and proves, in PEM; whether the two can be used is another question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pair {
+pub struct TlsPair {
     /// The server's certificate, with those that lead to its CA.
     pub cert: Vec<u8>,
     /// Its key.
@@ -20,7 +20,7 @@ pub struct Pair {
 
 /// Why a pair cannot be used. No part of a key is in it.
 #[derive(Debug, Error)]
-pub enum WrongPair {
+pub enum TlsPairError {
     /// There is no certificate, or a part of the text is none.
     #[error("it holds no PEM certificate")]
     NoCertificate,
@@ -38,25 +38,25 @@ pub enum WrongPair {
     Mismatch,
 }
 
-impl Pair {
+impl TlsPair {
     /// Reads both, as a server needs them.
     ///
     /// # Errors
     /// When one cannot be read, or they do not fit.
-    pub fn identity(&self) -> Result<CertifiedKey, WrongPair> {
+    pub fn identity(&self) -> Result<CertifiedKey, TlsPairError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.cert).collect();
         let chain = chain.unwrap_or_default();
         if chain.is_empty() {
-            return Err(WrongPair::NoCertificate);
+            return Err(TlsPairError::NoCertificate);
         }
         let key = PrivateKeyDer::from_pem_slice(self.key.expose());
-        let key = key.map_err(|_| WrongPair::NoKey)?;
+        let key = key.map_err(|_| TlsPairError::NoKey)?;
         let signer = provider().key_provider.load_private_key(key);
-        let identity = CertifiedKey::new(chain, signer.map_err(WrongPair::Key)?);
+        let identity = CertifiedKey::new(chain, signer.map_err(TlsPairError::Key)?);
         match identity.keys_match() {
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(identity),
-            Err(Error::InconsistentKeys(_)) => Err(WrongPair::Mismatch),
-            Err(error) => Err(WrongPair::Certificate(error)),
+            Err(Error::InconsistentKeys(_)) => Err(TlsPairError::Mismatch),
+            Err(error) => Err(TlsPairError::Certificate(error)),
         }
     }
 }

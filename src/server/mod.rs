@@ -46,7 +46,7 @@ pub use self::{
     lifecycle::Shutdown,
     live_catalog::{LiveCatalog, LiveReadError},
     metrics::{Metrics, SettingsDigest},
-    operator::Desk,
+    operator::OperatorService,
     options::{CertificateSource, Limits, ServeOptions, ServerCertificates},
     run::{Server, serve, webhooks},
     state::ServerState,

@@ -24,17 +24,17 @@ use crate::{
 };
 
 /// Answers operators.
-pub struct Desk {
+pub struct OperatorService {
     catalog: Arc<ArcSwapOption<Catalog>>,
     policy: Arc<ArcSwap<Policy>>,
     index: Arc<SharedIndex>,
     ledger: Arc<Ledger>,
     clock: Clock,
-    serving: Option<Serving>,
+    server: Option<ServerHooks>,
 }
 
 /// What a desk has more inside of a server.
-struct Serving {
+struct ServerHooks {
     live_catalog: Arc<dyn LiveCatalog>,
     metrics: Arc<Metrics>,
 }
@@ -42,7 +42,7 @@ struct Serving {
 /// Which address to release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Release {
+pub struct ReleaseRequest {
     /// The address.
     pub address: Address,
     /// Its space.
@@ -69,7 +69,7 @@ pub struct Released {
 
 /// Why an operator is refused.
 #[derive(Debug, Error)]
-pub enum DeskError {
+pub enum OperatorError {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
@@ -78,13 +78,13 @@ pub enum DeskError {
     Refused(String),
     /// The request makes no sense.
     #[error("{0}")]
-    Wrong(String),
+    Invalid(String),
     /// Not at this time.
     #[error("{0}")]
     Unavailable(String),
 }
 
-impl Desk {
+impl OperatorService {
     /// A desk on an index that is as this ledger is.
     pub fn new(
         catalog: Arc<ArcSwapOption<Catalog>>,
@@ -99,14 +99,18 @@ impl Desk {
             index,
             ledger,
             clock,
-            serving: None,
+            server: None,
         }
     }
 
     /// The same desk inside of a server: it has the source look again before a release, and counts.
     #[must_use]
-    pub fn serving(mut self, live_catalog: Arc<dyn LiveCatalog>, metrics: Arc<Metrics>) -> Self {
-        self.serving = Some(Serving {
+    pub fn with_server(
+        mut self,
+        live_catalog: Arc<dyn LiveCatalog>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        self.server = Some(ServerHooks {
             live_catalog,
             metrics,
         });
@@ -119,16 +123,16 @@ impl Desk {
 
     /// All pools by name.
     pub fn pools(&self) -> Vec<PoolRow> {
-        self.ask(|index, catalog| inspect::pools(index, catalog, self.serving.is_some()))
+        self.with_index(|index, catalog| inspect::pools(index, catalog, self.server.is_some()))
     }
 
     /// The map of a pool.
     ///
     /// # Errors
     /// When there is no such pool.
-    pub fn map(&self, name: &str) -> Result<PoolMap, DeskError> {
-        let serving = self.serving.is_some();
-        let map = self.ask(|index, catalog| inspect::map(name, index, catalog, serving));
+    pub fn map(&self, name: &str) -> Result<PoolMap, OperatorError> {
+        let serving = self.server.is_some();
+        let map = self.with_index(|index, catalog| inspect::map(name, index, catalog, serving));
         map.ok_or_else(|| {
             let rows = self.pools();
             let known: Vec<&str> = rows.iter().map(|row| &*row.name).collect();
@@ -136,26 +140,28 @@ impl Desk {
                 true => "there is none".to_owned(),
                 false => format!("there are {}", known.join(", ")),
             };
-            DeskError::NotFound(format!("there is no address pool {name:?}; {there}"))
+            OperatorError::NotFound(format!("there is no address pool {name:?}; {there}"))
         })
     }
 
     /// The allocations that a filter lets through.
     pub fn allocations(&self, filter: &Filter) -> Vec<AllocationRow> {
         // Names and order are made after the index is let go: there may be many.
-        let gathered = self.ask(|index, _| inspect::gathered(index, filter));
-        inspect::rows(gathered, self.catalog.load_full().as_deref())
+        let gathered = self.with_index(|index, _| inspect::collect(index, filter));
+        inspect::to_rows(gathered, self.catalog.load_full().as_deref())
     }
 
     /// Whose an address is.
     pub fn whois(&self, address: Address) -> Whois {
-        self.ask(|index, catalog| inspect::whois(address, index, catalog))
+        self.with_index(|index, catalog| inspect::whois(address, index, catalog))
     }
 
     /// A pod's addresses: requested, allocated, reported.
     pub fn pod(&self, namespace: &str, name: &str) -> PodView {
         let home = self.policy.load().multus_namespace.clone();
-        self.ask(|index, catalog| inspect::describe((namespace, name), index, catalog, &home))
+        self.with_index(|index, catalog| {
+            inspect::describe_pod((namespace, name), index, catalog, &home)
+        })
     }
 
     /// Releases an address, or gives it back to its reservation.
@@ -163,13 +169,13 @@ impl Desk {
     /// # Errors
     /// When nobody holds it, its holder may still use it, its record has changed, or it cannot be
     /// written.
-    pub async fn release(&self, ask: Release) -> Result<Released, DeskError> {
-        self.look_again().await?;
-        let stored = self.recorded(&ask).await?;
+    pub async fn release(&self, ask: ReleaseRequest) -> Result<Released, OperatorError> {
+        self.refresh_catalog().await?;
+        let stored = self.read_record(&ask).await?;
         let catalog = self.catalog.load_full();
         if !ask.force {
-            inspect::may_be_released(&stored.allocation, catalog.as_deref()).map_err(|kept| {
-                DeskError::Refused(format!(
+            inspect::check_releasable(&stored.allocation, catalog.as_deref()).map_err(|kept| {
+                OperatorError::Refused(format!(
                     "{} of {} is not released: {kept}; --force releases it all the same",
                     ask.address, stored.allocation.holder
                 ))
@@ -185,7 +191,7 @@ impl Desk {
             None => Write::Delete(stored.allocation.clone(), stored.version),
         };
         self.write(write).await?;
-        if let Some(serving) = &self.serving {
+        if let Some(serving) = &self.server {
             serving.metrics.released();
         }
         let was = stored.allocation;
@@ -197,28 +203,33 @@ impl Desk {
     ///
     /// # Errors
     /// When they cannot be read or written.
-    pub async fn export(&self, out: impl io::Write + Send + 'static) -> Result<u64, DeskError> {
+    pub async fn export(&self, out: impl io::Write + Send + 'static) -> Result<u64, OperatorError> {
         let ledger = Arc::clone(&self.ledger);
         let told = tokio::task::spawn_blocking(move || ledger.export(out)).await;
-        told.map_err(|error| DeskError::Unavailable(error.to_string()))?
-            .map_err(|error| DeskError::Unavailable(error.to_string()))
+        told.map_err(|error| OperatorError::Unavailable(error.to_string()))?
+            .map_err(|error| OperatorError::Unavailable(error.to_string()))
     }
 
     /// Creates the records of an export, all or none, and says how many.
     ///
     /// # Errors
     /// When a line is no record, a record is there already, or they cannot be written.
-    pub async fn import(&self, input: impl io::BufRead + Send + 'static) -> Result<u64, DeskError> {
+    pub async fn import(
+        &self,
+        input: impl io::BufRead + Send + 'static,
+    ) -> Result<u64, OperatorError> {
         match self.ledger.import(input).await {
             Ok(count) => Ok(count),
-            Err(error @ ImportError::Exists { .. }) => Err(DeskError::Refused(error.to_string())),
-            Err(ImportError::Write(error)) => Err(DeskError::Unavailable(error.to_string())),
-            Err(error) => Err(DeskError::Wrong(error.to_string())),
+            Err(error @ ImportError::Exists { .. }) => {
+                Err(OperatorError::Refused(error.to_string()))
+            }
+            Err(ImportError::Write(error)) => Err(OperatorError::Unavailable(error.to_string())),
+            Err(error) => Err(OperatorError::Invalid(error.to_string())),
         }
     }
 
     /// Asks index and catalog, which fit together.
-    fn ask<T>(&self, question: impl FnOnce(&Index, Option<&Catalog>) -> T) -> T {
+    fn with_index<T>(&self, question: impl FnOnce(&Index, Option<&Catalog>) -> T) -> T {
         let catalog = self.catalog.load_full();
         let mut index = self.index.lock();
         if let Some(catalog) = &catalog {
@@ -228,17 +239,17 @@ impl Desk {
     }
 
     /// What the catalog says of pods is to be as fresh as the manifests are.
-    async fn look_again(&self) -> Result<(), DeskError> {
-        let Some(serving) = &self.serving else {
+    async fn refresh_catalog(&self) -> Result<(), OperatorError> {
+        let Some(serving) = &self.server else {
             return Ok(());
         };
         serving.live_catalog.refresh(&[]).await.map_err(|error| {
-            DeskError::Unavailable(format!("whether its pod is there cannot be seen: {error}"))
+            OperatorError::Unavailable(format!("whether its pod is there cannot be seen: {error}"))
         })
     }
 
     /// The record as the ledger has it, if it is the one that was looked at.
-    async fn recorded(&self, ask: &Release) -> Result<Stored, DeskError> {
+    async fn read_record(&self, ask: &ReleaseRequest) -> Result<Stored, OperatorError> {
         let name = ask.network_name.record_name(ask.address);
         let known = {
             let index = self.index.lock();
@@ -252,7 +263,7 @@ impl Desk {
                 index.apply_delete(&ask.network_name, ask.address, known);
             }
             let sentence = format!("nobody holds {} in {}", ask.address, ask.network_name);
-            return Err(DeskError::NotFound(sentence));
+            return Err(OperatorError::NotFound(sentence));
         };
         if ask.version.is_some_and(|version| version != stored.version) {
             return Err(changed(&stored));
@@ -260,7 +271,7 @@ impl Desk {
         Ok(stored)
     }
 
-    async fn write(&self, write: Write) -> Result<(), DeskError> {
+    async fn write(&self, write: Write) -> Result<(), OperatorError> {
         let writes = [write];
         let outcome = self.ledger.write(writes.to_vec()).await;
         apply_outcome(&mut self.index.lock(), &writes, &outcome);
@@ -274,21 +285,21 @@ impl Desk {
                 let [write] = writes;
                 let address = write.allocation().address;
                 let sentence = format!("{address} was released meanwhile");
-                Err(DeskError::NotFound(sentence))
+                Err(OperatorError::NotFound(sentence))
             }
-            Err(error) => Err(DeskError::Unavailable(error.to_string())),
+            Err(error) => Err(OperatorError::Unavailable(error.to_string())),
         }
     }
 }
 
-impl From<ReadError> for DeskError {
+impl From<ReadError> for OperatorError {
     fn from(error: ReadError) -> Self {
         Self::Unavailable(error.to_string())
     }
 }
 
-fn changed(now: &Stored) -> DeskError {
-    DeskError::Refused(format!(
+fn changed(now: &Stored) -> OperatorError {
+    OperatorError::Refused(format!(
         "{} has changed hands: it is held by {} now; look at it again",
         now.allocation.address, now.allocation.holder
     ))

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{Notify, watch::Receiver};
 
 use super::tls::TlsPolicy;
-use crate::{clock::Clock, pki::Pair};
+use crate::{clock::Clock, pki::TlsPair};
 
 /// How to serve.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ pub enum CertificateSource {
         /// The Secret, for errors.
         secret: String,
         /// What is to be shown.
-        pair: Receiver<Option<Arc<Pair>>>,
+        pair: Receiver<Option<Arc<TlsPair>>>,
     },
 }
 

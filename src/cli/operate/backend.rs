@@ -13,8 +13,8 @@ use crate::{
     ledger::{EmbeddedLedger, Ledger, LedgerOrigin, OlderLedger, Store as _},
     rules::Policy,
     server::{
-        Desk,
-        operator::{Release, Released},
+        OperatorService,
+        operator::{ReleaseRequest, Released},
     },
     sources::{FolderOptions, FolderSource},
 };
@@ -27,7 +27,7 @@ pub(super) enum Backend {
     /// The server that runs on the data directory.
     Server(AdminClient),
     /// Its file, which no server has open.
-    File(Box<Desk>),
+    File(Box<OperatorService>),
     /// A cluster itself.
     Cluster(Box<ClusterBackend>),
 }
@@ -94,7 +94,7 @@ impl Backend {
         let (stored, cursor) = ledger.list().await?;
         index.lock().replace(stored, cursor.version());
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
-        let operator = Desk::new(catalog, policy, index, ledger, crate::cli::clock());
+        let operator = OperatorService::new(catalog, policy, index, ledger, crate::cli::clock());
         Ok(Self::File(Box::new(operator)))
     }
 
@@ -138,7 +138,7 @@ impl Backend {
         }
     }
 
-    pub(super) async fn release(&self, ask: Release) -> anyhow::Result<Released> {
+    pub(super) async fn release(&self, ask: ReleaseRequest) -> anyhow::Result<Released> {
         match self {
             Self::Server(client) => client.release(&ask).await,
             Self::File(operator) => Ok(operator.release(ask).await?),

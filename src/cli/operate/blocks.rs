@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     allocation::Address,
-    inspect::{RangeMap, Run, What},
+    inspect::{AddressRun, AddressState, RangeMap},
 };
 
 /// The most cells.
@@ -72,17 +72,17 @@ impl BlockUsage {
 }
 
 /// Adds a run to the blocks that it touches.
-fn add_run(run: &Run, base: u128, block: u128, tallies: &mut [BlockUsage]) {
+fn add_run(run: &AddressRun, base: u128, block: u128, tallies: &mut [BlockUsage]) {
     let (from, to) = (run.first.number() - base, run.last.number() - base);
     for at in from / block..=to / block {
         let Some(tally) = usize::try_from(at).ok().and_then(|at| tallies.get_mut(at)) else {
             return;
         };
         let inside = to.min(at * block + block - 1) - from.max(at * block) + 1;
-        match run.what {
-            What::Free => tally.free += inside,
-            What::Never(_) => {}
-            What::Reserved(_) | What::Held { .. } => tally.taken += inside,
+        match run.state {
+            AddressState::Free => tally.free += inside,
+            AddressState::Never(_) => {}
+            AddressState::Reserved(_) | AddressState::Held { .. } => tally.taken += inside,
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     inspect::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
     server::{
         admin_socket::SOCKET_NAME,
-        operator::{Release, Released},
+        operator::{ReleaseRequest, Released},
     },
 };
 
@@ -83,7 +83,7 @@ impl AdminClient {
         self.get(&path).await
     }
 
-    pub(super) async fn release(&self, ask: &Release) -> anyhow::Result<Released> {
+    pub(super) async fn release(&self, ask: &ReleaseRequest) -> anyhow::Result<Released> {
         let page = self.send(Method::POST, "/release", serde_json::to_vec(ask)?);
         Ok(serde_json::from_slice(&page.await?)?)
     }

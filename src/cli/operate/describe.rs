@@ -132,7 +132,7 @@ fn cells(line: &AddressLine, served: bool, seen: bool) -> Vec<String> {
         Some(reported) => if_so(reported),
         None => "?".to_owned(),
     };
-    let note = match line.trouble(served, seen) {
+    let note = match line.mismatch(served, seen) {
         Some(trouble) => format!("{YELLOW}! {trouble}{YELLOW:#}"),
         None if line.allocated && line.reported == Some(true) => format!("{GREEN}✓{GREEN:#}"),
         None => String::new(),

@@ -26,8 +26,8 @@ use crate::{
     ledger::{Actor, ClusterLedger, ClusterLedgerOptions, Ledger, SliceLedger, Store as _},
     rules::Policy,
     server::{
-        Desk,
-        operator::{Release, Released},
+        OperatorService,
+        operator::{ReleaseRequest, Released},
     },
     sources::{
         Cluster, ClusterAccess, ClusterObject, ClusterQuery, ClusterSnapshot, UnreadableList,
@@ -81,7 +81,7 @@ pub(super) struct ClusterBackend {
 
 /// What was read for a question.
 struct QueryView {
-    operator: Desk,
+    operator: OperatorService,
     unknown: Vec<UnreadableList>,
     /// How many pods that were looked for have nothing to do with networks.
     without_networks: usize,
@@ -146,7 +146,7 @@ impl ClusterBackend {
             let index = index.lock();
             let held = index.recorded().map(|(record, _)| record);
             let lasting =
-                held.filter(|record| record.holder.is_persistent() && filter.lets_through(record));
+                held.filter(|record| record.holder.is_persistent() && filter.matches(record));
             lasting.filter_map(pod_of_holder).collect()
         };
         // Which of them are kept without a pod is looked up, where that is not too much.
@@ -173,7 +173,7 @@ impl ClusterBackend {
             let unseen = view
                 .unknown_holder(&row.allocation)
                 .map(ToString::to_string);
-            row.kept = unseen.or(row.kept.take());
+            row.release_blocked = unseen.or(row.release_blocked.take());
         }
         Ok(found)
     }
@@ -192,7 +192,7 @@ impl ClusterBackend {
     }
 
     /// Releases as a server does, by what is there now.
-    pub(super) async fn release(&self, ask: Release) -> anyhow::Result<Released> {
+    pub(super) async fn release(&self, ask: ReleaseRequest) -> anyhow::Result<Released> {
         let name = ask.network_name.record_name(ask.address);
         let record = self.ledger.get(&name).await?;
         let pod = record
@@ -279,11 +279,11 @@ impl ClusterBackend {
         })
     }
 
-    fn operator(&self, catalog: Option<Catalog>, index: Arc<SharedIndex>) -> Desk {
+    fn operator(&self, catalog: Option<Catalog>, index: Arc<SharedIndex>) -> OperatorService {
         let catalog = ArcSwapOption::from(catalog.map(Arc::new));
         let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
         let ledger = Arc::clone(&self.ledger);
-        Desk::new(Arc::new(catalog), policy, index, ledger, cli::clock())
+        OperatorService::new(Arc::new(catalog), policy, index, ledger, cli::clock())
     }
 }
 

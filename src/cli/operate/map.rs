@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     allocation::Address,
-    inspect::{PoolMap, PoolRow, RangeMap, RangeRow, Run, What},
+    inspect::{AddressRun, AddressState, PoolMap, PoolRow, RangeMap, RangeRow},
 };
 
 /// The most addresses that have a cell each.
@@ -183,17 +183,17 @@ impl ListedRun {
     }
 }
 
-fn join_runs(runs: &[Run]) -> Vec<ListedRun> {
+fn join_runs(runs: &[AddressRun]) -> Vec<ListedRun> {
     let mut all: Vec<ListedRun> = Vec::new();
     for run in runs {
-        let (owner, label) = match &run.what {
-            What::Free => ("free".to_owned(), "free".to_owned()),
-            What::Never(why) => (why.clone(), format!("never: {why}")),
-            What::Reserved(by) => {
+        let (owner, label) = match &run.state {
+            AddressState::Free => ("free".to_owned(), "free".to_owned()),
+            AddressState::Never(why) => (why.clone(), format!("never: {why}")),
+            AddressState::Reserved(by) => {
                 let label = format!("reservation {}/{}", by.namespace, by.name);
                 (label.clone(), label)
             }
-            What::Held { holder, .. } => (owner(holder), owner(holder)),
+            AddressState::Held { holder, .. } => (owner(holder), owner(holder)),
         };
         match all.last_mut() {
             Some(last) if last.owner == owner && follows(last.last, run.first) => {
@@ -204,7 +204,7 @@ fn join_runs(runs: &[Run]) -> Vec<ListedRun> {
                 last: run.last,
                 owner,
                 label,
-                common: matches!(run.what, What::Free | What::Never(_)),
+                common: matches!(run.state, AddressState::Free | AddressState::Never(_)),
             }),
         }
     }

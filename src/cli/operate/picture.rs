@@ -5,7 +5,7 @@ use anstyle::{AnsiColor, Style};
 use super::show::{DIM, YELLOW};
 use crate::{
     allocation::{Address, Holder},
-    inspect::{Run, What},
+    inspect::{AddressRun, AddressState},
 };
 
 /// The sign of what is free.
@@ -50,7 +50,7 @@ pub(super) struct Groups {
 
 impl Groups {
     /// Groups runs by who owns them; by namespace, where there are many owners.
-    pub(super) fn of(runs: &[Run]) -> Self {
+    pub(super) fn of(runs: &[AddressRun]) -> Self {
         let by_owner = Self::by(runs, owner);
         let holders = by_owner.all.iter().filter(|one| !is_common(one.sign));
         if holders.count() > MAX_OWNERS {
@@ -60,7 +60,7 @@ impl Groups {
         }
     }
 
-    fn by(runs: &[Run], label: impl Fn(&Holder) -> String) -> Self {
+    fn by(runs: &[AddressRun], label: impl Fn(&Holder) -> String) -> Self {
         let mut groups = Self {
             all: Vec::new(),
             of_run: Vec::new(),
@@ -68,14 +68,14 @@ impl Groups {
         let mut letters = ('a'..='z').chain('A'..='Z');
         let mut colors = COLORS.into_iter().cycle();
         for run in runs {
-            let (common, label) = match &run.what {
-                What::Free => (Some((FREE, DIM)), "free".to_owned()),
-                What::Never(why) => (Some((NEVER, DIM)), format!("never given: {why}")),
-                What::Reserved(by) => {
+            let (common, label) = match &run.state {
+                AddressState::Free => (Some((FREE, DIM)), "free".to_owned()),
+                AddressState::Never(why) => (Some((NEVER, DIM)), format!("never given: {why}")),
+                AddressState::Reserved(by) => {
                     let label = format!("reservation {}/{}", by.namespace, by.name);
                     (Some((RESERVED, YELLOW)), label)
                 }
-                What::Held { holder, .. } => (None, label(holder)),
+                AddressState::Held { holder, .. } => (None, label(holder)),
             };
             let known = groups.all.iter().position(|one| one.label == label);
             let at = known.unwrap_or_else(|| {
@@ -115,7 +115,7 @@ impl Groups {
 }
 
 impl MapGroup {
-    fn add(&mut self, run: &Run) {
+    fn add(&mut self, run: &AddressRun) {
         self.count = self.count.saturating_add(run.count());
         match self.spans.last_mut() {
             Some((_, last)) if follows(*last, run.first) => *last = run.last,

@@ -10,7 +10,7 @@ use crate::{
     allocation::{Address, Allocation, Version},
     cli::out,
     inspect::{AllocationRow, Filter, Whois},
-    server::operator::Release,
+    server::operator::ReleaseRequest,
 };
 
 /// Which address, and whether to ask.
@@ -43,7 +43,7 @@ impl OperatorCommand for ReleaseArgs {
         let found = backend.whois(self.address).await?;
         let row = self.held(&found)?;
         let (one, holder) = (&row.allocation, &row.allocation.holder);
-        if let Some(kept) = row.kept.as_ref().filter(|_| !self.force) {
+        if let Some(kept) = row.release_blocked.as_ref().filter(|_| !self.force) {
             bail!(
                 "{} of {holder} is not released: {kept}; --force releases it all the same",
                 one.address
@@ -69,7 +69,7 @@ impl ReleaseArgs {
     ) -> anyhow::Result<()> {
         let (one, holder) = (&row.allocation, &row.allocation.holder);
         let released = backend
-            .release(Release {
+            .release(ReleaseRequest {
                 address: one.address,
                 network_name: one.space.clone(),
                 version: Some(Version(version)),

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     allocation::Address,
     cli::{clock, out},
-    inspect::{AllocationRow, Standing, Whois},
+    inspect::{AllocationRow, UnheldState, Whois},
 };
 
 /// Which address.
@@ -43,11 +43,11 @@ impl OperatorCommand for WhoisArgs {
 fn render(found: &Whois) -> String {
     let held = found.held.iter().map(|row| holder(found.address, row));
     let mut page = held.collect::<Vec<_>>().join("\n");
-    for place in &found.places {
+    for place in &found.pools {
         let standing = match &place.standing {
-            Standing::Free => "free".to_owned(),
-            Standing::Never(why) => format!("never given: {why}"),
-            Standing::Reserved(name) => format!("set aside by reservation {name}"),
+            UnheldState::Free => "free".to_owned(),
+            UnheldState::Never(why) => format!("never given: {why}"),
+            UnheldState::Reserved(name) => format!("set aside by reservation {name}"),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(
@@ -104,7 +104,7 @@ fn holder(asked: Address, row: &AllocationRow) -> String {
     line("record", row.record.clone() + &version);
     line(
         "release",
-        match &row.kept {
+        match &row.release_blocked {
             Some(kept) => format!("only with --force: {kept}"),
             None => format!("nadmit release {}", one.address),
         },

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
-use crate::pki::{Certificate, Pair, PrivateKey, Signer, verify};
+use crate::pki::{Certificate, PrivateKey, Signer, TlsPair, verify};
 
 /// The entry with the server's certificate.
 const TLS_CERT: &str = "tls.crt";
@@ -48,7 +48,7 @@ pub(super) struct ParsedSecret {
 #[derive(Debug, Clone)]
 pub(super) struct ServingCertificate {
     /// The chain and key as the server loads them.
-    pub(super) pair: Arc<Pair>,
+    pub(super) pair: Arc<TlsPair>,
     /// The leaf, first in the chain.
     pub(super) certificate: Certificate,
     chain: Vec<CertificateDer<'static>>,
@@ -107,7 +107,7 @@ impl ParsedSecret {
                 .cert
                 .clone()
                 .zip(contents.key.clone())
-                .and_then(|(cert, key)| ServingCertificate::of(Pair { cert, key })),
+                .and_then(|(cert, key)| ServingCertificate::of(TlsPair { cert, key })),
             signer: key.and_then(|key| Signer::for_key(&authorities, key)),
             authorities,
             clean,
@@ -117,7 +117,7 @@ impl ParsedSecret {
 
 impl ServingCertificate {
     /// Parses a chain with its key; `None` if they are invalid or do not match.
-    pub(super) fn of(pair: Pair) -> Option<Self> {
+    pub(super) fn of(pair: TlsPair) -> Option<Self> {
         let chain = pair.identity().ok()?.cert;
         Some(Self {
             certificate: Certificate::from_der(chain.first()?)?,

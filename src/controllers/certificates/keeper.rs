@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api::call::ApiError,
     clock::Clock,
-    pki::{Certificate, Pair},
+    pki::{Certificate, TlsPair},
 };
 
 /// The maximum number of writes in a pass, when other replicas write in between.
@@ -39,7 +39,7 @@ pub struct CertificateKeeper {
     options: CertificateOptions,
     names: Vec<String>,
     time: ApiServerTime,
-    certificate: Sender<Option<Arc<Pair>>>,
+    certificate: Sender<Option<Arc<TlsPair>>>,
     last_served: Option<LastServed>,
     /// True if a pass has already had the chance to patch the `caBundle`s.
     bundles_offered: bool,
@@ -85,7 +85,7 @@ impl CertificateKeeper {
     }
 
     /// Returns a receiver of the certificate to serve.
-    pub fn certificate(&self) -> Receiver<Option<Arc<Pair>>> {
+    pub fn certificate(&self) -> Receiver<Option<Arc<TlsPair>>> {
         self.certificate.subscribe()
     }
 

@@ -8,7 +8,9 @@ use super::{
         RenewalContext, RenewalDecision, RenewalPlan, RenewalReason, ServerCertificate, decide,
     },
 };
-use crate::pki::{self, Certificate, IssuedCertificate, Pair, PrivateKey, Signer, saturating_add};
+use crate::pki::{
+    self, Certificate, IssuedCertificate, PrivateKey, Signer, TlsPair, saturating_add,
+};
 
 /// Returns the new content of the Secret and the reason for it; `None` if it stays.
 ///
@@ -94,7 +96,7 @@ fn server(
     let IssuedCertificate { cert, key } =
         pki::issue_server(names, signer, begin, end).map_err(|error| error.to_string())?;
     let cert = cert.into_bytes();
-    Ok(ServingCertificate::of(Pair { cert, key })
+    Ok(ServingCertificate::of(TlsPair { cert, key })
         .ok_or("a certificate that was made cannot be read")?)
 }
 

@@ -12,9 +12,9 @@ use thiserror::Error;
 use tokio::{net::UnixListener, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::socket_file::Placed;
+use self::socket_file::SocketFile;
 use super::{
-    Desk, Limits, Metrics,
+    Limits, Metrics, OperatorService,
     lifecycle::Lifecycle,
     metrics,
     run::{ListenerResources, operator_limits},
@@ -30,8 +30,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3600);
 /// A socket that takes connections, and serves none of them yet. Dropping it removes the file.
 pub struct AdminSocket {
     listener: UnixListener,
-    socket_file: Placed,
-    operator: Arc<Desk>,
+    socket_file: SocketFile,
+    operator: Arc<OperatorService>,
 }
 
 /// Why there can be no such socket.
@@ -74,7 +74,10 @@ impl AdminSocket {
     ///
     /// # Errors
     /// [`AdminSocketError`]; what was there is left as it was.
-    pub fn bind(data_dir: &std::path::Path, operator: Arc<Desk>) -> Result<Self, AdminSocketError> {
+    pub fn bind(
+        data_dir: &std::path::Path,
+        operator: Arc<OperatorService>,
+    ) -> Result<Self, AdminSocketError> {
         let (listener, socket_file) = socket_file::bind(data_dir, SOCKET_NAME)?;
         Ok(Self {
             listener,

@@ -18,8 +18,8 @@ use serde::Serialize;
 use crate::{
     inspect::Filter,
     server::{
-        Desk,
-        operator::{DeskError, Release},
+        OperatorService,
+        operator::{OperatorError, ReleaseRequest},
         reject::text,
     },
 };
@@ -30,7 +30,7 @@ const MAX_RELEASE_BYTES: usize = 64 << 10;
 const MAX_IMPORT_BYTES: usize = 1 << 30;
 
 /// All paths.
-pub(super) fn routes(operator: Arc<Desk>) -> Router {
+pub(super) fn routes(operator: Arc<OperatorService>) -> Router {
     Router::new()
         .route("/pools", get(pools))
         .route("/pools/{name}", get(map))
@@ -44,44 +44,50 @@ pub(super) fn routes(operator: Arc<Desk>) -> Router {
         .with_state(operator)
 }
 
-async fn pools(State(operator): State<Arc<Desk>>) -> Response {
+async fn pools(State(operator): State<Arc<OperatorService>>) -> Response {
     json(&operator.pools())
 }
 
-async fn map(State(operator): State<Arc<Desk>>, Path(name): Path<String>) -> Response {
+async fn map(State(operator): State<Arc<OperatorService>>, Path(name): Path<String>) -> Response {
     answer(operator.map(&name))
 }
 
-async fn allocations(State(operator): State<Arc<Desk>>, uri: Uri) -> Response {
+async fn allocations(State(operator): State<Arc<OperatorService>>, uri: Uri) -> Response {
     match filter(uri.query().unwrap_or_default()) {
         Ok(filter) => json(&operator.allocations(&filter)),
         Err(error) => refused(&error),
     }
 }
 
-async fn whois(State(operator): State<Arc<Desk>>, Path(address): Path<String>) -> Response {
+async fn whois(
+    State(operator): State<Arc<OperatorService>>,
+    Path(address): Path<String>,
+) -> Response {
     match address.parse() {
         Ok(address) => json(&operator.whois(address)),
         Err(error) => text(StatusCode::BAD_REQUEST, format!("{error}")),
     }
 }
 
-async fn pod(State(operator): State<Arc<Desk>>, Path(pod): Path<(String, String)>) -> Response {
+async fn pod(
+    State(operator): State<Arc<OperatorService>>,
+    Path(pod): Path<(String, String)>,
+) -> Response {
     json(&operator.pod(&pod.0, &pod.1))
 }
 
-async fn release(State(operator): State<Arc<Desk>>, request: Request) -> Response {
+async fn release(State(operator): State<Arc<OperatorService>>, request: Request) -> Response {
     let body = match body(request, MAX_RELEASE_BYTES).await {
         Ok(body) => body,
         Err(error) => return refused(&error),
     };
-    match serde_json::from_slice::<Release>(&body) {
+    match serde_json::from_slice::<ReleaseRequest>(&body) {
         Ok(ask) => answer(operator.release(ask).await),
         Err(error) => text(StatusCode::BAD_REQUEST, format!("the body: {error}")),
     }
 }
 
-async fn export(State(operator): State<Arc<Desk>>) -> Response {
+async fn export(State(operator): State<Arc<OperatorService>>) -> Response {
     let page = Page::default();
     match operator.export(page.clone()).await {
         Ok(_) => {
@@ -94,7 +100,7 @@ async fn export(State(operator): State<Arc<Desk>>) -> Response {
     }
 }
 
-async fn import(State(operator): State<Arc<Desk>>, request: Request) -> Response {
+async fn import(State(operator): State<Arc<OperatorService>>, request: Request) -> Response {
     match body(request, MAX_IMPORT_BYTES).await {
         Ok(body) => answer(operator.import(Cursor::new(body)).await),
         Err(error) => refused(&error),
@@ -110,15 +116,15 @@ async fn other_path(request: Request) -> Response {
     text(StatusCode::NOT_FOUND, line)
 }
 
-async fn body(request: Request, most: usize) -> Result<Vec<u8>, DeskError> {
+async fn body(request: Request, most: usize) -> Result<Vec<u8>, OperatorError> {
     let bytes = to_bytes(request.into_body(), most).await;
     bytes
         .map(Vec::from)
-        .map_err(|error| DeskError::Wrong(format!("the body cannot be read: {error}")))
+        .map_err(|error| OperatorError::Invalid(format!("the body cannot be read: {error}")))
 }
 
 /// `pool=storage&network=db%2Fstorage-net`.
-fn filter(query: &str) -> Result<Filter, DeskError> {
+fn filter(query: &str) -> Result<Filter, OperatorError> {
     let mut filter = Filter::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -129,13 +135,13 @@ fn filter(query: &str) -> Result<Filter, DeskError> {
             "pod" => &mut filter.pod,
             _ => {
                 let known = "pool, network, namespace and pod are known";
-                return Err(DeskError::Wrong(format!(
+                return Err(OperatorError::Invalid(format!(
                     "{key:?} filters nothing; {known}"
                 )));
             }
         };
         *member = Some(decoded(value).ok_or_else(|| {
-            DeskError::Wrong(format!("{value:?} is not percent-encoded as it has to be"))
+            OperatorError::Invalid(format!("{value:?} is not percent-encoded as it has to be"))
         })?);
     }
     Ok(filter)
@@ -154,19 +160,19 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn answer<T: Serialize>(result: Result<T, DeskError>) -> Response {
+fn answer<T: Serialize>(result: Result<T, OperatorError>) -> Response {
     match result {
         Ok(value) => json(&value),
         Err(error) => refused(&error),
     }
 }
 
-fn refused(error: &DeskError) -> Response {
+fn refused(error: &OperatorError) -> Response {
     let status = match error {
-        DeskError::NotFound(_) => StatusCode::NOT_FOUND,
-        DeskError::Refused(_) => StatusCode::CONFLICT,
-        DeskError::Wrong(_) => StatusCode::BAD_REQUEST,
-        DeskError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        OperatorError::NotFound(_) => StatusCode::NOT_FOUND,
+        OperatorError::Refused(_) => StatusCode::CONFLICT,
+        OperatorError::Invalid(_) => StatusCode::BAD_REQUEST,
+        OperatorError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     text(status, error.to_string())
 }

@@ -15,11 +15,11 @@ use tokio::net::UnixListener;
 use super::AdminSocketError;
 
 /// The longest path that every Unix has room for in a socket's address, in bytes.
-const LONGEST: usize = 103;
+const MAX_PATH_BYTES: usize = 103;
 
 /// A socket's file that is ours: dropped, it is removed, unless another took its place.
 #[derive(Debug)]
-pub(super) struct Placed {
+pub(super) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
@@ -31,10 +31,10 @@ pub(super) struct Placed {
 pub(super) fn bind(
     directory: &Path,
     name: &str,
-) -> Result<(UnixListener, Placed), AdminSocketError> {
+) -> Result<(UnixListener, SocketFile), AdminSocketError> {
     let path = directory.join(name);
-    refuse_what_is_there(&path)?;
-    let in_words = |source: io::Error| AdminSocketError::System {
+    check_replaceable(&path)?;
+    let system_error = |source: io::Error| AdminSocketError::System {
         path: path.clone(),
         source,
     };
@@ -44,20 +44,20 @@ pub(super) fn bind(
         .prefix(".s")
         .rand_bytes(6)
         .tempdir_in(directory)
-        .map_err(in_words)?;
+        .map_err(system_error)?;
     let made = hidden.path().join("s");
-    if path.as_os_str().len().max(made.as_os_str().len()) > LONGEST {
+    if path.as_os_str().len().max(made.as_os_str().len()) > MAX_PATH_BYTES {
         return Err(AdminSocketError::TooLong { path });
     }
-    let listener = UnixListener::bind(&made).map_err(in_words)?;
-    fs::set_permissions(&made, fs::Permissions::from_mode(0o600)).map_err(in_words)?;
-    let identity = identity(&made).map_err(in_words)?;
-    fs::rename(&made, &path).map_err(in_words)?;
-    Ok((listener, Placed { path, identity }))
+    let listener = UnixListener::bind(&made).map_err(system_error)?;
+    fs::set_permissions(&made, fs::Permissions::from_mode(0o600)).map_err(system_error)?;
+    let identity = identity(&made).map_err(system_error)?;
+    fs::rename(&made, &path).map_err(system_error)?;
+    Ok((listener, SocketFile { path, identity }))
 }
 
 /// A socket that nobody listens on was left behind, and may be replaced.
-fn refuse_what_is_there(path: &Path) -> Result<(), AdminSocketError> {
+fn check_replaceable(path: &Path) -> Result<(), AdminSocketError> {
     let path = path.to_owned();
     match fs::symlink_metadata(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -86,7 +86,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-impl Drop for Placed {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
             // Whoever comes next replaces it, if it stays.

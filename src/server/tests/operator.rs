@@ -15,8 +15,8 @@ use crate::{
     manifests,
     rules::Policy,
     server::{
-        Desk,
-        operator::{DeskError, Release},
+        OperatorService,
+        operator::{OperatorError, ReleaseRequest},
     },
     sources,
 };
@@ -42,7 +42,7 @@ metadata: {name: there, namespace: db}
 "#;
 
 /// A desk on a new ledger, which knows no manifests.
-pub(super) async fn empty(directory: &Path) -> Desk {
+pub(super) async fn empty(directory: &Path) -> OperatorService {
     fixture(directory, None, &[]).await.0
 }
 
@@ -50,7 +50,7 @@ async fn fixture(
     directory: &Path,
     manifests: Option<&str>,
     records: &[Allocation],
-) -> (Desk, Arc<Ledger>) {
+) -> (OperatorService, Arc<Ledger>) {
     let ledger: Arc<Ledger> = Arc::new(EmbeddedLedger::open(directory).unwrap().into());
     let writes = records.iter().cloned().map(Write::Create).collect();
     ledger.write(writes).await.unwrap();
@@ -64,7 +64,7 @@ async fn fixture(
         catalog.store(Some(Arc::new(read)));
     }
     let policy = Arc::new(ArcSwap::from_pointee(Policy::default()));
-    let operator = Desk::new(
+    let operator = OperatorService::new(
         catalog,
         policy,
         index,
@@ -101,8 +101,8 @@ fn record(address: &str, pod: &str) -> Allocation {
     }
 }
 
-fn release(address: &str) -> Release {
-    Release {
+fn release(address: &str) -> ReleaseRequest {
+    ReleaseRequest {
         address: address.parse().unwrap(),
         network_name: Space::default(),
         version: None,
@@ -120,10 +120,13 @@ async fn a_live_pod_keeps_its_address_unless_the_release_is_forced() {
     let records = [record("192.0.2.5", "there"), record("192.0.2.6", "gone")];
     let (operator, ledger) = fixture(directory.path(), Some(MANIFESTS), &records).await;
     let refused = operator.release(release("192.0.2.5")).await;
-    assert!(matches!(refused, Err(DeskError::Refused(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(OperatorError::Refused(_))),
+        "{refused:?}"
+    );
     operator.release(release("192.0.2.6")).await.unwrap();
     let force = true;
-    let forced = Release {
+    let forced = ReleaseRequest {
         force,
         ..release("192.0.2.5")
     };
@@ -132,7 +135,10 @@ async fn a_live_pod_keeps_its_address_unless_the_release_is_forced() {
     let rows = operator.allocations(&crate::inspect::Filter::default());
     assert!(rows.is_empty(), "{rows:?}");
     let again = operator.release(release("192.0.2.5")).await;
-    assert!(matches!(again, Err(DeskError::NotFound(_))), "{again:?}");
+    assert!(
+        matches!(again, Err(OperatorError::NotFound(_))),
+        "{again:?}"
+    );
 }
 
 #[tokio::test]
@@ -151,14 +157,14 @@ async fn a_record_that_changed_since_it_was_seen_is_not_touched() {
         .await
         .unwrap();
     let version = Some(seen);
-    let late = Release {
+    let late = ReleaseRequest {
         version,
         ..release("192.0.2.6")
     };
     let refused = operator.release(late).await;
-    assert!(matches!(&refused, Err(DeskError::Refused(why)) if why.contains("pod db/other")));
+    assert!(matches!(&refused, Err(OperatorError::Refused(why)) if why.contains("pod db/other")));
     assert!(stored(&ledger, "192.0.2.6").await.is_some());
-    let unseen = Release {
+    let unseen = ReleaseRequest {
         version: Some(Version(seen.0 + 1)),
         ..release("192.0.2.6")
     };
@@ -182,7 +188,10 @@ async fn what_was_taken_from_a_reservation_goes_back_to_it() {
     assert!(matches!(now.holder, Holder::Reservation { .. }));
     assert_eq!((now.pod, now.since), (None, Timestamp(500)));
     let refused = operator.release(release("192.0.2.9")).await;
-    assert!(matches!(refused, Err(DeskError::Refused(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(OperatorError::Refused(_))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -190,11 +199,11 @@ async fn without_manifests_nothing_is_released_unless_it_is_forced() {
     let directory = tempfile::tempdir().unwrap();
     let (operator, _) = fixture(directory.path(), None, &[record("192.0.2.6", "gone")]).await;
     let refused = operator.release(release("192.0.2.6")).await;
-    assert!(matches!(&refused, Err(DeskError::Refused(why)) if why.contains("--manifests")));
+    assert!(matches!(&refused, Err(OperatorError::Refused(why)) if why.contains("--manifests")));
     let rows = operator.pools();
     assert_eq!((rows[0].used, rows[0].capacity), (1, None));
     let force = true;
-    let forced = Release {
+    let forced = ReleaseRequest {
         force,
         ..release("192.0.2.6")
     };

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     files,
-    pki::{Certificate, Pair, PrivateKey, WrongPair},
+    pki::{Certificate, PrivateKey, TlsPair, TlsPairError},
     server::options::{CertificateSource, ServerCertificates},
 };
 
@@ -38,7 +38,7 @@ pub(super) struct PemSources {
     cert: PemFile,
     key: PemFile,
     /// Who brings certificate and key, if they are in no files.
-    managed: Option<Receiver<Option<Arc<Pair>>>>,
+    managed: Option<Receiver<Option<Arc<TlsPair>>>>,
     client_ca: Option<PemFile>,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct PemSources {
 #[derive(PartialEq, Eq)]
 pub(super) struct PemContents {
     /// `None` if nobody has brought one yet.
-    pair: Option<Pair>,
+    pair: Option<TlsPair>,
     client_ca: Option<Vec<u8>>,
 }
 
@@ -126,7 +126,7 @@ impl PemSources {
     pub(super) fn read(&self) -> Result<PemContents, CertificateError> {
         let pair = match &self.managed {
             Some(managed) => managed.borrow().as_deref().cloned(),
-            None => Some(Pair {
+            None => Some(TlsPair {
                 cert: self.cert.read()?,
                 key: PrivateKey::new(self.key.read()?),
             }),
@@ -160,16 +160,16 @@ impl PemSources {
 pub(super) fn identity(
     cert: &PemFile,
     key: &PemFile,
-    pair: &Pair,
+    pair: &TlsPair,
 ) -> Result<CertifiedKey, CertificateError> {
     pair.identity().map_err(|wrong| match wrong {
-        WrongPair::NoCertificate => cert.error(CertificateProblem::NoCertificate),
-        WrongPair::NoKey => key.error(CertificateProblem::NoKey),
-        WrongPair::Key(error) => key.error(CertificateProblem::Key(error)),
-        WrongPair::Certificate(error) => {
+        TlsPairError::NoCertificate => cert.error(CertificateProblem::NoCertificate),
+        TlsPairError::NoKey => key.error(CertificateProblem::NoKey),
+        TlsPairError::Key(error) => key.error(CertificateProblem::Key(error)),
+        TlsPairError::Certificate(error) => {
             cert.error(CertificateProblem::Certificate(error.to_string()))
         }
-        WrongPair::Mismatch => cert.error(CertificateProblem::Mismatch(key.path.clone())),
+        TlsPairError::Mismatch => cert.error(CertificateProblem::Mismatch(key.path.clone())),
     })
 }
 

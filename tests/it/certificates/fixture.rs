@@ -18,7 +18,7 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     clock::Clock,
     controllers::{CertificateKeeper, CertificateLifetimes, CertificateOptions, WebhookService},
-    pki::{Certificate, Pair, verify},
+    pki::{Certificate, TlsPair, verify},
 };
 use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ const TRUST_CACHE_TTL: Duration = Duration::from_secs(20);
 
 /// A replica that maintains the certificate.
 pub(super) struct CertificateReplica {
-    pub(super) shown: Receiver<Option<Arc<Pair>>>,
+    pub(super) shown: Receiver<Option<Arc<TlsPair>>>,
     pub(super) failed: Gauge,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -208,7 +208,7 @@ impl CertificateFixture {
 
     /// Returns true if an API server with this `caBundle` would now trust a replica that serves
     /// this certificate.
-    pub(super) fn believes(&self, bundle: &str, shown: &Pair) -> bool {
+    pub(super) fn believes(&self, bundle: &str, shown: &TlsPair) -> bool {
         let key = (bundle.to_owned(), shown.cert.clone());
         let mut believed = self.believed.borrow_mut();
         if believed
@@ -244,7 +244,7 @@ impl CertificateFixture {
 }
 
 impl CertificateReplica {
-    pub(super) fn shows(&self) -> Option<Arc<Pair>> {
+    pub(super) fn shows(&self) -> Option<Arc<TlsPair>> {
         self.shown.borrow().clone()
     }
 

@@ -315,7 +315,7 @@ fn keys_are_never_printed() {
     for key in [&fixture.contents.key, &fixture.contents.authority_key] {
         let text = String::from_utf8(key.as_ref().unwrap().expose().to_vec()).unwrap();
         assert!(
-            pki::Pair {
+            pki::TlsPair {
                 cert: Vec::new(),
                 key: PrivateKey::new(text.clone())
             }
