@@ -1,8 +1,11 @@
-//! Late injection: a pod that was bound while no webhook was there to put its addresses in.
+//! Late injection (backfill): a pod was bound while no webhook was available to inject its
+//! addresses.
 //!
-//! Multus reads the pod again each time its sandbox is tried, so that addresses written afterwards
-//! still count, until network-status says that the networks are made. What is put in is what would
-//! have been put in at binding.
+//! Multus reads the pod again on each attempt to create its sandbox, so annotations written later
+//! still
+//! take effect until network-status reports the attachments. The result is the one that injection
+//! at
+//! binding would have given.
 
 use super::{
     binding::{original_annotations, requester_in_catalog, subject_in_catalog},
@@ -24,29 +27,29 @@ use crate::{
     },
 };
 
-/// What a bound pod lacks.
+/// The outcome of [`inject_late`] for a bound pod.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LateInjection {
-    /// Nothing.
+    /// The pod lacks nothing.
     NotNeeded,
-    /// These annotations, once the records are written.
+    /// The annotations to add, once the records are written.
     Commit {
-        /// What to write, all or none.
+        /// The writes: all or none of them.
         writes: Vec<Write>,
-        /// By which the index knows the plan: it is to be confirmed, or rolled back.
+        /// The index's id of the plan, which has to be committed or aborted.
         plan_id: PlanId,
-        /// The annotations to add, by key; each takes the place of what is there.
+        /// The annotations to set, by key; existing values are replaced.
         annotations: Vec<(&'static str, String)>,
     },
-    /// It lacks something, and is given nothing.
+    /// The pod lacks addresses, and cannot get them for these reasons.
     Rejected(Vec<Finding>),
     /// The pod's node has to own this slice first.
     ClaimSlice(Slice),
-    /// What it needs is being recorded for another at this moment.
+    /// Another request is recording something that this pod needs.
     Busy,
 }
 
-/// What a bound pod lacks, and puts it in flight.
+/// Plans the addresses that a bound pod lacks, and marks them as pending in the index.
 pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
     let injection = context.policy.injection_in(&pod.namespace);
     if !may_need_injection(pod) || injection == Injection::Off {
@@ -95,20 +98,20 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
         &planned.assignments,
     );
     let annotations = annotation_changes(pod, desired);
-    // What a bound pod carries was recorded whole before, by whichever replica.
+    // What a bound pod carries was recorded completely before, by one of the replicas.
     let recorded = planned.writes.iter().all(|one| index.only_refreshes(one));
     if annotations.is_empty() && recorded {
-        index.abort(planned.plan_id);
+        index.abort(planned.id);
         return LateInjection::NotNeeded;
     }
     LateInjection::Commit {
         writes: planned.writes,
-        plan_id: planned.plan_id,
+        plan_id: planned.id,
         annotations,
     }
 }
 
-/// Whether the pod runs somewhere, or will, and its networks are not made yet.
+/// Returns true if the pod is bound and its networks are not attached yet.
 fn may_need_injection(pod: &Pod) -> bool {
     pod.node.is_some()
         && !pod.terminating
@@ -117,7 +120,7 @@ fn may_need_injection(pod: &Pod) -> bool {
         && pod.network_status.as_deref().is_none_or(str::is_empty)
 }
 
-/// The annotations that are to be other than they are.
+/// Returns the annotations that have to change.
 fn annotation_changes(pod: &Pod, desired: DesiredAnnotations) -> Vec<(&'static str, String)> {
     let all = [
         (annotations::NETWORKS, &pod.networks, desired.networks),

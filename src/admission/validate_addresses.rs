@@ -1,4 +1,4 @@
-//! What `POST /validate` asks of a pod's addresses: they are exactly what is recorded for it.
+//! `POST /validate` of a pod's addresses: they have to be exactly those recorded for the pod.
 
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// What to do about a pod's addresses, after its other findings: `None` where they are in order.
+/// Decides about a pod's addresses, after its other findings. Returns `None` if they are in order.
 pub(super) fn decide(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -62,7 +62,7 @@ pub(super) fn decide(
     };
     let refused = match preview {
         Ok(given) => {
-            // What is put in when the pod is bound has to fit, too.
+            // The annotations injected at binding have to fit, too.
             let desired = DesiredAnnotations::new(
                 subject,
                 OriginalAnnotations::default(),
@@ -82,7 +82,9 @@ pub(super) fn decide(
     }
 }
 
-/// What to do about a virtual machine's second pod: it shares what the first has during a migration only.
+/// Decides about a virtual machine's second launcher pod, which may share the addresses of the
+/// first
+/// only during a migration.
 fn second_launcher(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -109,7 +111,7 @@ fn second_launcher(
     }
 }
 
-/// What to do about attachments whose addresses are to be recorded by now.
+/// Decides about attachments whose addresses must be recorded already.
 fn validate_recorded(
     request: &AdmissionRequest<'_>,
     subject: &PodSubject<'_>,
@@ -125,7 +127,7 @@ fn validate_recorded(
         .as_ref()
         .filter(|_| request.operation == Operation::Update);
     let known = old.map(|old| preexisting(request, old, requester, &index, context));
-    // What is attached by an update is given nothing later on.
+    // An attachment added by an update gets nothing later.
     let later = request.operation == Operation::Create;
     let mut refused = unmet(&asks, requester, &index, later);
     refused.retain(|one| {
@@ -136,10 +138,10 @@ fn validate_recorded(
         drop(index);
         return Some(reject(request, subject, attachments, refused, context));
     }
-    // What was not put in yet has nothing to claim.
+    // Without injected addresses there is nothing to claim.
     let put_in =
         |ask: &AttachmentRequest| !ask.ips.is_empty() || matches!(ask.mac, MacRequest::Exact(_));
-    // A machine's record says which of its pods has it, so that no other may take it up.
+    // A machine's record names the pod that uses it, so that no other pod can take it over.
     let claims = matches!(
         requester.holder,
         Holder::Unnamed { .. } | Holder::VirtualMachine { .. }
@@ -156,8 +158,9 @@ fn validate_recorded(
     }
 }
 
-/// What will be refused when the pod is bound. That nothing is left now is only warned of, for it may
-/// be otherwise then; of what is sure to be otherwise nothing is said.
+/// Reports what will be rejected at binding. Exhaustion is only a warning, because addresses may be
+/// freed
+/// before the pod is bound. Conditions certain to clear until then are not reported.
 fn warn_at_bind(
     request: &AdmissionRequest<'_>,
     subject: &PodSubject<'_>,
@@ -183,8 +186,9 @@ fn warn_at_bind(
     (!warnings.is_empty()).then(|| Decision::from_findings(request, warnings, context.freshness))
 }
 
-/// A token, or what a machine holds, becomes this pod's: no other can use it any more. Nothing to write if
-/// it is already.
+/// Claims a token's or a machine's records for this pod, so that no other can use them. Returns
+/// `None` if
+/// they are claimed already.
 fn claim_records(
     request: &AdmissionRequest<'_>,
     requester: &Requester,
@@ -194,18 +198,18 @@ fn claim_records(
 ) -> Result<Option<PendingCommit>, Vec<Rejection>> {
     let planned = index.plan(requester, asks, context.now)?;
     if planned.writes.is_empty() {
-        index.commit(planned.plan_id, &[]);
+        index.commit(planned.id, &[]);
         return Ok(None);
     }
     Ok(Some(PendingCommit {
         writes: planned.writes,
-        plan_id: planned.plan_id,
+        plan_id: planned.id,
         borrowed: planned.borrowed,
         response: AdmissionResponse::allow(request),
     }))
 }
 
-/// What was in disorder before the update may stay so.
+/// Returns the problems that existed before the update; they are not reported again.
 fn preexisting(
     request: &AdmissionRequest<'_>,
     old: &ReviewObject<'_>,
@@ -222,8 +226,9 @@ fn preexisting(
     unmet.into_iter().map(|one| one.error.to_string()).collect()
 }
 
-/// What the attachments bring that is not recorded for them, and what they lack; `later` says that
-/// those without any address may still be given all of them.
+/// Returns the addresses that attachments name without a record, and those that they lack. With
+/// `later`,
+/// attachments without any address are skipped: they may still get all of them at binding.
 fn unmet(
     asks: &[AttachmentRequest],
     requester: &Requester,
@@ -233,7 +238,7 @@ fn unmet(
     let mut refused = Vec::new();
     for (place, ask) in asks.iter().enumerate() {
         let Some(pool) = index.pool_config().pool(&ask.pool) else {
-            // That the pool is unknown, a rule says.
+            // A separate rule reports unknown pools.
             continue;
         };
         let held = index.held_by(&requester.holder, &ask.network, &ask.interface);
@@ -261,8 +266,9 @@ fn unmet(
                 add(not_held_refusal(Address::Ip(*ip), pool, index));
             }
         }
-        // Without any, the pool gives all of them, now or when the pod is bound; one without the
-        // other is what no pool gives.
+        // Without any, the pool allocates all of them, now or at binding. Having some ranges'
+        // addresses but not
+        // others' never results from an allocation.
         if ask.needs_ips && !(later && ask.ips.is_empty()) {
             let named = |range: usize| ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
             for (number, range) in pool.ranges.iter().enumerate() {
@@ -284,8 +290,9 @@ fn unmet(
     refused
 }
 
-/// Why an address is not the asker's: somebody else has it, or the pool does not give it, or nobody
-/// asked for it.
+/// Returns the reason why an address is not the requester's: another holder has it, the pool does
+/// not
+/// allocate it, or it was never allocated.
 fn not_held_refusal(address: Address, pool: &Pool, index: &Index) -> AllocationError {
     let holder = match address {
         Address::Ip(_) => index.holder_of(&pool.space, address),

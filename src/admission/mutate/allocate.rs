@@ -1,4 +1,4 @@
-//! Planning for a pod's attachments, and the answer that carries what they are given.
+//! Plans addresses for a pod's attachments, and makes the response that carries them.
 
 use super::{DesiredAnnotations, OriginalAnnotations, annotation_bytes, patch, reject};
 use crate::{
@@ -21,27 +21,27 @@ use crate::{
     },
 };
 
-/// A pod whose addresses are put in.
+/// A request to allocate addresses for one pod.
 pub(in crate::admission) struct AllocationRequest<'s, 'a> {
-    /// The pod, as rules look at it.
+    /// The rules' view of the pod.
     pub(in crate::admission) subject: &'s PodSubject<'a>,
-    /// Its attachments to networks of pools.
+    /// The pod's attachments to networks with a pool.
     pub(in crate::admission) attachments: &'s [PoolRequest],
-    /// For whom.
+    /// The requester.
     pub(in crate::admission) requester: Requester,
-    /// The migration as whose target the pod says that it was made.
+    /// The migration that the pod claims to be the target of.
     pub(in crate::admission) migration: Option<&'s MigrationRef>,
-    /// Whether it has something of its holder's already.
+    /// Set if the pod uses an address of its holder already.
     pub(in crate::admission) already_admitted: bool,
-    /// What it was asked for before anything was put in, if something was.
+    /// The annotations from before injection, if the pod was injected.
     pub(in crate::admission) original: OriginalAnnotations<'s>,
-    /// The token to write, if it holds by one.
+    /// The holder token to write, if the pod holds by one.
     pub(in crate::admission) token: Option<String>,
     /// The annotations of the object under review, which is the pod or its Binding.
     pub(in crate::admission) current: &'s ReviewAnnotations<'a>,
 }
 
-/// The records of a plan, and by what the index knows it.
+/// The records of a plan, and the plan's id in the index.
 struct PlannedRecords {
     writes: Vec<Write>,
     plan_id: PlanId,
@@ -49,7 +49,7 @@ struct PlannedRecords {
 }
 
 impl AllocationRequest<'_, '_> {
-    /// Plans in the index, and answers with the patch; says why where nothing is given.
+    /// Plans in the index, and responds with the patch or with the reasons for a denial.
     pub(in crate::admission) fn decide(
         self,
         request: &AdmissionRequest<'_>,
@@ -115,8 +115,9 @@ impl AllocationRequest<'_, '_> {
         commit_then_respond(records, response, &mut index)
     }
 
-    /// What to look up before a holder that lasts is given something new: it may have an address
-    /// that another replica of nadmit has recorded a moment ago, and would lose it.
+    /// Returns the live read to make before a persistent holder gets something new: another replica
+    /// may just
+    /// have recorded an address for it, which the holder would lose.
     fn unread_holdings(
         &self,
         asks: &[AttachmentRequest],
@@ -135,8 +136,11 @@ impl AllocationRequest<'_, '_> {
         (!known).then_some(live_read)
     }
 
-    /// The same where something of it is known: of several records that the other replica has written,
-    /// some may have been heard of, and what is kept for the holder be among the rest.
+    /// Returns the live read to make if some of the holder's records are known. Another replica may
+    /// have
+    /// written several records of which only some are visible here; if this plan would create a
+    /// retained
+    /// record, the holder's records are listed live first.
     fn unread_partial_holdings(
         &self,
         partially_known: bool,
@@ -165,7 +169,7 @@ impl AllocationRequest<'_, '_> {
     }
 }
 
-/// Returns the refusal of annotations that would have so many bytes.
+/// Returns the rejection of annotations that would have this many bytes.
 pub(in crate::admission) fn annotations_too_long(bytes: usize) -> Rejection {
     Rejection {
         request: 0,
@@ -176,7 +180,7 @@ pub(in crate::admission) fn annotations_too_long(bytes: usize) -> Rejection {
     }
 }
 
-/// What the attachments are given, with the records that make it so; without those in a dry run.
+/// Plans the assignments and their records; for a dry run, previews them without records.
 fn plan_or_preview(
     request: &AdmissionRequest<'_>,
     requester: &Requester,
@@ -191,13 +195,14 @@ fn plan_or_preview(
     let planned = index.plan(requester, asks, context.now)?;
     let records = PlannedRecords {
         writes: planned.writes,
-        plan_id: planned.plan_id,
+        plan_id: planned.id,
         borrowed: planned.borrowed,
     };
     Ok((planned.assignments, Some(records)))
 }
 
-/// The answer, after the records are written; at once if there are none.
+/// Returns the decision to commit the records and then respond; to respond at once if there are
+/// none.
 fn commit_then_respond(
     records: Option<PlannedRecords>,
     response: AdmissionResponse,
