@@ -1,8 +1,8 @@
-//! The binary: see [`nadmit::cli`].
+//! The `nadmit` binary; see [`nadmit::cli`].
 
 use std::process::ExitCode;
 
-/// Reviews are many small allocations on several threads, which this allocator is good at.
+/// Reviews make many small allocations on several threads, for which mimalloc is fast.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,4 +1,4 @@
-//! What can be wrong with `nadmit.yaml`.
+//! Errors in `nadmit.yaml`.
 
 use std::{fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
 
 use super::key_names;
 
-/// Everything that is wrong with a file; never empty.
+/// All errors of a file; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors(pub Vec<ConfigError>);
 
@@ -28,72 +28,72 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// A fault and its place.
+/// An error with its position.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{file}:{}:{}: {fault}", .position.line, .position.column)]
 pub struct ConfigError {
-    /// The file.
+    /// File name.
     pub file: Arc<str>,
-    /// Line and column.
+    /// Line and column in the file.
     pub position: Position,
-    /// What is wrong.
+    /// Kind of the error.
     pub fault: ConfigFault,
 }
 
-/// What is wrong, and what to write instead.
+/// Kind of a configuration error; its text says what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ConfigFault {
-    /// The text is no YAML.
+    /// The text is not valid YAML.
     #[error("{0}")]
     Syntax(String),
     /// More than one YAML document.
     #[error("a second document begins here: keep one, and no `---` behind it")]
     SecondDocument,
-    /// A key that means nothing.
+    /// An unknown key.
     #[error("there is no key {key:?}; {}", instead(*.similar))]
     UnknownKey {
-        /// The key as written.
+        /// Key as written.
         key: String,
-        /// The most alike key, if one is like it.
+        /// The most similar known key, if one is similar enough.
         similar: Option<&'static str>,
     },
-    /// A key given twice.
+    /// A duplicate key.
     #[error("{key} is given twice: keep one of them")]
     Repeated {
-        /// The key.
+        /// Name of the key.
         key: String,
     },
-    /// A rule that does not exist, or whose level is fixed.
+    /// A rule that does not exist or whose level is fixed.
     #[error(transparent)]
     Level(#[from] LevelError),
-    /// A value of another sort than it has to be.
+    /// A value of the wrong type.
     #[error("{key} is {}, but has to be {expected}", found.described())]
     Kind {
-        /// The key.
+        /// Name of the key.
         key: String,
-        /// What the value has to be, with its article.
+        /// Expected type, with its article.
         expected: &'static str,
-        /// What it is.
+        /// Actual type.
         found: ValueKind,
     },
-    /// A word that is none of those there are.
+    /// A value that is not one of the choices.
     #[error("{key} is {found:?}; {choices}")]
     Choice {
-        /// The key.
+        /// Name of the key.
         key: String,
-        /// The word as written.
+        /// Value as written.
         found: String,
-        /// Which words there are.
+        /// Text that lists the choices.
         choices: String,
     },
-    /// A namespace that cannot exist. Patterns are none, and would silently match nothing.
+    /// An invalid namespace. Patterns are not supported and would silently match nothing.
     #[error("{text:?} in {key} is not a valid namespace: it {error}")]
     Namespace {
-        /// The key.
+        /// Name of the key.
         key: String,
-        /// The text as written.
+        /// Text as written.
         text: String,
-        /// What is wrong with it.
+        /// Error of the name.
         error: NameError,
     },
 }

@@ -1,4 +1,4 @@
-//! The keys of `nadmit.yaml`: this table is the one place that knows them.
+//! The keys of `nadmit.yaml`: the only table that lists them.
 
 use crate::{
     document::{DocumentNode, ObjectEntry},
@@ -7,14 +7,14 @@ use crate::{
 
 use super::reader::ConfigReader;
 
-/// How alike two keys must be to suggest one for the other (Jaro-Winkler, 0 to 1).
+/// Minimum similarity of a suggested key (Jaro-Winkler, 0 to 1).
 const SIMILARITY_THRESHOLD: f64 = 0.8;
 
-/// A key.
+/// A key with its reader.
 pub(super) struct ConfigKey {
-    /// What it is called.
+    /// Name of the key.
     pub name: &'static str,
-    /// Takes its value; reports what is wrong with it.
+    /// Applies the value; reports what is wrong with it.
     pub read: fn(&mut ConfigReader, &str, &DocumentNode<'_>),
 }
 
@@ -49,7 +49,7 @@ pub(super) static KEYS: &[ConfigKey] = &[
     ConfigKey {
         name: "globalNamespaces",
         read: |reader, key, value| {
-            // Of none at all Multus makes its own default, which the policy already has.
+            // For an empty list Multus uses its own default, which the policy already has.
             let namespaces = reader.namespaces(key, value);
             if !namespaces.is_empty() {
                 reader.policy.global_namespaces = namespaces;
@@ -136,7 +136,7 @@ fn rules(reader: &mut ConfigReader, key: &str, value: &DocumentNode<'_>) {
     for ObjectEntry { key: code, value } in reader.unique(key, entries) {
         let field = format!("{key}.{code}", code = code.string().unwrap_or_default());
         let level = reader.choice(&field, value, "a level", "levels", &levels);
-        // A level that is none does not hide that the rule is none either.
+        // An invalid level must not hide that the rule is unknown as well.
         let level = level.unwrap_or(Level::Deny);
         let Some(code_text) = code.string() else {
             reader.wrong_kind(code, "this key", "the code of a rule");
@@ -148,7 +148,7 @@ fn rules(reader: &mut ConfigReader, key: &str, value: &DocumentNode<'_>) {
     }
 }
 
-/// The key most like `text`, if one is like it.
+/// Returns the key most similar to `text`, if one is similar enough.
 pub(super) fn similar(text: &str) -> Option<&'static str> {
     KEYS.iter()
         .map(|key| (strsim::jaro_winkler(key.name, text), key.name))

@@ -1,8 +1,8 @@
-//! `nadmit.yaml`: what a cluster's administrators decide, checked before it counts.
+//! The configuration file `nadmit.yaml`, validated before it takes effect.
 //!
-//! Whatever is wrong is said at once, each error with its place and with what to write instead. A
-//! file with errors is never half applied. The order of the keys does not matter: the profile sets
-//! the level of every rule, then `rules` changes single ones.
+//! All errors are reported at once, each with its position and what to write instead. A file with
+//! errors is never applied partially. The order of the keys does not matter: the profile sets the
+//! level of every rule, then `rules` changes single ones.
 
 mod error;
 mod keys;
@@ -23,21 +23,21 @@ use self::{keys::KEYS, reader::ConfigReader};
 
 pub use self::error::{ConfigError, ConfigErrors, ConfigFault};
 
-/// What `nadmit.yaml` says.
+/// Parsed `nadmit.yaml`.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
-    /// The settings that rules and decisions read.
+    /// The settings for rules and decisions.
     pub policy: Policy,
 }
 
 impl Config {
-    /// Reads `text`, which is the content of the file called `name`. An empty text is the default.
+    /// Parses `text`, the content of the file `name`. An empty text is the default.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the text.
+    /// Returns all errors, in document order.
     pub fn parse(text: &str, name: &str) -> Result<Self, ConfigErrors> {
         let mut reader = ConfigReader::new(name);
-        // `off` is a level here, and with YAML 1.1 it would be a boolean.
+        // `off` is a level here; YAML 1.1 would read it as a boolean.
         let mut documents = document::read(text, name, Booleans::Yaml12);
         match documents.next() {
             None => {}
@@ -52,13 +52,14 @@ impl Config {
         reader.finish()
     }
 
-    /// A file with every key, its default and what it does.
+    /// Returns an example file with every key, its default and its meaning.
     pub fn example() -> &'static str {
         include_str!("example.yaml")
     }
 }
 
-/// Returns the digest of a text of settings, by which a server says which settings it goes by.
+/// Returns the SHA-256 of a configuration text in hexadecimal, which a server reports as the
+/// settings in effect.
 pub fn digest(text: &str) -> String {
     let mut hex = String::with_capacity(64);
     for byte in Sha256::digest(text.as_bytes()) {
@@ -68,7 +69,7 @@ pub fn digest(text: &str) -> String {
     hex
 }
 
-/// The keys of `nadmit.yaml`, in the order of the example.
+/// Returns the keys of `nadmit.yaml`, in the order of the example.
 pub fn key_names() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|key| key.name)
 }
@@ -80,7 +81,7 @@ impl ConfigReader {
             return self.wrong_kind(root, "the file", expected);
         };
         self.check_keys(entries);
-        // In the table's order, not the file's: the profile comes first.
+        // In the order of the table, not of the file: the profile comes first.
         for key in KEYS {
             if let Some(value) = root.get(key.name) {
                 (key.read)(self, key.name, value);

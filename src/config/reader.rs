@@ -1,4 +1,4 @@
-//! The state of reading `nadmit.yaml`, and the questions that the keys ask of their values.
+//! Reader for `nadmit.yaml`: typed access to values, collecting errors.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -13,16 +13,16 @@ use super::{
     keys::{KEYS, similar},
 };
 
-/// The state of reading one file.
+/// State of reading one file.
 pub(super) struct ConfigReader {
     file: Arc<str>,
-    /// The settings so far.
+    /// The settings read so far.
     pub(super) policy: Policy,
     errors: Vec<ConfigError>,
 }
 
 impl ConfigReader {
-    /// The defaults.
+    /// Starts with the default settings.
     pub(super) fn new(file: &str) -> Self {
         Self {
             file: file.into(),
@@ -31,7 +31,7 @@ impl ConfigReader {
         }
     }
 
-    /// The configuration, if nothing was wrong.
+    /// Returns the configuration, or all errors in document order.
     pub(super) fn finish(mut self) -> Result<Config, ConfigErrors> {
         if self.errors.is_empty() {
             let policy = self.policy;
@@ -42,7 +42,7 @@ impl ConfigReader {
         Err(ConfigErrors(self.errors))
     }
 
-    /// Reports keys that do not exist, and those given twice.
+    /// Reports unknown and duplicate keys.
     pub(super) fn check_keys(&mut self, entries: &[ObjectEntry<'_>]) {
         for ObjectEntry { key, .. } in self.unique("", entries) {
             let text = key.string();
@@ -56,7 +56,7 @@ impl ConfigReader {
         }
     }
 
-    /// The entries, each key once; a second one is reported.
+    /// Returns the entries without duplicate keys, which it reports.
     pub(super) fn unique<'n, 'a>(
         &mut self,
         parent: &str,
@@ -77,7 +77,7 @@ impl ConfigReader {
         unique
     }
 
-    /// The boolean that has to be there.
+    /// Reads a boolean.
     pub(super) fn boolean(&mut self, key: &str, value: &DocumentNode<'_>) -> Option<bool> {
         if value.boolean().is_none() {
             self.wrong_kind(value, key, "true or false");
@@ -85,7 +85,7 @@ impl ConfigReader {
         value.boolean()
     }
 
-    /// One of a few words.
+    /// Reads one of several choices.
     pub(super) fn choice<T: std::str::FromStr>(
         &mut self,
         key: &str,
@@ -110,7 +110,7 @@ impl ConfigReader {
         parsed
     }
 
-    /// A list of namespaces.
+    /// Reads a list of namespaces.
     pub(super) fn namespaces(&mut self, key: &str, value: &DocumentNode<'_>) -> HashSet<Box<str>> {
         let elements = value.elements();
         if elements.is_none() {
@@ -122,7 +122,7 @@ impl ConfigReader {
             .collect()
     }
 
-    /// A list of user names.
+    /// Reads a list of user names.
     pub(super) fn users(&mut self, key: &str, value: &DocumentNode<'_>) -> HashSet<Box<str>> {
         const EXPECTED: &str = "a list of user names, such as [\"system:serviceaccount:ns:name\"]";
         let Some(elements) = value.elements() else {
@@ -141,7 +141,7 @@ impl ConfigReader {
         users
     }
 
-    /// The name of a namespace.
+    /// Reads the name of a namespace.
     pub(super) fn namespace(&mut self, key: &str, value: &DocumentNode<'_>) -> Option<Box<str>> {
         let Some(text) = value.string() else {
             self.wrong_kind(value, key, "the name of a namespace, in quotes");
@@ -158,7 +158,7 @@ impl ConfigReader {
         Some(text.into())
     }
 
-    /// Reports a value of another sort than it has to be.
+    /// Reports a value of the wrong type.
     pub(super) fn wrong_kind(
         &mut self,
         node: &DocumentNode<'_>,
@@ -173,12 +173,12 @@ impl ConfigReader {
         self.fault(node, fault);
     }
 
-    /// Reports what is wrong at `node`.
+    /// Reports an error at `node`.
     pub(super) fn fault(&mut self, node: &DocumentNode<'_>, fault: ConfigFault) {
         self.error(node.location.position, fault);
     }
 
-    /// Reports a text that is no YAML.
+    /// Reports invalid YAML.
     pub(super) fn syntax_error(&mut self, error: SyntaxError) {
         self.error(error.position, ConfigFault::Syntax(error.reason));
     }

@@ -1,4 +1,4 @@
-//! What `nadmit.yaml` may say, and what is said of its mistakes.
+//! Valid and invalid contents of `nadmit.yaml`.
 
 use super::*;
 use crate::rules::{Level, Mode, NamespaceIsolation, Profile, RULES};
@@ -15,7 +15,7 @@ fn errors(text: &str) -> Vec<String> {
     errors.0.iter().map(ToString::to_string).collect()
 }
 
-/// The code of some rule, whichever it is.
+/// Returns the code of an arbitrary rule.
 fn a_rule() -> &'static str {
     RULES.first().expect("there are rules").code
 }

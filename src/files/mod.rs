@@ -1,7 +1,7 @@
-//! Files that are read whole: regular ones of a bounded size.
+//! Reads regular files of bounded size.
 //!
-//! A pipe would be waited for and a device never ends. So neither is read, and nothing is opened in a way that waits:
-//! what a path leads to may change between the look and the opening.
+//! A named pipe would block and a device never ends, so neither is read. Files are opened without
+//! blocking, because a path may change between check and open.
 
 use std::{
     fs::{self, File, FileType, Metadata, OpenOptions},
@@ -12,27 +12,27 @@ use std::{
 
 use rustix::fs::OFlags;
 
-/// The flag that keeps opening a pipe from waiting for its writer.
+/// Flag that keeps opening a named pipe from blocking.
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// Opens a regular file.
 ///
 /// # Errors
-/// When it cannot be opened, or is something else; the error says what it is.
+/// Fails if it cannot be opened or is not a regular file; the error says what it is.
 pub fn open(path: &Path) -> io::Result<(File, Metadata)> {
     is_regular(fs::metadata(path)?.file_type())?;
     let mut options = OpenOptions::new();
     let file = options.read(true).custom_flags(NONBLOCK).open(path)?;
-    // Of the open file, for it may be another one by now.
+    // Checked again on the open file, which may be another one.
     let metadata = file.metadata()?;
     is_regular(metadata.file_type())?;
     Ok((file, metadata))
 }
 
-/// Reads a regular file of at most so many bytes.
+/// Reads a regular file of at most `max_bytes` bytes.
 ///
 /// # Errors
-/// As of [`open`], and when it is larger.
+/// Fails like [`open`], or if the file is larger.
 pub fn read(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let (file, _) = open(path)?;
     let mut bytes = Vec::new();

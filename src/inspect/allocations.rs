@@ -1,4 +1,4 @@
-//! The allocations, one by one.
+//! Lists of allocations.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,54 +7,54 @@ use crate::{
     catalog::Catalog,
 };
 
-/// One allocation, as it is shown.
+/// An allocation, as shown to operators.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AllocationRow {
-    /// The name of its record.
+    /// Name of the record.
     pub record: String,
-    /// The version of its record; none while it is being written.
+    /// Version of the record; `None` while it is being written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
-    /// Why it is not released without force, where somebody looked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Reason that blocks a release without force, where it was determined.
+    #[serde(default, rename = "kept", skip_serializing_if = "Option::is_none")]
     pub release_blocked: Option<String>,
-    /// Whether it is kept for a workload that has no pod now, where that is known.
+    /// True if it is retained for a workload without a pod.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retained: bool,
-    /// The allocation.
+    /// The recorded allocation.
     #[serde(flatten)]
     pub allocation: Allocation,
 }
 
-/// Which allocations to show; nothing means all.
+/// Conditions on the allocations to show; `None` matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
-    /// Of this pool.
+    /// Pool name.
     pub pool: Option<String>,
-    /// On this network: `namespace/name`, or its name in any namespace.
+    /// Network: `namespace/name`, or a name in any namespace.
     pub network: Option<String>,
-    /// Of holders in this namespace.
+    /// Namespace of the holder.
     pub namespace: Option<String>,
-    /// Of this pod: `namespace/name`, or its name in any namespace.
+    /// Pod: `namespace/name`, or a name in any namespace.
     pub pod: Option<String>,
 }
 
-/// The allocations that a filter lets through, in no order: what an index is held for. [`rows`] makes
-/// them what is shown.
+/// Collects the allocations that match a filter, unordered, while the caller holds the index.
+/// [`to_rows`] then converts them.
 pub fn collect(index: &Index, filter: &Filter) -> Vec<(Allocation, Option<Version>)> {
     let known = index.allocations().filter(|(one, _)| filter.matches(one));
     known.map(|(one, version)| (one.clone(), version)).collect()
 }
 
-/// Allocations as they are shown, by pool and address.
+/// Converts allocations to rows, sorted by pool and address.
 pub fn to_rows(
-    gathered: Vec<(Allocation, Option<Version>)>,
+    collected: Vec<(Allocation, Option<Version>)>,
     catalog: Option<&Catalog>,
 ) -> Vec<AllocationRow> {
-    let mut rows: Vec<AllocationRow> = gathered
+    let mut rows: Vec<AllocationRow> = collected
         .iter()
-        .map(|(one, version)| row((one, *version), catalog))
+        .map(|(one, version)| to_row((one, *version), catalog))
         .collect();
     rows.sort_by(|a, b| {
         let key = |row: &AllocationRow| (row.allocation.address.family(), row.allocation.address);
@@ -64,8 +64,8 @@ pub fn to_rows(
     rows
 }
 
-/// One allocation as it is shown.
-pub(super) fn row(
+/// Converts one allocation to a row.
+pub(super) fn to_row(
     (allocation, version): IndexedAllocation<'_>,
     catalog: Option<&Catalog>,
 ) -> AllocationRow {
@@ -78,7 +78,7 @@ pub(super) fn row(
     }
 }
 
-/// The name of the pod that uses an allocation, or used it last.
+/// Returns the name of the pod that uses an allocation or used it last.
 pub fn pod_of(allocation: &Allocation) -> Option<&str> {
     match (&allocation.pod, &allocation.holder) {
         (Some(pod), _) => Some(&pod.name),
@@ -88,7 +88,7 @@ pub fn pod_of(allocation: &Allocation) -> Option<&str> {
 }
 
 impl Filter {
-    /// Returns whether an allocation is shown.
+    /// Returns whether an allocation matches.
     pub fn matches(&self, one: &Allocation) -> bool {
         let namespace = &**one.holder.namespace();
         let is = |wanted: &Option<String>, found: &str| {
@@ -105,7 +105,8 @@ impl Filter {
     }
 }
 
-/// Whether `wanted` (`namespace/name` or `name`) is this one; it is if nothing is wanted.
+/// Returns true if `wanted` (`namespace/name` or `name`) names this object, or if nothing is
+/// wanted.
 fn is_named(wanted: Option<&str>, namespace: &str, name: Option<&str>) -> bool {
     let Some(wanted) = wanted else { return true };
     match wanted.split_once('/') {

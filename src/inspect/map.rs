@@ -1,4 +1,4 @@
-//! A pool as a map: every address of its ranges is in exactly one run, in order.
+//! A pool as a map: each address of its ranges belongs to exactly one run, in order.
 
 use std::sync::Arc;
 
@@ -12,60 +12,62 @@ use crate::{
     catalog::Catalog,
 };
 
-/// A pool, and what its addresses are.
+/// The map of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolMap {
-    /// The pool.
+    /// Summary of the pool.
     pub pool: PoolRow,
-    /// Its ranges; of a pool that is not configured, what the records tell.
+    /// Ranges; for a pool that is not configured, those that its records imply.
     pub ranges: Vec<RangeMap>,
 }
 
-/// One range.
+/// The map of one range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RangeMap {
-    /// Its name: the subnet, or the MACs.
+    /// Subnet, or the bounds of the MACs.
     pub range: String,
-    /// Its runs: without gaps where the range is known.
+    /// Runs in order, without gaps if the range is configured.
     pub runs: Vec<AddressRun>,
 }
 
-/// Addresses one after another that are the same.
+/// Consecutive addresses in the same state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressRun {
-    /// The first.
+    /// First address.
     pub first: Address,
-    /// The last.
+    /// Last address, inclusive.
     pub last: Address,
-    /// What they are.
+    /// State of the addresses.
+    #[serde(rename = "what")]
     pub state: AddressState,
 }
 
-/// What an address is.
+/// State of an address in its pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AddressState {
-    /// May be given.
+    /// Available for allocation.
     Free,
-    /// Never given, for this reason.
+    /// Never allocated, with the reason.
     Never(String),
-    /// Set aside, and taken by nobody.
+    /// Reserved by a reservation and not taken.
     Reserved(NetworkRef),
-    /// Held.
+    /// Allocated.
     Held {
-        /// By whom.
+        /// Holder of the address.
         holder: Holder,
-        /// On which network.
+        /// Network of the attachment.
         network: NetworkRef,
-        /// On which interface.
+        /// Interface of the attachment.
         interface: Arc<str>,
     },
 }
 
-/// The map of a pool; `None` if neither the catalog nor a record names it.
+/// Returns the map of a pool; `None` if neither the catalog nor a record names it. `serving` is
+/// true inside a running server, which allocates from the pools.
 pub fn map(name: &str, index: &Index, catalog: Option<&Catalog>, serving: bool) -> Option<PoolMap> {
     let row = pool(name, index, catalog, serving)?;
     let configured = catalog.and_then(|catalog| catalog.pool(name).valid());
@@ -77,7 +79,7 @@ pub fn map(name: &str, index: &Index, catalog: Option<&Catalog>, serving: bool) 
 }
 
 impl AddressRun {
-    /// How many addresses; of all of IPv6, one less.
+    /// Returns the number of addresses. It saturates at `u128::MAX`, one less than all of IPv6.
     pub fn count(&self) -> u128 {
         let length = self.last.number().saturating_sub(self.first.number());
         length.saturating_add(1)
@@ -103,7 +105,7 @@ fn configured_ranges(pool: &Pool, index: &Index) -> Vec<RangeMap> {
     maps
 }
 
-/// The MACs, where the pool gives MACs alone, or one is held by itself.
+/// Returns the map of the MACs if the pool has no IP ranges or if a MAC is allocated on its own.
 fn macs(pool: &Pool, index: &Index) -> Option<RangeMap> {
     let (first, last) = pool.macs.as_ref()?.bounds()?;
     let bounds = (first.into(), last.into());
@@ -120,7 +122,7 @@ fn macs(pool: &Pool, index: &Index) -> Option<RangeMap> {
     })
 }
 
-/// Says what lies between what is free, held and reserved.
+/// Adds the runs between those that are free, held and reserved.
 type GapFiller<'f> = &'f dyn Fn(Address, Address, &mut Vec<AddressRun>);
 
 fn runs(
@@ -183,7 +185,7 @@ fn run_of(one: &Allocation) -> AddressRun {
     }
 }
 
-/// Cuts what is never given where its reason may change.
+/// Adds the unassignable addresses from `first` to `last`, split where the reason may change.
 fn push_unassignable(
     range: &AddressRange,
     first: Address,
@@ -226,7 +228,7 @@ fn why(range: &AddressRange, family: Family, number: u128) -> String {
     refused.map_or("not given", describe_reason).to_owned()
 }
 
-/// Why an address is never given, in few words.
+/// Describes in a few words why an address is never allocated.
 pub(super) fn describe_reason(reason: ExclusionReason) -> &'static str {
     match reason {
         ExclusionReason::Outside => "outside of the range",
@@ -237,7 +239,7 @@ pub(super) fn describe_reason(reason: ExclusionReason) -> &'static str {
     }
 }
 
-/// Adds a run, or makes the last one longer.
+/// Adds a run, or extends the last one if it has the same state.
 fn push(out: &mut Vec<AddressRun>, first: Address, last: Address, what: AddressState) {
     match out.last_mut() {
         Some(before) if before.state == what => before.last = last,
@@ -249,7 +251,7 @@ fn push(out: &mut Vec<AddressRun>, first: Address, last: Address, what: AddressS
     }
 }
 
-/// What the records tell of a pool that is not configured.
+/// Returns the ranges that the records of an unconfigured pool imply.
 fn recorded_ranges(name: &str, index: &Index) -> Vec<RangeMap> {
     let mut all: Vec<&Allocation> = index
         .allocations()

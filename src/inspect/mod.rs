@@ -1,9 +1,10 @@
-//! What operators ask: how full the pools are, who holds what, and what may be released.
+//! Views for operators: usage of pools, holders of addresses, and whether a record may be released.
 //!
-//! Pure: index and catalog in, views out. A view is a value that goes over a socket and back, so that
-//! the command line shows the same whether it asks a running server or reads the file itself.
+//! The module is pure: it turns index and catalog into views. A view is a serializable value, so
+//! the command line shows the same whether it queries a running server or reads the ledger file
+//! itself.
 //!
-//! Without a catalog (nobody named the manifests) the views say what the records tell.
+//! Without a catalog (no manifests were given), the views are derived from the records alone.
 
 mod allocations;
 mod map;

@@ -1,5 +1,4 @@
-//! A pod's addresses from three sides: what its annotation asks for, what is recorded for it, and what
-//! network-status says that it got.
+//! A pod's addresses from three sources: its annotations, the records, and its network-status.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,57 +9,57 @@ use crate::{
     network::{Annotation, annotations, interface, mac::HardwareAddress, status},
 };
 
-/// A pod's attachments.
+/// The attachments of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodView {
-    /// Its namespace.
+    /// Namespace of the pod.
     pub namespace: String,
-    /// Its name.
+    /// Name of the pod.
     pub name: String,
-    /// Whether it is among the manifests; not known without them.
+    /// True if the pod is in the catalog; `None` without a catalog.
     pub present: Option<bool>,
-    /// As whom it holds addresses.
+    /// Holder that the pod's addresses belong to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<String>,
-    /// Its attachments.
+    /// Attachments of the pod.
     pub attachments: Vec<AttachmentView>,
-    /// What else is to say.
+    /// Additional remarks.
     pub remarks: Vec<String>,
 }
 
-/// One attachment.
+/// An attachment of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttachmentView {
-    /// Its network: `namespace/name`.
+    /// Network: `namespace/name`.
     pub network: String,
-    /// Its interface.
+    /// Interface name inside the pod.
     pub interface: String,
-    /// The pool that serves the network.
+    /// Pool that serves the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
-    /// Its addresses and MACs.
+    /// Addresses and MACs.
     pub addresses: Vec<AddressLine>,
 }
 
-/// One address or MAC, from three sides.
+/// An address or MAC with its three sources.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressLine {
-    /// The address; what is none, as it is written.
+    /// The address; invalid text is shown as written.
     pub address: String,
-    /// As the annotation asks for it.
+    /// Text of the annotation that requests it.
     pub requested: Option<String>,
-    /// Whether it is recorded for the pod.
+    /// True if it is recorded for the pod.
     pub allocated: bool,
-    /// Whether network-status reports it; `None` if nothing is reported yet.
+    /// True if network-status reports it; `None` if nothing is reported yet.
     pub reported: Option<bool>,
 }
 
 impl AddressLine {
-    /// What is not in order, if something is not. `served` says that a pool serves the network,
-    /// `annotation_known` that the annotation is known.
+    /// Returns the mismatch between the three sources, if there is one. `served` means that a pool
+    /// serves the network, `annotation_known` that the annotation is known.
     pub fn mismatch(&self, served: bool, annotation_known: bool) -> Option<&'static str> {
         let requested = self.requested.is_some();
         match (requested, self.allocated, self.reported) {
@@ -75,8 +74,8 @@ impl AddressLine {
     }
 }
 
-/// A pod from three sides. `default_namespace` is the namespace in which pods' default networks are looked
-/// up.
+/// Describes a pod from all three sources. `default_namespace` is the namespace of pods' default
+/// networks.
 pub fn describe_pod(
     (namespace, name): (&str, &str),
     index: &Index,
@@ -103,7 +102,7 @@ pub fn describe_pod(
 }
 
 impl PodView {
-    /// What the annotations ask for.
+    /// Adds what the annotations request.
     fn add_requested(&mut self, pod: &Pod, default_namespace: &str) {
         if pod.host_network {
             let remark = "it is on the node's network: its annotations mean nothing";
@@ -147,7 +146,7 @@ impl PodView {
         }
     }
 
-    /// What is recorded.
+    /// Adds what the index records.
     fn add_recorded(&mut self, pod: Option<&Pod>, index: &Index) {
         let mut records: Vec<&Allocation> = index
             .allocations()
@@ -173,7 +172,7 @@ impl PodView {
         named || pod.is_some_and(|pod| pod.holder == one.holder)
     }
 
-    /// What network-status says.
+    /// Adds what network-status reports.
     fn add_reported(&mut self, text: &str) {
         let reported = match status::parse(text) {
             Ok(reported) => reported,

@@ -1,4 +1,4 @@
-//! How full the pools are.
+//! Usage of the pools.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,65 +9,65 @@ use crate::{
     catalog::{Catalog, PoolValidity},
 };
 
-/// One pool.
+/// Usage of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolRow {
-    /// Its name.
+    /// Name of the pool.
     pub name: String,
-    /// Where its addresses are unique; empty for the unnamed space.
+    /// Address space of the pool; empty for the unnamed space.
     pub network_name: String,
-    /// Its ranges, or its MACs if it gives nothing else. It is as full as the fullest of them.
+    /// Ranges, or the MACs if the pool has no IP ranges. A pool is as full as its fullest range.
     pub ranges: Vec<RangeRow>,
-    /// Its first and last MAC.
+    /// First and last MAC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<String>,
-    /// How many addresses the range with the fewest left can give, where that is known.
+    /// Capacity of the range with the fewest free addresses, if known.
     pub capacity: Option<u128>,
-    /// How many of it are held; of a pool that is not configured, how many in all.
+    /// Held addresses of that range; for an unconfigured pool, all held addresses.
     pub used: u64,
-    /// How many of it are set aside and taken by nobody.
+    /// Reserved addresses of that range that are not taken.
     pub reserved: u64,
-    /// How many of it may still be given, where that is known.
+    /// Free addresses of that range, if known.
     pub free: Option<u128>,
-    /// How far it is cut up, if nodes draw from slices of it.
+    /// Usage of its slices, if nodes allocate from slices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slices: Option<SlicesRow>,
-    /// Why it gives nothing, or why not all is known.
+    /// Reason why the pool allocates nothing, or why the row is incomplete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// One range of a pool.
+/// Usage of a range.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RangeRow {
-    /// Its subnet.
+    /// Subnet of the range.
     pub range: String,
-    /// How many addresses it can give.
+    /// Number of allocatable addresses.
     pub capacity: u128,
-    /// How many are held.
+    /// Number of held addresses.
     pub used: u64,
-    /// How many are set aside and taken by nobody.
+    /// Number of reserved addresses that are not taken.
     pub reserved: u64,
-    /// How many may still be given.
+    /// Number of free addresses.
     pub free: u128,
 }
 
-/// The slices of a pool.
+/// Usage of the slices of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SlicesRow {
-    /// How many there are that have something to give.
+    /// Number of slices with allocatable addresses.
     pub all: u128,
-    /// How many of them are a node's, or are being claimed for one.
+    /// Number of slices owned by a node or being claimed.
     pub claimed: u128,
-    /// How many addresses may still be given and are in no node's slice.
+    /// Number of free addresses outside of all owned slices.
     pub free_outside: u128,
 }
 
-/// All pools by name: those of the catalog, and those of which records are left. `serving` says that
-/// somebody gives addresses from them now.
+/// Returns all pools sorted by name: those of the catalog and those that only records name.
+/// `serving` is true inside a running server, which allocates from the pools.
 pub fn pools(index: &Index, catalog: Option<&Catalog>, serving: bool) -> Vec<PoolRow> {
     let record_counts = RecordCounts::of(index);
     let named = catalog.map(Catalog::pool_names).unwrap_or_default();
@@ -79,7 +79,7 @@ pub fn pools(index: &Index, catalog: Option<&Catalog>, serving: bool) -> Vec<Poo
     names.into_iter().map(row).collect()
 }
 
-/// The pool of this name, if the catalog or a record names it.
+/// Returns the pool `name` if the catalog or a record names it.
 pub(super) fn pool(
     name: &str,
     index: &Index,
@@ -122,7 +122,7 @@ fn pool_row(
 
 fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
     let ranges = ranges(pool, index);
-    // An attachment needs an address of each: what is left is what the scarcest has.
+    // An attachment needs one address of each range, so the scarcest range counts.
     let scarcest = ranges.iter().min_by_key(|range| range.free).cloned();
     let scarcest = scarcest.unwrap_or_default();
     let bounds = pool.macs.as_ref().and_then(|macs| macs.bounds());
@@ -149,7 +149,7 @@ fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
     }
 }
 
-/// How far a pool is cut up, where slices are recorded.
+/// Returns the slice usage of a pool if slices are recorded.
 fn slices(pool: &Pool, index: &Index) -> Option<SlicesRow> {
     let usage = index.slicing_usage(&pool.name);
     let usage = usage.filter(|_| index.supports_slices())?;
@@ -173,7 +173,7 @@ fn ranges(pool: &Pool, index: &Index) -> Vec<RangeRow> {
     usages.map(row).collect()
 }
 
-/// The names of a pool's ranges; of a pool of MACs alone, the one of these.
+/// Returns the names of a pool's ranges; `MACs` for a pool of MACs alone.
 pub fn range_names(pool: &Pool) -> Vec<String> {
     if pool.ranges.is_empty() {
         return vec!["MACs".to_owned()];
@@ -181,7 +181,7 @@ pub fn range_names(pool: &Pool) -> Vec<String> {
     pool.ranges.iter().map(|r| r.subnet.to_string()).collect()
 }
 
-/// What the records alone tell of a pool.
+/// Usage of a pool according to the records alone.
 #[derive(Debug, Clone, Copy, Default)]
 struct RecordCount<'i> {
     used: u64,
@@ -192,7 +192,7 @@ struct RecordCount<'i> {
 struct RecordCounts<'i>(BTreeMap<&'i str, RecordCount<'i>>);
 
 impl<'i> RecordCounts<'i> {
-    /// A MAC beside addresses is not counted once more; where there are MACs alone, they are.
+    /// Counts records by pool. MACs count only in pools without recorded IP addresses.
     fn of(index: &'i Index) -> Self {
         let mut with_addresses = BTreeSet::new();
         for (one, _) in index

@@ -1,4 +1,4 @@
-//! Whether an address may be taken from its holder by hand.
+//! Checks for the manual release of an address.
 
 use thiserror::Error;
 
@@ -8,29 +8,29 @@ use crate::{
     catalog::Catalog,
 };
 
-/// Why an address is not released without force.
+/// Reason that blocks a release without force.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReleaseBlocked {
-    /// Its pod is there.
+    /// The pod exists.
     #[error("pod {0} is there and may use it: delete the pod first")]
     PodExists(String),
-    /// It is set aside.
+    /// A reservation holds the address.
     #[error("AddressReservation {0} sets it aside: delete that first, or it is set aside again")]
     Reserved(String),
-    /// A network gives it by its own configuration.
+    /// A network's own configuration assigns the address.
     #[error(
         "network {0} gives it by its own configuration: change that first, or it is recorded again"
     )]
     Configured(String),
-    /// Nobody can say whether its holder is there.
+    /// Without a catalog, it is unknown whether the holder exists.
     #[error("whether its holder is still there is not known without --manifests")]
     HolderUnknown,
 }
 
-/// Whether a record may be released without force.
+/// Checks that a record may be released without force.
 ///
 /// # Errors
-/// Why not.
+/// Returns the reason that blocks the release.
 pub fn check_releasable(
     record: &Allocation,
     catalog: Option<&Catalog>,

@@ -1,9 +1,9 @@
-//! Whose an address is, and if nobody's, what it is to the pools around it.
+//! Holders of an address, and its state in pools where it is not held.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    allocations::{AllocationRow, row},
+    allocations::{AllocationRow, to_row},
     map::describe_reason,
     release::check_releasable,
 };
@@ -12,49 +12,52 @@ use crate::{
     catalog::Catalog,
 };
 
-/// What is known of an address.
+/// All that is known about an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Whois {
-    /// The address.
+    /// Address that was looked up.
     pub address: Address,
-    /// Who holds it, or the address that it goes with: at most one in each address space.
+    /// Records of the address, or of the address it belongs to if it is a MAC: at most one per
+    /// address space.
     pub held: Vec<AllocationRow>,
-    /// What it is to pools in whose spaces nobody holds it.
+    /// State in pools in whose address space nobody holds it.
+    #[serde(rename = "places")]
     pub pools: Vec<PoolMembership>,
 }
 
-/// An address seen from a pool.
+/// State of an address in one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolMembership {
-    /// The pool.
+    /// Name of the pool.
     pub pool: String,
-    /// Its range around the address, or its MACs.
+    /// Range that contains the address, or `its MACs`.
     pub range: String,
-    /// What it is there.
+    /// State of the address in the pool.
+    #[serde(rename = "standing")]
     pub state: UnheldState,
 }
 
-/// What an address is to a pool if nobody holds it.
+/// State of an address that nobody holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UnheldState {
-    /// May be given.
+    /// Available for allocation.
     Free,
-    /// Never given, for this reason.
+    /// Never allocated, with the reason.
     Never(String),
-    /// Set aside by this reservation.
+    /// Reserved by this reservation.
     Reserved(String),
 }
 
-/// Looks an address up in every space.
+/// Looks an address up in all address spaces.
 pub fn whois(address: Address, index: &Index, catalog: Option<&Catalog>) -> Whois {
     let held = index.find_in_all_spaces(address).into_iter().map(|known| {
         let blocked = check_releasable(known.0, catalog).err();
         AllocationRow {
-            blocked: blocked.map(|blocked| blocked.to_string()),
-            ..row(known, catalog)
+            release_blocked: blocked.map(|blocked| blocked.to_string()),
+            ..to_row(known, catalog)
         }
     });
     let held: Vec<AllocationRow> = held.collect();

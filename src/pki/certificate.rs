@@ -1,4 +1,4 @@
-//! A certificate that was read.
+//! Parsed X.509 certificates.
 
 use std::fmt;
 
@@ -9,26 +9,26 @@ use x509_parser::{
     prelude::{GeneralName, X509Certificate},
 };
 
-/// A certificate, and what it says of itself.
+/// A parsed certificate.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// Its bytes, by which certificates are told apart.
+    /// DER encoding; identifies the certificate.
     pub der: CertificateDer<'static>,
-    /// From when on it is good.
+    /// Start of validity.
     pub not_before: Timestamp,
-    /// Until when.
+    /// End of validity, exclusive.
     pub not_after: Timestamp,
-    /// Whether it may sign others.
+    /// CA flag of the basic constraints.
     pub is_authority: bool,
-    /// The host names that it is for.
+    /// DNS names of the subject alternative name.
     pub dns_names: Vec<String>,
-    /// The public key with its algorithm, in DER.
+    /// Public key with its algorithm (SubjectPublicKeyInfo), in DER.
     pub public_key: Vec<u8>,
     subject: String,
 }
 
 impl Certificate {
-    /// Reads a certificate; `None` if these bytes are none.
+    /// Parses a certificate; `None` if `der` is not a valid one.
     pub fn from_der(der: &CertificateDer<'_>) -> Option<Self> {
         let (rest, parsed) = parse_x509_certificate(der).ok()?;
         if !rest.is_empty() {
@@ -46,11 +46,12 @@ impl Certificate {
         })
     }
 
-    /// Those of a PEM text, each once, and whether there is nothing else in it that claims to be one.
+    /// Parses the certificates of a PEM text without duplicates. The flag is false if the text
+    /// contains duplicate or unreadable sections.
     pub fn parse_pem(pem: &[u8]) -> (Vec<Self>, bool) {
         let (mut found, mut clean) = (Vec::new(), true);
         for der in CertificateDer::pem_slice_iter(pem) {
-            // A section that is broken ends neither the text nor this.
+            // A broken section does not end the iteration.
             let read = der.ok().and_then(|der| Self::from_der(&der));
             match read.filter(|one| !found.contains(one)) {
                 Some(one) => found.push(one),
@@ -60,18 +61,19 @@ impl Certificate {
         (found, clean)
     }
 
-    /// Whether `now` lies in its time.
+    /// Returns true if `now` is within the validity period.
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.not_before <= now && now < self.not_after
     }
 
-    /// When two thirds of its time are over.
+    /// Returns the time at which the certificate is due for renewal: after two thirds of its
+    /// validity.
     pub fn renewal_time(&self) -> Timestamp {
         let life = self.not_after.duration_since(self.not_before);
         super::saturating_add(self.not_before, life / 3 * 2)
     }
 
-    /// In PEM.
+    /// Encodes the certificate as PEM.
     pub fn pem(&self) -> String {
         use base64::{Engine as _, engine::general_purpose::STANDARD};
         let text = STANDARD.encode(&self.der);

@@ -1,5 +1,5 @@
-//! Making keys and certificates. Times come from the caller; keys, and the serial numbers that
-//! follow from them, come from the one source of cryptography.
+//! Issues keys and certificates. Times come from the caller; keys, and the serial numbers derived
+//! from them, come from the crypto provider.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use rcgen::{
 
 use super::{PrivateKey, Signer};
 
-/// A certificate in PEM, and its key.
+/// A new certificate with its private key.
 #[derive(Debug, Clone)]
 pub struct IssuedCertificate {
-    /// The certificate.
+    /// Certificate in PEM.
     pub cert: String,
-    /// Its key.
+    /// Private key.
     pub key: PrivateKey,
 }
 
-/// A CA of this name that signs itself, good from `begin` to `end`: ECDSA on P-256, for certificates
-/// of servers and not of further CAs.
+/// Issues a self-signed CA, valid from `begin` to `end`. It uses ECDSA on P-256 and may sign server
+/// certificates but no further CAs.
 ///
 /// # Errors
-/// When the cryptography fails.
+/// Fails if key generation or signing fails.
 pub fn issue_ca(name: &str, begin: Timestamp, end: Timestamp) -> Result<IssuedCertificate, Error> {
     let mut params = params(name, begin, end);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -37,11 +37,11 @@ pub fn issue_ca(name: &str, begin: Timestamp, end: Timestamp) -> Result<IssuedCe
     })
 }
 
-/// A server certificate for these names and addresses, good from `begin` to `end` and no longer than
-/// its CA. The key is an ECDSA key on P-256.
+/// Issues a server certificate for DNS names and IP addresses, valid from `begin` to `end` or to
+/// the end of its CA, whichever is earlier. The key is an ECDSA key on P-256.
 ///
 /// # Errors
-/// When a name is none, or the CA cannot sign.
+/// Fails if a name is invalid or the CA cannot sign.
 pub fn issue_server(
     names: &[String],
     signer: &Signer,
@@ -71,7 +71,7 @@ fn params(name: &str, begin: Timestamp, end: Timestamp) -> CertificateParams {
     params
 }
 
-/// Times before the epoch become the epoch.
+/// Returns the time since the epoch; zero for times before it.
 pub(super) fn since_epoch(moment: Timestamp) -> Duration {
     Duration::from_secs(u64::try_from(moment.as_second()).unwrap_or(0))
 }

@@ -1,14 +1,14 @@
-//! Certificates and keys: made, read, and judged as a caller of the server would judge them.
+//! Certificates and keys: issued, parsed and verified as a client of the server would verify them.
 //!
-//! It knows PEM and nothing of where that lies: the server keeps it in files, a controller in a Secret.
-//! What is read here was written by anybody, so reading never fails as a whole: each function says
-//! what of it can be used.
+//! This module works on PEM and DER, not on storage: the server keeps them in files, a controller
+//! in a Secret. Input is untrusted, so parsing returns the usable parts instead of failing as a
+//! whole.
 //!
-//! - [`authority`] and [`server`] make a certificate with its key, for a time that the caller says.
-//! - [`Certificate`] is one that was read, [`Pair`] a chain with the key that fits it, and [`Signer`] a CA
-//!   with its key.
-//! - [`verify`] asks the question that an API server asks of a webhook.
-//! - [`PrivateKey`] shows itself to nobody who does not ask by name.
+//! - [`issue_ca`] and [`issue_server`] create a certificate with its key, valid for a given time.
+//! - [`Certificate`] is a parsed certificate, [`TlsPair`] a chain with its private key, and
+//!   [`Signer`] a CA with its key.
+//! - [`verify`] checks a chain as an API server does for a webhook.
+//! - [`PrivateKey`] exposes its bytes only through [`PrivateKey::expose`].
 
 mod certificate;
 mod issue;
@@ -33,12 +33,12 @@ pub use self::{
     verify::verify,
 };
 
-/// The one source of cryptography, and of its randomness.
+/// Returns the crypto provider, the only source of cryptography and its randomness.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// So much later, or earlier; at most as late, or early, as can be written.
+/// Adds a duration to a time; returns the time unchanged if the sum cannot be represented.
 pub fn saturating_add(moment: Timestamp, by: SignedDuration) -> Timestamp {
     moment.saturating_add(by).unwrap_or(moment)
 }

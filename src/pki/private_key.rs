@@ -1,18 +1,18 @@
-//! A private key that no log line and no error shows.
+//! A private key that is never logged.
 
 use std::fmt;
 
-/// A private key in PEM. Whoever wants to see it has to ask for it.
+/// A private key in PEM. Its `Debug` output hides the bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PrivateKey(Vec<u8>);
 
 impl PrivateKey {
-    /// These bytes, whatever they are.
+    /// Wraps PEM bytes without validation.
     pub fn new(pem: impl Into<Vec<u8>>) -> Self {
         Self(pem.into())
     }
 
-    /// The PEM itself: to be written where keys are kept, and nowhere else.
+    /// Returns the PEM bytes, to be written only where keys are stored.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }

@@ -1,34 +1,34 @@
-//! A CA that can sign.
+//! A CA that can sign certificates.
 
 use rcgen::{Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::{Certificate, PrivateKey};
 
-/// The certificate of a CA, with its key.
+/// A CA certificate with its key.
 #[derive(Debug)]
 pub struct Signer {
-    /// The certificate.
+    /// The CA certificate.
     pub certificate: Certificate,
     pub(super) issuer: Issuer<'static, KeyPair>,
 }
 
 impl Signer {
-    /// The CA whose certificate is `der`, with its key. Whether it is time for it is not asked.
+    /// Creates a signer from a CA certificate and its key. Validity periods are not checked.
     ///
     /// # Errors
-    /// When one of them cannot be used, or they are not of one another: in words, without the key.
+    /// Returns the reason, without the key, if certificate or key cannot be used or do not match.
     pub fn new(der: &CertificateDer<'_>, key: &PrivateKey) -> Result<Self, String> {
         let certificate = Certificate::from_der(der).ok_or("it cannot be read")?;
         Self::of(certificate, &key_pair(key)?)
     }
 
-    /// That of these certificates to which the key belongs.
+    /// Returns the signer for the CA certificate that matches `key`.
     pub fn for_key(certificates: &[Certificate], key: &PrivateKey) -> Option<Self> {
         let pair = key_pair(key).ok()?;
         let public_key = public_key(&pair);
         let fits = |one: &&Certificate| one.is_authority && one.public_key == public_key;
-        // The newest, should one key have several.
+        // The newest, if several certificates share the key.
         let found = certificates
             .iter()
             .filter(fits)

@@ -1,4 +1,4 @@
-//! What is made is believed by whom it should be, and nobody else; and a key stays hidden.
+//! Issued certificates verify where they should and nowhere else, and keys stay hidden.
 
 use jiff::SignedDuration;
 
@@ -14,7 +14,7 @@ fn names(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// A CA from a day ago, good for so many days, with the PEM of its certificate and its key.
+/// Returns a CA issued a day ago, valid for `days` days, with the PEM of its certificate and key.
 fn ca(days: i32) -> (Signer, IssuedCertificate) {
     let made = issue_ca(
         "a CA",
@@ -62,13 +62,13 @@ fn a_certificate_verifies_for_its_names_within_its_validity_and_that_of_its_ca()
         let then = saturating_add(now(), DAY * day);
         assert_eq!(verify(&chain, &roots, &good, then), is, "on day {day}");
     }
-    // It is never longer good than its CA.
+    // A certificate does not outlive its CA.
     let (_, chain) = of(&signer, 100);
     assert_eq!(
         Certificate::from_der(&chain[0]).unwrap().not_after,
         signer.certificate.not_after
     );
-    // As Go does, and rustls does not.
+    // Like Go, and unlike rustls.
     let (short, _) = ca(1);
     let mut root = short.certificate.clone();
     root.not_after = saturating_add(now(), -DAY);

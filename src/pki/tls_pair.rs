@@ -1,4 +1,4 @@
-//! A chain of certificates and the key that fits the first of them.
+//! A certificate chain with its private key.
 
 use rustls::{
     Error, InconsistentKeys,
@@ -9,40 +9,40 @@ use thiserror::Error;
 
 use super::{PrivateKey, provider};
 
-/// What a server shows and proves, in PEM; whether the two can be used is another question.
+/// A certificate chain and private key in PEM, not yet validated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsPair {
-    /// The server's certificate, with those that lead to its CA.
+    /// Server certificate, followed by the intermediates that lead to its CA.
     pub cert: Vec<u8>,
-    /// Its key.
+    /// Private key.
     pub key: PrivateKey,
 }
 
-/// Why a pair cannot be used. No part of a key is in it.
+/// Error about an unusable pair. It contains no part of a key.
 #[derive(Debug, Error)]
 pub enum TlsPairError {
-    /// There is no certificate, or a part of the text is none.
+    /// There is no certificate, or a PEM section is invalid.
     #[error("it holds no PEM certificate")]
     NoCertificate,
-    /// There is no key.
+    /// There is no private key.
     #[error("it holds no PEM private key")]
     NoKey,
-    /// The key is of a sort that is not known, or broken.
+    /// The key is invalid or of an unsupported type.
     #[error("the key cannot be used ({0})")]
     Key(#[source] Error),
-    /// The first certificate cannot be read.
+    /// The first certificate cannot be parsed.
     #[error("the certificate cannot be used ({0})")]
     Certificate(Error),
-    /// They are not of one another.
+    /// The key does not match the certificate.
     #[error("certificate and key do not fit")]
     Mismatch,
 }
 
 impl TlsPair {
-    /// Reads both, as a server needs them.
+    /// Parses the pair for use by a TLS server.
     ///
     /// # Errors
-    /// When one cannot be read, or they do not fit.
+    /// Fails if chain or key cannot be parsed, or if they do not match.
     pub fn identity(&self) -> Result<CertifiedKey, TlsPairError> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&self.cert).collect();
         let chain = chain.unwrap_or_default();

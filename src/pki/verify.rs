@@ -1,4 +1,4 @@
-//! Whether a caller would talk to a server.
+//! Verifies a server certificate as a client would.
 
 use jiff::Timestamp;
 use rustls::{
@@ -10,9 +10,9 @@ use rustls::{
 
 use super::{Certificate, issue::since_epoch, provider};
 
-/// Whether a caller that trusts these CAs would believe this chain at this time, by whichever of these
-/// names it knows the server. As Go does, and rustls does not, it wants a CA whose own time it is.
-/// Without a name nothing is believed.
+/// Returns true if a client that trusts `roots` accepts `chain` at `now` for every one of `names`.
+/// Like Go, and unlike rustls, it requires that the root itself is valid at `now`. Without a name,
+/// nothing is accepted.
 pub fn verify<'a>(
     chain: &[CertificateDer<'_>],
     roots: impl IntoIterator<Item = &'a Certificate>,

@@ -1,5 +1,6 @@
-//! The listener for operators: alive, ready, metrics. Plain HTTP and read-only, so that probes and
-//! scrapers need no certificate; it shows no object of anybody's.
+//! The admin listener: liveness, readiness and metrics over plain HTTP.
+//!
+//! It is read-only and shows no Kubernetes object, so probes and scrapers need no certificate.
 
 use std::sync::Arc;
 
@@ -15,10 +16,10 @@ use prometheus_client::encoding::text::encode;
 
 use super::{lifecycle::Lifecycle, reject::text, review::Reviewer, tls::CertificateResolver};
 
-/// What `/metrics` answers with.
+/// Content type of `/metrics`.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What the listener shows.
+/// State shared by the handlers.
 #[derive(Clone)]
 struct AdminState {
     reviewer: Arc<Reviewer>,
@@ -26,7 +27,7 @@ struct AdminState {
     certificate: Arc<CertificateResolver>,
 }
 
-/// `GET /livez`, `/readyz` and `/metrics`.
+/// Returns the routes `GET /livez`, `/readyz` and `/metrics`.
 pub(super) fn routes(
     reviewer: Arc<Reviewer>,
     lifecycle: Lifecycle,
@@ -50,11 +51,11 @@ async fn alive() -> Response {
 
 async fn ready(State(admin): State<AdminState>) -> Response {
     if admin.lifecycle.is_draining() {
-        let line = "draining: the server was told to end";
+        let line = "draining: the server is shutting down";
         return text(StatusCode::SERVICE_UNAVAILABLE, line);
     }
     if !admin.certificate.has_certificate() {
-        let line = "there is no certificate to serve with yet; the log says why";
+        let line = "there is no certificate to serve with yet; see the log";
         return text(StatusCode::SERVICE_UNAVAILABLE, line);
     }
     if admin.reviewer.state.catalog.load().is_none() {

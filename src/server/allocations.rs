@@ -1,4 +1,5 @@
-//! The allocation core as the server uses it: plans go to the ledger, and their outcome to the index.
+//! The server's access to allocations: commits plans to the ledger and applies the outcome to the
+//! index.
 
 use std::sync::Arc;
 
@@ -15,21 +16,21 @@ use crate::{
     rules::LiveRead,
 };
 
-/// Who holds which address, and where that is recorded.
+/// The allocation index with the ledger that records it.
 #[derive(Debug, Clone)]
 pub struct Allocations {
-    /// The index, which is as the ledger is.
+    /// The in-memory view of the ledger.
     pub index: Arc<SharedIndex>,
     ledger: Option<Arc<Ledger>>,
-    /// Which node owns which slice, where nodes are known.
+    /// The ledger of node slices; `None` outside of a cluster.
     slices: Option<SliceLedger>,
     lists: Arc<SharedLists>,
-    /// The one source of randomness: each call another number that nobody can guess.
+    /// Source of unpredictable numbers.
     random: RandomSource,
 }
 
 impl Allocations {
-    /// Allocations that a ledger records.
+    /// Creates allocations recorded by `ledger`.
     pub fn new(index: Arc<SharedIndex>, ledger: Arc<Ledger>, random: RandomSource) -> Self {
         Self {
             index,
@@ -40,8 +41,8 @@ impl Allocations {
         }
     }
 
-    /// The same in a cluster: slices are recorded, too, so that pools that are cut give, and other
-    /// replicas write to the same ledger.
+    /// Adds slice support for a cluster: sliced pools can allocate, and other replicas may write to
+    /// the same ledger.
     #[must_use]
     pub fn with_slices(mut self, slices: SliceLedger) -> Self {
         let mut index = self.index.lock();
@@ -52,7 +53,7 @@ impl Allocations {
         self
     }
 
-    /// No ledger: whatever would have to be recorded is turned away.
+    /// Creates allocations without a ledger: every plan is rejected.
     pub fn disabled() -> Self {
         Self {
             index: Arc::default(),
@@ -63,10 +64,10 @@ impl Allocations {
         }
     }
 
-    /// Finds out whether allocations can be recorded, where any are.
+    /// Checks that the ledger, if there is one, can be written.
     ///
     /// # Errors
-    /// [`NotWritable`].
+    /// Returns [`NotWritable`] if it cannot.
     pub(super) async fn writable(&self) -> Result<(), NotWritable> {
         match &self.ledger {
             Some(ledger) => ledger.writable().await,
@@ -74,15 +75,16 @@ impl Allocations {
         }
     }
 
-    /// A number that nobody can guess.
+    /// Returns an unpredictable number.
     pub(super) fn random(&self) -> u128 {
         self.random.next()
     }
 
-    /// Makes the index at least as fresh, about these things, as the ledger is when this is called.
+    /// Refreshes the index for these live reads: afterwards it is at least as fresh as the ledger
+    /// was at the call.
     ///
     /// # Errors
-    /// Why the ledger does not tell.
+    /// Returns the reason if the ledger cannot be read.
     pub(super) async fn refresh(&self, lookups: &[LiveRead]) -> Result<(), String> {
         let Some(ledger) = &self.ledger else {
             return Ok(());
@@ -98,10 +100,10 @@ impl Allocations {
         looked.map_err(|error| error.to_string())
     }
 
-    /// Records that a node owns a slice, or learns which one does; then the index can be asked again.
+    /// Claims a slice for a node, or learns which node owns it. The plan can then be made again.
     ///
     /// # Errors
-    /// Why nothing was recorded in time.
+    /// Returns the reason if nothing was recorded before `deadline`.
     pub(super) async fn claim(&self, slice: Slice, deadline: Instant) -> Result<(), String> {
         let Some(slices) = self.slices.clone() else {
             self.index.lock().drop_claim(&slice);
@@ -116,8 +118,8 @@ impl Allocations {
         }
     }
 
-    /// Records a plan, all or none, and tells the index. Once begun it comes to its end, whoever
-    /// waits for it; after `deadline` nobody does.
+    /// Commits a plan atomically and applies the outcome to the index. Once begun, the commit runs
+    /// to its end even if the caller stops waiting, which it does at `deadline`.
     pub(super) async fn record(
         &self,
         writes: Vec<Write>,

@@ -1,5 +1,5 @@
-//! Bodies: read once, whole, within a size, a time and the memory that there is for all of them; or thrown away so
-//! that the connection stays of use.
+//! Request bodies: read whole within limits of size, time and memory, or discarded so that the
+//! connection can be reused.
 
 use std::{
     future::{Future as _, poll_fn},
@@ -25,21 +25,21 @@ use super::{
     reject::{Reject, RejectReason},
 };
 
-/// The most that is set aside because a header announced it.
+/// Maximum number of bytes preallocated because of a `Content-Length` header.
 const MAX_PREALLOCATION: usize = 256 << 10;
-/// The room that is taken before a piece is read: a frame of HTTP/2 has no more.
+/// Memory reserved before a piece is read, in bytes: the maximum size of an HTTP/2 frame here.
 const PIECE_BYTES: usize = 16 << 10;
-/// How many times the body limit is read only to be thrown away: more than the longest review has.
+/// Multiple of the body limit that is read and discarded; the longest review is smaller.
 const MAX_DISCARD_FACTOR: u64 = 5;
 
-/// A body with the room that it takes up.
+/// A complete body with the memory reserved for it.
 #[derive(Debug)]
 pub(super) struct BufferedBody {
     pub(super) bytes: Bytes,
     pub(super) memory: QuotaGuard,
 }
 
-/// What a body may take up of time and room.
+/// Limits and accounting for reading one body.
 pub(super) struct BodyContext<'a> {
     pub(super) limits: &'a Limits,
     pub(super) budget: &'a Budget,
@@ -55,7 +55,7 @@ pub(super) async fn read(
     let _pending_body = context.connection.begin_body();
     let awaiting_memory = AtomicBool::new(false);
     let mut whole = pin!(collect(body, context, &awaiting_memory));
-    // Most bodies come with their head: then no time passes, and no clock is wound up.
+    // Most bodies arrive with their head: polling once first avoids a timer.
     let at_once = poll_fn(|cx| Poll::Ready(whole.as_mut().poll(cx))).await;
     if let Poll::Ready(whole) = at_once {
         return whole;
@@ -101,13 +101,13 @@ async fn collect(
         if pieces.length() + data.len() > limit {
             return Err(too_large(limit));
         }
-        // Of HTTP/1 a piece may be larger than was expected.
+        // An HTTP/1 piece may be larger than expected.
         memory.extend_to(pieces.length() + data.len()).await;
         pieces.push(data);
     }
 }
 
-/// The room that a body has while it grows.
+/// The memory reserved for a body while it grows.
 struct BodyMemory<'a> {
     taken: Option<QuotaGuard>,
     context: &'a BodyContext<'a>,
@@ -141,7 +141,7 @@ impl BodyMemory<'_> {
     }
 }
 
-/// A body as it comes in. Small ones come in one piece, which is then the body: nothing is copied.
+/// A body under construction. A body that arrives in one piece is returned without a copy.
 #[derive(Default)]
 struct BodyBuffer {
     announced: usize,
@@ -177,7 +177,7 @@ impl BodyBuffer {
     }
 }
 
-/// The next piece of data; trailers are none.
+/// Returns the next piece of data and skips trailers.
 async fn next(body: &mut Body) -> Result<Option<Bytes>, Reject> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
@@ -199,10 +199,10 @@ fn too_large(limit: usize) -> Reject {
     Reject::new(RejectReason::TooLarge, sentence)
 }
 
-/// Returns the first piece of a body that was refused for the length that its head announced; empty if none
-/// comes.
+/// Returns the first piece of a body that was rejected for its announced length; empty if none
+/// arrives.
 pub(super) async fn first_piece(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> Bytes {
-    // Who waits for "100 Continue" shall not be told to send it.
+    // A client that waits for "100 Continue" must not be told to send the body.
     if headers.contains_key(header::EXPECT) {
         return Bytes::new();
     }
@@ -227,11 +227,11 @@ fn memory_timed_out(context: &BodyContext<'_>) -> Reject {
     Reject::new(RejectReason::Crowded, sentence)
 }
 
-/// Throws away what is left of a body, so that the next request of the connection can be read, and
-/// so that callers who read no answer before they have sent everything get theirs (curl over
-/// HTTP/2 takes an earlier end of the stream for an error).
+/// Discards the rest of a body, so that the next request of the connection can be read, and so that
+/// clients that read no response before they have sent everything get theirs (curl over HTTP/2
+/// treats an earlier end of the stream as an error).
 ///
-/// Says whether the connection is of further use.
+/// Returns true if the connection can be reused.
 pub(super) async fn discard(
     body: &mut Body,
     version: Version,
@@ -243,10 +243,10 @@ pub(super) async fn discard(
     drain(body, headers, limits).await || version == Version::HTTP_2
 }
 
-/// Reads a body to its end; says whether it came to it.
+/// Reads a body to its end; returns false if it did not get there within the limits.
 async fn drain(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> bool {
     let most = limits.body_bytes as u64 * MAX_DISCARD_FACTOR;
-    // Who waits for "100 Continue" has not sent it, and shall not be told to.
+    // A client that waits for "100 Continue" has not sent the body and must not be told to.
     if headers.contains_key(header::EXPECT) || body.size_hint().lower() > most {
         return body.is_end_stream();
     }

@@ -1,8 +1,9 @@
-//! The memory for the requests of all connections, in bytes.
+//! Memory budget for the requests of all connections, in bytes.
 //!
-//! Bodies are counted before they are read, and until their answer has left. Where there is no room, the
-//! connection that has most of it while its bodies are still awaited is closed: whoever sends many large bodies
-//! slowly holds up nobody who sends a small one.
+//! Memory for a body is reserved before it is read and held until the response has been sent. If
+//! the budget is exhausted, the connection that holds the most while its bodies are still
+//! incomplete is closed, so that clients that send many large bodies slowly do not block those that
+//! send small ones.
 
 use std::sync::Arc;
 
@@ -14,10 +15,10 @@ use super::{
     quota::{MaxShare, Quota, QuotaGuard},
 };
 
-/// A connection may have a ninth of all that there is.
+/// Share of one connection: an eighth of what is free, so at most a ninth of the total.
 const MAX_SHARE: MaxShare = MaxShare(8);
 
-/// The bytes that requests may take up.
+/// The memory budget.
 pub(super) struct Budget {
     bytes: Arc<Quota>,
     connections: Arc<Connections>,
@@ -33,12 +34,12 @@ impl Budget {
         }
     }
 
-    /// Takes room if there is some at once.
+    /// Reserves memory without waiting; `None` if the budget does not allow it.
     pub(super) fn try_take(&self, of: ConnectionId, bytes: usize) -> Option<QuotaGuard> {
         self.bytes.try_take(of, bytes)
     }
 
-    /// Takes room as soon as there is some, closing those that have most of it.
+    /// Reserves memory as soon as possible and evicts the connections that hold the most.
     pub(super) async fn take(&self, of: &Connection, bytes: usize) -> QuotaGuard {
         loop {
             if let Some(taken) = self.bytes.try_take(of.id, bytes) {

@@ -1,4 +1,4 @@
-//! One connection, from the first byte to the last.
+//! Serves one connection, from the first byte to the last.
 
 use std::{
     any::Any, convert::Infallible, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration,
@@ -33,25 +33,25 @@ use super::{
 };
 use crate::clock::Clock;
 
-/// The bytes that are read at once, and so the most that one request's head may have. The API
-/// server's heads have a few hundred.
+/// Size of the read buffer, and so the maximum size of an HTTP/1 request head, in bytes. The API
+/// server's heads have a few hundred bytes.
 const MAX_READ_BUFFER: usize = 64 << 10;
-/// The same for HTTP/2, where heads are counted unpacked.
+/// Maximum size of an HTTP/2 header list, uncompressed, in bytes.
 const MAX_HEADER_LIST: u32 = 16 << 10;
-/// The bytes that a request takes up beside its head.
+/// Memory accounted for a request in addition to its head, in bytes.
 const REQUEST_OVERHEAD: usize = 1 << 10;
-/// How long a request may wait for that.
+/// Maximum time a request waits for that memory.
 const MEMORY_TIMEOUT: Duration = Duration::from_secs(2);
-/// The bytes of HTTP/2 that may come before anybody reads them: of one stream, and of a connection.
+/// HTTP/2 flow-control window of one stream, in bytes.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 128 << 10;
-/// The bytes of answers of HTTP/2 that are kept for who does not take them, of one stream.
+/// Maximum number of unsent response bytes of one HTTP/2 stream.
 const SEND_BUFFER: usize = 64 << 10;
-/// How often an HTTP/2 caller is asked whether it is still there, and how long it may take to say.
+/// Interval of HTTP/2 pings.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What speaks over the connections of one listener.
+/// Serves the connections of one listener.
 pub(super) struct ConnectionHandler {
     router: Router,
     limits: Limits,
@@ -63,20 +63,20 @@ pub(super) struct ConnectionHandler {
     http2: auto::Builder<TokioExecutor>,
 }
 
-/// The version of HTTP, as agreed in the TLS handshake (ALPN).
+/// HTTP version, as negotiated in the TLS handshake (ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
     Http2,
 }
 
-/// What the requests of one connection share.
+/// State shared by the requests of one connection.
 struct ConnectionContext {
     handler: Arc<ConnectionHandler>,
     connection: Arc<Connection>,
     protocol: Protocol,
     state: Arc<ConnectionState>,
-    /// Told when a request of HTTP/2 has been answered.
+    /// Notified when an HTTP/2 request has been answered while draining.
     answered: Notify,
 }
 
@@ -102,7 +102,8 @@ impl ConnectionHandler {
         }
     }
 
-    /// Serves requests until the caller leaves, dawdles, has to make room, or the server ends.
+    /// Serves one connection until the peer closes it, a timeout expires, it is evicted, or the
+    /// server shuts down.
     pub(super) async fn serve<S>(
         self: Arc<Self>,
         stream: S,
@@ -154,13 +155,13 @@ impl ConnectionHandler {
             }
         };
         if let Err(error) = outcome {
-            tracing::debug!(error = %error, "a connection failed");
+            tracing::debug!(error = %error, "connection failed");
         }
     }
 }
 
 impl ConnectionContext {
-    /// Answers one request; a panic ends the request, not the process.
+    /// Serves one request. A panic fails the request, not the process.
     async fn answer(
         self: Arc<Self>,
         mut request: Request<Incoming>,
@@ -193,7 +194,7 @@ impl ConnectionContext {
         Ok(response)
     }
 
-    /// Takes the room that a request takes up before its body.
+    /// Reserves the memory of a request without its body; `None` on timeout.
     async fn reserve_memory(&self, bytes: usize) -> Option<QuotaGuard> {
         let ConnectionHandler { budget, limits, .. } = &*self.handler;
         let at_once = budget.try_take(self.connection.id, bytes);
@@ -207,7 +208,7 @@ impl ConnectionContext {
             .ok()
     }
 
-    /// Asks the caller to connect elsewhere.
+    /// Tells the client to open a new connection for its next request.
     fn announce_close(&self, version: Version, response: &mut Response<Body>) {
         if version == Version::HTTP_2 {
             self.answered.notify_one();
@@ -217,9 +218,11 @@ impl ConnectionContext {
         }
     }
 
-    /// When to say that no more requests are taken. HTTP/1 can only say so with an answer, or by
-    /// closing the door in the face of a request that may be on its way: it waits for the end of
-    /// the grace period. HTTP/2 says it aside, but not before a first request that may come.
+    /// Completes when the connection should shut down gracefully.
+    ///
+    /// HTTP/1 can only announce this with a response; closing an idle connection could cut off a
+    /// request that is already on its way, so HTTP/1 waits for the end of the grace period. HTTP/2
+    /// announces it out of band (GOAWAY), but not before a first request that may be on its way.
     async fn drain_signal(&self) {
         let lifecycle = &self.handler.lifecycle;
         if self.protocol == Protocol::Http1 {
@@ -235,7 +238,7 @@ impl ConnectionContext {
     }
 }
 
-/// The bytes that a request takes up before its body.
+/// Returns the memory accounted for a request without its body, in bytes.
 fn size(request: &Request<Incoming>) -> usize {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| name.as_str().len() + value.len());
@@ -257,8 +260,8 @@ impl ConnectionHandler {
     }
 }
 
-/// Returns the header `Date` (RFC 9110, 6.6.1); `None` for a time that it has no form for, before 1970
-/// and after 9999. hyper's own header panics there, and takes the connection with it.
+/// Returns the `Date` header (RFC 9110, 6.6.1); `None` for times before 1970 or after 9999, which
+/// it cannot represent. hyper's own `Date` header panics for those and closes the connection.
 fn date(now: Timestamp) -> Option<HeaderValue> {
     const BEYOND: i64 = 253_402_300_800;
     let is_expressible = (0..BEYOND).contains(&now.as_second());
@@ -271,7 +274,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .auto_date_header(false)
-        // The stream keeps the time: see `clock`.
+        // The stream keeps the timeouts: see `idle_timeout`.
         .header_read_timeout(None)
         .keep_alive(limits.keep_alive)
         .max_buf_size(MAX_READ_BUFFER);

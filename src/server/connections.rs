@@ -1,9 +1,9 @@
-//! The connections of one listener, and the one that is closed when another comes and no place is free.
+//! The open connections of one listener, and which one is evicted when the limit is reached.
 //!
-//! Refusing the new one would let anybody lock the listener by holding connections. So the one goes that is of
-//! least use: one that never asked anything, then one that waits for its next request, then one whose body is
-//! still awaited; among these one of the address that has most of them, and of those the oldest. A connection
-//! whose request is being worked on is never closed.
+//! Rejecting new connections would let a client block the listener by holding connections. Instead
+//! the least useful connection is closed: first one without any request, then one that is idle,
+//! then one whose bodies are still incomplete. Among equals the address with the most connections
+//! loses one, its oldest. A connection whose request is being processed is never closed.
 
 use std::{
     cmp::Reverse,
@@ -23,28 +23,29 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection that was told to leave may take, and how often another is told to.
+/// Time that an evicted connection has to close, and interval at which further connections are
+/// evicted.
 pub(super) const EVICTION_GRACE: Duration = Duration::from_millis(100);
 
-/// A number that no other connection of this process has.
+/// Process-wide unique connection number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ConnectionId(pub(super) u64);
 
-/// The places of a listener, and who has them.
+/// The connection limit of a listener and its open connections.
 #[derive(Debug)]
 pub(super) struct Connections {
     permits: Arc<Semaphore>,
     open: Mutex<BTreeMap<ConnectionId, Arc<Connection>>>,
 }
 
-/// A place, until it is dropped.
+/// Permit for one connection, held until dropped.
 pub(super) struct ConnectionPermit {
     connections: Arc<Connections>,
     pub(super) connection: Arc<Connection>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// One connection, as its listener and its requests see it.
+/// State of one connection, shared by its listener and its requests.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
@@ -53,16 +54,16 @@ pub(super) struct Connection {
     eviction: CancellationToken,
 }
 
-/// What a connection does; those that come first are closed first.
+/// Activity of a connection, in order of eviction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum ConnectionStage {
-    /// No request has come.
+    /// No request has arrived.
     Unused,
-    /// All requests were answered.
+    /// All requests have been answered.
     Idle,
-    /// The bodies of all its requests are awaited.
+    /// The bodies of all its requests are incomplete.
     PendingBody,
-    /// A request is being worked on.
+    /// A request is being processed.
     Busy,
 }
 
@@ -74,10 +75,10 @@ struct Activity {
     since: Instant,
 }
 
-/// A request of a connection, until it is dropped.
+/// Counts a request until dropped.
 pub(super) struct ActiveRequest<'c>(&'c Connection);
 
-/// A body that is awaited, until this is dropped.
+/// Counts an incomplete body until dropped.
 pub(super) struct PendingBody<'c>(&'c Connection);
 
 impl Connections {
@@ -88,7 +89,8 @@ impl Connections {
         })
     }
 
-    /// Waits for a place, having others leave if none is free. `closed` is called for each of them.
+    /// Waits for a permit and evicts other connections while none is free. Calls `closed` for each
+    /// evicted connection.
     pub(super) async fn acquire(
         self: &Arc<Self>,
         from: Option<IpAddr>,
@@ -116,7 +118,7 @@ impl Connections {
         }
     }
 
-    /// Tells one connection to leave, if any may be told to.
+    /// Evicts one connection; returns false if none may be evicted.
     pub(super) fn evict_one(&self) -> bool {
         let open = self.lock();
         let mut per_address: HashMap<Option<IpAddr>, usize> = HashMap::new();
@@ -138,8 +140,8 @@ impl Connections {
         }
     }
 
-    /// Tells the connection to leave that has most of something, if that is more than `least` and only bodies of
-    /// its requests are awaited.
+    /// Evicts the connection with the largest amount according to `has`, if that exceeds `least`
+    /// and only bodies of its requests are awaited. Returns false if there is none.
     pub(super) fn evict_largest(&self, has: impl Fn(ConnectionId) -> usize, least: usize) -> bool {
         let open = self.lock();
         let candidates = open.values().filter_map(|connection| {
@@ -184,7 +186,7 @@ impl Connection {
         })
     }
 
-    /// Returns the connection that a request came by; one of its own, if it came by none.
+    /// Returns the connection of a request, or a new one for requests without a listener.
     pub(super) fn from_extensions(extensions: &Extensions) -> Arc<Self> {
         let found = extensions.get::<Arc<Self>>().cloned();
         found.unwrap_or_else(|| Self::new(None))
@@ -203,12 +205,13 @@ impl Connection {
         PendingBody(self)
     }
 
-    /// Waits until the connection is told to leave.
+    /// Waits until the connection is evicted.
     pub(super) async fn eviction_requested(&self) {
         self.eviction.cancelled().await;
     }
 
-    /// Waits until nothing is lost by closing the connection; a moment at the least, if it asked anything.
+    /// Waits until the connection can be closed without losing a request. Takes at least
+    /// [`EVICTION_GRACE`] if there was a request.
     pub(super) async fn quiesced(&self) {
         loop {
             match self.stage() {

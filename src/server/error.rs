@@ -1,4 +1,4 @@
-//! Why the server cannot start. Each error names the flag or the file to mend.
+//! Errors at server start. Each names the flag or file to fix.
 
 use std::{io, net::SocketAddr};
 
@@ -6,26 +6,26 @@ use thiserror::Error;
 
 use super::tls::CertificateError;
 
-/// Why the server cannot start.
+/// Error returned when the server cannot start.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     #[error(
         "{flag} {address}: {}; choose another address with {flag}",
         describe_io_error(source)
     )]
     Listen {
-        /// The flag that names the address.
+        /// Flag that sets the address.
         flag: &'static str,
-        /// The address.
+        /// Address to bind.
         address: SocketAddr,
-        /// What the system says.
+        /// The underlying error.
         source: io::Error,
     },
-    /// The clock says a time before 1970, which HTTP cannot date answers by.
+    /// The clock is before 1970, which HTTP dates cannot express.
     #[error("the clock of this machine says {now}, before 1970: set it, and start nadmit again")]
     Clock {
-        /// What it says.
+        /// Current time of the clock.
         now: jiff::Timestamp,
     },
     /// A certificate or key cannot be used.

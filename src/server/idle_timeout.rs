@@ -1,13 +1,13 @@
-//! Who dawdles is cut: the clock of one connection.
+//! Per-connection idle and header-read timeouts.
 //!
-//! Two waits must be told apart. Between requests a connection may be idle for minutes, for the
-//! API server keeps it on purpose; but once the first byte of a request's head has come, the rest
-//! must follow within seconds. hyper's own limit for heads starts when the last answer has left
-//! and so counts idleness, too. Hence a stream that keeps the time itself: the idle wait starts
-//! when it is the caller's turn, the head's wait at the first byte that comes then, and neither
-//! runs while a request is being answered.
+//! Between requests a connection may be idle for minutes, because the API server keeps connections
+//! open on purpose. Once the first byte of a request's head has arrived, the rest must follow
+//! within seconds. hyper's own header timeout starts when the previous response was sent and so
+//! includes idle time. This stream wrapper keeps the two apart: the idle timeout starts when the
+//! connection awaits a request, the header timeout at the first byte that arrives then, and neither
+//! runs while a request is being served.
 //!
-//! It costs one look at the time a request: the timer is moved only when it fires too early.
+//! The cost is one clock reading per request: the timer is only reset when it fires too early.
 
 use std::{
     io,
@@ -25,27 +25,27 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-/// Whose turn it is on a connection: shared by its stream and its service. Even while a request
-/// is awaited, odd while one is answered.
+/// Request phase of a connection, shared by its stream and its service. The number is even while a
+/// request is awaited and odd while one is being served.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionState(AtomicUsize);
 
-/// A request is being answered until this is dropped.
+/// Marks a request as being served until dropped.
 pub(super) struct RequestGuard<'a>(&'a ConnectionState);
 
 impl ConnectionState {
-    /// A request of HTTP/1 has come: they come one by one.
+    /// Marks the start of an HTTP/1 request. HTTP/1 requests of a connection do not overlap.
     pub(super) fn begin_request(&self) -> RequestGuard<'_> {
         self.0.fetch_add(1, Ordering::Relaxed);
         RequestGuard(self)
     }
 
-    /// A request of HTTP/2 has come: from now on pings tell whether the caller is there.
+    /// Marks the start of an HTTP/2 request. From then on, HTTP/2 pings detect dead peers.
     pub(super) fn begin_http2(&self) {
         self.0.store(1, Ordering::Relaxed);
     }
 
-    /// Whether no request has come yet.
+    /// Returns true if no request has arrived yet.
     pub(super) fn is_unused(&self) -> bool {
         self.phase() == 0
     }
@@ -61,18 +61,19 @@ impl Drop for RequestGuard<'_> {
     }
 }
 
-/// How long a caller may take.
+/// Timeouts of one connection.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConnectionTimeouts {
-    /// To begin the first request.
+    /// Time to the first byte of the first request.
     pub(super) first: Duration,
-    /// To begin another, and to take in an answer.
+    /// Time to the next request, and time to read a response.
     pub(super) idle: Duration,
-    /// To send a head once begun; `None` where heads are not told from other bytes (HTTP/2).
+    /// Time from the first to the last byte of a request's head; `None` for HTTP/2, where heads
+    /// cannot be told apart from other bytes.
     pub(super) head: Option<Duration>,
 }
 
-/// A stream that ends when its caller dawdles.
+/// A stream that ends or fails when its peer exceeds a timeout.
 pub(super) struct IdleTimeout<S> {
     stream: S,
     state: Arc<ConnectionState>,
@@ -83,7 +84,7 @@ pub(super) struct IdleTimeout<S> {
     timer: Pin<Box<Sleep>>,
 }
 
-/// What the caller dawdled over.
+/// The timeout that expired.
 enum Expired {
     Idle,
     Head,
@@ -107,7 +108,7 @@ impl<S> IdleTimeout<S> {
         }
     }
 
-    /// Whether it is the caller's turn; a new turn starts the clock anew.
+    /// Returns true if the connection awaits a request. A new phase restarts the timeout.
     fn is_awaiting_request(&mut self) -> bool {
         let phase = self.state.phase();
         let waiting = phase.is_multiple_of(2);
@@ -131,7 +132,7 @@ impl<S> IdleTimeout<S> {
         }
     }
 
-    /// Nothing moves: ready when that has lasted too long, else the timer wakes the task.
+    /// Returns ready if the current timeout has expired; otherwise registers the timer.
     fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<Expired> {
         if !self.is_awaiting_request() {
             return Poll::Pending;
@@ -176,7 +177,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeout<S> {
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
         if read.is_pending() {
             return Poll::Ready(match ready!(this.poll_expired(cx)) {
-                // As if the caller had hung up, which is no error between requests.
+                // Reported as end of stream, which hyper accepts between requests.
                 Expired::Idle => Ok(()),
                 Expired::Head => Err(io::ErrorKind::TimedOut.into()),
             });

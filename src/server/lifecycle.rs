@@ -1,9 +1,9 @@
-//! How a server ends.
+//! Graceful shutdown of a server.
 //!
-//! The API server goes on using open connections to a pod that is being terminated, and endpoints
-//! take a moment to be withdrawn. So a server that is told to end becomes unready and then, for
-//! a grace period, serves on while it asks every caller to connect elsewhere; only after that it
-//! takes no more connections, and last it finishes what is in progress.
+//! The API server keeps using open connections to a terminating pod, and endpoints are withdrawn
+//! with a delay. A server that is asked to shut down therefore becomes unready and keeps serving
+//! for a grace period, while it asks clients to reconnect elsewhere. After that it accepts no more
+//! connections and finishes the requests in progress.
 
 use std::sync::{
     Arc,
@@ -12,7 +12,7 @@ use std::sync::{
 
 use tokio_util::sync::CancellationToken;
 
-/// Tells a server to end.
+/// Handle that shuts a server down.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     drain: CancellationToken,
@@ -20,17 +20,17 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Nobody has asked yet.
+    /// Creates a handle that has not been triggered.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks the server to finish in good order: what the first signal means.
+    /// Starts a graceful shutdown, as the first signal does.
     pub fn drain(&self) {
         self.drain.cancel();
     }
 
-    /// Ends the server at once: what the second signal means.
+    /// Stops the server immediately, as the second signal does.
     pub fn abort(&self) {
         self.abort.cancel();
         self.drain.cancel();
@@ -45,15 +45,15 @@ impl Shutdown {
     }
 }
 
-/// Where a server is on its way to the end. Each step implies those before it.
+/// Shutdown phase of a server. Each phase implies those before it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lifecycle {
     asked: Arc<AtomicBool>,
-    /// Callers are asked to connect elsewhere.
+    /// Clients are asked to reconnect elsewhere.
     pub(super) draining: CancellationToken,
-    /// No more connections, no more requests.
+    /// No more connections and requests are accepted.
     pub(super) closing: CancellationToken,
-    /// Connections are dropped as they are.
+    /// Open connections are dropped.
     pub(super) ended: CancellationToken,
 }
 
@@ -73,8 +73,8 @@ impl Lifecycle {
         self.ended.cancel();
     }
 
-    /// Whether callers are asked to connect elsewhere; without the token's lock, for every
-    /// request asks.
+    /// Returns true if clients are asked to reconnect elsewhere. Reads an atomic instead of locking
+    /// the token, because every request calls it.
     pub(super) fn is_draining(&self) -> bool {
         self.asked.load(Ordering::Relaxed)
     }

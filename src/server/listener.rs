@@ -1,5 +1,4 @@
-//! Accepting connections: no more than the cap, each in a task of its own, TLS first if it is
-//! spoken.
+//! Accepts connections up to a limit and serves each in its own task, with TLS if configured.
 
 use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
@@ -20,32 +19,32 @@ use super::{
     tls,
 };
 
-/// How long to wait when the system has no more file descriptors or memory to give.
+/// Delay after a failed accept, such as when file descriptors or memory are exhausted.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// One address with what is spoken there.
+/// A bound socket with its connection handler.
 pub(super) struct Listener<S = TcpListener> {
     pub(super) socket: S,
     pub(super) handler: Arc<ConnectionHandler>,
-    /// `None`: plain HTTP.
+    /// TLS settings; `None` for plain HTTP.
     pub(super) tls: Option<TlsHandshake>,
     pub(super) connections: Arc<Connections>,
     pub(super) lifecycle: Lifecycle,
     pub(super) metrics: Arc<Metrics>,
 }
 
-/// How hands are shaken.
+/// TLS acceptor and handshake timeout.
 #[derive(Clone)]
 pub(super) struct TlsHandshake {
     pub(super) acceptor: TlsAcceptor,
     pub(super) limit: Duration,
 }
 
-/// What connections come from.
+/// A socket that accepts connections.
 pub(super) trait Socket: Send + Sync {
     type Stream: AsyncRead + AsyncWrite + Send + Unpin + 'static;
 
-    /// Takes the next connection, with the address that it comes from, if it has one.
+    /// Accepts a connection and returns its peer address, if it has one.
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, Option<IpAddr>)>> + Send;
 }
 
@@ -54,7 +53,7 @@ impl Socket for TcpListener {
 
     async fn accept(&self) -> io::Result<(TcpStream, Option<IpAddr>)> {
         let (stream, from) = Self::accept(self).await?;
-        // Answers are small and awaited. A socket that refuses this is gone already.
+        // Responses are small and awaited. A socket that rejects this option is already closed.
         let _ = stream.set_nodelay(true);
         Ok((stream, Some(from.ip())))
     }
@@ -69,7 +68,7 @@ impl Socket for UnixListener {
 }
 
 impl<S: Socket> Listener<S> {
-    /// Accepts until no more connections are taken. Those that are open go on in `tasks`.
+    /// Accepts connections until the server closes. Open connections continue in `tasks`.
     pub(super) async fn run(self, tasks: TaskTracker) {
         let closing = self.lifecycle.closing.clone();
         tokio::select! {
@@ -120,7 +119,7 @@ impl<S: Socket> Listener<S> {
                         }
                         Err(error) => {
                             metrics.handshake_failures.inc();
-                            debug!(error = %error, "a TLS handshake failed");
+                            debug!(error = %error, "TLS handshake failed");
                         }
                     }
                     drop(open);
@@ -129,8 +128,8 @@ impl<S: Socket> Listener<S> {
         }
     }
 
-    /// A connection that broke before it was accepted concerns nobody; lack of descriptors does,
-    /// and asking at once again would only burn time.
+    /// Handles a failed accept. Connections that broke before they were accepted are ignored. For
+    /// other errors, such as exhausted file descriptors, an immediate retry would busy-loop.
     async fn handle_accept_error(&self, error: &io::Error) {
         let sanitize = [
             io::ErrorKind::ConnectionAborted,
@@ -138,7 +137,7 @@ impl<S: Socket> Listener<S> {
             io::ErrorKind::ConnectionRefused,
         ];
         if !sanitize.contains(&error.kind()) {
-            warn!(error = %error, "connections cannot be accepted; raise the limit of open files");
+            warn!(error = %error, "accept failed; raise the limit of open files");
             if self.connections.evict_one() {
                 self.count_evicted();
             }
@@ -160,7 +159,7 @@ impl TlsHandshake {
     }
 }
 
-/// Counts a connection as open, and takes up a place, until it is dropped.
+/// Counts an open connection and holds its permit until dropped.
 struct OpenConnection {
     metrics: Arc<Metrics>,
     permit: ConnectionPermit,

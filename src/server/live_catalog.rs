@@ -1,4 +1,4 @@
-//! The question that goes past every cache, asked before a denial that rests on what other objects say.
+//! Live reads of cluster objects, made before a denial that depends on them.
 
 use std::error::Error;
 
@@ -6,22 +6,22 @@ use futures_util::future::BoxFuture;
 
 use crate::rules::LiveRead;
 
-/// Looks things up at their origin.
+/// A catalog source that can bypass its caches.
 pub trait LiveCatalog: Send + Sync {
-    /// Makes the published catalog at least as fresh, about these things, as the origin is when
-    /// this is called. The server loads the catalog again when it returns.
+    /// Refreshes the published catalog for these live reads: afterwards it is at least as fresh as
+    /// the origin was at the call. The server loads the catalog again when the future completes.
     ///
-    /// The caller drops the future when its own time is up.
+    /// The caller drops the future when its deadline has passed.
     fn refresh<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>>;
 }
 
-/// Why the origin did not answer.
+/// Error returned when a live read fails.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct LiveReadError(Box<dyn Error + Send + Sync>);
 
 impl LiveReadError {
-    /// An error for this reason: another error, or a sentence.
+    /// Creates an error from another error or a sentence.
     pub fn new(reason: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(reason.into())
     }

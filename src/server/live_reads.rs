@@ -1,4 +1,4 @@
-//! Look-ups about allocations, past the index, which another replica of nadmit may be ahead of.
+//! Live reads of allocations: the index may lag behind other replicas.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::{
     rules::LiveRead,
 };
 
-/// Whole lists of the ledger, shared by all who ask for one at the same time: a pool that runs out
-/// makes many ask.
+/// Full lists of the ledger, shared by concurrent callers: many reviews may need one when a pool
+/// runs out.
 #[derive(Debug, Default)]
 pub(super) struct SharedLists {
-    /// How many lists were begun.
+    /// Number of lists started.
     begun: std::sync::atomic::AtomicU64,
-    /// The last one that was finished, by the count of its beginning.
+    /// Start number of the last list that finished.
     finished: Mutex<u64>,
 }
 
-/// Whether a look-up is about allocations.
+/// Returns true if a live read concerns the ledger.
 pub(super) fn is_ledger_read(lookup: &LiveRead) -> bool {
     matches!(
         lookup,
@@ -28,11 +28,11 @@ pub(super) fn is_ledger_read(lookup: &LiveRead) -> bool {
     )
 }
 
-/// Makes the index at least as fresh, about these things, as the ledger is when this is called. Of an
-/// embedded ledger it is: nobody else writes there.
+/// Refreshes the index for these live reads: afterwards it is at least as fresh as the ledger was
+/// at the call. The index of an embedded ledger always is, because nothing else writes there.
 ///
 /// # Errors
-/// When the ledger does not tell.
+/// Fails if the ledger cannot be read.
 pub(super) async fn refresh_index(
     lookups: &[LiveRead],
     ledger: &Ledger,
@@ -59,7 +59,7 @@ pub(super) async fn refresh_index(
     Ok(())
 }
 
-/// The record of one address.
+/// Refreshes the record of one address.
 async fn refresh_address(
     pool: &str,
     address: Address,
@@ -75,14 +75,14 @@ async fn refresh_address(
     };
     match (cluster.get(&space.record_name(address)).await?, known) {
         (Some(stored), _) => index.lock().apply_response(stored),
-        // What came since is another.
+        // A record that arrived since then has another version and is kept.
         (None, Some(known)) => index.lock().apply_delete(&space, address, known),
         (None, None) => {}
     }
     Ok(())
 }
 
-/// Everything that a holder has.
+/// Refreshes all records of a holder.
 async fn refresh_holder(
     holder: &Holder,
     cluster: &ClusterLedger,
@@ -97,7 +97,7 @@ async fn refresh_holder(
 }
 
 impl SharedLists {
-    /// Everything; or what another has listed since this was called.
+    /// Refreshes all records, or waits for a concurrent list that started after this call.
     async fn list(
         &self,
         ledger: &Ledger,
@@ -107,7 +107,7 @@ impl SharedLists {
         use std::sync::atomic::Ordering;
         let called = self.begun.load(Ordering::SeqCst);
         let mut finished = self.finished.lock().await;
-        // One that began after the call, and is finished.
+        // A list that started after the call has finished.
         if *finished > called {
             return Ok(());
         }

@@ -1,7 +1,7 @@
-//! What the server tells: a line for each review that says something, and for each refusal.
+//! Logs of the server: one line for each review and each rejected request.
 //!
-//! Events with fields, no spans: when a level is off, its line costs one comparison. Texts that
-//! come from callers are fields, which are escaped; bodies are never told.
+//! They are events without spans: a disabled level costs one comparison. Text from clients is
+//! logged as fields, which are escaped. Bodies are never logged.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use tracing::{debug, error, info, warn};
 use super::{metrics::webhook_name, reject::Reject};
 use crate::admission::{AdmissionRequest, AdmissionResponse, Verdict, Webhook};
 
-/// Tells of a review: at debug if it was simply allowed.
+/// Logs a review, at debug level if it was allowed without warnings.
 pub(super) fn answered(
     webhook: Webhook,
     request: &AdmissionRequest<'_>,
     answer: &AdmissionResponse,
     elapsed: Duration,
 ) {
-    // A macro, for tracing wants the level at compile time.
+    // A macro, because tracing needs the level at compile time.
     macro_rules! line {
         ($level:ident, $text:expr) => {
             $level!(
@@ -44,7 +44,7 @@ pub(super) fn answered(
     }
 }
 
-/// Tells of a request that got no review back.
+/// Logs a request that was rejected without a review.
 pub(super) fn rejected(method: &str, path: &str, reject: &Reject) {
     let status = reject.reason.status();
     let reason = reject.reason.name();
@@ -56,7 +56,7 @@ pub(super) fn rejected(method: &str, path: &str, reject: &Reject) {
             status = status.as_u16(),
             reason,
             sentence,
-            "request not answered"
+            "request failed"
         );
     } else {
         info!(
@@ -65,12 +65,12 @@ pub(super) fn rejected(method: &str, path: &str, reject: &Reject) {
             status = status.as_u16(),
             reason,
             sentence,
-            "request refused"
+            "request rejected"
         );
     }
 }
 
-/// Tells of a look-up that failed, with the call that waited for it.
+/// Logs a failed live read with the review that needed it.
 pub(super) fn live_read_failed(webhook: Webhook, request: &AdmissionRequest<'_>, problem: &str) {
     warn!(
         uid = &*request.uid,
@@ -78,16 +78,16 @@ pub(super) fn live_read_failed(webhook: Webhook, request: &AdmissionRequest<'_>,
         namespace = request.namespace.as_deref(),
         name = request.name.as_deref(),
         problem,
-        "a denial could not be confirmed"
+        "live read failed"
     );
 }
 
-/// Tells of a panic that was caught.
+/// Logs a caught panic.
 pub(super) fn panicked(payload: &(dyn std::any::Any + Send)) {
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     error!(
-        panic = text.unwrap_or("without words"),
-        "a request made the server panic; please report this"
+        panic = text.unwrap_or("unknown"),
+        "request handler panicked; please report this"
     );
 }

@@ -1,15 +1,16 @@
-//! The glue: HTTPS in front, a decision behind, and everything a server owes its operators.
+//! The HTTPS server: the only module where decision, commit and response meet.
 //!
-//! A request goes through these files in this order, and nothing else touches it:
+//! A request passes these modules in order:
 //!
-//! 1. `listener` accepts, and closes one of its `connections` when too many come; [`tls`] shakes hands;
-//!    `connection` speaks HTTP and cuts who dawdles (`clock`).
-//! 2. `routes` tells the two webhooks from everything else; `reject` words each refusal.
-//! 3. `review` reads the body (`body`) as far as there is memory (`budget`), decides, has look-ups confirmed ([`LiveCatalog`]), answers.
-//! 4. [`metrics`] counts it and `log` tells it.
+//! 1. `listener` accepts connections and evicts one of its `connections` when the limit is reached;
+//!    [`tls`] does the handshake; `connection` serves HTTP and enforces timeouts (`idle_timeout`).
+//! 2. `routes` dispatches to the two webhooks; `reject` builds error responses.
+//! 3. `review` reads the body (`body`) within the memory `budget`, decides, makes live reads
+//!    ([`LiveCatalog`]), commits ([`Allocations`]) and responds.
+//! 4. [`metrics`] counts the review and `log` logs it.
 //!
-//! [`serve`] binds, runs and drains (`lifecycle`); `admin` is the plain listener beside it,
-//! [`admin_socket`] the one for who operates it, who is served by the [`operator`].
+//! [`serve`] binds, runs and drains (`lifecycle`). `admin` is the plain HTTP listener for probes
+//! and metrics, [`admin_socket`] the socket for operators, backed by [`operator`].
 
 mod admin;
 pub mod admin_socket;

@@ -1,8 +1,7 @@
-//! Where operators are served: the pools and allocations as they are now, and what changes them by
-//! hand.
+//! Operations for operators: views of pools and allocations, and manual changes.
 //!
-//! The admin socket puts it on HTTP; the command line uses it as it is on a ledger that no server has
-//! open. Everything that changes goes through the ledger, under the version that was judged.
+//! The admin socket serves it over HTTP. The command line uses it directly on a ledger that no
+//! server has open. Every change goes through the ledger and names the version that was judged.
 
 use std::{io, sync::Arc};
 
@@ -23,7 +22,7 @@ use crate::{
     rules::Policy,
 };
 
-/// Answers operators.
+/// Serves operators from catalog, index and ledger.
 pub struct OperatorService {
     catalog: Arc<ArcSwapOption<Catalog>>,
     policy: Arc<ArcSwap<Policy>>,
@@ -33,59 +32,59 @@ pub struct OperatorService {
     server: Option<ServerHooks>,
 }
 
-/// What a desk has more inside of a server.
+/// Server facilities that exist only inside a running server.
 struct ServerHooks {
     live_catalog: Arc<dyn LiveCatalog>,
     metrics: Arc<Metrics>,
 }
 
-/// Which address to release.
+/// A request to release an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseRequest {
-    /// The address.
+    /// Address to release.
     pub address: Address,
-    /// Its space.
+    /// Address space, named by the pool's `networkName`.
     #[serde(default)]
     pub network_name: Space,
-    /// The version of the record that was looked at: another is not touched.
+    /// Expected version of the record: other versions are not released.
     #[serde(default)]
     pub version: Option<Version>,
-    /// Whether to release it though its holder is there, or may be.
+    /// Releases the address even if its holder exists or may exist.
     #[serde(default)]
     pub force: bool,
 }
 
-/// What was released.
+/// A released record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Released {
-    /// The record as it was.
+    /// The record before the release.
     pub was: Allocation,
-    /// The reservation that it went back to.
+    /// The reservation that got the address back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_to: Option<String>,
 }
 
-/// Why an operator is refused.
+/// Error of an operator request.
 #[derive(Debug, Error)]
 pub enum OperatorError {
-    /// There is no such thing.
+    /// The object does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// It may not be done as things are.
+    /// The current state does not permit the operation.
     #[error("{0}")]
     Refused(String),
-    /// The request makes no sense.
+    /// The request is invalid.
     #[error("{0}")]
     Invalid(String),
-    /// Not at this time.
+    /// A dependency is unavailable.
     #[error("{0}")]
     Unavailable(String),
 }
 
 impl OperatorService {
-    /// A desk on an index that is as this ledger is.
+    /// Creates the service on an index that mirrors `ledger`.
     pub fn new(
         catalog: Arc<ArcSwapOption<Catalog>>,
         policy: Arc<ArcSwap<Policy>>,
@@ -103,7 +102,8 @@ impl OperatorService {
         }
     }
 
-    /// The same desk inside of a server: it has the source look again before a release, and counts.
+    /// Attaches the service to a running server: the catalog is refreshed before a release, and
+    /// releases are counted.
     #[must_use]
     pub fn with_server(
         mut self,
@@ -121,15 +121,15 @@ impl OperatorService {
         &self.clock
     }
 
-    /// All pools by name.
+    /// Returns all pools, sorted by name.
     pub fn pools(&self) -> Vec<PoolRow> {
         self.with_index(|index, catalog| inspect::pools(index, catalog, self.server.is_some()))
     }
 
-    /// The map of a pool.
+    /// Returns the map of a pool.
     ///
     /// # Errors
-    /// When there is no such pool.
+    /// Returns [`OperatorError::NotFound`] if there is no such pool.
     pub fn map(&self, name: &str) -> Result<PoolMap, OperatorError> {
         let serving = self.server.is_some();
         let map = self.with_index(|index, catalog| inspect::map(name, index, catalog, serving));
@@ -144,19 +144,19 @@ impl OperatorService {
         })
     }
 
-    /// The allocations that a filter lets through.
+    /// Returns the allocations that match `filter`.
     pub fn allocations(&self, filter: &Filter) -> Vec<AllocationRow> {
-        // Names and order are made after the index is let go: there may be many.
+        // Names and order are computed after the lock is released: there may be many rows.
         let gathered = self.with_index(|index, _| inspect::collect(index, filter));
         inspect::to_rows(gathered, self.catalog.load_full().as_deref())
     }
 
-    /// Whose an address is.
+    /// Returns the holders of an address in all address spaces.
     pub fn whois(&self, address: Address) -> Whois {
         self.with_index(|index, catalog| inspect::whois(address, index, catalog))
     }
 
-    /// A pod's addresses: requested, allocated, reported.
+    /// Returns a pod's requested, allocated and reported addresses.
     pub fn pod(&self, namespace: &str, name: &str) -> PodView {
         let home = self.policy.load().multus_namespace.clone();
         self.with_index(|index, catalog| {
@@ -164,11 +164,11 @@ impl OperatorService {
         })
     }
 
-    /// Releases an address, or gives it back to its reservation.
+    /// Releases an address, or returns it to its reservation.
     ///
     /// # Errors
-    /// When nobody holds it, its holder may still use it, its record has changed, or it cannot be
-    /// written.
+    /// Fails if the address has no holder, the holder may still use it, the record has changed, or
+    /// the ledger cannot be written.
     pub async fn release(&self, ask: ReleaseRequest) -> Result<Released, OperatorError> {
         self.refresh_catalog().await?;
         let stored = self.read_record(&ask).await?;
@@ -195,14 +195,14 @@ impl OperatorService {
             serving.metrics.released();
         }
         let was = stored.allocation;
-        tracing::info!(address = %was.address, pool = &*was.pool, holder = %was.holder, "released by hand");
+        tracing::info!(address = %was.address, pool = &*was.pool, holder = %was.holder, "allocation released manually");
         Ok(Released { was, back_to })
     }
 
-    /// Writes all allocations as JSON Lines, and says how many.
+    /// Exports all allocations as JSON Lines and returns their number.
     ///
     /// # Errors
-    /// When they cannot be read or written.
+    /// Fails if they cannot be read or written.
     pub async fn export(&self, out: impl io::Write + Send + 'static) -> Result<u64, OperatorError> {
         let ledger = Arc::clone(&self.ledger);
         let told = tokio::task::spawn_blocking(move || ledger.export(out)).await;
@@ -210,10 +210,11 @@ impl OperatorService {
             .map_err(|error| OperatorError::Unavailable(error.to_string()))
     }
 
-    /// Creates the records of an export, all or none, and says how many.
+    /// Imports the records of an export atomically and returns their number.
     ///
     /// # Errors
-    /// When a line is no record, a record is there already, or they cannot be written.
+    /// Fails if a line is not a valid record, a record exists already, or the ledger cannot be
+    /// written.
     pub async fn import(
         &self,
         input: impl io::BufRead + Send + 'static,
@@ -228,7 +229,7 @@ impl OperatorService {
         }
     }
 
-    /// Asks index and catalog, which fit together.
+    /// Runs `question` on the index, synced to the catalog's pools, and that catalog.
     fn with_index<T>(&self, question: impl FnOnce(&Index, Option<&Catalog>) -> T) -> T {
         let catalog = self.catalog.load_full();
         let mut index = self.index.lock();
@@ -238,7 +239,7 @@ impl OperatorService {
         question(&index, catalog.as_deref())
     }
 
-    /// What the catalog says of pods is to be as fresh as the manifests are.
+    /// Refreshes the catalog from the manifests.
     async fn refresh_catalog(&self) -> Result<(), OperatorError> {
         let Some(serving) = &self.server else {
             return Ok(());
@@ -248,7 +249,7 @@ impl OperatorService {
         })
     }
 
-    /// The record as the ledger has it, if it is the one that was looked at.
+    /// Reads the record from the ledger; fails if its version differs from the expected one.
     async fn read_record(&self, ask: &ReleaseRequest) -> Result<Stored, OperatorError> {
         let name = ask.network_name.record_name(ask.address);
         let known = {

@@ -1,4 +1,4 @@
-//! What can be set: where to listen, which certificate to show, how long to wait for anybody.
+//! Options of the server: addresses, certificates, limits and timeouts.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -7,99 +7,101 @@ use tokio::sync::{Notify, watch::Receiver};
 use super::tls::TlsPolicy;
 use crate::{clock::Clock, pki::TlsPair};
 
-/// How to serve.
+/// Options of a server.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
-    /// Where the webhooks are served over HTTPS (`--listen`).
+    /// Address of the webhooks, served over HTTPS (`--listen`).
     pub listen: SocketAddr,
-    /// Where health and metrics are served over plain HTTP (`--admin-listen`).
+    /// Address of health and metrics, served over plain HTTP (`--admin-listen`).
     pub admin_listen: Option<SocketAddr>,
-    /// The certificates, ours and the callers'.
+    /// Certificates of the server and its clients.
     pub certificates: ServerCertificates,
-    /// The versions and cipher suites of TLS (`--tls-min-version`, `--tls-cipher-suites`).
+    /// TLS versions and cipher suites (`--tls-min-version`, `--tls-cipher-suites`).
     pub tls: TlsPolicy,
-    /// The limits.
+    /// Limits and timeouts.
     pub limits: Limits,
-    /// The one wall clock: it judges and dates certificates, and dates allocations.
+    /// Wall clock for certificate validity, HTTP dates and allocation timestamps.
     pub clock: Clock,
 }
 
-/// Which certificates are shown and asked for.
+/// Certificates of the server and CAs of its clients.
 #[derive(Debug, Clone)]
 pub struct ServerCertificates {
-    /// The server's own.
+    /// Source of the server's own certificate.
     pub source: CertificateSource,
-    /// The authorities of callers; without it nobody is asked who they are (`--client-ca`).
+    /// CAs of client certificates; without them, client certificates are not requested
+    /// (`--client-ca`).
     pub client_ca: Option<PathBuf>,
-    /// How often the files are read for changes.
+    /// Interval at which the files are checked for changes.
     pub reload_interval: Duration,
-    /// Has them read at once.
+    /// Triggers an immediate check.
     pub reload: Arc<Notify>,
 }
 
-/// Where the server's own certificate and key come from.
+/// Source of the server's certificate and key.
 #[derive(Debug, Clone)]
 pub enum CertificateSource {
-    /// `tls.crt` and `tls.key` of this directory (`--cert-dir`), made there if they are absent.
+    /// `tls.crt` and `tls.key` in a directory (`--cert-dir`), created if absent.
     Directory {
-        /// The directory.
+        /// Certificate directory.
         path: PathBuf,
-        /// The names and addresses for which a certificate is made.
+        /// Host names and addresses for which a certificate is created.
         names: Vec<String>,
     },
-    /// These two PEM files.
+    /// Two PEM files.
     Files {
-        /// The certificate, with those that lead to its authority (`--tls-cert`).
+        /// Certificate chain (`--tls-cert`).
         cert: PathBuf,
-        /// Its key (`--tls-key`).
+        /// Private key (`--tls-key`).
         key: PathBuf,
     },
-    /// What a controller keeps in a Secret (`--tls-secret`). Until it has brought one, the server is
-    /// not ready and ends every handshake.
+    /// A Secret that a controller maintains (`--tls-secret`). Until it has delivered a certificate,
+    /// the server is not ready and fails every handshake.
     Secret {
-        /// The Secret, for errors.
+        /// Name of the Secret, for error messages.
         secret: String,
-        /// What is to be shown.
+        /// Current certificate and key.
         pair: Receiver<Option<Arc<TlsPair>>>,
     },
 }
 
-/// How much and how long.
+/// Limits and timeouts of a listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The bytes of one body. An API object has at most 3 MiB and an UPDATE carries two; what is larger in JSON, in
-    /// which a character may take six bytes, is refused.
+    /// Maximum size of a body, in bytes. An API object has at most 3 MiB and an UPDATE carries two.
+    /// JSON may take six bytes for a character, so an encoding above this limit is rejected.
     pub body_bytes: usize,
-    /// The bytes of all bodies that are awaited or worked on, with the heads of their requests.
+    /// Maximum memory of all requests that are being received or processed, in bytes: heads and
+    /// bodies.
     pub bodies_bytes: usize,
-    /// Reviews that are worked on at once.
+    /// Maximum number of reviews processed concurrently.
     pub reviews: usize,
-    /// Connections that are open at once.
+    /// Maximum number of open connections.
     pub connections: usize,
-    /// Streams of one HTTP/2 connection that are open at once.
+    /// Maximum number of concurrent streams of an HTTP/2 connection.
     pub streams: u32,
-    /// For a TLS handshake.
+    /// Timeout of a TLS handshake.
     pub handshake: Duration,
-    /// From the handshake to the first byte of the first request (of HTTP/2, to the end of its head). Who connects
-    /// has something to ask.
+    /// Timeout from the handshake to the first byte of the first request (for HTTP/2, to the end of
+    /// its head).
     pub first: Duration,
-    /// From the first to the last byte of an HTTP/1 request's head.
+    /// Timeout from the first to the last byte of an HTTP/1 request head.
     pub header: Duration,
-    /// From the head of a request to the last byte of its body.
+    /// Timeout from the head of a request to the last byte of its body.
     pub body: Duration,
-    /// Between two requests of a connection. The API server keeps idle connections for 90 s and
-    /// must be the one who closes them: else a request may meet a closed door.
+    /// Timeout between two requests of a connection. The API server keeps idle connections for 90 s
+    /// and must be the one that closes them; otherwise a request may arrive at a closed connection.
     pub idle: Duration,
-    /// Whether a connection may ask again.
+    /// Allows more than one request on a connection.
     pub keep_alive: bool,
-    /// How long a draining server still takes connections and requests.
+    /// Time that a draining server keeps accepting connections and requests.
     pub drain_grace: Duration,
-    /// How long it then waits for what is in progress.
+    /// Time after that to finish requests in progress.
     pub drain_limit: Duration,
 }
 
 impl Default for ServerCertificates {
-    /// A certificate made in `certs`, for this host only.
+    /// A certificate created in the directory `certs`, for this host only.
     fn default() -> Self {
         Self {
             source: CertificateSource::Directory {
@@ -114,7 +116,7 @@ impl Default for ServerCertificates {
 }
 
 impl CertificateSource {
-    /// How this host calls itself.
+    /// Names and addresses of the local host.
     pub fn local_names() -> Vec<String> {
         ["localhost", "127.0.0.1", "::1"]
             .map(str::to_owned)
@@ -149,7 +151,7 @@ mod tests {
     #[test]
     fn one_connection_may_send_the_largest_body() {
         let limits = Limits::default();
-        // One connection may have a ninth (`budget`).
+        // One connection may use a ninth (`budget`).
         assert!(limits.bodies_bytes / 9 > limits.body_bytes + (64 << 10));
     }
 

@@ -1,8 +1,9 @@
-//! A quantity that connections share, so that none of them can take all of it.
+//! A quantity that connections share without one taking all of it.
 //!
-//! A connection that holds nothing is granted whatever is free; one that holds something only as long as it then
-//! holds no more than a part of what is free: the dynamic threshold by which switches share their buffers
-//! (Choudhury and Hahne, 1998). So something is left for whoever comes next, until very many have come.
+//! A connection that holds nothing is granted any free amount. One that holds something is granted
+//! more only while its total stays within a share of what is free: the dynamic threshold by which
+//! switches share their buffers (Choudhury and Hahne, 1998). So something remains for new
+//! connections until there are very many.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,15 +16,15 @@ use tokio::sync::oneshot;
 
 use super::connections::ConnectionId;
 
-/// The quantity, and who holds how much of it.
+/// The shared quantity with its users.
 #[derive(Debug)]
 pub(super) struct Quota(Mutex<QuotaState>);
 
-/// The part of what is free that a connection may hold: one in so many.
+/// Divisor of the free amount: a connection may hold up to one part in `n` of what is free.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MaxShare(pub(super) usize);
 
-/// An amount, until it is dropped.
+/// An amount held until dropped.
 #[derive(Debug)]
 pub(super) struct QuotaGuard {
     shared: Arc<Quota>,
@@ -61,7 +62,7 @@ impl Quota {
         })))
     }
 
-    /// Takes an amount if it can be granted at once.
+    /// Takes an amount without waiting; `None` if it is not granted.
     pub(super) fn try_take(
         self: &Arc<Self>,
         id: ConnectionId,
@@ -72,7 +73,7 @@ impl Quota {
             .then(|| self.taken(id, amount))
     }
 
-    /// Takes an amount as soon as it can be granted. Dropping the future takes nothing.
+    /// Takes an amount as soon as it is granted. Dropping the future takes nothing.
     pub(super) async fn take(self: &Arc<Self>, id: ConnectionId, amount: usize) -> QuotaGuard {
         let granted = {
             let mut state = self.lock();
@@ -83,12 +84,12 @@ impl Quota {
         };
         match granted.await {
             Ok(taken) => taken,
-            // The sender lives in the queue until it grants.
+            // The sender stays in the queue until it grants.
             Err(_) => pending().await,
         }
     }
 
-    /// Returns how much a connection holds.
+    /// Returns the amount a connection holds.
     pub(super) fn held(&self, id: ConnectionId) -> usize {
         self.lock().held(id)
     }
@@ -108,7 +109,7 @@ impl Quota {
             state.grant_waiting()
         };
         for (id, waiting) in granted {
-            // Whoever has left meanwhile gives it back by that.
+            // If the receiver is gone, the guard is dropped and releases the amount.
             let _ = waiting.granted.send(self.taken(id, waiting.amount));
         }
     }
@@ -119,12 +120,12 @@ impl Quota {
 }
 
 impl QuotaGuard {
-    /// Adds what the same connection has taken.
+    /// Merges an amount of the same connection.
     pub(super) fn add(&mut self, mut more: Self) {
         self.amount += mem::take(&mut more.amount);
     }
 
-    /// Gives back what is more than `amount`.
+    /// Releases everything above `amount`.
     pub(super) fn shrink_to(&mut self, amount: usize) {
         let surplus = self.amount.saturating_sub(amount);
         if surplus > 0 {
@@ -190,7 +191,7 @@ impl QuotaState {
         }
     }
 
-    /// Grants whoever waits and may be granted, those who hold least first.
+    /// Grants waiting requests, connections that hold the least first.
     fn grant_waiting(&mut self) -> Vec<(ConnectionId, Waiter)> {
         let mut granted = Vec::new();
         if self.waiting == 0 {

@@ -1,18 +1,18 @@
-//! Refusals of a request itself, as opposed to answers to its review: a status and a sentence.
+//! Error responses to requests that get no review: a status and a sentence.
 
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
 
 use crate::admission::ReviewError;
 
-/// A request that gets no review back.
+/// A request that is rejected without a review.
 #[derive(Debug)]
 pub(super) struct Reject {
     pub(super) reason: RejectReason,
     pub(super) sentence: String,
 }
 
-/// Why: the label in metrics and logs.
+/// Reason of a rejection, used as a label in metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum RejectReason {
     Path,
@@ -81,7 +81,7 @@ impl Reject {
         }
     }
 
-    /// The answer over HTTP. `close` ends an HTTP/1 connection after it.
+    /// Returns the HTTP response. `close` ends an HTTP/1 connection after it.
     pub(super) fn response(self, close: bool) -> Response {
         let mut response = text(self.reason.status(), self.sentence);
         if close {
@@ -89,7 +89,7 @@ impl Reject {
             response.headers_mut().insert(header::CONNECTION, close);
         }
         if self.reason.status() == StatusCode::SERVICE_UNAVAILABLE {
-            // The API server's client then asks again while its time lasts.
+            // The API server's client retries within its timeout.
             let soon = HeaderValue::from_static("1");
             response.headers_mut().insert(header::RETRY_AFTER, soon);
         }
@@ -111,7 +111,7 @@ impl From<ReviewError> for Reject {
     }
 }
 
-/// One line of plain text.
+/// Creates a response with one line of plain text.
 pub(super) fn text(status: StatusCode, line: impl Into<String>) -> Response {
     let mut line = line.into();
     line.push('\n');

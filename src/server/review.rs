@@ -1,4 +1,4 @@
-//! One review over HTTP: read it, decide, have what must be sure confirmed, answer.
+//! Serves one review over HTTP: reads it, decides, makes live reads, commits and responds.
 
 use std::{
     convert::Infallible,
@@ -36,21 +36,21 @@ use crate::{
     rules::LiveRead,
 };
 
-/// The type of [`crate::admission::decide`], which is what runs outside of tests.
+/// Type of [`crate::admission::decide`]; tests substitute other functions.
 pub(super) type DecideFn =
     for<'r, 'a, 's, 'k> fn(Webhook, &'r AdmissionRequest<'a>, &'s ReviewContext<'k>) -> Decision;
 
-/// How many things a review may have looked up: an annotation that names more would only cost time.
+/// Maximum number of live reads of one review; annotations that name more would only cost time.
 const MAX_LIVE_READS: usize = 256;
-/// How long a look-up may take on which only a warning rests.
+/// Timeout of a live read on which only a warning depends.
 const WARNING_READ_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a review waits before it asks again for what is being recorded for another.
+/// Delay before a review retries while another plan for the same holder is pending.
 const PENDING_RETRY_DELAY: Duration = Duration::from_millis(2);
 
-/// A connection may have a fifth of the slots.
+/// Share of one connection: a quarter of the free slots, so at most a fifth of all.
 const MAX_SHARE: MaxShare = MaxShare(4);
 
-/// What answers reviews.
+/// Serves reviews.
 pub(super) struct Reviewer {
     pub(super) state: ServerState,
     pub(super) limits: Limits,
@@ -78,7 +78,7 @@ impl Reviewer {
         }
     }
 
-    /// Answers a request to one of the webhooks.
+    /// Serves a request to one of the webhooks.
     pub(super) async fn answer(&self, webhook: Webhook, request: HttpRequest) -> Response {
         let (parts, mut body) = request.into_parts();
         match self.review(webhook, &parts, &mut body).await {
@@ -90,8 +90,8 @@ impl Reviewer {
         }
     }
 
-    /// Refuses a review that is too large, in the words of a review if it is about a pod: an error would let the
-    /// pod pass where the webhook is one that may fail.
+    /// Rejects a review that is too large: with a denial if it concerns a pod, because after an
+    /// HTTP error a webhook with failurePolicy Ignore would let the pod pass.
     async fn deny_unread(&self, reject: Reject, parts: &Parts, body: &mut Body) -> Response {
         let connection = Connection::from_extensions(&parts.extensions);
         let first_piece = {
@@ -114,7 +114,7 @@ impl Reviewer {
         response
     }
 
-    /// Refuses a request, leaving its connection in a state to go on.
+    /// Rejects a request and drains its body, so that the connection can be reused.
     pub(super) async fn refuse(&self, reject: Reject, parts: &Parts, body: &mut Body) -> Response {
         self.state.metrics.rejected(reject.reason);
         log::rejected(parts.method.as_str(), parts.uri.path(), &reject);
@@ -133,11 +133,11 @@ impl Reviewer {
         let begun = Instant::now();
         check_headers(&parts.headers)?;
         let time = given::from_query(parts.uri.query())?;
-        // Before the body is read: it would be read for nothing.
+        // Checked before the body is read, to avoid reading it in vain.
         if self.state.catalog.load().is_none() {
             return Err(not_loaded());
         }
-        // A tenth is left for the way back.
+        // A tenth is reserved for the way back.
         let given = time - time / 10;
         let deadline = begun + given;
         let connection = Connection::from_extensions(&parts.extensions);
@@ -148,7 +148,7 @@ impl Reviewer {
             timeout: self.limits.body.min(given),
         };
         let whole = body::read(body, &context).await?;
-        // Not before: a body may be long in coming.
+        // Acquired only now, because a body may arrive slowly.
         let _slot = self.slot(&connection, time / 2, deadline).await?;
         let _counted = InFlight::begin(&self.state.metrics.in_flight);
         let review = Review::parse(&whole.bytes)?;
@@ -163,7 +163,7 @@ impl Reviewer {
         })
     }
 
-    /// A place among the reviews that are worked on.
+    /// Waits for a slot among the reviews in progress.
     async fn slot(
         &self,
         connection: &Connection,
@@ -193,7 +193,7 @@ impl Reviewer {
     ) -> Result<AdmissionResponse, Reject> {
         let mut verified: Vec<LiveRead> = Vec::new();
         let mut tried: Vec<LiveRead> = Vec::new();
-        // Only a pod whose name is not made yet is known by chance.
+        // Only pods whose name is not generated yet are identified by a random token.
         let unnamed = request.name.as_deref().is_none_or(str::is_empty);
         let chance = if unnamed && webhook == Webhook::Mutate {
             self.state.allocations.random()
@@ -262,13 +262,16 @@ impl Reviewer {
                     verified.extend(lookups);
                 }
                 Decision::Refresh(lookups) => {
-                    // A warning is not worth more of the time that a denial may need.
+                    // A warning may use only part of the time that a denial may need.
                     let left = deadline.saturating_duration_since(Instant::now());
                     let until = Instant::now() + WARNING_READ_TIMEOUT.min(left / 2);
                     match self.read_live(&lookups, until).await {
                         Ok(()) => verified.extend(lookups),
                         Err(problem) => {
-                            tracing::debug!("warned of what the cache says: {problem}");
+                            tracing::debug!(
+                                error = problem,
+                                "live read failed; warning from the cache"
+                            );
                             tried.extend(lookups);
                         }
                     }
@@ -277,8 +280,8 @@ impl Reviewer {
         }
     }
 
-    /// Lets others pass, who are in the way for the so manyeth time: not at first, then for a while that
-    /// chance decides. Two plans of several records may else take turns in undoing each other.
+    /// Backs off after a commit conflict: not after the first, then for a random delay of up to 2^n
+    /// ms. Otherwise two plans of several records could keep aborting each other.
     async fn back_off(&self, conflicts: u32) {
         if conflicts > 1 {
             let max_millis = 1_u128 << conflicts.min(6);
@@ -295,7 +298,7 @@ impl Reviewer {
         }
     }
 
-    /// Decides on what is published now.
+    /// Decides with the currently published catalog and policy.
     fn decide(
         &self,
         webhook: Webhook,
@@ -317,7 +320,7 @@ impl Reviewer {
         Ok((self.decide)(webhook, request, &context))
     }
 
-    /// Has look-ups made past every cache.
+    /// Makes live reads of the catalog and the ledger.
     async fn read_live(&self, lookups: &[LiveRead], deadline: Instant) -> Result<(), String> {
         let (ledger_reads, catalog_reads): (Vec<LiveRead>, Vec<LiveRead>) = lookups
             .iter()
@@ -328,7 +331,7 @@ impl Reviewer {
                 let confirmed = self.state.live_catalog.confirm(&catalog_reads).await;
                 confirmed.map_err(|error| error.to_string())?;
             }
-            // After that: which record an address has, the pool says.
+            // The catalog comes first: an address's record depends on its pool.
             self.state.allocations.refresh(&ledger_reads).await
         };
         match timeout_at(deadline, all).await {
@@ -356,7 +359,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Reject> {
     Ok(())
 }
 
-/// `application/json`, with or without parameters.
+/// Returns true for `application/json`, with or without parameters.
 fn is_json(value: &HeaderValue) -> bool {
     let essence = value.as_bytes().split(|byte| *byte == b';').next();
     essence.is_some_and(|essence| {
@@ -366,9 +369,9 @@ fn is_json(value: &HeaderValue) -> bool {
     })
 }
 
-/// What cannot be answered now. An error here would let a pod be bound without its addresses, for
-/// the webhook on bindings is one that may fail: so a Binding is refused instead, and the scheduler
-/// tries again.
+/// Responds to a review that cannot be decided now. The webhook for bindings has failurePolicy
+/// Ignore, so an error would bind the pod without its addresses. A Binding is therefore denied, and
+/// the scheduler retries.
 fn unavailable(
     request: &AdmissionRequest<'_>,
     reject: Reject,
@@ -402,8 +405,8 @@ fn review_response(answer: ReviewBody) -> Response {
     response
 }
 
-/// An answer, which keeps the room of its request until it has left: a caller that takes in no answers gets no
-/// more of them than it has room for.
+/// A response body that holds the memory of its request until it has been sent, so that clients
+/// that do not read responses are limited by their memory budget.
 struct ReviewBody {
     json: Option<Bytes>,
     _memory: QuotaGuard,
@@ -430,7 +433,7 @@ impl hyper::body::Body for ReviewBody {
     }
 }
 
-/// Counts a review as in flight until it is dropped, however it ends.
+/// Counts a review as in flight until dropped.
 struct InFlight<'a>(&'a Gauge);
 
 impl<'a> InFlight<'a> {

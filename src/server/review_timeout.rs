@@ -1,22 +1,25 @@
-//! How long the API server waits for an answer: the `?timeout=` of its request.
+//! The API server's timeout for a review: the `?timeout=` parameter of its request.
 
 use std::time::Duration;
 
 use super::reject::{Reject, RejectReason};
 
-/// What the API server waits unless it says otherwise.
+/// Default webhook timeout of the API server.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most that a webhook configuration can ask for.
+/// Maximum timeout of a webhook configuration.
 const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The time that a request with this query gives.
+/// Returns the timeout that a query specifies.
+///
+/// # Errors
+/// Rejects a timeout that is not a valid duration.
 pub(super) fn from_query(query: Option<&str>) -> Result<Duration, Reject> {
     let mut parameters = query.unwrap_or_default().split('&');
     let Some(text) = parameters.find_map(|parameter| parameter.strip_prefix("timeout=")) else {
         return Ok(DEFAULT_TIMEOUT);
     };
     match parse(text) {
-        // To Go, no time is no limit.
+        // Go treats zero as no timeout.
         Some(Duration::ZERO) => Ok(DEFAULT_TIMEOUT),
         Some(duration) => Ok(duration.min(MAX_TIMEOUT)),
         None => Err(Reject::new(
@@ -26,7 +29,7 @@ pub(super) fn from_query(query: Option<&str>) -> Result<Duration, Reject> {
     }
 }
 
-/// A duration as Go prints it: `10s`, `1m30s`, `9.98s`, `500ms`.
+/// Parses a duration as Go prints it: `10s`, `1m30s`, `9.98s`, `500ms`.
 fn parse(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);

@@ -1,4 +1,4 @@
-//! The two paths of the HTTPS listener, and what everything else is told.
+//! Routes of the HTTPS listener: the two webhooks, and rejections for everything else.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::admission::Webhook;
 
-/// `POST /validate` and `POST /mutate`.
+/// Returns the routes `POST /validate` and `POST /mutate`.
 pub(super) fn webhooks(reviewer: Arc<Reviewer>) -> Router {
     Router::new()
         .route("/validate", post(validate).fallback(other_method))
@@ -32,7 +32,7 @@ async fn mutate(State(reviewer): State<Arc<Reviewer>>, request: Request) -> Resp
     reviewer.answer(Webhook::Mutate, request).await
 }
 
-/// The router adds the `Allow` header.
+/// Rejects other methods. The router adds the `Allow` header.
 async fn other_method(State(reviewer): State<Arc<Reviewer>>, request: Request) -> Response {
     let sentence = format!(
         "{} is not allowed on {}; POST an AdmissionReview",

@@ -1,4 +1,4 @@
-//! Bind, run, drain: a server from start to end.
+//! Binds, runs and drains a server.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -27,18 +27,19 @@ use super::{
 };
 use crate::{admission, clock::Clock};
 
-/// The connections of the admin listener that are open at once.
+/// Maximum number of open connections of the admin listener.
 const ADMIN_CONNECTIONS: usize = 64;
-/// The bytes that their requests may take up.
+/// Memory budget of their requests, in bytes.
 const ADMIN_BYTES: usize = 8 << 20;
-/// How long a request and its head may take there.
+/// Timeouts for the first request and for a request's head on the admin listener.
 const ADMIN_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long taking in an answer may take there.
+/// Time that a client of the admin listener has to read a response.
 const ADMIN_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long connections that were dropped may take to notice.
+/// Time for tasks to end after connections were dropped.
 const ABORT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A server that is bound to its addresses, with its certificate loaded, but accepts nothing yet.
+/// A server that is bound to its addresses with its certificate loaded, but accepts no connections
+/// yet.
 pub struct Server {
     webhooks: Listener,
     admin: Option<Listener>,
@@ -50,10 +51,10 @@ pub struct Server {
     admin_lifecycle: Lifecycle,
 }
 
-/// Binds, and serves until `shutdown` says otherwise.
+/// Binds and serves until `shutdown` is triggered.
 ///
 /// # Errors
-/// When an address or a certificate cannot be used: before anything is served.
+/// Fails if an address or a certificate cannot be used, before anything is served.
 pub async fn serve(
     options: ServeOptions,
     state: ServerState,
@@ -63,7 +64,8 @@ pub async fn serve(
     Ok(())
 }
 
-/// The two webhooks without a listener, for who brings requests by other ways: a simulation, for one.
+/// Returns the routes of the two webhooks without a listener, for callers such as a simulation that
+/// transport requests themselves.
 pub fn webhooks(state: ServerState, limits: Limits, clock: Clock) -> Router {
     let budget = Budget::new(
         limits.bodies_bytes,
@@ -75,19 +77,18 @@ pub fn webhooks(state: ServerState, limits: Limits, clock: Clock) -> Router {
 }
 
 impl Server {
-    /// Loads the certificate, making one if that was asked for, and binds the addresses.
+    /// Loads the certificate, creating one if configured, and binds the addresses.
     ///
     /// # Errors
-    /// When one of them cannot be used; the error names the flag or the file.
+    /// Fails if one of them cannot be used; the error names the flag or file.
     pub async fn bind(options: ServeOptions, state: ServerState) -> Result<Self, ServeError> {
         Self::bind_with(options, state, admission::decide).await
     }
 
-    /// The same server with other webhooks in the place of ours: what a handler costs is measured
-    /// against one that does nothing, everything around it being equal.
+    /// Binds a server with other webhook routes, such as a no-op handler to benchmark against.
     ///
     /// # Errors
-    /// As [`Self::bind`].
+    /// Fails like [`Self::bind`].
     pub async fn bind_routes(
         options: ServeOptions,
         state: ServerState,
@@ -157,24 +158,24 @@ impl Server {
         })
     }
 
-    /// Where the webhooks are served: the port that the system chose, if it was left to choose.
+    /// Returns the address of the webhooks, with the actual port if 0 was requested.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// Fails if the system does not report the address.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.webhooks.socket.local_addr()
     }
 
-    /// Where health and metrics are served, if anywhere.
+    /// Returns the address of the admin listener, if there is one.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// Fails if the system does not report the address.
     pub fn admin_address(&self) -> io::Result<Option<SocketAddr>> {
         let admin = self.admin.as_ref();
         admin.map(|admin| admin.socket.local_addr()).transpose()
     }
 
-    /// Serves until `shutdown` says otherwise and what was in progress then is done.
+    /// Serves until `shutdown` is triggered and the requests in progress are finished.
     pub async fn run(self, shutdown: Shutdown) {
         self.log_addresses();
         let (tasks, admin_tasks) = (TaskTracker::new(), TaskTracker::new());
@@ -190,7 +191,7 @@ impl Server {
         shutdown.draining().await;
         tokio::select! {
             () = drain(&self.lifecycle, &self.limits, &tasks) => {}
-            () = shutdown.aborted() => warn!("ended at once, as told"),
+            () = shutdown.aborted() => warn!("aborted on request"),
         }
         tasks.close();
         self.lifecycle.end();
@@ -208,7 +209,7 @@ impl Server {
     }
 }
 
-/// The steps from the first signal to the end.
+/// Runs the graceful shutdown.
 async fn drain(lifecycle: &Lifecycle, limits: &Limits, tasks: &TaskTracker) {
     info!(grace = ?limits.drain_grace, "draining");
     lifecycle.drain();
@@ -216,12 +217,12 @@ async fn drain(lifecycle: &Lifecycle, limits: &Limits, tasks: &TaskTracker) {
     lifecycle.close();
     tasks.close();
     if timeout(limits.drain_limit, tasks.wait()).await.is_err() {
-        warn!(open = tasks.len(), limit = ?limits.drain_limit, "connections were cut");
+        warn!(open = tasks.len(), limit = ?limits.drain_limit, "drain timeout expired; connections closed");
     }
     info!("drained");
 }
 
-/// The limits of listeners for operators: who asks there asks once, and at once.
+/// Returns the limits for operator listeners, whose clients send one request per connection.
 pub(super) fn operator_limits(limits: &Limits) -> Limits {
     Limits {
         connections: ADMIN_CONNECTIONS,
@@ -234,7 +235,7 @@ pub(super) fn operator_limits(limits: &Limits) -> Limits {
     }
 }
 
-/// Who may come to a listener, and what they may take up.
+/// Connection limit, memory budget and metrics of a listener.
 pub(super) struct ListenerResources {
     connections: Arc<Connections>,
     budget: Arc<Budget>,

@@ -1,4 +1,4 @@
-//! What the server reads: the catalog and the settings as last published, and whom to ask.
+//! State shared between the server and the sources that feed it.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use prometheus_client::registry::Registry;
 use super::{Allocations, LiveCatalog, Metrics};
 use crate::{catalog::Catalog, rules::Policy};
 
-/// What the server shares with those who feed it.
+/// State shared between the server and the sources that feed it.
 pub struct ServerState {
     /// The catalog; `None` until a source has loaded it for the first time.
     pub catalog: Arc<ArcSwapOption<Catalog>>,
-    /// The settings.
+    /// The active settings.
     pub policy: Arc<ArcSwap<Policy>>,
-    /// Who holds which address.
+    /// The allocations.
     pub allocations: Allocations,
-    /// Makes the look-ups before a denial that rests on a look-up.
+    /// Live reads, made before a decision that must not rest on the cache.
     pub live_catalog: Arc<dyn LiveCatalog>,
-    /// Where the server counts.
+    /// The server's metrics.
     pub metrics: Arc<Metrics>,
-    /// What `/metrics` shows. Sources register theirs before it comes here.
+    /// The registry behind `/metrics`. Sources register their metrics before the server starts.
     pub registry: Registry,
 }

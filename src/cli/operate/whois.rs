@@ -1,4 +1,4 @@
-//! `nadmit whois`: whose an address or a MAC is.
+//! `nadmit whois`: shows the holder of an address or MAC.
 
 use std::fmt::Write as _;
 
@@ -16,12 +16,12 @@ use crate::{
     inspect::{AllocationRow, UnheldState, Whois},
 };
 
-/// Which address.
+/// Arguments of `nadmit whois`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WhoisArgs {
     /// The IP address or MAC
     address: Address,
-    /// The form of the answer
+    /// Output format
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
@@ -43,8 +43,8 @@ impl OperatorCommand for WhoisArgs {
 fn render(found: &Whois) -> String {
     let held = found.held.iter().map(|row| holder(found.address, row));
     let mut page = held.collect::<Vec<_>>().join("\n");
-    for place in &found.pools {
-        let standing = match &place.standing {
+    for membership in &found.pools {
+        let state = match &membership.state {
             UnheldState::Free => "free".to_owned(),
             UnheldState::Never(why) => format!("never given: {why}"),
             UnheldState::Reserved(name) => format!("set aside by reservation {name}"),
@@ -52,8 +52,8 @@ fn render(found: &Whois) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             page,
-            "{BOLD}{}{BOLD:#} is held by nobody in pool {} ({}): {standing}",
-            found.address, place.pool, place.range
+            "{BOLD}{}{BOLD:#} is held by nobody in pool {} ({}): {state}",
+            found.address, membership.pool, membership.range
         );
     }
     if page.is_empty() {

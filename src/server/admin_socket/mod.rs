@@ -1,7 +1,8 @@
-//! The socket for operators of this machine: `admin.sock` in the data directory.
+//! The admin socket: `admin.sock` in the data directory.
 //!
-//! Plain HTTP for whoever may open the file, which is its owner alone: there is no other lock.
-//! What changes anything is here and not on the admin port.
+//! It serves plain HTTP to every process that may open the file, which is only the file's owner.
+//! There is no other access control. All operations that change something are served here and not
+//! on the admin port.
 
 mod routes;
 mod socket_file;
@@ -20,60 +21,60 @@ use super::{
     run::{ListenerResources, operator_limits},
 };
 
-/// Its name in the data directory.
+/// File name of the socket in the data directory.
 pub const SOCKET_NAME: &str = "admin.sock";
-/// How long what is in progress at the end may take.
+/// Timeout for requests in progress at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long taking in an answer may take.
+/// Time that a client has to read a response.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// A socket that takes connections, and serves none of them yet. Dropping it removes the file.
+/// A bound socket that does not serve yet. Dropping it removes the file.
 pub struct AdminSocket {
     listener: UnixListener,
     socket_file: SocketFile,
     operator: Arc<OperatorService>,
 }
 
-/// Why there can be no such socket.
+/// Error returned when the socket cannot be bound.
 #[derive(Debug, Error)]
 pub enum AdminSocketError {
-    /// A process answers there.
+    /// Another process serves the socket.
     #[error(
         "{}: another process serves there; stop that one, or choose another directory with --data-dir",
         path.display()
     )]
     InUse {
-        /// The socket.
+        /// Path of the socket.
         path: PathBuf,
     },
-    /// Something else has that name.
+    /// A file that is not a socket has the name.
     #[error("{}: this is not a socket; move it away, or choose another directory with --data-dir", path.display())]
     NotASocket {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
     },
-    /// The path is longer than a socket's may be.
+    /// The path exceeds the length limit of socket addresses.
     #[error("{}: the path is too long for a socket; choose a shorter one with --data-dir", path.display())]
     TooLong {
-        /// The socket.
+        /// Path of the socket.
         path: PathBuf,
     },
-    /// The system refuses.
+    /// An I/O error.
     #[error("{}: {source}; let nadmit write to this directory, or choose another with --data-dir", path.display())]
     System {
-        /// The socket.
+        /// Path of the socket.
         path: PathBuf,
-        /// What the system says.
+        /// The underlying error.
         source: io::Error,
     },
 }
 
 impl AdminSocket {
-    /// Binds the socket of a data directory (0600, at no moment open to others), in the place of one
-    /// that a dead process left behind.
+    /// Binds the socket of a data directory with mode 0600 and replaces one that a dead process
+    /// left behind. At no time can other users connect.
     ///
     /// # Errors
-    /// [`AdminSocketError`]; what was there is left as it was.
+    /// Returns an [`AdminSocketError`]; existing files are left unchanged.
     pub fn bind(
         data_dir: &std::path::Path,
         operator: Arc<OperatorService>,
@@ -86,7 +87,7 @@ impl AdminSocket {
         })
     }
 
-    /// Serves until `cancel`, and removes the file.
+    /// Serves until `cancel` is cancelled, then removes the file.
     pub async fn run(self, cancel: CancellationToken) {
         let Self {
             listener,
@@ -94,11 +95,11 @@ impl AdminSocket {
             operator,
         } = self;
         let limits = Limits {
-            // An export may be read page by page.
+            // Clients may read an export page by page.
             idle: RESPONSE_TIMEOUT,
             ..operator_limits(&Limits::default())
         };
-        // Nobody scrapes what is counted here.
+        // These metrics are not exported.
         let metrics = Metrics::register(&mut metrics::registry(), Arc::default());
         let (lifecycle, tasks) = (Lifecycle::default(), TaskTracker::new());
         let resources = ListenerResources::new(&limits, &metrics, operator.clock());

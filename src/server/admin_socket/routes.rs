@@ -1,4 +1,4 @@
-//! What the admin socket answers, in JSON.
+//! Routes of the admin socket; responses are JSON.
 
 use std::{
     io::{self, Cursor},
@@ -24,12 +24,12 @@ use crate::{
     },
 };
 
-/// The bytes of one request to release.
+/// Maximum body size of a release request, in bytes.
 const MAX_RELEASE_BYTES: usize = 64 << 10;
-/// The bytes of one import: some two million records.
+/// Maximum body size of an import, in bytes: about two million records.
 const MAX_IMPORT_BYTES: usize = 1 << 30;
 
-/// All paths.
+/// Returns the routes of the socket.
 pub(super) fn routes(operator: Arc<OperatorService>) -> Router {
     Router::new()
         .route("/pools", get(pools))
@@ -123,7 +123,7 @@ async fn body(request: Request, most: usize) -> Result<Vec<u8>, OperatorError> {
         .map_err(|error| OperatorError::Invalid(format!("the body cannot be read: {error}")))
 }
 
-/// `pool=storage&network=db%2Fstorage-net`.
+/// Parses a query such as `pool=storage&network=db%2Fstorage-net`.
 fn filter(query: &str) -> Result<Filter, OperatorError> {
     let mut filter = Filter::default();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -147,7 +147,7 @@ fn filter(query: &str) -> Result<Filter, OperatorError> {
     Ok(filter)
 }
 
-/// Percent-encoding undone.
+/// Decodes percent-encoding; `None` if it is malformed.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut pieces = text.split('%');

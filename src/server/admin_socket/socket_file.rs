@@ -1,4 +1,4 @@
-//! The socket's file: made so that nobody else can connect, ever, and taken away at the end.
+//! Creates the socket file so that other users can never connect, and removes it on drop.
 
 use std::{
     fs,
@@ -14,20 +14,20 @@ use tokio::net::UnixListener;
 
 use super::AdminSocketError;
 
-/// The longest path that every Unix has room for in a socket's address, in bytes.
+/// Longest socket path that every Unix supports, in bytes.
 const MAX_PATH_BYTES: usize = 103;
 
-/// A socket's file that is ours: dropped, it is removed, unless another took its place.
+/// A socket file of this process. Dropping it removes the file unless another file has replaced it.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
 
-/// Binds `name` in `directory`.
+/// Binds the socket `name` in `directory`.
 ///
 /// # Errors
-/// [`AdminSocketError`].
+/// Returns an [`AdminSocketError`].
 pub(super) fn bind(
     directory: &Path,
     name: &str,
@@ -38,8 +38,9 @@ pub(super) fn bind(
         path: path.clone(),
         source,
     };
-    // A directory of our own (0700): until its mode is set, nobody else reaches the socket. Its name
-    // is short, for the whole path must be.
+    // The socket is created in a private directory (0700), so other users cannot reach it before
+    // its mode is set. The directory name is short because the whole path must fit into a socket
+    // address.
     let hidden = tempfile::Builder::new()
         .prefix(".s")
         .rand_bytes(6)
@@ -56,7 +57,7 @@ pub(super) fn bind(
     Ok((listener, SocketFile { path, identity }))
 }
 
-/// A socket that nobody listens on was left behind, and may be replaced.
+/// Returns an error unless the path is free or a socket without a listener, which may be replaced.
 fn check_replaceable(path: &Path) -> Result<(), AdminSocketError> {
     let path = path.to_owned();
     match fs::symlink_metadata(&path) {
@@ -89,7 +90,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|found| found == self.identity) {
-            // Whoever comes next replaces it, if it stays.
+            // A leftover file is replaced at the next start.
             let _ = fs::remove_file(&self.path);
         }
     }

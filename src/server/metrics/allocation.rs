@@ -1,4 +1,4 @@
-//! What giving addresses takes, and how it fails.
+//! Metrics of allocation: duration, conflicts and exhaustion.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use prometheus_client::{
 use super::DURATIONS;
 use crate::admission::AdmissionResponse;
 
-/// The code of the finding that a pool has nothing left.
+/// Code of the finding for an exhausted pool.
 const EXHAUSTED: &str = "pool-exhausted";
 
-/// Counters of the way from a decision to a durable allocation.
+/// Metrics from a decision to its committed allocation.
 #[derive(Debug)]
 pub(super) struct AllocationMetrics {
     exhaustions: Counter,
@@ -34,27 +34,27 @@ impl AllocationMetrics {
         };
         registry.register(
             "pool_exhaustions",
-            "Reviews that were denied because a pool had nothing left to give",
+            "Reviews denied because a pool was exhausted",
             allocation.exhaustions.clone(),
         );
         registry.register(
             "allocation_conflicts",
-            "Times that another was faster to record an address, and another was chosen",
+            "Commits that conflicted with another write and were planned again",
             allocation.conflicts.clone(),
         );
         registry.register(
             "borrowed_addresses",
-            "Addresses that were given from slices of other nodes, as the pod's node had none left",
+            "Addresses allocated from slices of other nodes because the pod's node had none left",
             allocation.borrowed.clone(),
         );
         registry.register(
             "manual_releases",
-            "Addresses that were released by hand",
+            "Addresses released manually",
             allocation.releases.clone(),
         );
         registry.register_with_unit(
             "allocation_duration",
-            "Time from the decision about a pod's addresses until they are durably recorded",
+            "Time from the decision about a pod's addresses to their durable allocation",
             Unit::Seconds,
             allocation.durations.clone(),
         );

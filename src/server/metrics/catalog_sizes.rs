@@ -1,4 +1,4 @@
-//! The sizes of the catalog, read at each scrape: nobody has to keep them up to date.
+//! Sizes of the catalog, read at each scrape.
 
 use std::{fmt::Error as FmtError, sync::Arc};
 
@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use crate::catalog::Catalog;
 
-/// The sizes of the catalog, read at the scrape.
+/// Collector of the catalog sizes.
 #[derive(Debug)]
 pub(super) struct CatalogSizes(pub(super) Arc<ArcSwapOption<Catalog>>);
 

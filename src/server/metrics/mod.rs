@@ -1,6 +1,6 @@
-//! What the server counts, in the words of OpenMetrics.
+//! Metrics of the server in OpenMetrics format.
 //!
-//! Labels are bounded whatever callers send: every value is one of ours.
+//! Labels are bounded whatever clients send: every value is a constant of nadmit.
 
 mod allocation;
 mod catalog_sizes;
@@ -32,13 +32,14 @@ use crate::{
     catalog::Catalog,
 };
 
-/// Seconds, from far below what a decision takes to the longest a webhook may take.
+/// Histogram buckets in seconds, from well below the duration of a decision to the longest webhook
+/// timeout.
 const DURATIONS: [f64; 16] = [
     0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5,
     10.0, 30.0,
 ];
 
-/// The server's counters and gauges.
+/// Counters and gauges of the server.
 #[derive(Debug)]
 pub struct Metrics {
     reviews: ReviewCounters,
@@ -77,18 +78,18 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
-/// A registry for nadmit's metrics: each name begins with `nadmit_`.
+/// Creates a registry whose metric names begin with `nadmit_`.
 pub fn registry() -> Registry {
     Registry::with_prefix("nadmit")
 }
 
-/// Registers the pools of an index, as full as they are at each scrape.
+/// Registers gauges of pool usage, read from the index at each scrape.
 pub fn register_pools(registry: &mut Registry, index: Arc<SharedIndex>) {
     registry.register_collector(Box::new(PoolCollector(index)));
 }
 
 impl Metrics {
-    /// Registers the server's metrics, and the sizes of the catalog as it is at each scrape.
+    /// Registers the server's metrics and the catalog sizes, which are read at each scrape.
     pub fn register(registry: &mut Registry, catalog: Arc<ArcSwapOption<Catalog>>) -> Arc<Self> {
         let durations =
             Family::<WebhookLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATIONS));
@@ -111,41 +112,37 @@ impl Metrics {
         metrics.register_requests(registry);
         registry.register_with_unit(
             "review_duration",
-            "Time from the head of a request to its answer",
+            "Time from the head of a review request to its response",
             Unit::Seconds,
             durations,
         );
         metrics.register_connections(registry);
         registry.register_collector(Box::new(CatalogSizes(catalog)));
         let version = [("version", env!("CARGO_PKG_VERSION"))];
-        registry.register("build", "The version that runs", Info::new(version));
+        registry.register("build", "Version of nadmit", Info::new(version));
         Arc::new(metrics)
     }
 
     fn register_requests(&self, registry: &mut Registry) {
-        registry.register(
-            "reviews",
-            "Reviews that were answered",
-            self.reviews.family(),
-        );
+        registry.register("reviews", "Reviews answered", self.reviews.family());
         registry.register(
             "findings",
-            "Findings in the answers, by the code of their rule",
+            "Findings in responses by rule code and level",
             self.findings.clone(),
         );
         registry.register(
             "would_deny",
-            "Findings that were warned of and would deny, but for the mode warn of namespace or settings",
+            "Findings reported as warnings that would deny without the mode warn of the namespace or settings",
             self.would_deny.clone(),
         );
         registry.register(
             "rejected_requests",
-            "Requests that got a status of 4xx or 5xx in place of a review",
+            "Requests rejected with a status of 4xx or 5xx instead of a review",
             self.rejected.clone(),
         );
         registry.register(
             "reviews_in_flight",
-            "Reviews that are being worked on",
+            "Reviews in progress",
             self.in_flight.clone(),
         );
     }
@@ -153,44 +150,43 @@ impl Metrics {
     fn register_connections(&self, registry: &mut Registry) {
         registry.register(
             "open_connections",
-            "Connections that are open, on both listeners",
+            "Open connections on both listeners",
             self.connections.clone(),
         );
         registry.register(
             "evicted_connections",
-            "Connections that were closed to make room for others",
+            "Connections closed to make room for others",
             self.evicted_connections.clone(),
         );
         registry.register(
             "tls_handshake_failures",
-            "TLS handshakes that failed or took too long",
+            "TLS handshakes that failed or timed out",
             self.handshake_failures.clone(),
         );
         registry.register_with_unit(
             "certificate_expiry_timestamp",
-            "When the certificate that is shown expires, since the epoch",
+            "Expiry of the serving certificate, in seconds since the epoch",
             Unit::Seconds,
             self.certificate_expiry.clone(),
         );
         registry.register(
             "certificate_reload_failures",
-            "Attempts to load changed certificates that failed; the old ones stay in use",
+            "Failed attempts to load changed certificates; the old ones stay in use",
             self.reload_failures.clone(),
         );
         registry.register(
             "certificate_renewal_failed",
-            "1 if the certificate could not be looked after at the last look",
+            "1 if the last attempt to check or renew the certificate failed",
             self.renewal_failed.clone(),
         );
     }
 
-    /// Where it is said whether the certificate could not be looked after at the last look; for
-    /// whoever keeps it for the server.
+    /// Returns the gauge for failed certificate renewals, which the certificate keeper sets.
     pub fn renewal_failed(&self) -> Gauge {
         self.renewal_failed.clone()
     }
 
-    /// Counts a review and its answer.
+    /// Counts a review with its response.
     pub(super) fn answered(
         &self,
         webhook: Webhook,
@@ -217,27 +213,27 @@ impl Metrics {
         }
     }
 
-    /// Counts what was recorded for a pod, this long after it was decided.
+    /// Records the time from a decision to its committed allocation.
     pub(super) fn allocated(&self, elapsed: Duration) {
         self.allocation.allocated(elapsed);
     }
 
-    /// Counts a plan that another was faster than.
+    /// Counts a commit that conflicted with another write.
     pub(super) fn commit_conflict(&self) {
         self.allocation.commit_conflict();
     }
 
-    /// Counts addresses that were lent from slices of other nodes.
+    /// Counts addresses borrowed from slices of other nodes.
     pub(super) fn borrowed(&self, count: usize) {
         self.allocation.borrowed(count);
     }
 
-    /// Counts an address that was released by hand.
+    /// Counts a manual release.
     pub(super) fn released(&self) {
         self.allocation.released();
     }
 
-    /// Counts a request that got no review back.
+    /// Counts a request that was rejected without a review.
     pub(super) fn rejected(&self, reason: RejectReason) {
         let labels = ReasonLabels {
             reason: reason.name(),

@@ -1,4 +1,4 @@
-//! How full the pools are, read from the index at each scrape.
+//! Usage of the pools, read from the index at each scrape.
 
 use std::{fmt::Error as FmtError, sync::Arc};
 
@@ -13,41 +13,42 @@ use crate::{
     inspect::range_names,
 };
 
-/// The pools of an index.
+/// Collector of pool usage.
 #[derive(Debug)]
 pub(super) struct PoolCollector(pub(super) Arc<SharedIndex>);
 
-/// One gauge of each range.
+/// Name, help text and value of a gauge of one range.
 type PoolGauge = (&'static str, &'static str, fn(&Usage) -> f64);
 
-/// A range of a pool.
+/// Usage of one range of a pool.
 struct PoolSample {
     pool: Arc<str>,
     range: String,
     usage: Usage,
 }
 
-/// What is shown of each range of each pool: an attachment needs an address of each, so that a pool is
-/// as full as the fullest of them. A /64 has more than a whole number of 64 bits counts.
+/// Gauges of each range. An attachment needs one address of every range, so a pool is as full as
+/// its fullest range. The values are floats because a /64 has more addresses than a 64-bit integer
+/// counts.
 const GAUGES: [PoolGauge; 4] = [
     (
         "pool_capacity",
-        "Addresses that a range of a pool can give in all",
+        "Allocatable addresses of a range of a pool",
         |usage| usage.capacity as f64,
     ),
     (
         "pool_allocated",
-        "Addresses of a range of a pool that are held",
+        "Held addresses of a range of a pool",
         |usage| usage.allocated as f64,
     ),
     (
         "pool_reserved",
-        "Addresses of a range of a pool that are set aside and taken by nobody",
+        "Reserved addresses of a range of a pool that are not taken",
         |usage| usage.reserved as f64,
     ),
     (
         "pool_free",
-        "Addresses that a range of a pool may still give",
+        "Free addresses of a range of a pool",
         |usage| usage.free as f64,
     ),
 ];
@@ -67,7 +68,7 @@ impl Collector for PoolCollector {
                 gauge.encode(metric.encode_family(&labels)?)?;
             }
         }
-        let help = "1 if a pool gives addresses: all that is in use in its ranges is recorded";
+        let help = "1 if a pool allocates addresses: everything in use in its ranges is recorded";
         let mut metric = encoder.encode_descriptor("pool_ready", help, None, kind)?;
         for (pool, ready) in &pools {
             let gauge = ConstGauge::new(i64::from(*ready));
@@ -78,7 +79,7 @@ impl Collector for PoolCollector {
 }
 
 impl PoolCollector {
-    /// The pools, whether each is ready, and their ranges.
+    /// Returns the pools with their readiness, and the usage of their ranges.
     fn read(&self) -> (Vec<(Arc<str>, bool)>, Vec<PoolSample>) {
         let index = self.0.lock();
         let (mut pools, mut rows) = (Vec::new(), Vec::new());

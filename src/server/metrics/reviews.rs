@@ -1,7 +1,8 @@
-//! The counters of reviews: the hot ones.
+//! Counters of reviews, on the hot path.
 //!
-//! A look-up by labels hashes four texts under a lock. So each counter is looked up once and kept
-//! in a table, by the numbers of its labels; those that never count do not show.
+//! A lookup by labels hashes four strings under a lock. Each counter is therefore looked up once
+//! and stored in a table, indexed by its labels. Counters that were never incremented are not
+//! exported.
 
 use std::{array, sync::OnceLock};
 
@@ -12,7 +13,7 @@ use prometheus_client::{
 
 use crate::admission::{AdmissionRequest, Operation, Verdict, Webhook};
 
-/// The resources that are counted by name; all others are `other`, the last.
+/// Resources counted by name; all others are counted as `other`, the last entry.
 const RESOURCES: [&str; 6] = [
     "pods",
     "pods/status",
@@ -50,7 +51,7 @@ impl Default for ReviewCounters {
 }
 
 impl ReviewCounters {
-    /// What to register.
+    /// Returns the metric family to register.
     pub(super) fn family(&self) -> Family<ReviewLabels, Counter> {
         self.family.clone()
     }
@@ -73,7 +74,7 @@ impl ReviewCounters {
     }
 }
 
-/// The webhook's word in metrics and logs.
+/// Returns the name of a webhook in metrics and logs.
 pub(in crate::server) fn webhook_name(webhook: Webhook) -> &'static str {
     match webhook {
         Webhook::Validate => "validate",
@@ -81,7 +82,7 @@ pub(in crate::server) fn webhook_name(webhook: Webhook) -> &'static str {
     }
 }
 
-/// The place of the request's resource in [`RESOURCES`].
+/// Returns the index of the request's resource in [`RESOURCES`].
 fn resource_index(request: &AdmissionRequest<'_>) -> usize {
     let group = &*request.resource.group;
     let resource = &*request.resource.resource;

@@ -1,4 +1,4 @@
-//! The settings that the server goes by, as their digest: whoever changes them sees when they are taken up.
+//! Digest of the active settings, which shows when a change has taken effect.
 
 use std::{fmt::Error as FmtError, sync::Arc};
 
@@ -9,7 +9,7 @@ use prometheus_client::{
     metrics::info::Info,
 };
 
-/// The digest of the settings, read at the scrape.
+/// Collector of the settings digest.
 #[derive(Debug)]
 pub struct SettingsDigest(pub Arc<ArcSwap<String>>);
 
@@ -19,7 +19,7 @@ impl Collector for SettingsDigest {
         let info = Info::new([("sha256", digest)]);
         let metric = encoder.encode_descriptor(
             "settings",
-            "The SHA-256 of the text of nadmit.yaml that is in force",
+            "SHA-256 of the nadmit.yaml in effect",
             None,
             info.metric_type(),
         )?;

@@ -1,4 +1,4 @@
-//! The listener for operators.
+//! The admin listener.
 
 use std::{sync::Arc, time::Duration};
 
@@ -88,7 +88,7 @@ async fn probes_are_answered_while_others_hold_connections() {
     let mut held = Vec::new();
     for number in 0..200 {
         let mut idle = TcpStream::connect(server.admin).await.unwrap();
-        // Nothing, a part of a head, a body that does not come, an answer that is not taken.
+        // Nothing, a partial head, a body that does not arrive, a response that is not read.
         let sent = [
             "",
             "GET /li",

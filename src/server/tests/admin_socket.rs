@@ -1,4 +1,4 @@
-//! The socket for operators: who may open it, and what is in its place.
+//! The admin socket: permissions, existing files and shutdown.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
@@ -99,7 +99,7 @@ async fn it_serves_until_cancelled() {
         answer.starts_with("HTTP/1.1 200") && answer.ends_with("[]"),
         "{answer}"
     );
-    // Who is connected and says nothing does not hold up the end.
+    // A silent client does not delay the shutdown.
     let _silent = UnixStream::connect(&path).await.unwrap();
     cancel.cancel();
     timeout(Duration::from_secs(10), running)

@@ -1,4 +1,4 @@
-//! No bytes make the server answer anything but 200 with a review, or a 4xx with a sentence.
+//! Any bytes are answered with 200 and a review, or with a 4xx and a sentence.
 
 use axum::{Router, body::Body};
 use http::{Request, StatusCode, header};
@@ -36,7 +36,7 @@ async fn answer(router: &Router, path: &str, body: Vec<u8>) -> (StatusCode, byte
     )
 }
 
-/// Bytes of all sorts: noise, JSON that is cut, captured reviews with some bytes changed.
+/// Noise, truncated JSON, and captured reviews with some bytes changed.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let captured = prop::sample::select(&CAPTURED[..]);
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..5);

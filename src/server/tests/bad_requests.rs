@@ -1,4 +1,4 @@
-//! Bad requests: each gets a sentence, none does harm.
+//! Invalid requests get an error with a sentence and leave the server intact.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::support::*;
 use crate::server::Limits;
 
-/// A bad request: what makes it one, and what is said of it.
+/// An invalid request with the expected response.
 struct BadRequest {
     request: Request<Full<bytes::Bytes>>,
     status: u16,
@@ -130,7 +130,8 @@ async fn a_body_far_too_large_is_not_awaited_and_ends_the_connection() {
     assert!(reply.contains("connection: close"), "{reply}");
 }
 
-/// How large a review is the user decides, and an error would let a pod pass where the webhook may fail.
+/// Users control the size of a review, and an HTTP error would let the pod pass where failurePolicy
+/// is Ignore.
 #[tokio::test]
 async fn a_pod_that_is_too_large_is_denied_and_others_are_refused() {
     let server = Setup::limited(Limits {

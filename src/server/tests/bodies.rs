@@ -1,4 +1,4 @@
-//! Bodies of many callers at once: what they may take up, and that they hold up nobody else.
+//! Bodies of many clients: their memory is limited, and they do not block others.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -19,14 +19,15 @@ use crate::server::Limits;
 
 const SOON: Duration = Duration::from_secs(5);
 
-/// A body of which this comes, and nothing else.
+/// A body that sends `begin` and never ends.
 fn unfinished(begin: &str) -> BoxBody<Bytes, Infallible> {
     let begin = Frame::data(Bytes::from(begin.to_owned()));
     let frames = stream::iter([Ok(begin)]).chain(stream::pending());
     BodyExt::boxed(StreamBody::new(frames))
 }
 
-/// Asks for as many reviews with such bodies on one connection of HTTP/2; they are asked until this is dropped.
+/// Sends `count` reviews with such bodies on one HTTP/2 connection; dropping the result cancels
+/// them.
 async fn send_many(
     server: &Running,
     count: usize,
@@ -122,7 +123,7 @@ async fn slow_large_bodies_do_not_block_small_ones() {
     for _ in 0..40 {
         let mut caller = server.connect(&[]).await;
         caller.write_all(head.as_bytes()).await.unwrap();
-        // What finds no room is not taken.
+        // Data beyond the budget is not read.
         let _ = timeout(
             Duration::from_millis(50),
             caller.write_all(&[b' '; 900_000]),

@@ -1,4 +1,4 @@
-//! Certificates: changed while connections are open, broken, and asked of callers.
+//! Certificates: reloaded while connections are open, broken, and requested from clients.
 
 use std::{
     fs,
@@ -24,7 +24,7 @@ async fn shown_to_new(server: &Running) -> Vec<u8> {
     shown(&server.connect(&[]).await)
 }
 
-/// Signs a new certificate with the server's own CA, by somebody else's hand.
+/// Issues a new certificate from the server's own CA without nadmit's mark.
 fn exchange(server: &Running) -> (String, String) {
     let read = |name| fs::read_to_string(server.certs(name)).unwrap();
     let key = PrivateKeyDer::from_pem_slice(read("ca.key").as_bytes()).unwrap();
@@ -71,7 +71,7 @@ async fn a_broken_certificate_is_counted_and_the_old_one_stays() {
     let failures = "nadmit_certificate_reload_failures_total";
     let (cert, key) = exchange(&server);
     let broken: [&dyn Fn(); 4] = [
-        // It does not fit the key.
+        // The key does not match.
         &|| fs::write(server.certs("tls.crt"), &cert).unwrap(),
         &|| fs::write(server.certs("tls.crt"), "no certificate").unwrap(),
         &|| fs::remove_file(server.certs("tls.crt")).unwrap(),
@@ -102,7 +102,7 @@ async fn certificates_are_read_again_at_once_when_that_is_asked_for() {
         ..Setup::default()
     };
     let server = setup.start().await;
-    // Once more than the look at the start.
+    // Twice, because the first check happens at the start.
     for _ in 0..2 {
         let old = shown_to_new(&server).await;
         let (cert, key) = exchange(&server);
@@ -113,7 +113,7 @@ async fn certificates_are_read_again_at_once_when_that_is_asked_for() {
     }
 }
 
-/// The time, for the servers of the next test.
+/// Current time of the servers in the next test.
 static SECONDS: AtomicI64 = AtomicI64::new(0);
 
 #[tokio::test]
@@ -123,18 +123,18 @@ async fn a_clock_that_is_set_before_1970_ends_no_handshake() {
         ..Setup::default()
     };
     for seconds in [-1, -40_000_000, -2_300_000_000] {
-        // Its certificate is good, and then its clock is set back.
+        // The certificate is created at a valid time, then the clock is set back.
         SECONDS.store(Timestamp::now().as_second(), Ordering::Relaxed);
         let server = setup().start().await;
         SECONDS.store(seconds, Ordering::Relaxed);
-        // Twice: sessions are resumed by their age.
+        // Twice, because TLS session resumption checks the age of the session.
         for _ in 0..2 {
             let mut caller = server.connect(&[]).await;
             let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
             caller.write_all(request).await.unwrap();
             assert!(caller.read_u8().await.is_ok(), "{seconds}");
         }
-        // An answer without a date, and the connection lives on.
+        // The response has no date, and the connection stays open.
         let mut caller = server.http1().await;
         for _ in 0..2 {
             let reply = caller.ask("/").await;
@@ -177,7 +177,7 @@ async fn a_swap_of_the_kubelets_symlink_is_noticed() {
     eventually(async || shown_to_new(&server).await != old).await;
 }
 
-/// How many days ago it is, for the server of the next test.
+/// Days by which the clock of the next test's server lags.
 static DAYS_AGO: AtomicI64 = AtomicI64::new(350);
 
 #[tokio::test]
@@ -218,7 +218,8 @@ impl Authority {
     }
 }
 
-/// With TLS 1.3 a caller learns that it was refused when it reads.
+/// Returns true if the server accepts the client's certificate. With TLS 1.3 a client learns of a
+/// rejection when it reads.
 async fn is_admitted(
     server: &Running,
     identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,

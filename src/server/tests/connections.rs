@@ -1,4 +1,4 @@
-//! Who may keep a connection, and how long.
+//! Connection timeouts and eviction.
 
 use std::time::Duration;
 
@@ -169,7 +169,7 @@ async fn unused_connections_do_not_block_new_ones() {
     assert_eq!(asking.ask("/validate").await.status, 200);
     let (mut open, mut shaken) = (Vec::new(), Vec::new());
     for _ in 0..CAP {
-        // Before the handshake, in it, and after it.
+        // Before, during and after the handshake.
         open.push(TcpStream::connect(server.address).await.unwrap());
         let mut begun = TcpStream::connect(server.address).await.unwrap();
         begun.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();

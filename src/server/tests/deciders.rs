@@ -1,5 +1,5 @@
-//! Stand-ins for what the server asks: decisions that the rules would seldom make, and an origin
-//! that answers as told.
+//! Stand-ins for the server's dependencies: decisions that the rules would seldom make, and a live
+//! catalog with scripted results.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,13 +17,13 @@ use crate::{
     server::{LiveCatalog, LiveReadError},
 };
 
-/// A stand-in for the origin of the catalog.
+/// A fake live catalog.
 pub(super) enum FakeOrigin {
     Answers,
     Fails,
-    /// Answers when it is told to.
+    /// Completes when notified.
     Waits(Arc<Notify>),
-    /// Publishes a catalog in which the namespace `db` is declared.
+    /// Publishes a catalog that declares the namespace `db`.
     Publishes(Mutex<Option<Arc<ArcSwapOption<Catalog>>>>),
 }
 
@@ -50,7 +50,7 @@ impl LiveCatalog for FakeOrigin {
     }
 }
 
-/// Denies what is confirmed to be absent: here, the namespace `db`.
+/// Denies reviews if the namespace `db` is verified to be absent.
 pub(super) fn deny_unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
@@ -59,7 +59,7 @@ pub(super) fn deny_unless_found(
     unless_db_is_there(request, context, Level::Deny, Decision::VerifyLive)
 }
 
-/// Warns of what is not there: here, the namespace `db`.
+/// Warns about reviews if the namespace `db` is absent.
 pub(super) fn warn_unless_found(
     _: Webhook,
     request: &ReviewRequest<'_>,
@@ -68,8 +68,8 @@ pub(super) fn warn_unless_found(
     unless_db_is_there(request, context, Level::Warn, Decision::Refresh)
 }
 
-/// Allows where the namespace `db` is there; else reports `level` once the lookup is live, and asks
-/// for it by `look_up` before.
+/// Allows reviews if the namespace `db` exists. Otherwise it first requests a live read with
+/// `look_up`, then reports a finding at `level`.
 fn unless_db_is_there(
     request: &ReviewRequest<'_>,
     context: &ReviewContext<'_>,
@@ -100,7 +100,7 @@ fn unless_db_is_there(
     Decision::Respond(AdmissionResponse::new(request, vec![finding]))
 }
 
-/// Panics at the name `web-0`, but not in `/mutate`.
+/// Panics in `/validate`, but not in `/mutate`.
 pub(super) fn panics(
     webhook: Webhook,
     request: &ReviewRequest<'_>,

@@ -1,4 +1,4 @@
-//! How a server ends without failing anybody.
+//! Graceful shutdown.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The server as callers see it, over loopback sockets: what is told here are its promises.
+//! The server as its clients see it, over loopback sockets.
 
 mod admin;
 mod admin_socket;

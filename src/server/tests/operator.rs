@@ -1,4 +1,4 @@
-//! What may be released, and what becomes of it.
+//! Manual releases and their effects.
 
 use std::{path::Path, sync::Arc};
 
@@ -41,7 +41,7 @@ kind: Pod
 metadata: {name: there, namespace: db}
 "#;
 
-/// A desk on a new ledger, which knows no manifests.
+/// Returns a service on a new ledger without manifests.
 pub(super) async fn empty(directory: &Path) -> OperatorService {
     fixture(directory, None, &[]).await.0
 }

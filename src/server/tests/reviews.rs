@@ -1,4 +1,4 @@
-//! What a review is answered with: a decision, or word of what stands in its way.
+//! Responses to reviews: decisions, and errors if there is none.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A start that fails says which flag or file to mend.
+//! A failed start names the flag or file to fix.
 
 use std::{fs, path::PathBuf, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! A running server, and callers for it.
+//! A running server and its clients.
 
 use std::{
     net::SocketAddr,
@@ -41,7 +41,7 @@ use crate::{
 
 pub(super) type TlsConnection = TlsStream<TcpStream>;
 
-/// What a test sets; the rest is as it is by default, with no grace.
+/// Setup of a test server; by default without a drain grace period.
 pub(super) struct Setup {
     pub(super) limits: Limits,
     pub(super) decide: DecideFn,
@@ -50,7 +50,7 @@ pub(super) struct Setup {
     pub(super) client_ca: Option<PathBuf>,
     pub(super) clock: Clock,
     pub(super) tls: TlsPolicy,
-    /// Reads certificates again; without it they are looked at all the time.
+    /// Triggers a certificate check; without it, certificates are checked every 20 ms.
     pub(super) reload: Option<Arc<Notify>>,
 }
 
@@ -69,7 +69,7 @@ impl Default for Setup {
     }
 }
 
-/// The default limits, without grace.
+/// The default limits without a drain grace period.
 pub(super) fn limits() -> Limits {
     Limits {
         drain_grace: Duration::ZERO,
@@ -77,7 +77,7 @@ pub(super) fn limits() -> Limits {
     }
 }
 
-/// A server that runs until it is dropped.
+/// A server that runs until dropped.
 pub(super) struct Running {
     pub(super) address: SocketAddr,
     pub(super) admin: SocketAddr,
@@ -131,7 +131,7 @@ impl Setup {
     }
 }
 
-/// Nothing loaded, everything as it is by default.
+/// Default state without a catalog.
 pub(super) fn state(live_catalog: Arc<dyn LiveCatalog>) -> ServerState {
     let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
     let mut registry = metrics::registry();
@@ -145,7 +145,7 @@ pub(super) fn state(live_catalog: Arc<dyn LiveCatalog>) -> ServerState {
     }
 }
 
-/// Any free ports, and certificates that are made below `directory`.
+/// Options with free ports and certificates below `directory`.
 pub(super) fn options(directory: &Path) -> ServeOptions {
     ServeOptions {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -170,7 +170,7 @@ impl Running {
         self.directory.path().join("certs").join(name)
     }
 
-    /// A connection that trusts the server's CA and asks for these protocols.
+    /// Connects, trusting the server's CA and offering these ALPN protocols.
     pub(super) async fn connect(&self, alpn: &[&str]) -> TlsConnection {
         self.try_connect(alpn, None).await.unwrap()
     }
@@ -184,7 +184,7 @@ impl Running {
             .await
     }
 
-    /// The same with these versions of TLS.
+    /// Connects with the given ALPN protocols, client certificate and TLS versions.
     pub(super) async fn try_connect_by(
         &self,
         alpn: &[&str],
@@ -227,7 +227,7 @@ impl Running {
         sender
     }
 
-    /// `GET`s a path of the admin listener.
+    /// Sends a `GET` to the admin listener.
     pub(super) async fn get(&self, path: &str) -> Reply {
         let stream = TokioIo::new(TcpStream::connect(self.admin).await.unwrap());
         let (sender, connection) = conn::http1::handshake(stream).await.unwrap();
@@ -238,7 +238,7 @@ impl Running {
             .await
     }
 
-    /// The value of a metric, with its labels as they are written.
+    /// Returns the value of a metric; `name` includes the labels.
     pub(super) async fn metric(&self, name: &str) -> Option<f64> {
         let page = self.get("/metrics").await.body;
         let value = page
@@ -248,10 +248,10 @@ impl Running {
     }
 }
 
-/// A connection of HTTP/1.1.
+/// An HTTP/1.1 connection.
 pub(super) struct Http1(pub(super) conn::http1::SendRequest<Full<Bytes>>);
 
-/// An answer that was read to its end.
+/// A response that was read to its end.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -289,13 +289,13 @@ impl Reply {
     }
 }
 
-/// The review of a pod that asks for nothing.
+/// A review of a pod without additional networks.
 pub(super) const REVIEW: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview",
     "request":{"uid":"u-1","kind":{"group":"","version":"v1","kind":"Pod"},
     "resource":{"group":"","version":"v1","resource":"pods"},"name":"web-0","namespace":"db",
     "operation":"CREATE","object":{"metadata":{"name":"web-0"},"spec":{}},"dryRun":false}}"#;
 
-/// A request as the API server makes it.
+/// A request as the API server sends it.
 pub(super) fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
     Request::post(path)
         .header(header::HOST, "localhost")
@@ -304,7 +304,7 @@ pub(super) fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
         .unwrap()
 }
 
-/// Waits until something is so; fails if it is not so in a while.
+/// Waits until a condition holds; panics after five seconds.
 pub(super) async fn eventually<F: Future<Output = bool>>(mut so: impl FnMut() -> F) {
     let begun = Instant::now();
     while !so().await {

@@ -1,4 +1,4 @@
-//! Who may call: the authorities of client certificates, exchangeable while the server runs.
+//! Client certificate verification with CAs that can change while the server runs.
 
 use std::sync::Arc;
 
@@ -19,11 +19,11 @@ use super::{
 };
 use crate::pki::provider;
 
-/// Checks client certificates against the authorities of one moment.
+/// Verifies client certificates against a fixed set of CAs.
 #[derive(Debug)]
 pub(super) struct ClientVerifier(Arc<dyn ClientCertVerifier>);
 
-/// Checks client certificates against the authorities of now.
+/// Verifies client certificates against the current CAs.
 #[derive(Debug)]
 pub(super) struct ClientAuthorities(ArcSwap<ClientVerifier>);
 
@@ -57,7 +57,8 @@ impl ClientAuthorities {
 }
 
 impl ClientCertVerifier for ClientAuthorities {
-    /// No hints: they could not change with the authorities, and callers have one certificate.
+    /// Returns no hints: they could not follow changes of the CAs, and clients have only one
+    /// certificate.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

@@ -1,4 +1,4 @@
-//! Why a certificate cannot be used: the file, what is wrong with it, and the flag that names it.
+//! Errors about certificates: the file, the problem, and the flag that names the file.
 
 use std::{
     error::Error,
@@ -8,7 +8,7 @@ use std::{
 
 use thiserror::Error;
 
-/// Why a certificate or key cannot be used.
+/// Error about a certificate or key that cannot be used.
 #[derive(Debug, Error)]
 #[error("{}{problem}", location(*flag, path))]
 pub struct CertificateError {
@@ -17,7 +17,7 @@ pub struct CertificateError {
     problem: CertificateProblem,
 }
 
-/// What is wrong.
+/// The problem with a certificate or key.
 #[derive(Debug, Error)]
 pub(super) enum CertificateProblem {
     #[error("cannot be read ({0}); make it readable, or name another with the flag")]
@@ -53,7 +53,7 @@ impl CertificateError {
         }
     }
 
-    /// An error that no file is the cause of.
+    /// Creates an error that no file caused.
     pub(super) fn library(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self {
             flag: None,

@@ -1,5 +1,5 @@
-//! Files that nadmit makes: written whole or not at all, keys readable by their owner only, and
-//! marked, so that nobody else's are ever overwritten.
+//! Certificate files that nadmit creates: written atomically, keys readable by their owner only,
+//! and marked, so that files created by others are never overwritten.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -8,21 +8,21 @@ use std::{
     path::Path,
 };
 
-/// The first line of every file that nadmit makes. PEM readers skip what stands before the PEM.
+/// First line of every file that nadmit creates. PEM readers skip text before the PEM section.
 const MARK: &str = "# Made by nadmit, which remakes it when its time has come.\n";
-/// Readable by the owner only.
+/// File mode of keys: readable by the owner only.
 pub(super) const SECRET: u32 = 0o600;
-/// Readable by everybody.
+/// File mode of certificates: readable by everyone.
 pub(super) const PUBLIC: u32 = 0o644;
-/// Enterable by the owner only.
+/// Mode of certificate directories: accessible to the owner only.
 const PRIVATE_DIRECTORY: u32 = 0o700;
 
-/// Whether nadmit made a file with these contents.
+/// Returns true if nadmit created a file with these contents.
 pub(super) fn is_marked(contents: &[u8]) -> bool {
     contents.starts_with(MARK.as_bytes())
 }
 
-/// Makes a directory, with those above it, if it is absent.
+/// Creates a directory and its parents if absent.
 pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -30,7 +30,7 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
-/// Writes a marked file: whoever reads it sees the old contents or the new, never a part.
+/// Writes a marked file atomically: readers see the old contents or the new.
 pub(super) fn write(path: &Path, pem: &[u8], mode: u32) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
@@ -48,7 +48,7 @@ pub(super) fn write(path: &Path, pem: &[u8], mode: u32) -> io::Result<()> {
     sync_directory(path)
 }
 
-/// What an earlier attempt may have left.
+/// Removes a file that an earlier attempt may have left.
 fn remove_if_present(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

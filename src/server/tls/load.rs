@@ -1,4 +1,4 @@
-//! From the bytes of PEM files to what rustls shows and asks for.
+//! Loads certificates and client CAs from PEM into rustls types.
 
 use std::{future::pending, path::PathBuf, sync::Arc};
 
@@ -18,48 +18,48 @@ use crate::{
     server::options::{CertificateSource, ServerCertificates},
 };
 
-/// The bytes of a file with certificates or a key: more than all public authorities together.
+/// Maximum size of a PEM file, in bytes: larger than a bundle of all public CAs.
 pub(super) const MAX_PEM_BYTES: u64 = 1 << 20;
-/// The certificate in a certificate directory.
+/// File name of the certificate in a certificate directory.
 pub(super) const TLS_CERT: &str = "tls.crt";
-/// Its key.
+/// File name of the private key in a certificate directory.
 pub(super) const TLS_KEY: &str = "tls.key";
 
-/// A file, with the flag that names it.
+/// A PEM file with the flag that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PemFile {
     pub(super) flag: &'static str,
     pub(super) path: PathBuf,
 }
 
-/// Where what is shown and asked for comes from.
+/// Sources of the server certificate and of the client CAs.
 #[derive(Debug, Clone)]
 pub(super) struct PemSources {
     cert: PemFile,
     key: PemFile,
-    /// Who brings certificate and key, if they are in no files.
+    /// Delivers certificate and key if they are not in files.
     managed: Option<Receiver<Option<Arc<TlsPair>>>>,
     client_ca: Option<PemFile>,
 }
 
-/// What they contain.
+/// The PEM contents of the sources.
 #[derive(PartialEq, Eq)]
 pub(super) struct PemContents {
-    /// `None` if nobody has brought one yet.
+    /// `None` until a managed certificate has been delivered.
     pair: Option<TlsPair>,
     client_ca: Option<Vec<u8>>,
 }
 
-/// What that means.
+/// Certificates parsed from PEM.
 pub(super) struct LoadedCertificates {
     pub(super) served: Option<ServedCertificate>,
     pub(super) client: Option<ClientVerifier>,
 }
 
-/// What is shown.
+/// The certificate that the server presents.
 pub(super) struct ServedCertificate {
     pub(super) identity: CertifiedKey,
-    /// When the certificate expires, in seconds since the epoch.
+    /// Expiry of the certificate, in seconds since the epoch.
     pub(super) expiry: i64,
 }
 
@@ -107,12 +107,12 @@ impl PemSources {
         }
     }
 
-    /// Whether somebody else looks after certificate and key.
+    /// Returns true if a controller maintains certificate and key.
     pub(super) fn are_managed(&self) -> bool {
         self.managed.is_some()
     }
 
-    /// Waits until somebody brings another certificate; for ever, if it is in files.
+    /// Waits until another certificate is delivered; forever if it is in files.
     pub(super) async fn changed(&mut self) {
         let changed = match &mut self.managed {
             Some(managed) => managed.changed().await.is_ok(),
@@ -156,7 +156,7 @@ impl PemSources {
     }
 }
 
-/// A certificate with the key that fits it.
+/// Parses a certificate chain and its private key.
 pub(super) fn identity(
     cert: &PemFile,
     key: &PemFile,
@@ -173,7 +173,7 @@ pub(super) fn identity(
     })
 }
 
-/// All certificates of a PEM file; at least one.
+/// Parses all certificates of a PEM file; returns at least one.
 pub(super) fn certificates(
     source: &PemFile,
     pem: &[u8],

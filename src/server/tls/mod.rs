@@ -1,8 +1,8 @@
-//! Everything that knows of rustls, so that its next version changes only this folder.
+//! TLS configuration; rustls's server side is confined to this module.
 //!
-//! One configuration lives as long as the server; what changes inside it, certificate and client
-//! authorities, sits behind atomic swaps (`reload`). TLS 1.2 and 1.3 as far as the [`TlsPolicy`] lets them, one
-//! crypto provider, HTTP/1.1 or HTTP/2 by ALPN.
+//! One configuration lives as long as the server. Certificate and client CAs change inside it
+//! through atomic swaps (`reload`). It offers TLS 1.2 and 1.3 within the [`TlsPolicy`], one crypto
+//! provider, and HTTP/1.1 or HTTP/2 by ALPN.
 
 mod client;
 mod error;
@@ -31,12 +31,12 @@ pub use self::{
 use super::{connection::Protocol, metrics::Metrics, options::ServerCertificates};
 use crate::{clock::Clock, pki::provider};
 
-/// HTTP/2, as ALPN names it.
+/// ALPN name of HTTP/2.
 const HTTP2: &[u8] = b"h2";
-/// HTTP/1.1, as ALPN names it.
+/// ALPN name of HTTP/1.1.
 const HTTP1: &[u8] = b"http/1.1";
 
-/// Loads the certificates. The reloader keeps them up to date while it runs.
+/// Loads the certificates. The returned reloader keeps them up to date while it runs.
 pub(super) fn open(
     certificates: &ServerCertificates,
     policy: &TlsPolicy,
@@ -44,7 +44,7 @@ pub(super) fn open(
     metrics: Arc<Metrics>,
 ) -> Result<(TlsAcceptor, Reloader), CertificateError> {
     for warning in policy.warnings() {
-        warn!("{warning}");
+        warn!(%warning, "TLS policy not fully applied");
     }
     let (reloader, authorities) = Reloader::open(certificates, clock.clone(), metrics)?;
     let config = configuration(policy, clock, reloader.resolver(), authorities)?;
@@ -66,13 +66,14 @@ fn configuration(
         .map_err(CertificateError::library)?;
     let mut config = match authorities {
         None => {
-            // Sessions are resumed from memory: rustls's tickets ask the system for the time, and panic before 1970.
+            // Sessions are resumed from memory: rustls's tickets read the system clock and panic
+            // before 1970.
             builder.with_no_client_auth().with_cert_resolver(resolver)
         }
         Some(authorities) => {
             let builder = builder.with_client_cert_verifier(authorities);
             let mut config = builder.with_cert_resolver(resolver);
-            // A resumed session is not checked again: none may outlive its authority.
+            // A resumed session is not verified again, so sessions must not outlive their CA.
             config.session_storage = Arc::new(NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
             config
@@ -83,7 +84,7 @@ fn configuration(
     Ok(config)
 }
 
-/// The time by which certificates of callers are judged; before 1970 it is the beginning of 1970.
+/// Clock for client certificate validity; times before 1970 are reported as 1970.
 #[derive(Debug)]
 struct TlsClock(Clock);
 
@@ -94,7 +95,7 @@ impl TimeProvider for TlsClock {
     }
 }
 
-/// What was agreed on; HTTP/1 if the caller did not ask.
+/// Returns the negotiated protocol; HTTP/1.1 if the client sent no ALPN.
 pub(super) fn protocol<S>(stream: &TlsStream<S>) -> Protocol {
     match stream.get_ref().1.alpn_protocol() {
         Some(HTTP2) => Protocol::Http2,

@@ -1,7 +1,7 @@
-//! The versions and cipher suites that a caller may choose from.
+//! TLS versions and cipher suites that the server offers.
 //!
-//! They are named as OpenShift's TLS security profiles name them: versions as in Go, suites by their IANA names
-//! or by those of OpenSSL. As in Go, suites of TLS 1.3 are all offered unless the list names some of them.
+//! They use the names of OpenShift's TLS security profiles: versions as in Go, suites by their IANA
+//! or OpenSSL names. As in Go, all TLS 1.3 suites are offered unless the list names some of them.
 
 use rustls::{
     SupportedCipherSuite, SupportedProtocolVersion,
@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::pki::provider;
 
-/// A version of TLS, by the name that Go and OpenShift give it.
+/// A TLS version, by its name in Go and OpenShift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TlsVersion {
     /// `VersionTLS10`
@@ -24,7 +24,7 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// The versions and cipher suites that are offered; all that the library has, by default.
+/// TLS versions and cipher suites on offer; by default all that rustls supports.
 #[derive(Debug, Clone)]
 pub struct TlsPolicy {
     versions: Vec<&'static SupportedProtocolVersion>,
@@ -32,27 +32,27 @@ pub struct TlsPolicy {
     warnings: Vec<String>,
 }
 
-/// Why nothing could be offered.
+/// Error about a TLS policy that cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TlsPolicyError {
-    /// A name of a version that nobody knows.
+    /// An unknown version name.
     #[error(
         "{name:?} is not a version of TLS; write VersionTLS12 or VersionTLS13 (VersionTLS10 and VersionTLS11 \
          are taken for VersionTLS12)"
     )]
     Version {
-        /// The name.
+        /// Name as given.
         name: String,
     },
-    /// Nothing that was named is left.
+    /// None of the named suites is supported.
     #[error(
         "--tls-cipher-suites {}: nadmit has none of these; name at least one of {}",
         .named.join(","), .offered.join(", ")
     )]
     NoSuite {
-        /// The names.
+        /// Names as given.
         named: Vec<String>,
-        /// The names that would do.
+        /// Names of the supported suites.
         offered: Vec<String>,
     },
 }
@@ -86,10 +86,11 @@ impl Default for TlsPolicy {
 }
 
 impl TlsPolicy {
-    /// Returns what is left of the named suites (of all, if none is named) from `min_version` on.
+    /// Creates a policy with the supported ones of the named suites (all, if none is named) from
+    /// `min_version` on.
     ///
     /// # Errors
-    /// When suites are named and none of them is left.
+    /// Fails if suites are named and none of them is supported.
     pub fn new(min_version: TlsVersion, named: &[String]) -> Result<Self, TlsPolicyError> {
         let mut policy = Self::default();
         if min_version < TlsVersion::Tls12 {
@@ -108,7 +109,7 @@ impl TlsPolicy {
         Ok(policy)
     }
 
-    /// Leaves the named suites.
+    /// Removes suites that are not named.
     fn retain_named(&mut self, named: &[&str]) -> Result<(), TlsPolicyError> {
         let wanted: Vec<&str> = named.iter().map(|name| iana_name(name)).collect();
         let offered: Vec<String> = self.suites.iter().map(name_of).collect();
@@ -149,7 +150,7 @@ impl TlsPolicy {
         &self.suites
     }
 
-    /// Returns what was asked for and is not offered, in sentences.
+    /// Returns warnings about requested versions and suites that are not offered.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
@@ -168,7 +169,7 @@ fn name_of(suite: &SupportedCipherSuite) -> String {
     }
 }
 
-/// Returns the IANA name of a suite that is named as OpenSSL does, or as Go did before; other names are theirs.
+/// Maps OpenSSL names and old Go names of suites to IANA names; returns other names unchanged.
 fn iana_name(name: &str) -> &str {
     match name {
         "ECDHE-ECDSA-AES128-GCM-SHA256" => "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",

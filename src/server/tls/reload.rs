@@ -1,9 +1,9 @@
-//! Certificates change while the server runs, and no connection notices.
+//! Reloads certificates while the server runs, without interrupting connections.
 //!
-//! The files' contents are read every few seconds and compared: that sees a kubelet's swap of the
-//! `..data` symlink, an editor's rename and a plain write alike. What cannot be used changes
-//! nothing: the old certificate is shown on, a log line and a counter say so, and the next look
-//! tries again.
+//! The files' contents are read at an interval and compared, which detects a kubelet's swap of the
+//! `..data` symlink, an editor's rename and a plain write alike. Unusable contents change nothing:
+//! the old certificate stays in use, a log line and a counter report the failure, and the next
+//! check retries.
 
 use std::{mem, path::PathBuf, sync::Arc, time::Duration};
 
@@ -35,14 +35,14 @@ use crate::{
     },
 };
 
-/// How often a certificate of nadmit's own is looked at for its age.
+/// Interval at which the age of a self-signed certificate is checked.
 const RENEWAL_CHECK: SignedDuration = SignedDuration::from_hours(1);
 
-/// Shows the certificate of the moment, if there is one.
+/// Resolves the current server certificate; fails handshakes until there is one.
 #[derive(Debug, Default)]
 pub(in crate::server) struct CertificateResolver(ArcSwapOption<CertifiedKey>);
 
-/// Keeps what is shown and asked for up to date with the files.
+/// Keeps server certificate and client CAs up to date with their sources.
 pub(in crate::server) struct Reloader {
     sources: PemSources,
     contents: PemContents,
@@ -53,7 +53,7 @@ pub(in crate::server) struct Reloader {
     last_error: String,
 }
 
-/// A certificate that nadmit makes and remakes.
+/// A server certificate that nadmit creates and renews.
 struct SelfSignedCertificate {
     directory: PathBuf,
     names: Vec<String>,
@@ -68,14 +68,14 @@ impl ResolvesServerCert for CertificateResolver {
 }
 
 impl CertificateResolver {
-    /// Whether there is one to show.
+    /// Returns true if there is a certificate to serve.
     pub(in crate::server) fn has_certificate(&self) -> bool {
         self.0.load().is_some()
     }
 }
 
 impl Reloader {
-    /// Loads everything for the first time.
+    /// Loads all certificates for the first time.
     pub(super) fn open(
         certificates: &ServerCertificates,
         clock: Clock,
@@ -87,7 +87,7 @@ impl Reloader {
         let loaded = sources.load(&contents)?;
         let expiry = loaded.served.as_ref().map(|served| served.expiry);
         if expiry.is_some_and(|expiry| expiry <= clock.now().as_second()) {
-            warn!("the certificate has expired; callers will refuse it");
+            warn!("certificate has expired; clients will reject it");
         }
         let authorities = loaded.client.map(ClientAuthorities::new).map(Arc::new);
         let reloader = Self {
@@ -107,14 +107,15 @@ impl Reloader {
         self.resolver.clone()
     }
 
-    /// Looks at the files every so often and whenever `now` is notified, until told to stop.
+    /// Checks the sources at the interval `every` and whenever `now` is notified, until `stop` is
+    /// cancelled.
     pub(in crate::server) async fn run(
         mut self,
         every: Duration,
         now: Arc<Notify>,
         stop: CancellationToken,
     ) {
-        // A timer panics at zero.
+        // A zero interval panics.
         let mut ticks = interval(every.max(Duration::from_millis(1)));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -125,11 +126,11 @@ impl Reloader {
                 _ = ticks.tick() => {}
                 () = now.notified() => {}
             }
-            // Files may lie on a network.
+            // Files may be on a network file system.
             match spawn_blocking(move || self.refreshed()).await {
                 Ok(reloader) => self = reloader,
                 Err(panic) => {
-                    error!(error = %panic, "certificates are no longer reloaded; restart nadmit");
+                    error!(error = %panic, "certificate reloader stopped; restart nadmit");
                     return;
                 }
             }
@@ -138,7 +139,7 @@ impl Reloader {
 
     fn refreshed(mut self) -> Self {
         let refreshed = self.refresh();
-        // Who keeps it elsewhere says so himself.
+        // The keeper of a managed certificate sets the gauge itself.
         if !self.sources.are_managed() {
             self.metrics
                 .renewal_failed
@@ -151,7 +152,8 @@ impl Reloader {
         self
     }
 
-    /// Renews what is ours, and takes over what has changed: each even if the other fails.
+    /// Renews the self-signed certificate and loads changed sources; each is done even if the other
+    /// fails.
     fn refresh(&mut self) -> Result<(), CertificateError> {
         let renewed = self
             .own
@@ -178,10 +180,10 @@ impl Reloader {
         if let (Some(authorities), Some(verifier)) = (&self.authorities, loaded.client) {
             authorities.replace(verifier);
         }
-        info!(expiry, "the certificates were reloaded");
+        info!(expiry, "certificates reloaded");
     }
 
-    /// Without another one, what was shown is shown on.
+    /// Serves `served`; without a new certificate the old one stays in use.
     fn serve(&self, served: Option<ServedCertificate>) {
         if let Some(served) = served {
             self.metrics.certificate_expiry.set(served.expiry);
@@ -189,7 +191,7 @@ impl Reloader {
         }
     }
 
-    /// Counts each failure, and tells each kind of it once.
+    /// Counts a failure; logs it only if it differs from the last one.
     fn record_failure(&mut self, error: &CertificateError) {
         self.metrics.reload_failures.inc();
         let last_error = error.to_string();
@@ -197,14 +199,14 @@ impl Reloader {
         if last != self.last_error {
             error!(
                 error = self.last_error,
-                "the certificates were not reloaded; the old ones stay in use"
+                "certificate reload failed; the old certificates stay in use"
             );
         }
     }
 }
 
 impl SelfSignedCertificate {
-    /// Makes the certificate if it is wanted and absent.
+    /// Creates the certificate if configured and absent.
     fn new(identity: &CertificateSource, clock: Clock) -> Result<Option<Self>, CertificateError> {
         let CertificateSource::Directory { path, names } = identity else {
             return Ok(None);
@@ -223,12 +225,12 @@ impl SelfSignedCertificate {
         let made = self_signed::ensure(&self.directory, &self.names, now)?;
         if made != Issuance::Nothing {
             let directory = self.directory.display();
-            info!(%directory, ?made, "made a certificate; callers trust ca.crt of this directory");
+            info!(%directory, ?made, "certificate created; clients must trust ca.crt in this directory");
         }
         Ok(())
     }
 
-    /// Remakes it when its time has come.
+    /// Renews the certificate if it is due.
     fn renew(&mut self) -> Result<(), CertificateError> {
         let now = self.clock.now();
         if now.duration_since(self.checked) < RENEWAL_CHECK {

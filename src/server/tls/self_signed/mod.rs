@@ -1,8 +1,8 @@
-//! A certificate for those who have none: a CA and a server certificate, made in a directory.
+//! A self-signed CA and a server certificate, created in a directory for users who bring none.
 //!
-//! `ca.crt` is what callers trust (`curl --cacert`, `caBundle`); it stays the same for years while
-//! the server certificate is remade each year. What is there and good is used as it is. What
-//! somebody else put there is used or complained of, never overwritten.
+//! Clients trust `ca.crt` (`curl --cacert`, `caBundle`); it stays the same for years while the
+//! server certificate is renewed each year. Existing valid files are used unchanged. Files that
+//! others created are used or reported, never overwritten.
 
 mod pair;
 #[cfg(test)]
@@ -21,38 +21,39 @@ use super::{
 };
 use crate::pki::{self, Certificate, Signer, saturating_add};
 
-/// The certificate of the CA.
+/// File name of the CA certificate.
 const CA_CERT: &str = "ca.crt";
-/// Its key.
+/// File name of the CA key.
 const CA_KEY: &str = "ca.key";
-/// Every file here is named by this flag.
+/// The flag that names the directory, for error messages.
 const FLAG: &str = "--cert-dir";
-/// The last part of its life in which a server certificate is remade: a twelfth, a month of a year.
+/// Divisor of a server certificate's lifetime: it is renewed in the last twelfth, a month of a
+/// year.
 const RENEWAL_FRACTION: i32 = 12;
-/// How long a CA lasts: ten years.
+/// Lifetime of a CA: ten years.
 const AUTHORITY_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 3652);
-/// How long a server certificate lasts: a year.
+/// Lifetime of a server certificate: one year.
 const SERVER_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 365);
-/// How far callers' clocks may lag behind.
+/// Tolerance for clients whose clocks lag.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(1);
 
-/// What had to be made.
+/// The certificates that had to be created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Issuance {
-    /// Nothing: a good certificate was there.
+    /// None: a valid certificate exists.
     Nothing,
-    /// The server certificate, signed by the CA that was there.
+    /// The server certificate, signed by the existing CA.
     Certificate,
-    /// The CA, too.
+    /// The server certificate and its CA.
     Authority,
 }
 
-/// Makes sure that `directory` holds a server certificate, with its key, that is good at `now`:
-/// valid for all of `names` under the `ca.crt` beside it, and not near its end. A certificate of
-/// somebody else is good if it and its key can be used.
+/// Ensures that `directory` holds a server certificate and key that are usable at `now`: valid for
+/// all of `names` under the `ca.crt` in the same directory, and not near expiry. A certificate that
+/// others created is accepted if it and its key can be used.
 ///
 /// # Errors
-/// When files of somebody else are there that cannot be used, or the directory cannot be read or
+/// Fails if files that others created cannot be used, or if the directory cannot be read or
 /// written.
 pub fn ensure(
     directory: &Path,
@@ -83,8 +84,8 @@ pub fn ensure(
     Ok(made)
 }
 
-/// The CA that signs: the one that is there, or a new one where there is none or nadmit's own
-/// would not outlive a new certificate.
+/// Returns the signing CA: the existing one, or a new one if there is none or nadmit's own would
+/// expire before a new server certificate.
 fn signer(authority: &PairFiles, now: Timestamp) -> Result<(Signer, Issuance), CertificateError> {
     let found = authority.signer(now);
     if authority.is_foreign() {
@@ -114,8 +115,8 @@ fn new_signer(files_of_ca: &PairFiles, now: Timestamp) -> Result<Signer, Certifi
     made.signer(now)
 }
 
-/// Whether the server's certificate fits its key, leads to the CA, covers the names and is not in
-/// the last part of its life.
+/// Returns `Some` if the server certificate matches its key, chains to the CA, covers the names and
+/// is not in its renewal window.
 fn is_current(
     server: &PairFiles,
     authority: &PairFiles,
@@ -132,7 +133,7 @@ fn is_current(
     pki::verify(&identity.cert, &roots, names, now).then_some(())
 }
 
-/// Every name is one that a certificate can have.
+/// Checks that every name can be part of a certificate.
 fn check(directory: &Path, names: &[String]) -> Result<(), CertificateError> {
     for name in names {
         if let Err(error) = ServerName::try_from(name.as_str()) {

@@ -1,4 +1,4 @@
-//! A certificate and its key in a certificate directory: whose they are and what they are good for.
+//! A certificate and its key in a certificate directory: origin and usability.
 
 use std::{io, path::Path};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// A certificate and its key, as they lie in the directory.
+/// The files of a certificate and its key.
 pub(super) struct PairFiles {
     pub(super) cert: PemFile,
     pub(super) key: PemFile,
@@ -34,7 +34,7 @@ impl PairFiles {
         })
     }
 
-    /// Whether somebody else made a part of it.
+    /// Returns true if a file was not created by nadmit.
     pub(super) fn is_foreign(&self) -> bool {
         let mut parts = [&self.cert_pem, &self.key_pem].into_iter().flatten();
         parts.any(|pem| !files::is_marked(pem))
@@ -44,7 +44,7 @@ impl PairFiles {
         match (&self.cert_pem, &self.key_pem) {
             (Some(cert), Some(key)) => {
                 let (cert, key) = (cert.clone(), PrivateKey::new(key.clone()));
-                load::identity(&self.cert, &self.key, &pki::PairFiles { cert, key })
+                load::identity(&self.cert, &self.key, &pki::TlsPair { cert, key })
             }
             (None, _) => Err(self
                 .key
@@ -55,7 +55,7 @@ impl PairFiles {
         }
     }
 
-    /// The same as a CA that can sign.
+    /// Returns the pair as a CA that can sign.
     pub(super) fn signer(&self, now: Timestamp) -> Result<Signer, CertificateError> {
         let unusable = |reason: String| self.cert.error(CertificateProblem::Authority(reason));
         let identity = self.identity()?;

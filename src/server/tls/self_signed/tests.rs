@@ -1,4 +1,4 @@
-//! What is made, what is kept, and what is never touched.
+//! Certificates that are created, kept and left untouched.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
@@ -17,7 +17,7 @@ fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
-/// A directory, and the names that are asked for.
+/// A certificate directory with the requested names.
 struct CertDirectory(TempDir, Vec<String>);
 
 impl CertDirectory {
@@ -38,7 +38,7 @@ impl CertDirectory {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// Every file with its contents.
+    /// Returns every file with its contents.
     fn contents(&self) -> Vec<(String, String)> {
         let entries = fs::read_dir(self.0.path()).unwrap();
         let mut names: Vec<String> = entries
@@ -107,7 +107,7 @@ fn other_names_or_damage_make_a_new_certificate_under_the_same_ca() {
     assert_eq!(place.ensure(now()).unwrap(), Issuance::Authority);
 }
 
-/// What nadmit made, without the mark: as good as somebody else's.
+/// Removes nadmit's mark from files, as if another tool had created them.
 fn foreign(place: &CertDirectory, files: &[&str]) {
     for name in files {
         let text = place.read(name);
