@@ -1,4 +1,4 @@
-//! `nadmit adopt --dry-run`: what address pools would take over of a cluster.
+//! `nadmit adopt --dry-run`: shows the addresses that address pools would adopt in a cluster.
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
@@ -25,43 +25,43 @@ const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default();
 
-/// How it ended, for who reads the exit code.
+/// Exit code if something prevents the adoption.
 const EXIT_BLOCKED: u8 = 1;
 const EXIT_FAILED: u8 = 2;
 
-/// Of which cluster, with which manifests, and how to say it.
+/// Arguments of `nadmit adopt`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 when nothing stands in the way, 1 when something does (a pool that makes no sense, a \
-network of Whereabouts that gives the same addresses), 2 when it could not be found out.
+Exit codes: 0 when nothing prevents the adoption, 1 when something does (an invalid pool, a \
+network of Whereabouts with the same addresses), 2 when the cluster could not be read.
 
 Examples:
-  nadmit adopt --dry-run                        what the pools of the cluster would take over
-  nadmit adopt --dry-run pool.yaml nads.yaml    what they would with these manifests applied")]
+  nadmit adopt --dry-run                        what the pools of the cluster would adopt
+  nadmit adopt --dry-run pool.yaml nads.yaml    the same with these manifests applied")]
 pub(super) struct AdoptArgs {
-    /// Manifests that take the place of the cluster's own: files, folders, or - for standard input
+    /// Manifests that replace objects of the cluster: files, folders, or - for standard input
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Change nothing: without it nothing is done at all, for the server adopts by itself
+    /// Required: adopting is done by the server; this command only shows it
     #[arg(long)]
     dry_run: bool,
-    /// The form of the answer
+    /// Output format
     #[arg(long, short, value_enum, default_value_t = AdoptOutput::Table)]
     output: AdoptOutput,
-    /// The settings (nadmit.yaml) of the server; without it those of the ConfigMap nadmit-config
+    /// The settings (nadmit.yaml) of the server; by default those of the ConfigMap nadmit-config
     #[arg(long, env = "NADMIT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The context in the kubeconfig, if not the current one
     #[arg(long, value_name = "CONTEXT")]
     context: Option<String>,
-    /// The kubeconfig; without it those of the environment variable KUBECONFIG, else ~/.kube/config
+    /// The kubeconfig; by default those of the environment variable KUBECONFIG, else ~/.kube/config
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     #[command(flatten)]
     nadmit: NadmitNamespaceArgs,
 }
 
-/// The form of the answer.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AdoptOutput {
     /// For people
@@ -70,13 +70,13 @@ enum AdoptOutput {
     Json,
 }
 
-/// Looks, prints, and says by the exit code how it was.
+/// Prints the adoption, and returns the exit code.
 pub(super) fn run(args: &AdoptArgs) -> ExitCode {
     match args.adoption() {
         Ok(adoption) => {
             match args.output {
                 AdoptOutput::Json => {
-                    // Names, addresses and words, which JSON can always say.
+                    // Strings and numbers can always be serialized.
                     out::line(serde_json::to_string_pretty(&adoption).unwrap_or_default());
                 }
                 AdoptOutput::Table => out::text(render(&adoption)),
@@ -117,7 +117,7 @@ impl AdoptArgs {
         Ok(Adoption::of(&catalog, &records, home))
     }
 
-    /// The settings that were written for this, if any were.
+    /// Returns the settings given by `--config`, if any.
     fn config_policy(&self) -> anyhow::Result<Option<Policy>> {
         let Some(path) = &self.config else {
             return Ok(None);
@@ -129,7 +129,7 @@ impl AdoptArgs {
         Ok(Some(config.policy))
     }
 
-    /// The cluster's objects, the allocations in it, and the settings that count.
+    /// Reads the cluster's objects, its allocations, and the effective settings.
     async fn read(
         &self,
         written: Option<Policy>,
@@ -144,7 +144,7 @@ impl AdoptArgs {
             unreadable: unknown,
             ..
         } = cluster::read(&cluster, &ClusterQuery::Environment).await?;
-        // Without the pods there is nothing to tell.
+        // Without the pods nothing can be shown.
         if let Some(unknown) = unknown.iter().find(|unknown| unknown.resource == "pods") {
             anyhow::bail!("{unknown}");
         }
@@ -160,7 +160,7 @@ impl AdoptArgs {
     }
 }
 
-/// The allocations of a cluster; none where nadmit is not installed yet.
+/// Lists the allocations of a cluster; none if nadmit is not installed.
 async fn records(cluster: &Cluster) -> anyhow::Result<Vec<Stored>> {
     if !cluster.has_allocations().await? {
         return Ok(Vec::new());

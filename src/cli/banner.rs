@@ -1,4 +1,4 @@
-//! What a newcomer reads when the server has started: where it is, and a command to try.
+//! The banner that is printed when the server has started: its addresses, and a command to try.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -10,19 +10,19 @@ use crate::{catalog::Catalog, network::annotations};
 
 const BOLD: Style = Style::new().bold();
 
-/// Where the server can be reached.
+/// Addresses and files of a running server.
 pub(super) struct ServerInfo {
-    /// The webhooks.
+    /// Address of the webhooks.
     pub(super) webhooks: SocketAddr,
-    /// Health and metrics.
+    /// Address of health and metrics.
     pub(super) admin: Option<SocketAddr>,
-    /// What it reads: a folder, or a cluster's URL.
+    /// Source of the catalog: a folder, or a cluster's URL.
     pub(super) origin: String,
-    /// The CA to check it by, if nadmit made its certificate.
+    /// CA that verifies the server, if nadmit created its certificate.
     pub(super) ca: Option<PathBuf>,
 }
 
-/// Prints the place, what is known, and a command that works as it is printed.
+/// Prints addresses, catalog size, and a command that works as printed.
 pub(super) fn print(place: &ServerInfo, catalog: Option<&Catalog>) {
     let (networks, namespaces) = catalog.map_or((0, 0), |catalog| {
         (catalog.network_count(), catalog.namespace_count())
@@ -50,7 +50,7 @@ pub(super) fn print(place: &ServerInfo, catalog: Option<&Catalog>) {
     out::line(format_args!("\nAsk it about a pod:\n\n{}\n", curl(place)));
 }
 
-/// A review of a pod with a network that does not exist, sent by curl.
+/// Returns a curl command that sends a review of a pod with an unknown network.
 fn curl(place: &ServerInfo) -> String {
     let review = json!({
         "apiVersion": "admission.k8s.io/v1",
@@ -67,7 +67,7 @@ fn curl(place: &ServerInfo) -> String {
     });
     let trust = match &place.ca {
         Some(ca) => format!("--cacert {}", shell_quoted(&ca.display().to_string())),
-        // The authority of a given certificate is not known here.
+        // The CA of a certificate from elsewhere is unknown.
         None => "--insecure".to_owned(),
     };
     format!(
@@ -76,7 +76,7 @@ fn curl(place: &ServerInfo) -> String {
     )
 }
 
-/// A word for the shell, in quotes only where it needs them.
+/// Quotes a word for the shell if necessary.
 fn shell_quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     if text.chars().all(plain) {

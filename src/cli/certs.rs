@@ -1,4 +1,4 @@
-//! `nadmit certs`: a certificate authority and a server certificate, made in a folder.
+//! `nadmit certs`: creates a certificate authority and a server certificate in a folder.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::server::{
     tls::{Issuance, self_signed},
 };
 
-/// Where, and for whom.
+/// Arguments of `nadmit certs`.
 #[derive(Debug, Args)]
 pub(super) struct CertsArgs {
     /// The folder
@@ -27,10 +27,10 @@ pub(super) struct CertsArgs {
     names: Vec<String>,
 }
 
-/// Makes what is not there yet, and says what it did.
+/// Creates the files that are missing, and prints what it did.
 ///
 /// # Errors
-/// When the folder cannot be written, or holds files of somebody else that cannot be used.
+/// When the folder cannot be written, or holds foreign files that cannot be used.
 pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
     let names = if args.names.is_empty() {
         CertificateSource::local_names()

@@ -1,4 +1,4 @@
-//! `nadmit check`: manifests, and what a cluster holds, judged without a server.
+//! `nadmit check`: checks manifests and the objects of a cluster without a server.
 
 mod cluster;
 mod progress;
@@ -21,14 +21,14 @@ use crate::{
 
 pub(super) use self::progress::ProgressLine;
 
-/// Where the settings are, if no flag says it; the server's own variable.
+/// Environment variable with the path of the settings; the server uses the same.
 const CONFIG_VARIABLE: &str = "NADMIT_CONFIG";
 
-/// How it ended, for who reads the exit code.
+/// Exit code if something is denied.
 const EXIT_DENIED: u8 = 1;
 const EXIT_FAILED: u8 = 2;
 
-/// What to check, and how to say it.
+/// Arguments of `nadmit check`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 when nothing is denied (warnings are not denials), 1 when something is, or when a \
@@ -44,14 +44,14 @@ Examples:
 pub(super) struct CheckArgs {
     /// Files, folders (every *.yaml, *.yml and *.json below), or - for standard input
     ///
-    /// All of them are one world: the NetworkAttachmentDefinitions, AddressPools, AddressReservations
-    /// and Namespaces in them are those that pods, templates of workloads and KubeVirt's
-    /// VirtualMachines, and they themselves, are checked against. Other kinds are passed over.
+    /// All of them form one set: pods, workload templates and KubeVirt's VirtualMachines are checked
+    /// against the NetworkAttachmentDefinitions, AddressPools, AddressReservations and Namespaces in it,
+    /// and these against each other. Other kinds are ignored.
     #[arg(required_unless_present = "cluster", value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
     cluster: cluster::CheckClusterArgs,
-    /// How to say what is found
+    /// Output format
     #[arg(
         long,
         value_name = "FORMAT",
@@ -60,11 +60,11 @@ pub(super) struct CheckArgs {
             .try_map(|name| name.parse::<OutputFormat>())
     )]
     format: OutputFormat,
-    /// The settings (nadmit.yaml) of the server, so that the check says what it would; without it those
-    /// of the environment variable NADMIT_CONFIG, else, with --cluster, of the ConfigMap nadmit-config
+    /// The settings (nadmit.yaml) of the server, so that the check agrees with it; by default those of the
+    /// environment variable NADMIT_CONFIG, else, with --cluster, of the ConfigMap nadmit-config
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The levels to start from, instead of --config
+    /// The profile of default levels, instead of --config
     #[arg(
         long,
         value_name = "PROFILE",
@@ -73,22 +73,22 @@ pub(super) struct CheckArgs {
             .try_map(|name| name.parse::<Profile>().map_err(|()| "no such profile"))
     )]
     profile: Option<Profile>,
-    /// Deny networks that are not among what is read, even where no network of their namespace is
+    /// Deny unknown networks even in namespaces without any NetworkAttachmentDefinition in the input
     ///
-    /// Without it, a network that is unknown in a namespace of which no NetworkAttachmentDefinition
-    /// was read at all is only warned of: its manifests are likely somewhere else. Where one was
-    /// read, all are taken to be there, and an unknown one is denied as on the server. The same holds of
-    /// address pools where no AddressPool was read, or not the Namespace that its selector is about.
+    /// By default an unknown network is only a warning if no NetworkAttachmentDefinition of its namespace
+    /// was read, because its manifests are likely elsewhere. If one was read, all are assumed to be in the
+    /// input, and an unknown one is denied as on the server. Address pools are treated alike if no
+    /// AddressPool was read, or not the Namespace that a selector refers to.
     #[arg(long)]
     strict_networks: bool,
 }
 
-/// Checks, prints, and says by the exit code how it was.
+/// Checks, prints the result, and returns the exit code.
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
     match check(args) {
         Ok(outcome) => {
             let told = args.format.render(&outcome);
-            // Nobody may be listening any more.
+            // The reader may have closed the output.
             let _ = match args.format {
                 OutputFormat::Human => anstream::stdout().write_all(told.as_bytes()),
                 _ => std::io::stdout().write_all(told.as_bytes()),
@@ -103,7 +103,7 @@ pub(super) fn run(args: &CheckArgs) -> ExitCode {
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<CheckOutcome> {
-    // Who names a profile means it, whatever the environment says.
+    // A given profile takes precedence over the environment.
     let surrounding = || match args.profile {
         None => std::env::var_os(CONFIG_VARIABLE).filter(|path| !path.is_empty()),
         Some(_) => None,
@@ -134,7 +134,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<CheckOutcome> {
     });
     progress.clear();
     let options = CheckOptions {
-        // Of a cluster everything was read.
+        // A cluster was read completely.
         strict_networks: args.strict_networks || found.is_some(),
     };
     let surroundings = found.map(|found| found.files).unwrap_or_default();
@@ -146,7 +146,7 @@ fn check(args: &CheckArgs) -> anyhow::Result<CheckOutcome> {
     ))
 }
 
-/// The settings that were written for the check, if any were.
+/// Returns the settings given by flags, if any.
 fn policy(config: Option<&Path>, profile: Option<Profile>) -> anyhow::Result<Option<Policy>> {
     let Some(path) = config else {
         return Ok(profile.map(Policy::of));

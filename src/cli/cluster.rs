@@ -1,4 +1,4 @@
-//! A cluster, read for a command that ends.
+//! One-time reads of a cluster, for commands.
 
 use std::cell::RefCell;
 
@@ -12,16 +12,16 @@ use crate::{
     sources::{Cluster, ClusterError, ClusterObject, ClusterQuery, ClusterSnapshot},
 };
 
-/// nadmit's namespace, as its manifests have it.
+/// nadmit's namespace in its manifests.
 const DEFAULT_NAMESPACE: &str = "nadmit";
-/// The settings among the keys of the ConfigMap.
+/// Key of the settings in the ConfigMap.
 const SETTINGS_KEY: &str = "nadmit.yaml";
 
-/// Where nadmit itself is.
+/// Argument that names nadmit's own namespace.
 #[derive(Debug, Args)]
 pub(super) struct NadmitNamespaceArgs {
-    /// nadmit's own namespace in the cluster: without --config the settings count that the ConfigMap
-    /// nadmit-config there has
+    /// nadmit's own namespace in the cluster; without --config, the settings of its ConfigMap nadmit-config
+    /// apply
     #[arg(
         long,
         env = "NADMIT_NAMESPACE",
@@ -31,15 +31,15 @@ pub(super) struct NadmitNamespaceArgs {
     nadmit_namespace: String,
 }
 
-/// The ConfigMap with nadmit's settings.
+/// The ConfigMap with nadmit's settings, and the settings in it.
 pub(super) struct ClusterSettings {
-    /// Itself.
+    /// The ConfigMap.
     pub(super) object: ClusterObject,
-    /// The settings in it; where it has none, what the server does without.
+    /// Settings of the ConfigMap; the server's defaults if it has none.
     pub(super) policy: Policy,
 }
 
-/// Lists what is sought, and tells a terminal how far that is.
+/// Lists the objects of a query, showing progress on a terminal.
 pub(super) async fn read(
     cluster: &Cluster,
     sought: &ClusterQuery,
@@ -47,7 +47,7 @@ pub(super) async fn read(
     let progress = RefCell::new(ProgressLine::new());
     let found = cluster.read(sought, |count| {
         let mut progress = progress.borrow_mut();
-        progress.tell(|| format!("reading {}: {count} objects", cluster.server()));
+        progress.show(|| format!("reading {}: {count} objects", cluster.server()));
     });
     let found = found.await;
     progress.borrow().clear();
@@ -55,10 +55,11 @@ pub(super) async fn read(
 }
 
 impl NadmitNamespaceArgs {
-    /// The ConfigMap with the settings, if it is there. That it may not be read is only warned of.
+    /// Reads the ConfigMap with the settings; `None` if it does not exist. Lacking permission is only a
+    /// warning.
     ///
     /// # Errors
-    /// When the cluster does not answer, or the settings have mistakes.
+    /// When the cluster does not respond, or the settings are invalid.
     pub(super) async fn settings(
         &self,
         cluster: &Cluster,
@@ -78,7 +79,7 @@ impl NadmitNamespaceArgs {
     }
 }
 
-/// The settings of a ConfigMap, as the server reads them.
+/// Parses the settings of a ConfigMap like the server.
 fn policy(object: &ClusterObject) -> anyhow::Result<Policy> {
     let whole: Value = serde_json::from_str(&object.text)?;
     let mut policy = match whole["data"][SETTINGS_KEY].as_str() {
@@ -94,7 +95,7 @@ fn policy(object: &ClusterObject) -> anyhow::Result<Policy> {
         }
         None => Policy::default(),
     };
-    // What suits a cluster, where nothing is said.
+    // Default of a cluster.
     policy.injection.get_or_insert(Injection::Bind);
     Ok(policy)
 }

@@ -1,12 +1,12 @@
-//! `nadmit crds`: the kinds, for `kubectl apply -f -`.
+//! `nadmit crds`: prints the CustomResourceDefinitions for `kubectl apply -f -`.
 
 use super::out;
 use crate::api;
 
-/// Prints them as one YAML stream.
+/// Prints the definitions as one YAML stream.
 ///
 /// # Errors
-/// When they cannot be written, which is a mistake in the types.
+/// When a definition cannot be serialized, which is a bug in the types.
 pub(super) fn run() -> anyhow::Result<()> {
     for crd in &api::crds() {
         out::line("---");

@@ -1,5 +1,4 @@
-//! `nadmit demo`: the server on the examples, asked real questions, its answers as a reader would
-//! like to see them.
+//! `nadmit demo`: runs the server on the examples, sends it real reviews, and prints the responses.
 
 mod scenes;
 mod show;
@@ -32,13 +31,13 @@ use crate::{
     },
 };
 
-/// How to show it.
+/// Arguments of `nadmit demo`.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// End after the examples instead of serving on
+    /// Exit after the examples instead of serving on
     #[arg(long)]
     once: bool,
-    /// Where to serve; another port is chosen if this one is taken
+    /// Address to serve on; another port is chosen if this one is taken
     #[arg(
         long,
         env = "NADMIT_LISTEN",
@@ -48,10 +47,10 @@ pub(super) struct DemoArgs {
     listen: SocketAddr,
 }
 
-/// Runs the demonstration in a temporary folder of its own.
+/// Runs the demonstration in a temporary folder.
 ///
 /// # Errors
-/// When the folder cannot be made or no port is free.
+/// When the folder cannot be created or no port is free.
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -74,7 +73,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     };
     let bound = match demonstration.bind(args.listen).await {
         Ok(bound) => bound,
-        // The port is taken: any other will do.
+        // The port is taken: use any free port.
         Err(_) => demonstration.bind((args.listen.ip(), 0).into()).await?,
     };
     let BoundServer { server, tasks } = bound;
@@ -106,14 +105,14 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the demonstration serves.
+/// Files and catalog of the demonstration.
 struct Demonstration {
     manifests: PathBuf,
     certs: PathBuf,
     catalog: Arc<ArcSwapOption<Catalog>>,
 }
 
-/// A server that has its addresses, and what feeds it.
+/// A server with its addresses, and its background tasks.
 struct BoundServer {
     server: Server,
     tasks: StandaloneTasks,
@@ -156,7 +155,7 @@ impl Demonstration {
     }
 }
 
-/// Sends every scene's review over HTTPS and shows the answer.
+/// Sends every scene's review over HTTPS and prints the response.
 async fn run_scenes(address: SocketAddr, ca: &Path) -> anyhow::Result<()> {
     let mut client = HttpsClient::connect(address, ca)
         .await

@@ -1,4 +1,4 @@
-//! `nadmit explain`: what a rule means, from the registry.
+//! `nadmit explain`: explains a rule from the registry.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use clap::Args;
 use super::out;
 use crate::rules::{Level, Profile, RULES, Rule, policy::similar_code, registry};
 
-/// Which rule to explain.
+/// Arguments of `nadmit explain`.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
     /// The rule's code, such as unknown-network; `nadmit check` and warnings show it in brackets
@@ -26,7 +26,7 @@ const DIM: Style = Style::new().dimmed();
 /// Prints the explanation or the list.
 ///
 /// # Errors
-/// When there is no such rule; the error suggests one.
+/// When the rule does not exist; the error suggests a similar one.
 pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     let Some(code) = &args.code else {
         out::text(list());
@@ -42,7 +42,7 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The colour of a level.
+/// Returns the colour of a level.
 pub(super) fn style(level: Level) -> Style {
     let color = match level {
         Level::Deny => AnsiColor::Red,
@@ -105,7 +105,7 @@ fn explanation(rule: &Rule) -> String {
     out
 }
 
-/// `text` in lines of at most `width` characters, broken at spaces.
+/// Breaks `text` at spaces into lines of at most `width` characters.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {

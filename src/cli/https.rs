@@ -1,4 +1,4 @@
-//! A client for the demonstration: one connection over HTTPS, its certificate checked.
+//! HTTPS client of the demonstration: one connection, with certificate verification.
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
@@ -15,7 +15,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// A connection to a server whose certificate a CA of our own vouches for.
+/// A connection to a server whose certificate was issued by a given CA.
 #[derive(Debug)]
 pub(super) struct HttpsClient {
     sender: SendRequest<Full<Bytes>>,
@@ -26,7 +26,7 @@ impl HttpsClient {
     /// Connects to `address`.
     ///
     /// # Errors
-    /// When the CA cannot be read, nobody listens, or the certificate is not the CA's.
+    /// When the CA cannot be read, the connection fails, or the certificate is not the CA's.
     pub(super) async fn connect(address: SocketAddr, ca: &Path) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_file_iter(ca)
@@ -45,7 +45,7 @@ impl HttpsClient {
             .connect(name, tcp)
             .await?;
         let (sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
-        // It ends with the sender, or with an error that the sender reports.
+        // The task ends with the sender, or with an error that the sender reports.
         tokio::spawn(connection);
         Ok(Self {
             sender,
@@ -53,7 +53,7 @@ impl HttpsClient {
         })
     }
 
-    /// Posts JSON and returns what came back.
+    /// Posts JSON and returns status and body of the response.
     ///
     /// # Errors
     /// When the connection breaks.

@@ -25,13 +25,13 @@ const DIM: Style = Style::new().dimmed();
 const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 
-/// Which cluster.
+/// Arguments that select the cluster.
 #[derive(Debug, Args)]
 pub(super) struct TargetArgs {
     /// The context in the kubeconfig, if not the current one
     #[arg(long, value_name = "CONTEXT")]
     context: Option<String>,
-    /// The kubeconfig; without it those of the environment variable KUBECONFIG, else ~/.kube/config
+    /// The kubeconfig; by default those of the environment variable KUBECONFIG, else ~/.kube/config
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 }
@@ -46,30 +46,30 @@ impl TargetArgs {
     }
 }
 
-/// What to install, and how.
+/// Arguments of `nadmit install`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  nadmit install --image REGISTRY/nadmit:0.1.0              warns and counts first, and denies nothing
-  nadmit install --mode deny                                then denies
+  nadmit install --image REGISTRY/nadmit:0.1.0              warn and count first, deny nothing
+  nadmit install --mode deny                                then deny
   nadmit install --print --image REGISTRY/nadmit:0.1.0      the manifests, for git
 
 An option that is not given stays as it is in the cluster.")]
 pub(super) struct InstallArgs {
-    /// What comes of findings: warn at first, if nothing is said
+    /// The effect of findings; warn by default
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<ModeArg>,
-    /// Where the certificate comes from: openshift where there is OpenShift, else self-managed
+    /// The issuer of the certificate; by default openshift on OpenShift, else self-managed
     #[arg(long, value_enum, value_name = "SOURCE")]
     certificates: Option<CertificatesArg>,
     /// The image
     #[arg(long, env = "NADMIT_IMAGE", value_name = "IMAGE")]
     image: Option<String>,
-    /// How many replicas: 2, if nothing is said
+    /// The number of replicas; 2 by default
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=20))]
     replicas: Option<u32>,
-    /// Have the Prometheus operator scrape nadmit and load its alerts, and Grafana its dashboard;
-    /// --monitoring=false takes that out again
+    /// Let the Prometheus operator scrape nadmit and load its alerts, and Grafana its dashboard;
+    /// --monitoring=false removes that
     #[arg(
         long,
         value_name = "true|false",
@@ -79,8 +79,7 @@ pub(super) struct InstallArgs {
         hide_possible_values = true
     )]
     monitoring: Option<bool>,
-    /// Refuse pods that ask for networks while nadmit does not answer; --fail-closed=false lets them
-    /// pass again
+    /// Reject pods that request networks while nadmit does not respond; --fail-closed=false admits them
     #[arg(
         long,
         value_name = "true|false",
@@ -90,16 +89,16 @@ pub(super) struct InstallArgs {
         hide_possible_values = true
     )]
     fail_closed: Option<bool>,
-    /// Take over what a release of Helm has installed
+    /// Take over the objects of a Helm release
     #[arg(long)]
     take_over: bool,
     /// Print the manifests, and change nothing
     #[arg(long)]
     print: bool,
-    /// Seconds to wait for each thing that has to come
+    /// Seconds to wait for each step
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u16,
-    /// Wait for nothing, and test nothing: webhooks are registered before anybody answers
+    /// Neither wait nor test: webhooks are registered before a replica is ready
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
@@ -108,21 +107,21 @@ pub(super) struct InstallArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ModeArg {
-    /// What is denied is refused
+    /// Reject denied objects
     Deny,
-    /// What would be denied is said and counted
+    /// Turn denials into warnings, and count them
     Warn,
-    /// Nothing is checked
+    /// Check nothing
     Off,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum CertificatesArg {
-    /// nadmit makes and renews it
+    /// nadmit creates and renews it
     SelfManaged,
-    /// cert-manager does
+    /// cert-manager creates and renews it
     CertManager,
-    /// OpenShift's service CA does
+    /// OpenShift's service CA creates and renews it
     Openshift,
 }
 
@@ -163,10 +162,10 @@ fn helm_policy(take_over: bool) -> HelmPolicy {
     }
 }
 
-/// Installs, or prints what would be installed.
+/// Installs nadmit, or prints the manifests.
 ///
 /// # Errors
-/// When the cluster refuses, or what was installed does not work.
+/// When the cluster refuses, or the installation does not work.
 pub(super) fn run(args: &InstallArgs) -> anyhow::Result<()> {
     if args.print {
         out::text(install::yaml(&install::manifests(&args.settings())?)?);
@@ -206,7 +205,7 @@ async fn install(args: &InstallArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The options, given and kept, in words.
+/// Summarizes the effective options.
 fn summary(settings: &InstallSettings) -> String {
     let mut words = vec![format!("certificates {}", settings.certificates().name())];
     words.extend(settings.image.iter().map(|image| format!("image {image}")));
@@ -220,7 +219,7 @@ fn summary(settings: &InstallSettings) -> String {
     words.join(", ")
 }
 
-/// Whether API servers ask nadmit; they take up a registration within a moment.
+/// Tests that the API server calls nadmit. Retries, because a registration takes effect asynchronously.
 async fn self_test(client: &kube::Client) -> anyhow::Result<()> {
     const TRIES: u32 = 20;
     for _ in 0..TRIES {
@@ -269,35 +268,35 @@ fn print_progress(told: InstallProgress) {
     }
 }
 
-/// What to take out.
+/// Arguments of `nadmit uninstall`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Pods that run keep their networks. Without --purge the definitions of nadmit's kinds stay, and with them \
-pools, reservations and the records of who holds what: installing again goes on with them.")]
+Running pods keep their networks. Without --purge the definitions of nadmit's kinds stay, and with them \
+pools, reservations and allocations: a later installation continues with them.")]
 pub(super) struct UninstallArgs {
-    /// Delete pools, reservations and records of allocations, too: nobody knows afterwards who holds what
+    /// Delete pools, reservations and allocations, too: the records of all holders are lost
     #[arg(long)]
     purge: bool,
-    /// Do not ask before --purge
+    /// Do not ask for confirmation of --purge
     #[arg(long, requires = "purge")]
     yes: bool,
-    /// Take out what a release of Helm has installed, and Helm knows no more
+    /// Remove the objects of a Helm release that Helm no longer knows
     #[arg(long)]
     take_over: bool,
-    /// Seconds to wait for each thing that has to go
+    /// Seconds to wait for each deletion
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u16,
-    /// Do not wait until it is gone
+    /// Do not wait for deletions
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
     to: TargetArgs,
 }
 
-/// Takes nadmit out of the cluster.
+/// Removes nadmit from the cluster.
 ///
 /// # Errors
-/// When the cluster refuses, or nobody agrees to --purge.
+/// When the cluster refuses, or --purge is not confirmed.
 pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let cluster = args.to.connect().await?;
@@ -325,12 +324,12 @@ pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
     })
 }
 
-/// Asks, and goes on only with a yes.
+/// Asks for confirmation; anything but "yes" is an error.
 fn confirm(what: &str) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() {
-        bail!("--purge deletes {what}; say --yes to have that done without being asked");
+        bail!("--purge deletes {what}; without a terminal, confirm with --yes");
     }
-    anstream::print!("--purge deletes {what} for good. Type yes to go on: ");
+    anstream::print!("--purge permanently deletes {what}. Type yes to continue: ");
     io::stdout().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

@@ -1,4 +1,4 @@
-//! The settings: read at the start, and again whenever the file's content changes.
+//! The settings: read at startup, and reloaded when the content of the file changes.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -13,24 +13,24 @@ use crate::{
     sources::WatchedFile,
 };
 
-/// How often the file is looked at.
+/// Interval at which the file is checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The settings' file, if there is one.
+/// The settings and their file, if there is one.
 pub(super) struct LiveConfig {
     file: Option<(WatchedFile, String)>,
     defaults: EnvironmentDefaults,
-    /// The settings as last read; the defaults without a file.
+    /// Settings as last read; the defaults without a file.
     pub(super) policy: Arc<ArcSwap<Policy>>,
-    /// The digest of their text.
+    /// Digest of the file's text.
     pub(super) digest: Arc<ArcSwap<String>>,
 }
 
 impl LiveConfig {
-    /// Reads the settings; `defaults` have what suits where they say nothing.
+    /// Reads the settings; `defaults` fills in settings that are not set.
     ///
     /// # Errors
-    /// When the file cannot be read or has mistakes: all of them.
+    /// When the file cannot be read or is invalid; the error lists all mistakes.
     pub(super) fn open(file: Option<&Path>, defaults: EnvironmentDefaults) -> anyhow::Result<Self> {
         let Some(path) = file else {
             let policy = defaults.fill_in(Policy::default());
@@ -56,14 +56,14 @@ impl LiveConfig {
         })
     }
 
-    /// Has the file looked at whenever this is notified, too.
+    /// Also checks the file whenever `now` is notified.
     pub(super) fn reload_on(&mut self, now: Arc<Notify>) {
         if let Some((file, _)) = &mut self.file {
             file.reload_on(now);
         }
     }
 
-    /// Takes changes up until `stop`; a file with mistakes changes nothing.
+    /// Applies changes of the file until `stop`; an invalid file changes nothing.
     pub(super) async fn follow(self, stop: CancellationToken) {
         let Some((file, name)) = self.file else {
             return;
@@ -73,14 +73,14 @@ impl LiveConfig {
             let read = Config::parse(text, &name)?.policy;
             policy.store(Arc::new(defaults.fill_in(read)));
             shown.store(Arc::new(digest(text)));
-            info!(file = name, "new settings");
+            info!(file = name, "settings reloaded");
             Ok::<(), crate::config::ConfigErrors>(())
         })
         .await;
     }
 }
 
-/// What suits where nadmit runs, for settings that say nothing of it.
+/// Defaults of settings that depend on where nadmit runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EnvironmentDefaults {
     injection: Injection,
@@ -88,18 +88,18 @@ pub(super) struct EnvironmentDefaults {
 }
 
 impl EnvironmentDefaults {
-    /// A folder of manifests.
+    /// Defaults for a folder of manifests.
     pub(super) const FOLDER: Self = Self {
         injection: Injection::Create,
         isolation: NamespaceIsolation::On,
     };
-    /// A cluster, in which Multus may be set either way.
+    /// Defaults for a cluster, where Multus's namespace isolation is unknown.
     pub(super) const CLUSTER: Self = Self {
         injection: Injection::Bind,
         isolation: NamespaceIsolation::Unknown,
     };
 
-    /// Returns the settings with what suits where they say nothing.
+    /// Fills in settings that are not set.
     fn fill_in(self, mut policy: Policy) -> Policy {
         policy.injection.get_or_insert(self.injection);
         policy.namespace_isolation.get_or_insert(self.isolation);

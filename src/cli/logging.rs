@@ -1,4 +1,4 @@
-//! Where log lines go, and in which form.
+//! Destination and format of log lines.
 
 use std::io::IsTerminal as _;
 
@@ -6,17 +6,17 @@ use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-/// The client reports each connection that fails, many a second while the API server is away; the watches
-/// report it once a pass.
+/// Directive that silences kube's client, which logs each failed connection, many per second while the API
+/// server is unavailable; the watches log an outage once.
 const SILENCED: &str = "kube_client::client::builder=off";
 
-/// How to log.
+/// Arguments of logging.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// The form of log lines, which go to standard error
+    /// Format of log lines, which go to standard error
     #[arg(long, env = "NADMIT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Pretty)]
     log_format: LogFormat,
-    /// What to log: a level, or directives such as "info,nadmit::server=debug"
+    /// Log filter: a level, or directives such as "info,nadmit::server=debug"
     #[arg(
         long,
         env = "NADMIT_LOG",
@@ -26,17 +26,17 @@ pub(super) struct LogArgs {
     log: String,
 }
 
-/// The form of log lines.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     /// For people
     Pretty,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
 impl LogArgs {
-    /// The form of log lines.
+    /// Format of log lines.
     pub(super) fn format(&self) -> LogFormat {
         self.log_format
     }
@@ -56,7 +56,7 @@ impl LogArgs {
         let logs = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_ansi(std::io::stderr().is_terminal())
-            // Whoever closes standard error early has read enough; reporting that there would panic.
+            // If standard error was closed, reporting that there would panic.
             .log_internal_errors(false)
             .with_writer(std::io::stderr);
         match self.log_format {

@@ -1,4 +1,4 @@
-//! The command line: thin. It builds sources, settings and server, and says what is going on.
+//! The command line. Thin: it builds sources, settings and server, and prints results.
 
 mod adopt;
 mod banner;
@@ -34,7 +34,7 @@ use crate::{
     clock::{Clock, RandomSource},
 };
 
-/// The arguments.
+/// Arguments of the program.
 #[derive(Debug, Parser)]
 #[command(
     name = "nadmit",
@@ -54,13 +54,13 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Install nadmit in a cluster, or print the manifests
     Install(install::InstallArgs),
-    /// Take nadmit out of a cluster; what records addresses stays
+    /// Remove nadmit from a cluster; pools, reservations and allocations stay
     Uninstall(install::UninstallArgs),
-    /// Show how an installation is doing: replicas, certificate, webhooks, schedule, pools
+    /// Show the state of an installation: replicas, certificate, webhooks, schedule, pools
     Status(status::StatusArgs),
-    /// Check without a server: files, folders, standard input, or what a cluster holds
+    /// Check manifests without a server: files, folders, standard input, or the objects of a cluster
     Check(check::CheckArgs),
-    /// Show what nadmit does: starts it on examples and sends it real reviews
+    /// Demonstrate nadmit: start it on examples and send it real reviews
     Demo(demo::DemoArgs),
     /// Explain a rule by its code, or list all rules
     Explain(explain::ExplainArgs),
@@ -68,23 +68,23 @@ enum Command {
     Crds,
     /// Write the manifest of a reservation: addresses set aside for one holder
     Reserve(Box<reserve::ReserveArgs>),
-    /// Show how full the address pools are; with --map, who holds what in one of them
+    /// Show how full the address pools are; with --map, the holders in one of them
     Pools(operate::PoolsArgs),
     /// List the allocations
     Allocations(operate::AllocationsArgs),
-    /// Say whose an IP address or a MAC is
+    /// Show the holder of an IP address or a MAC
     Whois(operate::WhoisArgs),
     /// Show an object's addresses: requested, allocated, reported
     Describe(operate::DescribeArgs),
-    /// Show what address pools would take over of a cluster, and what stands in the way
+    /// Show which addresses of a cluster the address pools would adopt, and what prevents it
     Adopt(adopt::AdoptArgs),
-    /// Take an address from its holder
+    /// Release an address of a holder
     Release(operate::ReleaseArgs),
     /// Write all allocations to standard output, as JSON Lines
     Export(operate::ExportArgs),
-    /// Record what was exported
+    /// Import exported allocations
     Import(operate::ImportArgs),
-    /// Make a certificate authority and a server certificate
+    /// Create a certificate authority and a server certificate
     Certs(certs::CertsArgs),
     /// Print the completions for a shell
     Completions {
@@ -93,7 +93,7 @@ enum Command {
     },
 }
 
-/// Parses the arguments and carries out the command.
+/// Parses the arguments and runs the command.
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(*args),
@@ -142,16 +142,16 @@ fn print_warning(text: impl std::fmt::Display) {
     let _ = writeln!(anstream::stderr(), "{bold}warning:{bold:#} {text}");
 }
 
-/// The one wall clock.
+/// Returns the wall clock of the process.
 fn clock() -> Clock {
     Clock::new(jiff::Timestamp::now)
 }
 
-/// The one source of randomness.
+/// Returns the source of randomness of the process.
 fn random_source() -> RandomSource {
     RandomSource::new(|| {
         let mut bytes = [0; 16];
-        // Without randomness a token could be guessed: better to end than to go on.
+        // Without randomness tokens could be guessed, so the process ends.
         match getrandom::fill(&mut bytes) {
             Ok(()) => u128::from_ne_bytes(bytes),
             Err(error) => panic!("the system gives no random numbers: {error}"),

@@ -1,19 +1,21 @@
-//! The limit of open files: raised as far as the process may, as Go's programs do; connections keep below it.
+//! The limit of open files: raised to the hard limit, as Go programs do; connections keep below it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// What is open beside the webhooks' connections: the ledger, watches, files, and the connections of operators.
+/// Number of files reserved for everything other than webhook connections: the ledger, watches, files, and
+/// connections of operators.
 const OTHER_FILES: u64 = 256;
 
-/// Raises the soft limit, and returns how many connections of at most `wanted` there is room for.
+/// Raises the soft limit to the hard limit, and returns how many connections, at most `wanted`, fit below
+/// it.
 pub(super) fn raise_limit(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Where that is refused the old limit holds.
+    // If raising is refused, the old limit applies.
     let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised,
         Err(_) => limit,
@@ -28,7 +30,7 @@ pub(super) fn raise_limit(wanted: usize) -> usize {
     room
 }
 
-/// Returns how many connections fit below a limit; without one all.
+/// Returns how many connections fit below a limit; all of them without a limit.
 fn connections_within(wanted: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return wanted };
     let room = limit.saturating_sub(OTHER_FILES).max(limit / 4).max(1);

@@ -1,8 +1,8 @@
-//! Standard output. Whoever closes it early (`| head`) has read enough: that is no error.
+//! Standard output. A reader that closes it early (`| head`) is not an error.
 
 use std::{fmt, io::Write as _};
 
-/// Writes text as it is, with colours where somebody looks.
+/// Writes text, with colours if the output is a terminal.
 pub(super) fn text(text: impl fmt::Display) {
     let _ = write!(anstream::stdout(), "{text}");
 }

@@ -1,7 +1,7 @@
-//! One replica of nadmit in a cluster: watches, ledger, index and webhooks put together.
+//! One replica of nadmit in a cluster: watches, ledger, index, controllers and webhook state.
 //!
-//! It knows nothing of sockets and kubeconfigs: who starts it brings a client, a clock and a source of
-//! chance. So a simulation runs the very same.
+//! It does not depend on sockets or kubeconfigs: the caller provides a client, a clock and a random source,
+//! so that a simulation can run the same code.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -37,43 +37,43 @@ use crate::{
     sources::{ClusterError, ClusterSource, ClusterSourceOptions},
 };
 
-/// How long to wait before what could not be read at the start is read again.
+/// Delay before a failed initial read is repeated.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The Lease whose annotations say when everything was compared last.
+/// Name of the Lease whose annotations record the last full resync.
 const HISTORY_LEASE: &str = "nadmit";
 
-/// What a replica is given.
+/// Options of a replica.
 pub struct ReplicaOptions {
-    /// What the API server is called in errors: its URL.
+    /// URL of the API server, for error messages.
     pub server: String,
-    /// nadmit's own namespace, where its Lease and its ConfigMap are.
+    /// nadmit's own namespace, which has its Lease and its ConfigMap.
     pub namespace: String,
-    /// The name of this process, unlike that of any other.
+    /// Name of this process, unique among all writers.
     pub writer: String,
     /// The settings.
     pub policy: Arc<ArcSwap<Policy>>,
-    /// When everything is compared, as the file says it.
+    /// Schedule of full resyncs, as written in its file.
     pub schedule: Receiver<Option<String>>,
-    /// Who says that this replica leads; without it, a Lease does.
+    /// Channel that says whether this replica is the leader; without it, a Lease decides.
     pub is_leader: Option<Receiver<bool>>,
-    /// What the time is.
+    /// Clock.
     pub clock: Clock,
-    /// Numbers that nobody can guess.
+    /// Source of unguessable numbers.
     pub random: RandomSource,
 }
 
-/// A replica, put together; nothing is asked of the cluster yet.
+/// A replica that has not sent any request yet.
 pub struct Replica {
-    /// What the webhooks read.
+    /// State of the webhooks.
     pub state: ServerState,
-    /// Where operators are served.
+    /// Service for operators' requests.
     pub operator: Arc<OperatorService>,
-    /// What runs beside the webhooks.
+    /// Tasks that run alongside the webhooks.
     pub tasks: ReplicaTasks,
 }
 
-/// What runs beside the webhooks.
+/// Tasks that run alongside the webhooks.
 pub struct ReplicaTasks {
     source: ClusterSource,
     ledger: Arc<Ledger>,
@@ -82,11 +82,11 @@ pub struct ReplicaTasks {
     controllers: Controllers,
 }
 
-/// What acts, where this replica leads.
+/// Controllers, which act while this replica is the leader.
 struct Controllers {
     leadership: Option<LeaderElector>,
     leads: Receiver<bool>,
-    /// Where it is handed on who leads.
+    /// Channels that publish whether this replica is the leader.
     leader_senders: [Sender<bool>; 2],
     steward: Reconciler,
     rounds: ResyncScheduler,
@@ -95,7 +95,7 @@ struct Controllers {
 }
 
 impl Replica {
-    /// A replica of the cluster that `client` leads to.
+    /// Creates a replica of the cluster that `client` connects to.
     pub fn new(client: kube::Client, options: ReplicaOptions) -> Self {
         let catalog = Arc::new(ArcSwapOption::empty());
         let watches = ClusterSourceOptions {
@@ -158,7 +158,7 @@ impl Replica {
     }
 }
 
-/// What the controllers know.
+/// Dependencies of the controllers.
 struct ControllerDependencies {
     catalog: Arc<ArcSwapOption<Catalog>>,
     index: Arc<SharedIndex>,
@@ -189,8 +189,8 @@ impl Controllers {
                 (Some(leadership), leads)
             }
         };
-        // A channel for each who waits: of several at one, tokio wakes a random one first, and a
-        // simulation could not be repeated.
+        // One channel per receiver: tokio wakes several receivers of one channel in random order, which
+        // would make simulations irreproducible.
         let leader_senders: [Sender<bool>; 2] =
             std::array::from_fn(|_| Sender::new(*leads.borrow()));
         let steward = Reconciler::new(ReconcilerParts {
@@ -275,8 +275,8 @@ impl Controllers {
     }
 }
 
-/// Tells who has to know whether this replica leads: the controllers, and the index. The replica that
-/// leads takes the lowest addresses; others step aside when many ask at once.
+/// Publishes whether this replica is the leader to the controllers and the index. The leader allocates the
+/// lowest addresses; other replicas avoid them under contention.
 async fn publish_leadership(
     mut leads: Receiver<bool>,
     leader_senders: [Sender<bool>; 2],
@@ -298,14 +298,14 @@ async fn publish_leadership(
 }
 
 impl ReplicaTasks {
-    /// Keeps the replica's view of the cluster true, and the cluster as it should be, until `cancel`.
-    /// Reviews are answered from when the allocations and everything that is necessary were read once.
+    /// Keeps the replica's view of the cluster up to date and reconciles the cluster, until `cancel`.
+    /// Reviews are answered once the allocations and all required kinds were read.
     pub async fn run(self, cancel: CancellationToken) {
         let index = &self.index;
         let feed = retry_until_ok(&cancel, || {
             LedgerSync::open(Arc::clone(&self.ledger), Arc::clone(index))
         });
-        // Before there is a catalog nothing is decided: so the index is never asked empty.
+        // Nothing is decided before there is a catalog, so the index is never used while it is empty.
         let Some(feed) = feed.await else { return };
         let slices = retry_until_ok(&cancel, || {
             SliceSync::open(self.slices.clone(), Arc::clone(index))
@@ -323,14 +323,13 @@ impl ReplicaTasks {
     }
 }
 
-/// Runs all of these to their end. `join!` would look at each of them whenever one has something to
-/// do, which is often.
+/// Runs all of these to completion. `join!` would poll each of them whenever any is ready, which is often.
 async fn run_all<'f>(futures: impl IntoIterator<Item = BoxFuture<'f, ()>>) {
     let mut futures: FuturesUnordered<BoxFuture<'f, ()>> = futures.into_iter().collect();
     while futures.next().await.is_some() {}
 }
 
-/// Tries until it works; `None` when that is not wanted any more.
+/// Retries until an attempt succeeds; `None` after cancellation.
 async fn retry_until_ok<T, E, F>(
     cancel: &CancellationToken,
     mut attempt: impl FnMut() -> F,
@@ -347,7 +346,9 @@ where
         };
         match tried {
             Ok(value) => return Some(value),
-            Err(error) => tracing::error!("{error}"),
+            Err(error) => {
+                tracing::error!(component = "replica", %error, "initial read failed; retrying")
+            }
         }
         tokio::select! {
             biased;
@@ -357,7 +358,7 @@ where
     }
 }
 
-/// Confirms by reading the cluster past the watches.
+/// Verifies by reading from the API server instead of the watch cache.
 struct ClusterLiveCatalog {
     source: ClusterSource,
     policy: Arc<ArcSwap<Policy>>,
@@ -387,7 +388,7 @@ impl ClusterLiveCatalog {
                     .refresh_network_users(namespace, name, &default_home)
                     .await
             }
-            // The ledger is asked for them.
+            // Read from the ledger instead.
             LiveRead::Allocations { .. } | LiveRead::Holdings { .. } => Ok(()),
         }
     }
@@ -432,7 +433,7 @@ impl LiveCatalog for ClusterLiveCatalog {
     }
 }
 
-/// The state of the watches, as it is at each scrape.
+/// Collector of the state of the watches.
 #[derive(Debug)]
 struct WatchMetrics(ClusterSource);
 
@@ -440,18 +441,18 @@ impl Collector for WatchMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let status = self.0.status();
         let events = ConstCounter::new(status.events);
-        let help = "Events that the watches brought";
+        let help = "Events received by the watches";
         let metric = encoder.encode_descriptor("watch_events", help, None, events.metric_type())?;
         events.encode(metric)?;
         let none = ConstGauge::new(0_i64).metric_type();
-        let help = "Whether nothing is heard of a kind at the moment; what was known before counts";
+        let help = "Whether the watch of a kind is interrupted; its last known objects still apply";
         let mut metric = encoder.encode_descriptor("watch_stale", help, None, none)?;
         for kind in &status.kinds {
             let labels = [("resource", &*kind.resource)];
             let stale = i64::from(kind.stale.is_some());
             ConstGauge::new(stale).encode(metric.encode_family(&labels)?)?;
         }
-        let help = "Objects of a kind that the catalog has";
+        let help = "Objects of a kind in the catalog";
         let mut metric = encoder.encode_descriptor("watch_objects", help, None, none)?;
         for kind in &status.kinds {
             let labels = [("resource", &*kind.resource)];

@@ -1,4 +1,4 @@
-//! `nadmit reserve`: the manifest of an `AddressReservation`, written for the user and checked first.
+//! `nadmit reserve`: writes the manifest of an `AddressReservation`, after validating it.
 
 use anyhow::bail;
 use clap::Args;
@@ -13,7 +13,7 @@ use crate::{
     network::name,
 };
 
-/// What to reserve, and for whom.
+/// Arguments of `nadmit reserve`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,23 +21,23 @@ Examples:
   nadmit reserve storage-net --namespace db --pod reports --ip 192.0.2.206 --ip 2001:db8::6 \\
     --mac 02:5e:00:00:00:06 | kubectl apply -f -")]
 pub(super) struct ReserveArgs {
-    /// The network, of the reservation's namespace or as NAMESPACE/NAME
+    /// The network: NAME in the reservation's namespace, or NAMESPACE/NAME
     network: String,
     /// The namespace of the reservation and its holder
     #[arg(long, short, default_value = "default")]
     namespace: String,
-    /// What the reservation is called; made from its holder if absent
+    /// The name of the reservation; by default derived from its holder
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
     holder: HolderArgs,
-    /// Which replica of the StatefulSet
+    /// The ordinal of the replica in the StatefulSet
     #[arg(long, requires = "stateful_set")]
     ordinal: Option<u32>,
-    /// The interface in the pod; any if absent
+    /// The interface in the pod; any by default
     #[arg(long)]
     interface: Option<String>,
-    /// An address; once for each family, or more
+    /// An IP address; may be given more than once
     #[arg(long = "ip", value_name = "ADDRESS", required_unless_present = "mac")]
     ips: Vec<String>,
     /// The MAC
@@ -45,17 +45,17 @@ pub(super) struct ReserveArgs {
     mac: Option<String>,
 }
 
-/// For whom.
+/// Holder of the reservation.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct HolderArgs {
-    /// For the pod of this name
+    /// Reserve for the pod of this name
     #[arg(long, value_name = "NAME")]
     pod: Option<String>,
-    /// For a replica of this StatefulSet
+    /// Reserve for a replica of this StatefulSet
     #[arg(long, value_name = "NAME", requires = "ordinal")]
     stateful_set: Option<String>,
-    /// For this virtual machine of KubeVirt
+    /// Reserve for this virtual machine of KubeVirt
     #[arg(long, value_name = "NAME")]
     virtual_machine: Option<String>,
 }
@@ -63,7 +63,7 @@ struct HolderArgs {
 /// Writes the manifest to standard output.
 ///
 /// # Errors
-/// Everything that is wrong with it, by the flags' names.
+/// All problems of the reservation, named by flag.
 pub(super) fn run(args: ReserveArgs) -> anyhow::Result<()> {
     out::text(manifest(args)?);
     Ok(())
@@ -126,7 +126,7 @@ fn manifest(args: ReserveArgs) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// A fault, named by the flag that it came from.
+/// Renders a problem with the flag that it came from.
 fn with_flag_name(fault: &SpecError) -> String {
     let flag = match fault.path.split(['.', '[']).next() {
         Some("network") => "NETWORK",

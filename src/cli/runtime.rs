@@ -1,4 +1,4 @@
-//! What a server serves: a folder, or a cluster.
+//! The parts of `nadmit serve`, for a folder or a cluster.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,28 +24,28 @@ use crate::{
     sources::{ClusterConnection, OptionalFile},
 };
 
-/// The schedule among the keys of the ConfigMap.
+/// Key of the schedule in the ConfigMap.
 const SCHEDULE_KEY: &str = "reconciler_cron_expression";
-/// How often its file is looked at.
+/// Interval at which the schedule's file is checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Put together, and not running yet.
+/// The parts of a server, not running yet.
 pub(super) struct ServeRuntime {
-    /// What the webhooks read.
+    /// State of the webhooks.
     pub(super) state: ServerState,
-    /// Where operators are served.
+    /// Service for operators' requests.
     pub(super) operator: Arc<OperatorService>,
-    /// What runs beside the server.
+    /// Tasks that run alongside the server.
     pub(super) tasks: BackgroundTasks,
-    /// Where the admin socket is to be, if anywhere.
+    /// Directory of the admin socket, if there is one.
     pub(super) data_dir: Option<PathBuf>,
-    /// What is served, for people: a folder, or a cluster's URL.
+    /// Name of the source for people: a folder, or a cluster's URL.
     pub(super) origin: String,
-    /// The certificate, if it is kept in the cluster.
+    /// The certificate, if it is stored in the cluster.
     pub(super) identity: Option<CertificateSource>,
 }
 
-/// What runs beside the server.
+/// Tasks that run alongside the server.
 pub(super) enum BackgroundTasks {
     Folder(Box<standalone::StandaloneTasks>),
     Cluster {
@@ -56,10 +56,10 @@ pub(super) enum BackgroundTasks {
 }
 
 impl ServeRuntime {
-    /// A folder of manifests, and an embedded ledger.
+    /// Builds a server of a folder of manifests and an embedded ledger.
     ///
     /// # Errors
-    /// When one of them cannot be read.
+    /// When the folder or the ledger cannot be read.
     pub(super) async fn folder(
         manifests: &Path,
         data_dir: PathBuf,
@@ -78,10 +78,10 @@ impl ServeRuntime {
         })
     }
 
-    /// A cluster.
+    /// Builds a replica of a cluster.
     ///
     /// # Errors
-    /// When the kubeconfig leads to none.
+    /// When the kubeconfig is invalid.
     pub(super) async fn cluster(
         args: &ServeArgs,
         policy: Arc<ArcSwap<Policy>>,
@@ -133,7 +133,7 @@ impl ServeRuntime {
     }
 }
 
-/// Who keeps the certificate in a Secret, if it is to be in one, with the Secret's name.
+/// Returns the controller of the certificate's Secret with the Secret's name, if there is to be one.
 fn certificate_keeper(
     args: &ServeArgs,
     client: kube::Client,

@@ -1,4 +1,4 @@
-//! `nadmit serve`: sources, settings and server put together.
+//! `nadmit serve`: builds and runs sources, settings and server.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -28,14 +28,14 @@ use crate::{
     sources::ClusterAccess,
 };
 
-/// The settings among the keys of the ConfigMap.
+/// Key of the settings in the ConfigMap.
 const SETTINGS_KEY: &str = "nadmit.yaml";
-/// Where allocations are kept if nothing is said.
+/// Default directory of allocations.
 const DEFAULT_DATA_DIR: &str = "data";
-/// How long what runs beside the server may take to end.
+/// Time that the background tasks may take to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What to serve, and where.
+/// Arguments of `nadmit serve`.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("source").required(true).args(["manifests", "cluster"])))]
 pub(super) struct ServeArgs {
@@ -52,14 +52,14 @@ pub(super) struct ServeArgs {
     /// The cluster is that of the pod that nadmit runs in, or of the kubeconfig.
     #[arg(long, env = "NADMIT_CLUSTER")]
     cluster: bool,
-    /// The kubeconfig; without it those of KUBECONFIG, else ~/.kube/config, else, in a pod, its
-    /// service account
+    /// The kubeconfig; by default those of KUBECONFIG, else ~/.kube/config, else, in a pod, its service
+    /// account
     #[arg(long, value_name = "FILE", requires = "cluster")]
     kubeconfig: Option<PathBuf>,
     /// The context in the kubeconfig, if not the current one
     #[arg(long, value_name = "CONTEXT", requires = "cluster")]
     context: Option<String>,
-    /// nadmit's own namespace, where its Lease is; that of the pod or the context, if nothing is said
+    /// nadmit's own namespace, where its Lease is; by default that of the pod or the context
     #[arg(
         long,
         env = "NADMIT_NAMESPACE",
@@ -67,8 +67,8 @@ pub(super) struct ServeArgs {
         requires = "cluster"
     )]
     pub(super) namespace: Option<String>,
-    /// Where the ConfigMap nadmit-config is mounted: its key reconciler_cron_expression says when
-    /// everything is compared, and nadmit.yaml the settings if --config names no other; both are
+    /// Directory where the ConfigMap nadmit-config is mounted: its key reconciler_cron_expression is the
+    /// schedule of full resyncs, and nadmit.yaml the settings unless --config names others; both are
     /// reloaded when they change
     #[arg(
         long,
@@ -77,7 +77,7 @@ pub(super) struct ServeArgs {
         requires = "cluster"
     )]
     pub(super) config_dir: Option<PathBuf>,
-    /// The name of this replica, unlike those of the others: the pod's
+    /// Unique name of this replica: the pod's name
     #[arg(
         long,
         env = "NADMIT_REPLICA",
@@ -86,7 +86,7 @@ pub(super) struct ServeArgs {
         requires = "cluster"
     )]
     pub(super) replica: String,
-    /// Where the webhooks are served over HTTPS
+    /// Address of the webhooks (HTTPS)
     #[arg(
         long,
         env = "NADMIT_LISTEN",
@@ -94,7 +94,7 @@ pub(super) struct ServeArgs {
         default_value = "127.0.0.1:8443"
     )]
     listen: SocketAddr,
-    /// Where health and metrics are served over plain HTTP
+    /// Address of health and metrics (HTTP)
     #[arg(
         long,
         env = "NADMIT_ADMIN_LISTEN",
@@ -105,7 +105,7 @@ pub(super) struct ServeArgs {
     /// The settings (nadmit.yaml), reloaded when they change
     #[arg(long, env = "NADMIT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where certificates are kept, and made if there are none
+    /// Directory of certificates, which are created if there are none
     #[arg(
         long,
         env = "NADMIT_CERT_DIR",
@@ -129,8 +129,8 @@ pub(super) struct ServeArgs {
         requires = "tls_cert"
     )]
     tls_key: Option<PathBuf>,
-    /// Keep a certificate in this Secret of nadmit's namespace, and serve with it: made if there is
-    /// none, renewed in time, one for all replicas
+    /// Serve with a certificate in this Secret of nadmit's namespace, shared by all replicas; it is created
+    /// if missing and renewed in time
     #[arg(
         long,
         env = "NADMIT_TLS_SECRET",
@@ -140,7 +140,7 @@ pub(super) struct ServeArgs {
         conflicts_with_all = ["manifests", "tls_cert", "tls_key"]
     )]
     pub(super) tls_secret: Option<String>,
-    /// The Service before the replicas, for whose names the certificate of --tls-secret is
+    /// The Service of the replicas, for whose names the certificate of --tls-secret is issued
     #[arg(
         long,
         env = "NADMIT_SERVICE",
@@ -150,8 +150,8 @@ pub(super) struct ServeArgs {
         requires = "tls_secret"
     )]
     pub(super) service: String,
-    /// The ValidatingWebhookConfiguration and MutatingWebhookConfiguration that are given the CA of
-    /// --tls-secret as caBundle, in the webhooks that lead to --service
+    /// The ValidatingWebhookConfiguration and MutatingWebhookConfiguration whose webhooks for --service get
+    /// the CA of --tls-secret as caBundle
     #[arg(
         long,
         env = "NADMIT_WEBHOOKS",
@@ -171,10 +171,10 @@ pub(super) struct ServeArgs {
         hide = true
     )]
     pub(super) tls_settle: u16,
-    /// Serve only callers with a certificate of these authorities (PEM)
+    /// Serve only clients with a certificate of these authorities (PEM)
     #[arg(long, env = "NADMIT_CLIENT_CA", value_name = "FILE")]
     client_ca: Option<PathBuf>,
-    /// The oldest version of TLS that is spoken: VersionTLS12 or VersionTLS13
+    /// The oldest accepted version of TLS: VersionTLS12 or VersionTLS13
     #[arg(
         long,
         env = "NADMIT_TLS_MIN_VERSION",
@@ -182,8 +182,8 @@ pub(super) struct ServeArgs {
         default_value = "VersionTLS12"
     )]
     tls_min_version: TlsVersion,
-    /// The cipher suites that are offered, by their IANA or OpenSSL names, comma-separated; all, if nothing is
-    /// said. Of TLS 1.3 those that are named, or all
+    /// The offered cipher suites by IANA or OpenSSL name, comma-separated; all by default. If no suite of
+    /// TLS 1.3 is named, all of them are offered
     #[arg(
         long,
         env = "NADMIT_TLS_CIPHER_SUITES",
@@ -191,16 +191,16 @@ pub(super) struct ServeArgs {
         value_delimiter = ','
     )]
     tls_cipher_suites: Vec<String>,
-    /// Where allocations are kept, "data" if nothing is said; with --cluster only where the admin
-    /// socket is, which is not there without it
+    /// Directory of the allocations, by default "data"; with --cluster, directory of the admin socket, which
+    /// is disabled without this option
     #[arg(long, env = "NADMIT_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
-    /// Start though allocations.redb is older than what was acknowledged, is missing, or its version
-    /// file is damaged: what pods among the manifests carry is adopted before anything is given, and
-    /// what was recorded for others may be given again. For one start, after a restore
+    /// Start even if allocations.redb lacks acknowledged writes or is missing, or its version file is
+    /// damaged: addresses used by pods among the manifests are adopted before anything is allocated, and
+    /// addresses of others may be allocated again. For one start after a restore
     #[arg(long, conflicts_with = "cluster")]
     accept_older_ledger: bool,
-    /// Seconds to go on serving, unready, after SIGTERM
+    /// Seconds to keep serving, unready, after SIGTERM
     #[arg(
         long,
         env = "NADMIT_DRAIN_GRACE",
@@ -213,14 +213,14 @@ pub(super) struct ServeArgs {
 }
 
 impl ServeArgs {
-    /// The settings' file, if there is one.
+    /// Returns the settings' file, if there is one.
     fn config_file(&self) -> Option<PathBuf> {
         let mounted = self.config_dir.as_ref().map(|dir| dir.join(SETTINGS_KEY));
         let mounted = mounted.filter(|file| file.exists());
         self.config.clone().or(mounted)
     }
 
-    /// What becomes of a ledger that is older than what was acknowledged.
+    /// Returns how a ledger that lacks acknowledged writes is treated.
     fn older_ledger(&self) -> OlderLedger {
         match self.accept_older_ledger {
             true => OlderLedger::Accept,
@@ -228,7 +228,7 @@ impl ServeArgs {
         }
     }
 
-    /// Which cluster.
+    /// Returns the access to the cluster.
     pub(super) fn access(&self) -> ClusterAccess {
         ClusterAccess {
             kubeconfig: self.kubeconfig.clone(),
@@ -279,14 +279,14 @@ impl ServeArgs {
         })
     }
 
-    /// The CA to check the server by, if nadmit made its certificate in files.
+    /// Returns the CA that verifies the server, if nadmit created its certificate as a file.
     fn ca(&self) -> Option<PathBuf> {
         let made = self.tls_cert.is_none() && self.tls_secret.is_none();
         made.then(|| self.cert_dir.join("ca.crt"))
     }
 }
 
-/// Serves until it is told to end.
+/// Serves until a signal ends it.
 ///
 /// # Errors
 /// When a folder, file or address cannot be used; the error names the flag.
@@ -343,22 +343,22 @@ async fn serve(args: ServeArgs) -> anyhow::Result<()> {
         origin: served.origin,
         ca: args.ca(),
     };
-    // Among log lines for machines no other line may stand; the server logs where it listens.
+    // JSON log output must contain no other lines; the server logs its addresses.
     if args.log.format() == LogFormat::Pretty {
         banner::print(&place, catalog.load().as_deref());
     }
     server.run(shutdown).await;
     stop.cancel();
-    // Its file is removed at the end.
+    // The task removes the socket's file at its end.
     if let Some(admin_socket) = admin_socket {
         admin_socket.await?;
     }
-    // What leads lets others lead.
+    // The leader releases its Lease.
     let _ = timeout(SHUTDOWN_TIMEOUT, tasks).await;
     Ok(())
 }
 
-/// The address by which this machine reaches a socket that listens on all of its addresses.
+/// Returns the address by which this machine reaches a socket that listens on all its addresses.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => ([127, 0, 0, 1], address.port()).into(),
@@ -369,7 +369,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// A name that an object of Kubernetes can have, and a certificate.
+/// Parses a name that is valid for Kubernetes objects and certificates.
 fn object_name(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let label = |part: &str| part.starts_with(fits) && part.chars().all(fits);

@@ -1,8 +1,8 @@
-//! The meaning of signals to a server: none of them ends it with work in progress.
+//! Signal handling of a server: no signal ends it while requests are in progress.
 //!
-//! - SIGTERM, SIGINT, SIGQUIT, and the warnings SIGXCPU and SIGPWR drain; the second of them ends at once.
-//! - SIGHUP reads certificates and settings again at once.
-//! - Others that would end the process by default are ignored, and logged. SIGPIPE is ignored by Rust.
+//! - SIGTERM, SIGINT, SIGQUIT, SIGXCPU and SIGPWR drain; the second of them ends the process immediately.
+//! - SIGHUP reloads certificates and settings.
+//! - Other signals that would end the process by default are ignored and logged. Rust ignores SIGPIPE.
 
 use std::sync::Arc;
 
@@ -15,14 +15,14 @@ use tracing::info;
 
 use crate::server::Shutdown;
 
-/// The signals that would end the process and mean nothing to a server.
+/// Signals that would end the process by default and are ignored.
 const IGNORED: &[(Signal, &str)] = &[
     (Signal::ALARM, "SIGALRM"),
     (Signal::USR1, "SIGUSR1"),
     (Signal::USR2, "SIGUSR2"),
     (Signal::VTALARM, "SIGVTALRM"),
     (Signal::PROF, "SIGPROF"),
-    // A file that may not grow is an error of the one who writes it.
+    // A file size limit surfaces as an error of the write.
     (Signal::XFSZ, "SIGXFSZ"),
     #[cfg(target_os = "linux")]
     (Signal::IO, "SIGIO"),
@@ -30,7 +30,7 @@ const IGNORED: &[(Signal, &str)] = &[
     (Signal::STKFLT, "SIGSTKFLT"),
 ];
 
-/// The signals that end a server in good order.
+/// Signals that shut the server down.
 const TERMINATING: &[(Signal, &str)] = &[
     (Signal::TERM, "SIGTERM"),
     (Signal::INT, "SIGINT"),
@@ -40,21 +40,21 @@ const TERMINATING: &[(Signal, &str)] = &[
     (Signal::POWER, "SIGPWR"),
 ];
 
-/// Catches the signals that may not end the process; SIGHUP wakes these.
+/// Installs handlers for ignored signals and for SIGHUP, which notifies `reload`.
 ///
 /// # Errors
-/// When the system does not let them be caught.
+/// When a handler cannot be installed.
 pub(super) fn handle_nonfatal(reload: Vec<Arc<Notify>>) -> anyhow::Result<()> {
     let mut ignored = receive(IGNORED)?;
     tokio::spawn(async move {
         while let Some(name) = ignored.recv().await {
-            info!("{name} means nothing to nadmit, and is ignored");
+            info!(signal = name, "ignoring signal");
         }
     });
     let mut hangup = receive(&[(Signal::HUP, "SIGHUP")])?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            info!("SIGHUP: certificates and settings are read again");
+            info!(signal = "SIGHUP", "reloading certificates and settings");
             for one in &reload {
                 one.notify_one();
             }
@@ -63,10 +63,10 @@ pub(super) fn handle_nonfatal(reload: Vec<Arc<Notify>>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Ends a server on signals: the first drains, the second ends at once.
+/// Shuts a server down on signals: the first drains, the second aborts.
 ///
 /// # Errors
-/// When the system does not let them be caught.
+/// When a handler cannot be installed.
 pub(super) fn shut_down_on_signal(shutdown: Shutdown) -> anyhow::Result<()> {
     let mut ending = receive(TERMINATING)?;
     tokio::spawn(async move {
@@ -74,13 +74,13 @@ pub(super) fn shut_down_on_signal(shutdown: Shutdown) -> anyhow::Result<()> {
         while let Some(name) = ending.recv().await {
             match asked {
                 false => {
-                    info!("{name}: ending");
+                    info!(signal = name, "shutting down");
                     shutdown.drain();
                 }
-                // It comes each second.
+                // SIGXCPU repeats every second.
                 true if name == "SIGXCPU" => {}
                 true => {
-                    info!("{name}: ending at once");
+                    info!(signal = name, "aborting shutdown");
                     shutdown.abort();
                 }
             }
@@ -90,7 +90,7 @@ pub(super) fn shut_down_on_signal(shutdown: Shutdown) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the names of these signals as they come.
+/// Returns a channel that receives the names of these signals.
 fn receive(
     signals: &[(Signal, &'static str)],
 ) -> anyhow::Result<mpsc::UnboundedReceiver<&'static str>> {

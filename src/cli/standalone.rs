@@ -1,4 +1,4 @@
-//! nadmit without a cluster: a folder feeds the catalog, and is asked before a denial.
+//! nadmit without a cluster: the catalog and live reads come from a folder of manifests.
 
 use std::{path::Path, sync::Arc};
 
@@ -22,17 +22,17 @@ use crate::{
     sources::{FolderOptions, FolderSource},
 };
 
-/// A folder that has been read once, and the server's view of it.
+/// A folder that was read once, and the server state built from it.
 pub(super) struct Standalone {
-    /// What runs beside the server.
+    /// Tasks that run alongside the server.
     pub(super) tasks: StandaloneTasks,
-    /// What the server reads.
+    /// State of the webhooks.
     pub(super) state: ServerState,
-    /// Where operators are served.
+    /// Service for operators' requests.
     pub(super) operator: Arc<OperatorService>,
 }
 
-/// What runs beside the server.
+/// Tasks that run alongside the server.
 pub(super) struct StandaloneTasks {
     source: FolderSource,
     feed: LedgerSync,
@@ -40,10 +40,10 @@ pub(super) struct StandaloneTasks {
 }
 
 impl Standalone {
-    /// Reads the folder and the ledger for the first time.
+    /// Opens the folder and the ledger, and reads both.
     ///
     /// # Errors
-    /// When one of them cannot be read.
+    /// When the folder or the ledger cannot be read.
     pub(super) async fn open(
         folder: &Path,
         data_dir: &Path,
@@ -71,7 +71,7 @@ impl Standalone {
             Arc::clone(&ledger),
             super::clock(),
         );
-        // Pools give from the first request on.
+        // Pools must be ready for the first request.
         housekeeper.reconcile_once().await;
         let mut registry = metrics::registry();
         let server_metrics = Metrics::register(&mut registry, catalog.clone());
@@ -119,8 +119,8 @@ impl StandaloneTasks {
     }
 }
 
-/// Says what may be given twice, where records are lost. What pods carry is adopted all the same,
-/// before anything is given.
+/// Warns which addresses may be allocated twice if records are lost. Addresses used by pods are adopted
+/// before anything is allocated.
 fn warn_about_lost_records(
     ledger: &EmbeddedLedger,
     data_dir: &Path,
@@ -149,7 +149,7 @@ fn warn_about_lost_records(
     }
 }
 
-/// Confirms by scanning the folder once more: that answers every look-up.
+/// Verifies by scanning the folder again, which covers every live read.
 struct FolderLiveCatalog(FolderSource);
 
 impl LiveCatalog for FolderLiveCatalog {
@@ -161,7 +161,7 @@ impl LiveCatalog for FolderLiveCatalog {
     }
 }
 
-/// The folder's state, as it is at each scrape.
+/// Collector of the folder's state.
 #[derive(Debug)]
 struct FolderMetrics(FolderSource);
 
@@ -176,7 +176,7 @@ impl Collector for FolderMetrics {
             ),
             (
                 "manifest_errors",
-                "Errors in the folder, each shown in the log once",
+                "Errors in the folder; each is logged once",
                 status.all_errors().count(),
             ),
         ];

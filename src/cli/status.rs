@@ -1,4 +1,4 @@
-//! `nadmit status`: how an installation is doing.
+//! `nadmit status`: shows the state of an installation.
 
 use std::fmt::Write as _;
 
@@ -17,13 +17,13 @@ const BOLD: Style = Style::new().bold();
 const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default();
-/// A certificate with less than this left wants looking at, in seconds: a week.
+/// Remaining lifetime below which a certificate is highlighted, in seconds: a week.
 const EXPIRY_WARNING_SECONDS: i64 = 7 * 24 * 3600;
 
-/// Of which cluster.
+/// Arguments of `nadmit status`.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// The form of the answer
+    /// Output format
     #[arg(long, short, value_enum, default_value_t = StatusOutput::Text)]
     output: StatusOutput,
     #[command(flatten)]
@@ -38,10 +38,10 @@ enum StatusOutput {
     Json,
 }
 
-/// Asks the cluster, and prints.
+/// Reads and prints the status.
 ///
 /// # Errors
-/// When it cannot be asked, nadmit is not installed there, or no replica of it serves.
+/// When the cluster cannot be read, nadmit is not installed, or no replica is ready.
 pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let (status, server) = runtime()?.block_on(async {
         let cluster = args.to.connect().await?;
@@ -66,7 +66,7 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The status in words; `now` in seconds since the epoch.
+/// Renders the status; `now` is in seconds since the epoch.
 fn render(status: &InstallStatus, now: i64) -> String {
     let mut text = String::new();
     let mut line = |head: &str, what: String| {
@@ -102,7 +102,7 @@ fn render(status: &InstallStatus, now: i64) -> String {
         line(
             "",
             format!(
-                "{YELLOW}not taken up yet by {behind}: Kubernetes may take two minutes{YELLOW:#}"
+                "{YELLOW}not loaded yet by {behind}: Kubernetes may take two minutes{YELLOW:#}"
             ),
         );
     }
@@ -156,7 +156,7 @@ fn render(status: &InstallStatus, now: i64) -> String {
         line("comparison", resync(schedule));
     }
     for pool in &status.pools {
-        // One range needs no name beside that of its pool.
+        // A single range is not listed separately from its pool.
         let apart = |ranges: &&Value| ranges.as_str().is_some_and(|text| text.contains(','));
         let ranges = pool.ranges.as_ref().filter(apart);
         let counts = format!(

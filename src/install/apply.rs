@@ -1,4 +1,4 @@
-//! Installing: every object applied server-side, in an order that locks nobody out.
+//! Installs nadmit: applies every object server-side, in an order that blocks no pods.
 
 use std::time::Duration;
 
@@ -20,53 +20,53 @@ use super::{
     wait::{available, established, gone, trusted},
 };
 
-/// The field manager of who installs; nadmit's own writes have others.
+/// Field manager of the installer; the server's writes have others.
 const MANAGER: &str = "nadmit-install";
-/// The oldest Kubernetes that has everything in the manifests.
+/// Oldest Kubernetes version that supports the manifests.
 const MIN_KUBERNETES: (u32, u32, &str) = (1, 30, "1.30 or newer");
-/// How long to wait for what has to come.
+/// Time to wait for each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
-    /// Not at all: webhooks are registered before anybody answers.
+    /// Do not wait: webhooks are registered before a replica is ready.
     No,
-    /// At most so long for each thing.
+    /// Wait at most this long for each step.
     For(Duration),
 }
 
-/// What becomes of a release of Helm.
+/// Treatment of an installation that Helm manages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HelmPolicy {
-    /// It is left to Helm: installing over it is an error.
+    /// Leave it to Helm: installing over it is an error.
     Leave,
-    /// Its objects are taken over.
+    /// Take over its objects.
     TakeOver,
 }
 
-/// What is to be installed.
+/// A requested installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
-    /// The options that are given.
+    /// Given options.
     pub settings: InstallSettings,
-    /// How long to wait for it.
+    /// Time to wait for each step.
     pub wait: Wait,
-    /// What becomes of a release of Helm.
+    /// Treatment of an installation that Helm manages.
     pub release: HelmPolicy,
 }
 
-/// An installation with the options of the one that is there.
+/// An installation combined with the options of the existing one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstallPlan {
-    /// All options.
+    /// Effective options.
     pub settings: InstallSettings,
     is_registered: bool,
     drops_monitoring: bool,
     wait: Wait,
 }
 
-/// Reads what is installed already, and decides what is to be installed.
+/// Reads the existing installation and plans the new one.
 ///
 /// # Errors
-/// When the cluster is too old or refuses, or when what is there belongs to Helm.
+/// When the cluster is too old or refuses, or Helm manages the existing installation.
 pub async fn plan(
     client: &Client,
     installation: Installation,
@@ -107,11 +107,11 @@ pub async fn plan(
     })
 }
 
-/// Installs nadmit, or makes an installation what this program would install.
+/// Installs nadmit, or updates an installation to the manifests of this program.
 ///
 /// # Errors
-/// When the cluster refuses, or replicas do not become ready. What was applied before stays, and installing
-/// again goes on.
+/// When the cluster refuses, or replicas do not become ready. Applied objects stay; a repeated call
+/// continues.
 pub async fn install(
     client: &Client,
     plan: &InstallPlan,
@@ -175,7 +175,7 @@ pub async fn install(
     Ok(())
 }
 
-/// A namespace that is being deleted takes no objects.
+/// Waits until a terminating namespace is deleted, because it accepts no objects.
 async fn ensure_namespace_usable(
     client: &Client,
     wait: Wait,
@@ -202,7 +202,7 @@ async fn ensure_namespace_usable(
     }
 }
 
-/// A note on an image that was kept and is of another version than this program.
+/// Returns a note if the kept image has another version than this program.
 fn version_mismatch(settings: &InstallSettings, given: &InstallSettings) -> Option<String> {
     let version = env!("CARGO_PKG_VERSION");
     let image = settings.image.as_deref()?;
@@ -213,7 +213,7 @@ fn version_mismatch(settings: &InstallSettings, given: &InstallSettings) -> Opti
     })
 }
 
-/// Whether the cluster is OpenShift.
+/// Returns whether the cluster is OpenShift.
 pub async fn is_openshift(client: &Client) -> bool {
     let groups = client.list_api_groups().await;
     groups.is_ok_and(|found| {
@@ -231,7 +231,7 @@ async fn check_version(client: &Client) -> Result<(), InstallError> {
     let number = |text: &str| text.trim_end_matches('+').parse::<u32>().ok();
     let (major, minor, least) = MIN_KUBERNETES;
     match (number(&info.major), number(&info.minor)) {
-        // Who does not say its version is asked for what it can by applying it.
+        // With an unknown version, applying shows what the API server supports.
         (Some(found), Some(newer)) if (found, newer) < (major, minor) => {
             Err(InstallError::TooOld {
                 found: format!("{found}.{newer}"),
@@ -242,7 +242,7 @@ async fn check_version(client: &Client) -> Result<(), InstallError> {
     }
 }
 
-/// Reads the TLS security profile of OpenShift's API servers, which their webhooks follow.
+/// Reads the TLS security profile of OpenShift's API servers, which webhooks must follow, too.
 async fn tls_profile(client: &Client, progress: ProgressFn<'_>) -> Option<TlsProfile> {
     let read = TlsProfile::read(client).await;
     progress(InstallProgress::Note(match &read {
@@ -257,7 +257,7 @@ async fn tls_profile(client: &Client, progress: ProgressFn<'_>) -> Option<TlsPro
     read.ok()
 }
 
-/// The settings' text in the ConfigMap, and everything else in it, if it is there.
+/// Returns the data of the existing ConfigMap, if it exists.
 async fn existing_settings(client: &Client) -> Result<Option<Value>, InstallError> {
     let api = object::api_of(client, "v1", "ConfigMap", Some(NAMESPACE));
     let there = api.get_opt(CONFIG_MAP).await;
@@ -267,7 +267,7 @@ async fn existing_settings(client: &Client) -> Result<Option<Value>, InstallErro
     Ok(data.filter(Value::is_object))
 }
 
-/// Reads how Multus isolates namespaces, and says what comes of it.
+/// Reads Multus's namespace isolation, and reports whether it is adopted.
 async fn isolation(
     client: &Client,
     there: Option<&Value>,
@@ -308,7 +308,7 @@ async fn isolation(
     found.ok()
 }
 
-/// Keeps what an administrator has written into the ConfigMap, and returns the settings' text.
+/// Keeps the content of the existing ConfigMap, and returns the text of the settings.
 fn keep_settings(
     settings: &InstallSettings,
     there: Option<Value>,
@@ -333,7 +333,7 @@ fn keep_settings(
     Ok(text.to_owned())
 }
 
-/// Applies one object; a kind that the cluster does not have is passed over.
+/// Applies one object; skips an optional kind that the cluster does not have.
 async fn apply(
     client: &Client,
     wanted: &Value,
@@ -375,7 +375,7 @@ async fn apply(
     Ok(())
 }
 
-/// Kinds of others' definitions.
+/// Returns whether the object's kind is defined by another project.
 fn is_optional(wanted: &Value) -> bool {
     let version = wanted["apiVersion"].as_str().unwrap_or_default();
     version.starts_with("monitoring.coreos.com/")

@@ -1,30 +1,30 @@
-//! `nadmit.yaml` in the ConfigMap, changed key by key: comments and everything else in it stay.
+//! Edits `nadmit.yaml` in the ConfigMap key by key, preserving comments and everything else.
 
 use super::{InstallError, Isolation, SETTINGS_KEY};
 use crate::{config::Config, rules::Mode};
 
 const ISOLATION_KEY: &str = "namespaceIsolation";
 const GLOBAL_KEY: &str = "globalNamespaces";
-/// The comment behind a value that was read from Multus. Only such a value is read anew later.
+/// Comment after a value that was read from Multus. Only such values are updated later.
 const READ_FROM_MULTUS: &str = "# read from Multus: ";
 
-/// What came of Multus's setting.
+/// Outcome of adopting Multus's setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum IsolationAdoption {
-    /// It stands in the settings now.
+    /// The setting was written.
     Written,
-    /// Somebody has set another value, which stays.
+    /// An administrator has set another value, which stays.
     Differs {
         /// The value of `namespaceIsolation` that stays.
         isolates: bool,
     },
-    /// Somebody has set the same.
+    /// An administrator has set the same value.
     Agrees,
-    /// The settings are written in a form in which no key can be added.
+    /// The settings are in a YAML form to which no key can be added by line.
     NotWritten,
 }
 
-/// The settings as text.
+/// The text of the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ConfigText(pub(super) String);
 
@@ -34,11 +34,11 @@ impl ConfigText {
         self.0 = with_key(&self.0, "mode", mode.name());
     }
 
-    /// Writes Multus's setting where nobody has set another.
+    /// Writes Multus's setting unless an administrator has set one.
     pub(super) fn adopt_isolation(&mut self, isolation: &Isolation) -> IsolationAdoption {
         let set = self.isolates();
         if set.is_some() && !self.is_from_multus(ISOLATION_KEY) {
-            // Whoever sets one of the two may leave the other to Multus.
+            // The two keys are adopted independently.
             self.adopt_global(isolation);
             return match set {
                 Some(isolates) if isolates != isolation.isolates => {
@@ -89,17 +89,17 @@ impl ConfigText {
         Some(set == crate::rules::NamespaceIsolation::On)
     }
 
-    /// Whether `namespaceIsolation` was read from Multus, and is read anew by the next installation.
+    /// Returns whether `namespaceIsolation` was read from Multus and is updated by the next installation.
     pub(super) fn follows_multus(&self) -> bool {
         self.is_from_multus(ISOLATION_KEY)
     }
 
-    /// Whether the value of this key was read from Multus.
+    /// Returns whether the value of this key was read from Multus.
     fn is_from_multus(&self, key: &str) -> bool {
         line(&self.0, key).is_some_and(|line| line.contains(READ_FROM_MULTUS))
     }
 
-    /// Reads the settings as the server does.
+    /// Validates the settings like the server.
     pub(super) fn check(&self) -> Result<(), InstallError> {
         let read = Config::parse(&self.0, SETTINGS_KEY);
         read.map_err(|errors| InstallError::Settings(errors.to_string()))
@@ -116,12 +116,12 @@ fn line<'t>(text: &'t str, key: &str) -> Option<&'t str> {
     text.lines().find(|line| has_key(line, key))
 }
 
-/// The text with this value at a key of its first level: in the place of what was there, or at the end.
+/// Returns the text with this value of a top-level key, replaced in place or appended.
 fn with_key(text: &str, key: &str, value: &str) -> String {
     replaced(text, key, Some(&format!("{key}: {value}\n")))
 }
 
-/// The text without a key of its first level.
+/// Returns the text without a top-level key.
 fn without_key(text: &str, key: &str) -> String {
     replaced(text, key, None)
 }
@@ -137,7 +137,7 @@ fn replaced(text: &str, key: &str, line: Option<&str>) -> String {
             continue;
         }
         out.push_str(rest.take().unwrap_or_default());
-        // What belonged to the value before.
+        // Lines of the old value.
         while lines
             .next_if(|next| next.starts_with([' ', '-', '\t']))
             .is_some()
@@ -194,7 +194,7 @@ mod tests {
              namespaceIsolation: true  # read from Multus: DaemonSet kube-system/multus\n\
              globalNamespaces: [\"default\", \"shared\"]  # read from Multus: DaemonSet kube-system/multus\n"
         );
-        // It follows Multus later on.
+        // Later installations update it.
         let (done, text) = adopted(&text, &multus(false, &[]));
         assert_eq!(done, IsolationAdoption::Written);
         assert_eq!(

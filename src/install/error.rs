@@ -1,93 +1,93 @@
-//! Why something was not done.
+//! Errors of installing, uninstalling and reading the status.
 
 use thiserror::Error;
 
 use super::Trouble;
 use crate::sources::with_causes;
 
-/// What went wrong, and what to do about it.
+/// An error with its remedy.
 #[derive(Debug, Error)]
 pub enum InstallError {
-    /// A file of `deploy/` that cannot be put together: a mistake in this program.
+    /// A file of `deploy/` is invalid: a bug in this program.
     #[error("deploy/{file} in this nadmit is broken: {reason}; please report it")]
     Manifest {
-        /// Which.
+        /// Path of the file.
         file: String,
-        /// Why.
+        /// Problem.
         reason: String,
     },
-    /// An API server that is too old for the manifests.
+    /// The API server is too old for the manifests.
     #[error(
         "the API server is Kubernetes {found}, and nadmit's manifests need {least} (match conditions, \
          ValidatingAdmissionPolicy); upgrade the cluster"
     )]
     TooOld {
-        /// Its version.
+        /// Version of the API server.
         found: String,
-        /// The oldest that will do.
+        /// Oldest supported version.
         least: &'static str,
     },
-    /// The API server refused.
+    /// The API server refused a request, or could not be reached.
     #[error("cannot {what}: {reason}{}", advice(*.code, reason))]
     Refused {
-        /// What was asked: `apply Namespace nadmit`.
+        /// The request, such as `apply Namespace nadmit`.
         what: String,
-        /// Its words.
+        /// Message of the API server.
         reason: String,
-        /// Its status code; 0 if it did not answer.
+        /// HTTP status code; 0 without a response.
         code: u16,
     },
-    /// What has to come did not come.
+    /// An expected state was not reached in time.
     #[error("{what} after {seconds} s: {last}; {help}")]
     Timeout {
-        /// What was waited for.
+        /// The expected state that is missing.
         what: String,
-        /// For how long.
+        /// Seconds waited.
         seconds: u64,
-        /// How it was last.
+        /// Last observed state.
         last: String,
-        /// What to look at.
+        /// Remedy.
         help: &'static str,
     },
-    /// The API server, or a replica behind it, did not answer in time.
+    /// The API server, or a replica behind it, did not respond in time.
     #[error("cannot {what}: no answer within {seconds} s")]
     NoAnswer {
-        /// What was asked.
+        /// The request.
         what: String,
-        /// For how long.
+        /// Seconds waited.
         seconds: u64,
     },
-    /// The rollout does not go on.
+    /// The rollout is stuck.
     #[error(
         "the rollout of Deployment nadmit/nadmit fails: {trouble}; {serving}; name an image that the nodes can \
          pull with nadmit install --image, or mend what is said here and run kubectl rollout restart -n nadmit \
          deployment/nadmit"
     )]
     Rollout {
-        /// What keeps it.
+        /// Cause.
         trouble: Box<Trouble>,
-        /// What serves meanwhile.
+        /// Description of the replicas that serve meanwhile.
         serving: String,
     },
-    /// The namespace is on its way out.
+    /// The namespace is being deleted.
     #[error(
         "namespace nadmit is being deleted, and takes no objects until it is gone; see kubectl get namespace \
          nadmit, and install again then"
     )]
     Terminating,
-    /// What is there belongs to Helm.
+    /// The existing installation is managed by Helm.
     #[error(
         "nadmit in this cluster belongs to Helm release {name} in namespace {namespace}: {instead}"
     )]
     ManagedByHelm {
-        /// The release.
+        /// Name of the release.
         name: String,
-        /// Its namespace.
+        /// Namespace of the release.
         namespace: String,
-        /// What to do instead.
+        /// Remedy.
         instead: String,
     },
-    /// The settings in the cluster, with what is to be set, make no sense.
+    /// The settings in the cluster, combined with the given options, are invalid.
     #[error(
         "the settings in ConfigMap nadmit/nadmit-config: {0}; mend them with kubectl edit -n nadmit configmap nadmit-config"
     )]
@@ -95,7 +95,7 @@ pub enum InstallError {
 }
 
 impl InstallError {
-    /// Of a call to the API server.
+    /// Converts an error of a call to the API server.
     pub(super) fn of(what: impl Into<String>, error: &kube::Error) -> Self {
         let (reason, code) = match error {
             kube::Error::Api(status) => (status.message.clone(), status.code),
@@ -111,7 +111,7 @@ impl InstallError {
 
 fn advice(code: u16, reason: &str) -> &'static str {
     match code {
-        // An API server says it with the code of what is forbidden.
+        // The API server reports a terminating namespace as forbidden.
         403 if reason.contains("is being terminated") => {
             "; wait until kubectl get namespace nadmit finds it no more, and install again"
         }

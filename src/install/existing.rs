@@ -1,41 +1,41 @@
-//! The installation that is in the cluster already: the options that it was given are kept.
+//! The existing installation in the cluster, whose options are kept.
 
 use kube::Client;
 use serde_json::Value;
 
 use super::{Certificates, InstallError, InstallSettings, NAME, NAMESPACE, TlsProfile, object};
 
-/// The beginning of the manifests' image; the version of a release follows.
+/// Prefix of the manifests' image, before the version.
 const DEFAULT_IMAGE: &str = "nadmit:";
-/// The webhook whose failurePolicy `--fail-closed` sets.
+/// Webhook whose failurePolicy `--fail-closed` sets.
 const PODS_WEBHOOK: &str = "pods.nadmit.io";
 const RELEASE_NAME: &str = "meta.helm.sh/release-name";
 const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 
-/// The annotations by which Helm knows the objects of a release.
+/// Annotations that mark the objects of a Helm release.
 pub(super) const HELM_ANNOTATIONS: [&str; 2] = [RELEASE_NAME, RELEASE_NAMESPACE];
 
-/// What is installed already.
+/// The existing installation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExistingInstallation {
-    /// The options that it has.
+    /// Options of the installation.
     pub settings: InstallSettings,
-    /// Whether API servers call it.
+    /// True if its webhooks are registered.
     pub is_registered: bool,
-    /// The release of Helm that it belongs to.
+    /// Helm release that it belongs to.
     pub release: Option<HelmRelease>,
 }
 
-/// A release of Helm.
+/// A Helm release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelmRelease {
-    /// Its name.
+    /// Name of the release.
     pub name: String,
-    /// Its namespace.
+    /// Namespace of the release.
     pub namespace: String,
 }
 
-/// The objects in which the options stand.
+/// Objects that the options are read from.
 #[derive(Debug, Default)]
 struct ExistingObjects {
     deployment: Option<Value>,
@@ -44,7 +44,7 @@ struct ExistingObjects {
 }
 
 impl ExistingInstallation {
-    /// Reads it from a cluster.
+    /// Reads the installation from a cluster.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -85,7 +85,7 @@ impl ExistingInstallation {
                 replicas: replicas.and_then(|count| count.try_into().ok()),
                 monitoring: Some(objects.service_monitor.is_some()),
                 fail_closed,
-                // These two stand in the ConfigMap, whose text is kept.
+                // These two are in the ConfigMap, whose text is kept.
                 mode: None,
                 isolation: None,
                 tls: TlsProfile::of_flags(deployment),
@@ -96,7 +96,7 @@ impl ExistingInstallation {
     }
 }
 
-/// Returns true for the image of a release's manifests, which nobody has set.
+/// Returns true for the image of a release's manifests, as opposed to one that was set.
 fn is_default(image: &str) -> bool {
     let tag = image.strip_prefix(DEFAULT_IMAGE).unwrap_or_default();
     let mut parts = tag.split('.');
@@ -104,7 +104,7 @@ fn is_default(image: &str) -> bool {
 }
 
 impl InstallSettings {
-    /// These, and what is not among them as it is `earlier`.
+    /// Returns these options, with missing ones taken from `earlier`.
     pub fn or_existing(self, earlier: &Self) -> Self {
         Self {
             certificates: self.certificates.or(earlier.certificates),
@@ -120,7 +120,7 @@ impl InstallSettings {
 }
 
 impl HelmRelease {
-    /// Returns the release that an object belongs to, by Helm's own annotations.
+    /// Returns the Helm release of an object, from its annotations.
     pub(super) fn of(object: &Value) -> Option<Self> {
         let annotation = |key: &str| object["metadata"]["annotations"][key].as_str();
         Some(Self {
@@ -142,7 +142,7 @@ async fn read(
     Ok(found.map(|found| serde_json::to_value(found).unwrap_or_default()))
 }
 
-/// The overlay that the objects are of.
+/// Returns the overlay that the objects were installed from.
 fn overlay_of(deployment: &Value, validating: Option<&Value>) -> Option<Certificates> {
     let arguments = deployment.pointer("/spec/template/spec/containers/0/args");
     let mut arguments = arguments.and_then(Value::as_array)?.iter();

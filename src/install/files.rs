@@ -1,13 +1,13 @@
-//! The files of `deploy/`, as they were when this was built.
+//! The files of `deploy/`, embedded at build time.
 
-/// A table of the files below `deploy/`.
+/// Builds a table of files below `deploy/`.
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
         &[$(($path, include_str!(concat!("../../deploy/", $path)))),*]
     };
 }
 
-/// Path below `deploy/`, and content.
+/// Paths below `deploy/` with contents.
 const FILES: &[(&str, &str)] = files![
     "base/access.yaml",
     "base/user-roles.yaml",
@@ -49,7 +49,7 @@ const FILES: &[(&str, &str)] = files![
     "overlays/self-managed/kustomization.yaml",
 ];
 
-/// A file's content.
+/// Returns the content of a file.
 pub(super) fn embedded_file(path: &str) -> Option<&'static str> {
     let found = FILES.iter().find(|(name, _)| *name == path);
     found.map(|(_, content)| *content)

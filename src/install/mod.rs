@@ -1,15 +1,15 @@
-//! Putting nadmit into a cluster, looking at it there, and taking it out again.
+//! Installs nadmit in a cluster, reports its status, and uninstalls it.
 //!
-//! What is installed is what `deploy/` holds: the very files are in the binary, and [`manifests`] puts base
-//! and overlay together as kustomize does. [`install`] applies them server-side in an order that locks
-//! nobody out: webhooks are registered last, when replicas are there to answer. [`uninstall`] goes the other
-//! way: webhooks first, and what records addresses stays unless it is asked for.
+//! The manifests are the files of `deploy/`, which are embedded in the binary; [`manifests`] combines base
+//! and overlay like kustomize. [`install`] applies them server-side in an order that blocks no pods:
+//! webhooks are registered last, when replicas are ready. [`uninstall`] goes the other way: webhooks first;
+//! pools, reservations and allocations stay unless [`purge`] deletes them.
 //!
 //! Guarantees:
-//! - Installing again changes the options that are given, and no other: [`plan`] reads the others from the
-//!   objects in the cluster, and the ConfigMap `nadmit-config` keeps what an administrator has written there.
-//! - What is said to be in force is: [`install`] asks the replicas which settings they go by.
-//! - Nothing is deleted that nadmit's manifests do not name.
+//! - A repeated installation changes only the given options: [`plan`] reads the others from the objects in
+//!   the cluster, and keeps the content of the ConfigMap `nadmit-config`.
+//! - Reported settings are in effect: [`install`] asks the replicas which settings they use.
+//! - Only objects of nadmit's manifests are deleted.
 
 mod apply;
 mod config_text;
@@ -50,27 +50,27 @@ pub use self::{
 
 /// nadmit's own namespace.
 pub const NAMESPACE: &str = "nadmit";
-/// What most of nadmit's objects are called.
+/// Name of most of nadmit's objects.
 const NAME: &str = "nadmit";
-/// Where its settings are.
+/// Name of the ConfigMap with the settings.
 const CONFIG_MAP: &str = "nadmit-config";
-/// The settings among the keys of the ConfigMap.
+/// Key of the settings in the ConfigMap.
 const SETTINGS_KEY: &str = "nadmit.yaml";
 
-/// What happens, as it happens.
+/// A step of an installation, reported when it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstallProgress {
-    /// An object is as it should be.
+    /// An object was applied.
     Applied(String),
-    /// An object is gone.
+    /// An object was deleted.
     Deleted(String),
-    /// An object cannot be there, and why.
+    /// An object was skipped, with the reason.
     Skipped(String, String),
-    /// What is being waited for.
+    /// The installation waits for this.
     Waiting(String),
-    /// What an administrator should know.
+    /// A note for the administrator.
     Note(String),
 }
 
-/// Who is told.
+/// Callback for the steps of an installation.
 pub type ProgressFn<'t> = &'t (dyn Fn(InstallProgress) + Sync);

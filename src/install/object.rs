@@ -1,4 +1,4 @@
-//! Objects as values: what they are called, in which order they come, and how to reach them.
+//! JSON objects: names, order of creation, and API access.
 
 use kube::{
     Api, Client,
@@ -7,8 +7,8 @@ use kube::{
 };
 use serde_json::Value;
 
-/// Kinds in the order in which they are made; the others come in the middle, and webhooks last: only
-/// when replicas are there to answer.
+/// Kinds that are created first and last; other kinds are created in between. Webhooks are last, when
+/// replicas are ready.
 const FIRST: [&str; 4] = [
     "CustomResourceDefinition",
     "Namespace",
@@ -22,7 +22,7 @@ const LAST: [&str; 4] = [
     "MutatingWebhookConfiguration",
 ];
 
-/// The place of an object in the order in which they are made.
+/// Returns the rank of an object in the order of creation.
 pub(super) fn apply_order(object: &Value) -> usize {
     let kind = kind(object);
     let at = |kinds: &[&str]| kinds.iter().position(|one| *one == kind);
@@ -41,12 +41,12 @@ pub(super) fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-/// Whether API servers call nadmit because of it.
+/// Returns whether the object registers webhooks.
 pub(super) fn is_registration(object: &Value) -> bool {
     kind(object).ends_with("WebhookConfiguration")
 }
 
-/// `Deployment nadmit/nadmit`
+/// Returns kind and name for messages: `Deployment nadmit/nadmit`.
 pub(super) fn display_name(object: &Value) -> String {
     match object["metadata"]["namespace"].as_str() {
         Some(namespace) => format!("{} {namespace}/{}", kind(object), name(object)),
@@ -54,7 +54,7 @@ pub(super) fn display_name(object: &Value) -> String {
     }
 }
 
-/// Where objects of a kind are reached; without a namespace those of the cluster.
+/// Returns the API of a kind; without a namespace, of the whole cluster.
 pub(super) fn api_of(
     client: &Client,
     api_version: &str,
@@ -69,8 +69,8 @@ pub(super) fn api_of(
     }
 }
 
-/// Reads an object; `None` if it, or its kind, is not there. An API server that does not have the kind says
-/// so by a page and not by a status, which kube does not take for an absence.
+/// Reads an object; `None` if the object or its kind does not exist. An API server without the kind
+/// responds with a plain 404 page instead of a status, which kube does not treat as absence.
 pub(super) async fn get(
     api: &Api<DynamicObject>,
     name: &str,
@@ -81,7 +81,7 @@ pub(super) async fn get(
     }
 }
 
-/// Where an object is reached.
+/// Returns the API of an object.
 pub(super) fn api(client: &Client, object: &Value) -> Api<DynamicObject> {
     let version = object["apiVersion"].as_str().unwrap_or_default();
     let namespace = object["metadata"]["namespace"].as_str();

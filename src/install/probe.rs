@@ -1,4 +1,4 @@
-//! Whether the API server really calls nadmit: pods that are sent with `dryRun`, and so never made.
+//! Tests that the API server calls nadmit, with dry-run pods that are never created.
 
 use http::{Request, header};
 use kube::{Client, client::Body};
@@ -7,26 +7,26 @@ use serde_json::{Value, json};
 use super::InstallError;
 use crate::network::annotations;
 
-/// Where the pods would be made: a namespace that every cluster has.
+/// Namespace of the dry-run pods; every cluster has it.
 const NAMESPACE: &str = "default";
 
-/// What came of the pod that asks for a network that is not there.
+/// Outcome of the pod with an unknown network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeOutcome {
     /// nadmit denied it.
     Denied,
-    /// nadmit warned of it.
+    /// nadmit warned about it.
     Warned,
-    /// Nothing was said: nadmit was not asked, or what it said got lost.
+    /// There was no finding: nadmit was not called, or its response was lost.
     Unanswered,
-    /// Somebody else refused it before nadmit was asked.
+    /// Another admission check refused it before nadmit was called.
     Refused(String),
 }
 
-/// Sends a pod without networks, which has to pass, and one with a network that is not there.
+/// Sends a pod without networks, which must pass, and one with an unknown network.
 ///
 /// # Errors
-/// When the plain pod is refused by nadmit, or the API server does not answer.
+/// When nadmit refuses the pod without networks, or the API server does not respond.
 pub async fn probe(client: &Client) -> Result<ProbeOutcome, InstallError> {
     if let DryRunResponse::Refused(message, code) = send(client, "nadmit-self-test", None).await? {
         return match message.contains("nadmit.io") {
@@ -96,7 +96,7 @@ async fn send(
     ))
 }
 
-/// A pod that the strictest pod security lets pass.
+/// Returns a pod that the restricted Pod Security Standard admits.
 fn pod(name: &str, network: Option<&str>) -> Value {
     let mut annotations = json!({});
     if let Some(network) = network {

@@ -1,5 +1,5 @@
-//! Taking nadmit out: webhooks first, so that nothing waits for who is gone; definitions and records
-//! stay, unless they are asked for.
+//! Uninstalls nadmit: webhooks first, so that no request waits for missing replicas. Definitions and
+//! records stay unless they are purged.
 
 use kube::{
     Client,
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::sources::Cluster;
 
-/// The kinds of records, as people count them.
+/// Kinds of records, with their plural for messages.
 const RECORD_KINDS: [(&str, &str); 4] = [
     ("AddressPool", "address pools"),
     ("AddressReservation", "reservations"),
@@ -21,12 +21,12 @@ const RECORD_KINDS: [(&str, &str); 4] = [
     ("AddressSlice", "slices"),
 ];
 
-/// How much would be lost with nadmit's kinds: what, and how many.
+/// Number of records of each kind that a purge would delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordCounts(pub Vec<(&'static str, usize)>);
 
 impl RecordCounts {
-    /// Whether there is nothing to lose.
+    /// Returns true if all counts are zero.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|(_, count)| *count == 0)
     }
@@ -45,7 +45,7 @@ impl std::fmt::Display for RecordCounts {
 /// Counts nadmit's records.
 ///
 /// # Errors
-/// When they may not be listed.
+/// When they cannot be listed.
 pub async fn count_records(cluster: &Cluster) -> Result<RecordCounts, InstallError> {
     let client = cluster.client();
     let mut found = Vec::new();
@@ -65,21 +65,21 @@ pub async fn count_records(cluster: &Cluster) -> Result<RecordCounts, InstallErr
     Ok(RecordCounts(found))
 }
 
-/// How nadmit is taken out.
+/// Options of an uninstallation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UninstallOptions {
-    /// How long to wait until everything is gone.
+    /// Time to wait for the deletions.
     pub wait: Wait,
-    /// What becomes of a release of Helm.
+    /// Treatment of an installation that Helm manages.
     pub release: HelmPolicy,
 }
 
-/// Deletes what an installation consists of, whichever overlay it was, but for the definitions of kinds and
-/// the records in them, and waits until it is gone.
+/// Deletes the objects of an installation, whichever overlay it used, except the definitions of kinds and
+/// their records, and waits for the deletions.
 ///
 /// # Errors
-/// When the API server refuses; what was deleted before stays deleted, and uninstalling again goes on. When
-/// something is not gone in time, and when the installation belongs to Helm.
+/// When the API server refuses, when an object still exists after the timeout, or when Helm manages the
+/// installation. Deleted objects stay deleted; a repeated call continues.
 pub async fn uninstall(
     client: &Client,
     removal: UninstallOptions,
@@ -119,7 +119,7 @@ pub async fn uninstall(
     for one in objects.iter().rev() {
         delete(client, one, progress).await?;
     }
-    // Its namespace goes last, with everything that is in it.
+    // The namespace is deleted last, with everything in it.
     let namespace: Vec<Value> = objects
         .into_iter()
         .filter(|one| object::kind(one) == "Namespace")
@@ -127,10 +127,10 @@ pub async fn uninstall(
     await_deletion(client, &namespace, removal.wait, progress).await
 }
 
-/// Deletes the definitions of nadmit's kinds, and with them all pools, reservations and records.
+/// Deletes the definitions of nadmit's kinds, and with them all pools, reservations and allocations.
 ///
 /// # Errors
-/// When the API server refuses, or they are not gone in time.
+/// When the API server refuses, or an object still exists after the timeout.
 pub async fn purge(
     client: &Client,
     wait: Wait,
@@ -144,7 +144,7 @@ pub async fn purge(
     await_deletion(client, &definitions, wait, progress).await
 }
 
-/// Deletes what `--monitoring` has added.
+/// Deletes the objects that `--monitoring` adds.
 pub(super) async fn delete_monitoring(
     client: &Client,
     progress: ProgressFn<'_>,
@@ -190,7 +190,7 @@ async fn delete(
         .await
     {
         Ok(_) => progress(InstallProgress::Deleted(called)),
-        // It, or its kind, or its namespace is gone already.
+        // The object, its kind or its namespace does not exist.
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(InstallError::of(format!("delete {called}"), &error)),
     }

@@ -1,7 +1,7 @@
-//! Base, overlay and components put together, as kustomize does it.
+//! Combines base, overlay and components like kustomize.
 //!
-//! Of kustomize only what `deploy/` uses: `resources`, `components`, and `patches` of JSON 6902 operations. A
-//! test compares the result with `kubectl kustomize`.
+//! Supports only the features that `deploy/` uses: `resources`, `components`, and `patches` of JSON 6902
+//! operations. A test compares the result with `kubectl kustomize`.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::{
     InstallError, InstallSettings, files::embedded_file, object, settings, yaml::documents,
 };
 
-/// The file that makes a folder one.
+/// File name of a kustomization.
 const KUSTOMIZATION: &str = "kustomization.yaml";
 
 #[derive(Debug, Deserialize)]
@@ -42,10 +42,10 @@ struct PatchTarget {
     name: String,
 }
 
-/// All objects of an installation, in the order in which they are to be made.
+/// Returns all objects of an installation, in the order of creation.
 ///
 /// # Errors
-/// When a file of `deploy/` makes no sense, which is a mistake in this program, or when the settings do not.
+/// When a file of `deploy/` is invalid, which is a bug in this program, or the settings are invalid.
 pub fn manifests(settings: &InstallSettings) -> Result<Vec<Value>, InstallError> {
     let mut objects = Vec::new();
     add("crds", &mut objects)?;
@@ -64,14 +64,14 @@ pub fn manifests(settings: &InstallSettings) -> Result<Vec<Value>, InstallError>
     Ok(objects)
 }
 
-/// The objects that `--monitoring` adds.
+/// Returns the objects that `--monitoring` adds.
 pub(super) fn monitoring_objects() -> Result<Vec<Value>, InstallError> {
     let mut objects = Vec::new();
     add("components/monitoring", &mut objects)?;
     Ok(objects)
 }
 
-/// Adds what a folder holds, and changes what is there already as the folder says.
+/// Adds the objects of a kustomization, and applies its patches to all objects.
 fn add(folder: &str, objects: &mut Vec<Value>) -> Result<(), InstallError> {
     let path = format!("{folder}/{KUSTOMIZATION}");
     let kustomization: Kustomization = read(&path)?;
@@ -126,7 +126,7 @@ fn manifest_error(path: &str, reason: impl std::fmt::Display) -> InstallError {
     }
 }
 
-/// `overlays/a` and `../../base` are `base`.
+/// Joins paths: `overlays/a` and `../../base` become `base`.
 fn join_path(folder: &str, path: &str) -> String {
     let mut parts: Vec<&str> = folder.split('/').collect();
     for part in path.split('/') {

@@ -1,4 +1,4 @@
-//! What the replicas themselves say: their metrics, read through the API server, all side by side.
+//! Metrics of the replicas, read concurrently through the API server.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,32 +10,32 @@ use tokio::time::timeout;
 
 use super::{InstallError, NAMESPACE};
 
-/// Where a replica's metrics are.
+/// Port of a replica's metrics.
 const METRICS_PORT: u16 = 8081;
-/// How long one call may take. A node that is gone answers none.
+/// Time limit of one call; a pod on a lost node never responds.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What one replica says.
+/// Report of one replica.
 #[derive(Debug)]
 pub(super) struct ReplicaReport {
-    /// The pod.
+    /// Name of the pod.
     pub(super) pod: String,
-    /// Its counters, if it answered.
+    /// Metrics of the replica, or the error of reading them.
     pub(super) counters: Result<ReplicaCounters, InstallError>,
 }
 
-/// What of a replica's metrics is looked at.
+/// The relevant metrics of a replica.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ReplicaCounters {
-    /// What it would have denied, but for the mode: by rule.
+    /// Number of would-be denials in warn mode, by rule.
     pub(super) would_deny: BTreeMap<String, u64>,
-    /// When its certificate expires, in seconds since the epoch.
+    /// Expiry of its certificate, in seconds since the epoch.
     pub(super) expires: Option<i64>,
-    /// The digest of the settings that it goes by; releases before 0.2 do not say it.
+    /// Digest of the settings that it uses; releases before 0.2 do not report it.
     pub(super) settings: Option<String>,
 }
 
-/// Asks every pod that runs.
+/// Reads the metrics of every running pod.
 pub(super) async fn scrape_all(client: &Client, pods: &[DynamicObject]) -> Vec<ReplicaReport> {
     let running = pods.iter().filter(|pod| {
         pod.data["status"]["phase"] == json!("Running") && pod.metadata.deletion_timestamp.is_none()
@@ -51,7 +51,7 @@ pub(super) async fn scrape_all(client: &Client, pods: &[DynamicObject]) -> Vec<R
     join_all(asked).await
 }
 
-/// Awaits an answer of the API server, but not for longer than [`CALL_TIMEOUT`].
+/// Awaits a response of the API server for at most [`CALL_TIMEOUT`].
 pub(super) async fn with_timeout<T>(
     what: impl Into<String>,
     call: impl Future<Output = Result<T, kube::Error>>,
@@ -90,7 +90,7 @@ impl ReplicaCounters {
                 continue;
             };
             if let Some(code) = label(name, "nadmit_would_deny_total{code=\"") {
-                // Counters are whole numbers.
+                // Counters are integers.
                 *counters.would_deny.entry(code.to_owned()).or_default() += value as u64;
             } else if name == "nadmit_certificate_expiry_timestamp_seconds" {
                 counters.expires = Some(value as i64);
@@ -100,7 +100,7 @@ impl ReplicaCounters {
     }
 }
 
-/// The value of a metric's only label.
+/// Returns the value of a metric's only label.
 fn label<'n>(name: &'n str, head: &str) -> Option<&'n str> {
     name.strip_prefix(head)?.strip_suffix("\"}")
 }

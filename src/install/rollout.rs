@@ -1,4 +1,4 @@
-//! How far the Deployment's rollout is, and what keeps its pods from starting.
+//! State of the Deployment's rollout, and the reasons that its pods do not start.
 
 use kube::{
     Client,
@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::{InstallError, NAMESPACE, object};
 
-/// The label of nadmit's pods.
+/// Label selector of nadmit's pods.
 pub(super) const PODS: &str = "app.kubernetes.io/name=nadmit";
-/// The reasons for which a container waits and that time alone seldom mends.
+/// Waiting reasons of a container that rarely resolve by themselves.
 const STUCK_REASONS: [&str; 7] = [
     "ImagePullBackOff",
     "InvalidImageName",
@@ -22,35 +22,35 @@ const STUCK_REASONS: [&str; 7] = [
     "CrashLoopBackOff",
 ];
 
-/// A rollout.
+/// State of a rollout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rollout {
-    /// Every replica is of the new form, and ready.
+    /// Every replica has the new version and is ready.
     Complete,
-    /// It goes on.
+    /// The rollout progresses.
     UnderWay {
-        /// What is missing.
+        /// Description of the missing step.
         what: String,
     },
-    /// Something keeps it from going on.
+    /// The rollout is stuck.
     Stuck {
-        /// What does.
+        /// Cause.
         trouble: Trouble,
-        /// How many replicas serve all the same.
+        /// Number of replicas that are ready nevertheless.
         serving: u64,
     },
 }
 
-/// What keeps a pod from starting.
+/// Reason that a pod does not start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Trouble {
-    /// `Pod nadmit-6d4-x`, or the Deployment.
+    /// Kind and name: the pod, or the Deployment.
     pub object: String,
-    /// The image.
+    /// Image of the container.
     pub image: String,
-    /// Kubernetes's word for it.
+    /// Reason reported by Kubernetes.
     pub reason: String,
-    /// What Kubernetes says of it.
+    /// Message reported by Kubernetes.
     pub message: String,
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn pods(client: &Client) -> Result<Vec<DynamicObject>, InstallE
     Ok(listed.items)
 }
 
-/// Returns how far a Deployment's rollout is.
+/// Returns the state of a Deployment's rollout.
 pub(super) fn rollout(deployment: &DynamicObject, pods: &[DynamicObject]) -> Rollout {
     let number = |at: &str| deployment.data.pointer(at).and_then(Value::as_u64);
     let wanted = number("/spec/replicas").unwrap_or(1);
@@ -111,7 +111,7 @@ pub(super) fn rollout(deployment: &DynamicObject, pods: &[DynamicObject]) -> Rol
     }
 }
 
-/// What keeps the newest form of the Deployment from starting.
+/// Returns the reason that pods of the Deployment's newest version do not start, if any.
 pub(super) fn trouble(deployment: &DynamicObject, pods: &[DynamicObject]) -> Option<Trouble> {
     let image = deployment
         .data
@@ -154,7 +154,7 @@ pub(super) fn trouble(deployment: &DynamicObject, pods: &[DynamicObject]) -> Opt
         })
 }
 
-/// What a container's status says of why it waits, and of how it ended last.
+/// Returns the message of a waiting container, with the cause of its last exit.
 fn message(state: &Value) -> String {
     let waits = text(&state["state"]["waiting"]["message"]);
     let last = &state["lastState"]["terminated"];
@@ -172,7 +172,7 @@ fn message(state: &Value) -> String {
     }
 }
 
-/// Why a pod has no node yet.
+/// Returns the reason that a pod is not scheduled, if any.
 fn scheduling_problem(pods: &[DynamicObject]) -> Option<String> {
     pods.iter().find_map(|pod| {
         let conditions = pod.data["status"]["conditions"].as_array()?;
@@ -262,7 +262,7 @@ mod tests {
             trouble.to_string(),
             "Pod nadmit/nadmit-1 with image new: ImagePullBackOff: Back-off pulling image \"new\""
         );
-        // A pod that waits for its turn, and one of the old form.
+        // A pod that is being created, and one of the old version.
         for pod in [
             pod("new", pulling("ContainerCreating")),
             pod("old", pulling("ImagePullBackOff")),

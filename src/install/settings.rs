@@ -1,7 +1,7 @@
-//! What an installation may be told: where certificates come from, which image, and a few settings.
+//! Options of an installation: certificates, image, and a few settings.
 //!
-//! An option that is not given is `None`. What stands in the cluster already is then kept
-//! ([`Earlier`](super::Earlier)), and without it the manifests decide.
+//! An option that is not given is `None`. Then the value in the cluster is kept
+//! ([`ExistingInstallation`](super::ExistingInstallation)), or else that of the manifests.
 
 use serde_json::{Value, json};
 
@@ -10,23 +10,23 @@ use super::{
 };
 use crate::rules::Mode;
 
-/// Where the certificate comes from: an overlay of `deploy/`.
+/// Issuer of the certificate; selects an overlay of `deploy/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Certificates {
-    /// nadmit makes it, and renews it.
+    /// nadmit creates and renews it.
     #[default]
     SelfManaged,
-    /// cert-manager does.
+    /// cert-manager issues it.
     CertManager,
-    /// OpenShift's service CA does.
+    /// OpenShift's service CA issues it.
     OpenShift,
 }
 
 impl Certificates {
-    /// All of them.
+    /// All issuers.
     pub const ALL: [Self; 3] = [Self::SelfManaged, Self::CertManager, Self::OpenShift];
 
-    /// The overlay.
+    /// Returns the name of the overlay.
     pub fn name(self) -> &'static str {
         match self {
             Self::SelfManaged => "self-managed",
@@ -36,35 +36,35 @@ impl Certificates {
     }
 }
 
-/// The options of an installation.
+/// Options of an installation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct InstallSettings {
-    /// Where the certificate comes from.
+    /// Issuer of the certificate.
     pub certificates: Option<Certificates>,
-    /// What comes of findings.
+    /// Mode: deny, warn or off.
     pub mode: Option<Mode>,
-    /// The image.
+    /// Image of the container.
     pub image: Option<String>,
-    /// How many replicas.
+    /// Number of replicas.
     pub replicas: Option<u32>,
-    /// How Multus isolates namespaces.
+    /// Multus's namespace isolation.
     pub isolation: Option<Isolation>,
-    /// The TLS security profile of the cluster, if it has one.
+    /// TLS security profile of the cluster, if it has one.
     pub tls: Option<TlsProfile>,
-    /// Whether the Prometheus operator finds nadmit.
+    /// If true, the objects for the Prometheus operator are installed.
     pub monitoring: Option<bool>,
-    /// Whether pods that ask for networks are refused while nadmit does not answer.
+    /// If true, pods that request networks are rejected while nadmit does not respond.
     pub fail_closed: Option<bool>,
 }
 
 impl InstallSettings {
-    /// The overlay that is applied.
+    /// Returns the effective issuer.
     pub fn certificates(&self) -> Certificates {
         self.certificates.unwrap_or_default()
     }
 }
 
-/// Changes the objects as the settings say.
+/// Applies the settings to the objects.
 pub(super) fn apply(settings: &InstallSettings, objects: &mut [Value]) -> Result<(), InstallError> {
     for one in objects {
         match (object::kind(one), object::name(one)) {
@@ -88,7 +88,7 @@ fn deploy(settings: &InstallSettings, deployment: &mut Value) {
     }
 }
 
-/// Writes what is said into the settings of a ConfigMap; what else stands there stays.
+/// Writes the given options to the settings of a ConfigMap; everything else in it stays.
 pub(super) fn configure(
     settings: &InstallSettings,
     config: &mut Value,
@@ -100,7 +100,7 @@ pub(super) fn configure(
     }
     text.check()?;
     if let Some(isolation) = &settings.isolation {
-        // What comes of it is said by who reads the settings first.
+        // The outcome was reported when the settings were read first.
         text.adopt_isolation(isolation);
     }
     config["data"][SETTINGS_KEY] = json!(text.0);

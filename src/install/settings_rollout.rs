@@ -1,8 +1,8 @@
-//! Whether the replicas go by the settings in the ConfigMap.
+//! Waits until the replicas use the settings in the ConfigMap.
 //!
-//! The kubelet brings a changed ConfigMap into a pod when it next looks at the pod, which may be a minute
-//! later. A change of the pod's annotations has it look at once. What counts is what the replicas say: each
-//! shows the digest of the settings that it goes by.
+//! The kubelet updates a mounted ConfigMap when it next syncs the pod, which may be a minute later. A
+//! change of the pod's annotations triggers a sync at once. The proof is what the replicas report: each
+//! exposes the digest of the settings that it uses.
 
 use std::time::Duration;
 
@@ -20,35 +20,35 @@ use super::{
 };
 use crate::config::digest;
 
-/// How often the replicas are asked.
+/// Interval at which the replicas are queried.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The annotation on nadmit's own pods by which the kubelet looks at them.
+/// Annotation on nadmit's pods whose change triggers a sync by the kubelet.
 const SETTINGS_ANNOTATION: &str = "nadmit.io/settings";
 
-/// How far the settings are.
+/// Outcome of waiting for the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SettingsRollout {
-    /// Every replica goes by them: so many.
+    /// All replicas use the settings; has their number.
     Complete(usize),
-    /// A replica cannot be asked, or does not say it.
+    /// A replica cannot be queried, or does not report its settings; has the reason.
     NotKnown(String),
 }
 
-/// What the answers of all replicas come to.
+/// Summary of the reports of all replicas.
 #[derive(Debug, PartialEq, Eq)]
 enum RolloutReport {
-    /// All go by the settings.
+    /// All replicas use the settings.
     All(usize),
-    /// This pod goes by others yet.
+    /// This pod still uses other settings.
     Behind(String),
-    /// This is why it is not known.
+    /// The state is unknown, for this reason.
     NotKnown(String),
 }
 
-/// Has the replicas take the settings up, and waits until they say so.
+/// Triggers a reload in the replicas, and waits until they report the settings.
 ///
 /// # Errors
-/// When one of them says until the end that it goes by others.
+/// When a replica still reports other settings after the timeout.
 pub(super) async fn await_settings(
     client: &Client,
     settings: &str,
@@ -61,7 +61,7 @@ pub(super) async fn await_settings(
         let pods = pods(client).await?;
         let behind = match summarize(&scrape_all(client, &pods).await, &wanted) {
             RolloutReport::All(count) => return Ok(SettingsRollout::Complete(count)),
-            // A replica may be ending just now.
+            // A replica may be terminating.
             RolloutReport::NotKnown(why) if is_touched || Instant::now() >= end => {
                 return Ok(SettingsRollout::NotKnown(why));
             }
@@ -108,7 +108,7 @@ fn summarize(said: &[ReplicaReport], wanted: &str) -> RolloutReport {
     }
 }
 
-/// Has the kubelet look at the pods. Without that it looks at them later.
+/// Triggers a sync of the pods by the kubelet, which otherwise comes later.
 async fn touch(client: &Client, pods: &[DynamicObject], wanted: &str) {
     let api = object::api_of(client, "v1", "Pod", Some(NAMESPACE));
     let patch = Patch::Merge(json!({"metadata": {"annotations": {SETTINGS_ANNOTATION: wanted}}}));

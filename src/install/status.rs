@@ -1,4 +1,4 @@
-//! How an installation is doing: what an administrator asks first.
+//! Status of an installation.
 
 use std::collections::BTreeMap;
 
@@ -21,47 +21,47 @@ use super::{
 };
 use crate::config::{Config, digest};
 
-/// The Lease's annotation that holds the last full comparison.
+/// Annotation of the Lease with the last full resync.
 const RESYNC_ANNOTATION: &str = "nadmit.io/full-comparison";
 
-/// An installation. What could not be read is absent, and said in `unknown`.
+/// Status of an installation. Parts that could not be read are absent and listed in `unknown`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct InstallStatus {
     /// The Deployment; absent if nadmit is not installed.
     pub replicas: Option<ReplicaStatus>,
-    /// The mode in the settings.
+    /// Mode in the settings.
     pub mode: Option<String>,
-    /// The pods of replicas that go by other settings than the ConfigMap's yet.
+    /// Pods that do not use the settings of the ConfigMap yet.
     pub behind: Vec<String>,
-    /// How namespaces are isolated.
+    /// Namespace isolation.
     pub isolation: Option<IsolationStatus>,
-    /// The certificate that the replicas show.
+    /// Certificate that the replicas serve with.
     pub certificate: Option<CertificateStatus>,
-    /// The registrations, by kind.
+    /// Webhook configurations, by kind.
     pub webhooks: Vec<WebhookStatus>,
-    /// Mutating webhooks of others that see pods after nadmit.
+    /// Other mutating webhooks that are called for pods after nadmit.
     pub after: Vec<LaterWebhook>,
-    /// The full comparison.
+    /// The full resync.
     pub schedule: Option<ResyncStatus>,
-    /// The address pools.
+    /// Address pools.
     pub pools: Vec<PoolStatus>,
-    /// What would have been denied, but for the mode, since the replicas started: by rule.
+    /// Would-be denials in warn mode since the replicas started, by rule.
     pub would_deny: BTreeMap<String, u64>,
-    /// What could not be read, and why.
+    /// Errors of reading.
     pub unknown: Vec<String>,
 }
 
-/// The Deployment's replicas.
+/// Status of the Deployment's replicas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReplicaStatus {
-    /// How many there should be.
+    /// Desired number of replicas.
     pub wanted: u64,
-    /// How many are ready.
+    /// Number of ready replicas.
     pub ready: u64,
-    /// Their image.
+    /// Image of the replicas.
     pub image: String,
-    /// What keeps replicas of the newest form from starting.
+    /// Reason that replicas of the newest version do not start.
     pub trouble: Option<Trouble>,
 }
 
@@ -69,72 +69,72 @@ pub struct ReplicaStatus {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IsolationStatus {
-    /// In the ConfigMap; absent if nobody has set it: then networks of other namespaces are only warned of.
+    /// Value in the ConfigMap. If absent, networks of other namespaces are only warned about.
     pub set: Option<bool>,
-    /// Whether that was read from Multus, and is read anew by the next installation.
+    /// True if the value was read from Multus and is updated by the next installation.
     pub follows_multus: bool,
-    /// Multus's own, or why it is not known.
+    /// Multus's own value, or the reason that it is unknown.
     pub multus: Result<bool, String>,
-    /// The object that says Multus's own.
+    /// Name of the object with Multus's own value.
     pub source: Option<String>,
 }
 
-/// The certificate.
+/// Status of the certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CertificateStatus {
-    /// When the first of those that are shown expires.
+    /// Earliest expiry among the replicas.
     pub expires: Timestamp,
 }
 
-/// A webhook configuration of nadmit's.
+/// A webhook configuration of nadmit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookStatus {
-    /// Its kind.
+    /// Kind of the configuration.
     pub kind: String,
-    /// Its webhooks, each with its failurePolicy.
+    /// Names of its webhooks, each with its failurePolicy.
     pub hooks: Vec<(String, String)>,
-    /// Those that trust nobody: the API server cannot call them.
+    /// Names of webhooks without a caBundle, which the API server cannot call.
     pub without_ca: Vec<String>,
 }
 
-/// A mutating webhook of somebody else.
+/// A mutating webhook that does not belong to nadmit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LaterWebhook {
-    /// Its configuration.
+    /// Name of its configuration.
     pub configuration: String,
-    /// Its name.
+    /// Name.
     pub name: String,
 }
 
-/// The full comparison.
+/// The full resync.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ResyncStatus {
-    /// When it runs.
+    /// Cron expression of its schedule.
     pub expression: Option<String>,
-    /// What is written of the last run.
+    /// Recorded result of the last run.
     pub last: Option<Value>,
 }
 
-/// An address pool.
+/// Status of an address pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PoolStatus {
-    /// Its name.
+    /// Name.
     pub name: String,
-    /// Whether it gives addresses; else why not.
+    /// Readiness: `Ok` if the pool allocates addresses, or the reason that it does not.
     pub ready: Result<(), String>,
-    /// Its ranges, joined by commas; the numbers are, too.
+    /// Ranges, joined by commas, as are the numbers.
     pub ranges: Option<Value>,
-    /// How many addresses are free, as counted last.
+    /// Number of free addresses at the last count.
     pub free: Option<Value>,
-    /// How many are allocated.
+    /// Number of allocated addresses.
     pub allocated: Option<Value>,
 }
 
-/// Asks the cluster, everything side by side, and nothing for longer than some seconds.
+/// Reads the status of an installation, concurrently and with a time limit per call.
 ///
 /// # Errors
-/// When the API server does not answer at all.
+/// When the API server does not respond.
 pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
     with_timeout(
         "ask the API server for its version",
@@ -177,20 +177,20 @@ pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
     Ok(status)
 }
 
-/// nadmit's registrations, and the webhooks of others behind them.
+/// nadmit's webhook configurations, and other webhooks that are called after them.
 struct Registrations {
     own: Vec<Result<Option<WebhookStatus>, InstallError>>,
     after: Result<Vec<LaterWebhook>, InstallError>,
 }
 
 impl InstallStatus {
-    /// What was read; why something was not goes to what is unknown.
+    /// Returns the value; records an error in `unknown`.
     fn or_unknown<T>(&mut self, read: Result<T, InstallError>) -> Option<T> {
         read.map_err(|error| self.unknown.push(error.to_string()))
             .ok()
     }
 
-    /// Counts together what the replicas say.
+    /// Aggregates the reports of the replicas.
     fn add_reports(&mut self, said: Vec<ReplicaReport>, settings: Option<&str>) {
         let wanted = settings.map(digest);
         for ReplicaReport { pod, counters } in said {
@@ -215,7 +215,7 @@ impl InstallStatus {
     }
 }
 
-/// nadmit's object of a kind, if it is there.
+/// Reads nadmit's object of a kind, if it exists.
 async fn read(
     client: &Client,
     version: &str,
@@ -231,7 +231,7 @@ async fn read(
     with_timeout(format!("read {kind} {name}"), object::get(&api, name)).await
 }
 
-/// nadmit's pods, and what those that run say.
+/// Lists nadmit's pods, and reads the metrics of the running ones.
 async fn pods_and_reports(
     client: &Client,
 ) -> Result<(Vec<DynamicObject>, Vec<ReplicaReport>), InstallError> {
@@ -266,7 +266,7 @@ fn mode(text: &str) -> Option<String> {
     Some(config.policy.mode.name().to_owned())
 }
 
-/// Multus's own setting.
+/// Reads Multus's own setting.
 async fn multus(client: &Client) -> Result<Isolation, String> {
     match timeout(CALL_TIMEOUT, Isolation::read(client)).await {
         Ok(read) => read.map_err(|why| why.to_string()),
@@ -298,7 +298,7 @@ async fn registrations(client: &Client) -> Registrations {
         let api = object::api_of(client, VERSION, "MutatingWebhookConfiguration", None);
         let all = ListParams::default();
         let all = with_timeout("list the webhooks of others", api.list(&all)).await?;
-        // API servers call them in the order of their configurations' names.
+        // API servers call mutating webhooks in the order of their configurations' names.
         let behind = all.into_iter();
         let behind = behind.filter(|one| one.name_any().as_str() > NAME);
         Ok(behind.flat_map(|one| pod_webhooks(&one)).collect())
@@ -329,7 +329,7 @@ fn hooks(kind: &str, found: &DynamicObject) -> WebhookStatus {
     }
 }
 
-/// Those webhooks of a configuration that may change pods when they are made.
+/// Returns the webhooks of a configuration that may mutate pods on creation.
 fn pod_webhooks(found: &DynamicObject) -> Vec<LaterWebhook> {
     let has = |list: &Value, any: &[&str]| {
         let mut list = list.as_array().into_iter().flatten();
@@ -356,7 +356,7 @@ async fn pools(client: &Client) -> Result<Vec<PoolStatus>, InstallError> {
     let all = ListParams::default();
     match with_timeout("list the address pools", api.list(&all)).await {
         Ok(found) => Ok(found.into_iter().map(|one| pool(&one)).collect()),
-        // Without the kind there are no pools.
+        // A missing kind has no pools.
         Err(InstallError::Refused { code: 404, .. }) => Ok(Vec::new()),
         Err(error) => Err(error),
     }
@@ -374,7 +374,7 @@ fn pool(found: &DynamicObject) -> PoolStatus {
         )),
         None => Err("no replica has looked at it yet".to_owned()),
     };
-    // The ranges apart, where the server writes them so.
+    // Numbers by range, if the server writes them.
     let member = |name: &str| {
         let apart = of_status["columns"].get(name);
         let count = of_status.get(name).filter(|value| !value.is_array());

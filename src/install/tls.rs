@@ -1,13 +1,14 @@
 //! OpenShift's TLS security profile, and the flags that make nadmit follow it.
 //!
-//! The named profiles stand in openshift/api (`config/v1`, `TLSProfiles`); a cluster without one has Intermediate.
+//! The named profiles are defined in openshift/api (`config/v1`, `TLSProfiles`); the default is
+//! Intermediate.
 
 use kube::Client;
 use serde_json::{Value, json};
 
 use super::{InstallError, object::api_of};
 
-/// The flags of `nadmit serve`.
+/// Flags of `nadmit serve`.
 const MIN_VERSION: &str = "--tls-min-version=";
 const CIPHER_SUITES: &str = "--tls-cipher-suites=";
 
@@ -16,7 +17,7 @@ const MODERN: &[&str] = &[
     "TLS_AES_256_GCM_SHA384",
     "TLS_CHACHA20_POLY1305_SHA256",
 ];
-/// Of Intermediate and of Old, what nadmit has; it would warn of the others at each start, and nobody can help it.
+/// Suites of Intermediate and Old that nadmit supports; nadmit would warn about the others at each start.
 const INTERMEDIATE: &[&str] = &[
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",
@@ -29,14 +30,14 @@ const INTERMEDIATE: &[&str] = &[
     "ECDHE-RSA-CHACHA20-POLY1305",
 ];
 
-/// The versions and cipher suites that a cluster asks of its servers.
+/// TLS versions and cipher suites that a cluster requires of its servers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsProfile {
-    /// The name: Old, Intermediate, Modern or Custom.
+    /// Name: Old, Intermediate, Modern or Custom.
     pub name: String,
-    /// The oldest version, as in `VersionTLS12`.
+    /// Oldest version, such as `VersionTLS12`.
     pub min_version: String,
-    /// The cipher suites, by their IANA or OpenSSL names.
+    /// Cipher suites by IANA or OpenSSL name.
     pub cipher_suites: Vec<String>,
 }
 
@@ -52,7 +53,7 @@ impl TlsProfile {
         Ok(Self::of(&server.data["spec"]["tlsSecurityProfile"]))
     }
 
-    /// Returns what a `tlsSecurityProfile` says.
+    /// Returns the profile of a `tlsSecurityProfile`.
     fn of(profile: &Value) -> Self {
         let name = profile["type"].as_str().unwrap_or("Intermediate");
         let (least, suites) = match name {
@@ -64,7 +65,7 @@ impl TlsProfile {
                 (least, suites.collect())
             }
             "Modern" => ("VersionTLS13", owned(MODERN)),
-            // Old asks for TLS 1.0 and suites that nadmit does not have.
+            // Old requires TLS 1.0 and suites that nadmit does not support.
             _ => ("VersionTLS12", owned(INTERMEDIATE)),
         };
         Self {
@@ -74,7 +75,7 @@ impl TlsProfile {
         }
     }
 
-    /// Returns what the flags of the Deployment's first container say.
+    /// Returns the profile in the flags of the Deployment's first container.
     pub(super) fn of_flags(deployment: &Value) -> Option<Self> {
         let args = deployment.pointer("/spec/template/spec/containers/0/args")?;
         let flag = |flag: &str| {

@@ -1,4 +1,4 @@
-//! Waiting for what has to come, and for what has to go.
+//! Waits for objects to become ready or to be deleted.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use super::{
     rollout::{Rollout, pods, rollout},
 };
 
-/// How often what is waited for is looked at.
+/// Polling interval.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-/// How long what keeps a pod from starting may last: an image may come a moment later.
+/// Time for which a pod may fail to start before that counts: an image may become available late.
 const STUCK_GRACE: Duration = Duration::from_secs(10);
 
 /// Waits until a definition's kind is served.
@@ -32,7 +32,7 @@ pub(super) async fn established(
     until(client, definition, timeout, what, help, is_served).await
 }
 
-/// Waits until all replicas of the new form answer, or something keeps them from that.
+/// Waits until all replicas of the new version are ready, or the rollout is stuck.
 pub(super) async fn available(
     client: &Client,
     timeout: Duration,
@@ -78,7 +78,7 @@ pub(super) async fn available(
     }
 }
 
-/// What serves while the new form does not.
+/// Describes which replicas serve while the new version does not.
 fn serving_state(serving: u64, is_registered: bool) -> String {
     match (serving, is_registered) {
         (0, false) => "no webhook is registered, so that nothing is held up".to_owned(),
@@ -87,7 +87,7 @@ fn serving_state(serving: u64, is_registered: bool) -> String {
     }
 }
 
-/// Waits until every webhook of a registration knows whom to trust.
+/// Waits until every webhook of a registration has a caBundle.
 pub(super) async fn trusted(
     client: &Client,
     hooks: &Value,
@@ -114,7 +114,7 @@ pub(super) async fn trusted(
     until(client, hooks, timeout, what, help, knows).await
 }
 
-/// Waits until an object is gone.
+/// Waits until an object is deleted.
 pub(super) async fn gone(
     client: &Client,
     object: &Value,
@@ -139,7 +139,7 @@ pub(super) async fn gone(
     }
 }
 
-/// What keeps an object from going, by its conditions and finalizers.
+/// Describes what blocks the deletion of an object, from its conditions and finalizers.
 fn deletion_blockers(found: &DynamicObject) -> String {
     let conditions = found.data["status"]["conditions"].as_array();
     let conditions = conditions.into_iter().flatten();

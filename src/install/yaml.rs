@@ -1,13 +1,13 @@
-//! YAML for `kubectl apply -f` and for who keeps manifests in git.
+//! YAML for `kubectl apply -f` and for manifests in git.
 
 use serde_json::Value;
 
 use super::InstallError;
 
-/// The objects as one stream of documents.
+/// Serializes the objects as a stream of documents.
 ///
 /// # Errors
-/// When one cannot be written, which is a mistake in this program.
+/// When an object cannot be serialized, which is a bug in this program.
 pub fn yaml(objects: &[Value]) -> Result<String, InstallError> {
     let mut text = String::new();
     for object in objects {
@@ -24,7 +24,7 @@ pub fn yaml(objects: &[Value]) -> Result<String, InstallError> {
     Ok(text)
 }
 
-/// All documents of a text.
+/// Parses all documents of a text.
 pub(super) fn documents(file: &str, text: &str) -> Result<Vec<Value>, InstallError> {
     serde_saphyr::from_multiple(text).map_err(|error| InstallError::Manifest {
         file: file.to_owned(),

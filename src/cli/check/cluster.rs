@@ -1,4 +1,4 @@
-//! The cluster of the kubeconfig, read for a check.
+//! Reads the cluster of the kubeconfig for a check.
 
 use std::path::PathBuf;
 
@@ -15,18 +15,17 @@ use crate::{
     sources::{Cluster, ClusterAccess, ClusterQuery, ClusterSnapshot},
 };
 
-/// Which cluster, and what of it is judged.
+/// Arguments that select the cluster and what is checked in it.
 #[derive(Debug, Args)]
 pub(super) struct CheckClusterArgs {
-    /// Take what the paths are checked against from the cluster, too; without a path, check what the
-    /// cluster holds
+    /// Check the paths against the cluster's objects, too; without a path, check the objects of the cluster
     ///
-    /// Networks, namespaces, pools, reservations, running pods and the network operator's settings
-    /// come from the cluster of the current kubeconfig; what the paths define takes the place of what
-    /// is there. With it a network that is in neither is denied. Nothing is written to the cluster.
+    /// Networks, namespaces, pools, reservations, running pods and the network operator's settings come
+    /// from the cluster of the current kubeconfig; objects in the paths replace those of the cluster. A
+    /// network that is in neither is denied. Nothing is written to the cluster.
     #[arg(long)]
     cluster: bool,
-    /// Judge only what lives in this namespace; without a path only
+    /// Check only the objects of this namespace; not allowed with paths
     #[arg(
         long,
         short,
@@ -38,30 +37,30 @@ pub(super) struct CheckClusterArgs {
     /// The context in the kubeconfig, if not the current one
     #[arg(long, value_name = "CONTEXT", requires = "cluster")]
     context: Option<String>,
-    /// The kubeconfig; without it those of the environment variable KUBECONFIG, else ~/.kube/config
+    /// The kubeconfig; by default those of the environment variable KUBECONFIG, else ~/.kube/config
     #[arg(long, value_name = "FILE", requires = "cluster")]
     kubeconfig: Option<PathBuf>,
     #[command(flatten)]
     nadmit: NadmitNamespaceArgs,
 }
 
-/// What a cluster holds.
+/// Objects and settings of a cluster.
 pub(super) struct ClusterContents {
     pub(super) server: String,
     pub(super) context: Option<String>,
-    /// Its objects, one a file.
+    /// Objects of the cluster, one per file.
     pub(super) files: Vec<File>,
-    /// How many more have nothing to do with networks.
+    /// Number of further objects that do not use networks.
     pub(super) without_networks: usize,
-    /// The settings of the nadmit in it, if they were asked for and are there.
+    /// Settings of the nadmit in the cluster, if they were requested and exist.
     pub(super) policy: Option<Policy>,
-    /// Multus's own `namespaceIsolation`, for settings that do not say it.
+    /// Multus's own `namespaceIsolation`, for settings without one.
     pub(super) isolation: Option<Isolation>,
 }
 
 impl CheckClusterArgs {
-    /// Reads the cluster, if that is asked for: `everything`, or what files are judged against; with
-    /// the settings that are in it, unless others were `written` for the check.
+    /// Reads the cluster if `--cluster` is given: everything, or only what files are checked against. Also
+    /// reads the settings in it, unless others were given by flags.
     pub(super) fn read(
         &self,
         everything: bool,
@@ -106,7 +105,7 @@ impl CheckClusterArgs {
             Some(_) => None,
         };
         let policy = settings.map(|settings| {
-            // Its schedule is judged with everything else.
+            // The schedule in the ConfigMap is checked with everything else.
             if matches!(sought, ClusterQuery::Everything { .. }) {
                 objects.push(settings.object);
             }
@@ -128,7 +127,7 @@ impl CheckClusterArgs {
     }
 }
 
-/// Multus's own setting. Where objects of it may not be read, a warning says so.
+/// Reads Multus's own setting; warns if its objects cannot be read.
 async fn isolation(cluster: &Cluster) -> Option<Isolation> {
     match Isolation::read(&cluster.client()).await {
         Ok(found) => Some(found),

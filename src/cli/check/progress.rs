@@ -1,14 +1,14 @@
-//! How far a check is, for who waits for it.
+//! Progress of a long read, shown on a terminal.
 
 use std::{
     io::{IsTerminal as _, Write as _},
     time::Instant,
 };
 
-/// After how many milliseconds a terminal is told how far it is.
+/// Milliseconds after which progress is shown.
 const SHOW_AFTER_MS: u128 = 1_000;
 
-/// A line on a terminal that says how far it is, when it takes long.
+/// A progress line on a terminal, shown when an operation takes long.
 pub(in crate::cli) struct ProgressLine {
     begun: Instant,
     terminal: bool,
@@ -16,7 +16,7 @@ pub(in crate::cli) struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// From now on.
+    /// Starts the clock.
     pub(in crate::cli) fn new() -> Self {
         Self {
             begun: Instant::now(),
@@ -25,7 +25,7 @@ impl ProgressLine {
         }
     }
 
-    /// Shows a line, if it is time for one.
+    /// Shows a line, if enough time has passed.
     pub(in crate::cli) fn render(&mut self, line: impl FnOnce() -> String) {
         if self.terminal && self.begun.elapsed().as_millis() > SHOW_AFTER_MS {
             self.shown = true;
@@ -33,7 +33,7 @@ impl ProgressLine {
         }
     }
 
-    /// Takes the line away.
+    /// Clears the line.
     pub(in crate::cli) fn clear(&self) {
         if self.shown {
             let _ = write!(std::io::stderr(), "\r\x1b[K");

@@ -1,4 +1,4 @@
-//! What the demonstration asks: pods of the examples, in reviews as a real API server sent them.
+//! Scenes of the demonstration: pods of the examples, in reviews captured from a real API server.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::{
     network::annotations::NETWORKS,
 };
 
-/// One question.
+/// A scene: a review of one example.
 pub(super) struct Scene {
-    /// What the reader should look at.
+    /// Title: the point of the scene.
     pub(super) title: &'static str,
-    /// Which webhook is asked.
+    /// Path of the webhook.
     pub(super) path: &'static str,
     captured: &'static str,
-    /// The replica of the `StatefulSet` `db` that the pod is.
+    /// Ordinal of the pod in StatefulSet `db`, if it is one of its replicas.
     replica: Option<u32>,
     before: Option<&'static str>,
     pod: &'static str,
@@ -25,11 +25,11 @@ pub(super) struct Scene {
 
 /// A review to send.
 pub(super) struct SceneReview {
-    /// Its bytes.
+    /// The review as JSON.
     pub(super) body: Vec<u8>,
-    /// The pod, `namespace/name`.
+    /// Pod, as `namespace/name`.
     pub(super) pod: String,
-    /// The annotation that it is about.
+    /// The pod's annotation with the selections.
     pub(super) annotation: String,
 }
 
@@ -68,7 +68,7 @@ const fn replica(title: &'static str, ordinal: u32) -> Scene {
     }
 }
 
-/// The questions, in their order.
+/// The scenes, in their order.
 pub(super) const SCENES: &[Scene] = &[
     create(
         "An address and a MAC of its own choice",
@@ -111,7 +111,7 @@ pub(super) const SCENES: &[Scene] = &[
     replica("The first once more, after it was deleted", 0),
 ];
 
-/// The networks and namespaces that the demonstration serves.
+/// Manifests of the networks and namespaces of the demonstration.
 const MANIFESTS: &[(&str, &str)] = &[
     ("namespaces.yaml", example!("networks/namespaces.yaml")),
     ("bridge.yaml", example!("networks/bridge.yaml")),
@@ -133,10 +133,10 @@ const MANIFESTS: &[(&str, &str)] = &[
     ("whereabouts.yaml", example!("networks/whereabouts.yaml")),
 ];
 
-/// Writes the networks and namespaces into a folder.
+/// Writes the networks and namespaces to a folder.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When a file cannot be written.
 pub(super) fn unpack(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (name, text) in MANIFESTS {
@@ -148,10 +148,10 @@ pub(super) fn unpack(folder: &Path) -> anyhow::Result<()> {
 }
 
 impl Scene {
-    /// The captured review, asked about this scene's pod.
+    /// Returns the captured review with this scene's pod.
     ///
     /// # Errors
-    /// When an example is no pod; the tests keep that from happening.
+    /// When an example is not a pod; tests rule that out.
     pub(super) fn review(&self) -> anyhow::Result<SceneReview> {
         let pod = read_pod(self.pod)?;
         let mut review: Value = serde_json::from_str(self.captured)?;
@@ -184,7 +184,7 @@ impl Scene {
     }
 }
 
-/// Puts what matters of the pod into the captured object.
+/// Sets name, namespace and annotations of the captured object.
 fn insert_pod(request: &mut Value, field: &str, pod: &PodManifest) {
     let annotations: Map<String, Value> = pod
         .annotations

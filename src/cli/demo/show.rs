@@ -1,4 +1,4 @@
-//! One question and its answer, on a terminal.
+//! Renders a scene and its response for a terminal.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ const GREEN: Style = AnsiColor::Green.on_default().bold();
 const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
 
-/// What the demonstration is.
+/// Returns the introduction.
 pub(super) fn opening() -> String {
     format!(
         "{BOLD}nadmit{BOLD:#} is asked about pods, over HTTPS, as an API server asks. Today each of \
@@ -26,10 +26,10 @@ pub(super) fn opening() -> String {
     )
 }
 
-/// The pod's annotation with carets under what is wrong, and the decision.
+/// Renders the pod's annotation with carets under the errors, and the decision.
 ///
 /// # Errors
-/// When the answer is no AdmissionReview.
+/// When the response is not an AdmissionReview.
 pub(super) fn scene(
     scene: &Scene,
     asked: &SceneReview,
@@ -49,7 +49,7 @@ pub(super) fn scene(
     });
     let warned = findings(&response["warnings"], |warning| {
         let (code, rest) = warning.as_str()?.strip_prefix('[')?.split_once("] ")?;
-        // Behind the code stands the field, which the carets show.
+        // The code is followed by the field, which the carets show.
         let message = rest.split_once(": ").map_or(rest, |(_, message)| message);
         Some((code.to_owned(), message.to_owned()))
     });
@@ -78,7 +78,7 @@ pub(super) fn scene(
     };
     let _ = writeln!(out, "  {color}{word}{color:#}");
     for (code, message) in denied.iter().chain(&warned) {
-        // What is wrong, perhaps with its column, and behind a semicolon what to write instead.
+        // The problem, perhaps with its column, and after a semicolon the remedy.
         let (what, rest) = message.split_once(" (column ").unwrap_or(("", message));
         let (before, help) = rest.split_once("; ").unwrap_or((rest, ""));
         let what = if what.is_empty() { before } else { what };
@@ -90,7 +90,7 @@ pub(super) fn scene(
     Ok(out)
 }
 
-/// What a patch makes of the annotation.
+/// Returns the annotation that a patch sets.
 fn patched_annotation(patch: &str) -> Option<String> {
     let operations: Value = serde_json::from_slice(&STANDARD.decode(patch).ok()?).ok()?;
     let path = format!("/metadata/annotations/{}", NETWORKS.replace('/', "~1"));
@@ -109,7 +109,7 @@ fn findings(list: &Value, read: impl Fn(&Value) -> Option<(String, String)>) -> 
         .collect()
 }
 
-/// The column that a message names.
+/// Returns the column in a message.
 fn column(message: &str) -> Option<usize> {
     message
         .split_once("(column ")?
@@ -120,7 +120,7 @@ fn column(message: &str) -> Option<usize> {
         .ok()
 }
 
-/// The annotation, indented, with a caret under each column.
+/// Renders the annotation, indented, with a caret under each column.
 fn annotation(text: &str, columns: &[usize]) -> String {
     let mut out = String::new();
     for line in text.trim_end().lines() {

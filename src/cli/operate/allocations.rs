@@ -1,4 +1,4 @@
-//! `nadmit allocations`: who holds what, one line each.
+//! `nadmit allocations`: lists allocations, one per line.
 
 use clap::Args;
 
@@ -13,7 +13,7 @@ use crate::{
     inspect::{AllocationRow, Filter},
 };
 
-/// Which allocations.
+/// Arguments of `nadmit allocations`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -21,19 +21,19 @@ Examples:
   nadmit allocations --network db/storage-net
   nadmit allocations --pool storage -o json | jq -r '.[].address'")]
 pub(in crate::cli) struct AllocationsArgs {
-    /// Of this pool
+    /// Show only allocations of this pool
     #[arg(long)]
     pool: Option<String>,
-    /// On this network: NAMESPACE/NAME, or NAME in any namespace
+    /// Show only allocations on this network: NAMESPACE/NAME, or NAME in any namespace
     #[arg(long)]
     network: Option<String>,
-    /// Of holders in this namespace
+    /// Show only allocations of holders in this namespace
     #[arg(long, short)]
     namespace: Option<String>,
-    /// Of this pod: NAMESPACE/NAME, or NAME in any namespace
+    /// Show only allocations of this pod: NAMESPACE/NAME, or NAME in any namespace
     #[arg(long)]
     pod: Option<String>,
-    /// The form of the answer
+    /// Output format
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]

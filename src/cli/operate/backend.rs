@@ -1,4 +1,4 @@
-//! Who answers: the running server, the file that it would have, or the API server of a cluster.
+//! Backends of the operators' commands: the running server, its file, or a cluster's API server.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -19,24 +19,24 @@ use crate::{
     sources::{FolderOptions, FolderSource},
 };
 
-/// The files of the embedded ledger: one without the other is a ledger that was lost.
+/// Files of the embedded ledger; if one of them is missing, the ledger was lost.
 const FILES: [&str; 2] = ["allocations.redb", "allocations.version"];
 
-/// Who answers.
+/// Backend of a command.
 pub(super) enum Backend {
-    /// The server that runs on the data directory.
+    /// The server of the data directory.
     Server(AdminClient),
-    /// Its file, which no server has open.
+    /// The file in the data directory, if no server is running.
     File(Box<OperatorService>),
-    /// A cluster itself.
+    /// The API server of a cluster.
     Cluster(Box<ClusterBackend>),
 }
 
 impl Backend {
-    /// The cluster, if that is asked for; else whoever there is: the server, else the file.
+    /// Opens the cluster if requested, else the running server, else the file.
     ///
     /// # Errors
-    /// When there is none of them, or what is there cannot be used.
+    /// When none of them exists, or the one that exists cannot be used.
     pub(super) async fn open(from: &SourceArgs) -> anyhow::Result<Self> {
         if from.cluster.cluster {
             return Self::of_cluster(from).await;
@@ -55,11 +55,11 @@ impl Backend {
         Self::of_file(from, OlderLedger::ReadOnly).await
     }
 
-    /// The same, but where there is nothing yet, a new file is made, and one that is older than what
-    /// was acknowledged is refused or accepted.
+    /// Opens like [`Self::open`], but creates a missing file, and treats a ledger that lacks acknowledged
+    /// writes as given.
     ///
     /// # Errors
-    /// When what is there cannot be used.
+    /// When the cluster, server or file cannot be used.
     pub(super) async fn open_or_make(
         from: &SourceArgs,
         older: OlderLedger,
@@ -174,7 +174,7 @@ impl Backend {
     }
 }
 
-/// Reads the manifests once, as a server would.
+/// Reads the manifests once, like a server.
 async fn read(manifests: &Path, catalog: &Arc<ArcSwapOption<Catalog>>) -> anyhow::Result<()> {
     let source = FolderSource::open(manifests, FolderOptions::default(), Arc::clone(catalog))?;
     source

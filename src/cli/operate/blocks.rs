@@ -1,4 +1,4 @@
-//! A range too large for a sign an address: blocks, shaded by how much of each is taken.
+//! Draws a range that is too large for one character per address: blocks, shaded by usage.
 
 use super::{
     picture::{FREE, NEVER},
@@ -10,10 +10,10 @@ use crate::{
     inspect::{AddressRun, AddressState, RangeMap},
 };
 
-/// The most cells.
+/// Largest number of blocks.
 const MAX_BLOCKS: u128 = 256;
 
-/// How much of each block of addresses is taken.
+/// Draws the usage of each block of addresses.
 pub(super) fn render_blocks(range: &RangeMap, size: u128) -> String {
     let block = (size / MAX_BLOCKS).max(1);
     let Some(first) = range.runs.first().map(|run| run.first) else {
@@ -50,7 +50,7 @@ pub(super) fn render_blocks(range: &RangeMap, size: u128) -> String {
     page
 }
 
-/// What is in a block.
+/// Usage of a block.
 #[derive(Debug, Clone, Copy, Default)]
 struct BlockUsage {
     taken: u128,
@@ -71,7 +71,7 @@ impl BlockUsage {
     }
 }
 
-/// Adds a run to the blocks that it touches.
+/// Adds a run to the blocks that it overlaps.
 fn add_run(run: &AddressRun, base: u128, block: u128, tallies: &mut [BlockUsage]) {
     let (from, to) = (run.first.number() - base, run.last.number() - base);
     for at in from / block..=to / block {

@@ -1,4 +1,4 @@
-//! Asking the running server through its admin socket.
+//! Client of the running server's admin socket.
 
 use std::{
     fmt::Write as _,
@@ -25,21 +25,21 @@ use crate::{
     },
 };
 
-/// How long an answer may take.
+/// Time limit of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an import may take, which writes each line.
+/// Time limit of an import, which writes each line.
 const IMPORT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A server that answers at a socket.
+/// A client of the server behind a socket.
 pub(super) struct AdminClient {
     socket: PathBuf,
 }
 
 impl AdminClient {
-    /// The server of a data directory; `None` if none runs there.
+    /// Connects to the server of a data directory; `None` if none is running.
     ///
     /// # Errors
-    /// When there is a socket that cannot be used.
+    /// When the socket exists but cannot be used.
     pub(super) async fn connect(data_dir: &Path) -> anyhow::Result<Option<Self>> {
         let socket = data_dir.join(SOCKET_NAME);
         match UnixStream::connect(&socket).await {
@@ -105,7 +105,8 @@ impl AdminClient {
         })
     }
 
-    /// One request on a connection of its own; what is no success is the server's sentence.
+    /// Sends one request on a connection of its own. An error status becomes an error with the server's
+    /// message.
     async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
         let asked = self.exchange(method, path, body).await;
         let (status, page) = asked.with_context(|| {
@@ -126,7 +127,7 @@ impl AdminClient {
     ) -> anyhow::Result<(http::StatusCode, Bytes)> {
         let stream = UnixStream::connect(&self.socket).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with the sender, or with an error that the sender reports.
+        // The task ends with the sender, or with an error that the sender reports.
         tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
@@ -146,7 +147,7 @@ impl AdminClient {
     }
 }
 
-/// No file, or one that a dead server left behind.
+/// Returns true if the socket is missing or stale, so that no server is running.
 fn is_not_running(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -154,7 +155,7 @@ fn is_not_running(error: &io::Error) -> bool {
     )
 }
 
-/// A text as one piece of a path or a query.
+/// Percent-encodes a path segment or query value.
 fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

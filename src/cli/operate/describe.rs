@@ -1,4 +1,4 @@
-//! `nadmit describe pod`: what it asks for, what is recorded, and what it got, side by side.
+//! `nadmit describe pod`: compares requested, allocated and reported addresses.
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -14,7 +14,7 @@ use crate::{
     inspect::{AddressLine, AttachmentView, PodView},
 };
 
-/// What to describe.
+/// Arguments of `nadmit describe`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct DescribeArgs {
     #[command(subcommand)]
@@ -23,7 +23,7 @@ pub(in crate::cli) struct DescribeArgs {
 
 #[derive(Debug, Subcommand)]
 enum DescribeTarget {
-    /// A pod's addresses: requested, allocated, and as network-status reports them
+    /// Show a pod's addresses: requested, allocated, and reported in network-status
     Pod(PodArgs),
 }
 
@@ -32,7 +32,7 @@ struct PodArgs {
     /// The pod
     #[arg(value_name = "NAMESPACE/NAME")]
     pod: String,
-    /// The form of the answer
+    /// Output format
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]

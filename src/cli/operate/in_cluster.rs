@@ -1,7 +1,7 @@
-//! A cluster, asked with the permissions of whoever operates it.
+//! Operators' commands against a cluster, with the permissions of the caller.
 //!
-//! Nothing is watched and nothing is kept: each question lists what it needs, makes an index and a
-//! desk of it as a server would have them, and asks that desk. So the words are the server's.
+//! Nothing is watched or cached: each command lists what it needs, builds an index and an operator service
+//! from it like a server, and uses that service. So the messages are the server's.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,7 +34,7 @@ use crate::{
     },
 };
 
-/// How long a page of records may take, and all tries for one: a person waits, no webhook.
+/// Time limits of a page of records and of all attempts: a person waits, not a webhook.
 const RETRY_POLICY: RetryPolicy = RetryPolicy {
     attempt: Duration::from_secs(20),
     total: Duration::from_secs(40),
@@ -42,58 +42,58 @@ const RETRY_POLICY: RetryPolicy = RetryPolicy {
     max_backoff: Duration::from_secs(2),
 };
 
-/// The resources that a verdict may rest on.
+/// Resource names of the objects that a result may depend on.
 const PODS: &str = "pods";
-/// The most pods that are looked up for a list of allocations.
+/// Number of pods up to which a list of allocations reads them.
 const MAX_PODS: usize = 200;
 const NETWORKS: &str = "network-attachment-definitions";
 const POOLS: &str = "addresspools";
 const RESERVATIONS: &str = "addressreservations";
 
-/// Whether a cluster is asked, and which.
+/// Arguments that select a cluster.
 #[derive(Debug, Clone, Args)]
 pub(super) struct ClusterArgs {
-    /// Ask the API server of a cluster, with one's own permissions, and no server of nadmit's
+    /// Use a cluster's API server with your own permissions, without a server of nadmit
     ///
-    /// The cluster is that of the current kubeconfig, or of the pod that this runs in. Which permissions
-    /// it takes says docs/operating-addresses.md.
+    /// The cluster is that of the current kubeconfig, or of the pod that this command runs in. The required
+    /// permissions are listed in docs/operating-addresses.md.
     #[arg(long)]
     pub(super) cluster: bool,
     /// The context in the kubeconfig, if not the current one
     #[arg(long, value_name = "CONTEXT", requires = "cluster")]
     context: Option<String>,
-    /// The kubeconfig; without it those of KUBECONFIG, else ~/.kube/config, else, in a pod, its
-    /// service account
+    /// The kubeconfig; by default those of KUBECONFIG, else ~/.kube/config, else, in a pod, its service
+    /// account
     #[arg(long, value_name = "FILE", requires = "cluster")]
     kubeconfig: Option<PathBuf>,
-    /// Ask as another user, whom one may impersonate: where nadmit alone may write its records, and
-    /// none runs, system:serviceaccount:nadmit:nadmit
+    /// Impersonate this user. If policy reserves writes to nadmit and no replica is running, use
+    /// system:serviceaccount:nadmit:nadmit
     #[arg(long = "as", value_name = "USER", requires = "cluster")]
     user: Option<String>,
 }
 
-/// A cluster that has allocations.
+/// A cluster with nadmit's kinds.
 pub(super) struct ClusterBackend {
     cluster: Cluster,
     client: kube::Client,
     ledger: Arc<Ledger>,
 }
 
-/// What was read for a question.
+/// Objects that were read for a command.
 struct QueryView {
     operator: OperatorService,
     unknown: Vec<UnreadableList>,
-    /// How many pods that were looked for have nothing to do with networks.
+    /// Number of the requested pods that do not use networks.
     without_networks: usize,
-    /// Why pools give nothing, by name, as nadmit says it.
+    /// Reasons that pools are not ready, by name, from their conditions.
     not_ready: BTreeMap<String, String>,
 }
 
 impl ClusterBackend {
-    /// Reaches the cluster.
+    /// Connects to the cluster.
     ///
     /// # Errors
-    /// When it does not answer, has no allocations, or who asks may not list them.
+    /// When the cluster does not respond, lacks nadmit's kinds, or denies the list of allocations.
     pub(super) async fn connect(args: &ClusterArgs) -> anyhow::Result<Self> {
         let access = ClusterAccess {
             kubeconfig: args.kubeconfig.clone(),
@@ -112,7 +112,7 @@ impl ClusterBackend {
         let options = ClusterLedgerOptions {
             retry_policy: RETRY_POLICY,
             actor: Actor::Operator,
-            // Its records are to be known by it, and by nobody else's name.
+            // A unique writer name, so that this process recognizes its own records.
             ..ClusterLedgerOptions::new(format!(
                 "nadmit-operator-{:08x}",
                 cli::random_source().next() as u32
@@ -149,7 +149,7 @@ impl ClusterBackend {
                 held.filter(|record| record.holder.is_persistent() && filter.matches(record));
             lasting.filter_map(pod_of_holder).collect()
         };
-        // Which of them are kept without a pod is looked up, where that is not too much.
+        // Marks retained allocations by reading their pods, if these are not too many.
         if pods.len() <= MAX_PODS {
             let view = self.view(false, pods, Arc::clone(&index)).await?;
             if view.unreadable(PODS).is_none() {
@@ -191,7 +191,7 @@ impl ClusterBackend {
         Ok(found)
     }
 
-    /// Releases as a server does, by what is there now.
+    /// Releases an address like a server, by the current state of the cluster.
     pub(super) async fn release(&self, ask: ReleaseRequest) -> anyhow::Result<Released> {
         let name = ask.network_name.record_name(ask.address);
         let record = self.ledger.get(&name).await?;
@@ -224,7 +224,7 @@ impl ClusterBackend {
         Ok(operator.import(io::Cursor::new(lines)).await?)
     }
 
-    /// All records.
+    /// Reads all records.
     async fn index(&self) -> anyhow::Result<Arc<SharedIndex>> {
         let index = Arc::new(SharedIndex::default());
         let (stored, cursor) = self.ledger.list().await?;
@@ -232,7 +232,7 @@ impl ClusterBackend {
         Ok(index)
     }
 
-    /// Pools, what is set aside in them, their slices, and the records.
+    /// Reads pools, reservations, slices and records.
     async fn pools_view(&self) -> anyhow::Result<QueryView> {
         let index = self.index().await?;
         let slices =
@@ -288,14 +288,14 @@ impl ClusterBackend {
 }
 
 impl QueryView {
-    /// Why nothing of a resource was read, if so.
+    /// Returns the reason that a resource could not be read, if so.
     fn unreadable(&self, resource: &str) -> Option<&UnreadableList> {
         self.unknown
             .iter()
             .find(|unknown| unknown.resource == resource)
     }
 
-    /// Why nobody can say whether the holder of a record is there, if so.
+    /// Returns the reason that the existence of a record's holder is unknown, if so.
     fn unknown_holder(&self, record: &Allocation) -> Option<&UnreadableList> {
         self.unreadable(match record.holder {
             Holder::Reservation { .. } => RESERVATIONS,
@@ -304,7 +304,7 @@ impl QueryView {
         })
     }
 
-    /// Why nobody can say whether a record goes back to its reservation, if so.
+    /// Returns the reason that it is unknown whether a record returns to its reservation, if so.
     fn unknown_reservation(&self, record: &Allocation) -> Option<&UnreadableList> {
         record.reservation.as_ref()?;
         let needed = [RESERVATIONS, POOLS, NETWORKS].into_iter();
@@ -317,7 +317,7 @@ impl QueryView {
         self.unknown.iter().for_each(print_warning);
     }
 
-    /// Adds what nadmit says of a pool.
+    /// Adds the reason that a pool is not ready.
     fn add_note(&self, row: &mut PoolRow) {
         if row.note.is_none() {
             row.note = self.not_ready.get(&row.name).cloned();
@@ -325,13 +325,13 @@ impl QueryView {
     }
 }
 
-/// The pod that a record's fate depends on.
+/// Returns the pod that uses a record.
 fn pod_of_holder(record: &Allocation) -> Option<(String, String)> {
     let namespace = record.holder.namespace();
     pod_of(record).map(|pod| (namespace.to_string(), pod.to_owned()))
 }
 
-/// Why a pool gives nothing, by its condition.
+/// Returns the name of a pool that is not ready, with the reason from its condition.
 fn not_ready(object: &ClusterObject) -> Option<(String, String)> {
     let name = object.name.strip_prefix("AddressPool ")?;
     let whole: Value = serde_json::from_str(&object.text).ok()?;

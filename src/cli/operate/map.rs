@@ -1,8 +1,7 @@
-//! `nadmit pools NAME --map`: a pool as a picture.
+//! `nadmit pools NAME --map`: draws a pool.
 //!
-//! A small range is a grid with a sign for each address, and a legend. A larger one is a grid of
-//! blocks, shaded by how much of each is taken, and the list of its runs; of one that is too large
-//! for that, the list alone.
+//! A small range is drawn as a grid with a character for each address, and a legend. A larger one is a grid
+//! of blocks, shaded by usage, and the list of its runs. For the largest only the list is printed.
 
 use super::{
     blocks::render_blocks,
@@ -15,22 +14,22 @@ use crate::{
     inspect::{AddressRun, AddressState, PoolMap, PoolRow, RangeMap, RangeRow},
 };
 
-/// The most addresses that have a cell each.
+/// Largest range with a cell for each address.
 const MAX_GRID_ADDRESSES: u128 = 1024;
-/// The most addresses that blocks are made of.
+/// Largest range that is drawn as blocks.
 const MAX_BLOCK_ADDRESSES: u128 = 1 << 20;
-/// The most lines of a legend or a list.
+/// Largest number of lines of a legend or list.
 const MAX_LINES: usize = 40;
-/// The characters of the bar.
+/// Width of the bar, in characters.
 const BAR_WIDTH: usize = 40;
-/// The longest name in a legend.
+/// Largest width of a name in a legend.
 const MAX_LABEL_WIDTH: usize = 36;
-/// The room that a name in a list has at least.
+/// Smallest width of a name in a list.
 const MIN_LABEL_WIDTH: usize = 20;
-/// The width of a page.
+/// Width of the output.
 const PAGE_WIDTH: usize = 80;
 
-/// The picture.
+/// Draws a pool.
 pub(super) fn render(map: &PoolMap) -> String {
     let mut page = head(&map.pool);
     for range in &map.ranges {
@@ -61,7 +60,7 @@ fn head(pool: &PoolRow) -> String {
     page
 }
 
-/// How full a range is, behind and below its name.
+/// Describes the usage of a range.
 fn fill(range: &RangeRow) -> String {
     let capacity = show::of(range.capacity, "address", "addresses");
     let (used, reserved) = (range.used, range.reserved);
@@ -78,7 +77,7 @@ fn size(range: &RangeMap) -> u128 {
     })
 }
 
-/// A sign for each address.
+/// Draws a character for each address.
 fn grid(range: &RangeMap, pool: &str) -> String {
     let groups = Groups::of(&range.runs);
     let mut cells: Vec<(Address, &MapGroup)> = Vec::new();
@@ -109,7 +108,7 @@ fn grid(range: &RangeMap, pool: &str) -> String {
     page + "\n" + &legend(&groups, pool)
 }
 
-/// What each sign means, and where it stands.
+/// Explains each character and lists its addresses.
 fn legend(groups: &Groups, pool: &str) -> String {
     let all = groups.legend();
     let counts = all.iter().map(|group| show::count(group.count).len());
@@ -134,7 +133,7 @@ fn legend(groups: &Groups, pool: &str) -> String {
     )
 }
 
-/// The runs one by one; those of one owner, one after another, are one.
+/// Lists the runs; adjacent runs of one owner are joined.
 fn list(range: &RangeMap, pool: &str) -> String {
     let runs = join_runs(&range.runs);
     let spans: Vec<String> = runs
@@ -167,7 +166,7 @@ fn list(range: &RangeMap, pool: &str) -> String {
     page + &more_line(runs.len(), &all)
 }
 
-/// A run of a list.
+/// A line of the list.
 struct ListedRun {
     first: Address,
     last: Address,

@@ -1,4 +1,4 @@
-//! The commands of who operates nadmit: see pools and allocations, free, export, import.
+//! Operators' commands: show pools and allocations, release, export, import.
 
 mod allocations;
 mod backend;
@@ -31,10 +31,10 @@ pub(super) use self::{
 };
 use super::out;
 
-/// Whom to ask.
+/// Arguments that select the server, file or cluster.
 #[derive(Debug, Clone, Args)]
 struct SourceArgs {
-    /// Where allocations are kept: the running server there is asked, else its file is read
+    /// Directory of the allocations: the running server there is asked, else its file is read
     #[arg(
         long,
         env = "NADMIT_DATA_DIR",
@@ -42,14 +42,14 @@ struct SourceArgs {
         default_value = "data"
     )]
     data_dir: PathBuf,
-    /// The folder of manifests, for what the file alone does not tell; a running server knows its own
+    /// The folder of manifests, to complete the data of the file; a running server knows its own
     #[arg(long, env = "NADMIT_MANIFESTS", value_name = "DIR")]
     manifests: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
-/// The form of the answer.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Output {
     /// For people
@@ -58,19 +58,19 @@ enum Output {
     Json,
 }
 
-/// One command of these.
+/// An operator's command.
 pub(super) trait OperatorCommand {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
-    /// What is wrong, where, and what to do.
+    /// The problem, its place, and the remedy.
     async fn run(self) -> anyhow::Result<()>;
 }
 
-/// Carries out a command.
+/// Runs a command.
 ///
 /// # Errors
-/// The command's.
+/// The error of the command.
 pub(super) fn run(command: impl OperatorCommand) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -78,7 +78,7 @@ pub(super) fn run(command: impl OperatorCommand) -> anyhow::Result<()> {
     runtime.block_on(command.run())
 }
 
-/// Prints an answer for programs.
+/// Prints JSON.
 fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     out::line(serde_json::to_string_pretty(value)?);
     Ok(())

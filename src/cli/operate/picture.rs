@@ -1,4 +1,4 @@
-//! Who holds what of a range, grouped so that a picture can show it: each group has one sign.
+//! Groups the addresses of a range for drawing: each group has one character.
 
 use anstyle::{AnsiColor, Style};
 
@@ -8,17 +8,17 @@ use crate::{
     inspect::{AddressRun, AddressState},
 };
 
-/// The sign of what is free.
+/// Character of free addresses.
 pub(super) const FREE: char = '·';
-/// The sign of what is never given.
+/// Character of addresses that are never allocated.
 pub(super) const NEVER: char = '×';
-/// The sign of what is set aside.
+/// Character of reserved addresses.
 pub(super) const RESERVED: char = '▒';
-/// The sign of those for whom no letter is left.
+/// Character of further owners when the letters are used up.
 const OVERFLOW: char = '#';
-/// With more owners than this, those of one namespace share a sign.
+/// Number of owners above which the owners of one namespace share a character.
 const MAX_OWNERS: usize = 26;
-/// The letters' colours, in turn.
+/// Colours of the letters, in rotation.
 const COLORS: [AnsiColor; 6] = [
     AnsiColor::Cyan,
     AnsiColor::Green,
@@ -28,28 +28,28 @@ const COLORS: [AnsiColor; 6] = [
     AnsiColor::Red,
 ];
 
-/// Addresses that are shown alike.
+/// Addresses that are drawn alike.
 #[derive(Debug, Clone)]
 pub(super) struct MapGroup {
     pub(super) sign: char,
     pub(super) style: Style,
     pub(super) label: String,
     pub(super) count: u128,
-    /// First to last of each run.
+    /// First and last address of each run.
     pub(super) spans: Vec<(Address, Address)>,
 }
 
-/// The groups of a range, and which each run belongs to.
+/// The groups of a range, and the group of each run.
 #[derive(Debug)]
 pub(super) struct Groups {
-    /// In the order of their signs: holders, reservations, what is free, what is never given.
+    /// All groups, in the order of their first runs.
     pub(super) all: Vec<MapGroup>,
-    /// For each run, the place of its group.
+    /// Index of each run's group.
     pub(super) of_run: Vec<usize>,
 }
 
 impl Groups {
-    /// Groups runs by who owns them; by namespace, where there are many owners.
+    /// Groups runs by owner, or by namespace if there are many owners.
     pub(super) fn of(runs: &[AddressRun]) -> Self {
         let by_owner = Self::by(runs, owner);
         let holders = by_owner.all.iter().filter(|one| !is_common(one.sign));
@@ -101,7 +101,7 @@ impl Groups {
         groups
     }
 
-    /// The groups as a legend lists them.
+    /// Returns the groups in the order of the legend: holders, reservations, free, never allocated.
     pub(super) fn legend(&self) -> Vec<&MapGroup> {
         let mut all: Vec<&MapGroup> = self.all.iter().collect();
         all.sort_by_key(|one| match one.sign {
@@ -124,7 +124,7 @@ impl MapGroup {
     }
 }
 
-/// Whether one address comes right after the other.
+/// Returns whether one address directly follows the other.
 pub(super) fn follows(last: Address, next: Address) -> bool {
     last.number().checked_add(1) == Some(next.number())
 }
@@ -133,7 +133,7 @@ fn is_common(sign: char) -> bool {
     [FREE, NEVER, RESERVED].contains(&sign)
 }
 
-/// What owns a holder's pods: all replicas of a set are one.
+/// Returns the owner of a holder's pods; all replicas of a set have the same owner.
 pub(super) fn owner(holder: &Holder) -> String {
     match holder {
         Holder::Replica {

@@ -1,4 +1,4 @@
-//! `nadmit pools`: how full they are; with `--map`, one of them as a picture.
+//! `nadmit pools`: shows how full pools are; with `--map`, draws one of them.
 
 use std::{io::IsTerminal as _, time::Duration};
 
@@ -15,15 +15,15 @@ use crate::{
     inspect::{PoolRow, RangeRow, SlicesRow},
 };
 
-/// How often `--watch` looks; a cluster, which lists everything each time, less often.
+/// Refresh interval of `--watch`; longer for a cluster, where each refresh lists everything.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 const CLUSTER_WATCH_INTERVAL: Duration = Duration::from_secs(10);
-/// The characters of a bar.
+/// Width of a bar, in characters.
 const BAR_WIDTH: usize = 16;
-/// Clears a terminal and goes to its beginning.
+/// Escape sequence that clears the terminal.
 const CLEAR: &str = "\x1b[H\x1b[2J";
 
-/// Which pools, and how to show them.
+/// Arguments of `nadmit pools`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -32,16 +32,16 @@ Examples:
   nadmit pools storage --map
   nadmit pools --cluster")]
 pub(in crate::cli) struct PoolsArgs {
-    /// This pool alone
+    /// Show only this pool
     #[arg(value_name = "POOL")]
     name: Option<String>,
-    /// Show who holds what, and the runs of free addresses
+    /// Draw the holders and the free addresses
     #[arg(long, requires = "name")]
     map: bool,
-    /// Look again every two seconds, at a cluster every ten
+    /// Refresh every two seconds; a cluster every ten
     #[arg(long, short)]
     watch: bool,
-    /// The form of the answer
+    /// Output format
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
@@ -51,7 +51,7 @@ pub(in crate::cli) struct PoolsArgs {
 impl OperatorCommand for PoolsArgs {
     async fn run(self) -> anyhow::Result<()> {
         loop {
-            // Asked anew each time: the server may come and go, and its file is not kept from it.
+            // Reopened each time: the server may start or stop, and its file must not stay locked.
             let page = self.page().await?;
             if self.watch && std::io::stdout().is_terminal() {
                 out::text(CLEAR);
@@ -126,7 +126,7 @@ fn table(rows: &[PoolRow]) -> String {
     page
 }
 
-/// How far a pool is cut up.
+/// Describes the slices of a pool.
 fn in_slices(slices: &SlicesRow) -> String {
     format!(
         "{} of {} claimed by nodes, {} in none",
@@ -136,7 +136,7 @@ fn in_slices(slices: &SlicesRow) -> String {
     )
 }
 
-/// A line for each range: an attachment needs an address of each.
+/// Returns a line for each range.
 fn lines(row: &PoolRow) -> Vec<Vec<String>> {
     if row.ranges.is_empty() {
         let unknown = || "?".to_owned();

@@ -1,4 +1,4 @@
-//! `nadmit release`: takes an address from its holder.
+//! `nadmit release`: releases an address.
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -13,24 +13,24 @@ use crate::{
     server::operator::ReleaseRequest,
 };
 
-/// Which address, and whether to ask.
+/// Arguments of `nadmit release`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An address whose pod is there (among the manifests, or in the cluster) is released with --force only: \
-the pod may use it, and is not told. One that was taken from a reservation goes back to it.
+An address whose pod exists (among the manifests, or in the cluster) is released only with --force: \
+the pod may use it, and is not notified. An address of a reservation returns to the reservation.
 
-In a cluster that lets nadmit alone write, let it do so in a pod of its own:
+In a cluster where only nadmit may write, run the command in one of its pods:
   kubectl exec -n nadmit deploy/nadmit -- /nadmit release ADDRESS --yes")]
 pub(in crate::cli) struct ReleaseArgs {
     /// The IP address or MAC
     address: Address,
-    /// The pool, where the address is held in more than one address space
+    /// The pool, if the address is held in more than one address space
     #[arg(long)]
     pool: Option<String>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Release it though its pod is there, or nobody knows
+    /// Release the address even if its pod exists or cannot be read
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -89,8 +89,8 @@ impl ReleaseArgs {
         Ok(())
     }
 
-    /// Offers what the holder still has on the same interface: the other address of a dual-stack
-    /// attachment, or its MAC. Without a terminal the commands are named.
+    /// Offers to release the holder's other addresses on the same interface: the other address of a
+    /// dual-stack attachment, or its MAC. Without a terminal, prints the commands.
     async fn offer_the_rest(&self, row: &AllocationRow, backend: &Backend) -> anyhow::Result<()> {
         let one = &row.allocation;
         let filter = Filter {
@@ -117,7 +117,7 @@ impl ReleaseArgs {
         Ok(())
     }
 
-    /// The one allocation that is meant.
+    /// Returns the selected allocation.
     fn held<'f>(&self, found: &'f Whois) -> anyhow::Result<&'f AllocationRow> {
         let of_pool = |row: &&AllocationRow| {
             let pool = self.pool.as_deref();
@@ -143,7 +143,7 @@ impl ReleaseArgs {
     }
 }
 
-/// Returns whether another allocation is of the same holder and interface.
+/// Returns whether another allocation has the same holder, network, interface and address space.
 fn is_same_attachment(other: &Allocation, one: &Allocation) -> bool {
     let key = |of: &Allocation| {
         (
@@ -156,7 +156,7 @@ fn is_same_attachment(other: &Allocation, one: &Allocation) -> bool {
     other.address != one.address && key(other) == key(one)
 }
 
-/// Asks on a terminal.
+/// Asks for confirmation on a terminal.
 fn confirm(row: &AllocationRow) -> anyhow::Result<bool> {
     let one = &row.allocation;
     if !std::io::stdin().is_terminal() {

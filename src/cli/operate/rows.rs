@@ -1,17 +1,17 @@
-//! Rows of cells, with an address before each.
+//! Rows of cells, each after the address of its first.
 
 use anstyle::Style;
 
 use super::show::DIM;
 use crate::allocation::Address;
 
-/// The cells of a row.
+/// Number of cells per row.
 pub(super) const CELLS_PER_ROW: usize = 32;
-/// How many stand together.
+/// Number of cells that are not separated by a space.
 const CELL_GROUP: usize = 8;
 
-/// One row of cells behind the address of its first. `width` is that of the addresses, `all` is how
-/// many cells there are in all rows.
+/// Renders one row of cells after its label. `width` is the width of the labels, `all` the number of cells
+/// in all rows.
 pub(super) fn line(
     label: &str,
     (width, all): (usize, usize),
@@ -35,7 +35,7 @@ pub(super) fn line(
     format!("  {label:<width$}  {row}{pad}  {DIM}{note}{DIM:#}\n")
 }
 
-/// The offsets above a grid.
+/// Renders the offsets above a grid.
 pub(super) fn ruler(width: usize, cells: usize) -> String {
     let offsets = (0..CELLS_PER_ROW.min(cells)).step_by(CELL_GROUP);
     let marks = offsets.map(|at| format!("{:<9}", format!("+{at}")));
@@ -48,7 +48,7 @@ pub(super) fn label_width(labels: impl Iterator<Item = Address>) -> usize {
     lengths.max().unwrap_or_default()
 }
 
-/// The characters of the longest of the rows of so many cells.
+/// Returns the width of the longest row of a grid with this many cells.
 fn full(cells: usize) -> usize {
     let cells = cells.min(CELLS_PER_ROW);
     cells + cells.saturating_sub(1) / CELL_GROUP

@@ -1,4 +1,4 @@
-//! What the commands show alike: tables, counts, ages, runs of addresses.
+//! Rendering shared by the commands: tables, counts, ages, runs of addresses.
 
 use anstyle::{AnsiColor, Style};
 
@@ -14,14 +14,14 @@ pub(super) const GREEN: Style = AnsiColor::Green.on_default();
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
 pub(super) const RED: Style = AnsiColor::Red.on_default();
 
-/// Where a column's texts stand.
+/// Alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// Lines of columns under a head. The last column may hold anything; the others are plain text.
+/// Renders a table. The last column may contain styled text; the others must be plain.
 pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..head.len())
         .map(|at| {
@@ -55,18 +55,18 @@ pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     out
 }
 
-/// A count, in as few digits as say something.
+/// Renders a count, abbreviated if it is large.
 pub(super) fn count(number: u128) -> String {
     api::abbreviated(number)
 }
 
-/// How many of something: `1 address`, `2 addresses`.
+/// Renders a count with its noun: `1 address`, `2 addresses`.
 pub(super) fn of(number: u128, one: &str, many: &str) -> String {
     let word = if number == 1 { one } else { many };
     format!("{} {word}", count(number))
 }
 
-/// From the first to the last, saying once what both begin with: `192.0.2.1-9`.
+/// Renders a run without repeating the common prefix: `192.0.2.1-9`.
 pub(super) fn span(first: Address, last: Address) -> String {
     if first == last {
         return first.to_string();
@@ -81,7 +81,7 @@ pub(super) fn span(first: Address, last: Address) -> String {
     }
 }
 
-/// How long ago something was.
+/// Renders the time since a moment.
 pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     let seconds = now.0.saturating_sub(since.0).max(0);
     match seconds {
@@ -92,12 +92,12 @@ pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A moment, as people write it.
+/// Renders a time in RFC 3339.
 pub(super) fn moment(time: Timestamp) -> String {
     jiff::Timestamp::from_second(time.0).map_or_else(|_| time.0.to_string(), |at| at.to_string())
 }
 
-/// How full a range is: a bar, and a number.
+/// Renders the usage of a range: a bar and a percentage.
 pub(super) fn fill(width: usize, range: &RangeRow) -> String {
     let (used, reserved) = (u128::from(range.used), u128::from(range.reserved));
     let percent = percent(range.capacity, used + reserved);
@@ -105,8 +105,8 @@ pub(super) fn fill(width: usize, range: &RangeRow) -> String {
     format!("{bar} {percent:>3} %")
 }
 
-/// A bar of this many characters: used, reserved, free. What is there at all is seen, and what is not
-/// full does not look full.
+/// Renders a bar of this width: used, reserved, free. Non-empty parts are always visible, and only a full
+/// range looks full.
 fn bar(width: usize, capacity: u128, used: u128, reserved: u128) -> String {
     let cells = |part: u128| {
         let exact = part as f64 / capacity.max(1) as f64 * width as f64;
@@ -130,19 +130,19 @@ fn bar(width: usize, capacity: u128, used: u128, reserved: u128) -> String {
     )
 }
 
-/// Percent of a whole, downwards.
+/// Returns the percentage, rounded down.
 pub(super) fn percent(whole: u128, part: u128) -> u32 {
     let percent = part as f64 / whole.max(1) as f64 * 100.0;
     percent.floor().min(100.0) as u32
 }
 
-/// As many texts as fit into a width, and how many more there are.
+/// Joins as many texts as fit into a width, and appends the number of the others.
 pub(super) fn some_of(texts: &[String], width: usize) -> String {
     let mut line = texts.first().cloned().unwrap_or_default();
     for (at, text) in texts.iter().enumerate().skip(1) {
         let left = texts.len() - at;
         let more = format!(" and {left} more");
-        // The last needs no room for "more".
+        // The last text needs no space for "more".
         let tail = if left == 1 { 0 } else { more.len() };
         if line.len() + 2 + text.len() + tail > width {
             return line + &more;
@@ -152,7 +152,7 @@ pub(super) fn some_of(texts: &[String], width: usize) -> String {
     line
 }
 
-/// A text of at most this many characters.
+/// Shortens a text to this many characters.
 pub(super) fn shortened(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();

@@ -8,10 +8,10 @@ use clap::Args;
 use super::{OperatorCommand, SourceArgs, backend::Backend};
 use crate::{cli::out, ledger::OlderLedger};
 
-/// The bytes of one import, as a server takes it.
+/// Largest import, in bytes; the server's limit.
 const MAX_IMPORT_BYTES: u64 = 1 << 30;
 
-/// Whose allocations.
+/// Arguments of `nadmit export`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,19 +23,18 @@ pub(in crate::cli) struct ExportArgs {
     from: SourceArgs,
 }
 
-/// What to import, and where.
+/// Arguments of `nadmit import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-All or none: if one address is allocated there already, nothing is imported. Where there is neither \
-a server nor its file yet, a file is made.
+All or none: if one address is allocated already, nothing is imported. If there is neither \
+a server nor its file yet, a file is created.
 
-With --cluster records are created one by one: what was created before an error stays, and is taken \
-for imported when the same is imported again.")]
+With --cluster records are created one by one: records created before an error stay, and count \
+as imported when the same file is imported again.")]
 pub(in crate::cli) struct ImportArgs {
-    /// What `nadmit export` wrote, or - for standard input
+    /// The output of `nadmit export`, or - for standard input
     file: PathBuf,
-    /// Import though allocations.redb there is older than what was acknowledged, or is missing: to
-    /// restore an export
+    /// Import even if allocations.redb lacks acknowledged writes or is missing: to restore an export
     #[arg(long, conflicts_with = "cluster")]
     accept_older_ledger: bool,
     #[command(flatten)]
@@ -78,7 +77,7 @@ impl ImportArgs {
     }
 }
 
-/// Reads what a server would take in one request.
+/// Reads at most what a server accepts in one request.
 fn read_limited(from: impl std::io::Read) -> anyhow::Result<Vec<u8>> {
     let mut lines = Vec::new();
     from.take(MAX_IMPORT_BYTES + 1).read_to_end(&mut lines)?;

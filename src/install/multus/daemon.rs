@@ -1,13 +1,13 @@
-//! A DaemonSet of Multus: the program in it, its arguments, and the files that it reads.
+//! A DaemonSet of Multus: its program, arguments and configuration files.
 
 use serde_json::Value;
 
 use super::IsolationUnknown;
 use crate::network::json::{self, JsonNode};
 
-/// The configuration of the thick plugin's daemon, if no argument names another.
+/// Default configuration file of the thick plugin's daemon.
 const DAEMON_CONFIG: &str = "/etc/cni/net.d/multus.d/daemon-config.json";
-/// The word in place of a file: Multus makes its configuration itself.
+/// Value instead of a file name: Multus generates its configuration.
 const AUTO: &str = "auto";
 
 /// A DaemonSet that runs Multus.
@@ -19,44 +19,44 @@ pub(super) struct Daemon<'a> {
     args: Vec<&'a str>,
 }
 
-/// What runs in the container.
+/// Program that a container runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum MultusProgram {
     /// `multus-daemon`, the thick plugin.
     Daemon,
-    /// `thin_entrypoint`, and images whose own entry point it is.
+    /// `thin_entrypoint`, also as the default entry point of the image.
     Thin,
     /// `entrypoint.sh` of releases before 4.0.
     Script,
 }
 
-/// What a DaemonSet's Multus goes by.
+/// Effective setting of a DaemonSet's Multus.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct MultusSetting {
     pub(super) isolates: bool,
     pub(super) global: Vec<String>,
-    /// The object that says so.
+    /// Name of the object with the setting.
     pub(super) source: String,
 }
 
-/// A file of a container that a ConfigMap holds.
+/// A file of a container that is mounted from a ConfigMap.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mounted {
     pub(super) config_map: String,
     pub(super) key: String,
 }
 
-/// The members of a configuration file that matter here; absent ones are not written.
+/// Relevant members of a configuration file; `None` if absent.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct FileSetting {
     isolates: Option<bool>,
     global: Option<String>,
-    /// The file of the thick plugin that is copied to the node, or `auto`.
+    /// File that the thick plugin copies to the node, or `auto`.
     config_file: Option<String>,
 }
 
 impl<'a> Daemon<'a> {
-    /// Returns the DaemonSet's Multus, if it runs one.
+    /// Finds the container of a DaemonSet that runs Multus.
     pub(super) fn of(set: &'a Value) -> Option<Self> {
         let containers = set["spec"]["template"]["spec"]["containers"].as_array()?;
         containers.iter().find_map(|container| {
@@ -77,7 +77,7 @@ impl<'a> Daemon<'a> {
         })
     }
 
-    /// `DaemonSet kube-system/kube-multus-ds`
+    /// Returns kind and name for messages: `DaemonSet kube-system/kube-multus-ds`.
     pub(super) fn display_name(&self) -> String {
         let name = self.set["metadata"]["name"].as_str().unwrap_or_default();
         format!("DaemonSet {}/{name}", self.namespace())
@@ -103,7 +103,7 @@ impl<'a> Daemon<'a> {
         volumes.map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the setting. `file` reads a file of the container, and names its object.
+    /// Returns the setting. `file` returns the content of a container's file and the name of its object.
     pub(super) fn setting(
         &self,
         file: impl Fn(&str) -> Result<(String, String), IsolationUnknown>,
@@ -112,7 +112,7 @@ impl<'a> Daemon<'a> {
             let path = self.text_flag("config").unwrap_or(DAEMON_CONFIG);
             let (text, source) = file(path)?;
             let own = FileSetting::parse(&text).unwrap_or_default();
-            // The daemon's own members take the place of those of the file that it copies.
+            // The daemon's own members override those of the file that it copies.
             let copied = own.config_file.as_deref().filter(|file| *file != AUTO);
             let copied = match (copied, own.isolates) {
                 (Some(path), None) => FileSetting::parse(&file(path)?.0).unwrap_or_default(),
@@ -141,7 +141,7 @@ impl<'a> Daemon<'a> {
         })
     }
 
-    /// The last use of a flag: what stands behind `=`, and the word after it.
+    /// Returns the last occurrence of a flag: the value after `=`, and the next argument.
     fn flag(&self, name: &str) -> Option<(Option<&'a str>, Option<&'a str>)> {
         let used = self.args.iter().enumerate().rev().find_map(|(at, arg)| {
             let rest = arg.strip_prefix('-')?;
@@ -165,14 +165,14 @@ impl<'a> Daemon<'a> {
         match (self.program, value) {
             (_, None) => false,
             (MultusProgram::Script, Some(value)) => value == Some("true"),
-            // The words that Go's strconv.ParseBool takes.
+            // Values that Go's strconv.ParseBool accepts as true.
             (_, Some(value)) => {
                 value.is_none_or(|arg| matches!(arg, "1" | "t" | "T" | "true" | "TRUE" | "True"))
             }
         }
     }
 
-    /// Returns the ConfigMap's key behind a file of the container.
+    /// Returns the ConfigMap key that a file of the container is mounted from.
     pub(super) fn mounted(&self, path: &str) -> Option<Mounted> {
         let mounts = self.container["volumeMounts"].as_array()?.iter();
         let below = |mount: &'a Value| -> Option<(usize, &'a Value, String)> {
@@ -182,7 +182,7 @@ impl<'a> Daemon<'a> {
             let relative = match (rest.strip_prefix('/'), sub) {
                 (Some(rest), None) => rest.to_owned(),
                 (Some(rest), Some(sub)) => format!("{sub}/{rest}"),
-                // A single file.
+                // A single mounted file.
                 (None, Some(sub)) if rest.is_empty() => sub.to_owned(),
                 _ => return None,
             };
@@ -208,11 +208,11 @@ impl<'a> Daemon<'a> {
 }
 
 impl FileSetting {
-    /// Reads a configuration as Go's decoder does; `None` if Multus cannot.
+    /// Parses a configuration like Go's decoder; `None` if Multus would reject it.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let document = JsonNode::document(text).ok()?;
         let members = document.members()?;
-        // Of a list the plugin that is Multus.
+        // In a configuration list, the plugin that is Multus.
         let plugins = json::find(&members, "plugins").and_then(|list| list.value.elements());
         let multus = plugins.into_iter().flatten().find(|plugin| {
             let members = plugin.members().unwrap_or_default();
@@ -256,7 +256,7 @@ fn detect_program(container: &Value, args: &[&str]) -> Option<MultusProgram> {
     }
 }
 
-/// The words of an argument: a script of a shell has several.
+/// Splits an argument into words; a shell script has several.
 fn split_args(argument: &str) -> Vec<&str> {
     match argument.starts_with('-') {
         true => vec![argument],

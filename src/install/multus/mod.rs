@@ -1,7 +1,8 @@
-//! Multus's `namespaceIsolation` and `globalNamespaces` in a cluster: nadmit has to judge by the same.
+//! Reads Multus's `namespaceIsolation` and `globalNamespaces` from a cluster, because nadmit must apply the
+//! same.
 //!
-//! [`MultusObjects`] are read with the rights of whoever runs the command; [`MultusObjects::isolation`]
-//! decides, and knows no cluster.
+//! [`MultusObjects`] are read with the permissions of the caller; [`MultusObjects::isolation`] decides,
+//! without access to the cluster.
 
 mod daemon;
 #[cfg(test)]
@@ -18,10 +19,10 @@ use self::daemon::{Daemon, MultusSetting};
 use super::{InstallError, object::api_of};
 use crate::rules::{NamespaceIsolation, Policy};
 
-/// The namespaces of Multus in upstream's manifests and in OpenShift's: they are read where the
-/// DaemonSets of the whole cluster may not be listed.
+/// Namespaces of Multus in upstream's manifests and on OpenShift, used if DaemonSets of the whole cluster
+/// may not be listed.
 const MULTUS_NAMESPACES: [&str; 2] = ["kube-system", "openshift-multus"];
-/// `globalNamespaces` as OpenShift's Cluster Network Operator sets it.
+/// `globalNamespaces` as set by OpenShift's Cluster Network Operator.
 const GLOBAL_ON_OPENSHIFT: [&str; 4] = [
     "default",
     "openshift-multus",
@@ -29,79 +30,79 @@ const GLOBAL_ON_OPENSHIFT: [&str; 4] = [
     "openshift-cnv",
 ];
 
-/// Multus's setting, and where it was read.
+/// Multus's setting and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Isolation {
-    /// Whether pods may use only the networks of their own namespace (`namespaceIsolation`).
+    /// True if pods may use only the networks of their own namespace (`namespaceIsolation`).
     pub isolates: bool,
     /// The namespaces whose networks every pod may use (`globalNamespaces`); empty for Multus's default.
     pub global: Vec<String>,
-    /// The object that says so.
+    /// Name of the object with the setting.
     pub source: String,
 }
 
-/// The reason why Multus's setting is not known.
+/// Reason that Multus's setting is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IsolationUnknown {
     /// No DaemonSet runs Multus.
     #[error("no DaemonSet of Multus was found")]
     NoDaemonSet,
-    /// An object may not be read.
+    /// An object cannot be read.
     #[error("{0}")]
     NotReadable(String),
-    /// The configuration is a file that no ConfigMap holds.
+    /// The configuration file is not mounted from a ConfigMap.
     #[error(
         "{daemon_set} reads its configuration from {path}, which is not mounted from a ConfigMap"
     )]
     NotInConfigMap {
-        /// The DaemonSet.
+        /// Name of the DaemonSet.
         daemon_set: String,
-        /// The file.
+        /// Path of the file.
         path: String,
     },
-    /// A ConfigMap or a key of it that is not there.
+    /// The ConfigMap or its key does not exist.
     #[error("{config_map} has no key {key:?}, from which {daemon_set} reads its configuration")]
     NoKey {
-        /// The DaemonSet.
+        /// Name of the DaemonSet.
         daemon_set: String,
-        /// The ConfigMap.
+        /// Name of the ConfigMap.
         config_map: String,
-        /// The key.
+        /// Key in the ConfigMap.
         key: String,
     },
-    /// A configuration that Multus cannot read.
+    /// The configuration is invalid.
     #[error("key {key:?} of {config_map} is not a configuration of Multus")]
     NotValid {
-        /// The ConfigMap.
+        /// Name of the ConfigMap.
         config_map: String,
-        /// The key.
+        /// Key in the ConfigMap.
         key: String,
     },
-    /// Two DaemonSets with different settings.
+    /// Two DaemonSets have different settings.
     #[error("{one} and {other} are set differently")]
     Different {
-        /// A DaemonSet or ConfigMap.
+        /// One source.
         one: String,
-        /// Another.
+        /// The other source.
         other: String,
     },
 }
 
-/// The objects of a cluster that say how Multus is set.
+/// Objects of a cluster that determine Multus's setting.
 #[derive(Debug, Clone, Default)]
 pub struct MultusObjects {
-    /// The DaemonSets.
+    /// All DaemonSets that could be listed.
     pub daemon_sets: Vec<Value>,
-    /// The ConfigMaps that those of Multus mount.
+    /// ConfigMaps that Multus's DaemonSets mount.
     pub config_maps: Vec<Value>,
-    /// Whether the cluster is OpenShift, whose operator keeps Multus as it is.
+    /// True on OpenShift, whose operator fixes the setting.
     pub is_openshift: bool,
-    /// What could not be read.
+    /// First error of reading an object.
     pub unread: Option<String>,
 }
 
 impl MultusObjects {
-    /// Reads them. What may not be read is left out and said in `unread`.
+    /// Reads the objects. The first object that cannot be read is recorded in `unread`.
     pub async fn read(client: &Client) -> Self {
         let mut found = Self {
             is_openshift: super::is_openshift(client).await,
@@ -149,10 +150,10 @@ impl MultusObjects {
         self.unread.get_or_insert(error);
     }
 
-    /// Returns how Multus isolates namespaces.
+    /// Returns Multus's setting.
     ///
     /// # Errors
-    /// When the objects do not say it.
+    /// When the objects do not determine it.
     pub fn isolation(&self) -> Result<Isolation, IsolationUnknown> {
         let daemons: Vec<Daemon> = self.daemon_sets.iter().filter_map(Daemon::of).collect();
         let read = daemons.iter().map(|daemon| self.isolation_of(daemon));
@@ -180,13 +181,13 @@ impl MultusObjects {
         } = daemon.setting(|path| self.file(daemon, path))?;
         Ok(Isolation {
             isolates,
-            // Without isolation Multus does not look at them.
+            // Without isolation Multus ignores global namespaces.
             global: if isolates { global } else { Vec::new() },
             source,
         })
     }
 
-    /// The file at this path of Multus's container, and the ConfigMap that it is from.
+    /// Returns the content of a file of Multus's container, and the ConfigMap that it is mounted from.
     fn file(&self, daemon: &Daemon, path: &str) -> Result<(String, String), IsolationUnknown> {
         let Some(mounted) = daemon.mounted(path) else {
             return Err(IsolationUnknown::NotInConfigMap {
@@ -219,15 +220,15 @@ impl MultusObjects {
 }
 
 impl Isolation {
-    /// Reads it from a cluster.
+    /// Reads Multus's setting from a cluster.
     ///
     /// # Errors
-    /// When the cluster does not say it, or does not let it be read.
+    /// When the cluster does not determine it, or its objects cannot be read.
     pub async fn read(client: &Client) -> Result<Self, IsolationUnknown> {
         MultusObjects::read(client).await.isolation()
     }
 
-    /// Sets it in settings that do not say it.
+    /// Fills in settings that are not set.
     pub fn fill_in(&self, policy: &mut Policy) {
         let set = NamespaceIsolation::of(self.isolates);
         policy.namespace_isolation.get_or_insert(set);
@@ -238,7 +239,7 @@ impl Isolation {
     }
 }
 
-/// The one setting of all DaemonSets, if there are any.
+/// Returns the common setting of all DaemonSets; `None` without any.
 fn common_isolation(all: Vec<Isolation>) -> Result<Option<Isolation>, IsolationUnknown> {
     let mut all = all.into_iter();
     let Some(first) = all.next() else {

@@ -1,10 +1,10 @@
-//! The settings that Multus's objects lead to: upstream's manifests, older ones, and OpenShift's.
+//! Settings derived from Multus's objects: current and older upstream manifests, and OpenShift's.
 
 use serde_json::json;
 
 use super::*;
 
-/// A DaemonSet whose container runs this, with the ConfigMap `config` mounted there.
+/// Returns a DaemonSet with this container, which mounts the ConfigMap `config` at `mount`.
 fn set(container: Value, mount: &str) -> Value {
     let mut container = container;
     container["volumeMounts"] = json!([
@@ -86,7 +86,7 @@ fn the_arguments_of_the_thin_plugin_count() {
             true,
             &["a", "b"],
         ),
-        // Without isolation the list means nothing.
+        // Without isolation the list is ignored.
         (json!(["--global-namespaces=a,b"]), false, &[]),
         (json!(["--namespace-isolation-of-another=true"]), false, &[]),
     ] {
@@ -128,7 +128,7 @@ fn the_configuration_of_the_thick_plugins_daemon_counts() {
             false,
             &[],
         ),
-        // Go keeps what the last one says.
+        // Go keeps the last of duplicate keys.
         (
             r#"{"namespaceIsolation": true, "namespaceIsolation": false}"#,
             false,

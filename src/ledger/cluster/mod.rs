@@ -5,7 +5,7 @@
 //! server answers. A `resourceVersion` is a number that grows with every write of the cluster (KEP-5504):
 //! it is the record's [`Version`], and a position in the history is a [`Cursor`].
 //!
-//! A write goes through these files:
+//! A write passes through these modules:
 //!
 //! 1. [`ClusterLedger::write`](crate::ledger::Store::write) spawns a task, which completes even if the
 //!    caller stops waiting.
@@ -19,6 +19,11 @@
 //! has the remedies for invalid objects, `request_metrics` counts requests, `transfer` exports and imports.
 //!
 //! # Batch IDs
+//! Every object carries the ID of the batch that wrote it last ([`WRITTEN_BY`]). By it a batch recognizes its
+//! own record when the response to a create was lost, or when the batch is repeated because its outcome was
+//! unknown. If another batch has created a record with the same content (two replicas handled one pod at the
+//! same time), the batch takes it over by updating the ID: the version changes, so that the other batch
+//! cannot delete the record any more.
 
 mod batch;
 mod batch_ids;
