@@ -44,7 +44,7 @@ use crate::allocation::{Allocation, MAX_FORMER_NODES, Timestamp};
     validation = Rule::new("self.address == oldSelf.address").message("address is immutable"),
     validation = Rule::new("(has(self.networkName) ? self.networkName : '') == (has(oldSelf.networkName) ? oldSelf.networkName : '')").message("networkName is immutable")
 )]
-// Written as a whole by one writer: who owns each field of it is not worth the keeping.
+// Written as a whole by one writer: tracking the owner of each field is not worth it.
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct AddressAllocationSpec {
     /// The address: IPv4, IPv6 or a MAC.
@@ -62,7 +62,7 @@ pub struct AddressAllocationSpec {
     /// The interface in the pod; any if absent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub interface: String,
-    /// Who it is for.
+    /// The holder.
     pub holder: HolderSpec,
     /// The pod that uses it now, or used it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,14 +78,14 @@ pub struct AddressAllocationSpec {
     /// The reservation that it was taken from and goes back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<ObjectName>,
-    /// When it was taken or last changed hands.
+    /// The time at which it was taken or last changed hands.
     pub since: Time,
-    /// When the holder got it, where a later pod of the holder has taken it over since.
+    /// The time at which the holder got it, if a later pod of the holder took it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Time>,
 }
 
-/// Who an allocation is for: exactly one of these.
+/// The holder of an allocation: exactly one of these.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.pod) ? 1 : 0) + (has(self.unnamed) ? 1 : 0) + (has(self.replica) ? 1 : 0) + (has(self.machine) ? 1 : 0) + (has(self.reservation) ? 1 : 0) + (has(self.network) ? 1 : 0) == 1").message("exactly one holder"))]
@@ -102,7 +102,7 @@ pub struct HolderSpec {
     /// A KubeVirt virtual machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub machine: Option<ObjectName>,
-    /// An AddressReservation that nobody has taken.
+    /// An AddressReservation that no pod has taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<ObjectName>,
     /// A network whose own configuration gives the address.
@@ -113,9 +113,9 @@ pub struct HolderSpec {
 /// An object of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectName {
-    /// Its namespace.
+    /// The namespace.
     pub namespace: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
@@ -123,9 +123,9 @@ pub struct ObjectName {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnnamedSpec {
-    /// Its namespace.
+    /// The namespace.
     pub namespace: String,
-    /// What its name will begin with.
+    /// The prefix from which the name will be generated.
     pub generate_name: String,
     /// The random token that its annotation carries.
     pub token: String,
@@ -147,9 +147,9 @@ pub struct ReplicaSpec {
 /// The pod that uses an allocation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UsedBy {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// Its UID, once it is known.
+    /// The UID, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
     /// The node that it is on, once it is known.
@@ -158,10 +158,10 @@ pub struct UsedBy {
 }
 
 impl AddressAllocation {
-    /// The object of an allocation, under the name that is its lock.
+    /// Returns the object of an allocation, under the name that acts as its lock.
     ///
     /// # Errors
-    /// When its time is none that can be written.
+    /// If a time is out of range.
     pub fn of(allocation: &Allocation) -> serde_json::Result<Self> {
         let spec = AddressAllocationSpec::of(allocation)?;
         Ok(Self::new(&allocation.record_name(), spec))
@@ -169,10 +169,10 @@ impl AddressAllocation {
 }
 
 impl AddressAllocationSpec {
-    /// What is stored of an allocation.
+    /// Returns the stored form of an allocation.
     ///
     /// # Errors
-    /// When its time is none that can be written.
+    /// If a time is out of range.
     pub fn of(allocation: &Allocation) -> serde_json::Result<Self> {
         let time = |moment: Timestamp| -> serde_json::Result<Value> {
             let time = jiff::Timestamp::from_second(moment.0);
@@ -186,10 +186,10 @@ impl AddressAllocationSpec {
         serde_json::from_value(value)
     }
 
-    /// The allocation that is stored.
+    /// Returns the stored allocation.
     ///
     /// # Errors
-    /// When somebody else has written what is none: no address, no holder or two.
+    /// If another writer stored an invalid one: no valid address, no holder, or two.
     pub fn allocation(&self) -> serde_json::Result<Allocation> {
         let mut value = serde_json::to_value(self)?;
         value["since"] = serde_json::to_value(Timestamp(self.since.0.as_second()))?;

@@ -7,7 +7,7 @@ use kube::CustomResourceExt as _;
 
 use super::{AddressAllocation, AddressPool, AddressReservation, AddressSlice};
 
-/// All of them.
+/// Returns all definitions.
 pub fn crds() -> [CustomResourceDefinition; 4] {
     [
         AddressPool::crd(),
@@ -18,8 +18,9 @@ pub fn crds() -> [CustomResourceDefinition; 4] {
     .map(normalized)
 }
 
-/// A definition in which `null` is what it is to the webhook, nothing at all (where a schema does not
-/// allow it, the API server drops it before CEL's `has` looks), and whose root says what the kind is.
+/// Returns a definition without nullable fields, with the kind's description at the root. `null`
+/// then means
+/// absent, as it does to the webhook: the API server drops it before CEL's `has` is evaluated.
 fn normalized(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let versions = crd.spec.versions.iter_mut();
     let schemas =
@@ -52,12 +53,12 @@ fn remove_nullable(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// One of them as a YAML document, which ends with a newline.
+/// Returns a definition as a YAML document that ends with a newline.
 ///
 /// # Errors
-/// When it cannot be written, which is a mistake in the types.
+/// If it cannot be serialized, which is a bug in the types.
 pub fn yaml(crd: &CustomResourceDefinition) -> anyhow::Result<String> {
-    // By way of JSON, so that the keys of every object are in one order.
+    // By way of JSON, so that the keys of every object are sorted.
     let value = serde_json::to_value(crd)?;
     let mut text = serde_saphyr::to_string(&value)?;
     if !text.ends_with('\n') {

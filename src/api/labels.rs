@@ -1,7 +1,8 @@
-//! The labels of an AddressAllocation, by which the API server finds it.
+//! The labels of an AddressAllocation, by which it can be listed.
 //!
-//! They repeat what the spec says, in the alphabet of labels, and decide nothing: who lists by them
-//! compares the spec.
+//! They repeat parts of the spec within the limits of label values. Nothing is decided by them:
+//! after
+//! listing by a label, compare the spec.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -9,26 +10,28 @@ use sha2::{Digest as _, Sha256};
 
 use crate::allocation::{Allocation, Holder};
 
-/// The pool, as [`pool_label`] writes it: its name, or a hash where that is longer than a label's value may be.
+/// The label with the pool, as [`pool_label`] writes it: the name, or a hash of one too long for a
+/// label.
 pub const POOL: &str = "nadmit.io/pool";
-/// The holder, as [`holder_label`] writes it.
+/// The label with the holder, as [`holder_label`] writes it.
 pub const HOLDER: &str = "nadmit.io/holder";
-/// The UID of the pod that uses it, once that is known.
+/// The label with the UID of the pod that uses the address, once known.
 pub const POD_UID: &str = "nadmit.io/pod-uid";
 
-/// The longest value of a label, in bytes.
+/// The maximum length of a label's value, in bytes.
 const MAX_VALUE_BYTES: usize = 63;
-/// How many bytes of a hash are written, two digits each.
+/// The number of bytes of a hash that are written, two digits each.
 const HASH_BYTES: usize = 8;
 
-/// The value of [`HOLDER`]: 16 hexadecimal digits of the SHA-256 of the holder's JSON. Two holders
-/// might share it, so compare what is found.
+/// Returns the value of [`HOLDER`]: 16 hexadecimal digits of the SHA-256 of the holder's JSON. Two
+/// holders
+/// might share one, so compare the holders.
 pub fn holder_label(holder: &Holder) -> String {
-    // A holder is names and a number, which JSON can always say.
+    // A holder consists of names and a number, which always serialize.
     short_hash(&serde_json::to_string(holder).unwrap_or_default())
 }
 
-/// The value of [`POOL`]: the name, or the first 16 hexadecimal digits of its SHA-256.
+/// Returns the value of [`POOL`]: the name, or the first 16 hexadecimal digits of its SHA-256.
 pub fn pool_label(pool: &str) -> String {
     if is_label_value(pool) {
         pool.to_owned()
@@ -37,7 +40,7 @@ pub fn pool_label(pool: &str) -> String {
     }
 }
 
-/// All labels of a record.
+/// Returns all labels of a record.
 pub fn labels_of(allocation: &Allocation) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::from([
         (POOL.to_owned(), pool_label(&allocation.pool)),
@@ -50,7 +53,7 @@ pub fn labels_of(allocation: &Allocation) -> BTreeMap<String, String> {
     labels
 }
 
-/// The first 16 hexadecimal digits of a text's SHA-256.
+/// Returns the first 16 hexadecimal digits of a text's SHA-256.
 fn short_hash(text: &str) -> String {
     let mut out = String::with_capacity(2 * HASH_BYTES);
     for byte in Sha256::digest(text.as_bytes()).iter().take(HASH_BYTES) {
@@ -60,8 +63,9 @@ fn short_hash(text: &str) -> String {
     out
 }
 
-/// Whether a text may be the value of a label: letters, digits, `-`, `_` and `.`, the first and the
-/// last a letter or digit.
+/// Returns true if a text is a valid label value: letters, digits, `-`, `_` and `.`, beginning and
+/// ending with
+/// a letter or digit.
 fn is_label_value(text: &str) -> bool {
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();
@@ -83,7 +87,7 @@ mod tests {
             namespace: "db".into(),
             name: name.into(),
         };
-        // Stored objects carry it: it may never change.
+        // Stored objects contain it: it must never change.
         assert_eq!(holder_label(&pod("db-0")), "c27723c716ec0641");
         assert_ne!(holder_label(&pod("db-0")), holder_label(&pod("db-1")));
         let machine = Holder::VirtualMachine {

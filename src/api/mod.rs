@@ -1,14 +1,16 @@
-//! The kinds of nadmit.io/v1alpha1, as the API server stores them, and how it is [called](call).
+//! The kinds of nadmit.io/v1alpha1 as the API server stores them, and [calls](call) to it.
 //!
-//! Their schemas are made from the types here; `nadmit crds` prints them, and `deploy/crds` keeps
-//! them. What a schema can say is only what always holds: which keys there are, of which sort, and
-//! what never may change. What addresses mean is checked by the webhook, with the rules on pools and
-//! reservations. The words themselves are those of [`crate::allocation::spec`], and are turned into
-//! them by what they look like in JSON, so that object and review cannot be read differently.
+//! The schemas are generated from the types here; `nadmit crds` prints them, and `deploy/crds`
+//! contains
+//! them. A schema expresses only what always holds: the keys, their types, and immutability. The
+//! webhook
+//! checks the meaning of addresses, with the rules on pools and reservations. Specs are converted
+//! to
+//! [`crate::allocation::spec`] by way of JSON, so that objects and reviews are always read alike.
 
-// KubeSchema writes each struct a second time, inside of a function that nobody reaches.
+// KubeSchema repeats each struct inside a function that is unreachable.
 #![allow(unreachable_pub)]
-// Columns and rules are many, and each has a name, a type, a message of its own.
+// Each of the many columns and rules has its own name, type and message.
 #![allow(clippy::duplicated_attributes)]
 
 mod allocation;
@@ -39,7 +41,7 @@ pub use self::{
     slice::{AddressSlice, AddressSliceSpec, SliceError},
 };
 
-/// The same JSON as another type.
+/// Converts a value to another type with the same JSON.
 fn through_json<T: DeserializeOwned>(value: &impl Serialize) -> serde_json::Result<T> {
     serde_json::from_value(serde_json::to_value(value)?)
 }

@@ -27,7 +27,7 @@ use crate::allocation::spec::PoolSpec;
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Ready\")].status"
     ),
-    // Of a list kubectl shows the first element only: texts show all ranges.
+    // kubectl shows only the first element of a list, so these are strings with all ranges.
     printcolumn(name = "Ranges", type_ = "string", json_path = ".status.columns.ranges"),
     printcolumn(
         name = "Allocated",
@@ -70,7 +70,7 @@ pub struct AddressPoolSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub ranges: Vec<PoolRangeSpec>,
-    /// Where MACs come from; none are given without.
+    /// The source of MACs; without it, none are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<MacSource>,
     /// The address space, in which each address is given once, whichever pool gives it. Pools without
@@ -83,23 +83,23 @@ pub struct AddressPoolSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^/?[0-9]{1,3}$"))]
     pub node_slice_size: Option<String>,
-    /// Whether pods are given nothing outside of their node's slices. If not, the last addresses are
+    /// Give pods nothing outside of their node's slices. If false, the last addresses are
     /// lent from slices of other nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict_slices: Option<bool>,
-    /// How long addresses are kept: Pod, as long as the pod is there; Workload, as long as the
+    /// The lifetime of addresses: Pod, as long as the pod is there; Workload, as long as the
     /// StatefulSet's replica or virtual machine is. Workload if absent, with nodeSliceSize Pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Pod", "Workload"]))]
     pub retention: Option<String>,
-    /// What ends the retention of a workload's addresses.
+    /// The events that end the retention of a workload's addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_retention: Option<WorkloadRetentionPolicy>,
-    /// How long a released address is kept from other holders, such as 30s (the default).
+    /// The time a released address is kept from other holders, such as 30s (the default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^([0-9]+[hms])+$"))]
     pub quarantine: Option<String>,
-    /// How long an address on a node that does not answer is kept, such as 10m (the default).
+    /// The time an address on a node that does not answer is kept, such as 10m (the default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^([0-9]+[hms])+$"))]
     pub lost_node_quarantine: Option<String>,
@@ -110,7 +110,7 @@ pub struct AddressPoolSpec {
     /// The namespaces whose pods may draw from the pool: none if absent, all if empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<NamespaceSelector>,
-    /// What a KubeVirt virtual machine keeps: MAC (the default) or MACAndIPs.
+    /// The addresses that a KubeVirt virtual machine keeps: MAC (the default) or MACAndIPs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["MAC", "MACAndIPs"]))]
     pub virtual_machines: Option<String>,
@@ -136,7 +136,7 @@ pub struct PoolRangeSpec {
     pub gateway: Option<String>,
 }
 
-/// Where MACs come from: a prefix, to which the address's offset in the first range is added, or first
+/// The source of MACs: a prefix, to which the address's offset in the first range is added, or first
 /// and last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("has(self.prefix) ? !has(self.start) && !has(self.end) : has(self.start) && has(self.end)").message("write either a prefix, or start and end"))]
@@ -153,16 +153,16 @@ pub struct MacSource {
     pub end: Option<String>,
 }
 
-/// What ends the retention of a workload's addresses, as persistentVolumeClaimRetentionPolicy does for
-/// its volumes.
+/// The events that end the retention of a workload's addresses, as
+/// persistentVolumeClaimRetentionPolicy does for its volumes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadRetentionPolicy {
-    /// When the set is scaled below the replica: Retain (the default) or Release.
+    /// The action if the set is scaled below the replica: Retain (the default) or Release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Retain", "Release"]))]
     pub when_scaled: Option<String>,
-    /// When the set is deleted: Retain or Release (the default).
+    /// The action if the set is deleted: Retain or Release (the default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Retain", "Release"]))]
     pub when_deleted: Option<String>,
@@ -194,7 +194,7 @@ pub struct LabelCondition {
     pub values: Vec<String>,
 }
 
-/// How full a pool is. An attachment needs an address of each range, so the numbers are those of the range
+/// The use of a pool. An attachment needs an address of each range, so the numbers are those of the range
 /// with the fewest left. Numbers that an IPv6 range makes too large for JSON are written as text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -203,24 +203,24 @@ pub struct AddressPoolStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// How many addresses that range has to give.
+    /// The number of addresses that the range has to give.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<String>,
-    /// How many of them are held, those of reservations that nobody has taken aside.
+    /// The number of them that are held, except by reservations that no pod has taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub allocated: Option<i64>,
-    /// How many are set aside by reservations, and taken by nobody.
+    /// The number of reserved addresses that no pod has taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub reserved: Option<i64>,
-    /// How many are free.
+    /// The number of free addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<String>,
     /// Each range by itself, in the order of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<RangeUse>,
-    /// What kubectl shows in columns.
+    /// The texts of kubectl's columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<PoolColumns>,
     /// The slices that nodes draw from, where there are any.
@@ -228,7 +228,7 @@ pub struct AddressPoolStatus {
     pub slices: Vec<SliceUse>,
 }
 
-/// How full a node's slice is.
+/// The use of a node's slice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SliceUse {
@@ -236,26 +236,26 @@ pub struct SliceUse {
     pub node: String,
     /// The slice, in CIDR notation.
     pub range: String,
-    /// How many addresses of it are held.
+    /// The number of its addresses that are held.
     #[schemars(range(min = 0))]
     pub allocated: i64,
-    /// How many are free.
+    /// The number of free addresses.
     pub free: String,
 }
 
 impl AddressPoolSpec {
-    /// The words, to be made sense of by [`crate::allocation::Pool::new`].
+    /// Returns the spec as the allocation core reads it, for [`crate::allocation::Pool::new`].
     ///
     /// # Errors
-    /// Never, as long as both types have the same members; a test holds that.
+    /// Never, as long as both types have the same fields; a test ensures that.
     pub fn to_spec(&self) -> serde_json::Result<PoolSpec> {
         super::through_json(self)
     }
 
-    /// The same from words.
+    /// Returns the API type of a spec.
     ///
     /// # Errors
-    /// Never, in the same way.
+    /// Never, as long as both types have the same fields; a test ensures that.
     pub fn from_spec(words: &PoolSpec) -> serde_json::Result<Self> {
         super::through_json(words)
     }

@@ -1,28 +1,28 @@
-//! How full a pool is, range by range: an attachment needs an address of each.
+//! The use of a pool, range by range: an attachment needs an address of each range.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::allocation::index::Usage;
 
-/// Above this, a count is shown as a power of two: nobody reads twenty digits.
+/// The count from which numbers are shown as powers of two, because twenty digits are unreadable.
 const MANY: u128 = 10_000_000_000;
 
-/// How full a range of a pool is.
+/// The use of a range of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RangeUse {
     /// The range, in CIDR notation; MACs, if the pool has no range.
     pub range: String,
-    /// How many addresses it has to give.
+    /// The number of addresses that it has to give.
     pub capacity: String,
-    /// How many of them are held, those of reservations that nobody has taken aside.
+    /// The number of them that are held, except by reservations that no pod has taken.
     #[schemars(range(min = 0))]
     pub allocated: i64,
-    /// How many are set aside by reservations, and taken by nobody.
+    /// The number of reserved addresses that no pod has taken.
     #[schemars(range(min = 0))]
     pub reserved: i64,
-    /// How many are free.
+    /// The number of free addresses.
     pub free: String,
 }
 
@@ -33,16 +33,16 @@ pub struct PoolColumns {
     /// The ranges as they are written in the spec.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ranges: String,
-    /// How many addresses are held of each.
+    /// The number of held addresses of each.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub allocated: String,
-    /// How many are set aside of each.
+    /// The number of reserved addresses of each.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reserved: String,
-    /// How many are free of each.
+    /// The number of free addresses of each.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub free: String,
-    /// How many each has to give.
+    /// The number of addresses that each has to give.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub capacity: String,
 }
@@ -80,7 +80,7 @@ impl PoolColumns {
     }
 }
 
-/// Returns a count in as few digits as say something.
+/// Returns a count in few digits: large ones as powers of two.
 pub fn abbreviated(number: u128) -> String {
     if number < MANY {
         return number.to_string();

@@ -40,7 +40,7 @@ pub struct AddressReservationSpec {
     /// The network, of the reservation's namespace or as namespace/name.
     #[schemars(length(min = 1, max = 507))]
     pub network: String,
-    /// For whom.
+    /// The holder.
     pub holder: ReservationHolder,
     /// The interface in the pod; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub struct AddressReservationSpec {
     pub mac: Option<String>,
 }
 
-/// For whom addresses are set aside: a pod, a replica of a StatefulSet, or a virtual machine.
+/// The holder of reserved addresses: a pod, a replica of a StatefulSet, or a virtual machine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -71,7 +71,7 @@ pub struct ReservationHolder {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub stateful_set: Option<String>,
-    /// Which replica of it.
+    /// The replica's ordinal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub ordinal: Option<i64>,
@@ -81,7 +81,7 @@ pub struct ReservationHolder {
     pub virtual_machine: Option<String>,
 }
 
-/// Whether the reservation has taken effect.
+/// The status of the reservation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressReservationStatus {
@@ -92,18 +92,19 @@ pub struct AddressReservationStatus {
 }
 
 impl AddressReservationSpec {
-    /// The words, to be made sense of by [`crate::allocation::Reservation::new`].
+    /// Returns the spec as the allocation core reads it, for
+    /// [`crate::allocation::Reservation::new`].
     ///
     /// # Errors
-    /// Never, as long as both types have the same members; a test holds that.
+    /// Never, as long as both types have the same fields; a test ensures that.
     pub fn to_spec(&self) -> serde_json::Result<ReservationSpec> {
         super::through_json(self)
     }
 
-    /// The same from words.
+    /// Returns the API type of a spec.
     ///
     /// # Errors
-    /// Never, in the same way.
+    /// Never, as long as both types have the same fields; a test ensures that.
     pub fn from_spec(words: &ReservationSpec) -> serde_json::Result<Self> {
         super::through_json(words)
     }

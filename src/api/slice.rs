@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// An AddressSlice is the part of a pool that one node draws from. nadmit writes it, named by pool and
-/// first address: whoever has created it owns it.
+/// first address: the one that creates it owns it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "nadmit.io",
@@ -46,7 +46,7 @@ pub struct AddressSliceSpec {
 }
 
 impl AddressSlice {
-    /// The object of a slice, under the name that is its lock.
+    /// Returns the object of a slice, under the name that acts as its lock.
     pub fn of(slice: &Slice) -> Self {
         let spec = AddressSliceSpec {
             pool: slice.pool.to_string(),
@@ -56,10 +56,11 @@ impl AddressSlice {
         Self::new(&slice.record_name(), spec)
     }
 
-    /// The slice that is stored.
+    /// Returns the stored slice.
     ///
     /// # Errors
-    /// When somebody else has written what is none: no addresses, or under another name than theirs.
+    /// If another writer stored an invalid slice: without valid addresses, or under another name
+    /// than theirs.
     pub fn slice(&self) -> Result<Slice, SliceError> {
         let range = || self.spec.range.clone();
         let window = Subnet::parse(&self.spec.range).map_err(|error| SliceError::Range {
@@ -82,23 +83,23 @@ impl AddressSlice {
     }
 }
 
-/// Why an object is no slice.
+/// An invalid slice object.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SliceError {
-    /// Its addresses are none.
+    /// The addresses are invalid.
     #[error("spec.range {range:?} {error}; delete the object")]
     Range {
-        /// As written.
+        /// The range as written.
         range: String,
-        /// What is wrong with it.
+        /// The error in the range.
         error: RangeError,
     },
-    /// It is no lock on its addresses.
+    /// The object's name does not lock its addresses.
     #[error("the slice {range} has to be named {name:?}; delete the object")]
     Name {
-        /// As written.
+        /// The range as written.
         range: String,
-        /// As its name would have to be.
+        /// The required name.
         name: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The client that leaves repeating to this room.
+//! A client that leaves retries to this module.
 
 use bytes::Bytes;
 use http::{
@@ -11,14 +11,15 @@ use kube::{Client, Config, client::ClientBuilder};
 use serde_json::json;
 use tower::{BoxError, util::MapResponseLayer};
 
-/// A client of this cluster that asks once, with the server's `Retry-After` where [`super::Answer`]
-/// finds it.
+/// Returns a client of this cluster without retries of its own, which keeps the server's
+/// `Retry-After` where
+/// [`super::ApiError`] finds it.
 ///
 /// # Errors
-/// When certificates, keys or tokens cannot be used.
+/// If certificates, keys or tokens cannot be used.
 pub fn client(mut config: Config) -> kube::Result<Client> {
     config.default_retry = false;
-    // A watch may be silent for minutes; everything else has time-outs here.
+    // A watch may be idle for minutes; all other calls have timeouts in this module.
     config.read_timeout = None;
     let builder = ClientBuilder::try_from(config)?;
     Ok(builder
@@ -26,9 +27,9 @@ pub fn client(mut config: Config) -> kube::Result<Client> {
         .build())
 }
 
-/// A request that is turned away before it is looked at (by priority and fairness) is answered with
-/// a line of text and a header, which kube drops. It becomes the `Status` that others are answered
-/// with.
+/// Converts the plain-text response of a throttled request (by priority and fairness) into a
+/// `Status`. kube
+/// would drop its `Retry-After` header.
 pub fn keep_retry_after<B>(response: Response<B>) -> Response<UnsyncBoxBody<Bytes, BoxError>>
 where
     B: Body<Data = Bytes> + Send + 'static,

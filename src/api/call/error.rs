@@ -1,63 +1,65 @@
-//! What an answer means, or that there was none.
+//! The meaning of an API server's response, or of its absence.
 
 use std::{error::Error, io, time::Duration};
 
 use kube::core::{Status, response::reason};
 use thiserror::Error;
 
-/// How deep errors are nested at most, before the search for their cause ends.
+/// The maximum number of nested errors to search for a cause.
 const MAX_CAUSES: usize = 16;
 
-/// Why an API server's answer is not the one that was asked for.
+/// An unsuccessful call to an API server.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ApiError {
-    /// There is no object of that name. Only the API server's own word says so, never a proxy's or a
-    /// kind that is not served.
+    /// The object does not exist. Only the API server's own status means this: a proxy's 404, or
+    /// one for a
+    /// kind that is not served, does not.
     #[error("{0}")]
     NotFound(String),
-    /// There is one already.
+    /// The object exists already.
     #[error("{0}")]
     AlreadyExists(String),
-    /// The object has another `resourceVersion` or UID than was named.
+    /// The object has another `resourceVersion` or UID than the request named.
     #[error("{0}")]
     Conflict(String),
-    /// The history from there on is not kept: a watch's `resourceVersion`, a list's `continue`.
+    /// The history was compacted: a watch's `resourceVersion` or a list's `continue` token is too
+    /// old.
     #[error("{0}")]
     Expired(String),
     /// The API server does not serve this kind: its definition is missing.
     #[error("the API server does not serve this kind ({0})")]
     NotServed(String),
-    /// Refused for good: repeating it changes nothing.
+    /// Rejected permanently: a retry cannot succeed.
     #[error("the API server refuses ({code}): {message}")]
     Refused {
         /// The HTTP status: 401, 403, 422, …
         code: u16,
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
-    /// Turned away, as too much is asked (429). Nothing happened.
+    /// Throttled (429). The request had no effect.
     #[error("the API server is too busy: {message}")]
     Throttled {
-        /// How long the server asks to wait.
+        /// The server's `Retry-After`.
         after: Option<Duration>,
-        /// The server's words.
+        /// The server's message.
         message: String,
     },
-    /// The request did not get there. Nothing happened.
+    /// The request was not sent. It had no effect.
     #[error("the API server cannot be reached: {0}")]
     Unavailable(String),
-    /// It may have taken effect or not: no answer in time, a connection lost, a 5xx.
+    /// The outcome is unknown: a timeout, a lost connection, or a 5xx.
     #[error("the API server's answer is not known: {message}")]
     Uncertain {
-        /// How long the server asks to wait.
+        /// The server's `Retry-After`.
         after: Option<Duration>,
-        /// What happened.
+        /// A description of the failure.
         message: String,
     },
 }
 
 impl ApiError {
-    /// What kube's error means.
+    /// Classifies an error of kube.
     pub fn of(error: &kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(status),
@@ -75,7 +77,7 @@ impl ApiError {
         }
     }
 
-    /// What a `Status` means; one that comes in a watch, too.
+    /// Classifies a `Status`, from a response or from a watch.
     pub fn of_status(status: &Status) -> Self {
         let message = status_message(status);
         let after = status.details.as_ref().and_then(|details| {
@@ -94,7 +96,7 @@ impl ApiError {
         }
     }
 
-    /// Nothing came back in this time.
+    /// Returns the error for a request without a response in this time.
     pub fn timed_out(time: Duration) -> Self {
         Self::unknown(format!("nothing came back in {} ms", time.as_millis()))
     }
@@ -106,7 +108,7 @@ impl ApiError {
         }
     }
 
-    /// Whether it may be another the next time, though nothing else changes.
+    /// Returns true if a retry may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
@@ -114,7 +116,7 @@ impl ApiError {
         )
     }
 
-    /// How long the server asks to wait.
+    /// The server's `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled { after, .. } | Self::Uncertain { after, .. } => *after,
@@ -123,7 +125,7 @@ impl ApiError {
     }
 }
 
-/// A kind that is not served is a 404, too, but no `Status` about an object.
+/// Returns true if the status is about an object: the 404 of a kind that is not served is not.
 fn names_an_object(status: &Status) -> bool {
     let named = |details: &kube::core::response::StatusDetails| !details.name.is_empty();
     status.details.as_ref().is_some_and(named)
@@ -137,7 +139,7 @@ fn status_message(status: &Status) -> String {
     }
 }
 
-/// Whether the connection was not even made.
+/// Returns true if no connection was made.
 fn is_connect_error(error: &kube::Error) -> bool {
     causes(error).any(|cause| {
         let client = cause.downcast_ref::<hyper_util::client::legacy::Error>();
@@ -147,7 +149,7 @@ fn is_connect_error(error: &kube::Error) -> bool {
     })
 }
 
-/// An error and its causes, each once.
+/// Returns the messages of an error and its causes, each once.
 fn error_chain(error: &kube::Error) -> String {
     let mut all: Vec<String> = Vec::new();
     for cause in causes(error) {

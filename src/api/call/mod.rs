@@ -1,33 +1,37 @@
-//! Calls to an API server: how long to try, what an answer means, when to ask again.
+//! Calls to an API server: timeouts, retries and the classification of errors.
 //!
-//! Everything here runs in tokio's time, so a test may pause it; nothing is random, so a run
-//! repeats.
+//! Everything here runs on tokio's time, so tests can pause it; nothing is random, so runs repeat.
 //!
 //! # Expected flow
-//! 1. [`client`] makes the client. That of kube repeats what was refused by itself, for hours and at
-//!    random; this one asks once, and leaves the rest to this room.
-//! 2. [`call`] asks until there is an answer that repeating cannot change, or [`RetryPolicy`] ends. The
-//!    answer is then `Ok`, or an [`ApiError`] that says what it means.
-//! 3. Who makes several requests for one purpose takes a [`ApiCall`]: they share its patience, and it
-//!    remembers whether one of them may have taken effect though nobody heard of it.
+//! 1. [`client`] makes the client. kube's own repeats throttled requests by itself, for hours and
+//!    with
+//!    random delays; this one leaves retries to this module.
+//! 2. [`call`] retries until a response is final or the [`RetryPolicy`] is exhausted. The result is
+//!    `Ok`, or
+//!    an [`ApiError`] with the meaning of the failure.
+//! 3. Several requests for one purpose share an [`ApiCall`]: it limits their total time, and
+//!    remembers
+//!    whether one of them may have taken effect without a response.
 //!
 //! ```
-//! # async fn confirm(pods: kube::Api<k8s_openapi::api::core::v1::Pod>) -> Option<bool> {
-//! use nadmit::api::call::{Answer, Patience, call};
+//! # async fn exists(pods: kube::Api<k8s_openapi::api::core::v1::Pod>) -> Option<bool> {
+//! use nadmit::api::call::{ApiError, RetryPolicy, call};
 //!
-//! match call(Patience::default(), || pods.get("db-0")).await {
+//! match call(RetryPolicy::default(), || pods.get("db-0")).await {
 //!     Ok(_) => Some(true),
-//!     Err(Answer::NotFound(_)) => Some(false),
-//!     // Forbidden, throttled to the end, out of reach: nothing is known.
+//!     Err(ApiError::NotFound(_)) => Some(false),
+//!     // Forbidden, throttled until the end, unreachable: nothing is known.
 //!     Err(_) => None,
 //! }
 //! # }
 //! ```
 //!
-//! # What may be repeated
-//! A request must bear being done twice. A read does. A create under a fixed name does: the second is
-//! told [`ApiError::AlreadyExists`], and a look shows whose it is. An update or delete under a
-//! `resourceVersion` does: the second is told [`ApiError::Conflict`] or [`ApiError::NotFound`].
+//! # Requests that may be repeated
+//! A request must be idempotent. A read is. A create under a fixed name is: the second one fails
+//! with
+//! [`ApiError::AlreadyExists`], and a read shows whose object it is. An update or delete with a
+//! `resourceVersion` is: the second one fails with [`ApiError::Conflict`] or
+//! [`ApiError::NotFound`].
 
 mod client;
 mod error;
@@ -43,22 +47,23 @@ pub use self::{
     error::ApiError,
 };
 
-/// How long to try.
+/// The limits of retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How long one request may take.
+    /// The timeout of one request.
     pub attempt: Duration,
-    /// How long all of them may take together, with the pauses.
+    /// The timeout of all requests together, including pauses.
     pub total: Duration,
-    /// The pause before the second; each further one is twice as long.
+    /// The pause before the second request; each further pause is twice as long.
     pub initial_backoff: Duration,
-    /// The longest pause, unless the server asks for more.
+    /// The maximum pause, unless the server asks for more.
     pub max_backoff: Duration,
 }
 
 impl Default for RetryPolicy {
-    /// For what somebody waits for: 8 s, of which a request may take 3, and pauses from 50 ms to 1 s.
-    /// A webhook's answer is waited for 10 s.
+    /// Returns limits for requests that a webhook waits for: 8 s in total, 3 s for one request, and
+    /// pauses from
+    /// 50 ms to 1 s. The API server waits 10 s for a webhook.
     fn default() -> Self {
         Self {
             attempt: Duration::from_secs(3),
@@ -70,7 +75,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The same, but not longer than this altogether.
+    /// Returns these limits with at most this total.
     #[must_use]
     pub fn within(self, total: Duration) -> Self {
         Self {
@@ -81,10 +86,10 @@ impl RetryPolicy {
     }
 }
 
-/// Asks until the answer is final or the patience ends.
+/// Sends a request that changes something, with retries until its result is final or time is up.
 ///
 /// # Errors
-/// The last [`ApiError`], if it is none that was asked for.
+/// The last [`ApiError`].
 pub async fn call<T, F>(policy: RetryPolicy, ask: impl FnMut() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = kube::Result<T>>,
@@ -92,7 +97,7 @@ where
     ApiCall::begin(policy).write(ask).await
 }
 
-/// Requests for one purpose, which share their patience.
+/// Requests for one purpose, which share the limits of their retries.
 #[derive(Debug)]
 pub struct ApiCall {
     policy: RetryPolicy,
@@ -102,7 +107,7 @@ pub struct ApiCall {
 }
 
 impl ApiCall {
-    /// Begins now.
+    /// Starts a call; its total timeout begins now.
     pub fn begin(policy: RetryPolicy) -> Self {
         Self {
             policy,
@@ -112,22 +117,24 @@ impl ApiCall {
         }
     }
 
-    /// Whether a request may have taken effect though its answer did not come.
+    /// Returns true if a request may have taken effect without a response.
     pub fn uncertain(&self) -> bool {
         self.uncertain
     }
 
-    /// How many requests were repetitions.
+    /// Returns the number of retries.
     pub fn retries(&self) -> u64 {
         self.retries
     }
 
-    /// Asks for something that changes something, until the answer is final or there is no time for
-    /// another attempt. Asks once at least.
+    /// Sends a request that changes something, with retries until its result is final or there is
+    /// no time for
+    /// another. Sends it at least once.
     ///
     /// # Errors
-    /// The last [`ApiError`]. Where [`Self::uncertain`] says so, an earlier request may have taken
-    /// effect, whatever the last answer says.
+    /// The last [`ApiError`]. If [`Self::uncertain`] returns true, an earlier request may have
+    /// taken effect,
+    /// whatever the last error is.
     pub async fn write<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, ApiError>
     where
         F: Future<Output = kube::Result<T>>,
@@ -135,7 +142,7 @@ impl ApiCall {
         self.repeat(ask, true).await
     }
 
-    /// The same for something that only looks: nothing becomes uncertain by it.
+    /// Sends a read, with retries like [`Self::write`]. A read never makes the call uncertain.
     ///
     /// # Errors
     /// The last [`ApiError`].

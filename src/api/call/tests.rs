@@ -1,4 +1,4 @@
-//! What answers mean, and how long is asked.
+//! Tests of the classification of errors, and of retries.
 
 use std::{cell::RefCell, io, time::Duration};
 
@@ -74,7 +74,7 @@ fn an_answer_means_what_its_reason_says() {
 fn only_a_status_about_an_object_says_that_it_is_gone() {
     let gone = status(404, reason::NOT_FOUND).with_details(details("192.0.2.1", 0));
     assert_eq!(ApiError::of_status(&gone), ApiError::NotFound(words()));
-    // The path of a kind without a definition, as kube hands it on; and a proxy's page.
+    // The path of a kind without a definition, as kube passes it on; and a proxy's page.
     let nobody = status(404, "Failed to parse error data");
     assert_eq!(ApiError::of_status(&nobody), ApiError::NotServed(words()));
     let nameless = status(404, reason::NOT_FOUND);
@@ -96,7 +96,8 @@ fn what_did_not_get_there_is_told_from_what_may_have() {
     }
 }
 
-/// Asks, being answered so, one after the other; says when each was asked, in milliseconds.
+/// Makes a call that gets these responses in turn; also returns the times of its requests, in
+/// milliseconds.
 async fn asked(
     policy: RetryPolicy,
     answers: Vec<Option<kube::Result<u8>>>,
@@ -142,7 +143,7 @@ async fn the_servers_wish_counts_where_it_is_longer() {
     let (told, times, call) = asked(PATIENCE, vec![Some(Err(busy(2))), Some(Ok(7))]).await;
     assert_eq!((told, times), (Ok(7), vec![0, 2_000]));
     assert!(!call.uncertain(), "what is turned away did not happen");
-    // If it is longer than the patience, there is no use in waiting for less.
+    // If it exceeds the total timeout, waiting is pointless.
     let (told, times, _) = asked(PATIENCE, vec![Some(Err(busy(60))), Some(Ok(7))]).await;
     assert_eq!(times, [0]);
     let after = told.as_ref().err().and_then(ApiError::retry_after);
