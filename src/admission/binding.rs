@@ -39,7 +39,7 @@ use crate::{
     },
 };
 
-/// Whether a pod is being bound.
+/// Returns true if the request binds a pod to a node.
 pub fn is_binding(request: &AdmissionRequest<'_>) -> bool {
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
@@ -50,7 +50,7 @@ pub fn is_binding(request: &AdmissionRequest<'_>) -> bool {
     which && request.operation == Operation::Create
 }
 
-/// What `POST /mutate` does about a Binding.
+/// Decides a `POST /mutate` of a Binding.
 pub(super) fn mutate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let Some(binding) = request.object.as_ref() else {
@@ -90,8 +90,9 @@ pub(super) fn mutate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
     request_for_pod.decide(request, context)
 }
 
-/// What `POST /validate` does about a Binding: of the annotations that speak of networks it may bring
-/// exactly what nadmit holds for the pod.
+/// Decides a `POST /validate` of a Binding: its network annotations have to be exactly those that
+/// nadmit
+/// holds for the pod.
 pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let binding = request.object.as_ref();
@@ -101,7 +102,7 @@ pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'
     };
     let pod = match resolve_target(request, binding, context) {
         BindingTarget::Pod(pod) => Some(pod),
-        // Whoever binds it now or has bound it: the API server refuses, and merges nothing.
+        // The pod is bound or gone: the API server rejects the Binding and merges nothing.
         BindingTarget::Nothing => return allow(),
         BindingTarget::NeedsRead(live_read) => return Decision::VerifyLive(vec![live_read]),
     };
@@ -122,7 +123,8 @@ pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'
     if carried.iter().all(BindingAnnotation::matches_record) {
         return allow();
     }
-    // Two replicas may each have given it an address: either may be brought, and the other is surplus.
+    // Two replicas may each have allocated an address: either may be proposed, the other one is
+    // surplus.
     if let Some(Ok(named)) = pod.map(|pod| held_annotations(pod, node, Some(proposed), context))
         && self::compare_annotations(proposed, &named)
             .iter()
@@ -143,11 +145,11 @@ pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'
 
 /// The pod that a Binding is for.
 enum BindingTarget<'c> {
-    /// It may be bound.
+    /// A pod that may be bound.
     Pod(&'c Pod),
-    /// There is nothing to do for it.
+    /// No pod, or one that needs nothing.
     Nothing,
-    /// It is not known well enough.
+    /// The pod has to be read live first.
     NeedsRead(LiveRead),
 }
 
@@ -175,7 +177,7 @@ fn resolve_target<'c>(
     let pod = pod.filter(|pod| uid.is_none_or(|uid| pod.uid.as_deref() == Some(uid)));
     match pod {
         Some(pod) if pod.host_network || pod.mirror => BindingTarget::Nothing,
-        // A UID is never given twice, and the annotations of a pod that waits do not change.
+        // UIDs are never reused, and the annotations of an unbound pod do not change.
         Some(pod) if (confirmed || uid.is_some()) && is_unbound(pod) => BindingTarget::Pod(pod),
         _ if confirmed => BindingTarget::Nothing,
         _ => BindingTarget::NeedsRead(live_read),
@@ -186,7 +188,7 @@ fn is_unbound(pod: &Pod) -> bool {
     pod.node.is_none() && !pod.terminating
 }
 
-/// A pod that exists, as rules look at it.
+/// Returns the rules' view of a pod in the catalog.
 pub(super) fn subject_in_catalog<'s>(pod: &'s Pod, context: &ReviewContext<'s>) -> PodSubject<'s> {
     let mut subject = PodSubject::new(
         &pod.namespace,
@@ -200,7 +202,7 @@ pub(super) fn subject_in_catalog<'s>(pod: &'s Pod, context: &ReviewContext<'s>) 
     subject
 }
 
-/// Who asks when this pod does, on this node.
+/// Returns the requester for a pod in the catalog on this node.
 pub(super) fn requester_in_catalog(pod: &Pod, node: Option<&str>) -> Requester {
     Requester {
         holder: pod.holder.clone(),
@@ -213,13 +215,13 @@ pub(super) fn requester_in_catalog(pod: &Pod, node: Option<&str>) -> Requester {
     }
 }
 
-/// The node that a Binding names.
+/// Returns the name of the node that a Binding targets.
 fn node_name<'s>(binding: &'s ReviewObject<'_>) -> Option<&'s str> {
     let target = binding.target.as_ref()?;
     Some(&*target.name).filter(|name| !name.is_empty())
 }
 
-/// What the pod was asked for, if something was put in before.
+/// Returns the pod's annotations from before injection, if it was injected.
 pub(super) fn original_annotations(pod: &Pod) -> OriginalAnnotations<'_> {
     OriginalAnnotations {
         networks: pod.requested.networks.as_deref(),
@@ -227,7 +229,9 @@ pub(super) fn original_annotations(pod: &Pod) -> OriginalAnnotations<'_> {
     }
 }
 
-/// A network that the pod names and nobody knows: it may be a moment old, and of a pool.
+/// Returns the live read of a network that the pod names and the catalog lacks: it may be new, and
+/// may
+/// have a pool.
 fn unresolved_network(subject: &PodSubject<'_>, context: &ReviewContext<'_>) -> Option<LiveRead> {
     let mut live_reads = subject.attachments().filter_map(|attachment| {
         let missing = matches!(attachment.resolution, Resolution::Missing);
@@ -240,7 +244,7 @@ fn unresolved_network(subject: &PodSubject<'_>, context: &ReviewContext<'_>) -> 
     live_reads.find(|live_read| !context.freshness.covers(live_read))
 }
 
-/// Whether annotations say anything of networks, or in nadmit's name.
+/// Returns true if any of the network annotations, or nadmit's own, is set.
 fn mentions_networks(annotations: &ReviewAnnotations<'_>) -> bool {
     network_annotations(annotations)
         .iter()
@@ -271,16 +275,17 @@ fn network_annotations<'s>(
     ]
 }
 
-/// The reason why it is not known what a pod holds.
+/// The reason why a pod's holdings are not known.
 enum HoldingsUnknown {
-    /// These have to be looked up first.
+    /// These have to be read live first.
     NeedsRead(Vec<LiveRead>),
-    /// This replica has a plan of its own for one of the addresses, which is not settled yet.
+    /// This replica has an uncommitted plan for one of the addresses.
     Pending,
 }
 
-/// Returns the pod's annotations as what it holds makes them; of several addresses that it holds in one
-/// range those that are `proposed`.
+/// Returns the annotations that result from the pod's holdings. If it holds several addresses of
+/// one
+/// range, those in `proposed` are chosen.
 fn held_annotations(
     pod: &Pod,
     node: Option<&str>,
@@ -318,7 +323,7 @@ fn held_annotations(
     }))
 }
 
-/// Returns the annotations that a Binding brings as those of a pod.
+/// Returns the rules' view of a Binding's annotations, as if they were a pod's.
 fn subject_of_binding<'s>(
     namespace: &'s str,
     proposed: &'s ReviewAnnotations<'_>,
@@ -334,7 +339,7 @@ fn subject_of_binding<'s>(
     )
 }
 
-/// Makes attachments without named addresses ask for those that a Binding brings.
+/// Makes attachments without requested addresses request those in the Binding's annotations.
 fn request_ips_of_binding(
     attachments: &mut [PoolRequest],
     namespace: &str,
@@ -356,7 +361,9 @@ fn request_ips_of_binding(
     }
 }
 
-/// Whether all of it is recorded for the asker: what a preview gives may be free as yet.
+/// Returns true if all of the assignment is recorded for the requester: addresses from a preview
+/// may still
+/// be free.
 fn is_recorded(
     requester: &Requester,
     asks: &[AttachmentRequest],
@@ -374,7 +381,7 @@ fn is_recorded(
     })
 }
 
-/// Each annotation of the Binding beside what is held.
+/// Returns each annotation of the Binding, paired with the expected text.
 fn compare_annotations<'s>(
     annotations: &'s ReviewAnnotations<'_>,
     held: &'s DesiredAnnotations,
@@ -398,8 +405,9 @@ fn compare_annotations<'s>(
         .collect()
 }
 
-/// What was not read live yet of all that a refusal would rest on: the pod, and the records of the
-/// addresses and MACs that the Binding brings, which another replica may have written a moment ago.
+/// Returns the live reads that a denial needs and that were not made yet: the pod, and the records
+/// of the
+/// addresses and MACs in the Binding, which another replica may just have written.
 fn required_reads(
     request: &AdmissionRequest<'_>,
     binding: &ReviewObject<'_>,

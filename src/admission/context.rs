@@ -1,4 +1,4 @@
-//! What a decision rests on beside the review.
+//! The inputs of a decision, apart from the review.
 
 use crate::{
     allocation::{SharedIndex, Timestamp},
@@ -6,43 +6,43 @@ use crate::{
     rules::{LiveRead, Policy},
 };
 
-/// What is known when a review is decided: the world as a value. Clock and randomness come in here,
-/// and nowhere else.
+/// The state that a review is decided against. Time and randomness enter here, and nowhere else.
 #[derive(Debug, Clone, Copy)]
 pub struct ReviewContext<'a> {
     /// The networks, namespaces, pods and pools.
     pub catalog: &'a Catalog,
-    /// The settings.
+    /// The configured rules, levels and limits.
     pub policy: &'a Policy,
-    /// Who holds which address.
+    /// The holders of all addresses.
     pub allocations: &'a SharedIndex,
-    /// How fresh all that is.
+    /// The freshness of the catalog and the allocations.
     pub freshness: Freshness<'a>,
-    /// What the time is.
+    /// The current time.
     pub now: Timestamp,
-    /// A number that nobody can guess, another one for each review.
+    /// An unguessable random number, different for each review.
     pub random: u128,
 }
 
-/// How fresh what is known is.
+/// The freshness of catalog and allocations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Freshness<'a> {
-    /// It may lag behind its origin: what it says of other objects may be over.
+    /// They may lag behind the API server: what they say of other objects may be outdated.
     Cached,
-    /// Some of it was looked up at the origin.
+    /// Some of it was read live.
     VerifiedFor {
-        /// What was looked up, and is in the catalog as it is at the origin.
+        /// The live reads that succeeded; the catalog contains their results.
         verified: &'a [LiveRead],
-        /// What [`Decision::Refresh`](super::Decision::Refresh) asked for and the origin did not
-        /// answer: a warning may rest on the cache, a denial may not.
+        /// The live reads that [`Decision::Refresh`](super::Decision::Refresh) asked for and that
+        /// failed. A
+        /// warning may rest on the cache, a denial may not.
         unanswered: &'a [LiveRead],
     },
-    /// Nothing lags: whatever could be looked up is as its origin is.
+    /// Nothing lags: the catalog and the allocations are themselves the source of truth.
     Authoritative,
 }
 
 impl<'a> Freshness<'a> {
-    /// Returns the evidence of look-ups that all were answered.
+    /// Returns the freshness after these live reads, all of which succeeded.
     pub fn verified_for(verified: &'a [LiveRead]) -> Self {
         Self::VerifiedFor {
             verified,
@@ -50,7 +50,7 @@ impl<'a> Freshness<'a> {
         }
     }
 
-    /// Whether what this look-up would say is known already.
+    /// Returns true if the result of this live read is known already.
     pub fn covers(self, live_read: &LiveRead) -> bool {
         match self {
             Self::Cached => false,
@@ -59,7 +59,7 @@ impl<'a> Freshness<'a> {
         }
     }
 
-    /// Returns whether this look-up was made, or was tried in vain.
+    /// Returns true if this live read was made, successfully or not.
     pub(super) fn was_requested(self, live_read: &LiveRead) -> bool {
         let in_vain = match self {
             Self::VerifiedFor { unanswered, .. } => unanswered.contains(live_read),
@@ -68,7 +68,7 @@ impl<'a> Freshness<'a> {
         in_vain || self.covers(live_read)
     }
 
-    /// Returns how many look-ups were made or tried.
+    /// Returns the number of live reads made, successfully or not.
     pub(super) fn request_count(self) -> usize {
         match self {
             Self::VerifiedFor {
@@ -81,7 +81,7 @@ impl<'a> Freshness<'a> {
 }
 
 impl<'a> ReviewContext<'a> {
-    /// A situation at the beginning of time, confirmed, without chance: for a decision that needs
+    /// Returns an authoritative context at time zero, without randomness: for decisions that need
     /// neither.
     pub fn authoritative(
         catalog: &'a Catalog,
@@ -98,7 +98,7 @@ impl<'a> ReviewContext<'a> {
         }
     }
 
-    /// The same with other evidence.
+    /// Returns this context with another freshness.
     #[must_use]
     pub fn with_freshness(self, freshness: Freshness<'a>) -> Self {
         Self { freshness, ..self }

@@ -1,4 +1,4 @@
-//! The decision: which rules see a request, and what becomes of their findings.
+//! Routes a request to the rules for its kind, and turns their findings into a decision.
 
 use serde_json::value::RawValue;
 
@@ -34,16 +34,16 @@ use crate::{
 
 /// The API group of `NetworkAttachmentDefinitions`.
 const NAD_GROUP: &str = "k8s.cni.cncf.io";
-/// Their plural name.
+/// The plural name of `NetworkAttachmentDefinitions`.
 const NAD_RESOURCE: &str = "network-attachment-definitions";
 
-/// The most look-ups that warnings of one review lead to.
+/// The maximum number of live reads made for the warnings of one review.
 const MAX_WARNING_READS: usize = 4;
 
-/// The plural name of the object that OpenShift's network operator takes its settings from.
+/// The plural name of the object that configures OpenShift's network operator.
 const OPERATOR_RESOURCE: &str = "networks";
 
-/// Which of the two webhooks was called.
+/// The webhook that was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Webhook {
     /// `POST /validate`
@@ -52,49 +52,54 @@ pub enum Webhook {
     Mutate,
 }
 
-/// What to do about a review.
+/// The next step for a review.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
-    /// Answer this.
+    /// Send this response.
     Respond(AdmissionResponse),
-    /// Write these records first; answer only when they are safe.
+    /// Commit these records first; respond only when they are durable.
     Commit(PendingCommit),
-    /// Look these up at their origin, then decide again with [`Evidence::LookedUp`]: what was decided
-    /// rests on what is not certain.
+    /// Make these live reads, then decide again with [`Freshness::VerifiedFor`]: a denial rests on
+    /// them.
     VerifyLive(Vec<LiveRead>),
-    /// Look these up at their origin if it answers soon, then decide again: a warning rests on them.
-    /// Look-ups without an answer are named in [`Evidence::LookedUp`] as tried.
+    /// Make these live reads if they are quick, then decide again: a warning rests on them. Reads
+    /// that failed
+    /// are passed as `unanswered` in [`Freshness::VerifiedFor`].
     Refresh(Vec<LiveRead>),
-    /// Record that this node owns this slice, tell the index, and decide again: a pod needs an
+    /// Record that this node owns this slice, apply that to the index, and decide again: a pod
+    /// needs an
     /// address of it.
     ClaimSlice(Slice),
-    /// Decide again a moment later: something that is needed is being recorded for another request.
-    /// When there is no time for that, answer this.
+    /// Decide again after a short delay: another request is recording something that this one
+    /// needs. If there
+    /// is no time left, send this response.
     Retry(AdmissionResponse),
 }
 
-/// Records to write, and the answer that may leave after that.
+/// Records to write, and the response to send once they are durable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PendingCommit {
-    /// What to write, all or none.
+    /// The writes: all or none of them.
     pub writes: Vec<Write>,
-    /// By which the index knows the plan: it is to be confirmed, or rolled back.
-    pub ticket: PlanId,
-    /// How many of the addresses are lent from slices of other nodes.
+    /// The index's id of the plan, which has to be committed or aborted.
+    pub plan_id: PlanId,
+    /// The number of addresses borrowed from slices of other nodes.
     pub borrowed: usize,
-    /// What to answer when they are safe.
+    /// The response to send when the records are durable.
     pub response: AdmissionResponse,
 }
 
-/// Decides about one request. Pure: the same request, catalog, policy and evidence give the same
-/// decision.
+/// Decides about one request. Pure: equal requests and contexts give equal decisions.
 ///
 /// # Guarantees
-/// - [`Decision::VerifyLive`] asks for nothing that the evidence covers; with [`Evidence::Confirmed`] the
-///   decision is never one. The same holds of [`Decision::Refresh`], which asks for nothing twice.
-/// - What nadmit has no rule for is allowed, and so are CONNECT and every DELETE but a network's.
-/// - An update is judged for what it changes; nothing that is being deleted is ever refused, unless a pod is to
-///   take an address meanwhile.
+/// - [`Decision::VerifyLive`] never asks for a read that the freshness covers; with
+///   [`Freshness::Authoritative`] it is never returned. The same holds for [`Decision::Refresh`],
+///   which
+///   never asks for a read twice.
+/// - Requests without a rule are allowed, and so are CONNECT and every DELETE but a network's.
+/// - Updates are judged for what they change. An object that is being deleted is never denied,
+///   unless a
+///   pod is to get an address meanwhile.
 pub fn decide(
     webhook: Webhook,
     request: &AdmissionRequest<'_>,
@@ -121,7 +126,7 @@ pub fn decide(
 }
 
 impl Decision {
-    /// The decision that these findings make.
+    /// Returns the decision for these findings: a response, or the live reads needed first.
     pub(super) fn from_findings(
         request: &AdmissionRequest<'_>,
         findings: Vec<Finding>,
@@ -138,8 +143,9 @@ impl Decision {
         Self::Respond(AdmissionResponse::new(request, findings))
     }
 
-    /// This decision, unless it lets the request pass and there is more to decide: what is refused
-    /// already takes nothing.
+    /// Returns this decision, unless it allows the request and `next` has one to add. A denied
+    /// request must
+    /// not allocate anything.
     fn unless_denied(self, next: impl FnOnce() -> Option<Self>) -> Self {
         match self {
             Self::Respond(response) if response.verdict() != Verdict::Deny => match next() {
@@ -150,7 +156,7 @@ impl Decision {
         }
     }
 
-    /// The same decision, with what an earlier answer had found before what this one says.
+    /// Returns this decision with the findings of an earlier response before its own.
     fn with_earlier_findings(self, earlier: &AdmissionResponse) -> Self {
         match self {
             Self::Respond(response) => Self::Respond(response.with_earlier_findings(earlier)),
@@ -166,7 +172,7 @@ impl Decision {
     }
 }
 
-/// A pod that is created: what its annotations say, and then whose its addresses are.
+/// Decides about a new pod: first its annotations, then the holders of its addresses.
 fn pod_create(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let (catalog, policy) = (context.catalog, context.policy);
     let pod = reviewable(request)
@@ -183,7 +189,7 @@ fn pod_create(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> De
     })
 }
 
-/// Whose the addresses of a pod are whose annotations change.
+/// Checks the holders of addresses when a pod's annotations change.
 fn pod_addresses_update(
     request: &AdmissionRequest<'_>,
     context: &ReviewContext<'_>,
@@ -198,7 +204,8 @@ fn pod_addresses_update(
     validate_holders(request, pod, &subject, context)
 }
 
-/// Whose what a pod names is, on networks of pools and on others.
+/// Checks the holders of the addresses and MACs that a pod names, on networks with and without a
+/// pool.
 fn validate_holders(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -209,12 +216,12 @@ fn validate_holders(
     elsewhere.or_else(|| validate_addresses::decide(request, pod, subject, context))
 }
 
-/// Returns true if there are pools; their rules hold in every namespace.
+/// Returns true if there are pools; their rules apply in every namespace.
 fn has_pools(context: &ReviewContext<'_>) -> bool {
     !context.catalog.pool_config().pools.is_empty()
 }
 
-/// What must be looked up before these findings may deny.
+/// Returns the live reads that have to be made before these findings may deny.
 fn reads_before_denial(findings: &[Finding], freshness: Freshness<'_>) -> Vec<LiveRead> {
     let mut live_reads: Vec<LiveRead> = Vec::new();
     for finding in findings
@@ -231,8 +238,9 @@ fn reads_before_denial(findings: &[Finding], freshness: Freshness<'_>) -> Vec<Li
     live_reads
 }
 
-/// Returns what is worth looking up before these findings warn: a network or a pool that was applied a
-/// moment before the object under review. What costs a whole list is not.
+/// Returns the live reads worth making before these findings warn: a network or pool that may have
+/// been
+/// applied just before the object under review. Reads that list a whole kind are not worth it.
 fn reads_before_warning(findings: &[Finding], freshness: Freshness<'_>) -> Vec<LiveRead> {
     let mut live_reads: Vec<LiveRead> = Vec::new();
     let most = MAX_WARNING_READS.saturating_sub(freshness.request_count());
@@ -250,7 +258,7 @@ fn reads_before_warning(findings: &[Finding], freshness: Freshness<'_>) -> Vec<L
     live_reads
 }
 
-/// Dispatch by resource and subresource.
+/// Returns the findings of the rules for the request's resource and subresource.
 fn findings(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Vec<Finding> {
     let (catalog, policy) = (context.catalog, context.policy);
     let resource = (&*request.resource.group, &*request.resource.resource);
@@ -289,7 +297,7 @@ fn findings(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Vec<
     }
 }
 
-/// The findings on a workload's template, or on a virtual machine's networks.
+/// Returns the findings on a workload's template, or on a virtual machine's networks.
 fn workload(
     template: Template,
     request: &AdmissionRequest<'_>,
@@ -303,7 +311,7 @@ fn workload(
     template.findings(request, after, max_level, catalog, policy)
 }
 
-/// The findings on a network's own configuration; of an update only those that are new.
+/// Returns the findings on a network's configuration; for an update only the new ones.
 fn network(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
     let (Some(after), Some(max_level)) = (reviewable(request), max_level(request, catalog, policy))
     else {
@@ -340,8 +348,9 @@ fn network(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -
     }
 }
 
-/// The findings on what OpenShift's operator will make networks of; of an update only those that are
-/// new, and what it takes from pods.
+/// Returns the findings on the networks that OpenShift's operator will create; for an update only
+/// the new
+/// ones, and those on networks that it takes away from pods.
 fn additional_networks(
     request: &AdmissionRequest<'_>,
     catalog: &Catalog,
@@ -365,7 +374,7 @@ fn additional_networks(
     found
 }
 
-/// The findings on a `ConfigMap`; of an update only those that are new.
+/// Returns the findings on a `ConfigMap`; for an update only the new ones.
 fn config_map(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -> Vec<Finding> {
     let (Some(after), Some(max_level)) = (reviewable(request), max_level(request, catalog, policy))
     else {
@@ -384,7 +393,8 @@ fn config_map(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy
     }
 }
 
-/// The findings on a network's deletion. One that was asked for before goes on.
+/// Returns the findings on a network's deletion. A deletion that is already in progress is not
+/// checked.
 fn network_delete(
     request: &AdmissionRequest<'_>,
     catalog: &Catalog,
@@ -397,7 +407,8 @@ fn network_delete(
     }
 }
 
-/// The findings on a network that pods use, when it changes or, without an `with_earlier_findings`, is deleted.
+/// Returns the findings on a change of a network that pods use, or without an `after` on its
+/// deletion.
 fn network_use(
     request: &AdmissionRequest<'_>,
     before: &ReviewObject<'_>,
@@ -476,20 +487,23 @@ fn pod_update(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy
     findings
 }
 
-/// The object under review, unless it is none to judge: being deleted, or the kubelet's own copy of
-/// a static pod, which runs whatever is answered.
+/// Returns the object under review, unless it is exempt: being deleted, or a static pod's mirror,
+/// which
+/// the kubelet runs whatever the response is.
 pub(super) fn reviewable<'r, 'a>(
     request: &'r AdmissionRequest<'a>,
 ) -> Option<&'r ReviewObject<'a>> {
     non_static_object(request).filter(|object| !is_terminating(object))
 }
 
-/// Returns the pod under review that is changed, unless it is the kubelet's own. One that is being deleted
-/// runs on for its grace period, which is the deleting user's choice, and an address can be plugged into it.
+/// Returns the object under review, unless it is a static pod's mirror. A pod that is being deleted
+/// keeps
+/// running for its grace period, which the deleting user chooses, and could be hot-plugged an
+/// address.
 pub(super) fn non_static_object<'r, 'a>(
     request: &'r AdmissionRequest<'a>,
 ) -> Option<&'r ReviewObject<'a>> {
-    // Whoever creates a pod may annotate it as a static pod's copy; only a node has static pods.
+    // Anyone who creates a pod can set the mirror annotation; only nodes have static pods.
     let is_static =
         |pod: &&ReviewObject<'_>| pod.metadata.annotations.mirror && request.user_info.is_node();
     request.object.as_ref().filter(|pod| !is_static(pod))
@@ -499,7 +513,8 @@ fn is_terminating(object: &ReviewObject<'_>) -> bool {
     object.metadata.deletion_timestamp.is_some()
 }
 
-/// How loudly rules may speak in the request's namespace; `None` where they are silent.
+/// Returns the maximum level of findings in the request's namespace; `None` if the rules are off
+/// there.
 pub(super) fn max_level(
     request: &AdmissionRequest<'_>,
     catalog: &Catalog,
@@ -530,13 +545,14 @@ fn has_network_annotations(pod: &ReviewObject<'_>) -> bool {
     annotations.networks.is_some() || annotations.default_network.is_some()
 }
 
-/// Returns true if a pod has annotations that nobody reads, much like those that ask for networks.
+/// Returns true if a pod has annotations whose keys nearly match a network annotation's.
 fn has_near_miss_annotations(pod: &ReviewObject<'_>) -> bool {
     !pod.metadata.annotations.near_misses.is_empty()
 }
 
-/// Returns the highest level of findings on a pod. Where rules are off, as on a pod that is being deleted,
-/// authority over address pools is not.
+/// Returns the maximum level of findings on a pod. Where rules are off, as on a pod that is being
+/// deleted,
+/// the rules that guard address pools still apply.
 fn pod_max_level(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -> Level {
     let going = request.object.as_ref().is_some_and(is_terminating);
     let max_level = max_level(request, catalog, policy).filter(|_| !going);

@@ -1,10 +1,15 @@
-//! Who may have what a virtual machine holds: one launcher pod, and the target of a migration.
+//! Access to a virtual machine's addresses: for one launcher pod, and for the target of a
+//! migration.
 //!
-//! That a pod belongs to a machine its owner says, which who creates pods may write. So a second
-//! launcher needs a proof that such a user cannot give: a migration in progress, which KubeVirt's
-//! migration controller names in the target pod when it creates that (annotation
-//! `kubevirt.io/migrationJobName`, label `kubevirt.io/migrationJobUID`). The status of the machine's
-//! instance is no proof: it names the target only after that is ready.
+//! A pod's owner reference names its machine, but anyone who may create pods may write one. So a
+//! second
+//! launcher needs a proof that such a user cannot give: a migration in progress that KubeVirt's
+//! migration
+//! controller names in the target pod when it creates it (annotation
+//! `kubevirt.io/migrationJobName`,
+//! label `kubevirt.io/migrationJobUID`). The status of the VirtualMachineInstance is no such proof:
+//! it
+//! names the target only after that pod is ready.
 
 use super::{
     context::ReviewContext, object::ReviewObject, pod::subject_under_review,
@@ -19,20 +24,20 @@ use crate::{
     rules::{Injection, LiveRead, allocation::attachment_requests},
 };
 
-/// For how many seconds a request to create a pod may last, after its records are written.
+/// The seconds that a request to create a pod may last after its records are written.
 const CREATE_REQUEST_TIMEOUT: i64 = 30;
 
-/// Whether a pod may have what its holder has.
+/// A pod's access to the addresses of its holder.
 pub(super) enum LaunchAccess {
-    /// Yes.
+    /// Access is granted.
     Granted,
-    /// That is known after these look-ups.
+    /// These live reads have to be made first.
     NeedsRead(Vec<LiveRead>),
-    /// No.
+    /// Access is denied.
     Denied(Rejection),
 }
 
-/// The migration as whose target a pod under review says that it was made.
+/// Returns the migration that a pod under review claims to be the target of.
 pub(super) fn migration_of(pod: &ReviewObject<'_>) -> Option<MigrationRef> {
     let metadata = &pod.metadata;
     MigrationRef::new(
@@ -41,7 +46,7 @@ pub(super) fn migration_of(pod: &ReviewObject<'_>) -> Option<MigrationRef> {
     )
 }
 
-/// Whether this pod may have what its holder has on these interfaces, or is to be given.
+/// Returns whether this pod may use, or be allocated, its holder's addresses on these interfaces.
 pub(super) fn check_access(
     requester: &Requester,
     migration: Option<&MigrationRef>,
@@ -94,7 +99,9 @@ pub(super) fn check_access(
     })
 }
 
-/// Whether attachments carry something that the holder has there: a pod that was let in before stays.
+/// Returns true if any attachment names an address that the holder has there: a pod that was
+/// admitted
+/// before stays admitted.
 pub(super) fn holds_any(asks: &[AttachmentRequest], holder: &Holder, index: &Index) -> bool {
     asks.iter().any(|ask| {
         let held = index.held_by(holder, &ask.network, &ask.interface);
@@ -105,7 +112,7 @@ pub(super) fn holds_any(asks: &[AttachmentRequest], holder: &Holder, index: &Ind
     })
 }
 
-/// Whether a pod under review was let in before it was changed.
+/// Returns true if the pod under review was admitted before it was changed.
 pub(super) fn was_admitted(
     request: &AdmissionRequest<'_>,
     before: &ReviewObject<'_>,
@@ -120,8 +127,10 @@ pub(super) fn was_admitted(
     holds_any(&asks, &requester.holder, &context.allocations.lock())
 }
 
-/// The other pods of the asker's machine that have, or may have, what it holds: they are on a node, or
-/// something was put into them, or is recorded for them. One that is being deleted runs on for a while.
+/// Returns the machine's other pods that use, or may use, its addresses: they are bound to a node,
+/// were
+/// injected, or are named in a record. Pods that are being deleted count, because they keep
+/// running.
 fn sibling_pods<'s>(
     requester: &Requester,
     asks: &[AttachmentRequest],
@@ -156,8 +165,9 @@ fn is_requester(requester: &Requester, name: &str, uid: Option<&str>) -> bool {
     })
 }
 
-/// What records of the machine name other pods that are not seen: they may have gone, or have come a
-/// moment ago, or be about to come.
+/// Checks records of the machine that name a pod missing from the catalog. Such a pod may be
+/// deleted, not
+/// yet observed, or still being created.
 fn unseen_pods(
     requester: &Requester,
     asks: &[AttachmentRequest],
@@ -193,8 +203,10 @@ fn unseen_pods(
     coming.map(|address| denied(AllocationError::Busy(address)))
 }
 
-/// Whether the pod that a record names may be on its way into the API server: where records are written
-/// when a pod is created, they come before it. Without a cluster nobody knows which pods come.
+/// Returns true if the pod that a record names may still be on its way into the API server: with
+/// injection
+/// at creation, records are written before the pod. Without a cluster there is no view of pods to
+/// come.
 fn may_be_created(record: &Allocation, context: &ReviewContext<'_>) -> bool {
     let age = context.now.0.saturating_sub(record.since.0);
     let cluster = context.catalog.workloads().knows_machines();
@@ -208,7 +220,7 @@ fn denied(refusal: AllocationError) -> LaunchAccess {
     })
 }
 
-/// Whether the migration that a pod names is one of its machine, and in progress.
+/// Returns true if the migration that a pod names is in progress and of its machine.
 fn is_migrating(requester: &Requester, target: &MigrationRef, context: &ReviewContext<'_>) -> bool {
     let Holder::VirtualMachine { namespace, name } = &requester.holder else {
         return false;

@@ -1,9 +1,11 @@
-//! One review in, one decision out: pure and synchronous.
+//! The decision core of the webhooks: one review in, one decision out. Pure and synchronous.
 //!
-//! [`Review::parse`] reads the bytes of an `AdmissionReview`, [`decide`] says what to answer, and
-//! [`AdmissionResponse::to_json`] writes the bytes that go back. Whoever calls this brings the catalog and the
-//! settings, makes the look-ups that a [`Decision::Confirm`] asks for, and carries out a
-//! [`Decision::PendingCommit`]; nothing in here knows of sockets, clocks or clusters.
+//! [`Review::parse`] reads an `AdmissionReview` from its bytes, [`decide`] decides about it, and
+//! [`AdmissionResponse::to_json`] writes the response. The caller provides the catalog and the
+//! policy,
+//! makes the live reads that a [`Decision::VerifyLive`] asks for, and commits a
+//! [`Decision::Commit`].
+//! This module knows nothing of sockets, clocks or clusters.
 
 mod binding;
 mod context;

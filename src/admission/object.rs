@@ -1,4 +1,4 @@
-//! The object under review: of its metadata and spec what decides, the rest passed over.
+//! The object under review: the fields that decisions need, everything else skipped.
 
 use std::borrow::Cow;
 
@@ -10,16 +10,16 @@ use serde_json::value::RawValue;
 
 use crate::network::{annotations, near_miss::intended_key};
 
-/// A Kubernetes object, whatever its kind.
+/// A Kubernetes object of any kind.
 #[derive(Debug, Default, Deserialize)]
 pub struct ReviewObject<'a> {
-    /// What every object has.
+    /// The metadata.
     #[serde(borrow, default)]
     pub metadata: ReviewMetadata<'a>,
-    /// What decides in its spec.
+    /// The relevant part of the spec.
     #[serde(borrow, default)]
     pub spec: ReviewSpec<'a>,
-    /// Where a Binding binds its pod to.
+    /// The target of a Binding.
     #[serde(borrow, default, deserialize_with = "null_as_default")]
     pub target: Option<TargetNode<'a>>,
     /// The `data` of a `ConfigMap`, as JSON.
@@ -27,24 +27,24 @@ pub struct ReviewObject<'a> {
     pub data: Option<&'a RawValue>,
 }
 
-/// What a Binding names: a node.
+/// The node that a Binding targets.
 #[derive(Debug, Default, Deserialize)]
 pub struct TargetNode<'a> {
-    /// Its name.
+    /// The node's name.
     #[serde(borrow, default)]
     pub name: Cow<'a, str>,
 }
 
-/// The part of an object's metadata that decides.
+/// The relevant part of an object's metadata.
 #[derive(Debug, Default, Deserialize)]
 pub struct ReviewMetadata<'a> {
-    /// The name; absent where the server has not made one yet.
+    /// The name; absent until the API server has generated one.
     #[serde(borrow, default, deserialize_with = "text")]
     pub name: Option<Cow<'a, str>>,
-    /// What a name will be made from.
+    /// The prefix that the API server generates a name from.
     #[serde(borrow, default, rename = "generateName", deserialize_with = "text")]
     pub generate_name: Option<Cow<'a, str>>,
-    /// When deletion was asked for; absent while the object is wanted.
+    /// The time of the deletion request; absent unless the object is being deleted.
     #[serde(
         borrow,
         default,
@@ -52,10 +52,10 @@ pub struct ReviewMetadata<'a> {
         deserialize_with = "text"
     )]
     pub deletion_timestamp: Option<Cow<'a, str>>,
-    /// The UID; absent where the server has not made one yet.
+    /// The UID; absent until the API server has assigned one.
     #[serde(borrow, default, deserialize_with = "text")]
     pub uid: Option<Cow<'a, str>>,
-    /// Who owns the object, as JSON.
+    /// The owner references, as JSON.
     #[serde(borrow, default, rename = "ownerReferences")]
     pub owners: Option<RawJson<'a>>,
     /// The annotations that nadmit reads.
@@ -81,21 +81,21 @@ pub struct ReviewAnnotations<'a> {
     pub requested_default_network: Option<Cow<'a, str>>,
     /// `nadmit.io/holder-token`
     pub holder_token: Option<Cow<'a, str>>,
-    /// Keys that nobody reads, much like those by which pods ask for networks.
+    /// Keys that nearly match one of Multus's keys for requesting networks.
     pub near_misses: Vec<Cow<'a, str>>,
-    /// Whether there are annotations at all.
+    /// Set if the object has annotations at all.
     pub present: bool,
     /// `nadmit.io/address-pool`, on a network.
     pub address_pool: Option<Cow<'a, str>>,
-    /// Whether the pod is the API's copy of a static pod, which the kubelet runs in any case.
+    /// Set on the mirror of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
     /// `kubevirt.io/migrationJobName`
     pub migration_name: Option<Cow<'a, str>>,
-    /// The bytes of all keys and values, those that nadmit does not read included.
+    /// The size of all keys and values, including those that nadmit does not read.
     pub size: ByteCount,
 }
 
-/// A number of bytes, which tells nothing of what they are: any two are equal.
+/// A number of bytes. Any two are equal, so that a size does not make annotations differ.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct ByteCount(pub usize);
 
@@ -110,7 +110,7 @@ impl Eq for ByteCount {}
 /// The labels that nadmit reads.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ReviewLabels<'a> {
-    /// Whether the pod is one in which KubeVirt runs a virtual machine.
+    /// Set on the pods in which KubeVirt runs virtual machines.
     pub virt_launcher: bool,
     /// `kubevirt.io/migrationJobUID`
     pub migration_uid: Option<Cow<'a, str>>,
@@ -150,41 +150,44 @@ impl<'de: 'a, 'a> Deserialize<'de> for ReviewLabels<'a> {
     }
 }
 
-/// The part of a spec that decides, read in the same pass as the rest. What is of another kind, or of
-/// another shape, reads as the default: whether a pod is one, the API server checks.
+/// The relevant part of a spec, read in the same pass as the rest. Fields of an unexpected type
+/// read as
+/// the default: the API server validates the object.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ReviewSpec<'a> {
-    /// Whether a pod uses the node's own network; Multus then ignores its annotation.
+    /// Set if a pod uses the host network; Multus then ignores its annotations.
     pub host_network: bool,
-    /// The node that a pod is to run on, or runs on.
+    /// The node that a pod is bound to, or is to be.
     pub node_name: Option<Cow<'a, str>>,
-    /// A network's configuration, if it is a text.
+    /// A network's configuration, if it is a string.
     pub config: Option<Cow<'a, str>>,
-    /// A network's configuration as JSON, if it is there and no text: a mistake that others than the
-    /// API server, which has a schema, may meet.
+    /// A network's configuration as JSON, if it is not a string. The API server's schema rules that
+    /// out, but
+    /// not for manifests that are checked without it.
     pub non_string_config: Option<&'a str>,
-    /// A workload's template.
+    /// A workload's pod template.
     pub template: Option<RawJson<'a>>,
-    /// A `CronJob`'s template of jobs.
+    /// A `CronJob`'s job template.
     pub job_template: Option<RawJson<'a>>,
-    /// How many pods a workload has.
+    /// A workload's number of pods.
     pub replicas: Option<RawJson<'a>>,
-    /// How many of a job's pods run at once.
+    /// The number of a job's pods that run at once.
     pub parallelism: Option<RawJson<'a>>,
-    /// How many of a job's pods have to succeed.
+    /// The number of a job's pods that have to succeed.
     pub completions: Option<RawJson<'a>>,
-    /// How a Deployment's pods are replaced.
+    /// A Deployment's update strategy.
     pub strategy: Option<RawJson<'a>>,
-    /// Whether a `CronJob`'s runs may overlap.
+    /// A `CronJob`'s concurrency policy.
     pub concurrency: Option<RawJson<'a>>,
     /// A virtual machine's networks.
     pub networks: Option<RawJson<'a>>,
-    /// The additional networks of OpenShift's operator, as JSON.
+    /// The additional networks of OpenShift's network operator, as JSON.
     pub additional_networks: Option<&'a str>,
 }
 
-/// A value as the JSON it was written in. Read where it decides, and with leave to be anything: what
-/// it has to be, the API server checks.
+/// A value kept as JSON text and parsed only where needed. It may be anything: the API server
+/// validates
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawJson<'a>(&'a str);
 
@@ -196,12 +199,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawJson<'a> {
 }
 
 impl<'a> RawJson<'a> {
-    /// The value, if it is of this kind.
+    /// Parses the value; `None` if it has another type.
     pub fn read<T: Deserialize<'a>>(self) -> Option<T> {
         serde_json::from_str(self.0).ok()
     }
 
-    /// Its member `type`.
+    /// Returns the value's field `type`.
     pub(super) fn kind(self) -> Option<String> {
         #[derive(Deserialize)]
         struct Typed {
@@ -211,7 +214,7 @@ impl<'a> RawJson<'a> {
         self.read::<Typed>().map(|typed| typed.kind)
     }
 
-    /// Of a machine's networks those of Multus: the place in the list, and the name.
+    /// Returns the Multus networks among a machine's networks: index and name.
     pub(super) fn multus_names(self) -> Vec<(usize, String)> {
         #[derive(Deserialize)]
         struct MachineNetwork {
@@ -343,7 +346,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ReviewAnnotations<'a> {
                 };
                 while let Some(BorrowedText(key)) = map.next_key()? {
                     found.size.0 += key.len();
-                    let before = found.read();
+                    let before = found.value_bytes();
                     match &*key {
                         annotations::NETWORKS => found.networks = value(&mut map)?,
                         annotations::DEFAULT_NETWORK => found.default_network = value(&mut map)?,
@@ -368,7 +371,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ReviewAnnotations<'a> {
                             found.size.0 += json_string_bytes(map.next_value()?);
                         }
                     }
-                    found.size.0 += found.read().saturating_sub(before);
+                    found.size.0 += found.value_bytes().saturating_sub(before);
                 }
                 Ok(found)
             }
@@ -378,8 +381,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for ReviewAnnotations<'a> {
 }
 
 impl ReviewAnnotations<'_> {
-    /// The bytes of the values that nadmit reads.
-    fn read(&self) -> usize {
+    /// Returns the number of bytes of the values that nadmit reads.
+    fn value_bytes(&self) -> usize {
         let values = [
             &self.networks,
             &self.default_network,
@@ -394,7 +397,7 @@ impl ReviewAnnotations<'_> {
     }
 }
 
-/// The bytes of a text in JSON, its escapes resolved.
+/// Returns the number of bytes of a JSON string, with its escapes resolved.
 fn json_string_bytes(text: &RawValue) -> usize {
     let text = text.get();
     if text.contains('\\') {
@@ -404,25 +407,25 @@ fn json_string_bytes(text: &RawValue) -> usize {
     text.len().saturating_sub(2)
 }
 
-/// A member's value, if it is a text.
+/// Reads a map's next value: a string or null.
 fn value<'de: 'a, 'a, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'a, str>>, A::Error> {
     Ok(map
         .next_value::<Option<BorrowedText<'a>>>()?
         .map(|BorrowedText(text)| text))
 }
 
-/// A text, borrowed where it has no escapes (serde's own `Cow` never borrows).
+/// A string, borrowed if it has no escapes (serde's own `Cow` never borrows).
 #[derive(Deserialize)]
 struct BorrowedText<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A text or nothing, borrowed if it can be.
+/// Reads a string or null, borrowed if it has no escapes.
 pub(super) fn text<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Cow<'a, str>>, D::Error> {
     Ok(Option::<BorrowedText<'a>>::deserialize(deserializer)?.map(|BorrowedText(text)| text))
 }
 
-/// Go writes an empty map as `null`.
+/// Reads `null`, as which Go writes an empty map, as the default.
 fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

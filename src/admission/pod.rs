@@ -1,4 +1,4 @@
-//! A pod under review: who it is to the allocation core.
+//! A pod under review, as the allocation core and the rules see it.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::{
     rules::{PodSubject, Policy},
 };
 
-/// An owner reference, as far as it decides.
+/// The relevant part of an owner reference.
 #[derive(Deserialize)]
 struct OwnerReference<'a> {
     #[serde(borrow, default, rename = "apiVersion")]
@@ -27,7 +27,7 @@ struct OwnerReference<'a> {
     controller: bool,
 }
 
-/// Calls `then` with what proves the identity of a pod that holds by `token`, if it has one.
+/// Calls `then` with the identity of a pod, which holds by `token` if it has one.
 fn with_identity<R>(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -55,7 +55,9 @@ fn with_identity<R>(
     })
 }
 
-/// Who asks when this pod does, on the node that it names; holding by `token`, if it has one.
+/// Returns the requester for a pod under review, on the node that it names. The pod holds by
+/// `token`, if
+/// it has one.
 pub(super) fn requester_under_review(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -65,7 +67,7 @@ pub(super) fn requester_under_review(
     Some(requester.on_node(pod.spec.node_name.as_deref().map(Into::into)))
 }
 
-/// The pod as rules look at it.
+/// Returns the rules' view of a pod under review.
 pub(super) fn subject_under_review<'s>(
     request: &'s AdmissionRequest<'_>,
     pod: &'s ReviewObject<'_>,

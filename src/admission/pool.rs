@@ -1,4 +1,4 @@
-//! nadmit's own kinds under review: address pools and reservations.
+//! Reviews of nadmit's own kinds: address pools and reservations.
 
 use std::collections::BTreeMap;
 
@@ -24,25 +24,26 @@ const POOLS: &str = "addresspools";
 /// The plural name of reservations.
 const RESERVATIONS: &str = "addressreservations";
 
-/// The most addresses that a finding names.
+/// The maximum number of addresses named in a finding.
 const MAX_NAMED: usize = 10;
 
-/// A pool as it is and as it is to be.
+/// A pool before and after a change.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct PoolChange<'a> {
-    /// The pool as it is; `None` if it makes no sense.
+    /// The pool before the change; `None` if its spec was invalid.
     pub(super) before: Option<&'a Pool>,
-    /// The pool as it is to be; `None` if it is deleted.
+    /// The pool after the change; `None` if it is deleted.
     pub(super) after: Option<&'a Pool>,
 }
 
-/// Returns what is held from the pool of this name, and what of it the change cuts off.
+/// Returns what is held from the pool of this name, and which of it the change cuts off.
 ///
-/// Only what lies in the pool's own ranges and MACs counts: a MAC that a pod brought with it is
-/// recorded under the pool, too, and must not keep the pool from being changed.
+/// Only addresses in the pool's own ranges and MACs count: a MAC that a pod brought with it is
+/// recorded
+/// under the pool, too, but must not keep the pool from being changed.
 pub(super) fn held(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> PoolHoldings {
     let mut held = PoolHoldings::default();
-    // The lowest of those that are cut off.
+    // The lowest addresses that are cut off.
     let mut named: BTreeMap<Address, Holder> = BTreeMap::new();
     let index = index.lock();
     for (record, _) in index.recorded().filter(|(record, _)| *record.pool == *pool) {
@@ -65,7 +66,7 @@ pub(super) fn held(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> P
 }
 
 impl PoolChange<'_> {
-    /// Returns whether an address is one of the pool's own, as it is now.
+    /// Returns true if the pool contains this address before the change.
     fn is_in_pool(self, address: Address) -> bool {
         let Some(before) = self.before else {
             return true;
@@ -76,9 +77,9 @@ impl PoolChange<'_> {
         }
     }
 
-    /// Returns whether the pool gives an address now, and not after the change.
+    /// Returns true if the pool can allocate this address before the change, but not after it.
     fn removes(self, address: Address) -> bool {
-        // Which MACs a pool had that makes no sense is not known: a pod may have brought this one.
+        // The MACs of an invalid pool are not known: a pod may have brought this one.
         let given = self
             .before
             .map_or(address.ip().is_some(), |before| allocates(before, address));
@@ -96,8 +97,11 @@ fn allocates(pool: &Pool, address: Address) -> bool {
     }
 }
 
-/// The findings on a pool or a reservation; of an update only those that are new. `held` says what is
-/// held from a pool: see [`held`]; `share` what the reservation's namespace has of one then.
+/// Returns the findings on a pool or a reservation; for an update only the new ones. `held` returns
+/// what
+/// is held from a pool (see [`held_through_change`]), `share` how much the reservation's namespace
+/// would
+/// have of one.
 pub(super) fn findings(
     request: &AdmissionRequest<'_>,
     catalog: &Catalog,
@@ -134,7 +138,7 @@ fn pool(
     let before = ParsedSpec::of_pool(&spec_value(request.own.before));
     let before = PoolSubject::new(name, &before, catalog);
     let mut found = subtract_baseline(found, &judge_pool(&before, policy));
-    // What is to be no pool is refused already, or was none before.
+    // An invalid new spec is denied already, or was invalid before.
     if let Ok(after) = &after.pool {
         let change = PoolChange {
             before: before.pool.as_ref().ok(),
@@ -145,7 +149,8 @@ fn pool(
     found
 }
 
-/// The findings on a pool's deletion. One that was asked for before goes on.
+/// Returns the findings on a pool's deletion. A deletion that is already in progress is not
+/// checked.
 fn pool_delete(
     request: &AdmissionRequest<'_>,
     policy: &Policy,
@@ -219,8 +224,9 @@ mod tests {
         allocation::{Stored, Version},
     };
 
-    /// The codes and fields found on a pool that is changed, or without an `after` deleted, while
-    /// `count` addresses are held.
+    /// Returns the codes and fields of the findings on a pool that is changed, or without an
+    /// `after` deleted,
+    /// while `count` addresses are held.
     fn found(after: Option<Value>, count: u64) -> Vec<String> {
         let object = |spec: &Value| json!({"metadata": {"name": "storage"}, "spec": spec});
         let before = object(&json!({"ranges": [{"range": "192.0.2.0/24"}]}));
@@ -257,7 +263,8 @@ mod tests {
         assert_eq!(found(Some(wider), 2), [""; 0]);
     }
 
-    /// Returns what is held of a pool when its spec `before` becomes `after`, or when it is deleted.
+    /// Returns what is held from a pool when its spec `before` becomes `after`, or when it is
+    /// deleted.
     fn held_through(before: &Value, after: Option<&Value>) -> PoolHoldings {
         let index = SharedIndex::default();
         let addresses = [
@@ -301,7 +308,7 @@ mod tests {
             let named = held.some_outside.iter().map(|one| one.address.to_string());
             (held.count, named.collect::<Vec<_>>())
         };
-        // A brought MAC and an excluded address bind nothing, however the pool changes.
+        // A MAC that a pod brought and an excluded address do not restrict changes of the pool.
         assert_eq!(cut(&before), (3, vec![]));
         assert_eq!(cut(&spec("192.0.0.0/16", "02:5e:00")), (3, vec![]));
         let shrunk = spec("192.0.2.128/25", "02:5e:00");

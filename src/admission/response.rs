@@ -1,4 +1,4 @@
-//! The answer: an `AdmissionReview` with a response.
+//! The response: an `AdmissionReview` with a `response`.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use json_patch::Patch;
@@ -7,20 +7,20 @@ use serde::Serialize;
 use super::review::{API_VERSION, AdmissionRequest, KIND};
 use crate::rules::{Finding, Level};
 
-/// HTTP's "unprocessable content", which the API server passes on to the user.
+/// HTTP status "unprocessable content", which the API server passes on to the user.
 const UNPROCESSABLE: u16 = 422;
-/// The status reason with which kubectl lists the causes one by one.
+/// The status reason for which kubectl lists the causes one by one.
 const INVALID: &str = "Invalid";
 
-/// HTTP's "service unavailable", with which a caller asks again, and its status reason.
+/// HTTP status "service unavailable", after which clients retry, and its status reason.
 const SERVICE_UNAVAILABLE: (u16, &str) = (503, "ServiceUnavailable");
-/// HTTP's "content too large", and its status reason.
+/// HTTP status "content too large", and its status reason.
 const TOO_LARGE: (u16, &str) = (413, "RequestEntityTooLarge");
 
-/// Room for an answer that has nothing to say.
+/// The initial buffer size: enough for a response without findings.
 const TYPICAL_BYTES: usize = 192;
 
-/// What to answer, with everything that was found.
+/// The response to one review, with all findings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdmissionResponse {
     kind: String,
@@ -28,30 +28,30 @@ pub struct AdmissionResponse {
     namespace: String,
     findings: Vec<Finding>,
     patch: Option<Patch>,
-    /// The refusal without a decision, if it is one.
+    /// Set if the review is rejected without a decision.
     error: Option<ErrorStatus>,
 }
 
-/// A refusal without a decision, with the code and the reason of the status.
+/// A rejection without a decision: HTTP code, status reason and message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ErrorStatus {
     status: (u16, &'static str),
     message: String,
 }
 
-/// The decision in one word, as logs, metrics and audit annotations have it.
+/// The decision in one word, as logs, metrics and audit annotations show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Allowed, nothing to say.
+    /// Allowed without warnings.
     Allow,
     /// Allowed, with warnings.
     Warn,
-    /// Refused.
+    /// Denied.
     Deny,
 }
 
 impl Verdict {
-    /// The word.
+    /// Returns the word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Allow => "allow",
@@ -62,16 +62,16 @@ impl Verdict {
 }
 
 impl AdmissionResponse {
-    /// "Allowed", with nothing to say.
+    /// Returns a response that allows the request, without findings.
     pub fn allow(request: &AdmissionRequest<'_>) -> Self {
         Self::new(request, Vec::new())
     }
 
-    /// The answer that these findings make: refused if one of them denies.
+    /// Returns the response for these findings: denied if one of them denies.
     pub fn new(request: &AdmissionRequest<'_>, findings: Vec<Finding>) -> Self {
-        // A new pod of a controller has no name yet, but what its name will begin with.
+        // A controller's new pod has no name yet, only the prefix of its generated name.
         let metadata = request.object.as_ref().map(|object| &object.metadata);
-        // One of many that are deleted at once is named by itself only.
+        // In a collection's deletion, only the object itself has the name.
         let deleted = request.old_object.as_ref();
         let name = [
             request.name.as_deref(),
@@ -90,7 +90,7 @@ impl AdmissionResponse {
         }
     }
 
-    /// "Not now", with the reason: who asked is to ask again.
+    /// Returns a retryable rejection ("not yet") with this reason.
     pub fn unavailable(request: &AdmissionRequest<'_>, reason: String) -> Self {
         Self {
             error: Some(ErrorStatus {
@@ -101,7 +101,7 @@ impl AdmissionResponse {
         }
     }
 
-    /// Refuses a review that was not read, with the reason.
+    /// Returns the rejection of a review that is too large to read.
     pub(super) fn too_large(reason: String) -> Self {
         Self {
             kind: String::new(),
@@ -116,31 +116,31 @@ impl AdmissionResponse {
         }
     }
 
-    /// The same answer with changes to make to the object. An empty patch is none.
+    /// Returns this response with a patch of the object. An empty patch is dropped.
     #[must_use]
     pub fn with_patch(mut self, patch: Patch) -> Self {
         self.patch = Some(patch).filter(|patch| !patch.is_empty());
         self
     }
 
-    /// The same answer, with what an earlier one had found before its own findings.
+    /// Returns this response with the findings of an earlier one before its own.
     #[must_use]
     pub(super) fn with_earlier_findings(mut self, earlier: &Self) -> Self {
         self.findings = [earlier.findings.clone(), self.findings].concat();
         self
     }
 
-    /// The changes to make to the object.
+    /// Returns the patch of the object, if there is one.
     pub fn patch(&self) -> Option<&Patch> {
         self.patch.as_ref()
     }
 
-    /// Everything that was found, in the order of the rules.
+    /// Returns all findings, in the order of the rules.
     pub fn findings(&self) -> &[Finding] {
         &self.findings
     }
 
-    /// The decision in one word.
+    /// Returns the decision in one word.
     pub fn verdict(&self) -> Verdict {
         if self.error.is_some() {
             return Verdict::Deny;
@@ -152,20 +152,22 @@ impl AdmissionResponse {
         }
     }
 
-    /// The object's name, or what it will begin with; may be empty.
+    /// Returns the object's name, or the prefix it is generated from; may be empty.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The object's namespace; may be empty.
+    /// Returns the object's namespace; may be empty.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// Returns everything that denies, for people, in one line.
+    /// Returns all denials in one line, for people.
     ///
-    /// It begins with what is wrong and says nothing of a pod's name: a controller makes an Event of it
-    /// for each pod that it tries to create, and only equal Events are counted instead of repeated.
+    /// The line begins with the problem and does not contain a pod's name: a controller emits an
+    /// Event with
+    /// it for each pod that it tries to create, and only equal Events are counted instead of
+    /// repeated.
     pub fn message(&self) -> String {
         if let Some(error) = &self.error {
             return error.message.clone();
@@ -183,7 +185,7 @@ impl AdmissionResponse {
         match &*self.kind {
             "Pod" | "Binding" => all,
             kind => {
-                // What belongs to the whole cluster has no namespace.
+                // Cluster-scoped objects have no namespace.
                 let slash = if self.namespace.is_empty() { "" } else { "/" };
                 let (kind, namespace) = (kind.to_lowercase(), &self.namespace);
                 format!("{all} ({kind} \"{namespace}{slash}{}\")", self.name)
@@ -191,7 +193,7 @@ impl AdmissionResponse {
         }
     }
 
-    /// The bytes of the `AdmissionReview` that carries this answer to the call `uid`.
+    /// Returns the JSON of the `AdmissionReview` that answers the request `uid`.
     pub fn to_json(&self, uid: &str) -> Vec<u8> {
         let review = ReviewBody {
             api_version: API_VERSION,
@@ -215,12 +217,12 @@ impl AdmissionResponse {
         let mut json = Vec::with_capacity(TYPICAL_BYTES);
         match serde_json::to_writer(&mut json, &review) {
             Ok(()) => json,
-            // Texts, numbers and lists of them: writing them to memory cannot fail.
+            // Strings, numbers and lists of them always serialize to memory.
             Err(_) => Vec::new(),
         }
     }
 
-    /// The codes of the findings, each once, in order.
+    /// Returns the codes of the findings, each once, in order.
     pub fn codes(&self) -> Vec<&'static str> {
         let mut codes: Vec<&'static str> = Vec::new();
         for finding in &self.findings {
@@ -231,8 +233,9 @@ impl AdmissionResponse {
         codes
     }
 
-    /// What the API server passes to the client as warnings. Control characters would make it
-    /// drop the whole line.
+    /// Returns the lines that the API server passes to the client as warnings. Control characters
+    /// would make
+    /// it drop the whole line.
     fn warnings(&self) -> Vec<String> {
         self.findings
             .iter()
@@ -277,7 +280,7 @@ impl AdmissionResponse {
     }
 }
 
-/// Returns a finding in one line, what is wrong first.
+/// Returns a finding in one line, the message first.
 fn one_line(finding: &Finding) -> String {
     let position = finding
         .position
@@ -339,7 +342,7 @@ struct CauseBody<'a> {
     message: String,
 }
 
-/// The API server puts the webhook's name before each key.
+/// The audit annotations; the API server prefixes each key with the webhook's name.
 #[derive(Serialize)]
 struct AuditBody {
     decision: &'static str,

@@ -1,7 +1,8 @@
-//! The question: an `AdmissionReview` of `admission.k8s.io/v1`, borrowed from its bytes.
+//! The request: an `AdmissionReview` of `admission.k8s.io/v1`, borrowed from its bytes.
 //!
-//! Types of our own: kube's buffer the whole review and write a patch as a list of numbers. These
-//! read only what decides, in one pass, and leave the rest where it is.
+//! These types replace kube's, which buffer the whole review and write a patch as a list of
+//! numbers. They
+//! read only the relevant fields, in one pass, and skip the rest.
 
 use std::borrow::Cow;
 
@@ -16,24 +17,24 @@ use super::{
     object::{self, ReviewObject},
 };
 
-/// The only version of the review that nadmit speaks.
+/// The only review version that nadmit supports.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
-/// The kind of the object that carries question and answer.
+/// The kind of the object that contains request and response.
 pub(super) const KIND: &str = "AdmissionReview";
 /// The API group of nadmit's own kinds.
 pub(super) const OWN_GROUP: &str = "nadmit.io";
 
-/// A review that was read.
+/// A parsed review.
 #[derive(Debug)]
 pub struct Review<'a> {
-    /// What is asked.
+    /// The request.
     pub request: AdmissionRequest<'a>,
 }
 
-/// What the API server asks (`AdmissionRequest`).
+/// A request of the API server (`AdmissionRequest`).
 #[derive(Debug, Deserialize)]
 pub struct AdmissionRequest<'a> {
-    /// Names this one call; the answer echoes it.
+    /// The request's UID, which the response repeats.
     #[serde(borrow)]
     pub uid: Cow<'a, str>,
     /// The kind of the object under review.
@@ -42,7 +43,7 @@ pub struct AdmissionRequest<'a> {
     /// The resource under review.
     #[serde(borrow)]
     pub resource: GroupVersionResource<'a>,
-    /// Its subresource: `status`, `binding`; empty or absent for the resource itself.
+    /// The subresource: `status`, `binding`; empty or absent for the resource itself.
     #[serde(
         borrow,
         default,
@@ -50,41 +51,41 @@ pub struct AdmissionRequest<'a> {
         deserialize_with = "object::text"
     )]
     pub subresource: Option<Cow<'a, str>>,
-    /// The object's name; absent where the server has not made one yet, and in collections.
+    /// The object's name; absent until the API server has generated one, and for collections.
     #[serde(borrow, default, deserialize_with = "object::text")]
     pub name: Option<Cow<'a, str>>,
     /// The object's namespace.
     #[serde(borrow, default, deserialize_with = "object::text")]
     pub namespace: Option<Cow<'a, str>>,
-    /// What is done to it.
+    /// The operation.
     pub operation: Operation,
-    /// Who does it.
+    /// The user who makes the request.
     #[serde(borrow, default, rename = "userInfo")]
     pub user_info: UserInfo<'a>,
-    /// The object as it will be; absent on DELETE.
+    /// The new object; absent on DELETE.
     #[serde(borrow, default)]
     pub object: Option<ReviewObject<'a>>,
-    /// The object as it was; absent on CREATE.
+    /// The old object; absent on CREATE.
     #[serde(borrow, default, rename = "oldObject")]
     pub old_object: Option<ReviewObject<'a>>,
-    /// The specs of nadmit's own kinds; of all others nothing.
+    /// The specs of nadmit's own kinds; empty for all other kinds.
     #[serde(skip)]
     pub own: OwnSpecs<'a>,
-    /// Whether nothing will be persisted.
+    /// Set if nothing will be persisted.
     #[serde(default, rename = "dryRun")]
     pub dry_run: Option<bool>,
 }
 
-/// What a review of nadmit's own kinds is about: the specs as they were written.
+/// The specs of nadmit's own kinds, as they were written.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OwnSpecs<'a> {
-    /// As it will be.
+    /// The new spec.
     pub after: Option<&'a RawValue>,
-    /// As it was.
+    /// The old spec.
     pub before: Option<&'a RawValue>,
 }
 
-/// Group, version and kind.
+/// The kind of an object; its group and version are not read.
 #[derive(Debug, Default, Deserialize)]
 pub struct GroupVersionKind<'a> {
     /// The kind.
@@ -92,10 +93,10 @@ pub struct GroupVersionKind<'a> {
     pub kind: Cow<'a, str>,
 }
 
-/// Group, version and plural name.
+/// The group and plural name of a resource; its version is not read.
 #[derive(Debug, Deserialize)]
 pub struct GroupVersionResource<'a> {
-    /// The API group; empty for the core.
+    /// The API group; empty for the core group.
     #[serde(borrow, default)]
     pub group: Cow<'a, str>,
     /// The plural name.
@@ -103,7 +104,7 @@ pub struct GroupVersionResource<'a> {
     pub resource: Cow<'a, str>,
 }
 
-/// Who made the request.
+/// The user who made a request.
 #[derive(Debug, Default, Deserialize)]
 pub struct UserInfo<'a> {
     /// The user's name: `system:serviceaccount:NAMESPACE:NAME` for a ServiceAccount.
@@ -112,28 +113,28 @@ pub struct UserInfo<'a> {
 }
 
 impl UserInfo<'_> {
-    /// Returns true for a node's own user, as the Node authorizer asks for it.
+    /// Returns true for a kubelet's user, by the prefix that the Node authorizer requires.
     pub(super) fn is_node(&self) -> bool {
         self.username.starts_with("system:node:")
     }
 }
 
-/// What is done to the object.
+/// An operation on an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Operation {
-    /// It is made.
+    /// The object is created.
     Create,
-    /// It is changed.
+    /// The object is changed.
     Update,
-    /// It is deleted.
+    /// The object is deleted.
     Delete,
-    /// It is connected to (`exec`, `port-forward`).
+    /// A connection is opened (`exec`, `port-forward`).
     Connect,
 }
 
 impl Operation {
-    /// The word in reviews, logs and metrics.
+    /// Returns the word used in reviews, logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "CREATE",
@@ -144,16 +145,16 @@ impl Operation {
     }
 }
 
-/// Why bytes are no review. Each is the caller's mistake and becomes a 400 with this sentence.
+/// A malformed review: the caller's mistake, answered with HTTP 400 and this message.
 #[derive(Debug, Error)]
 pub enum ReviewError {
-    /// Not UTF-8, as JSON has to be.
+    /// The body is not UTF-8.
     #[error("the body is not JSON: {0}; send an AdmissionReview of {API_VERSION}")]
     NotText(#[source] std::str::Utf8Error),
-    /// Not JSON.
+    /// The body is not JSON.
     #[error("the body is not JSON: {0}; send an AdmissionReview of {API_VERSION}")]
     NotJson(#[source] serde_json::Error),
-    /// JSON, but of another kind.
+    /// The body is JSON, but not an AdmissionReview.
     #[error("the body is {0}, not an AdmissionReview; send kind {KIND} of {API_VERSION}")]
     OtherKind(String),
     /// An AdmissionReview of another version.
@@ -165,10 +166,10 @@ pub enum ReviewError {
     /// An AdmissionReview without a request.
     #[error("the AdmissionReview has no request; put the question under \"request\"")]
     NoRequest,
-    /// A CREATE or UPDATE without the object it is about.
+    /// A CREATE or UPDATE without a required object.
     #[error("the request is {0} but has no {1}; put the object under \"{1}\"")]
     NoObject(&'static str, &'static str),
-    /// A request that does not have what every request has.
+    /// A request without a required field.
     #[error("the AdmissionReview's request cannot be read: {0}")]
     Request(#[source] serde_json::Error),
 }
@@ -189,7 +190,8 @@ struct Envelope<'a> {
     request: Option<AdmissionRequest<'a>>,
 }
 
-/// The same, without a look at the request: for the message when the first did not fit.
+/// The outermost object with its fields unparsed: for an error message when [`Envelope`] does not
+/// parse.
 #[derive(Deserialize)]
 struct LenientEnvelope<'a> {
     #[serde(borrow, default, rename = "apiVersion")]
@@ -201,8 +203,9 @@ struct LenientEnvelope<'a> {
 }
 
 impl AdmissionRequest<'_> {
-    /// True for the pod by which `nadmit install` sees that nadmit is asked: nobody's mistake, and
-    /// never made.
+    /// Returns true for the dry run by which `nadmit install` checks that the webhook is called. No
+    /// user
+    /// creates such a pod.
     pub fn is_self_test(&self) -> bool {
         let object = self.object.as_ref();
         let networks = object.and_then(|object| object.metadata.annotations.networks.as_deref());
@@ -211,18 +214,19 @@ impl AdmissionRequest<'_> {
 }
 
 impl<'a> Review<'a> {
-    /// Reads a review.
+    /// Parses a review.
     ///
     /// # Errors
-    /// When the bytes are no `AdmissionReview` of v1 with a request; the error says which of these.
+    /// If the bytes are not an `AdmissionReview` of v1 with a request; the error says which part is
+    /// wrong.
     pub fn parse(body: &'a [u8]) -> Result<Self, ReviewError> {
-        // Checked as a whole once, texts need not be checked one by one.
+        // Checking UTF-8 once for the whole body is cheaper than once for each string.
         let text = std::str::from_utf8(body).map_err(ReviewError::NotText)?;
         if let Some(envelope) = json::read(text) {
             return Self::of(envelope, text);
         }
         match serde_json::from_str::<Envelope<'a>>(text) {
-            // serde takes a list for a structure, too.
+            // serde accepts a list for a struct, too.
             Ok(_) if !text.trim_ascii_start().starts_with('{') => {
                 Err(ReviewError::OtherKind("JSON of another shape".to_owned()))
             }
@@ -242,8 +246,9 @@ impl<'a> Review<'a> {
     }
 }
 
-/// The specs in a review of nadmit's own kinds. These are rare, so that they are read a second time,
-/// and nobody else's review carries them along.
+/// Returns the specs in a review of nadmit's own kinds. Such reviews are rare, so parsing them
+/// twice is
+/// cheaper than keeping the spec of every review.
 fn own_specs(text: &str) -> OwnSpecs<'_> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -265,7 +270,7 @@ fn own_specs(text: &str) -> OwnSpecs<'_> {
         #[serde(borrow)]
         spec: Option<&'a RawValue>,
     }
-    // The same text was read before: it is JSON of this shape.
+    // The text was parsed before, so it is JSON of this shape.
     let envelope: SpecEnvelope<'_> = serde_json::from_str(text).unwrap_or_default();
     OwnSpecs {
         after: envelope.request.object.and_then(|object| object.spec),
@@ -304,7 +309,7 @@ fn check_objects(request: &AdmissionRequest<'_>) -> Result<(), ReviewError> {
     Ok(())
 }
 
-/// The most telling reason why `body` did not read.
+/// Returns the most specific reason why `body` did not parse.
 fn explain(body: &str, error: serde_json::Error) -> ReviewError {
     if !error.is_data() {
         return ReviewError::NotJson(error);
@@ -408,7 +413,7 @@ mod tests {
         assert!(v1(&create.replace("CREATE", "MOVE")).contains("unknown variant"));
     }
 
-    /// Minified reviews are read in another way than others: to the same.
+    /// Minified reviews are parsed by another parser than others, with equal results.
     #[test]
     fn read_in_either_way_it_is_the_same() {
         let captured = [

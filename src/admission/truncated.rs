@@ -1,8 +1,10 @@
-//! A review that is too large to be read: its beginning is enough to refuse it.
+//! Rejecting reviews that are too large to read, by their first bytes.
 //!
-//! An error over HTTP would let a pod pass where the webhook is one that may fail, and how large a review is
-//! the user decides: in JSON one character of an object may take six bytes. The API server writes what names
-//! the review before the object.
+//! With `failurePolicy: Ignore` an HTTP error would let the pod pass, and users control the size of
+//! a
+//! review: in JSON one character of an object may take six bytes. The API server writes the fields
+//! that
+//! identify the review before the object.
 
 use serde::{
     Deserialize, Deserializer,
@@ -11,18 +13,19 @@ use serde::{
 
 use super::response::AdmissionResponse;
 
-/// Returns the refusal of a review of a pod or a Binding that begins with these bytes; `None` if they do not
-/// name one.
+/// Returns the rejection of a pod's or a Binding's review that begins with these bytes; `None` if
+/// they
+/// do not identify one.
 pub fn reject_oversized(beginning: &[u8], reason: &str) -> Option<Vec<u8>> {
     let mut prefix = ReviewPrefix::default();
     let mut deserializer = serde_json::Deserializer::from_slice(beginning);
-    // What was read before the text broke off stays.
+    // The deserializer fails where the text ends; the fields read before that remain.
     let _ = deserializer.deserialize_map(EnvelopeVisitor(&mut prefix));
     let uid = prefix.uid.filter(|_| prefix.is_pod)?;
     Some(AdmissionResponse::too_large(reason.to_owned()).to_json(&uid))
 }
 
-/// The members that the beginning of a review holds.
+/// The fields found in the first bytes of a review.
 #[derive(Default)]
 struct ReviewPrefix {
     uid: Option<String>,

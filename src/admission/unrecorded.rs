@@ -1,5 +1,6 @@
-//! What a pod names on a wire of a pool, on a network that the pool does not serve: nothing records it
-//! there, and so it must not be what somebody has.
+//! MACs that a pod names on a pool's link, on a network that the pool does not serve. Nothing
+//! records them
+//! there, so they must not be another holder's.
 
 use super::{
     context::ReviewContext,
@@ -17,8 +18,9 @@ use crate::{
     },
 };
 
-/// What to do about MACs that others have: `None` where there are none. Of the addresses that a pool gives
-/// a rule speaks (`address-of-pool`), whoever has them.
+/// Denies MACs that other holders have; returns `None` if there are none. A rule
+/// (`address-of-pool`)
+/// covers the addresses that a pool allocates.
 pub(super) fn decide(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -30,7 +32,7 @@ pub(super) fn decide(
     let mut taken = macs_of_others(after, &requester, context);
     let before = request.old_object.as_ref();
     if let Some(before) = before.filter(|_| request.operation == Operation::Update) {
-        // What was in disorder before the update may stay so.
+        // Problems that already existed before the update are not reported again.
         let before = subject_under_review(request, before, context.policy, context.catalog);
         let known = macs_of_others(&before, &requester, context);
         taken.retain(|one| known.iter().all(|known| known.mac != one.mac));

@@ -1,6 +1,7 @@
-//! Workloads and KubeVirt's machines under review: their templates are judged as warnings.
+//! Reviews of workloads and of KubeVirt's virtual machines: findings on their templates are
+//! warnings.
 //!
-//! The review keeps a template as the JSON that it is; only a review of a workload reads it.
+//! The review keeps a template as JSON text; only reviews of workloads parse it.
 
 use crate::{
     catalog::Catalog,
@@ -23,20 +24,20 @@ use super::{
 
 /// KubeVirt's API group.
 const KUBEVIRT_GROUP: &str = "kubevirt.io";
-/// The plural name of its machines.
+/// The plural name of KubeVirt's virtual machines.
 const MACHINES: &str = "virtualmachines";
 
-/// What may be under review here.
+/// A kind of object with a pod template or networks.
 #[derive(Clone, Copy)]
 pub(super) enum Template {
-    /// A workload of Kubernetes.
+    /// A Kubernetes workload.
     Workload(&'static WorkloadKind),
     /// A `VirtualMachine`.
     Machine,
 }
 
 impl Template {
-    /// Of this group and plural name.
+    /// Returns the template for this API group and plural name.
     pub(super) fn of(group: &str, resource: &str) -> Option<Self> {
         if (group, resource) == (KUBEVIRT_GROUP, MACHINES) {
             return Some(Self::Machine);
@@ -44,7 +45,7 @@ impl Template {
         WorkloadKind::of_resource(group, resource).map(Self::Workload)
     }
 
-    /// The findings on the object as it will be; of an update only those that are new.
+    /// Returns the findings on the new object; for an update only the new ones.
     pub(super) fn findings(
         self,
         request: &AdmissionRequest<'_>,
@@ -60,7 +61,7 @@ impl Template {
         let own = keys(&after.metadata.annotations);
         match &request.old_object {
             None => findings(after),
-            // Most updates of a workload are of its metadata.
+            // Most updates of a workload change only its metadata.
             Some(before)
                 if before.spec == after.spec && keys(&before.metadata.annotations) == own =>
             {
@@ -90,7 +91,7 @@ fn workload(
         in_template: Vec::new(),
         policy,
     };
-    // A CronJob's template is that of the job which it makes.
+    // A CronJob's pod template is in its job template.
     let job: Option<ReviewObject<'_>> = object.spec.job_template.and_then(RawJson::read);
     let holder = match kind.kind {
         "CronJob" => job.as_ref().map(|job| &job.spec),
@@ -125,7 +126,7 @@ fn workload(
     findings
 }
 
-/// The keys of annotations that were meant for pods.
+/// Returns the keys of annotations that belong on pods.
 fn keys<'o>(annotations: &'o ReviewAnnotations<'_>) -> Vec<&'o str> {
     let asked = [
         (annotations::NETWORKS, &annotations.networks),

@@ -1,8 +1,10 @@
-//! Which networks give out an address: an index for rules that compare networks.
+//! An index of the addresses that networks assign, for rules that compare networks.
 //!
-//! Intervals sorted by their first address, each with the highest last address up to it: from the
-//! last that begins in time, a search goes down until none before it reaches far enough. Beside one
-//! wide range that is a look at each, a few nanoseconds apiece.
+//! Intervals are sorted by their first address, each with the highest last address up to it. A
+//! search
+//! begins at the last interval that starts early enough, and goes down until no earlier one can
+//! reach far
+//! enough. Next to one wide range it visits every interval, a few nanoseconds each.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -12,13 +14,13 @@ use crate::network::{
     slices::SliceView,
 };
 
-/// Every network's addresses, and those networks that Whereabouts's controller compares.
+/// Every network's assignable ranges, and the networks that Whereabouts's controller compares.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AssignableRanges {
     entries: Vec<RangeEntry>,
-    /// By `network_name`.
+    /// The Whereabouts networks, by `network_name`.
     by_network_name: BTreeMap<Option<Box<str>>, Vec<Arc<Network>>>,
-    /// Those with slices.
+    /// The Whereabouts networks with node slices.
     sliced: Vec<Arc<Network>>,
 }
 
@@ -26,12 +28,12 @@ pub(super) struct AssignableRanges {
 struct RangeEntry {
     supply: AssignableRange,
     network: Arc<Network>,
-    /// The highest last address of this and all before.
+    /// The highest last address of this entry and all before it.
     reach: IpAddr,
 }
 
 impl AssignableRanges {
-    /// What these networks give out.
+    /// Builds the index of these networks.
     pub(super) fn of<'n>(networks: impl Iterator<Item = &'n Arc<Network>>) -> Self {
         let mut entries = Vec::new();
         let (mut by_network_name, mut sliced) = (BTreeMap::<_, Vec<_>>::new(), Vec::new());
@@ -70,18 +72,18 @@ impl AssignableRanges {
         }
     }
 
-    /// The Whereabouts networks of one `network_name`.
+    /// Returns the Whereabouts networks of one `network_name`.
     pub(super) fn by_network_name(&self, network_name: Option<&str>) -> &[Arc<Network>] {
         let found = self.by_network_name.get(&network_name.map(Box::from));
         found.map_or(&[], |networks| networks)
     }
 
-    /// The networks with slices.
+    /// Returns the networks with node slices.
     pub(super) fn sliced(&self) -> &[Arc<Network>] {
         &self.sliced
     }
 
-    /// What has an address in common with `interval`, in no order that means anything.
+    /// Returns the ranges that overlap `interval`, in no particular order.
     pub(super) fn overlapping(
         &self,
         interval: AddressInterval,

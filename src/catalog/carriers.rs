@@ -1,4 +1,4 @@
-//! Which pods carry an address or a MAC: an index by the address, whatever pools there are.
+//! An index of the pods that carry an address or a MAC, independent of pools.
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
@@ -12,10 +12,10 @@ use crate::{
     },
 };
 
-/// The most pods that are known of one address: more would be named by nobody.
+/// The maximum number of pods indexed per address; findings name no more.
 const MAX_PODS_PER_ADDRESS: usize = 8;
 
-/// The pods that carry one address.
+/// The pods that carry one address, by namespace and name.
 #[derive(Debug, Clone)]
 pub(super) struct Carriers {
     address: Box<str>,
@@ -28,7 +28,7 @@ impl HasName for Carriers {
     }
 }
 
-/// What an interface of a pod carries, by its annotations or by what Multus reports.
+/// The addresses of a pod's interface, from its annotations or from Multus's network-status.
 struct CarriedInterface {
     network: (Box<str>, Box<str>),
     ips: Vec<IpAddr>,
@@ -43,8 +43,9 @@ impl CarriedInterface {
 }
 
 impl Catalog {
-    /// Returns a pod that carries an address on the wire of a network, other than the pod of this
-    /// namespace and name and those that `is_left_out` names. A pod that is being deleted is none.
+    /// Returns a pod that carries an address on the link of a network, other than the pod `own` and
+    /// those that
+    /// `is_left_out` selects. Pods that are being deleted are skipped.
     pub fn carrier_on_link(
         &self,
         address: Address,
@@ -78,10 +79,10 @@ impl Catalog {
         })
     }
 
-    /// Takes note of what a pod carries now, and carried before.
+    /// Updates the index when a pod changes, appears or disappears.
     pub(super) fn update_carriers(&mut self, before: Option<&Pod>, now: Option<&Pod>) {
         let addresses = |pod: Option<&Pod>| -> BTreeSet<Address> {
-            let carried = pod.map(carried).unwrap_or_default();
+            let carried = pod.map(carried_interfaces).unwrap_or_default();
             carried
                 .iter()
                 .flat_map(CarriedInterface::addresses)
@@ -127,7 +128,7 @@ impl Catalog {
     }
 }
 
-/// Returns what the interfaces of a pod carry, those on the cluster's own network apart.
+/// Returns the addresses of a pod's interfaces, except those on the cluster network.
 fn carried_interfaces(pod: &Pod) -> Vec<CarriedInterface> {
     let mut found = Vec::new();
     if pod.host_network {
@@ -147,7 +148,7 @@ fn carried_interfaces(pod: &Pod) -> Vec<CarriedInterface> {
             found.push(one);
         }
     }
-    // Whose status names one interface has the cluster's own network only.
+    // Without the networks annotation, the status reports the cluster network only.
     let reported = pod
         .network_status
         .as_deref()

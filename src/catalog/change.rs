@@ -1,7 +1,6 @@
-//! Changing a catalog in place, by whoever hears of one object at a time.
+//! In-place changes of a catalog, one object at a time.
 //!
-//! Each change says whether the catalog is another one for it: what is put in as it already stands
-//! copies nothing.
+//! Each change returns true if the catalog differs afterwards. A no-op change copies nothing.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -12,7 +11,7 @@ use super::{
 use crate::network::{Network, operator::Daemons};
 
 impl Catalog {
-    /// Changes what is known of a namespace, whether it was known or not.
+    /// Changes a namespace, which is added if missing.
     pub(super) fn change_namespace(&mut self, name: &str, change: impl FnOnce(&mut Namespace)) {
         if self.namespaces.get(name).is_none() {
             self.namespaces.insert(Arc::new(Namespace::new(name)));
@@ -29,7 +28,7 @@ impl Catalog {
         }
     }
 
-    /// Takes note of a Namespace object.
+    /// Adds or replaces a Namespace object.
     pub fn put_namespace(
         &mut self,
         name: &str,
@@ -50,7 +49,7 @@ impl Catalog {
         !same
     }
 
-    /// Takes note that a Namespace object is gone. What still lives there stays.
+    /// Removes a Namespace object. The networks and pods in it stay.
     pub fn remove_namespace(&mut self, name: &str) -> bool {
         if !self
             .namespaces
@@ -68,7 +67,7 @@ impl Catalog {
         true
     }
 
-    /// Puts a network in, in the place of the one of that name.
+    /// Adds a network, or replaces the one of that name.
     pub fn put_network(&mut self, network: Arc<Network>) -> bool {
         if self.network(&network.namespace, &network.name) == Some(&network) {
             return false;
@@ -86,7 +85,7 @@ impl Catalog {
         true
     }
 
-    /// Takes a network out.
+    /// Removes a network.
     pub fn remove_network(&mut self, namespace: &str, name: &str) -> bool {
         if self.network(namespace, name).is_none() {
             return false;
@@ -121,7 +120,7 @@ impl Catalog {
         }
     }
 
-    /// Puts a pod in, in the place of the one of that name.
+    /// Adds a pod, or replaces the one of that name.
     pub fn put_pod(&mut self, pod: Arc<Pod>) -> bool {
         if self.pod(&pod.namespace, &pod.name) == Some(&pod) {
             return false;
@@ -137,7 +136,7 @@ impl Catalog {
         true
     }
 
-    /// Takes a pod out.
+    /// Removes a pod.
     pub fn remove_pod(&mut self, namespace: &str, name: &str) -> bool {
         if self.pod(namespace, name).is_none() {
             return false;
@@ -153,14 +152,14 @@ impl Catalog {
         true
     }
 
-    /// Which daemons OpenShift's operator runs, if there is such an operator.
+    /// Sets the daemons that OpenShift's network operator runs; `None` without such an operator.
     pub fn set_operator(&mut self, daemons: Option<Daemons>) -> bool {
         let differs = self.operator != daemons;
         self.operator = daemons;
         differs
     }
 
-    /// What is known of Whereabouts's slices.
+    /// Sets the state of Whereabouts's node slices.
     pub fn set_slicing(&mut self, slicing: WhereaboutsSlicing) -> bool {
         let differs = *self.slicing != slicing;
         if differs {
@@ -169,12 +168,12 @@ impl Catalog {
         differs
     }
 
-    /// StatefulSets and virtual machines, to be changed.
+    /// Returns the StatefulSets and virtual machines for changes.
     pub fn workloads_mut(&mut self) -> &mut Workloads {
         &mut self.workloads
     }
 
-    /// The nodes, to be changed.
+    /// Returns the nodes for changes.
     pub fn nodes_mut(&mut self) -> &mut Nodes {
         &mut self.nodes
     }

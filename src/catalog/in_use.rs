@@ -1,4 +1,4 @@
-//! Which addresses of pools are used, whether anything recorded them or not.
+//! The addresses of pools that are in use, recorded or not.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,9 +16,10 @@ use crate::{
 };
 
 impl Catalog {
-    /// The addresses of pools that pods carry (in their annotations, or as network-status reports
-    /// them) and that networks configure; of pods on the wire of a pool that no pool serves, too. `multus_namespace` is the namespace in which pods' default
-    /// networks are looked up.
+    /// Returns the addresses of pools that are in use: by pods, according to their annotations or
+    /// network-status, on networks with a pool or on the same link; and by networks that configure
+    /// them.
+    /// `multus_namespace` is the namespace in which Multus looks up default networks.
     pub fn addresses_in_use(&self, multus_namespace: &str) -> Vec<InUse> {
         let mut pods: Vec<&Arc<Pod>> = self.pods().collect();
         pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -30,7 +31,9 @@ impl Catalog {
         found
     }
 
-    /// The same of one pod. It is what it was as long as the pod, the networks and the layout are.
+    /// Returns the addresses of pools that one pod uses. The result depends only on the pod, the
+    /// networks and
+    /// the pool configuration, so callers may cache it.
     pub fn addresses_of_pod(&self, pod: &Pod, multus_namespace: &str) -> Vec<InUse> {
         let mut found = Vec::new();
         if !self.pool_config().pools.is_empty() {
@@ -39,7 +42,7 @@ impl Catalog {
         found
     }
 
-    /// The same of the networks.
+    /// Returns the addresses of pools that networks configure.
     pub fn addresses_of_networks(&self) -> Vec<InUse> {
         let mut found = Vec::new();
         let mut networks: Vec<&Arc<Network>> = self.networks().collect();
@@ -54,7 +57,7 @@ impl Catalog {
         if pod.host_network {
             return;
         }
-        // Status and annotation may say the same: what this pod has is added once.
+        // Status and annotation may report the same address, which is added once.
         let before = found.len();
         let mut asked: Vec<&Network> = Vec::new();
         let annotations = [
@@ -100,8 +103,9 @@ impl Catalog {
             let Some(network) = self.network(namespace, name) else {
                 continue;
             };
-            // Who may make a pod may write a status into it. A network that it never asked for it does not
-            // have, and addresses that it never asked for take nothing from their holder.
+            // Anyone who can create a pod can write its status. A network that the pod did not
+            // request is not
+            // attached, and an address that it did not request takes nothing from its holder.
             if !asked.iter().any(|one| std::ptr::eq(*one, &**network)) {
                 continue;
             }
@@ -116,8 +120,9 @@ impl Catalog {
         }
     }
 
-    /// Adds what an interface carries: of the pool that serves its network, or, where none does, of the
-    /// pools that serve networks on the same wire.
+    /// Adds an interface's addresses: those of the pool that serves its network or, if none does,
+    /// those of the
+    /// pools that serve networks on the same link.
     fn collect_interface(
         &self,
         pod: &Pod,
@@ -163,7 +168,7 @@ impl Catalog {
                     .take(MAX_FOREIGN_ADDRESSES)
                     .collect(),
                 mac: carried.mac.filter(of_pool),
-                // What no pool gave takes nothing from its holder.
+                // An address that no pool allocated takes nothing from its holder.
                 given: false,
             };
             let nothing = foreign.ips.is_empty() && foreign.mac.is_none();
@@ -180,7 +185,7 @@ impl Catalog {
         }
     }
 
-    /// Returns whether a network is on the same wire as one that a pool serves.
+    /// Returns true if a network is on the same link as one that the pool serves.
     fn is_on_link_of(&self, network: &Network, pool: &Pool) -> bool {
         let served = self
             .pool_config()
@@ -192,8 +197,9 @@ impl Catalog {
         served.any(|one| one.shares_link(network))
     }
 
-    /// A configured address belongs to the pool that serves the network, or to every pool with a
-    /// range around it: pods of that network have it, whatever pools give.
+    /// Adds a network's configured addresses, for the pool that serves the network or for every
+    /// pool with a
+    /// range around them: the network's pods have these addresses, whatever pools allocate.
     fn collect_network(&self, network: &Network, found: &mut Vec<InUse>) {
         let Some(Ipam::Static(ipam)) = network.config.loaded().and_then(|config| config.ipam())
         else {
@@ -227,24 +233,26 @@ impl Catalog {
     }
 }
 
-/// The most addresses of a pool on an interface that no pool serves: one of each family is usual, and a
-/// pod may write what it likes into its status.
+/// The maximum number of a pool's addresses counted on an interface that no pool serves. One per
+/// family is
+/// usual, and a pod can write anything into its status.
 const MAX_FOREIGN_ADDRESSES: usize = 2;
 
-/// What an interface of a pod carries.
+/// The addresses of a pod's interface.
 struct PodInterface<'a> {
     interface: &'a str,
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
-    /// True for what a review has judged: annotations that ask for networks, and not network-status.
+    /// True for annotations that request networks, which a review has judged; false for
+    /// network-status.
     from_annotations: bool,
 }
 
-/// What of that belongs to a pool.
+/// The addresses of an interface that belong to one pool.
 struct PoolAddresses {
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
-    /// True for what the pool gave, if the pod was given anything.
+    /// True if the pool allocated them, provided that the pod was allocated anything.
     given: bool,
 }
 
@@ -258,13 +266,14 @@ fn push_addresses(
 ) {
     let PoolAddresses { ips, mac, given } = carried;
     let mut addresses: Vec<Address> = ips.into_iter().map(Address::Ip).collect();
-    // A MAC that follows from one of the addresses is theirs.
+    // A MAC that is derived from one of the addresses has no record of its own.
     let follows = |address: &Address| {
         let following = address.ip().and_then(|ip| pool.derived_mac(ip));
         following.is_some() && following == mac
     };
     if !addresses.iter().any(follows) {
-        // Any other is its own, though it may follow from an address that another has by now.
+        // Any other MAC has its own record, even if it derives from an address that another holder
+        // has now.
         addresses.extend(mac.map(Address::Mac));
     }
     let requested = &pod.requested;
@@ -305,8 +314,9 @@ mod tests {
         catalog::RequestedAnnotations,
     };
 
-    /// What a pod carries of the pool of `eth1`, on a network of this master that no pool serves, with
-    /// this request and this status.
+    /// Returns what a pod with this request and this status uses of the pool of `eth1`, on a
+    /// network with this
+    /// master that no pool serves.
     fn carried(master: &str, asked: &serde_json::Value, status: &serde_json::Value) -> Vec<String> {
         let network = |name: &str, master: &str, pool: Option<&str>| {
             let config = json!({"cniVersion": "0.3.1", "type": "macvlan", "master": master,
@@ -361,7 +371,7 @@ mod tests {
             carried("eth1", &asks("192.0.2.6/24"), &none),
             ["192.0.2.6 other false", "02:5e:00:00:00:05 other false"]
         );
-        // What the pool never gives is nobody's business, nor what is on another wire.
+        // Addresses that the pool never allocates are not counted, nor are those on another link.
         let excluded = asks("192.0.2.200/24");
         assert_eq!(
             carried("eth1", &excluded, &none),
@@ -374,7 +384,7 @@ mod tests {
         assert_eq!(found, ["192.0.2.7 other false", "192.0.2.8 other false"]);
         let pooled = json!({"name": "pooled", "ips": ["192.0.2.200/24"]});
         assert_eq!(carried("eth2", &pooled, &none), ["192.0.2.200 pooled true"]);
-        // A status says nothing anew of what the annotation asks for, and gives nothing.
+        // A status repeats the annotation's addresses, and proves no allocation.
         let reported = json!({"name": "db/pooled", "interface": "net1",
             "ips": ["192.0.2.200", "192.0.2.5"]});
         assert_eq!(

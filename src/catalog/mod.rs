@@ -1,13 +1,16 @@
-//! The read model: which networks, namespaces, address pools and pods there are.
+//! The read model: networks, namespaces, address pools, pods and workloads.
 //!
-//! A [`Catalog`] is a value. A source builds one and publishes it whole; whoever decides reads one
-//! and never sees half of a change. Every look-up on the good path is by hash: it costs the same
-//! at ten networks and at ten thousand. Searches ([`Catalog::namespaces_of`] aside) are for messages
-//! only, on the way to a denial.
+//! A [`Catalog`] is an immutable value once published. A source builds one and publishes it as a
+//! whole, so
+//! readers never see half of a change. Look-ups needed to allow a request are by hash: they cost
+//! the same
+//! at ten networks and at ten thousand. Searches, except [`Catalog::namespaces_of`], only serve
+//! messages
+//! of denials.
 //!
-//! Copies share what they have in common, and a change copies only what is beside it: a source that
-//! hears of one pod among fifty thousand publishes a new catalog for the price of a few hundred
-//! pointers. Nothing is in an order that chance decides.
+//! Copies share their common parts, and a change copies only its surroundings: a change of one pod
+//! among
+//! fifty thousand costs a few hundred pointers. Iteration order is deterministic.
 
 mod assignable_ranges;
 mod carriers;
@@ -48,10 +51,10 @@ use crate::network::{
     operator::Daemons,
 };
 
-/// How alike two names must be to suggest one for the other (Jaro-Winkler, 0 to 1).
+/// The minimum similarity of two names for a suggestion (Jaro-Winkler, 0 to 1).
 const MIN_SIMILARITY: f64 = 0.8;
 
-/// The networks, namespaces and pods at one moment.
+/// The networks, namespaces, pods, pools and workloads at one point in time.
 #[derive(Debug, Default, Clone)]
 pub struct Catalog {
     namespaces: SharedMap<Arc<Namespace>>,
@@ -60,13 +63,14 @@ pub struct Catalog {
     pods: usize,
     operator: Option<Daemons>,
     address_pools: ConfiguredPools,
-    /// Which pods carry which address.
+    /// The pods that carry each address.
     carriers: SharedMap<Arc<Carriers>>,
     slicing: Arc<WhereaboutsSlicing>,
     workloads: Workloads,
     nodes: Nodes,
-    /// Made when the first rule asks, and kept until a network changes: of the many catalogs that
-    /// are published, few are asked.
+    /// Built on first use and dropped when a network changes: most catalogs are replaced before any
+    /// rule
+    /// needs it.
     assignable_ranges: Arc<OnceLock<AssignableRanges>>,
 }
 
@@ -84,8 +88,8 @@ impl HasName for NetworkNamespaces {
 }
 
 impl Catalog {
-    /// A catalog of these objects. Of two with the same name in the same namespace the later one
-    /// counts.
+    /// Returns a catalog of these objects. Of two objects with one name and namespace, the later
+    /// one is used.
     pub fn new(
         namespaces: impl IntoIterator<Item = (Box<str>, NamespaceLabels)>,
         networks: impl IntoIterator<Item = Arc<Network>>,
@@ -107,7 +111,7 @@ impl Catalog {
         catalog
     }
 
-    /// The same catalog, in which these namespaces have these labels (see [`all_labels`]).
+    /// Returns the catalog with these labels of namespaces (see [`all_labels`]).
     #[must_use]
     pub fn with_namespace_labels(
         mut self,
@@ -119,8 +123,9 @@ impl Catalog {
         self
     }
 
-    /// All labels of a namespace, for selectors. Of one that was not seen it is only known that it
-    /// has the label that every namespace has.
+    /// Returns all labels of a namespace, for selectors. An unknown namespace has only the label
+    /// that every
+    /// namespace has.
     pub fn namespace_labels(&self, name: &str) -> Arc<AllLabels> {
         let known = self.namespaces.get(name);
         match known.and_then(|namespace| namespace.all_labels.as_ref()) {
@@ -129,58 +134,58 @@ impl Catalog {
         }
     }
 
-    /// The same catalog in a cluster where OpenShift's operator runs these daemons.
+    /// Returns the catalog of a cluster where OpenShift's network operator runs these daemons.
     #[must_use]
     pub fn with_operator(mut self, daemons: Option<Daemons>) -> Self {
         self.set_operator(daemons);
         self
     }
 
-    /// The same catalog in a cluster of which this is known of Whereabouts's slices.
+    /// Returns the catalog with this state of Whereabouts's node slices.
     #[must_use]
     pub fn with_slicing(mut self, slicing: WhereaboutsSlicing) -> Self {
         self.set_slicing(slicing);
         self
     }
 
-    /// What is known of Whereabouts's slices.
+    /// Returns the state of Whereabouts's node slices.
     pub fn slicing(&self) -> &WhereaboutsSlicing {
         &self.slicing
     }
 
-    /// Which daemons OpenShift's operator runs, if there is such an operator.
+    /// Returns the daemons that OpenShift's network operator runs; `None` without such an operator.
     pub fn operator(&self) -> Option<Daemons> {
         self.operator
     }
 
-    /// The network `name` of `namespace`.
+    /// Returns the network `name` of `namespace`.
     pub fn network(&self, namespace: &str, name: &str) -> Option<&Arc<Network>> {
         self.namespaces.get(namespace)?.networks.get(name)
     }
 
-    /// What is known of a namespace: it was declared, or something lives in it.
+    /// Returns a namespace that was declared, or that contains a network or pod.
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
         self.namespaces.get(name).map(|namespace| &**namespace)
     }
 
-    /// The pod `name` of `namespace`.
+    /// Returns the pod `name` of `namespace`.
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&Arc<Pod>> {
         self.namespaces.get(namespace)?.pods.get(name)
     }
 
-    /// The namespaces that have a network of this name, in alphabetical order.
+    /// Returns the namespaces that have a network of this name, in alphabetical order.
     pub fn namespaces_of(&self, network: &str) -> impl Iterator<Item = &str> {
         let homes = self.namespaces_by_network.get(network).into_iter();
         homes.flat_map(|homes| homes.namespaces.iter().map(|namespace| &**namespace))
     }
 
-    /// The network of `namespace` whose name is most like `name`, if one is like it.
+    /// Returns the most similar name of a network in `namespace`, if one is similar enough.
     pub fn similar_network(&self, namespace: &str, name: &str) -> Option<&str> {
         let networks = self.namespaces.get(namespace)?.networks.values();
         most_similar(name, networks.map(|candidate| &*candidate.name))
     }
 
-    /// The networks that give out addresses of `interval`, with what they give.
+    /// Returns the networks that assign addresses of `interval`, with their assignable ranges.
     pub fn networks_assigning(
         &self,
         interval: AddressInterval,
@@ -188,12 +193,13 @@ impl Catalog {
         self.assignable_ranges().overlapping(interval)
     }
 
-    /// The Whereabouts networks with a range and this `network_name` (none is a name, too).
+    /// Returns the Whereabouts networks with a range and this `network_name`; `None` selects those
+    /// without one.
     pub fn networks_of_name(&self, network_name: Option<&str>) -> &[Arc<Network>] {
         self.assignable_ranges().by_network_name(network_name)
     }
 
-    /// The Whereabouts networks whose range is cut into slices.
+    /// Returns the Whereabouts networks with node slices.
     pub fn sliced_networks(&self) -> &[Arc<Network>] {
         self.assignable_ranges().sliced()
     }
@@ -203,8 +209,9 @@ impl Catalog {
             .get_or_init(|| AssignableRanges::of(self.networks()))
     }
 
-    /// The pods that use a network, ordered by namespace and name. `multus_namespace` is the namespace
-    /// in which pods' default networks are looked up.
+    /// Returns the pods that use a network, ordered by namespace and name. `multus_namespace` is
+    /// the namespace
+    /// in which Multus looks up default networks.
     pub fn users(&self, namespace: &str, name: &str, multus_namespace: &str) -> Vec<&Arc<Pod>> {
         let homes = self.namespaces.values();
         let found =
@@ -212,7 +219,7 @@ impl Catalog {
         users::in_order(found)
     }
 
-    /// The names of a namespace's networks in alphabetical order.
+    /// Returns the names of a namespace's networks in alphabetical order.
     pub fn network_names(&self, namespace: &str) -> Vec<&str> {
         let found = self.namespaces.get(namespace);
         let mut names: Vec<&str> = found
@@ -224,56 +231,56 @@ impl Catalog {
         names
     }
 
-    /// Whether the networks are the very ones of another state of this catalog.
+    /// Returns true if this catalog shares its networks with another state of it.
     pub fn has_same_networks(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.assignable_ranges, &other.assignable_ranges)
     }
 
-    /// How many networks there are.
+    /// Returns the number of networks.
     pub fn network_count(&self) -> usize {
         self.networks
     }
 
-    /// How many namespaces there are.
+    /// Returns the number of namespaces.
     pub fn namespace_count(&self) -> usize {
         self.namespaces.len()
     }
 
-    /// All networks, in an order that only names decide.
+    /// Returns all networks, in an order that depends only on names.
     pub fn networks(&self) -> impl Iterator<Item = &Arc<Network>> {
         let namespaces = self.namespaces.values();
         namespaces.flat_map(|namespace| namespace.networks.values())
     }
 
-    /// All pods, in an order that only names decide.
+    /// Returns all pods, in an order that depends only on names.
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         self.namespaces
             .values()
             .flat_map(|namespace| namespace.pods())
     }
 
-    /// What is known of StatefulSets and virtual machines.
+    /// Returns the StatefulSets and virtual machines.
     pub fn workloads(&self) -> &Workloads {
         &self.workloads
     }
 
-    /// What is known of the nodes.
+    /// Returns the nodes.
     pub fn nodes(&self) -> &Nodes {
         &self.nodes
     }
 
-    /// How many pods there are.
+    /// Returns the number of pods.
     pub fn pod_count(&self) -> usize {
         self.pods
     }
 }
 
-/// The candidate most like `text`, if one is like it: for "did you mean".
+/// Returns the candidate most similar to `text`, if one is similar enough: for "did you mean".
 pub fn most_similar<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (strsim::jaro_winkler(candidate, text), candidate))
         .filter(|(likeness, _)| *likeness >= MIN_SIMILARITY)
-        // By name where two are equally alike, so that the same question has one answer.
+        // Ties are broken by name, so that the result is deterministic.
         .max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))
         .map(|(_, candidate)| candidate)
 }

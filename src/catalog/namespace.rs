@@ -1,4 +1,4 @@
-//! What the catalog knows of a namespace.
+//! A namespace in the catalog.
 
 use std::{
     str::FromStr,
@@ -12,30 +12,30 @@ use super::{
 };
 use crate::{allocation::selector, network::Network};
 
-/// The label that every namespace has, with its name (KEP-2161).
+/// The label that contains every namespace's name (KEP-2161).
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// All labels of a namespace, for selectors.
 pub type AllLabels = selector::Labels;
 
-/// A namespace with what lives in it. A copy shares what lives in it until either is changed.
+/// A namespace with its networks and pods. Copies share these until either copy changes.
 #[derive(Debug, Clone)]
 pub struct Namespace {
     name: Box<str>,
-    /// Whether the Namespace object itself was seen.
+    /// Set if the Namespace object itself was seen.
     pub declared: bool,
-    /// What its labels say to nadmit.
+    /// The settings from nadmit's own labels.
     pub labels: NamespaceLabels,
-    /// All of them, if the Namespace object was seen.
+    /// All labels, if the Namespace object was seen.
     pub(super) all_labels: Option<Arc<AllLabels>>,
     pub(super) networks: SharedMap<Arc<Network>>,
     pub(super) pods: SharedMap<Arc<Pod>>,
-    /// Who of the pods uses what; kept until one of them changes.
+    /// The pods by the networks they use; rebuilt when a pod changes.
     pub(super) users: Arc<OnceLock<NetworkUserIndex>>,
 }
 
 impl Namespace {
-    /// A namespace of which nothing is known.
+    /// Returns an empty, undeclared namespace.
     pub(super) fn new(name: &str) -> Self {
         Self {
             name: name.into(),
@@ -48,17 +48,17 @@ impl Namespace {
         }
     }
 
-    /// The pods of the namespace, in an order that only their names decide.
+    /// Returns the pods of the namespace, in an order that depends only on their names.
     pub fn pods(&self) -> impl Iterator<Item = &Arc<Pod>> {
         self.pods.values()
     }
 
-    /// Which of its pods use which network.
+    /// Returns the index of the namespace's pods by the networks they use.
     pub(super) fn users(&self) -> &NetworkUserIndex {
         self.users.get_or_init(|| NetworkUserIndex::of(self.pods()))
     }
 
-    /// Whether nothing is left that makes it worth knowing.
+    /// Returns true if the namespace is undeclared and empty.
     pub(super) fn is_unused(&self) -> bool {
         !self.declared && self.networks.is_empty() && self.pods.is_empty()
     }
@@ -82,8 +82,7 @@ impl HasName for Pod {
     }
 }
 
-/// The labels of a namespace, with the one that the API server gives each (by which a selector may
-/// name it).
+/// Returns the labels of a namespace, with the name label that the API server sets on each.
 pub fn all_labels(
     namespace: &str,
     written: impl IntoIterator<Item = (Box<str>, Box<str>)>,
@@ -93,35 +92,35 @@ pub fn all_labels(
     Arc::new(labels)
 }
 
-/// What a namespace's labels say to nadmit, and whether it is on its way out.
+/// The settings from a namespace's labels, and whether the namespace is being deleted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct NamespaceLabels {
-    /// `nadmit.io/mode`, if it is there.
+    /// The label `nadmit.io/mode`, if set.
     pub mode: Option<Mode>,
     /// `nadmit.io/attachments: mutable`: the attachments of running pods may change.
     pub mutable_attachments: bool,
-    /// `nadmit.io/injection: enabled`: addresses are put into its pods when they are bound.
+    /// `nadmit.io/injection: enabled`: addresses are injected into the namespace's pods at binding.
     pub injection: bool,
-    /// Its deletion has been asked for: everything in it goes.
+    /// Set if the namespace is being deleted, with everything in it.
     pub terminating: bool,
 }
 
-/// How what is wrong is treated: in a namespace (label `nadmit.io/mode`), or where none says (settings).
+/// The treatment of findings: in a namespace (label `nadmit.io/mode`), or by default (settings).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// As the levels of the rules say.
+    /// Findings deny or warn, as the levels of their rules say.
     Deny,
-    /// What would be denied is warned of.
+    /// Denials become warnings.
     Warn,
-    /// Nothing is checked, but who may draw from an address pool.
+    /// Only the rules that guard address pools apply.
     Off,
 }
 
 impl Mode {
-    /// All of them.
+    /// All modes.
     pub const ALL: [Self; 3] = [Self::Deny, Self::Warn, Self::Off];
 
-    /// The word in labels and settings.
+    /// Returns the word used in labels and settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Deny => "deny",

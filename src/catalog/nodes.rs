@@ -1,4 +1,4 @@
-//! The nodes that pods run on: whether a container there may still run.
+//! The nodes that pods run on: they tell whether a container may still run there.
 
 use super::{
     Existence,
@@ -6,19 +6,19 @@ use super::{
 };
 use crate::allocation::Timestamp;
 
-/// What is known of a node.
+/// The relevant state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Node {
-    /// Whether its kubelet answers: the condition `Ready` is `True`.
+    /// Set if the condition `Ready` is `True`: the kubelet responds.
     pub ready: bool,
-    /// Since when the condition is as it is, by the cluster's clock; `None` if it does not say.
+    /// The time of the condition's last transition, by the cluster's clock; `None` if it is absent.
     pub since: Option<Timestamp>,
-    /// Whether an administrator vouches that nothing runs there any more: the taint
+    /// Set if an administrator has confirmed that nothing runs there any more, by the taint
     /// `node.kubernetes.io/out-of-service`.
     pub out_of_service: bool,
 }
 
-/// The nodes, as far as anybody knows.
+/// The known nodes.
 #[derive(Debug, Clone, Default)]
 pub struct Nodes {
     known: bool,
@@ -38,7 +38,7 @@ impl HasName for NodeEntry {
 }
 
 impl Nodes {
-    /// What is known of the node of this name.
+    /// Returns the node of this name.
     pub fn node(&self, name: &str) -> Existence<Node> {
         match self.all.get(name) {
             Some(entry) => Existence::Present(entry.node),
@@ -47,23 +47,23 @@ impl Nodes {
         }
     }
 
-    /// The nodes that are known, in an order that only names decide.
+    /// Returns the known nodes, in an order that depends only on names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Node)> {
         let all = self.all.values();
         all.map(|entry| (&*entry.name, entry.node))
     }
 
-    /// Whether all nodes are known.
+    /// Returns true if all nodes are known.
     pub fn are_known(&self) -> bool {
         self.known
     }
 
-    /// Says whether all nodes are known; whether that is news.
+    /// Sets whether all nodes are known; returns true if that changes.
     pub fn set_known(&mut self, known: bool) -> bool {
         std::mem::replace(&mut self.known, known) != known
     }
 
-    /// Takes note of a node, or that it is gone; whether that is news.
+    /// Adds, replaces or, with `None`, removes a node; returns true if that changes anything.
     pub fn set(&mut self, name: &str, node: Option<Node>) -> bool {
         let before = self.all.get(name).map(|entry| entry.node);
         match node {

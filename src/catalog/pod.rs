@@ -1,19 +1,19 @@
-//! What the catalog keeps of a pod: only what speaks of networks.
+//! A pod in the catalog, with the fields that concern networks.
 
 use crate::{allocation::Holder, network::name};
 
-/// A pod that exists.
+/// A pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
-    /// Its namespace.
+    /// The pod's namespace.
     pub namespace: Box<str>,
-    /// Its name.
+    /// The pod's name.
     pub name: Box<str>,
-    /// Its UID; manifests have none.
+    /// The pod's UID; absent in manifests.
     pub uid: Option<Box<str>>,
-    /// As whom it holds addresses.
+    /// The holder of the pod's addresses.
     pub holder: Holder,
-    /// Whether it is on the node's own network; Multus then ignores its annotations.
+    /// Set if the pod uses the host network; Multus then ignores its annotations.
     pub host_network: bool,
     /// The annotation `k8s.v1.cni.cncf.io/networks`, as written.
     pub networks: Option<Box<str>>,
@@ -21,30 +21,31 @@ pub struct Pod {
     pub default_network: Option<Box<str>>,
     /// The annotation `k8s.v1.cni.cncf.io/network-status`, as written.
     pub network_status: Option<Box<str>>,
-    /// The annotations in which nadmit keeps what it was asked for.
+    /// nadmit's annotations with the values from before injection.
     pub requested: RequestedAnnotations,
-    /// The node that it is bound to.
+    /// The node that the pod is bound to.
     pub node: Option<Box<str>>,
-    /// Whether its deletion has been asked for.
+    /// Set if the pod is being deleted.
     pub terminating: bool,
-    /// Whether it is the API's copy of a static pod, which the kubelet runs in any case.
+    /// Set on the mirror of a static pod, which the kubelet runs in any case.
     pub mirror: bool,
-    /// The migration as whose target it says that it was made.
+    /// The migration that the pod claims to be the target of.
     pub migration: Option<Box<MigrationRef>>,
 }
 
-/// A migration of a virtual machine, as the pod names it that is its target.
+/// A reference to a virtual machine's migration, as in the annotations of its target pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationRef {
-    /// Its name.
+    /// The migration's name.
     pub name: Box<str>,
-    /// Its UID.
+    /// The migration's UID.
     pub uid: Box<str>,
 }
 
 impl MigrationRef {
-    /// Returns the migration that a pod names, if it names both, and by a name that an object can have: another
-    /// could not be looked up.
+    /// Returns the migration that a pod names, if it has a UID and a valid object name: it could
+    /// not be read
+    /// otherwise.
     pub fn new(name: Option<&str>, uid: Option<&str>) -> Option<Self> {
         let name = name.filter(|name| name::subdomain(name).is_ok())?;
         let uid = uid.filter(|uid| !uid.is_empty())?;
@@ -55,8 +56,7 @@ impl MigrationRef {
     }
 }
 
-/// What a pod carries of nadmit's own: its networks as they were written, before addresses were put
-/// in.
+/// nadmit's annotations that store a pod's network annotations from before injection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestedAnnotations {
     /// The annotation `nadmit.io/requested-networks`.

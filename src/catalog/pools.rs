@@ -12,26 +12,26 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConfiguredPools {
     layout: Arc<PoolConfig>,
-    /// Those that exist and make no sense.
+    /// The pools with an invalid spec.
     invalid: Arc<BTreeMap<Box<str>, Arc<[SpecError]>>>,
 }
 
-/// A pool as it is, or what is wrong with it, by its name.
+/// A pool's name, and the pool or the errors in its spec.
 pub type NamedPool = (Box<str>, Result<Arc<Pool>, Arc<[SpecError]>>);
 
-/// What is known of a pool.
+/// The state of a pool in the catalog.
 #[derive(Debug, Clone, Copy)]
 pub enum PoolValidity<'c> {
-    /// It gives addresses.
+    /// The pool is valid.
     Valid(&'c Arc<Pool>),
-    /// It exists, but does not make sense, and gives nothing. At least one fault.
+    /// The pool exists, but its spec is invalid and it allocates nothing. At least one error.
     Invalid(&'c [SpecError]),
-    /// There is none of this name.
+    /// No pool has this name.
     Unknown,
 }
 
 impl<'c> PoolValidity<'c> {
-    /// The pool, if it makes sense.
+    /// Returns the pool, if it is valid.
     pub fn valid(self) -> Option<&'c Arc<Pool>> {
         match self {
             Self::Valid(pool) => Some(pool),
@@ -41,19 +41,22 @@ impl<'c> PoolValidity<'c> {
 }
 
 impl Catalog {
-    /// The same catalog with this layout.
+    /// Returns the catalog with this pool configuration.
     #[must_use]
     pub fn with_layout(mut self, layout: Arc<PoolConfig>) -> Self {
         self.address_pools.layout = layout;
         self
     }
 
-    /// The same catalog with these pools, each as it is or with what is wrong with it, and these
-    /// reservations; which pool serves a network, the networks say, and which namespaces a pool serves,
-    /// their labels say, so both come first. Of two of one name the later counts.
+    /// Returns the catalog with these pools, valid or not, and these reservations. Of two of one
+    /// name, the
+    /// later one is used. Networks and namespace labels have to be set before: they decide which
+    /// pool serves
+    /// a network, and which namespaces a pool serves.
     ///
-    /// The layout is `before` itself as long as its content is the same, so that whoever keeps
-    /// something beside it sees by the pointer that nothing changed.
+    /// If the configuration is equal to `before`, that very `Arc` is kept, so that callers can
+    /// detect changes
+    /// by pointer.
     #[must_use]
     pub fn with_pools(
         mut self,
@@ -66,8 +69,9 @@ impl Catalog {
         self
     }
 
-    /// Puts these pools and reservations in the place of those that there are, in the same way.
-    /// Whether that is news.
+    /// Replaces all pools and reservations, as [`Self::with_pools`] does. Returns true if that
+    /// changes
+    /// anything.
     pub fn set_pools(
         &mut self,
         pools: impl IntoIterator<Item = NamedPool>,
@@ -81,7 +85,7 @@ impl Catalog {
                 Err(faults) => drop(invalid.insert(name, faults)),
             }
         }
-        // By name, so that the same objects make the same layout, wherever they stand.
+        // Sorted by name, so that equal objects make an equal layout in any order.
         let reservations = reservations.into_iter().map(|found| (found.key(), found));
         let reservations: BTreeMap<_, _> = reservations.collect();
         let pool_of = |network: &NetworkRef| {
@@ -93,7 +97,8 @@ impl Catalog {
             let network = NetworkRef::from(&**network);
             Some((pool_of(&network)?, network))
         });
-        // What is set aside is kept from everybody, so it has to be for somebody who may have it.
+        // A reserved address is withheld from all others, so its holder must be allowed to use the
+        // pool.
         let reserved_in = |reservation: &Reservation| {
             let name = pool_of(&reservation.network)?;
             let labels = self.namespace_labels(&reservation.namespace);
@@ -117,12 +122,12 @@ impl Catalog {
         news.0 || news.1
     }
 
-    /// The pools and reservations that make sense.
+    /// Returns the valid pools and reservations.
     pub fn pool_config(&self) -> &Arc<PoolConfig> {
         &self.address_pools.layout
     }
 
-    /// What is known of the pool of this name.
+    /// Returns the state of the pool of this name.
     pub fn pool(&self, name: &str) -> PoolValidity<'_> {
         match (
             self.pool_config().pool(name),
@@ -134,13 +139,13 @@ impl Catalog {
         }
     }
 
-    /// The networks that say that this pool serves them, in an order that only names decide.
+    /// Returns the networks that name this pool, in an order that depends only on names.
     pub fn served_by(&self, pool: &str) -> impl Iterator<Item = &Arc<Network>> {
         let networks = self.networks();
         networks.filter(move |network| network.address_pool.as_deref() == Some(pool))
     }
 
-    /// The names of all pools, those that make no sense, too, in alphabetical order.
+    /// Returns the names of all pools, including invalid ones, in alphabetical order.
     pub fn pool_names(&self) -> Vec<&str> {
         let valid = self.pool_config().pools.keys().map(|name| &**name);
         let invalid = self.address_pools.invalid.keys().map(|name| &**name);

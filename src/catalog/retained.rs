@@ -1,10 +1,10 @@
-//! Addresses that workloads keep without a pod.
+//! Addresses that workloads retain without a pod.
 
 use super::Catalog;
 use crate::allocation::{Allocation, Holder};
 
 impl Catalog {
-    /// Returns whether a record is kept for a replica or a virtual machine that has no pod now.
+    /// Returns true if a record is retained for a replica or a virtual machine that has no pod now.
     pub fn is_retained(&self, record: &Allocation) -> bool {
         let used_last = record.pod.as_ref().map(|pod| &*pod.name);
         let (namespace, pod) = match &record.holder {

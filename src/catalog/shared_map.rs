@@ -1,21 +1,22 @@
-//! Maps by name whose copies share what they have in common.
+//! Persistent maps by name: copies share their common parts.
 //!
-//! A copy costs nothing; a change copies the sixty entries or so beside the one that it concerns, and
-//! the list of the shards: so a catalog is published for one pod among fifty thousand. Entries are
-//! ordered by the hash of their names, with fixed keys: a look-up is by hash, and the same content
-//! stands in the same order, however it came about.
+//! Copying is free. A change copies the list of shards and one shard of about sixty entries, so
+//! that a
+//! catalog can be published for each change of one pod among fifty thousand. Entries are ordered by
+//! the
+//! hash of their names, with fixed keys: equal content is in equal order, however it came about.
 
 use std::{
     hash::{DefaultHasher, Hasher as _},
     sync::Arc,
 };
 
-/// How many entries a shard has on average before there are twice as many shards.
+/// The average number of entries in a shard above which the number of shards doubles.
 const MAX_SHARD_LOAD: usize = 32;
 
-/// Something that has a name by which it is found.
+/// A value that is found by its name.
 pub(super) trait HasName {
-    /// The name.
+    /// Returns the name.
     fn name(&self) -> &str;
 }
 
@@ -25,15 +26,15 @@ impl<T: HasName> HasName for Arc<T> {
     }
 }
 
-/// Values by their names.
+/// A map of values by their names.
 #[derive(Debug, Clone)]
 pub(super) struct SharedMap<V> {
-    /// By the first bits of the hash; a power of two of them, or none.
+    /// The shards, by the first bits of the hash. Their number is zero or a power of two.
     shards: Arc<Vec<Shard<V>>>,
     len: usize,
 }
 
-/// Hashes and values, in the order of hash and name.
+/// Hashes and values, ordered by hash and name.
 type Shard<V> = Arc<Vec<(u64, V)>>;
 
 impl<V> Default for SharedMap<V> {
@@ -51,9 +52,9 @@ fn hash(name: &str) -> u64 {
     hasher.finish()
 }
 
-/// The shard of a hash among `shards`, of which there is at least one.
+/// Returns the index of a hash's shard among `shards`, which must not be zero.
 fn shard_of(hash: u64, shards: usize) -> usize {
-    // Of one shard no bit counts, and a shift by all 64 would be none.
+    // With one shard no bit is used, and a shift by all 64 would overflow.
     let index = hash
         .checked_shr(64 - shards.trailing_zeros())
         .unwrap_or_default();
@@ -65,17 +66,17 @@ fn find<V: HasName>(shard: &[(u64, V)], hash: u64, name: &str) -> Result<usize, 
 }
 
 impl<V: HasName + Clone> SharedMap<V> {
-    /// How many values there are.
+    /// Returns the number of values.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Returns true if the map is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The value of this name.
+    /// Returns the value of this name.
     pub(super) fn get(&self, name: &str) -> Option<&V> {
         if self.len == 0 {
             return None;
@@ -86,13 +87,13 @@ impl<V: HasName + Clone> SharedMap<V> {
         shard.get(found).map(|(_, value)| value)
     }
 
-    /// All values, in an order that only their names decide.
+    /// Returns all values, in an order that depends only on their names.
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
         let shards = self.shards.iter();
         shards.flat_map(|shard| shard.iter().map(|(_, value)| value))
     }
 
-    /// Puts a value in; gives back the one of that name that was there.
+    /// Inserts a value; returns the previous one of that name.
     pub(super) fn insert(&mut self, value: V) -> Option<V> {
         if self.len >= self.shards.len() * MAX_SHARD_LOAD {
             self.grow();
@@ -112,7 +113,7 @@ impl<V: HasName + Clone> SharedMap<V> {
         }
     }
 
-    /// Takes the value of this name out.
+    /// Removes the value of this name and returns it.
     pub(super) fn remove(&mut self, name: &str) -> Option<V> {
         self.get(name)?;
         let hash = hash(name);
@@ -123,7 +124,7 @@ impl<V: HasName + Clone> SharedMap<V> {
         Some(value)
     }
 
-    /// The value of this name, to be changed.
+    /// Returns the value of this name for changes.
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut V> {
         self.get(name)?;
         let hash = hash(name);
@@ -207,7 +208,7 @@ mod tests {
             };
             let one = of(&names);
             names.reverse();
-            // A map that was larger once has more shards, and the same order.
+            // A map that was larger once has more shards, but the same order.
             prop_assert_eq!(one, of(&names));
         }
     }

@@ -1,22 +1,23 @@
-//! Which pods use a network: an index by what their annotations name.
+//! An index of the pods that use a network, by the names in their annotations.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::Pod;
 use crate::network::Annotation;
 
-/// The namespace of names in the default network's annotation that have none: which one is meant
-/// is a matter of settings. No real namespace is called so.
+/// The namespace recorded for unqualified names of default networks, which depends on Multus's
+/// settings.
+/// No real namespace has this name.
 const UNQUALIFIED: &str = "";
 
-/// By namespace and name, the pods that name the network.
+/// The pods that name a network, by the network's namespace and name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct NetworkUserIndex(HashMap<Box<str>, ByName>);
 
 type ByName = HashMap<Box<str>, Vec<Arc<Pod>>>;
 
 impl NetworkUserIndex {
-    /// Who uses what, of these pods.
+    /// Builds the index of these pods.
     pub(super) fn of<'p>(pods: impl Iterator<Item = &'p Arc<Pod>>) -> Self {
         let mut users = Self::default();
         for pod in pods.filter(|pod| !pod.host_network) {
@@ -49,8 +50,9 @@ impl NetworkUserIndex {
         }
     }
 
-    /// The pods that use a network; one may be there twice. `multus_namespace` is where the default
-    /// network's name is looked up.
+    /// Returns the pods that use a network, possibly with duplicates. `multus_namespace` is the
+    /// namespace in
+    /// which Multus looks up default networks.
     pub(super) fn of_network(
         &self,
         namespace: &str,
@@ -66,7 +68,7 @@ impl NetworkUserIndex {
     }
 }
 
-/// Pods ordered by namespace and name, each once.
+/// Sorts pods by namespace and name, and removes duplicates.
 pub(super) fn in_order<'p>(pods: impl Iterator<Item = &'p Arc<Pod>>) -> Vec<&'p Arc<Pod>> {
     let mut found: Vec<_> = pods.collect();
     found.sort_unstable_by_key(|pod| (&pod.namespace, &pod.name));

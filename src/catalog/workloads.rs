@@ -1,32 +1,33 @@
-//! Which workloads exist that keep addresses beyond their pods: StatefulSets, with the replicas that
-//! they want, and KubeVirt's virtual machines; and which of these are being migrated.
+//! The workloads that retain addresses beyond their pods: StatefulSets, with their desired
+//! replicas, and
+//! KubeVirt's virtual machines, with their migrations.
 
 use std::sync::Arc;
 
 use super::shared_map::{HasName, SharedMap};
 
-/// What is known of whether something exists.
+/// Knowledge about the existence of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Existence<T> {
-    /// Nobody knows: its kind was not read yet, or may not be. Nothing may be concluded from it.
+    /// Unknown: the kind was not listed yet, or may not be. Nothing may be concluded from it.
     Unknown,
-    /// There is none.
+    /// The object does not exist.
     Absent,
-    /// It exists.
+    /// The object exists.
     Present(T),
 }
 
-/// The numbers of the replicas that a StatefulSet wants to have.
+/// The ordinals of the replicas that a StatefulSet should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ordinals {
-    /// The first number (`spec.ordinals.start`).
+    /// The first ordinal (`spec.ordinals.start`).
     pub start: u32,
-    /// How many there are.
+    /// The number of replicas.
     pub replicas: u32,
 }
 
 impl Ordinals {
-    /// Whether the replica of this number is one of them.
+    /// Returns true if the replica with this ordinal is one of them.
     pub fn contains(self, ordinal: u32) -> bool {
         ordinal
             .checked_sub(self.start)
@@ -34,23 +35,23 @@ impl Ordinals {
     }
 }
 
-/// A live migration of a virtual machine: it has two launchers while that is in progress.
+/// A live migration of a virtual machine, which has two launcher pods while it is in progress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
-    /// Its UID.
+    /// The migration's UID.
     pub uid: Box<str>,
-    /// The name of the machine's instance, in the same namespace.
+    /// The name of the VirtualMachineInstance, in the same namespace.
     pub machine: Box<str>,
-    /// Whether it has ended, whichever way, or is to be called off.
+    /// Set if the migration has ended, for whatever reason, or is being aborted.
     pub ended: bool,
 }
 
-/// The workloads that exist, as far as anybody knows.
+/// The known workloads.
 #[derive(Debug, Clone, Default)]
 pub struct Workloads {
     stateful_sets: ObjectsOfKind<Ordinals>,
     machines: ObjectsOfKind<()>,
-    /// The instances, which may run without a machine that made them.
+    /// The VirtualMachineInstances, which may exist without a VirtualMachine.
     instances: ObjectsOfKind<()>,
     migrations: ObjectsOfKind<Arc<Migration>>,
 }
@@ -106,7 +107,7 @@ impl<T: Clone + PartialEq> ObjectsOfKind<T> {
         true
     }
 
-    /// What is seen to be there is there, whatever else is not known.
+    /// A listed object is present, even if the list is incomplete.
     fn get(&self, namespace: &str, name: &str) -> Existence<T> {
         match self.all.get(&key(namespace, name)) {
             Some(entry) => Existence::Present(entry.value.clone()),
@@ -117,12 +118,13 @@ impl<T: Clone + PartialEq> ObjectsOfKind<T> {
 }
 
 impl Workloads {
-    /// The replicas that a StatefulSet wants to have.
+    /// Returns the replicas that a StatefulSet should have.
     pub fn stateful_set(&self, namespace: &str, name: &str) -> Existence<Ordinals> {
         self.stateful_sets.get(namespace, name)
     }
 
-    /// A virtual machine: a VirtualMachine or a VirtualMachineInstance of that name.
+    /// Returns the existence of a virtual machine: a VirtualMachine or VirtualMachineInstance of
+    /// that name.
     pub fn machine(&self, namespace: &str, name: &str) -> Existence<()> {
         let machine = self.machines.get(namespace, name);
         let instance = self.instances.get(namespace, name);
@@ -133,57 +135,58 @@ impl Workloads {
         }
     }
 
-    /// A migration of a virtual machine.
+    /// Returns a migration of a virtual machine.
     pub fn migration(&self, namespace: &str, name: &str) -> Existence<Arc<Migration>> {
         self.migrations.get(namespace, name)
     }
 
-    /// Whether all StatefulSets are known.
+    /// Returns true if all StatefulSets are known.
     pub fn knows_stateful_sets(&self) -> bool {
         self.stateful_sets.known
     }
 
-    /// Whether all virtual machines and instances are known.
+    /// Returns true if all VirtualMachines and VirtualMachineInstances are known.
     pub fn knows_machines(&self) -> bool {
         self.machines.known && self.instances.known
     }
 
-    /// Says whether all StatefulSets are known; whether that is news.
+    /// Sets whether all StatefulSets are known; returns true if that changes.
     pub fn set_stateful_sets_known(&mut self, known: bool) -> bool {
         self.stateful_sets.set_known(known)
     }
 
-    /// The same of virtual machines.
+    /// Sets whether all VirtualMachines are known; returns true if that changes.
     pub fn set_machines_known(&mut self, known: bool) -> bool {
         self.machines.set_known(known)
     }
 
-    /// The same of virtual machines' instances.
+    /// Sets whether all VirtualMachineInstances are known; returns true if that changes.
     pub fn set_instances_known(&mut self, known: bool) -> bool {
         self.instances.set_known(known)
     }
 
-    /// The same of their migrations.
+    /// Sets whether all migrations are known; returns true if that changes.
     pub fn set_migrations_known(&mut self, known: bool) -> bool {
         self.migrations.set_known(known)
     }
 
-    /// Takes note of a migration, or that it is gone; whether that is news.
+    /// Adds, replaces or, with `None`, removes a migration; returns true if that changes anything.
     pub fn set_migration(&mut self, id: (&str, &str), migration: Option<Migration>) -> bool {
         self.migrations.set(id, migration.map(Arc::new))
     }
 
-    /// Takes note of a StatefulSet, or that it is gone; whether that is news.
+    /// Adds, replaces or, with `None`, removes a StatefulSet; returns true if that changes
+    /// anything.
     pub fn set_stateful_set(&mut self, id: (&str, &str), ordinals: Option<Ordinals>) -> bool {
         self.stateful_sets.set(id, ordinals)
     }
 
-    /// The same of a virtual machine.
+    /// Adds or removes a VirtualMachine; returns true if that changes anything.
     pub fn set_machine(&mut self, id: (&str, &str), exists: bool) -> bool {
         self.machines.set(id, exists.then_some(()))
     }
 
-    /// The same of a virtual machine's instance.
+    /// Adds or removes a VirtualMachineInstance; returns true if that changes anything.
     pub fn set_instance(&mut self, id: (&str, &str), exists: bool) -> bool {
         self.instances.set(id, exists.then_some(()))
     }

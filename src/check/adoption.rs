@@ -1,8 +1,10 @@
-//! What a cluster's pools would take over: who uses their addresses, recorded or not, and what stands
-//! in the way.
+//! A preview of adoption: the addresses in use that a cluster's pools would take over, recorded or
+//! not, and
+//! the obstacles.
 //!
-//! A pool gives nothing before all that is in use in its ranges is recorded. What that will be can be
-//! seen beforehand: in a cluster as it is, or as it will be with the manifests that are to be applied.
+//! A pool allocates nothing until everything in use in its ranges is recorded. This preview works
+//! on a
+//! cluster as it is, or as it will be after manifests are applied.
 
 use std::collections::BTreeMap;
 
@@ -17,71 +19,72 @@ use crate::{
     rules::pool::whereabouts_overlaps,
 };
 
-/// What the pools would take over, by name.
+/// The adoption preview of all pools, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Adoption {
-    /// One of each pool.
+    /// One preview for each pool.
     pub pools: Vec<PoolAdoption>,
 }
 
-/// What one pool would take over.
+/// The adoption preview of one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolAdoption {
-    /// The pool.
+    /// The pool's name.
     pub name: String,
-    /// Where its addresses are unique; empty for the unnamed space.
+    /// The pool's address space; empty for the unnamed space.
     pub network_name: String,
-    /// The networks that it serves.
+    /// The networks that the pool serves.
     pub networks: Vec<String>,
-    /// Why it would give nothing.
+    /// The reasons why the pool would allocate nothing.
     pub blockers: Vec<String>,
-    /// Who has what, by address.
+    /// The addresses in use, in order.
     pub addresses: Vec<PoolAddress>,
-    /// What more than one has.
+    /// The addresses that have more than one user.
     pub duplicates: Vec<DuplicateAddress>,
 }
 
-/// An address that somebody has.
+/// An address of a pool, and its holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolAddress {
     /// The address.
     pub address: Address,
-    /// Who has it.
+    /// The holder.
     pub holder: String,
-    /// The network that it is used on.
+    /// The network that the address is used on.
     pub network: String,
-    /// What is done about it.
+    /// The action that adoption takes.
     pub state: AdoptionState,
 }
 
-/// What is done about an address.
+/// The action that adoption takes for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AdoptionState {
-    /// Nothing: it is recorded.
+    /// None: the address is recorded already.
     Recorded,
-    /// It is in use, and would be recorded.
+    /// The address is in use and would be recorded.
     Adopt,
-    /// It is set aside, and would be recorded for its reservation.
+    /// The address is reserved and would be recorded for its reservation.
     Reserve,
 }
 
-/// An address that more than one has. Nothing is done about it: people must decide.
+/// An address with more than one user. Adoption does not resolve this: people must decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DuplicateAddress {
     /// The address.
     pub address: Address,
-    /// All of them; the first is the one that it is, or would be, recorded for.
+    /// All users; the first is the one that the address is, or would be, recorded for.
     pub users: Vec<String>,
 }
 
 impl Adoption {
-    /// What the pools of a catalog would take over beside these records. `multus_namespace` is the
-    /// namespace in which pods' default networks are looked up.
+    /// Returns the adoption preview of a catalog's pools, given the existing records.
+    /// `multus_namespace` is the
+    /// namespace in which Multus looks up default networks.
     pub fn of(catalog: &Catalog, records: &[Stored], multus_namespace: &str) -> Self {
         let in_use = catalog.addresses_in_use(multus_namespace);
         let uses = AddressUses::of(catalog, records, &in_use);
@@ -100,13 +103,13 @@ impl Adoption {
         }
     }
 
-    /// Whether some pool would give nothing.
+    /// Returns true if any pool would allocate nothing.
     pub fn is_blocked(&self) -> bool {
         self.pools.iter().any(|pool| !pool.blockers.is_empty())
     }
 }
 
-/// Who has an address.
+/// The users of an address.
 struct AddressUse<'a> {
     pool: &'a str,
     network: &'a NetworkRef,
@@ -116,7 +119,7 @@ struct AddressUse<'a> {
 
 type AddressKey = (Space, Address);
 
-/// Who has which address.
+/// The users of all addresses, and the reservations' records to be created.
 struct AddressUses<'a>(BTreeMap<AddressKey, AddressUse<'a>>, Vec<Allocation>);
 
 impl<'a> AddressUses<'a> {
@@ -226,8 +229,10 @@ fn held(
     }
 }
 
-/// Whether who uses an address is whom it is recorded for: by holder, or by the pod, which was known
-/// by a token before it had a name. A pod on a reservation's address may be whom that is for.
+/// Returns true if the user of an address is the one that it is recorded for: by holder, or by the
+/// pod, which
+/// held by a token before it had a name. A pod on a reservation's address may be the one reserved
+/// for.
 fn is_of(record: &Allocation, one: &InUse) -> bool {
     let pod = |a: &Option<crate::allocation::PodRef>| a.as_ref().map(|pod| pod.name.clone());
     let same_pod = pod(&record.pod).is_some()

@@ -1,4 +1,6 @@
-//! What pools would give to pods, one after the other, and what those that run carry already.
+//! A dry run of allocation: pools allocate to the input's pods one after the other, in an index
+//! that holds
+//! what running pods and networks use already.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -23,25 +25,26 @@ use crate::{
 
 use super::shared_addresses::SharedAddresses;
 
-/// A pod's place: its file, and its place among the file's objects.
+/// The index of a pod's file, and its index among the file's objects.
 pub(super) type ObjectIndex = (usize, usize);
 
-/// What the pods that were read are.
+/// The origin of the pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PodSource {
-    /// Manifests: they have nothing yet, and hold what they are given in their turn.
+    /// Manifests: their pods hold nothing yet, and are allocated addresses in turn.
     Manifests,
-    /// Pods of a cluster: they hold what they carry.
+    /// A cluster: its pods hold the addresses they use.
     Cluster,
 }
 
-/// What is refused to pods, if all of the files were applied.
+/// The findings on pods that would be rejected if all of the files were applied.
 #[derive(Debug, Default)]
 pub(super) struct AllocationDryRun(HashMap<ObjectIndex, Vec<Finding>>);
 
 impl AllocationDryRun {
-    /// Gives every pod its addresses: first what networks configure and running pods carry, then to
-    /// the pods that name theirs, then to the others.
+    /// Runs the allocation: first the addresses that networks configure and running pods use, then
+    /// the pods
+    /// that request addresses, then the others.
     pub(super) fn of(
         read: &[Vec<Located<Manifest>>],
         pods_are: PodSource,
@@ -100,7 +103,7 @@ impl AllocationDryRun {
         Self(refused)
     }
 
-    /// What is refused to the pod there.
+    /// Returns the findings on the pod with this index.
     pub(super) fn findings(&self, position: ObjectIndex) -> Vec<Finding> {
         self.0.get(&position).cloned().unwrap_or_default()
     }
@@ -175,7 +178,7 @@ impl<'a> Simulator<'a> {
             }
             Err(refused) => refused,
         };
-        // Which node a pod comes to, files do not say.
+        // Files do not determine a pod's node.
         let sliced = |one: &Rejection| matches!(one.error, AllocationError::SlicesUnsupported(_));
         let refused: Vec<_> = refused
             .into_iter()
@@ -189,7 +192,7 @@ impl<'a> Simulator<'a> {
     }
 }
 
-/// A pod that asks pools, and its place.
+/// A pod with attachments to pools.
 struct PodRequest<'p> {
     position: ObjectIndex,
     subject: PodSubject<'p>,
@@ -205,7 +208,7 @@ impl PodRequest<'_> {
     }
 }
 
-/// The pods among manifests: namespaces and names.
+/// Returns the namespaces and names of the pods among the manifests.
 fn manifest_pod_names(read: &[Vec<Located<Manifest>>]) -> HashSet<(&str, &str)> {
     let objects = read.iter().flatten();
     let names = objects.filter_map(|object| match &object.value {
@@ -218,13 +221,14 @@ fn manifest_pod_names(read: &[Vec<Located<Manifest>>]) -> HashSet<(&str, &str)> 
     names.collect()
 }
 
-/// Namespace and name of the pod that uses an address.
+/// Returns the namespace and name of the pod that uses an address.
 pub(super) fn pod_of(one: &InUse) -> Option<(&str, &str)> {
     Some((one.holder.namespace(), &one.pod.as_ref()?.name))
 }
 
-/// As whom a pod asks. One without a name is another pod than every other; one whose name was made
-/// after it was given something carries the token under which it holds that.
+/// Returns the requester for a pod. A pod without a name differs from every other; one whose name
+/// was
+/// generated after it was allocated addresses carries the token by which it holds them.
 fn requester_of(position: ObjectIndex, pod: &PodManifest) -> Option<Requester> {
     let token = format!("{}-{}", position.0, position.1);
     let unnamed = matches!(pod.name, PodName::Generated(_));

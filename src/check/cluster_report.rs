@@ -1,5 +1,6 @@
-//! A living cluster, for people: what would be denied in which namespace, by which rule and how often;
-//! then each finding, whose place is an object and a field.
+//! The output for people on a cluster: a table of denials and warnings by namespace and rule, then
+//! each
+//! finding with its object and field.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -11,17 +12,17 @@ use super::{
     terminal::sanitize_line as printable,
 };
 
-/// How the objects that live in no namespace are called in the table.
+/// The table's name for cluster-scoped objects.
 const NOWHERE: &str = "(cluster)";
 
-/// What a namespace and a rule come to.
+/// The numbers of a namespace's findings of one rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub denied: usize,
     pub warned: usize,
 }
 
-/// Findings counted by namespace and code.
+/// Counts findings by namespace and code.
 pub(super) fn counts(outcome: &CheckOutcome) -> BTreeMap<(&str, &str), Count> {
     let mut counts: BTreeMap<(&str, &str), Count> = BTreeMap::new();
     for diagnostic in &outcome.diagnostics {
@@ -36,7 +37,7 @@ pub(super) fn counts(outcome: &CheckOutcome) -> BTreeMap<(&str, &str), Count> {
     counts
 }
 
-/// The table, every finding, and the sum again, where one looks last.
+/// Renders the table, every finding, and the totals at the end, where people look first.
 pub(super) fn render(outcome: &CheckOutcome, scope: &ClusterScope) -> String {
     let mut out = String::new();
     if !outcome.diagnostics.is_empty() {
@@ -56,7 +57,7 @@ pub(super) fn render(outcome: &CheckOutcome, scope: &ClusterScope) -> String {
     out
 }
 
-/// Where the objects are.
+/// Describes the cluster and namespace that were checked.
 fn describe_scope(scope: &ClusterScope) -> String {
     let mut said = match &scope.namespace {
         Some(namespace) => format!("in namespace {namespace} of {}", scope.server),
@@ -104,7 +105,7 @@ fn write_table(outcome: &CheckOutcome, out: &mut String) {
     out.push('\n');
 }
 
-/// A number as wide as its heading.
+/// Returns a number as wide as its heading.
 fn cell(count: usize, level: Level) -> String {
     let color = style(level);
     match count {

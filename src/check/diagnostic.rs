@@ -1,4 +1,4 @@
-//! What a run says.
+//! The results of a check.
 
 use crate::{
     network::{Position, Span},
@@ -7,90 +7,92 @@ use crate::{
 
 use super::File;
 
-/// The code of what is wrong with a manifest itself: no rule's, for without the manifest there is
-/// nothing that a rule could judge.
+/// The code of an error in a manifest itself. It is no rule's code: without the manifest there is
+/// nothing
+/// that a rule could judge.
 pub const INVALID_MANIFEST: &str = "invalid-manifest";
 
-/// The code of an object that stands a second time in what was read: of two manifests one would
-/// overwrite the other, and nadmit judges with one of them.
+/// The code of an object that is defined a second time. Applying both would overwrite one, and only
+/// one of
+/// them is checked.
 pub const DUPLICATE_OBJECT: &str = "duplicate-object";
 
-/// A finding, and its place in a file.
+/// A finding with its position in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// Which of the run's files it is about.
+    /// The index of the file.
     pub file: usize,
     /// The rule's code, [`INVALID_MANIFEST`] or [`DUPLICATE_OBJECT`].
     pub code: &'static str,
-    /// Denied or warned of.
+    /// The level: deny or warn.
     pub level: Level,
-    /// The namespace that the object lives in; empty of what lives in none.
+    /// The object's namespace; empty for cluster-scoped objects.
     pub namespace: String,
-    /// The object: `pod db/db-0`; empty for a file of which none was read.
+    /// The object, such as `pod db/db-0`; empty for a file from which none was read.
     pub object: String,
-    /// The field's path; empty where there is none.
+    /// The field's path; empty if there is none.
     pub field: String,
-    /// The bytes of the file.
+    /// The byte span in the file.
     pub span: Span,
-    /// What is wrong.
+    /// The problem.
     pub message: String,
-    /// What to write instead; empty where the message says it.
+    /// The remedy; empty if the message includes it.
     pub help: String,
 }
 
-/// A remark's place as editors count it.
+/// A diagnostic's position as editors count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Location {
     pub start: Position,
-    /// Behind the last character.
+    /// The position after the last character.
     pub end: Position,
 }
 
-/// What a run found.
+/// The outcome of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckOutcome {
     /// The files that were read.
     pub files: Vec<File>,
-    /// How many objects in them were judged.
+    /// The number of objects that were judged.
     pub objects: usize,
-    /// Everything that was found: by file, then by place; in a cluster by namespace, then by code.
+    /// All diagnostics: by file, then position; for a cluster by namespace, then code.
     pub diagnostics: Vec<Diagnostic>,
-    /// The cluster, if it is a cluster that was judged: its objects are the files, and have no lines.
+    /// The cluster, if one was checked: its objects are the files, which have no lines.
     pub cluster: Option<ClusterScope>,
 }
 
-/// A living cluster that was judged.
+/// A cluster that was checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterScope {
-    /// The URL of its API server.
+    /// The URL of the API server.
     pub server: String,
-    /// The context of the kubeconfig that leads to it.
+    /// The kubeconfig context.
     pub context: Option<String>,
-    /// The namespace to which the run is limited.
+    /// The namespace that the check is limited to.
     pub namespace: Option<String>,
-    /// How many objects there are that have nothing to do with networks.
+    /// The number of objects without any relation to networks.
     pub unrelated: usize,
 }
 
 impl CheckOutcome {
-    /// How many remarks are of this level.
+    /// Returns the number of diagnostics of this level.
     pub fn count(&self, level: Level) -> usize {
         self.diagnostics.iter().filter(|r| r.level == level).count()
     }
 
-    /// Whether something is denied.
+    /// Returns true if anything is denied.
     pub fn is_denied(&self) -> bool {
         self.count(Level::Deny) > 0
     }
 
-    /// The name of a remark's file.
+    /// Returns the name of a diagnostic's file.
     pub(super) fn name(&self, diagnostic: &Diagnostic) -> &str {
         self.files
             .get(diagnostic.file)
             .map_or("", |file| &file.name)
     }
 
-    /// What a remark is about; where there is no object, what could not be read as one.
+    /// Returns the object of a diagnostic, or the file if no object could be read.
     pub(super) fn object<'o>(&'o self, diagnostic: &'o Diagnostic) -> &'o str {
         match &*diagnostic.object {
             "" => self.name(diagnostic),
@@ -98,14 +100,14 @@ impl CheckOutcome {
         }
     }
 
-    /// The text of a remark's file.
+    /// Returns the text of a diagnostic's file.
     pub(super) fn text(&self, diagnostic: &Diagnostic) -> &str {
         let file = self.files.get(diagnostic.file);
         file.and_then(|file| file.text.as_deref().ok())
             .unwrap_or_default()
     }
 
-    /// Where a remark is.
+    /// Returns the position of a diagnostic.
     pub(super) fn location(&self, diagnostic: &Diagnostic) -> Location {
         let text = self.text(diagnostic);
         Location {
@@ -115,7 +117,7 @@ impl CheckOutcome {
     }
 }
 
-/// In one line what a code means.
+/// Returns a code's meaning in one line.
 pub(super) fn summary(code: &str) -> &'static str {
     let rule = RULES.iter().find(|rule| rule.code == code);
     match (rule, code) {

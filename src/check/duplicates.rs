@@ -1,4 +1,4 @@
-//! Objects that stand twice in what was read.
+//! Objects that are defined twice in the input.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,8 @@ use super::{
     spans::span_at,
 };
 
-/// A warning at each object that was defined before, which names that place.
+/// Returns a warning for each object that was defined before, with the place of the first
+/// definition.
 pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Diagnostic> {
     let mut first: HashMap<ObjectIdentity<'_>, (&str, Position)> = HashMap::new();
     let mut diagnostics = Vec::new();

@@ -1,21 +1,21 @@
-//! Why a run is none.
+//! The errors that prevent a check.
 
 use thiserror::Error;
 
 use crate::sources::SourceError;
 
-/// Why nothing could be judged. What is wrong with a manifest is no such error, but a remark.
+/// An error that prevents a check. An invalid manifest is not such an error, but a diagnostic.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CheckError {
-    /// A path that cannot be read.
+    /// A path cannot be read.
     #[error("cannot read {path}: {reason}")]
     Unreadable {
-        /// The path as named.
+        /// The path as given.
         path: String,
-        /// Why not.
+        /// The reason.
         reason: String,
     },
-    /// Something else about a file.
+    /// Another error about a file.
     #[error(transparent)]
     Source(SourceError),
 }

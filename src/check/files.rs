@@ -1,4 +1,4 @@
-//! What is read: files, the manifests in folders, and standard input.
+//! The input: files, manifests in folders, and standard input.
 
 use std::{
     collections::HashSet,
@@ -10,20 +10,20 @@ use crate::sources::{self, ClusterObject, SourceError};
 
 use super::CheckError;
 
-/// How standard input is called in what is said.
+/// The name of standard input in the output.
 const STDIN: &str = "<stdin>";
 
-/// A file that was read.
+/// An input file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct File {
-    /// Its name, as it was reached.
+    /// The path through which the file was found.
     pub name: String,
-    /// Its text; of one that is none, why.
+    /// The file's text, or the reason why it has none.
     pub text: Result<String, SourceError>,
 }
 
 impl File {
-    /// An object of a cluster.
+    /// Returns the file of a cluster's object.
     pub fn of_cluster(object: ClusterObject) -> Self {
         Self {
             name: object.name,
@@ -33,11 +33,13 @@ impl File {
 }
 
 /// Reads files, the manifests (`*.yaml`, `*.yml`, `*.json`) in folders, and for `-` standard input.
-/// What is named twice is read once. `seen` is told of each file before it is read: how many were
-/// read, and of how many.
+/// A file
+/// that is named twice is read once. `progress` is called before each file with the number of files
+/// read
+/// and the total.
 ///
 /// # Errors
-/// When a path cannot be read. A file that is no text, or too large, is among the files.
+/// If a path cannot be read. A file that is not text, or is too large, is among the returned files.
 pub fn gather(
     paths: &[PathBuf],
     mut seen: impl FnMut(usize, usize),
@@ -65,7 +67,7 @@ pub fn gather(
     Ok(files)
 }
 
-/// The files behind a path: names, and paths where it is not standard input.
+/// Returns the files at a path: names, and paths except for standard input.
 fn files_of(path: &Path) -> Result<Vec<(String, Option<PathBuf>)>, CheckError> {
     if path.as_os_str() == "-" {
         return Ok(vec![(STDIN.to_owned(), None)]);

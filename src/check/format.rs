@@ -1,28 +1,28 @@
-//! In which form a run is told.
+//! The output formats of a check.
 
 use std::str::FromStr;
 
 use super::{CheckOutcome, github, human, json, sarif};
 
-/// A form.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputFormat {
-    /// For people: the line of the file, and what is wrong below it.
+    /// For people: the line of the file with the finding below it.
     #[default]
     Human,
     /// JSON, one object.
     Json,
     /// SARIF 2.1.0, as code scanning takes it.
     Sarif,
-    /// Commands of a GitHub workflow, which annotate the lines of a pull request.
+    /// GitHub workflow commands, which annotate the lines of a pull request.
     Github,
 }
 
 impl OutputFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 4] = [Self::Human, Self::Json, Self::Sarif, Self::Github];
 
-    /// The word on the command line.
+    /// Returns the word used on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Human => "human",
@@ -32,7 +32,7 @@ impl OutputFormat {
         }
     }
 
-    /// The run in this form. The one for people has colours in it, as terminals take them.
+    /// Renders the outcome in this format. The one for people contains terminal colours.
     pub fn render(self, outcome: &CheckOutcome) -> String {
         match self {
             Self::Human => human::render(outcome),

@@ -1,4 +1,4 @@
-//! Commands of a GitHub workflow: each becomes a note beside its line of a pull request.
+//! GitHub workflow commands: each becomes an annotation at its line of a pull request.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::rules::Level;
 
 use super::{CheckOutcome, Diagnostic, terminal::sanitize};
 
-/// A command a remark.
+/// Renders one command for each diagnostic.
 pub(super) fn render(outcome: &CheckOutcome) -> String {
     let mut out = String::new();
     for diagnostic in &outcome.diagnostics {
@@ -17,7 +17,7 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
         let stop = if diagnostic.help.is_empty() { "" } else { "; " };
         let mut text = format!("{}{stop}{}", diagnostic.message, diagnostic.help);
         let title = property(diagnostic.code);
-        // An object of a cluster is in no file: the note itself names it.
+        // A cluster's object has no file, so the annotation itself names it.
         let properties = if outcome.cluster.is_some() {
             text = format!(
                 "{} {}: {text}",
@@ -34,7 +34,7 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
     out
 }
 
-/// Where a remark is in its file.
+/// Returns the properties with a diagnostic's position in its file.
 fn location_properties(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> String {
     let range = outcome.location(diagnostic);
     let mut text = format!(
@@ -44,7 +44,7 @@ fn location_properties(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> Strin
         range.end.line,
         range.start.column,
     );
-    // GitHub takes columns within one line only.
+    // GitHub accepts columns within one line only.
     if range.end.line == range.start.line && range.end.column > range.start.column {
         // Writing to a String cannot fail.
         let _ = write!(text, ",endColumn={}", range.end.column);
@@ -52,8 +52,9 @@ fn location_properties(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> Strin
     text
 }
 
-/// A message as a workflow command takes it. What steers a terminal, which the log is shown on, cannot be
-/// escaped, and is replaced.
+/// Escapes a message for a workflow command. Terminal control characters cannot be escaped and are
+/// replaced,
+/// because terminals show these logs.
 fn data(text: &str) -> String {
     let escaped = text
         .replace('%', "%25")
@@ -62,7 +63,7 @@ fn data(text: &str) -> String {
     sanitize(&escaped)
 }
 
-/// A property's value, which ends at a comma or a colon.
+/// Escapes a property's value, which a comma or colon would end.
 fn property(text: &str) -> String {
     data(text).replace(':', "%3A").replace(',', "%2C")
 }

@@ -1,5 +1,5 @@
-//! For people: the line, a caret under the place, what is wrong, what to write instead. Of a cluster
-//! see [`super::cluster_report`].
+//! The output for people: the line, a caret under the position, the problem and the remedy. See
+//! [`super::cluster_report`] for clusters.
 
 use std::fmt::Write as _;
 
@@ -12,12 +12,12 @@ use super::{CheckOutcome, Diagnostic, cluster_report, terminal::sanitize_line as
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const FRAME: Style = AnsiColor::Blue.on_default().bold();
 
-/// How many characters of a line are shown.
+/// The maximum number of characters shown of a line.
 const WIDTH: usize = 100;
-/// How many of them stand before the place, in a line that is longer.
+/// The number of characters shown before the position in a longer line.
 const CONTEXT_BEFORE: usize = 40;
 
-/// All remarks, and a line that sums them up.
+/// Renders all diagnostics and a summary line.
 pub(super) fn render(outcome: &CheckOutcome) -> String {
     if let Some(scope) = &outcome.cluster {
         return cluster_report::render(outcome, scope);
@@ -30,7 +30,7 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
     out
 }
 
-/// The colour of a level.
+/// Returns the colour of a level.
 pub(super) fn style(level: Level) -> Style {
     let color = match level {
         Level::Deny => AnsiColor::Red,
@@ -81,7 +81,7 @@ fn write_diagnostic(outcome: &CheckOutcome, diagnostic: &Diagnostic, out: &mut S
     out.push('\n');
 }
 
-/// What is wrong.
+/// Writes the level, the code and the message.
 pub(super) fn write_headline(diagnostic: &Diagnostic, out: &mut String) {
     let color = style(diagnostic.level);
     let (level, code) = (diagnostic.level, diagnostic.code);
@@ -93,7 +93,7 @@ pub(super) fn write_headline(diagnostic: &Diagnostic, out: &mut String) {
     );
 }
 
-/// What to write instead.
+/// Writes the help, if there is any.
 pub(super) fn write_help(diagnostic: &Diagnostic, gutter: usize, out: &mut String) {
     if diagnostic.help.is_empty() {
         return;
@@ -121,7 +121,7 @@ fn field_suffix(field: &str) -> String {
     format!(" {}", printable(field))
 }
 
-/// How many characters the place has on its first line.
+/// Returns the number of characters to underline on the first line.
 fn carets(outcome: &CheckOutcome, diagnostic: &Diagnostic, line: &str) -> usize {
     let range = outcome.location(diagnostic);
     let end = if range.end.line == range.start.line {
@@ -132,10 +132,10 @@ fn carets(outcome: &CheckOutcome, diagnostic: &Diagnostic, line: &str) -> usize 
     end.saturating_sub(range.start.column).max(1)
 }
 
-/// The part of a line that is shown.
+/// The visible part of a line.
 struct Excerpt {
     text: String,
-    /// How many characters stand before the place.
+    /// The number of characters before the position.
     before: usize,
     carets: usize,
 }
@@ -172,7 +172,7 @@ fn write_summary(outcome: &CheckOutcome, out: &mut String) {
     let _ = writeln!(out, "{} ({read})", level_counts(outcome));
 }
 
-/// A number of things.
+/// Returns a number with its noun in singular or plural.
 pub(super) fn plural(count: usize, word: &str) -> String {
     match count {
         1 => format!("1 {word}"),
@@ -180,7 +180,7 @@ pub(super) fn plural(count: usize, word: &str) -> String {
     }
 }
 
-/// How many denials and warnings there are.
+/// Returns the numbers of denials and warnings, coloured.
 pub(super) fn level_counts(outcome: &CheckOutcome) -> String {
     let (denials, warnings) = (outcome.count(Level::Deny), outcome.count(Level::Warn));
     let (color, said) = match (denials, warnings) {

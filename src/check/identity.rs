@@ -1,4 +1,4 @@
-//! By what objects are told apart.
+//! The identity of objects in manifests.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,9 @@ use crate::manifests::{Located, Manifest, PodName};
 /// Kind, namespace and name.
 pub(super) type ObjectIdentity<'o> = (&'o str, &'o str, &'o str);
 
-/// What the API server would know the object by; `None` for what has no name yet.
+/// Returns the identity under which the API server would store an object; `None` for an object
+/// without a
+/// name or with a generated one.
 pub(super) fn identity_of(manifest: &Manifest) -> Option<ObjectIdentity<'_>> {
     Some(match manifest {
         Manifest::Network(m) => ("network", &m.network.namespace, &m.network.name),
@@ -16,7 +18,7 @@ pub(super) fn identity_of(manifest: &Manifest) -> Option<ObjectIdentity<'_>> {
             PodName::Explicit(name) => ("pod", &m.namespace, name),
             PodName::Generated(_) => return None,
         },
-        // What ends so is only the beginning of a name (`metadata.generateName`).
+        // A name that ends so is only a prefix (`metadata.generateName`).
         Manifest::Workload(m) if m.name.ends_with(['-', '.']) => return None,
         Manifest::Workload(m) => (m.kind, &m.namespace, &m.name),
         Manifest::VirtualMachine(m) => ("virtualmachine", &m.namespace, &m.name),
@@ -25,13 +27,13 @@ pub(super) fn identity_of(manifest: &Manifest) -> Option<ObjectIdentity<'_>> {
         Manifest::SlicePool(m) => ("nodeslicepool", &m.namespace, &m.name),
         Manifest::ConfigMap(m) => ("configmap", &m.namespace, &m.name),
         Manifest::GeneratedNetwork(m) => (m.kind, &m.namespace, &m.name),
-        // There is but one that counts, "cluster".
+        // Only the object named "cluster" is used.
         Manifest::Operator(_) => ("network.operator.openshift.io", "", "cluster"),
         Manifest::Configuration(_) => return None,
     })
 }
 
-/// The namespace that an object lives in; empty of what lives in none.
+/// Returns an object's namespace; empty for cluster-scoped objects.
 pub(super) fn namespace(manifest: &Manifest) -> &str {
     match manifest {
         Manifest::Pod(pod) => &pod.namespace,
@@ -40,16 +42,18 @@ pub(super) fn namespace(manifest: &Manifest) -> &str {
     }
 }
 
-/// What remains of a cluster beside manifests: an object that stands in both is as it is written
-/// there.
+/// Removes objects from a cluster that manifests override: an object in both is used as it is in
+/// the
+/// manifest.
 pub(super) fn without_overridden(
     mut cluster: Vec<Vec<Located<Manifest>>>,
     written: &[Vec<Located<Manifest>>],
 ) -> Vec<Vec<Located<Manifest>>> {
     let written = || written.iter().flatten().map(|object| &object.value);
-    let known: HashSet<ObjectIdentity<'_>> = written().filter_map(identity).collect();
-    // What the operator makes follows its list: networks of it that are already there do not count
-    // where the list itself is written anew.
+    let known: HashSet<ObjectIdentity<'_>> = written().filter_map(identity_of).collect();
+    // The operator's networks follow from its list: where the list itself is overridden, the
+    // networks that it
+    // made before are removed.
     let mut made: HashSet<(Box<str>, Box<str>)> = HashSet::new();
     if written().any(|manifest| matches!(manifest, Manifest::Operator(_))) {
         made.extend(written().flat_map(networks_made));
@@ -68,7 +72,7 @@ pub(super) fn without_overridden(
     cluster
 }
 
-/// The networks that OpenShift's operator makes.
+/// Returns the networks that OpenShift's network operator creates.
 fn networks_made(manifest: &Manifest) -> Vec<(Box<str>, Box<str>)> {
     let Manifest::Operator(operator) = manifest else {
         return Vec::new();

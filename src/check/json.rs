@@ -1,4 +1,4 @@
-//! JSON: one object, its members named as the words of the documentation.
+//! The JSON output: one object, with the documentation's terms as keys.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::rules::Level;
 
 use super::{CheckOutcome, ClusterScope, Diagnostic, cluster_report, terminal::escape_json};
 
-/// The run as JSON, on several lines.
+/// Renders the outcome as indented JSON.
 pub(super) fn render(outcome: &CheckOutcome) -> String {
     if let Some(scope) = &outcome.cluster {
         return render_cluster(outcome, scope);
@@ -45,7 +45,7 @@ fn diagnostic_value(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> Value {
     })
 }
 
-/// Of a cluster: what is found in it has no file, and is counted by namespace and code.
+/// Renders a cluster's outcome: findings have no file, and are counted by namespace and code.
 fn render_cluster(outcome: &CheckOutcome, scope: &ClusterScope) -> String {
     let findings: Vec<Value> = outcome
         .diagnostics

@@ -1,4 +1,4 @@
-//! One object, judged against all that was read.
+//! Judges one object against all of the input.
 
 use std::collections::HashMap;
 
@@ -12,13 +12,14 @@ use crate::{
     rules::{
         Finding, Level, LiveRead, NetworkSubject, PodSubject, Policy,
         judge::{
-            judge_config_map, judge_virtual_machine, judge_metadata, judge_network, judge_operator,
-            judge_pod, judge_template, max_level,
+            judge_config_map, judge_metadata, judge_network, judge_operator, judge_pod,
+            judge_template, judge_virtual_machine, max_level,
         },
         network_subject::RawNetwork,
         operator::ConfigMapSubject,
         workload::{
-            NetworksLocation, VirtualMachineSubject, MetadataSubject, Scale, TemplateSubject, WorkloadKind, virtual_machine,
+            MetadataSubject, NetworksLocation, Scale, TemplateSubject, VirtualMachineSubject,
+            WorkloadKind, virtual_machine,
         },
     },
 };
@@ -30,21 +31,22 @@ use super::{
     spans::{StringSpans, span_at},
 };
 
-/// An annotation or another text of an object.
+/// An object's annotations or other strings, with their positions.
 type LocatedTexts = [(Box<str>, Located<Box<str>>)];
 
-/// What everything is judged against.
+/// The input and the settings that objects are judged against.
 pub(super) struct CheckContext<'w> {
     pub(super) catalog: &'w Catalog,
     pub(super) policy: &'w Policy,
     pub(super) options: CheckOptions,
     pub(super) dry_run: AllocationDryRun,
-    /// Networks that are made in some namespaces, by name, with the kind that makes them.
+    /// The networks that exist only in namespaces with certain labels: names, with the kind that
+    /// creates them.
     pub(super) conditional_networks: HashMap<&'w str, &'static str>,
 }
 
 impl CheckContext<'_> {
-    /// Adds what the rules say of the object at a place.
+    /// Adds the findings on one object to `out`.
     pub(super) fn judge(
         &self,
         place: ObjectIndex,
@@ -53,7 +55,7 @@ impl CheckContext<'_> {
         out: &mut Vec<Diagnostic>,
     ) {
         let mut strings = StringSpans::new(text);
-        // Where an object as a whole begins, for what has no place of its own.
+        // The beginning of the object, for findings without a position of their own.
         let whole = span_at(object.location.position, text);
         let (name, findings): (String, Vec<(Finding, Span)>) = match &object.value {
             Manifest::Network(network) => (
@@ -192,7 +194,7 @@ impl CheckContext<'_> {
         placed.collect()
     }
 
-    /// A configuration that stands alone: of it the field is the path in it.
+    /// Returns the findings on a CNI configuration file, with the field's path inside the file.
     fn configuration(
         &self,
         config: &Located<Box<str>>,
@@ -220,11 +222,11 @@ impl CheckContext<'_> {
         whole: Span,
         strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
-        // The kubelet runs its own, whatever is answered.
+        // The kubelet runs its mirror pods whatever the response is.
         if pod.annotation(annotations::MIRROR_POD).is_some() {
             return Vec::new();
         }
-        // Where the rules are silent, authority over address pools is not.
+        // The rules that guard address pools apply even where all others are off.
         let max_level = max_level(&pod.namespace, self.catalog, self.policy).unwrap_or(Level::Off);
         let mut subject = self.subject(&pod.namespace, pod.host_network, &pod.annotations);
         subject.has_node = pod.node.is_some();
@@ -299,7 +301,8 @@ impl CheckContext<'_> {
         self.downgrade(&mut findings);
         let placed = findings.into_iter().map(|finding| {
             let mut networks = manifest.networks.iter();
-            let named = networks.find(|(index, _)| finding.field == virtual_machine::network_name_path(*index));
+            let named = networks
+                .find(|(index, _)| finding.field == virtual_machine::network_name_path(*index));
             let span = named.map_or(whole, |(_, name)| strings.span(name, None));
             (finding, span)
         });
@@ -336,7 +339,7 @@ impl CheckContext<'_> {
         subject
     }
 
-    /// The findings on annotations, each with its place in the file.
+    /// Returns the findings on annotations, each with its span in the file.
     fn with_spans(
         &self,
         mut findings: Vec<Finding>,
@@ -347,7 +350,10 @@ impl CheckContext<'_> {
     ) -> Vec<(Finding, Span)> {
         self.downgrade(&mut findings);
         let placed = findings.into_iter().map(|finding| {
-            let key = finding.field.strip_prefix(template).and_then(annotation);
+            let key = finding
+                .field
+                .strip_prefix(template)
+                .and_then(annotation_key);
             let text = key.and_then(|key| text_of(texts, key));
             let span = text.map_or(whole, |text| strings.span(text, finding.span));
             (finding, span)
@@ -355,8 +361,9 @@ impl CheckContext<'_> {
         placed.collect()
     }
 
-    /// Where no network of a namespace was read, those that are missing are likely somewhere else:
-    /// that is only warned of.
+    /// Lowers denials that rest on objects which are probably just not among the input, such as
+    /// networks of a
+    /// namespace of which no network was read.
     fn downgrade(&self, findings: &mut [Finding]) {
         for finding in findings.iter_mut() {
             self.downgrade_conditional(finding);
@@ -383,7 +390,8 @@ impl CheckContext<'_> {
 }
 
 impl CheckContext<'_> {
-    /// A network may be there that is made in namespaces with certain labels, and the labels of this one
+    /// Lowers denials of a network that is created in namespaces with certain labels, if this
+    /// namespace's labels
     /// were not read.
     fn downgrade_conditional(&self, finding: &mut Finding) {
         let Some(LiveRead::Network { namespace, name }) = &finding.requires_live_read else {
@@ -410,7 +418,7 @@ fn object_name(kind: &str, namespace: &str, name: &str) -> String {
     format!("{kind} {namespace}/{name}")
 }
 
-/// The annotation that a field is in.
+/// Returns the key of the annotation that a field is in.
 fn annotation_key(field: &str) -> Option<&str> {
     let (key, _) = field
         .strip_prefix("metadata.annotations[")?

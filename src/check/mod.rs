@@ -1,15 +1,17 @@
-//! The offline run: manifests are read and judged as the server would judge them.
+//! The offline check: judges manifests as the server would.
 //!
-//! All that is read is one world: its networks and namespaces are the catalog, and each pod, each
-//! workload's template, each virtual machine and each network in it is judged by the server's own
-//! rules ([`crate::rules::judge`]). What is found has its place in the file: the very character,
-//! inside of the JSON inside of the YAML.
+//! All input is judged together: its networks and namespaces are the catalog, and each pod,
+//! workload
+//! template, virtual machine and network is judged by the server's own rules
+//! ([`crate::rules::judge`]).
+//! Each finding has its exact position in the file, even inside JSON inside YAML.
 //!
-//! 1. [`gather`] reads files, folders and standard input; a cluster's objects are files, too, of one
-//!    object each ([`File::of_cluster`]).
-//! 2. [`run()`] judges files alone, [`run_in_cluster`] files in a cluster, [`check_cluster`] a cluster.
-//!    [`Adoption`] says what a cluster's pools would take over.
-//! 3. [`OutputFormat`] says it: to people, or to machines.
+//! 1. [`gather`] reads files, folders and standard input; a cluster's objects are files of one
+//!    object each
+//!    ([`File::of_cluster`]).
+//! 2. [`run()`] judges files alone, [`run_in_cluster`] files together with a cluster's objects,
+//!    [`check_cluster`] a cluster. [`Adoption`] shows what a cluster's pools would take over.
+//! 3. [`OutputFormat`] renders the outcome, for people or for machines.
 
 mod adoption;
 mod allocation_dry_run;

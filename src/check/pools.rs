@@ -12,7 +12,7 @@ use crate::{
 use super::{judge::CheckContext, spans::first_line};
 
 impl CheckContext<'_> {
-    /// What the rules say of a pool.
+    /// Returns the findings on a pool.
     pub(super) fn pool(
         &self,
         manifest: &PoolManifest,
@@ -24,7 +24,7 @@ impl CheckContext<'_> {
         at_spec_values(findings, &manifest.locations, whole, text)
     }
 
-    /// What the rules say of a reservation.
+    /// Returns the findings on a reservation.
     pub(super) fn reservation(
         &self,
         manifest: &ReservationManifest,
@@ -41,8 +41,7 @@ impl CheckContext<'_> {
         at_spec_values(findings, &manifest.locations, whole, text)
     }
 
-    /// Where no pool was read, or not the namespace whose labels matter, they are likely somewhere
-    /// else: a denial that rests on that is a warning.
+    /// Lowers a denial that rests on pools or a namespace's labels which were not among the input.
     pub(super) fn downgrade_pool(&self, finding: &mut Finding) {
         let Some(LiveRead::Pool { namespace, .. }) = &finding.requires_live_read else {
             return;
@@ -65,7 +64,7 @@ impl CheckContext<'_> {
     }
 }
 
-/// The findings on a spec, each where its value stands.
+/// Returns the findings on a spec, each with the span of its value.
 fn at_spec_values(
     findings: Vec<Finding>,
     locations: &FieldLocations,

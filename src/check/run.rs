@@ -1,4 +1,4 @@
-//! All that was read, judged as one world: files alone, files in a cluster, or a cluster.
+//! Runs checks: of files alone, of files in a cluster, or of a cluster.
 
 use std::collections::HashMap;
 
@@ -20,25 +20,26 @@ use super::{
     spans::span_at,
 };
 
-/// How a run differs from the server.
+/// Options of a check.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CheckOptions {
-    /// Whether a network may be unknown in a namespace of which no network was read at all.
+    /// Deny unknown networks even in a namespace of which no network was read.
     ///
-    /// The networks of a repository of applications are often somewhere else; without this their
-    /// absence is only warned of.
+    /// The networks of a repository of applications are often in another repository; without this
+    /// option their
+    /// absence is only a warning.
     pub strict_networks: bool,
 }
 
 /// The objects of each file.
 type ObjectsByFile = Vec<Vec<Located<Manifest>>>;
 
-/// Judges what was read. Pure, but for what the files already are.
+/// Checks files alone. Pure.
 pub fn run(files: Vec<File>, policy: &Policy, options: CheckOptions) -> CheckOutcome {
     run_in_cluster(files, &[], policy, options)
 }
 
-/// Judges files in a cluster of these objects. Of an object that stands in both, the files' counts.
+/// Checks files together with a cluster's objects. Files override objects of the cluster.
 pub fn run_in_cluster(
     files: Vec<File>,
     cluster: &[File],
@@ -48,7 +49,7 @@ pub fn run_in_cluster(
     let policy = &with_check_defaults(policy);
     let (read, mut diagnostics) = read_objects(&files);
     diagnostics.extend(duplicates::find(&files, &read));
-    // What is wrong with the cluster's own objects is not this run's.
+    // Errors in the cluster's own objects are not reported.
     let known = without_overridden(self::read_objects(cluster).0, &read);
     let names = cluster.iter().chain(&files).map(|file| &*file.name);
     let objects = known.iter().chain(&read).cloned();
@@ -75,8 +76,9 @@ pub fn run_in_cluster(
     }
 }
 
-/// The catalog of files in a cluster of these objects, and what is wrong with the files' texts. Of an
-/// object that stands in both, the files' counts.
+/// Returns the catalog of files together with a cluster's objects, and the diagnostics on the
+/// files' text.
+/// Files override objects of the cluster.
 pub fn catalog_in(files: &[File], cluster: &[File]) -> (Catalog, Vec<Diagnostic>) {
     let (read, diagnostics) = read_objects(files);
     let known = without_overridden(self::read_objects(cluster).0, &read);
@@ -85,7 +87,7 @@ pub fn catalog_in(files: &[File], cluster: &[File]) -> (Catalog, Vec<Diagnostic>
     (sources::catalog_of(names.zip(objects)).0, diagnostics)
 }
 
-/// Judges the objects of a living cluster, one a file.
+/// Checks the objects of a cluster, one per file.
 pub fn check_cluster(files: Vec<File>, scope: ClusterScope, policy: &Policy) -> CheckOutcome {
     let policy = &with_check_defaults(policy);
     let wanted = |namespace: &str| {
@@ -124,7 +126,7 @@ pub fn check_cluster(files: Vec<File>, scope: ClusterScope, policy: &Policy) -> 
     }
 }
 
-/// Returns the settings with what suits a check where they say nothing: it cannot know how Multus is set.
+/// Returns the policy with defaults for a check: it cannot know how Multus is configured.
 fn with_check_defaults(policy: &Policy) -> Policy {
     let mut policy = policy.clone();
     let isolation = &mut policy.namespace_isolation;
@@ -132,8 +134,9 @@ fn with_check_defaults(policy: &Policy) -> Policy {
     policy
 }
 
-/// The names of networks that are made in namespaces with certain labels, each with the kind that makes
-/// it: of a namespace that was not read nobody knows whether it has them.
+/// Returns the names of networks that are created in namespaces with certain labels, each with the
+/// kind that
+/// creates it: whether a namespace that was not read has these labels is unknown.
 fn conditional_networks(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'static str> {
     let objects = read.iter().flatten();
     let makers = objects.filter_map(|object| match &object.value {
@@ -147,7 +150,7 @@ fn conditional_networks(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'stat
     makers.collect()
 }
 
-/// Judges the objects that are `wanted`, and says how many those are.
+/// Judges the objects that `is_selected` accepts, and returns their number.
 fn judge_all(
     context: &CheckContext<'_>,
     files: &[File],
@@ -168,7 +171,7 @@ fn judge_all(
     objects
 }
 
-/// The objects in files, and what is wrong with their texts.
+/// Returns the objects in files, and the diagnostics on the files' text.
 fn read_objects(files: &[File]) -> (ObjectsByFile, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let mut read = Vec::new();
@@ -209,7 +212,7 @@ fn invalid_manifest(file: usize, level: Level, span: Span, message: String) -> D
     }
 }
 
-/// A file of which nothing could be read.
+/// Returns the diagnostic for an unreadable file.
 fn unreadable_file(file: usize, error: &SourceError) -> Diagnostic {
     let message = match error {
         SourceError::NotUtf8 { position, .. } => format!(
@@ -221,7 +224,7 @@ fn unreadable_file(file: usize, error: &SourceError) -> Diagnostic {
     invalid_manifest(file, Level::Deny, Span::default(), message)
 }
 
-/// A namespace's label that says nothing.
+/// Returns the diagnostic for a namespace label with an invalid value.
 fn label_diagnostic(error: &SourceError, files: &[File]) -> Option<Diagnostic> {
     let SourceError::Label {
         label,

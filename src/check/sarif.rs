@@ -1,4 +1,4 @@
-//! SARIF 2.1.0, the format of code scanning: the rules that spoke, and where.
+//! The SARIF 2.1.0 output, the format of code scanning.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::{
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
-/// The run as a log of SARIF.
+/// Renders the outcome as a SARIF log.
 pub(super) fn render(outcome: &CheckOutcome) -> String {
     let codes = RULES.iter().map(|rule| rule.code);
     let codes: Vec<&str> = codes.chain([INVALID_MANIFEST, DUPLICATE_OBJECT]).collect();
@@ -27,7 +27,7 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
                 "version": env!("CARGO_PKG_VERSION"),
                 "rules": codes.iter().map(|code| rule(code)).collect::<Vec<_>>(),
             }},
-            // Columns are counted in characters, not in units of UTF-16.
+            // Columns count characters, not UTF-16 units.
             "columnKind": "unicodeCodePoints",
             "results": results,
         }],
@@ -68,7 +68,7 @@ fn result(outcome: &CheckOutcome, diagnostic: &Diagnostic, codes: &[&str]) -> Va
 }
 
 fn location(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> Value {
-    // An object of a cluster is in no file.
+    // A cluster's object has no file.
     if outcome.cluster.is_some() {
         let name = format!("{} {}", outcome.object(diagnostic), diagnostic.field);
         return json!({"logicalLocations": [{"fullyQualifiedName": name.trim_end()}]});
@@ -100,7 +100,7 @@ fn sarif_level(level: Level) -> &'static str {
     }
 }
 
-/// A path as a URI's: what is no character of one is escaped.
+/// Returns a path as a URI, percent-encoded.
 fn uri(path: &str) -> String {
     let mut out = String::new();
     for byte in path.trim_start_matches("./").bytes() {

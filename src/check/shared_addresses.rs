@@ -1,4 +1,4 @@
-//! Addresses of pools that two running pods carry.
+//! Pool addresses that two running pods use.
 
 use std::collections::HashMap;
 
@@ -12,15 +12,16 @@ use crate::{
 
 use super::allocation_dry_run::pod_of;
 
-/// Who carries what somebody else has, by namespace and name.
+/// The pods that use another holder's address, by namespace and name.
 #[derive(Debug, Default)]
 pub(super) struct SharedAddresses<'u>(
     HashMap<(&'u str, &'u str), Vec<(&'u NetworkRef, AllocationError)>>,
 );
 
 impl<'u> SharedAddresses<'u> {
-    /// Finds them. An address is the network's that configures it, else the first pod's; it is all
-    /// others of which that is said.
+    /// Finds shared addresses. An address belongs to the network that configures it, or else to its
+    /// first pod;
+    /// the other pods are reported.
     pub(super) fn of(in_use: &'u [InUse], layout: &PoolConfig) -> Self {
         let mut users: HashMap<(Space, Address), Vec<&InUse>> = HashMap::new();
         for one in in_use {
@@ -52,7 +53,7 @@ impl<'u> SharedAddresses<'u> {
         shared
     }
 
-    /// What is said of a pod.
+    /// Returns the findings on a pod.
     pub(super) fn findings(&self, subject: &PodSubject<'_>, pod: &PodManifest) -> Vec<Finding> {
         let PodName::Explicit(name) = &pod.name else {
             return Vec::new();
@@ -65,7 +66,7 @@ impl<'u> SharedAddresses<'u> {
                     (&*known.namespace, &*known.name) == (&*network.namespace, &*network.name)
                 })
             });
-            // What only network-status reports has no selection of its own.
+            // An address that only network-status reports has no selection of its own.
             (place.unwrap_or_default(), refusal.clone())
         });
         let refused: Vec<(usize, AllocationError)> = refused.collect();
@@ -76,7 +77,8 @@ impl<'u> SharedAddresses<'u> {
     }
 }
 
-/// Whether it is this holder who uses the address: also through the network that configures it.
+/// Returns true if this holder uses the address, directly or through the network that configures
+/// it.
 fn is_of(one: &InUse, holder: &Holder) -> bool {
     let through = matches!(holder, Holder::Network { namespace, name }
         if (namespace, name) == (&one.network.namespace, &one.network.name));

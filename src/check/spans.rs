@@ -1,4 +1,4 @@
-//! From a finding's place in a string to its place in the file.
+//! Maps a finding's position in a string to its position in the file.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,14 @@ use crate::{
     network::{Position, Span},
 };
 
-/// The strings of one object that findings speak of, mapped to the file when the first one does.
+/// The strings of one object. Each is mapped to the file when a finding needs it.
 pub(super) struct StringSpans<'f> {
     file: &'f str,
     maps: HashMap<u32, Option<ScalarMap>>,
 }
 
 impl<'f> StringSpans<'f> {
-    /// Of the file with this text.
+    /// Returns an empty map for the file with this text.
     pub(super) fn new(file: &'f str) -> Self {
         Self {
             file,
@@ -23,8 +23,9 @@ impl<'f> StringSpans<'f> {
         }
     }
 
-    /// The bytes of the file that are these bytes of the string; without any, or where the string is
-    /// written in a way that cannot be followed, all of the string.
+    /// Returns the span in the file of a part of a string. Without a part, or where the string's
+    /// notation
+    /// cannot be mapped, returns the string's first line.
     pub(super) fn span(&mut self, string: &Located<Box<str>>, part: Option<Span>) -> Span {
         let whole = string.location.span;
         let Some(part) = part else {
@@ -44,7 +45,7 @@ impl<'f> StringSpans<'f> {
     }
 }
 
-/// The part of a span that is on its first line.
+/// Returns the part of a span that is on its first line.
 pub(super) fn first_line(span: Span, text: &str) -> Span {
     let (start, end) = (span.start as usize, span.end as usize);
     let part = text.get(start..end).unwrap_or_default();
@@ -52,7 +53,7 @@ pub(super) fn first_line(span: Span, text: &str) -> Span {
     Span::new(start, start + line.trim_end().len())
 }
 
-/// The byte at a position, and nothing behind it.
+/// Returns the empty span at a position.
 pub(super) fn span_at(position: Position, text: &str) -> Span {
     let mut lines = text.split_inclusive('\n');
     let before: usize = lines

@@ -1,14 +1,14 @@
-//! Characters that steer a terminal instead of being shown: names of files and objects may hold them.
+//! Control characters that affect a terminal: names of files and objects may contain them.
 
-/// Whether a character moves the cursor, changes colours, rings, or turns the direction of the text
-/// around, as ESC, CSI (U+009B) and the marks of bidirectional text do.
+/// Returns true if a character moves the cursor, changes colours, rings the bell or reverses the
+/// text
+/// direction, as ESC, CSI (U+009B) and bidirectional marks do.
 fn is_terminal_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Returns the text with each character that steers a terminal replaced, but for line feeds
-/// and tabs.
+/// Returns the text with terminal control characters replaced, except for line feeds and tabs.
 pub fn sanitize(text: &str) -> String {
     let shown = |c| match c {
         '\n' | '\t' => c,
@@ -18,8 +18,9 @@ pub fn sanitize(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Returns the text on one line, with each character that steers a terminal replaced. A tab is as wide
-/// as it is counted.
+/// Returns the text on one line, with terminal control characters replaced. A tab becomes one
+/// space, as
+/// columns count it.
 pub(super) fn sanitize_line(text: &str) -> String {
     let shown = |c| match c {
         '\t' | '\n' => ' ',
@@ -29,8 +30,9 @@ pub(super) fn sanitize_line(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// Returns a JSON document, which steers by its line ends alone, with each such character escaped: the
-/// document says the same. They stand in its texts, nowhere else.
+/// Returns a JSON document with terminal control characters escaped, except for line feeds. They
+/// occur only
+/// inside strings, so the document's content stays equal.
 pub(super) fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {

@@ -422,7 +422,7 @@ impl LiveReader for ClusterLiveCatalog {
 }
 
 impl LiveCatalog for ClusterLiveCatalog {
-    fn confirm<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
+    fn refresh<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
         async move {
             for lookup in lookups {
                 self.look(lookup).await.map_err(LiveReadError::new)?;

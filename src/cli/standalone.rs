@@ -153,7 +153,7 @@ fn warn_about_lost_records(
 struct FolderLiveCatalog(FolderSource);
 
 impl LiveCatalog for FolderLiveCatalog {
-    fn confirm<'a>(&'a self, _: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
+    fn refresh<'a>(&'a self, _: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
         self.0
             .refresh()
             .map(|outcome| outcome.map_err(LiveReadError::new))

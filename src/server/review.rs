@@ -23,7 +23,7 @@ use super::{
     options::Limits,
     quota::{MaxShare, Quota, QuotaGuard},
     reject::{Reject, RejectReason},
-    review_timeout as given,
+    review_timeout,
     state::ServerState,
 };
 use crate::{
@@ -82,7 +82,7 @@ impl Reviewer {
     pub(super) async fn answer(&self, webhook: Webhook, request: HttpRequest) -> Response {
         let (parts, mut body) = request.into_parts();
         match self.review(webhook, &parts, &mut body).await {
-            Ok(answer) => review_response(answer),
+            Ok(body) => review_response(body),
             Err(reject) if reject.reason == RejectReason::TooLarge => {
                 self.deny_unread(reject, &parts, &mut body).await
             }
@@ -132,33 +132,33 @@ impl Reviewer {
     ) -> Result<ReviewBody, Reject> {
         let begun = Instant::now();
         check_headers(&parts.headers)?;
-        let time = given::from_query(parts.uri.query())?;
+        let time = review_timeout::from_query(parts.uri.query())?;
         // Checked before the body is read, to avoid reading it in vain.
         if self.state.catalog.load().is_none() {
             return Err(not_loaded());
         }
         // A tenth is reserved for the way back.
-        let given = time - time / 10;
-        let deadline = begun + given;
+        let available = time - time / 10;
+        let deadline = begun + available;
         let connection = Connection::from_extensions(&parts.extensions);
         let context = BodyContext {
             limits: &self.limits,
             budget: &self.budget,
             connection: &connection,
-            timeout: self.limits.body.min(given),
+            timeout: self.limits.body.min(available),
         };
         let whole = body::read(body, &context).await?;
         // Acquired only now, because a body may arrive slowly.
         let _slot = self.slot(&connection, time / 2, deadline).await?;
         let _counted = InFlight::begin(&self.state.metrics.in_flight);
         let review = Review::parse(&whole.bytes)?;
-        let answer = self.evaluate(webhook, &review.request, deadline).await?;
+        let response = self.evaluate(webhook, &review.request, deadline).await?;
         let elapsed = begun.elapsed();
         let metrics = &self.state.metrics;
-        metrics.answered(webhook, &review.request, &answer, elapsed);
-        log::answered(webhook, &review.request, &answer, elapsed);
+        metrics.answered(webhook, &review.request, &response, elapsed);
+        log::answered(webhook, &review.request, &response, elapsed);
         Ok(ReviewBody {
-            json: Some(answer.to_json(&review.request.uid).into()),
+            json: Some(response.to_json(&review.request.uid).into()),
             _memory: whole.memory,
         })
     }
@@ -192,10 +192,10 @@ impl Reviewer {
         deadline: Instant,
     ) -> Result<AdmissionResponse, Reject> {
         let mut verified: Vec<LiveRead> = Vec::new();
-        let mut tried: Vec<LiveRead> = Vec::new();
+        let mut unanswered: Vec<LiveRead> = Vec::new();
         // Only pods whose name is not generated yet are identified by a random token.
         let unnamed = request.name.as_deref().is_none_or(str::is_empty);
-        let chance = if unnamed && webhook == Webhook::Mutate {
+        let random = if unnamed && webhook == Webhook::Mutate {
             self.state.allocations.random()
         } else {
             0
@@ -203,17 +203,17 @@ impl Reviewer {
         let mut conflicts = 0;
         loop {
             let decided = Instant::now();
-            let freshness = match (&*verified, &*tried) {
+            let freshness = match (&*verified, &*unanswered) {
                 ([], []) => Freshness::Cached,
                 (verified, unanswered) => Freshness::VerifiedFor {
                     verified,
                     unanswered,
                 },
             };
-            match self.decide(webhook, request, freshness, chance)? {
-                Decision::Respond(answer) => return Ok(answer),
-                Decision::Retry(answer) if Instant::now() + PENDING_RETRY_DELAY >= deadline => {
-                    return Ok(answer);
+            match self.decide(webhook, request, freshness, random)? {
+                Decision::Respond(response) => return Ok(response),
+                Decision::Retry(response) if Instant::now() + PENDING_RETRY_DELAY >= deadline => {
+                    return Ok(response);
                 }
                 Decision::Retry(_) => sleep(PENDING_RETRY_DELAY).await,
                 Decision::ClaimSlice(_) if Instant::now() >= deadline => {
@@ -254,25 +254,25 @@ impl Reviewer {
                         live_read_failed("too much would have to be looked up"),
                     );
                 }
-                Decision::VerifyLive(lookups) => {
-                    if let Err(problem) = self.read_live(&lookups, deadline).await {
+                Decision::VerifyLive(reads) => {
+                    if let Err(problem) = self.read_live(&reads, deadline).await {
                         log::live_read_failed(webhook, request, &problem);
                         return unavailable(request, live_read_failed(&problem));
                     }
-                    verified.extend(lookups);
+                    verified.extend(reads);
                 }
-                Decision::Refresh(lookups) => {
+                Decision::Refresh(reads) => {
                     // A warning may use only part of the time that a denial may need.
                     let left = deadline.saturating_duration_since(Instant::now());
                     let until = Instant::now() + WARNING_READ_TIMEOUT.min(left / 2);
-                    match self.read_live(&lookups, until).await {
-                        Ok(()) => verified.extend(lookups),
+                    match self.read_live(&reads, until).await {
+                        Ok(()) => verified.extend(reads),
                         Err(problem) => {
                             tracing::debug!(
                                 error = problem,
                                 "live read failed; warning from the cache"
                             );
-                            tried.extend(lookups);
+                            unanswered.extend(reads);
                         }
                     }
                 }
@@ -304,7 +304,7 @@ impl Reviewer {
         webhook: Webhook,
         request: &AdmissionRequest<'_>,
         freshness: Freshness<'_>,
-        chance: u128,
+        random: u128,
     ) -> Result<Decision, Reject> {
         let catalog = self.state.catalog.load();
         let catalog = catalog.as_ref().ok_or_else(not_loaded)?;
@@ -315,21 +315,19 @@ impl Reviewer {
             allocations: &self.state.allocations.index,
             freshness,
             now: self.clock.seconds(),
-            random: chance,
+            random,
         };
         Ok((self.decide)(webhook, request, &context))
     }
 
     /// Makes live reads of the catalog and the ledger.
-    async fn read_live(&self, lookups: &[LiveRead], deadline: Instant) -> Result<(), String> {
-        let (ledger_reads, catalog_reads): (Vec<LiveRead>, Vec<LiveRead>) = lookups
-            .iter()
-            .cloned()
-            .partition(live_reads::is_ledger_read);
+    async fn read_live(&self, reads: &[LiveRead], deadline: Instant) -> Result<(), String> {
+        let (ledger_reads, catalog_reads): (Vec<LiveRead>, Vec<LiveRead>) =
+            reads.iter().cloned().partition(live_reads::is_ledger_read);
         let all = async {
             if !catalog_reads.is_empty() {
-                let confirmed = self.state.live_catalog.confirm(&catalog_reads).await;
-                confirmed.map_err(|error| error.to_string())?;
+                let refreshed = self.state.live_catalog.refresh(&catalog_reads).await;
+                refreshed.map_err(|error| error.to_string())?;
             }
             // The catalog comes first: an address's record depends on its pool.
             self.state.allocations.refresh(&ledger_reads).await
@@ -398,8 +396,8 @@ fn commit_failed(problem: &str) -> Reject {
     Reject::new(RejectReason::NotRecorded, sentence)
 }
 
-fn review_response(answer: ReviewBody) -> Response {
-    let mut response = Response::new(Body::new(answer));
+fn review_response(body: ReviewBody) -> Response {
+    let mut response = Response::new(Body::new(body));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     response

@@ -1,4 +1,4 @@
-//! JSON in one look: a review is scanned for what is where, then only what decides is read.
+//! A fast JSON parser for reviews: scans for the structure, then parses only the relevant fields.
 
 mod read;
 mod scan;

@@ -1,7 +1,9 @@
-//! Reading by `serde` what a [`JsonScan`] has found to be JSON: what nobody asks for is stepped over.
+//! A serde deserializer over scanned JSON ([`JsonScan`]): fields that are not requested are
+//! skipped.
 //!
-//! Gives up, for `serde_json` to read, where a review never goes: numbers, lists that are not
-//! stepped over, and every value of another kind than asked for.
+//! It gives up, for `serde_json` to take over, on numbers, lists that are not skipped, and values
+//! of
+//! another type than requested. The relevant fields of reviews contain none of these.
 
 use std::{borrow::Cow, fmt, iter};
 
@@ -16,24 +18,24 @@ use serde::{
 
 use super::scan::JsonScan;
 
-/// The name by which `serde_json::value::RawValue` asks for the text of a value.
+/// The struct name by which `serde_json::value::RawValue` requests a value's text.
 const RAW: &str = "$serde_json::private::RawValue";
 
-/// Reads a JSON object. `None`: it is none, or is for `serde_json` to read.
+/// Parses a JSON object. `None` if it is not one, or if only `serde_json` can parse it.
 pub(in crate::admission) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
     let text = text.trim_ascii();
     let scan = JsonScan::of(text)?;
     T::deserialize(&mut JsonReader { text, scan, at: 0 }).ok()
 }
 
-/// At the first byte of a value, or behind one.
+/// A position in scanned JSON: at the first byte of a value, or just after one.
 struct JsonReader<'a> {
     text: &'a str,
     scan: JsonScan,
     at: usize,
 }
 
-/// Not read, for whatever reason: `serde_json` will say it.
+/// The error for input left to `serde_json`, which reports the actual reason.
 #[derive(Debug)]
 struct Unsupported;
 
@@ -42,7 +44,7 @@ impl<'a> JsonReader<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// The end of the value that begins here.
+    /// Returns the end of the value that begins here.
     fn end(&self) -> Option<usize> {
         Some(match self.byte()? {
             b'"' => self.scan.string_end(self.at)? + 1,
@@ -54,7 +56,7 @@ impl<'a> JsonReader<'a> {
         })
     }
 
-    /// The value that begins here, as it is written; goes behind it.
+    /// Returns the text of the value that begins here, and moves past it.
     fn raw(&mut self) -> Result<&'a str, Unsupported> {
         let end = self.end().ok_or(Unsupported)?;
         let raw = self.text.get(self.at..end).ok_or(Unsupported)?;
@@ -137,7 +139,7 @@ impl<'de> Deserializer<'de> for &mut JsonReader<'de> {
     }
 }
 
-/// The members of the object whose `{`, or some of whose members, were read.
+/// The members of an object whose `{`, and possibly some members, were read.
 struct ObjectMembers<'r, 'a>(&'r mut JsonReader<'a>);
 
 impl<'de> MapAccess<'de> for ObjectMembers<'_, 'de> {
@@ -147,7 +149,7 @@ impl<'de> MapAccess<'de> for ObjectMembers<'_, 'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Unsupported> {
-        // Before the first name stands `{`, which is passed over like the commas between members.
+        // The byte before a name is `{` or a comma; either is skipped.
         let rest = self.0.text.as_bytes().get(self.0.at..).ok_or(Unsupported)?;
         let empty = rest.starts_with(b"{}");
         self.0.at += usize::from(empty);
@@ -163,13 +165,13 @@ impl<'de> MapAccess<'de> for ObjectMembers<'_, 'de> {
         &mut self,
         seed: V,
     ) -> Result<V::Value, Unsupported> {
-        // The colon.
+        // Skips the colon.
         self.0.at += 1;
         seed.deserialize(&mut *self.0)
     }
 }
 
-/// A value's text, given borrowed.
+/// A value's text, borrowed.
 struct RawText<'a>(&'a str);
 
 impl<'de> IntoDeserializer<'de, Unsupported> for RawText<'de> {

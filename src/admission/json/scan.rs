@@ -1,27 +1,32 @@
-//! Whether a text is JSON, and where its strings and brackets are: found for 64 bytes at a time.
+//! Validates JSON and locates its strings and brackets, 64 bytes at a time.
 //!
-//! Nearly all of a review is of no interest, and yet it has to be JSON to its end. A parser goes from
-//! token to token and guesses wrong at each; here a block of 64 bytes becomes a few masks, a bit for
-//! each byte, and the grammar is a few questions to whole masks: what may stand before what (no
-//! white space is taken, so tokens are neighbours), and what commas and colons are allowed between
-//! two brackets. Only brackets, numbers and escapes are looked at one by one.
+//! Most of a review is irrelevant, but it has to be valid JSON to its end. A parser goes from token
+//! to
+//! token and suffers a branch misprediction at each. Here a block of 64 bytes becomes a few bit
+//! masks, one
+//! bit for each byte, and the grammar becomes a few operations on whole masks: which token may
+//! precede
+//! which (white space is not accepted, so tokens are adjacent), and which commas and colons are
+//! allowed
+//! between two brackets. Only brackets, numbers and escapes are visited one by one.
 //!
-//! [`JsonScan::of`] gives `None` for every text that is not a JSON object, but also for some that are: with
-//! white space, or nested deeper than [`MAX_DEPTH`]. Such are for `serde_json` to read.
+//! [`JsonScan::of`] returns `None` for every text that is not a JSON object, but also for some that
+//! are:
+//! those with white space, or nested deeper than [`MAX_DEPTH`]. `serde_json` parses these.
 
 use wide::u8x16;
 
-/// How many brackets may be open at once.
+/// The maximum number of open brackets.
 const MAX_DEPTH: u32 = 60;
-/// The bytes of a block.
+/// The number of bytes in a block.
 const BLOCK: usize = 64;
 
-/// What was found in a text that is a JSON object.
+/// The structure of a JSON object.
 pub(super) struct JsonScan {
     blocks: Vec<BlockMasks>,
 }
 
-/// What was found in one block.
+/// The structure of one block, one bit for each byte.
 struct BlockMasks {
     /// The quotes that begin and end strings.
     quotes: u64,
@@ -31,7 +36,7 @@ struct BlockMasks {
     closes: u64,
 }
 
-/// The bytes of one block, sorted.
+/// The bytes of one block by class, one bit for each byte.
 #[derive(Default)]
 struct ByteClasses {
     quotes: u64,
@@ -39,27 +44,28 @@ struct ByteClasses {
     colons: u64,
     opens: u64,
     closes: u64,
-    /// Of a bracket: whether it is an object's.
+    /// The brackets that belong to objects.
     curly: u64,
     backslashes: u64,
     controls: bool,
 }
 
-/// What one block has to know of those before.
+/// The state carried from block to block.
 struct Scanner<'a> {
     text: &'a [u8],
     blocks: Vec<BlockMasks>,
-    /// All ones within a string.
+    /// All ones inside a string.
     in_string: u64,
-    /// The lowest bit: the first byte is escaped.
+    /// The lowest bit is set if the first byte is escaped.
     escaped: u64,
-    /// The tokens that the block before ended with.
+    /// The tokens at the end of the previous block.
     before: PreviousBlock,
-    /// The open brackets, the innermost lowest: 1 for an object. Above them stands a 1.
+    /// The open brackets, the innermost in the lowest bit: 1 for an object. A sentinel 1 is above
+    /// them.
     nesting: u64,
 }
 
-/// In the lowest bit of each: what the last byte of a block was.
+/// The class of the previous block's last byte, in the lowest bit of each field.
 #[derive(Default)]
 struct PreviousBlock {
     comma: u64,
@@ -69,11 +75,11 @@ struct PreviousBlock {
     string: u64,
     scalar: u64,
     close: u64,
-    /// The kinds of strings, told by what stands before them: that go on in the next block, ...
+    /// The kinds of strings, by the token before them. These continue in the next block …
     value_goes_on: bool,
     name_goes_on: bool,
     listed_goes_on: bool,
-    /// ... and that ended just before.
+    /// … and these have just ended.
     value: u64,
     name: u64,
     listed: u64,
@@ -111,7 +117,7 @@ impl JsonScan {
         })
     }
 
-    /// The quote that ends the string which begins at `start`.
+    /// Returns the position of the quote that ends the string beginning at `start`.
     pub(super) fn string_end(&self, start: usize) -> Option<usize> {
         let next = start + 1;
         let mut index = next / BLOCK;
@@ -123,14 +129,15 @@ impl JsonScan {
         Some(index * BLOCK + quotes.trailing_zeros() as usize)
     }
 
-    /// The bracket that closes the one at `start`.
+    /// Returns the position of the bracket that closes the one at `start`.
     pub(super) fn bracket_end(&self, start: usize) -> Option<usize> {
         let mut depth = 0;
         let mut from = u64::MAX << (start % BLOCK);
         for (index, block) in self.blocks.iter().enumerate().skip(start / BLOCK) {
             let (opens, mut closes) = (block.opens & from, block.closes & from);
             from = u64::MAX;
-            // The depth at a closing bracket is what was opened before it less what was closed.
+            // The depth at a closing bracket is the number of brackets opened before it, less those
+            // closed.
             let mut closed = 0;
             if depth <= closes.count_ones() {
                 while closes != 0 {
@@ -151,14 +158,14 @@ impl JsonScan {
 }
 
 impl Scanner<'_> {
-    /// Reads the block of the text that begins at `start`, `len` bytes of it.
+    /// Scans the block that begins at `start` and has `len` bytes.
     fn block(&mut self, start: usize, block: &[u8; BLOCK], len: usize) -> Option<()> {
         let bytes = ByteClasses::of(block);
         if bytes.controls || self.nesting == 1 && start > 0 {
             return None;
         }
         let quotes = bytes.quotes & !self.escapes(start, bytes.backslashes)?;
-        // From each opening quote to before the closing one.
+        // From each opening quote to just before the closing one.
         let inside = parity(quotes) ^ self.in_string;
         self.in_string = ((inside >> 63) & 1).wrapping_neg();
         let valid = u64::MAX >> (BLOCK - len);
@@ -188,7 +195,7 @@ impl Scanner<'_> {
         wrong |= closes & !(value_ended | after_curly | after_square);
         wrong |= colons & !after_string;
 
-        // A string behind a colon or `[` is no name, one behind `{` is; behind a comma it depends.
+        // A string after a colon or `[` is not a name, one after `{` is; after a comma it depends.
         let values = begins & (after_colon | after_square);
         let values = following_bits(
             span_ends(values, inside, &mut last.value_goes_on),
@@ -206,14 +213,14 @@ impl Scanner<'_> {
         );
         wrong |= values & colons;
         wrong |= names & !colons;
-        // What only a list may have: a comma before what is no name.
+        // Only a list may have a comma before something that is not a name.
         let of_lists = (listed & !colons) | ((first_of_scalar | opens) & after_comma);
         wrong |= self.nest(opens, closes, bytes.curly, colons, of_lists)?;
         if wrong & valid != 0 {
             return None;
         }
         self.scalars(start, first_of_scalar)?;
-        // Nothing stands behind the end.
+        // Nothing may follow the end.
         if self.nesting == 1 && closes & (1 << (len - 1)) == 0 {
             return None;
         }
@@ -225,7 +232,7 @@ impl Scanner<'_> {
         Some(())
     }
 
-    /// The bytes that a backslash takes their meaning from.
+    /// Returns the bytes escaped by a backslash.
     fn escapes(&mut self, start: usize, mut backslashes: u64) -> Option<u64> {
         let mut escaped = std::mem::take(&mut self.escaped);
         while backslashes != 0 {
@@ -248,8 +255,8 @@ impl Scanner<'_> {
         Some(escaped)
     }
 
-    /// Opens and closes brackets; between them, nothing of lists may be in objects, nor a colon in
-    /// lists. Gives what is wrong.
+    /// Opens and closes brackets, and returns the errors: list syntax inside objects, colons inside
+    /// lists.
     fn nest(
         &mut self,
         opens: u64,
@@ -264,7 +271,7 @@ impl Scanner<'_> {
         while brackets != 0 {
             let bit = brackets & brackets.wrapping_neg();
             brackets ^= bit;
-            // What lies between the bracket before and this one, which counts as inside.
+            // The bytes between the previous bracket and this one, which counts as inside.
             let between = to_come & (bit | (bit - 1));
             to_come ^= between;
             let object = (self.nesting & 1).wrapping_neg();
@@ -287,13 +294,13 @@ impl Scanner<'_> {
         Some(wrong | (to_come & ((object & of_lists) | (!object & colons))))
     }
 
-    /// Reads the numbers and words that begin here.
+    /// Validates the numbers and words that begin here.
     fn scalars(&self, start: usize, mut firsts: u64) -> Option<()> {
         while firsts != 0 {
             let at = start + firsts.trailing_zeros() as usize;
             firsts &= firsts - 1;
             let rest = skip_scalar(&self.text[at..])?;
-            // To its end: another byte would not be taken for a delimiter.
+            // A scalar has to reach to a delimiter.
             if !matches!(rest.first(), Some(b',' | b'}' | b']')) {
                 return None;
             }
@@ -302,14 +309,15 @@ impl Scanner<'_> {
     }
 }
 
-/// Of each mask's bit the next one; of the last, in the next block.
+/// Shifts a mask to the following bytes; the last bit carries over into the next block.
 fn following_bits(mask: u64, last: &mut u64) -> u64 {
     let behind = (mask << 1) | *last;
     *last = mask >> 63;
     behind
 }
 
-/// Where the strings end that begin at `begins`: added to a row of ones, a bit comes out behind it.
+/// Returns the ends of the strings that begin at `begins`: a bit added to a run of ones carries out
+/// past it.
 fn span_ends(begins: u64, inside: u64, goes_on: &mut bool) -> u64 {
     let (sum, over) = inside.overflowing_add(begins);
     let (sum, over_too) = sum.overflowing_add(u64::from(*goes_on));
@@ -317,14 +325,14 @@ fn span_ends(begins: u64, inside: u64, goes_on: &mut bool) -> u64 {
     sum & !inside
 }
 
-/// In each bit, whether the bits up to it are odd in number.
+/// Sets each bit to the parity of the bits up to it.
 fn parity(mask: u64) -> u64 {
     [1, 2, 4, 8, 16, 32]
         .into_iter()
         .fold(mask, |mask, step| mask ^ (mask << step))
 }
 
-/// What follows a number or a word.
+/// Returns the text after a number or a word.
 fn skip_scalar(text: &[u8]) -> Option<&[u8]> {
     for word in [&b"true"[..], b"false", b"null"] {
         if let Some(rest) = text.strip_prefix(word) {

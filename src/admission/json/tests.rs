@@ -1,5 +1,6 @@
-//! Beside `serde_json`: what is read here, it reads, and as the same; and all that has no white space
-//! is read here.
+//! Comparison with `serde_json`: whatever this parser reads, `serde_json` reads with the same
+//! result; and
+//! this parser reads every text without white space.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ const CAPTURED: [&str; 3] = [
     include_str!("../../../tests/fixtures/reviews/pod-update-annotations.validate.json"),
     include_str!("../../../tests/fixtures/reviews/nad-update.validate.json"),
 ];
-/// What documents are made worse with.
+/// The fragments that are inserted into documents.
 const BITS: [&str; 24] = [
     "{", "}", "[", "]", ":", ",", "\"", "\\", "\\\"", "\\u12", "\\u00e9", "\\n", "1", "-", "0",
     ".5", "e+7", "true", "nul", "é", " ", "\n", "\"a\":", "\"b\"",
@@ -42,7 +43,7 @@ fn minified(text: &str) -> String {
     value.to_string()
 }
 
-/// An object with every sort of value in it, strings as they come, of any length.
+/// Returns a strategy for objects with every kind of value, and arbitrary strings of any length.
 fn document() -> impl Strategy<Value = Value> {
     let word = prop_oneof!["[a-z]{0,3}", "[\\\\\"a-z\u{0}-\u{1f}é𝄞,:{}\\[\\]]{0,80}"];
     let leaf = prop_oneof![
@@ -56,11 +57,11 @@ fn document() -> impl Strategy<Value = Value> {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
             prop::collection::vec((word.clone(), inner), 0..6)
-                .prop_map(|members| Value::ReviewObject(members.into_iter().collect())),
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     });
     value.prop_map(|value| match value {
-        Value::ReviewObject(_) => value,
+        Value::Object(_) => value,
         other => json!({ "a": other }),
     })
 }

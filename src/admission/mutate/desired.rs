@@ -1,4 +1,4 @@
-//! The annotations of a pod with its addresses in.
+//! A pod's annotations after injection.
 
 use crate::{
     allocation::index::{Assignment, AttachmentRequest, MacRequest},
@@ -6,15 +6,15 @@ use crate::{
     rules::{Attachment, PodSubject, allocation::PoolRequest},
 };
 
-/// What a pod was asked for before addresses were put in: its annotations as they were written.
+/// A pod's annotations from before injection, as they were written.
 #[derive(Debug, Clone, Copy, Default)]
 pub(in crate::admission) struct OriginalAnnotations<'a> {
     pub(in crate::admission) networks: Option<&'a str>,
     pub(in crate::admission) default_network: Option<&'a str>,
 }
 
-/// The annotations as they are to be; `None` for those that are to go or to stay away, except the two
-/// of Multus, which stay as they are.
+/// The desired annotation values. `None` removes a nadmit annotation and leaves a Multus annotation
+/// unchanged.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::admission) struct DesiredAnnotations {
     pub(in crate::admission) networks: Option<String>,
@@ -25,8 +25,9 @@ pub(in crate::admission) struct DesiredAnnotations {
 }
 
 impl DesiredAnnotations {
-    /// The annotations of this pod when its attachments have what they are given. `original` is what it
-    /// was asked for before anything was put in, if something was.
+    /// Returns the annotations of a pod whose attachments get these assignments. `original` are its
+    /// annotations
+    /// from before injection, if it was injected.
     pub(in crate::admission) fn new(
         subject: &PodSubject<'_>,
         original: OriginalAnnotations<'_>,
@@ -64,7 +65,7 @@ impl DesiredAnnotations {
                     original.networks,
                 ),
             };
-            // Called again, the text as it was written is what the first call kept.
+            // On a repeated call, the original text is the one that the first call stored.
             let original = before.map(str::to_owned);
             *requested = original.or_else(|| put_in.then(|| request.annotation.text.to_owned()));
             *now = text;
@@ -73,15 +74,16 @@ impl DesiredAnnotations {
     }
 }
 
-/// What to write into a selection; nothing where it says so already.
+/// Returns the changes of a selection; empty if it contains the assignment already.
 fn addition(
     attachment: Attachment<'_, '_>,
     ask: &AttachmentRequest,
     given: &Assignment,
 ) -> Addition {
     let named = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
-    // What was asked for stays in the user's words; a prefix that is missing or another than the range's
-    // becomes the range's. An IPv4 address in the words of IPv6 is written anew.
+    // Addresses keep the user's notation; a missing or different prefix becomes the range's. IPv4
+    // addresses in
+    // IPv6 notation are rewritten.
     let all = named.clone().count();
     let named: Vec<(&str, AddressRequest)> = named
         .filter_map(|ip| Some((&*ip.text, *ip.ok()?)))
@@ -101,7 +103,7 @@ fn addition(
     let same = ips.len() == all && ips.iter().zip(&named).all(|(ip, (text, _))| ip == text);
     let mac = given.mac.filter(|_| ask.mac == MacRequest::Auto);
     Addition {
-        // A network without IPAM is given none, and what is written there stays.
+        // A network without IPAM gets no addresses, and those written there stay.
         ips: (ask.needs_ips && !same).then_some(ips),
         mac: mac.map(|mac| mac.to_string()),
     }

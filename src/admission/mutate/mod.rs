@@ -1,18 +1,23 @@
-//! Putting addresses in: what `POST /mutate` does.
+//! `POST /mutate`: injects addresses into pods and Bindings.
 //!
 //! # Expected flow
-//! A pod is created, or bound to a node: which of the two moments counts, the setting `injection`
-//! says. For each attachment to a network that a pool serves, the index plans what it is given; the
-//! records are written, and the answer carries a patch: the annotation in the JSON format with `ips`
-//! and `mac`, and the text as it was written beside it. At binding the patch is the Binding's, whose
-//! annotations the API server merges into the pod.
+//! Addresses are injected when a pod is created or when it is bound to a node, as the setting
+//! `injection`
+//! says. For each attachment to a network with a pool, the index plans an assignment; the records
+//! are
+//! written, and the response carries a patch: the annotation in the JSON format with `ips` and
+//! `mac`, and
+//! the original text in an annotation of its own. At binding the Binding is patched; the API server
+//! merges
+//! its annotations into the pod's.
 //!
 //! # Guarantees
 //! - All attachments of a pod are served, or none.
-//! - The same pod asked about again is given the same, and nothing is written for it again.
-//! - A dry run records nothing, and shows what would be given now.
-//! - nadmit's own annotations on a new pod stay only if the ledger knows them: copied or forged ones
-//!   are taken off.
+//! - A repeated request of a pod gets the same addresses, and writes nothing again.
+//! - A dry run records nothing, and shows what would be allocated now.
+//! - nadmit's own annotations on a new pod stay only if the ledger knows them: copied or forged
+//!   ones are
+//!   removed.
 
 mod allocate;
 mod desired;
@@ -50,10 +55,10 @@ use crate::{
     },
 };
 
-/// The most retained addresses that a refusal names.
+/// The maximum number of retained addresses named in a denial.
 const MAX_RETAINED_NAMED: usize = 5;
 
-/// Decides what to put into an object.
+/// Decides which addresses to inject into the object under review.
 pub(super) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     if binding::is_binding(request) {
         return binding::mutate(request, context);
@@ -75,7 +80,7 @@ pub(super) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
     decided.unwrap_or_else(|| Decision::Respond(AdmissionResponse::allow(request)))
 }
 
-/// Whether a new pod is given its addresses when it is bound to a node, not now.
+/// Returns true if a new pod gets its addresses at binding instead of at creation.
 pub(super) fn injects_at_binding(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -84,13 +89,13 @@ pub(super) fn injects_at_binding(
     injection(request, context) == Injection::Bind && pod.spec.node_name.is_none()
 }
 
-/// When addresses are put into the pod under review.
+/// Returns the injection setting that applies to the pod under review.
 fn injection(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Injection {
     let namespace = request.namespace.as_deref().unwrap_or_default();
     context.policy.injection_in(namespace)
 }
 
-/// A pod that is created.
+/// Decides about a new pod.
 fn pod_create(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -107,7 +112,7 @@ fn pod_create(
             response.with_patch(patch(current, &DesiredAnnotations::default())),
         );
     }
-    // Where all other rules are silent, authority is not.
+    // The rules that guard address pools apply even where all other rules are off.
     let denied = judge_pod(&subject, Level::Off);
     if !denied.is_empty() {
         return Decision::from_findings(request, denied, context.freshness);
@@ -147,12 +152,13 @@ fn pod_create(
     request_for_pod.decide(request, context)
 }
 
-/// Whether an attachment of a new pod is given its addresses now.
+/// Returns true if an attachment of a new pod gets its addresses at creation.
 ///
-/// Those that name something are, whatever the setting says: it is taken, or the pod is refused. Were
-/// that left to the moment of binding, a pod that is bound while no webhook is there would start with
-/// what it names, whoever has it. The webhook for bindings lets such a pod pass; that for new pods
-/// does not.
+/// Attachments that name an address do, whatever the setting says: the address is allocated, or the
+/// pod is
+/// denied. Left to the binding, a pod that is bound while the webhook is away would start with the
+/// address
+/// that it names, whoever holds it: the webhook for Bindings fails open, that for pods does not.
 pub(super) fn is_due(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -160,7 +166,7 @@ pub(super) fn is_due(
     context: &ReviewContext<'_>,
 ) -> bool {
     match injection(request, context) {
-        // What people write is recorded; nothing is added to what they leave out.
+        // Addresses that users write are recorded; nothing is added.
         Injection::Off => names_address(ask),
         Injection::Bind if pod.spec.node_name.is_none() => {
             names_address(ask) && !needs_node(ask, context)
@@ -169,14 +175,15 @@ pub(super) fn is_due(
     }
 }
 
-/// Whether only a pod's node tells from where something is given that an attachment does not name.
+/// Returns true if an attachment needs an address that depends on the pod's node.
 fn needs_node(ask: &AttachmentRequest, context: &ReviewContext<'_>) -> bool {
     let pool = context.catalog.pool_config().pool(&ask.pool);
     pool.is_some_and(|pool| pool.slicing.is_some() && ask.needs_ips && !ask.names_every_range(pool))
 }
 
-/// The attachments to pools of slices of a pod that has no node, and will not be asked for again when it
-/// has one.
+/// Returns rejections for attachments to sliced pools of a pod that has no node yet, and whose
+/// binding will
+/// not be reviewed.
 fn lacking_node(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -199,12 +206,12 @@ fn lacking_node(
     refused.collect()
 }
 
-/// Whether an attachment brings an address or a MAC of its own.
+/// Returns true if an attachment names an address or a MAC.
 fn names_address(ask: &AttachmentRequest) -> bool {
     !ask.ips.is_empty() || matches!(ask.mac, MacRequest::Exact(_))
 }
 
-/// Says why nothing is given; what rests on others is looked up first.
+/// Turns rejections into a decision. Those that depend on other objects lead to live reads first.
 pub(super) fn reject(
     request: &AdmissionRequest<'_>,
     subject: &PodSubject<'_>,
@@ -227,12 +234,12 @@ pub(super) fn reject(
     Decision::from_findings(request, findings, context.freshness)
 }
 
-/// Names what workloads keep without a pod where a namespace has reached its limit.
+/// Adds the addresses that workloads retain without a pod to rejections for a namespace's limit.
 fn with_retained_addresses(
     mut refused: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Vec<Rejection> {
-    // Of each pool once, for all records are looked at.
+    // Once for each pool, because it scans all records.
     let mut of_pools: HashMap<Arc<str>, Vec<Address>> = HashMap::new();
     for one in &mut refused {
         if let AllocationError::NamespaceLimit {
@@ -251,7 +258,7 @@ fn with_retained_addresses(
     refused
 }
 
-/// The first addresses of a pool that workloads of a namespace keep without a pod.
+/// Returns the lowest addresses of a pool that a namespace's workloads retain without a pod.
 fn retained_addresses(
     namespace: &Arc<str>,
     pool: &str,
@@ -270,7 +277,7 @@ fn retained_addresses(
     addresses
 }
 
-/// What is refused, as findings.
+/// Returns findings for rejected attachments.
 pub(super) fn to_findings(
     subject: &PodSubject<'_>,
     attachments: &[PoolRequest],

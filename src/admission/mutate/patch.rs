@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 use super::desired::DesiredAnnotations;
 use crate::{admission::object::ReviewAnnotations, network::annotations};
 
-/// The changes that make the written annotations the wanted ones; none where they are.
+/// Returns the patch that turns the current annotations into the desired ones; empty if they are
+/// equal.
 pub(in crate::admission) fn patch(
     current: &ReviewAnnotations<'_>,
     desired: &DesiredAnnotations,
@@ -49,7 +50,7 @@ pub(in crate::admission) fn patch(
     if current.present {
         return Patch(operations);
     }
-    // There is no parent to add to: it is added with what is to be in it.
+    // There is no parent to add to: it is added with all its members.
     let all: Map<String, Value> = operations
         .into_iter()
         .filter_map(|operation| match operation {
@@ -62,11 +63,11 @@ pub(in crate::admission) fn patch(
     }
     Patch(vec![PatchOperation::Add(AddOperation {
         path: PointerBuf::from_tokens(["metadata", "annotations"]),
-        value: Value::ReviewObject(all),
+        value: Value::Object(all),
     })])
 }
 
-/// Returns the number of bytes of the annotations with the wanted ones.
+/// Returns the total size of the annotations after the patch, in bytes.
 pub(in crate::admission) fn annotation_bytes(
     current: &ReviewAnnotations<'_>,
     desired: &DesiredAnnotations,
@@ -103,7 +104,7 @@ pub(in crate::admission) fn annotation_bytes(
     size
 }
 
-/// `add` takes the place of what is there.
+/// Returns an `add` operation, which replaces an existing value.
 fn add(key: &str, text: &str) -> PatchOperation {
     PatchOperation::Add(AddOperation {
         path: pointer(key),

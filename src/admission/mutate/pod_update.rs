@@ -1,4 +1,4 @@
-//! A pod that is changed.
+//! `POST /mutate` of a pod's update.
 
 use super::{AllocationRequest, OriginalAnnotations, desired::DesiredAnnotations, patch::patch};
 use crate::{
@@ -19,10 +19,11 @@ use crate::{
     },
 };
 
-/// A pod that is changed: what was put in is put back when its manifest is applied again, and
-/// nadmit's own annotations stay as they are. Where attachments may change, a network that is
-/// plugged in is given its addresses, those that stay keep theirs, and those that are unplugged are
-/// released later.
+/// Decides about a pod's update. Injected addresses are restored when the pod's manifest is applied
+/// again,
+/// and nadmit's own annotations stay as they are. Where attachments may change, a hot-plugged
+/// network gets
+/// addresses, remaining networks keep theirs, and those of unplugged networks are released later.
 pub(super) fn pod_update(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -66,8 +67,9 @@ pub(super) fn pod_update(
     Decision::Respond(AdmissionResponse::allow(request).with_patch(patch(new, &desired)))
 }
 
-/// What becomes of a running pod's networks when they may change: they are given addresses as those
-/// of a new pod are. `None` where they may not change, or no pool serves them.
+/// Allocates addresses for the networks of a running pod, as for those of a new pod. Returns `None`
+/// if its
+/// networks may not change, or none has a pool.
 fn hot_plugged(
     request: &AdmissionRequest<'_>,
     [before, pod]: [&ReviewObject<'_>; 2],
@@ -79,7 +81,7 @@ fn hot_plugged(
     let mutable = labels.unwrap_or_default().mutable_attachments || !policy.immutable_attachments;
     let launcher = before.metadata.labels.virt_launcher;
     let may = mutable || policy.may_change_attachments(&request.user_info.username, launcher);
-    // Before it is bound, binding will see what it says then.
+    // An unbound pod gets its addresses at binding.
     let bound = pod.spec.node_name.is_some();
     if !may || !bound || policy.injection_in(namespace) == Injection::Off {
         return None;
@@ -106,7 +108,7 @@ fn hot_plugged(
     Some(request_for_pod.decide(request, context))
 }
 
-/// The injected text, if the new one means what was requested when it was put in.
+/// Returns the injected text, if the new one means the same as the text before injection.
 fn restore_injected(
     origin: &AnnotationOrigin<'_>,
     [requested, injected, new]: [Option<&str>; 3],

@@ -1,4 +1,4 @@
-//! Who a new pod is to the allocation core.
+//! The requester for a new pod.
 
 use crate::{
     admission::{object::ReviewObject, pod::requester_under_review, review::AdmissionRequest},
@@ -8,12 +8,12 @@ use crate::{
     },
 };
 
-/// Who asks, and whether the annotations of nadmit's own that the pod came with are its own.
+/// The requester for a new pod, and whether nadmit's own annotations on it are genuine.
 pub(super) struct ResolvedRequester {
     pub(super) requester: Requester,
-    /// The token to write, if the holder has one.
+    /// The holder token to write, if there is one.
     pub(super) token: Option<String>,
-    /// Whether the ledger knows the holder already: the pod was here before.
+    /// Set if the ledger knows the holder already: this pod was reviewed before.
     pub(super) is_known: bool,
 }
 
@@ -31,7 +31,7 @@ impl ResolvedRequester {
                 .flat_map(|ask| index.held_by(&requester.holder, &ask.network, &ask.interface));
             let claimed = |pod: &PodRef| pod.uid.is_some();
             match &requester.holder {
-                // A token is good for one pod: once it has claimed it, for no other.
+                // A token is valid for one pod: once claimed, for no other.
                 Holder::Unnamed { .. } => held
                     .next()
                     .is_some_and(|a| !a.pod.as_ref().is_some_and(claimed)),
