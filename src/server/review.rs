@@ -44,7 +44,7 @@ pub(super) type DecideFn =
 const MAX_LIVE_READS: usize = 256;
 /// Timeout of a live read on which only a warning depends.
 const WARNING_READ_TIMEOUT: Duration = Duration::from_secs(1);
-/// Delay before a review retries while another plan for the same holder is pending.
+/// Delay before a review is decided again because another request is recording what it needs.
 const PENDING_RETRY_DELAY: Duration = Duration::from_millis(2);
 
 /// Share of one connection: a quarter of the free slots, so at most a fifth of all.
