@@ -117,20 +117,20 @@ fn check(args: &CheckArgs) -> anyhow::Result<CheckOutcome> {
     let of_cluster = || found.as_ref().and_then(|found| found.policy.clone());
     let mut policy = written.or_else(of_cluster).unwrap_or_default();
     if let Some(isolation) = found.as_ref().and_then(|found| found.isolation.as_ref()) {
-        isolation.suit(&mut policy);
+        isolation.fill_in(&mut policy);
     }
     if let (Some(found), true) = (&found, args.paths.is_empty()) {
         let examined = ClusterScope {
             server: found.server.clone(),
             context: found.context.clone(),
             namespace: args.cluster.namespace.clone(),
-            unrelated: found.silent,
+            unrelated: found.unrelated,
         };
         return Ok(check::check_cluster(found.files.clone(), examined, &policy));
     }
     let mut progress = ProgressLine::new();
     let files = check::gather(&args.paths, |done, count| {
-        progress.render(|| format!("reading file {done} of {count}"));
+        progress.show(|| format!("reading file {done} of {count}"));
     });
     progress.clear();
     let options = CheckOptions {

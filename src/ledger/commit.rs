@@ -178,8 +178,8 @@ mod tests {
         let spec = spec.unwrap_or_else(|e| panic!("{e}"));
         let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
         let index = SharedIndex::default();
-        let layout = PoolConfig::new([Arc::new(pool)], [], |_| None);
-        index.lock().sync(&Arc::new(layout));
+        let pool_config = PoolConfig::new([Arc::new(pool)], [], |_| None);
+        index.lock().sync(&Arc::new(pool_config));
         index.lock().set_ready("storage");
         Arc::new(index)
     }

@@ -51,7 +51,7 @@ pub(super) struct ClusterContents {
     /// Objects of the cluster, one per file.
     pub(super) files: Vec<File>,
     /// Number of further objects that do not use networks.
-    pub(super) without_networks: usize,
+    pub(super) unrelated: usize,
     /// Settings of the nadmit in the cluster, if they were requested and exist.
     pub(super) policy: Option<Policy>,
     /// Multus's own `namespaceIsolation`, for settings without one.
@@ -94,7 +94,7 @@ impl CheckClusterArgs {
         let cluster = access.connect().await?;
         let ClusterSnapshot {
             mut objects,
-            unrelated: silent,
+            unrelated,
             unreadable: unknown,
         } = cluster::read(&cluster, sought).await?;
         for unknown in unknown {
@@ -120,7 +120,7 @@ impl CheckClusterArgs {
             server: cluster.server().to_owned(),
             context: cluster.context().map(str::to_owned),
             files: objects.into_iter().map(File::of_cluster).collect(),
-            without_networks: silent,
+            unrelated,
             policy,
             isolation,
         })

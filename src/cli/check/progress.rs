@@ -26,7 +26,7 @@ impl ProgressLine {
     }
 
     /// Shows a line, if enough time has passed.
-    pub(in crate::cli) fn render(&mut self, line: impl FnOnce() -> String) {
+    pub(in crate::cli) fn show(&mut self, line: impl FnOnce() -> String) {
         if self.terminal && self.begun.elapsed().as_millis() > SHOW_AFTER_MS {
             self.shown = true;
             let _ = write!(std::io::stderr(), "\r{}\x1b[K", line());

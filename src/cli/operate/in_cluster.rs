@@ -84,7 +84,7 @@ struct QueryView {
     operator: OperatorService,
     unknown: Vec<UnreadableList>,
     /// Number of the requested pods that do not use networks.
-    without_networks: usize,
+    unrelated: usize,
     /// Reasons that pools are not ready, by name, from their conditions.
     not_ready: BTreeMap<String, String>,
 }
@@ -185,7 +185,7 @@ impl ClusterBackend {
         let mut found = view.operator.pod(namespace, name);
         if view.unreadable(PODS).is_some() {
             found.present = None;
-        } else if view.without_networks > 0 && found.attachments.is_empty() {
+        } else if view.unrelated > 0 && found.attachments.is_empty() {
             found.present = Some(true);
         }
         Ok(found)
@@ -265,7 +265,7 @@ impl ClusterBackend {
         let sought = ClusterQuery::Addresses { pools, pods };
         let ClusterSnapshot {
             objects,
-            unrelated: silent,
+            unrelated,
             unreadable: unknown,
         } = cluster::read(&self.cluster, &sought).await?;
         let not_ready = objects.iter().filter_map(not_ready).collect();
@@ -274,7 +274,7 @@ impl ClusterBackend {
         Ok(QueryView {
             operator: self.operator(Some(catalog), index),
             unknown,
-            without_networks: silent,
+            unrelated,
             not_ready,
         })
     }
