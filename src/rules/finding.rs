@@ -77,8 +77,8 @@ pub enum LiveRead {
     Holdings {
         /// The holder.
         holder: Holder,
-        /// Set if some allocations of the holder are already known. It keeps this read distinct from one that was
-        /// made before any was known and need not have seen the others.
+        /// Set if some allocations of the holder are already known. It keeps this read distinct from one
+        /// that was made before any was known and need not have seen the others.
         partially_known: bool,
     },
     /// The current state of a pod, which may be missing.

@@ -54,8 +54,8 @@ fn without_indices(text: &str) -> String {
             - behind
                 .trim_start_matches(|c: char| c.is_ascii_digit())
                 .len();
-        let is_place = digits > 0 && behind[digits..].starts_with(']');
-        rest = if is_place { &behind[digits..] } else { behind };
+        let is_index = digits > 0 && behind[digits..].starts_with(']');
+        rest = if is_index { &behind[digits..] } else { behind };
     }
     out + rest
 }

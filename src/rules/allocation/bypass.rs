@@ -108,11 +108,11 @@ fn shorten(value: &str) -> String {
 }
 
 fn check_pool_addresses(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    let layout = subject.catalog.pool_config();
-    if layout.pools.is_empty() {
+    let pool_config = subject.catalog.pool_config();
+    if pool_config.pools.is_empty() {
         return;
     }
-    let pools: Vec<&Arc<Pool>> = layout.pools.values().collect();
+    let pools: Vec<&Arc<Pool>> = pool_config.pools.values().collect();
     for attachment in subject.attachments() {
         if report.is_full() {
             return;

@@ -60,17 +60,17 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     };
     let texts = subject.plugins();
     let mut left = MAX_COMPARISONS;
-    for supply in subject.assignable_ranges(config) {
-        let AssignableSource::Configured { index } = supply.source else {
+    for assignable in subject.assignable_ranges(config) {
+        let AssignableSource::Configured { index } = assignable.source else {
             continue;
         };
         let (Some(plugin), Some(text)) =
-            (config.plugins.get(supply.plugin), texts.get(supply.plugin))
+            (config.plugins.get(assignable.plugin), texts.get(assignable.plugin))
         else {
             continue;
         };
         let mut others = BTreeSet::new();
-        for (network, theirs) in subject.other_networks_assigning(supply.range).take(left) {
+        for (network, theirs) in subject.other_networks_assigning(assignable.range).take(left) {
             left -= 1;
             let other = network
                 .config
@@ -98,7 +98,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             field_ref,
             format!(
                 "the address {} is also configured in {}, on the same wire ({})",
-                supply.range,
+                assignable.range,
                 names.join(", "),
                 plugin.link
             ),

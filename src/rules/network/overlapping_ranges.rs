@@ -97,14 +97,14 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let plugins = subject.plugins();
     let mut by_range: BTreeMap<(usize, usize), OverlappingNetworks<'_>> = BTreeMap::new();
     let mut left = MAX_COMPARISONS;
-    for supply in subject.assignable_ranges(config) {
-        let AssignableSource::Range { index, .. } = supply.source else {
+    for assignable in subject.assignable_ranges(config) {
+        let AssignableSource::Range { index, .. } = assignable.source else {
             continue;
         };
-        let others = by_range.entry((supply.plugin, index)).or_default();
-        for (network, theirs) in subject.other_networks_assigning(supply.range).take(left) {
+        let others = by_range.entry((assignable.plugin, index)).or_default();
+        for (network, theirs) in subject.other_networks_assigning(assignable.range).take(left) {
             left -= 1;
-            if let Some(other) = compare(subject, config, &supply, network, theirs) {
+            if let Some(other) = compare(subject, config, &assignable, network, theirs) {
                 let key = (&*network.namespace, &*network.name);
                 let known = others.get(&key);
                 if known

@@ -15,7 +15,7 @@ use crate::{
 pub(in crate::rules) struct ConfiguredAttachment<'a> {
     /// The configuration of the network.
     pub(in crate::rules) config: &'a NetworkConfig,
-    /// The plugin with the IPAM, or the first plugin if there is no IPAM.
+    /// The plugin with the IPAM, or the first plugin of a network without IPAM.
     pub(in crate::rules) plugin: &'a Plugin,
     /// The interface for each possible choice of addresses. Never empty.
     pub(in crate::rules) possible: Vec<ConfiguredInterface>,

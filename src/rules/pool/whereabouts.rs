@@ -78,13 +78,13 @@ pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOv
     let mut found = BTreeMap::new();
     for (at, range) in pool.ranges.iter().enumerate() {
         let whole = interval(range);
-        for (network, supply) in catalog.networks_assigning(whole).take(MAX_COMPARISONS) {
+        for (network, assignable) in catalog.networks_assigning(whole).take(MAX_COMPARISONS) {
             let config = network.config.loaded();
-            let in_space = config.and_then(|config| whereabouts_ipam(config, supply));
+            let in_space = config.and_then(|config| whereabouts_ipam(config, assignable));
             if !in_space.is_some_and(|ipam| shares_address_space(ipam, pool)) {
                 continue;
             }
-            let Some(shared) = shared(range, supply.range) else {
+            let Some(shared) = shared(range, assignable.range) else {
                 continue;
             };
             let key = (at, &network.namespace, &network.name);
@@ -106,12 +106,12 @@ pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOv
 /// Returns the IPAM of an assignable range, if it is a range of Whereabouts.
 fn whereabouts_ipam<'c>(
     config: &'c NetworkConfig,
-    supply: &AssignableRange,
+    assignable: &AssignableRange,
 ) -> Option<&'c WhereaboutsIpam> {
-    let AssignableSource::Range { .. } = supply.source else {
+    let AssignableSource::Range { .. } = assignable.source else {
         return None;
     };
-    match &config.plugins.get(supply.plugin)?.ipam {
+    match &config.plugins.get(assignable.plugin)?.ipam {
         Some(Ipam::Whereabouts(ipam)) => Some(ipam),
         _ => None,
     }
@@ -172,19 +172,19 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     };
     let mut found: BTreeMap<(&str, usize), (usize, AddressInterval)> = BTreeMap::new();
     let mut left = MAX_COMPARISONS;
-    for supply in subject.assignable_ranges(config) {
-        let Some(ipam) = whereabouts_ipam(config, &supply) else {
+    for assignable in subject.assignable_ranges(config) {
+        let Some(ipam) = whereabouts_ipam(config, &assignable) else {
             continue;
         };
         let pools = subject.catalog.pool_config().pools.values();
         for pool in pools.filter(|pool| shares_address_space(ipam, pool)) {
             for (at, range) in pool.ranges.iter().enumerate().take(left) {
                 left -= 1;
-                if let Some(shared) = shared(range, supply.range) {
+                if let Some(shared) = shared(range, assignable.range) {
                     let known = found
                         .entry((&pool.name, at))
-                        .or_insert((supply.plugin, shared));
-                    *known = (supply.plugin, shared.min(known.1));
+                        .or_insert((assignable.plugin, shared));
+                    *known = (assignable.plugin, shared.min(known.1));
                 }
             }
         }

@@ -54,17 +54,17 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let Ok(own) = &subject.reservation else {
         return;
     };
-    let layout = subject.catalog.pool_config();
+    let pool_config = subject.catalog.pool_config();
     let pool_of = |network: &NetworkRef| {
         let network = subject.catalog.network(&network.namespace, &network.name)?;
-        layout.pool(network.address_pool.as_deref()?)
+        pool_config.pool(network.address_pool.as_deref()?)
     };
     let own_pool = pool_of(&own.network);
     let own_scope = own_pool.map_or(UniquenessScope::Network(&own.network), |p| {
         UniquenessScope::Space(&p.space)
     });
-    for (other, pool) in &layout.reservations {
-        let pool = pool.as_deref().and_then(|name| layout.pool(name));
+    for (other, pool) in &pool_config.reservations {
+        let pool = pool.as_deref().and_then(|name| pool_config.pool(name));
         let scope = pool.map_or(UniquenessScope::Network(&other.network), |p| {
             UniquenessScope::Space(&p.space)
         });
