@@ -112,7 +112,7 @@ pub enum AllocationError {
     /// The namespace has reached its limit.
     #[error(
         "namespace {namespace:?} holds {held} addresses of pool {pool:?}, as many as it may \
-         (maxPerNamespace: {most}){}", retained_text(.retained)
+         (maxPerNamespace: {limit}){}", retained_text(.retained)
     )]
     NamespaceLimit {
         /// The namespace of the holder.
@@ -127,7 +127,7 @@ pub enum AllocationError {
         retained: Vec<Address>,
     },
     /// The holder already has another address there than the one it requests.
-    #[error("{holder} holds {has} there, not {asks}")]
+    #[error("{holder} holds {held} there, not {requested}")]
     HoldsAnother {
         /// The holder.
         holder: Box<Holder>,
@@ -157,7 +157,7 @@ pub enum AllocationError {
     /// With the assigned addresses, the pod's annotations would exceed the API server's limit.
     #[error(
         "with what is given the pod's annotations would have {bytes} bytes, and the API server takes \
-         at most {most}"
+         at most {limit}"
     )]
     AnnotationsTooLong {
         /// The size in bytes that the annotations would have.
@@ -315,8 +315,8 @@ impl AllocationError {
                      there, or have the limit raised"
                 ),
             },
-            Self::HoldsAnother { held: has, .. } => {
-                format!("ask for {has}, or release it first: nadmit release {has}")
+            Self::HoldsAnother { held, .. } => {
+                format!("ask for {held}, or release it first: nadmit release {held}")
             }
             Self::NotAllocated { .. } | Self::NotInjected { .. } => {
                 "see that the API server calls nadmit's mutating webhook (POST /mutate) for this \

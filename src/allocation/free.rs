@@ -233,7 +233,7 @@ impl FreeNumbers {
     pub fn free_ranges(&self) -> impl Iterator<Item = (u128, u128)> {
         let mut whole = self.free_blocks.iter().peekable();
         let mut mixed = self
-            .mixed
+            .partial_blocks
             .iter()
             .flat_map(|(block, bits)| {
                 let run = |(from, to)| (number(*block, from), number(*block, to));

@@ -37,28 +37,28 @@ pub struct UnknownKey {
 }
 
 /// The keys of an object, with the type of each value.
-type Shape = [(&'static str, Sort)];
+type Schema = [(&'static str, FieldType)];
 
 /// The type of a value.
 #[derive(Clone, Copy)]
-enum Sort {
+enum FieldType {
     Text,
     Integer,
-    Flag,
-    Texts,
+    Boolean,
+    TextList,
     TextMap,
-    Object(&'static Shape),
-    Objects(&'static Shape),
+    Object(&'static Schema),
+    ObjectList(&'static Schema),
 }
 
-use Sort::{Flag, Integer, Object, Objects, Text, TextMap, Texts};
+use FieldType::{Boolean, Integer, Object, ObjectList, Text, TextList, TextMap};
 
-const POOL: &Shape = &[
-    ("ranges", Objects(RANGE)),
+const POOL: &Schema = &[
+    ("ranges", ObjectList(RANGE)),
     ("macs", Object(MACS)),
     ("networkName", Text),
     ("nodeSliceSize", Text),
-    ("strictSlices", Flag),
+    ("strictSlices", Boolean),
     ("retention", Text),
     ("workloadRetention", Object(WORKLOAD_RETENTION)),
     ("quarantine", Text),
@@ -68,34 +68,34 @@ const POOL: &Shape = &[
     ("virtualMachines", Text),
 ];
 
-const RANGE: &Shape = &[
+const RANGE: &Schema = &[
     ("range", Text),
     ("rangeStart", Text),
     ("rangeEnd", Text),
-    ("exclude", Texts),
+    ("exclude", TextList),
     ("gateway", Text),
 ];
 
-const MACS: &Shape = &[("prefix", Text), ("start", Text), ("end", Text)];
+const MACS: &Schema = &[("prefix", Text), ("start", Text), ("end", Text)];
 
-const WORKLOAD_RETENTION: &Shape = &[("whenScaled", Text), ("whenDeleted", Text)];
+const WORKLOAD_RETENTION: &Schema = &[("whenScaled", Text), ("whenDeleted", Text)];
 
-const SELECTOR: &Shape = &[
+const SELECTOR: &Schema = &[
     ("matchLabels", TextMap),
-    ("matchExpressions", Objects(EXPRESSION)),
+    ("matchExpressions", ObjectList(EXPRESSION)),
 ];
 
-const EXPRESSION: &Shape = &[("key", Text), ("operator", Text), ("values", Texts)];
+const EXPRESSION: &Schema = &[("key", Text), ("operator", Text), ("values", TextList)];
 
-const RESERVATION: &Shape = &[
+const RESERVATION: &Schema = &[
     ("network", Text),
     ("holder", Object(RESERVED_FOR)),
     ("interface", Text),
-    ("ips", Texts),
+    ("ips", TextList),
     ("mac", Text),
 ];
 
-const RESERVED_FOR: &Shape = &[
+const RESERVED_FOR: &Schema = &[
     ("pod", Text),
     ("statefulSet", Text),
     ("ordinal", Integer),
@@ -113,7 +113,7 @@ impl ParsedSpec<PoolSpec> {
     /// # Errors
     /// Returns all problems, each with its path below `spec`.
     pub fn pool(&self, name: &str) -> Result<Pool, Vec<SpecError>> {
-        self.sound(Pool::new(name, &self.spec))
+        self.validated(Pool::new(name, &self.spec))
     }
 }
 
@@ -128,50 +128,53 @@ impl ParsedSpec<ReservationSpec> {
     /// # Errors
     /// Returns all problems, each with its path below `spec`.
     pub fn reservation(&self, namespace: &str, name: &str) -> Result<Reservation, Vec<SpecError>> {
-        self.sound(Reservation::new(namespace, name, &self.spec))
+        self.validated(Reservation::new(namespace, name, &self.spec))
     }
 }
 
 impl<T: DeserializeOwned + Default> ParsedSpec<T> {
-    fn read(spec: &Value, shape: &'static Shape) -> Self {
-        let mut reader = Reader::default();
-        let clean = reader.object("", spec, shape);
+    fn read(spec: &Value, schema: &'static Schema) -> Self {
+        let mut reader = SpecReader::default();
+        let clean = reader.object("", spec, schema);
         Self {
             // Only values of the types that serde expects are left.
             spec: serde_json::from_value(clean).unwrap_or_default(),
-            type_errors: reader.odd,
-            unknown_keys: reader.unknown,
+            type_errors: reader.type_errors,
+            unknown_keys: reader.unknown_keys,
         }
     }
 }
 
 impl<T> ParsedSpec<T> {
     /// Combines the result of validation with the type errors: any type error makes the spec invalid.
-    fn sound<M>(&self, made: Result<M, Vec<SpecError>>) -> Result<M, Vec<SpecError>> {
+    fn validated<M>(&self, made: Result<M, Vec<SpecError>>) -> Result<M, Vec<SpecError>> {
         if self.type_errors.is_empty() {
             return made;
         }
-        let mut faults = self.type_errors.clone();
+        let mut errors = self.type_errors.clone();
         // A value of a wrong type is not also reported as missing.
         let further = made.err().unwrap_or_default().into_iter();
-        faults.extend(
-            further.filter(|fault| !self.type_errors.iter().any(|odd| odd.path == fault.path)),
-        );
-        Err(faults)
+        errors.extend(further.filter(|error| {
+            !self
+                .type_errors
+                .iter()
+                .any(|type_errors| type_errors.path == error.path)
+        }));
+        Err(errors)
     }
 }
 
 #[derive(Default)]
-struct Reader {
-    odd: Vec<SpecError>,
-    unknown: Vec<UnknownKey>,
+struct SpecReader {
+    type_errors: Vec<SpecError>,
+    unknown_keys: Vec<UnknownKey>,
 }
 
-impl Reader {
-    fn object(&mut self, path: &str, value: &Value, shape: &'static Shape) -> Value {
+impl SpecReader {
+    fn object(&mut self, path: &str, value: &Value, schema: &'static Schema) -> Value {
         let Some(members) = value.as_object() else {
             if !(path.is_empty() && value.is_null()) {
-                self.wrong(path, value, "an object");
+                self.type_error(path, value, "an object");
             }
             return Value::Object(Map::new());
         };
@@ -179,17 +182,17 @@ impl Reader {
         for (key, value) in members {
             let dot = if path.is_empty() { "" } else { "." };
             let path = format!("{path}{dot}{key}");
-            let Some((_, sort)) = shape.iter().find(|(known, _)| known == key) else {
-                self.unknown.push(UnknownKey {
+            let Some((_, field_type)) = schema.iter().find(|(known, _)| known == key) else {
+                self.unknown_keys.push(UnknownKey {
                     path,
                     key: key.clone(),
-                    known_keys: shape.iter().map(|(known, _)| *known).collect(),
+                    known_keys: schema.iter().map(|(known, _)| *known).collect(),
                 });
                 continue;
             };
             // Null means absent, as for the API server.
             if !value.is_null()
-                && let Some(value) = self.value(&path, value, *sort)
+                && let Some(value) = self.value(&path, value, *field_type)
             {
                 clean.insert(key.clone(), value);
             }
@@ -198,20 +201,20 @@ impl Reader {
     }
 
     /// Returns the value if it has this type; otherwise reports a type error.
-    fn value(&mut self, path: &str, value: &Value, sort: Sort) -> Option<Value> {
-        let expected = match (sort, value) {
+    fn value(&mut self, path: &str, value: &Value, field_type: FieldType) -> Option<Value> {
+        let expected = match (field_type, value) {
             (Text, Value::String(_)) => return Some(value.clone()),
             (Integer, Value::Number(number)) if number.is_i64() => return Some(value.clone()),
-            (Flag, Value::Bool(_)) => return Some(value.clone()),
-            (Object(shape), Value::Object(_)) => return Some(self.object(path, value, shape)),
-            (Texts, Value::Array(list)) => {
+            (Boolean, Value::Bool(_)) => return Some(value.clone()),
+            (Object(schema), Value::Object(_)) => return Some(self.object(path, value, schema)),
+            (TextList, Value::Array(list)) => {
                 return Some(self.list(path, list, |reader, path, element| {
                     reader.value(path, element, Text).unwrap_or_default()
                 }));
             }
-            (Objects(shape), Value::Array(list)) => {
+            (ObjectList(schema), Value::Array(list)) => {
                 return Some(self.list(path, list, |reader, path, element| {
-                    reader.object(path, element, shape)
+                    reader.object(path, element, schema)
                 }));
             }
             (TextMap, Value::Object(members)) => {
@@ -223,12 +226,12 @@ impl Reader {
             }
             (Text, _) => "a string",
             (Integer, _) => "a whole number",
-            (Flag, _) => "true or false",
-            (Texts, _) => "a list of strings",
-            (Objects(_), _) => "a list of objects",
+            (Boolean, _) => "true or false",
+            (TextList, _) => "a list of strings",
+            (ObjectList(_), _) => "a list of objects",
             (Object(_) | TextMap, _) => "an object",
         };
-        self.wrong(path, value, expected);
+        self.type_error(path, value, expected);
         None
     }
 
@@ -250,7 +253,7 @@ impl Reader {
         elements.collect::<Vec<_>>().into()
     }
 
-    fn wrong(&mut self, path: &str, value: &Value, expected: &str) {
+    fn type_error(&mut self, path: &str, value: &Value, expected: &str) {
         let found = match value {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
@@ -263,7 +266,7 @@ impl Reader {
             (Value::Number(_) | Value::Bool(_), "a string") => "put it in quotes".to_owned(),
             _ => format!("write {expected}"),
         };
-        self.odd.push(SpecError {
+        self.type_errors.push(SpecError {
             path: path.to_owned(),
             reason: format!("is {found}, but has to be {expected}; {instead}"),
         });
@@ -278,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_is_odd_is_said_and_the_rest_read() {
-        let words = ParsedSpec::of_pool(&json!({
+        let parsed = ParsedSpec::of_pool(&json!({
             "ranges": [{"range": "192.0.2.0/24", "excludes": ["192.0.2.1"], "exclude": [7]}, 5],
             "maxPerNamespace": 1.5,
             "strictSlices": "yes",
@@ -286,14 +289,18 @@ mod tests {
             "retention": "Pod",
             "namespaceSelector": {"matchLabels": {"a": true, "b": "c"}},
         }));
-        assert_eq!(words.spec.ranges.len(), 2);
-        assert_eq!(words.spec.ranges[0].range, "192.0.2.0/24");
-        assert_eq!(words.spec.retention.as_deref(), Some("Pod"));
-        let selector = words.spec.namespace_selector.clone().unwrap_or_default();
+        assert_eq!(parsed.spec.ranges.len(), 2);
+        assert_eq!(parsed.spec.ranges[0].range, "192.0.2.0/24");
+        assert_eq!(parsed.spec.retention.as_deref(), Some("Pod"));
+        let selector = parsed.spec.namespace_selector.clone().unwrap_or_default();
         assert_eq!(selector.match_labels.len(), 1);
-        let odd: Vec<&str> = words.type_errors.iter().map(|fault| &*fault.path).collect();
+        let type_errors: Vec<&str> = parsed
+            .type_errors
+            .iter()
+            .map(|error| &*error.path)
+            .collect();
         assert_eq!(
-            odd,
+            type_errors,
             [
                 "maxPerNamespace",
                 "namespaceSelector.matchLabels.a",
@@ -302,11 +309,11 @@ mod tests {
                 "strictSlices"
             ]
         );
-        assert_eq!(words.unknown_keys[0].path, "ranges[0].excludes");
-        assert!(words.unknown_keys[0].known_keys.contains(&"exclude"));
-        let faults = words.pool("storage").err().unwrap_or_default();
-        let twice = faults.iter().filter(|f| f.path == "ranges[0].exclude[0]");
-        assert_eq!(twice.count(), 1, "{faults:?}");
+        assert_eq!(parsed.unknown_keys[0].path, "ranges[0].excludes");
+        assert!(parsed.unknown_keys[0].known_keys.contains(&"exclude"));
+        let errors = parsed.pool("storage").err().unwrap_or_default();
+        let twice = errors.iter().filter(|f| f.path == "ranges[0].exclude[0]");
+        assert_eq!(twice.count(), 1, "{errors:?}");
     }
 
     #[test]
@@ -321,35 +328,35 @@ mod tests {
                 {"key": "a", "operator": "In", "values": ["b"]}]},
             "virtualMachines": "MAC",
         });
-        let words = ParsedSpec::of_pool(&full);
+        let parsed = ParsedSpec::of_pool(&full);
         assert_eq!(
-            (words.type_errors.len(), words.unknown_keys.len()),
+            (parsed.type_errors.len(), parsed.unknown_keys.len()),
             (0, 0),
-            "{words:?}"
+            "{parsed:?}"
         );
-        let written = serde_json::to_value(&words.spec).unwrap_or_else(|e| panic!("{e}"));
+        let written = serde_json::to_value(&parsed.spec).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(written, full);
         let full = json!({
             "network": "storage-net", "holder": {"statefulSet": "db", "ordinal": 0},
             "interface": "net1", "ips": ["192.0.2.205/27"], "mac": "02:5e:00:00:00:01",
         });
-        let words = ParsedSpec::of_reservation(&full);
+        let parsed = ParsedSpec::of_reservation(&full);
         assert_eq!(
-            (words.type_errors.len(), words.unknown_keys.len()),
+            (parsed.type_errors.len(), parsed.unknown_keys.len()),
             (0, 0),
-            "{words:?}"
+            "{parsed:?}"
         );
-        let written = serde_json::to_value(&words.spec).unwrap_or_else(|e| panic!("{e}"));
+        let written = serde_json::to_value(&parsed.spec).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(written, full);
     }
 
     #[test]
     fn no_spec_is_an_empty_one() {
         assert_eq!(ParsedSpec::of_pool(&Value::Null), ParsedSpec::default());
-        let faults = ParsedSpec::of_pool(&json!([]))
+        let errors = ParsedSpec::of_pool(&json!([]))
             .pool("a")
             .err()
             .unwrap_or_default();
-        assert_eq!(faults[0].path, "");
+        assert_eq!(errors[0].path, "");
     }
 }

@@ -82,7 +82,7 @@ impl PoolConfig {
 mod tests {
     use super::*;
 
-    fn layout(range: &str, more: &str, networks: &[&str]) -> PoolConfig {
+    fn pool_config(range: &str, more: &str, networks: &[&str]) -> PoolConfig {
         let spec = format!(r#"{{"ranges":[{{"range":"{range}"}}]{more}}}"#);
         let spec = serde_json::from_str(&spec).unwrap_or_else(|e| panic!("{e}"));
         let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
@@ -97,14 +97,14 @@ mod tests {
 
     #[test]
     fn nothing_new_may_be_in_use_while_ranges_and_networks_stay() {
-        let before = layout("192.0.2.0/24", "", &["a", "b"]);
-        let same = layout("192.0.2.0/24", r#","quarantine":"1m""#, &["a"]);
+        let before = pool_config("192.0.2.0/24", "", &["a", "b"]);
+        let same = pool_config("192.0.2.0/24", r#","quarantine":"1m""#, &["a"]);
         assert!(same.is_covered_by(&before, "storage"));
-        let wider = layout("192.0.0.0/16", "", &["a"]);
+        let wider = pool_config("192.0.0.0/16", "", &["a"]);
         assert!(!wider.is_covered_by(&before, "storage"));
-        let space = layout("192.0.2.0/24", r#","networkName":"other""#, &["a"]);
+        let space = pool_config("192.0.2.0/24", r#","networkName":"other""#, &["a"]);
         assert!(!space.is_covered_by(&before, "storage"));
-        let served = layout("192.0.2.0/24", "", &["c"]);
+        let served = pool_config("192.0.2.0/24", "", &["c"]);
         assert!(!served.is_covered_by(&before, "storage"));
         assert!(!PoolConfig::default().is_covered_by(&before, "storage"));
         assert!(before.is_covered_by(&PoolConfig::default(), "storage"));

@@ -183,15 +183,15 @@ impl ActionReason {
 /// Compares records with the observed cluster and returns the actions to take, in a stable order.
 pub fn reconcile<'a>(
     records: impl IntoIterator<Item = (&'a Allocation, Version)>,
-    layout: &'a PoolConfig,
+    pool_config: &'a PoolConfig,
     in_use: impl IntoIterator<Item = &'a InUse>,
     observer: &impl ClusterObserver,
     now: Timestamp,
 ) -> Vec<Action> {
     let in_use: Vec<&InUse> = in_use.into_iter().collect();
     let view = Reconciliation {
-        addresses: addresses(records, layout, &in_use),
-        layout,
+        addresses: addresses(records, pool_config, &in_use),
+        pool_config,
         in_use,
         in_use_by_interface: OnceCell::new(),
         with_mac: OnceCell::new(),
@@ -226,7 +226,7 @@ struct ReconciledAddress<'a> {
 /// Returns all addresses that are recorded or in use, in ascending order.
 fn addresses<'a>(
     records: impl IntoIterator<Item = VersionedRecord<'a>>,
-    layout: &'a PoolConfig,
+    pool_config: &'a PoolConfig,
     in_use: &[&'a InUse],
 ) -> Vec<ReconciledAddress<'a>> {
     let records = records.into_iter();
@@ -240,7 +240,7 @@ fn addresses<'a>(
     addresses.sort_unstable_by_key(|place| place.key);
     let mut used: Vec<(AddressKey<'_>, &InUse)> = in_use
         .iter()
-        .filter_map(|one| Some(((&layout.pool(&one.pool)?.space, one.address), *one)))
+        .filter_map(|one| Some(((&pool_config.pool(&one.pool)?.space, one.address), *one)))
         .collect();
     used.sort_by_key(|(key, _)| *key);
     let mut used = used.into_iter().peekable();
@@ -272,8 +272,8 @@ fn add<'a>(addresses: &mut Vec<ReconciledAddress<'a>>, (key, one): (AddressKey<'
 
 /// Returns the actions of [`reconcile`] on an empty ledger: addresses in use are adopted, and
 /// reservations are recorded.
-pub fn adopt(layout: &PoolConfig, in_use: &[InUse], now: Timestamp) -> Vec<Action> {
-    reconcile([], layout, in_use, &NoRecords, now)
+pub fn adopt(pool_config: &PoolConfig, in_use: &[InUse], now: Timestamp) -> Vec<Action> {
+    reconcile([], pool_config, in_use, &NoRecords, now)
 }
 
 /// An observer for an empty ledger; it is never queried.
@@ -291,7 +291,7 @@ impl ClusterObserver for NoRecords {
 
 /// The input of one reconciliation, with lookup tables.
 struct Reconciliation<'a, O> {
-    layout: &'a PoolConfig,
+    pool_config: &'a PoolConfig,
     in_use: Vec<&'a InUse>,
     addresses: Vec<ReconciledAddress<'a>>,
     /// The addresses in use, by interface; built on first use.
@@ -306,10 +306,10 @@ struct Reconciliation<'a, O> {
 /// such reservation or it is deleted.
 pub fn returned_to_reservation(
     record: &Allocation,
-    layout: &PoolConfig,
+    pool_config: &PoolConfig,
     now: Timestamp,
 ) -> Option<Allocation> {
-    let from = source_reservation(record, layout)?;
+    let from = source_reservation(record, pool_config)?;
     Some(Allocation {
         holder: Holder::Reservation {
             namespace: Arc::clone(&from.namespace),
@@ -325,7 +325,7 @@ pub fn returned_to_reservation(
 }
 
 /// Returns the existing reservation that a record is for or was taken from.
-fn source_reservation(record: &Allocation, layout: &PoolConfig) -> Option<NetworkRef> {
+fn source_reservation(record: &Allocation, pool_config: &PoolConfig) -> Option<NetworkRef> {
     let from = match &record.holder {
         Holder::Reservation { namespace, name } => NetworkRef {
             namespace: Arc::clone(namespace),
@@ -333,12 +333,12 @@ fn source_reservation(record: &Allocation, layout: &PoolConfig) -> Option<Networ
         },
         _ => record.reservation.clone()?,
     };
-    is_reserved(layout, &from.namespace, &from.name, record.address).then_some(from)
+    is_reserved(pool_config, &from.namespace, &from.name, record.address).then_some(from)
 }
 
-fn is_reserved(layout: &PoolConfig, namespace: &str, name: &str, address: Address) -> bool {
-    layout.reservations.iter().any(|(reservation, pool)| {
-        let pool = pool.as_ref().and_then(|pool| layout.pool(pool));
+fn is_reserved(pool_config: &PoolConfig, namespace: &str, name: &str, address: Address) -> bool {
+    pool_config.reservations.iter().any(|(reservation, pool)| {
+        let pool = pool.as_ref().and_then(|pool| pool_config.pool(pool));
         &*reservation.namespace == namespace
             && &*reservation.name == name
             && pool.is_some_and(|pool| reservation.reserved_addresses(pool).contains(&address))

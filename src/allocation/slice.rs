@@ -178,9 +178,9 @@ impl Slice {
     }
 
     /// Returns the reason why this is not a slice of its pool, or `None` if it is one.
-    pub fn mismatch(&self, layout: &PoolConfig) -> Option<SliceMismatch> {
+    pub fn mismatch(&self, pool_config: &PoolConfig) -> Option<SliceMismatch> {
         let first = self.window.range().first();
-        let Some(pool) = layout.pool(&self.pool) else {
+        let Some(pool) = pool_config.pool(&self.pool) else {
             return Some(SliceMismatch::NoPool);
         };
         if pool.slicing.is_none() {
@@ -271,7 +271,7 @@ mod tests {
         let pool = sliced("a", &["10.5.0.0/20"], "/28").unwrap_or_else(|e| panic!("{e:?}"));
         let spec = serde_json::from_str(r#"{"ranges":[{"range":"10.5.0.0/20"}]}"#);
         let whole = Pool::new("b", &spec.unwrap_or_default()).unwrap_or_else(|e| panic!("{e:?}"));
-        let layout = PoolConfig::new([Arc::new(pool), Arc::new(whole)], [], |_| None);
+        let pool_config = PoolConfig::new([Arc::new(pool), Arc::new(whole)], [], |_| None);
         for (pool, window, expected) in [
             ("a", "10.5.0.16/28", None),
             ("a", "10.5.0.16/29", Some(SliceMismatch::OtherSize(28))),
@@ -280,7 +280,11 @@ mod tests {
             ("b", "10.5.0.16/28", Some(SliceMismatch::NotSliced)),
             ("c", "10.5.0.16/28", Some(SliceMismatch::NoPool)),
         ] {
-            assert_eq!(slice(pool, window).mismatch(&layout), expected, "{window}");
+            assert_eq!(
+                slice(pool, window).mismatch(&pool_config),
+                expected,
+                "{window}"
+            );
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 /// The pools of a catalog.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConfiguredPools {
-    layout: Arc<PoolConfig>,
+    pool_config: Arc<PoolConfig>,
     /// The pools with an invalid spec.
     invalid: Arc<BTreeMap<Box<str>, Arc<[SpecError]>>>,
 }
@@ -43,8 +43,8 @@ impl<'c> PoolValidity<'c> {
 impl Catalog {
     /// Returns the catalog with this pool configuration.
     #[must_use]
-    pub fn with_layout(mut self, layout: Arc<PoolConfig>) -> Self {
-        self.address_pools.layout = layout;
+    pub fn with_pool_config(mut self, pool_config: Arc<PoolConfig>) -> Self {
+        self.address_pools.pool_config = pool_config;
         self
     }
 
@@ -64,7 +64,7 @@ impl Catalog {
         reservations: impl IntoIterator<Item = Arc<Reservation>>,
         before: &Arc<PoolConfig>,
     ) -> Self {
-        self.address_pools.layout = Arc::clone(before);
+        self.address_pools.pool_config = Arc::clone(before);
         self.set_pools(pools, reservations);
         self
     }
@@ -105,16 +105,19 @@ impl Catalog {
             let serves = valid.get(&name).is_some_and(|pool| pool.serves(&labels));
             serves.then_some(name)
         };
-        let layout = PoolConfig::new(
+        let pool_config = PoolConfig::new(
             valid.values().cloned(),
             reservations.into_values(),
             reserved_in,
         );
-        let layout = layout.with_networks(served);
+        let pool_config = pool_config.with_networks(served);
         let before = &mut self.address_pools;
-        let news = (layout != *before.layout, invalid != *before.invalid);
+        let news = (
+            pool_config != *before.pool_config,
+            invalid != *before.invalid,
+        );
         if news.0 {
-            before.layout = Arc::new(layout);
+            before.pool_config = Arc::new(pool_config);
         }
         if news.1 {
             before.invalid = Arc::new(invalid);
@@ -124,7 +127,7 @@ impl Catalog {
 
     /// Returns the valid pools and reservations.
     pub fn pool_config(&self) -> &Arc<PoolConfig> {
-        &self.address_pools.layout
+        &self.address_pools.pool_config
     }
 
     /// Returns the state of the pool of this name.

@@ -124,9 +124,9 @@ impl<'a> Simulator<'a> {
             index: Index::default(),
             written: 0,
         };
-        let layout = Arc::clone(catalog.pool_config());
-        simulator.index.sync(&layout);
-        let actions = adopt(&layout, in_use, Timestamp::default());
+        let pool_config = Arc::clone(catalog.pool_config());
+        simulator.index.sync(&pool_config);
+        let actions = adopt(&pool_config, in_use, Timestamp::default());
         for write in actions.into_iter().filter_map(|action| action.write) {
             let stored = Stored {
                 allocation: write.allocation().clone(),
@@ -134,7 +134,7 @@ impl<'a> Simulator<'a> {
             };
             simulator.index.apply(stored);
         }
-        for pool in layout.pools.keys() {
+        for pool in pool_config.pools.keys() {
             simulator.index.set_ready(pool);
         }
         simulator

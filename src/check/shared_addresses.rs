@@ -22,10 +22,10 @@ impl<'u> SharedAddresses<'u> {
     /// Finds shared addresses. An address belongs to the network that configures it, or else to its
     /// first pod;
     /// the other pods are reported.
-    pub(super) fn of(in_use: &'u [InUse], layout: &PoolConfig) -> Self {
+    pub(super) fn of(in_use: &'u [InUse], pool_config: &PoolConfig) -> Self {
         let mut users: HashMap<(Space, Address), Vec<&InUse>> = HashMap::new();
         for one in in_use {
-            if let Some(pool) = layout.pool(&one.pool) {
+            if let Some(pool) = pool_config.pool(&one.pool) {
                 let key = (pool.space.clone(), one.address);
                 users.entry(key).or_default().push(one);
             }

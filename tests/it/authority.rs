@@ -138,7 +138,7 @@ fn catalog(mode: Option<Mode>) -> Result<Catalog, Failed> {
         ..NamespaceLabels::default()
     };
     let networks = catalog.networks(pool_configArc::clone).collect::<Vec<_>>();
-    let layout = Arc::clone(catalog.layout());
+    let layout = Arc::clone(catalog.pool_config());
     let pools = layout.pools.iter();
     let pools = pools.map(|(name, pool)| (Box::from(&**name), Ok(Arc::clone(pool))));
     Ok(Catalog::new([("db".into(), labels)], networks, []).with_pools(pools, [], &Arc::default()))
@@ -164,7 +164,7 @@ impl<'a> AuthorityFixture<'a> {
         };
         {
             let mut index = fixpool_configndex.lock();
-            index.sync(catalog.layout());
+            index.sync(catalog.pool_config());
             index.set_ready("storage");
         }
         let first = r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"mac":"02:5e:00:00:00:05"}]"#;

@@ -264,7 +264,7 @@ spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "sta
     let index = SharedIndex::default();
     {
         let mut index = index.lock();
-        index.sync(catalog.layout());
+        index.sync(catalog.pool_config());
         for number in 1..=2pool_configu64 {
             let namespace = if number <= 2 { "db" } else { "web" };
             let record = json!({

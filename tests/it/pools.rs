@@ -123,7 +123,7 @@ fn confirmed_first() -> TestResult {
 }
 
 fn comes_later() -> TestResult {
-    let bare = catalog("web", None)?.with_layout(Arc::default());
+    let bare = catalog("web", None)?.with_pool_config(Arc::default());
     let lookup = LiveRead::Pool {
         name: "storage".into(),
         namespace: None,

@@ -147,10 +147,10 @@ impl AllocationRequest<'_, '_> {
         records: Option<&PlannedRecords>,
         context: &ReviewContext<'_>,
     ) -> Option<LiveRead> {
-        let layout = context.catalog.pool_config();
+        let pool_config = context.catalog.pool_config();
         let is_retained = |write: &Write| match write {
             Write::Create(record) => {
-                let pool = layout.pool(&record.pool);
+                let pool = pool_config.pool(&record.pool);
                 let family = record.address.family();
                 pool.is_some_and(|pool| pool.retains(&record.holder, family))
             }

@@ -36,7 +36,7 @@ impl Index {
     }
 
     /// Returns the number from which to search a range first, or `None` to start at the lowest.
-    pub(super) fn beginning(&self, first: u128, last: u128) -> Option<u128> {
+    pub(super) fn start_offset(&self, first: u128, last: u128) -> Option<u128> {
         let aside =
             self.contention.yields_lowest && self.pending_plans.len() >= CONTENTION_THRESHOLD;
         aside.then(|| first + (last - first) / 2)
@@ -94,7 +94,7 @@ mod tests {
 
     /// Plans one record and returns it with the plan.
     fn first(index: &mut Index) -> (AllocationPlan, Allocation) {
-        let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
+        let planned = index.plan(&requester("a"), &[request(&[])], NOW);
         let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
         let [Write::Create(allocation)] = &planned.writes[..] else {
             panic!("{:?}", planned.writes);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     fn planned(index: &mut Index) -> Vec<Write> {
-        let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
+        let planned = index.plan(&requester("a"), &[request(&[])], NOW);
         let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
         index.abort(planned.id);
         planned.writes

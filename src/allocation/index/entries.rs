@@ -17,7 +17,7 @@ pub(super) enum IndexEntry {
 /// A record with a pending write.
 #[derive(Debug)]
 pub(super) struct PendingRecord {
-    ticket: PlanId,
+    plan: PlanId,
     /// The record after the write.
     desired: Allocation,
     /// The record as stored in the ledger, if there is one.
@@ -45,7 +45,7 @@ impl IndexEntry {
     pub(super) fn plan(&self) -> Option<PlanId> {
         match self {
             Self::Committed(_) => None,
-            Self::Pending(pending) => Some(pending.ticket),
+            Self::Pending(pending) => Some(pending.plan),
         }
     }
 
@@ -161,18 +161,18 @@ impl Index {
     pub(super) fn mark_pending(
         &mut self,
         wanted: Allocation,
-        ticket: PlanId,
-        writes_pending: &mut Vec<PendingWrite>,
+        plan: PlanId,
+        pending_writes: &mut Vec<PendingWrite>,
     ) {
         let (space, address) = (wanted.space.clone(), wanted.address);
         self.update_entry(&space, address, |entry| {
             Some(IndexEntry::Pending(Box::new(PendingRecord {
-                ticket,
+                plan,
                 desired: wanted,
                 recorded: entry.and_then(IndexEntry::into_recorded),
             })))
         });
-        writes_pending.push(PendingWrite { space, address });
+        pending_writes.push(PendingWrite { space, address });
     }
 
     /// Resolves a pending write: committed with a version, or aborted.
@@ -180,10 +180,10 @@ impl Index {
         &mut self,
         space: &Space,
         address: Address,
-        ticket: PlanId,
+        plan: PlanId,
         version: Option<Version>,
     ) {
-        if self.entry(space, address).and_then(IndexEntry::plan) != Some(ticket) {
+        if self.entry(space, address).and_then(IndexEntry::plan) != Some(plan) {
             return;
         }
         let past = version.is_some_and(|version| self.is_compacted(version));

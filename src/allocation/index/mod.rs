@@ -52,7 +52,7 @@ pub use self::{
 /// The index of a ledger. See the module documentation.
 #[derive(Debug, Default)]
 pub struct Index {
-    layout: Arc<PoolConfig>,
+    pool_config: Arc<PoolConfig>,
     pools: HashMap<Arc<str>, IndexedPool>,
     spaces: HashMap<Space, SpaceState>,
     holdings: HashMap<HoldingKey, Vec<(Space, Address)>>,
@@ -112,14 +112,15 @@ impl SharedIndex {
 impl Index {
     /// Applies a configuration; does nothing if it is the current one. A pool whose ranges changed or
     /// that serves an additional network is no longer ready: addresses in use may not be recorded yet.
-    pub fn sync(&mut self, layout: &Arc<PoolConfig>) {
-        if Arc::ptr_eq(&self.layout, layout) {
+    pub fn sync(&mut self, pool_config: &Arc<PoolConfig>) {
+        if Arc::ptr_eq(&self.pool_config, pool_config) {
             return;
         }
-        let before = std::mem::replace(&mut self.layout, Arc::clone(layout));
+        let before = std::mem::replace(&mut self.pool_config, Arc::clone(pool_config));
         self.ready
-            .retain(|pool| layout.is_covered_by(&before, pool));
-        let same = before.pools == layout.pools && before.reservations == layout.reservations;
+            .retain(|pool| pool_config.is_covered_by(&before, pool));
+        let same =
+            before.pools == pool_config.pools && before.reservations == pool_config.reservations;
         if !same {
             self.rebuild();
         }
@@ -127,7 +128,7 @@ impl Index {
 
     /// Returns the current configuration.
     pub fn pool_config(&self) -> &Arc<PoolConfig> {
-        &self.layout
+        &self.pool_config
     }
 
     /// Marks a pool as ready to allocate: all addresses in use in its ranges are recorded.
@@ -211,20 +212,20 @@ impl Index {
 
     /// Commits a plan whose writes succeeded with these versions, unless the watch has already
     /// delivered newer ones.
-    pub fn commit(&mut self, ticket: PlanId, versions: &[Version]) {
-        let writes_pending = self.pending_plans.remove(&ticket).unwrap_or_default();
-        for (mark, version) in writes_pending.into_iter().zip(versions) {
+    pub fn commit(&mut self, plan: PlanId, versions: &[Version]) {
+        let pending_writes = self.pending_plans.remove(&plan).unwrap_or_default();
+        for (write, version) in pending_writes.into_iter().zip(versions) {
             // Even if the watch delivered it before, it is no longer pending.
             self.remember_local_write(*version);
-            self.resolve(&mark.space, mark.address, ticket, Some(*version));
+            self.resolve(&write.space, write.address, plan, Some(*version));
         }
     }
 
     /// Aborts a plan whose writes certainly did not happen; its addresses become free again.
-    pub fn abort(&mut self, ticket: PlanId) {
-        let writes_pending = self.pending_plans.remove(&ticket).unwrap_or_default();
-        for mark in writes_pending.into_iter().rev() {
-            self.resolve(&mark.space, mark.address, ticket, None);
+    pub fn abort(&mut self, plan: PlanId) {
+        let pending_writes = self.pending_plans.remove(&plan).unwrap_or_default();
+        for write in pending_writes.into_iter().rev() {
+            self.resolve(&write.space, write.address, plan, None);
         }
     }
 

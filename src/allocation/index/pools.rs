@@ -286,7 +286,7 @@ impl Index {
             return 0;
         };
         let of_pool = |place: usize| {
-            let reservation = self.layout.reservations.get(place);
+            let reservation = self.pool_config.reservations.get(place);
             reservation.is_some_and(|(_, name)| name.as_ref() == Some(&pool.pool.name))
         };
         let unrecorded = state.reserved.iter().filter(|(address, place)| {
@@ -296,12 +296,12 @@ impl Index {
     }
 
     /// Counts the addresses reserved by a namespace in a pool that the namespace does not hold yet.
-    pub(super) fn set_aside_in(&self, pool: &IndexedPool, namespace: &str) -> u64 {
+    pub(super) fn reserved_in(&self, pool: &IndexedPool, namespace: &str) -> u64 {
         let Some(state) = self.spaces.get(&pool.pool.space) else {
             return 0;
         };
         let of_namespace = |place: usize| {
-            let reservation = self.layout.reservations.get(place);
+            let reservation = self.pool_config.reservations.get(place);
             reservation.is_some_and(|(reservation, name)| {
                 *reservation.namespace == *namespace && name.as_ref() == Some(&pool.pool.name)
             })
@@ -331,17 +331,17 @@ impl Index {
         let reserved = self.spaces.get(&pool.space).map(|space| &space.reserved);
         let counted = |address: &Address| {
             let place = reserved.and_then(|reserved| reserved.get(address));
-            let other = place.and_then(|place| self.layout.reservations.get(*place));
+            let other = place.and_then(|place| self.pool_config.reservations.get(*place));
             let set_aside = other.is_some_and(|(other, _)| *other.namespace == *namespace);
             set_aside || self.holds(pool, namespace, *address)
         };
         let new = own.filter(|address| !counted(address)).count() as u64;
-        state.held_in(namespace) + self.set_aside_in(state, namespace) + new
+        state.held_in(namespace) + self.reserved_in(state, namespace) + new
     }
 
     pub(super) fn rebuild_pools(&mut self) {
-        let layout = Arc::clone(&self.layout);
-        let pools = layout.pools.values();
+        let pool_config = Arc::clone(&self.pool_config);
+        let pools = pool_config.pools.values();
         self.pools = pools
             .map(|pool| (Arc::clone(&pool.name), IndexedPool::new(Arc::clone(pool))))
             .collect();
@@ -350,15 +350,15 @@ impl Index {
             state.reserved.clear();
         }
         let mut by_space: HashMap<_, Vec<PoolSpan>> = HashMap::new();
-        for pool in layout.pools.values() {
+        for pool in pool_config.pools.values() {
             let spans = by_space.entry(pool.space.clone()).or_default();
             spans.extend(spans_of(pool));
         }
         for (space, spans) in by_space {
             self.spaces.entry(space).or_default().spans = SpanIndex::new(spans);
         }
-        for (index, (reservation, pool)) in layout.reservations.iter().enumerate() {
-            let pool = pool.as_ref().and_then(|name| layout.pools.get(name));
+        for (index, (reservation, pool)) in pool_config.reservations.iter().enumerate() {
+            let pool = pool.as_ref().and_then(|name| pool_config.pools.get(name));
             let Some(pool) = pool else { continue };
             let state = self.spaces.entry(pool.space.clone()).or_default();
             for address in reservation.reserved_addresses(pool) {

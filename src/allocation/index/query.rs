@@ -67,7 +67,9 @@ impl Index {
             .iter()
             .filter(|(address, _)| is_within(**address, first, last))
             .filter(|(address, _)| !state.entries.contains_key(*address))
-            .filter_map(|(address, at)| Some((*address, &self.layout.reservations.get(*at)?.0)))
+            .filter_map(|(address, at)| {
+                Some((*address, &self.pool_config.reservations.get(*at)?.0))
+            })
             .collect();
         found.sort_by_key(|(address, _)| *address);
         found

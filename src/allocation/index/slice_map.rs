@@ -38,12 +38,12 @@ impl SliceMap {
 
     fn new(base: u128, slicing: SlicingConfig, free: &FreeNumbers) -> Self {
         let host_bits = u32::from(slicing.host_bits);
-        let place = |number: u128| number.saturating_sub(base) >> host_bits;
+        let slot = |number: u128| number.saturating_sub(base) >> host_bits;
         // Slots without allocatable addresses cannot be claimed.
         let mut empty = Vec::new();
         let mut next = 0;
         for (from, to) in free.allocatable() {
-            let (first, last) = (place(*from), place(*to));
+            let (first, last) = (slot(*from), slot(*to));
             if next < first {
                 empty.push((next, first - 1));
             }
@@ -63,57 +63,57 @@ impl SliceMap {
     }
 
     /// Returns the slot that contains a number of the range.
-    pub(super) fn place(&self, number: u128) -> u128 {
+    pub(super) fn slot(&self, number: u128) -> u128 {
         number.saturating_sub(self.base) >> self.host_bits
     }
 
     /// Returns the first and the last number of a slot.
-    pub(super) fn bounds(&self, place: u128) -> (u128, u128) {
-        let first = self.base + (place << self.host_bits);
+    pub(super) fn bounds(&self, slot: u128) -> (u128, u128) {
+        let first = self.base + (slot << self.host_bits);
         (first, first | ((1 << self.host_bits) - 1))
     }
 
     /// Returns true if a slot begins with this number.
     pub(super) fn is_slot_start(&self, number: u128) -> bool {
-        self.bounds(self.place(number)).0 == number
+        self.bounds(self.slot(number)).0 == number
     }
 
     /// Sets the state of a slot.
-    pub(super) fn set(&mut self, place: u128, taken: bool, owner: Option<&Arc<str>>) {
-        if let Some(before) = self.owners.remove(&place)
-            && let Some(slice_maps) = self.nodes.get_mut(&before)
+    pub(super) fn set(&mut self, slot: u128, taken: bool, owner: Option<&Arc<str>>) {
+        if let Some(before) = self.owners.remove(&slot)
+            && let Some(slots) = self.nodes.get_mut(&before)
         {
-            slice_maps.remove(&place);
-            if slice_maps.is_empty() {
+            slots.remove(&slot);
+            if slots.is_empty() {
                 self.nodes.remove(&before);
             }
         }
         if taken {
-            self.unclaimed.allocate(place);
+            self.unclaimed.allocate(slot);
         } else {
-            self.unclaimed.release(place);
+            self.unclaimed.release(slot);
         }
         if let Some(node) = owner {
-            self.owners.insert(place, Arc::clone(node));
-            let slice_maps = self.nodes.entry(Arc::clone(node)).or_default();
-            slice_maps.insert(place);
+            self.owners.insert(slot, Arc::clone(node));
+            let slots = self.nodes.entry(Arc::clone(node)).or_default();
+            slots.insert(slot);
         }
     }
 
     /// Returns the node that owns a slot.
-    pub(super) fn owner(&self, place: u128) -> Option<&Arc<str>> {
-        self.owners.get(&place)
+    pub(super) fn owner(&self, slot: u128) -> Option<&Arc<str>> {
+        self.owners.get(&slot)
     }
 
     /// Returns true if a slot can be claimed.
-    pub(super) fn is_unclaimed(&self, place: u128) -> bool {
-        self.unclaimed.is_free(place)
+    pub(super) fn is_unclaimed(&self, slot: u128) -> bool {
+        self.unclaimed.is_free(slot)
     }
 
     /// Returns the bounds of a node's slices, in ascending order.
     pub(super) fn of_node(&self, node: &str) -> impl Iterator<Item = (u128, u128)> {
-        let slice_maps = self.nodes.get(node).into_iter().flatten();
-        slice_maps.map(|place| self.bounds(*place))
+        let slots = self.nodes.get(node).into_iter().flatten();
+        slots.map(|slot| self.bounds(*slot))
     }
 
     /// Returns the lowest free number in a node's slices.
@@ -127,11 +127,11 @@ impl SliceMap {
     pub(super) fn lowest_unclaimed(&self, free: &FreeNumbers) -> Option<u128> {
         let mut from = 0;
         loop {
-            let place = self.unclaimed.lowest_within(from, u128::MAX)?;
-            let number = free.lowest_within(self.bounds(place).0, u128::MAX)?;
-            from = self.place(number);
-            if from == place {
-                return Some(place);
+            let slot = self.unclaimed.lowest_within(from, u128::MAX)?;
+            let number = free.lowest_within(self.bounds(slot).0, u128::MAX)?;
+            from = self.slot(number);
+            if from == slot {
+                return Some(slot);
             }
         }
     }
@@ -144,7 +144,7 @@ impl SliceMap {
 
     /// Counts the free numbers that are in no node's slice.
     pub(super) fn free_outside(&self, free: &FreeNumbers) -> u128 {
-        let owned = self.owners.keys().map(|place| self.bounds(*place));
+        let owned = self.owners.keys().map(|slot| self.bounds(*slot));
         owned.fold(free.free(), |left, (first, last)| {
             left.saturating_sub(free.free_within(first, last))
         })
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     /// Addresses 256 to 319 in slots of 16, some of them excluded.
-    fn slice_maps() -> (SliceMap, FreeNumbers) {
+    fn sample() -> (SliceMap, FreeNumbers) {
         let free = FreeNumbers::new(257, 318, [(272, 287), (300, 301)]);
         let slicing = SlicingConfig {
             host_bits: 4,
@@ -167,22 +167,19 @@ mod tests {
 
     #[test]
     fn a_slice_in_which_nothing_is_given_is_not_there() {
-        let (mut slice_maps, mut free) = slice_maps();
-        assert_eq!(slice_maps.count(), (3, 0));
-        assert!(!slice_maps.is_unclaimed(1) && !slice_maps.is_unclaimed(4));
+        let (mut map, mut free) = sample();
+        assert_eq!(map.count(), (3, 0));
+        assert!(!map.is_unclaimed(1) && !map.is_unclaimed(4));
         let node = "a".into();
         let mut claimed = Vec::new();
-        while let Some(place) = slice_maps.lowest_unclaimed(&free) {
-            slice_maps.set(place, true, Some(&node));
-            claimed.push(slice_maps.bounds(place));
+        while let Some(slot) = map.lowest_unclaimed(&free) {
+            map.set(slot, true, Some(&node));
+            claimed.push(map.bounds(slot));
         }
         assert_eq!(claimed, [(256, 271), (288, 303), (304, 319)]);
-        assert_eq!(slice_maps.of_node("a").collect::<Vec<_>>(), claimed);
-        assert_eq!(
-            (slice_maps.count(), slice_maps.free_outside(&free)),
-            ((3, 3), 0)
-        );
-        while let Some(number) = slice_maps.lowest_of("a", &free) {
+        assert_eq!(map.of_node("a").collect::<Vec<_>>(), claimed);
+        assert_eq!((map.count(), map.free_outside(&free)), ((3, 3), 0));
+        while let Some(number) = map.lowest_of("a", &free) {
             assert!(free.allocate(number));
         }
         assert_eq!(free.free(), 0);
@@ -190,20 +187,17 @@ mod tests {
 
     #[test]
     fn a_full_slice_is_passed_over_and_claimed_when_it_is_not() {
-        let (mut slice_maps, mut free) = slice_maps();
+        let (mut map, mut free) = sample();
         for number in 256..=271 {
             free.allocate(number);
         }
-        assert_eq!(slice_maps.lowest_unclaimed(&free), Some(2));
+        assert_eq!(map.lowest_unclaimed(&free), Some(2));
         free.release(260);
-        assert_eq!(slice_maps.lowest_unclaimed(&free), Some(0));
-        slice_maps.set(0, true, None);
-        assert_eq!(
-            (slice_maps.owner(0), slice_maps.lowest_unclaimed(&free)),
-            (None, Some(2))
-        );
-        slice_maps.set(0, false, None);
-        assert_eq!(slice_maps.lowest_unclaimed(&free), Some(0));
-        assert_eq!(slice_maps.free_outside(&free), free.free());
+        assert_eq!(map.lowest_unclaimed(&free), Some(0));
+        map.set(0, true, None);
+        assert_eq!((map.owner(0), map.lowest_unclaimed(&free)), (None, Some(2)));
+        map.set(0, false, None);
+        assert_eq!(map.lowest_unclaimed(&free), Some(0));
+        assert_eq!(map.free_outside(&free), free.free());
     }
 }

@@ -133,7 +133,7 @@ impl Index {
     /// Returns the slices of a pool from which a node allocates.
     pub fn slices_of_node(&self, pool: &str, node: &str) -> Vec<&Slice> {
         let mut found = self.slices_of(pool);
-        found.retain(|slice| &*slice.node == node && slice.mismatch(&self.layout).is_none());
+        found.retain(|slice| &*slice.node == node && slice.mismatch(&self.pool_config).is_none());
         found
     }
 
@@ -143,7 +143,7 @@ impl Index {
     pub fn mismatched_slices(&self) -> Vec<(&Slice, SliceMismatch)> {
         let recorded = self.slices().map(|(slice, _)| slice);
         recorded
-            .filter_map(|slice| Some((slice, slice.mismatch(&self.layout)?)))
+            .filter_map(|slice| Some((slice, slice.mismatch(&self.pool_config)?)))
             .collect()
     }
 
@@ -153,7 +153,7 @@ impl Index {
             return Vec::new();
         };
         let mut slices = self.slices_of(pool);
-        slices.retain(|slice| slice.mismatch(&self.layout).is_none());
+        slices.retain(|slice| slice.mismatch(&self.pool_config).is_none());
         let usage = |slice: &Slice| {
             let (first, last) = bounds(slice);
             let at = state.pool.range_of(slice.window.address)?;
@@ -173,14 +173,14 @@ impl Index {
         state.pool.slicing?;
         let ranges = state.slice_maps.iter().zip(&state.ranges);
         Some(
-            ranges.fold(SlicingUsage::default(), |sum, (slice_maps, free)| {
-                let (all, claimed) = slice_maps.count();
+            ranges.fold(SlicingUsage::default(), |sum, (slice_map, free)| {
+                let (all, claimed) = slice_map.count();
                 SlicingUsage {
                     all: sum.all.saturating_add(all),
                     claimed: sum.claimed.saturating_add(claimed),
                     free_outside: sum
                         .free_outside
-                        .saturating_add(slice_maps.free_outside(free)),
+                        .saturating_add(slice_map.free_outside(free)),
                 }
             }),
         )
@@ -227,9 +227,9 @@ impl Index {
 
     /// Enters all slices into rebuilt pools.
     pub(super) fn rebuild_slices(&mut self) {
-        let layout = Arc::clone(&self.layout);
+        let pool_config = Arc::clone(&self.pool_config);
         let claims = &mut self.slices.claims;
-        claims.retain(|_, claim| claim.slice.mismatch(&layout).is_none());
+        claims.retain(|_, claim| claim.slice.mismatch(&pool_config).is_none());
         let recorded = self.slices.recorded.values().map(|(slice, _)| slice);
         let claimed = self.slices.claims.values().map(|claim| &claim.slice);
         for slice in recorded.chain(claimed) {
@@ -244,7 +244,7 @@ impl Slices {
     fn refresh_slot(&self, pools: &mut HashMap<Arc<str>, IndexedPool>, like: &Slice) {
         let name = like.record_name();
         let first = Address::Ip(like.window.range().first()).number();
-        let Some((slice_maps, size)) =
+        let Some((slice_map, size)) =
             slice_map_of(pools, like).filter(|(c, _)| c.is_slot_start(first))
         else {
             return;
@@ -252,11 +252,7 @@ impl Slices {
         let recorded = self.recorded.get(&name).map(|(slice, _)| slice);
         let owner = recorded.filter(|slice| slice.window.prefix == size);
         let taken = recorded.is_some() || self.claims.contains_key(&name);
-        slice_maps.set(
-            slice_maps.place(first),
-            taken,
-            owner.map(|slice| &slice.node),
-        );
+        slice_map.set(slice_map.slot(first), taken, owner.map(|slice| &slice.node));
     }
 }
 

@@ -30,11 +30,11 @@ fn reservation(name: &str, spec: &str) -> Arc<Reservation> {
 
 pub(super) fn index(pools: &[Arc<Pool>], reservations: &[Arc<Reservation>]) -> Index {
     let first = pools[0].name.clone();
-    let layout = PoolConfig::new(pools.iter().cloned(), reservations.iter().cloned(), |_| {
+    let pool_config = PoolConfig::new(pools.iter().cloned(), reservations.iter().cloned(), |_| {
         Some(first.clone())
     });
     let mut index = Index::default();
-    index.sync(&Arc::new(layout));
+    index.sync(&Arc::new(pool_config));
     for pool in pools {
         index.set_ready(&pool.name);
     }
@@ -58,7 +58,7 @@ pub(super) fn network(name: &str) -> NetworkRef {
     }
 }
 
-pub(super) fn asker(name: &str) -> Requester {
+pub(super) fn requester(name: &str) -> Requester {
     Requester {
         holder: Holder::Pod {
             namespace: "db".into(),
@@ -89,7 +89,7 @@ fn replica(ordinal: u32, uid: &str) -> Requester {
     }
 }
 
-pub(super) fn ask(ips: &[&str]) -> AttachmentRequest {
+pub(super) fn request(ips: &[&str]) -> AttachmentRequest {
     AttachmentRequest {
         pool: "storage".into(),
         network: network("storage-net"),
@@ -110,27 +110,27 @@ fn address(text: &str) -> Address {
 /// Plans and commits under new versions.
 fn allocate(
     index: &mut Index,
-    asker: &Requester,
-    asks: &[AttachmentRequest],
+    requester: &Requester,
+    requests: &[AttachmentRequest],
 ) -> Result<Vec<Assignment>, AllocationError> {
     let highest = index.recorded().map(|(_, version)| version.0).max();
     let planned = index
-        .plan(asker, asks, NOW)
-        .map_err(|refused| refused[0].error.clone())?;
+        .plan(requester, requests, NOW)
+        .map_err(|rejected| rejected[0].error.clone())?;
     let first = highest.unwrap_or_default() + 1;
     let versions: Vec<Version> = (first..).take(planned.writes.len()).map(Version).collect();
     index.commit(planned.id, &versions);
     Ok(planned.assignments)
 }
 
-fn ips(given: Result<Vec<Assignment>, AllocationError>) -> Vec<String> {
-    let given = given.unwrap_or_else(|e| panic!("{e}"));
-    let ips = given.iter().flat_map(|one| &one.ips);
+fn ips(assigned: Result<Vec<Assignment>, AllocationError>) -> Vec<String> {
+    let assigned = assigned.unwrap_or_else(|e| panic!("{e}"));
+    let ips = assigned.iter().flat_map(|one| &one.ips);
     ips.map(|(ip, prefix)| format!("{ip}/{prefix}")).collect()
 }
 
-fn code(given: Result<Vec<Assignment>, AllocationError>) -> &'static str {
-    given.err().map_or("given", |refusal| refusal.code())
+fn code(assigned: Result<Vec<Assignment>, AllocationError>) -> &'static str {
+    assigned.err().map_or("given", |error| error.code())
 }
 
 fn release(index: &mut Index, text: &str) {
@@ -145,19 +145,20 @@ fn release(index: &mut Index, text: &str) {
 #[test]
 fn the_lowest_free_address_is_given_and_its_mac_follows() {
     let mut index = index(&[storage("")], &[]);
-    let given = allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(given[0].ips[0].0.to_string(), "192.0.2.2");
+    let assigned =
+        allocate(&mut index, &requester("a"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(assigned[0].ips[0].0.to_string(), "192.0.2.2");
     assert_eq!(
-        given[0].mac.map(|mac| mac.to_string()).as_deref(),
+        assigned[0].mac.map(|mac| mac.to_string()).as_deref(),
         Some("02:5e:00:00:00:02")
     );
     assert_eq!(
-        ips(allocate(&mut index, &asker("b"), &[ask(&[])])),
+        ips(allocate(&mut index, &requester("b"), &[request(&[])])),
         ["192.0.2.3/29"]
     );
     release(&mut index, "192.0.2.2");
     assert_eq!(
-        ips(allocate(&mut index, &asker("c"), &[ask(&[])])),
+        ips(allocate(&mut index, &requester("c"), &[request(&[])])),
         ["192.0.2.2/29"]
     );
 }
@@ -165,8 +166,8 @@ fn the_lowest_free_address_is_given_and_its_mac_follows() {
 #[test]
 fn the_same_holder_is_given_the_same() {
     let mut index = index(&[storage("")], &[]);
-    let first = ips(allocate(&mut index, &asker("a"), &[ask(&[])]));
-    let again = index.plan(&asker("a"), &[ask(&[])], NOW);
+    let first = ips(allocate(&mut index, &requester("a"), &[request(&[])]));
+    let again = index.plan(&requester("a"), &[request(&[])], NOW);
     let again = again.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(again.writes, []);
     index.commit(again.id, &[]);
@@ -174,9 +175,9 @@ fn the_same_holder_is_given_the_same() {
     // Another interface gets another address.
     let other = AttachmentRequest {
         interface: "net2".into(),
-        ..ask(&[])
+        ..request(&[])
     };
-    assert_ne!(ips(allocate(&mut index, &asker("a"), &[other])), first);
+    assert_ne!(ips(allocate(&mut index, &requester("a"), &[other])), first);
 }
 
 #[test]
@@ -184,7 +185,11 @@ fn a_named_address_is_taken_exactly_or_refused_with_the_reason() {
     let spec = r#","maxPerNamespace":4"#;
     let mut index = index(&[storage(spec)], &[]);
     assert_eq!(
-        ips(allocate(&mut index, &asker("a"), &[ask(&["192.0.2.5"])])),
+        ips(allocate(
+            &mut index,
+            &requester("a"),
+            &[request(&["192.0.2.5"])]
+        )),
         ["192.0.2.5/29"]
     );
     for (ip, expected) in [
@@ -196,23 +201,27 @@ fn a_named_address_is_taken_exactly_or_refused_with_the_reason() {
         ("2001:db8::1", "address-outside-pool"),
     ] {
         assert_eq!(
-            code(allocate(&mut index, &asker("b"), &[ask(&[ip])])),
+            code(allocate(&mut index, &requester("b"), &[request(&[ip])])),
             expected,
             "{ip}"
         );
     }
     assert_eq!(
-        code(allocate(&mut index, &asker("a"), &[ask(&["192.0.2.6"])])),
+        code(allocate(
+            &mut index,
+            &requester("a"),
+            &[request(&["192.0.2.6"])]
+        )),
         "holds-another-address"
     );
     for name in ["b", "c", "d"] {
         assert_eq!(
-            code(allocate(&mut index, &asker(name), &[ask(&[])])),
+            code(allocate(&mut index, &requester(name), &[request(&[])])),
             "given"
         );
     }
     assert_eq!(
-        code(allocate(&mut index, &asker("e"), &[ask(&[])])),
+        code(allocate(&mut index, &requester("e"), &[request(&[])])),
         "namespace-limit"
     );
 }
@@ -222,14 +231,14 @@ fn exhaustion_says_how_many_and_who_holds_most() {
     let mut index = index(&[storage("")], &[]);
     for name in ["a", "b", "c", "d", "e"] {
         assert_eq!(
-            code(allocate(&mut index, &asker(name), &[ask(&[])])),
+            code(allocate(&mut index, &requester(name), &[request(&[])])),
             "given"
         );
     }
-    let refusal = allocate(&mut index, &asker("f"), &[ask(&[])]).err();
-    let said = refusal.map(|r| r.to_string()).unwrap_or_default();
+    let error = allocate(&mut index, &requester("f"), &[request(&[])]).err();
+    let message = error.map(|r| r.to_string()).unwrap_or_default();
     assert_eq!(
-        said,
+        message,
         "address pool \"storage\" has no free address of 192.0.2.0/29 left: all 5 are taken (most \
          by namespace db 5)"
     );
@@ -245,22 +254,30 @@ fn several_ranges_give_one_address_each_or_none() {
     );
     let mut index = index(&[dual], &[]);
     assert_eq!(
-        ips(allocate(&mut index, &asker("a"), &[ask(&["2001:db8::9"])])),
+        ips(allocate(
+            &mut index,
+            &requester("a"),
+            &[request(&["2001:db8::9"])]
+        )),
         ["2001:db8::9/64", "192.0.2.1/30"]
     );
     assert_eq!(
-        code(allocate(&mut index, &asker("b"), &[ask(&[])])),
+        code(allocate(&mut index, &requester("b"), &[request(&[])])),
         "given"
     );
     // Counts two pods, not their four addresses.
-    let refusal = allocate(&mut index, &asker("c"), &[ask(&[])]).err();
+    let error = allocate(&mut index, &requester("c"), &[request(&[])]).err();
     assert_eq!(
-        refusal.map(|r| r.to_string()).unwrap_or_default(),
+        error.map(|r| r.to_string()).unwrap_or_default(),
         "address pool \"storage\" has no free address of 192.0.2.0/30 left: all 2 are taken (most by \
          namespace db 2)"
     );
     assert_eq!(
-        code(allocate(&mut index, &asker("c"), &[ask(&["2001:db8::7"])])),
+        code(allocate(
+            &mut index,
+            &requester("c"),
+            &[request(&["2001:db8::7"])]
+        )),
         "pool-exhausted"
     );
     // A rejected request leaves nothing allocated.
@@ -274,7 +291,7 @@ fn several_ranges_give_one_address_each_or_none() {
 #[test]
 fn what_is_in_flight_hides_no_record_of_another() {
     let mut index = index(&[storage("")], &[]);
-    let planned = index.plan(&asker("a"), &[ask(&[])], NOW);
+    let planned = index.plan(&requester("a"), &[request(&[])], NOW);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     // Another replica was faster, for another holder.
     let own = replica(0, "u");
@@ -293,13 +310,13 @@ fn what_is_in_flight_hides_no_record_of_another() {
     let held = index.held_by(&own.holder, &network("storage-net"), "net1");
     assert_eq!(held, [&stored.allocation]);
     // It gets nothing else in the meantime, and its own address once the plan is aborted.
-    let refused = index.plan(&own, &[ask(&[])], NOW).err();
-    let refused = refused.unwrap_or_default();
-    assert_eq!(refused[0].error, AllocationError::Busy(wanted.address));
+    let rejected = index.plan(&own, &[request(&[])], NOW).err();
+    let rejected = rejected.unwrap_or_default();
+    assert_eq!(rejected[0].error, AllocationError::Busy(wanted.address));
     index.abort(planned.id);
-    let given = ips(allocate(&mut index, &own, &[ask(&[])]));
-    assert_eq!(given, ["192.0.2.2/29"]);
-    let a = index.held_by(&asker("a").holder, &network("storage-net"), "net1");
+    let assigned = ips(allocate(&mut index, &own, &[request(&[])]));
+    assert_eq!(assigned, ["192.0.2.2/29"]);
+    let a = index.held_by(&requester("a").holder, &network("storage-net"), "net1");
     assert_eq!(a, Vec::<&Allocation>::new());
 }
 
@@ -308,14 +325,14 @@ fn what_one_attachment_is_refused_no_other_keeps() {
     let mut index = index(&[storage("")], &[]);
     let second = AttachmentRequest {
         interface: "net2".into(),
-        ..ask(&["192.0.2.1"])
+        ..request(&["192.0.2.1"])
     };
-    let refused = index.plan(&asker("a"), &[ask(&[]), second], NOW);
-    assert_eq!(refused.err().map(|r| r[0].request), Some(1));
+    let rejected = index.plan(&requester("a"), &[request(&[]), second], NOW);
+    assert_eq!(rejected.err().map(|r| r[0].request), Some(1));
     assert_eq!(index.usage("storage").unwrap_or_default().free, 5);
     assert!(
         index
-            .held_by(&asker("a").holder, &network("storage-net"), "net1")
+            .held_by(&requester("a").holder, &network("storage-net"), "net1")
             .is_empty()
     );
 }
@@ -324,20 +341,24 @@ fn what_one_attachment_is_refused_no_other_keeps() {
 fn what_is_in_flight_is_nobody_else_s() {
     let mut index = index(&[storage("")], &[]);
     let flying = index
-        .plan(&asker("a"), &[ask(&[])], NOW)
+        .plan(&requester("a"), &[request(&[])], NOW)
         .unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(
-        code(allocate(&mut index, &asker("b"), &[ask(&["192.0.2.2"])])),
+        code(allocate(
+            &mut index,
+            &requester("b"),
+            &[request(&["192.0.2.2"])]
+        )),
         "pool-not-ready"
     );
     assert_eq!(
-        ips(allocate(&mut index, &asker("b"), &[ask(&[])])),
+        ips(allocate(&mut index, &requester("b"), &[request(&[])])),
         ["192.0.2.3/29"]
     );
     // The ledger rejected the write: another replica was faster.
     let theirs = match &flying.writes[0] {
         Write::Create(allocation) => Allocation {
-            holder: asker("x").holder,
+            holder: requester("x").holder,
             ..allocation.clone()
         },
         other => panic!("{other:?}"),
@@ -348,11 +369,15 @@ fn what_is_in_flight_is_nobody_else_s() {
     });
     index.abort(flying.id);
     assert_eq!(
-        code(allocate(&mut index, &asker("a"), &[ask(&["192.0.2.2"])])),
+        code(allocate(
+            &mut index,
+            &requester("a"),
+            &[request(&["192.0.2.2"])]
+        )),
         "address-in-use"
     );
     assert_eq!(
-        ips(allocate(&mut index, &asker("a"), &[ask(&[])])),
+        ips(allocate(&mut index, &requester("a"), &[request(&[])])),
         ["192.0.2.4/29"]
     );
 }
@@ -360,8 +385,8 @@ fn what_is_in_flight_is_nobody_else_s() {
 #[test]
 fn old_news_of_a_ledger_change_nothing() {
     let mut index = index(&[storage("")], &[]);
-    allocate(&mut index, &replica(0, "u-1"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
-    allocate(&mut index, &replica(0, "u-2"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    allocate(&mut index, &replica(0, "u-1"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    allocate(&mut index, &replica(0, "u-2"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
     index.apply_delete(&Space::default(), address("192.0.2.2"), Version(1));
     assert!(
         index
@@ -393,17 +418,17 @@ fn a_reservation_for_any_interface_is_for_one_of_them() {
         let mut index = index(&[Arc::clone(pool)], &[reservation("r", &spec)]);
         let second = AttachmentRequest {
             interface: "net2".into(),
-            ..ask(&[])
+            ..request(&[])
         };
-        let asks = [ask(&[]), second];
-        let given = allocate(&mut index, &asker("a"), &asks);
-        let given = given.unwrap_or_else(|e| panic!("{spec}: {e}"));
+        let requests = [request(&[]), second];
+        let assigned = allocate(&mut index, &requester("a"), &requests);
+        let assigned = assigned.unwrap_or_else(|e| panic!("{spec}: {e}"));
         let taken = index
             .recorded()
             .filter(|(one, _)| one.reservation.is_some());
         assert_eq!(taken.count(), 1, "{spec}");
-        let again = allocate(&mut index, &asker("a"), &asks);
-        assert_eq!(again.ok(), Some(given), "{spec}");
+        let again = allocate(&mut index, &requester("a"), &requests);
+        assert_eq!(again.ok(), Some(assigned), "{spec}");
     }
 }
 
@@ -415,11 +440,15 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
     );
     let mut index = index(&[storage("")], &[Arc::clone(&reserved)]);
     assert_eq!(
-        ips(allocate(&mut index, &asker("a"), &[ask(&[])])),
+        ips(allocate(&mut index, &requester("a"), &[request(&[])])),
         ["192.0.2.3/29"]
     );
     assert_eq!(
-        code(allocate(&mut index, &asker("b"), &[ask(&["192.0.2.2"])])),
+        code(allocate(
+            &mut index,
+            &requester("b"),
+            &[request(&["192.0.2.2"])]
+        )),
         "address-reserved"
     );
     // Recorded for the reservation, then taken by its holder.
@@ -443,7 +472,7 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
     });
     let usage = index.usage("storage").unwrap_or_default();
     assert_eq!((usage.allocated, usage.reserved, usage.free), (1, 1, 3));
-    let planned = index.plan(&replica(0, "u-1"), &[ask(&[])], NOW);
+    let planned = index.plan(&replica(0, "u-1"), &[request(&[])], NOW);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert!(
         matches!(&planned.writes[..], [Write::Update(a, Version(3))] if a.reservation.is_some())
@@ -453,7 +482,7 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
     // The address stays reserved when its record is deleted.
     release(&mut index, "192.0.2.2");
     assert_eq!(
-        ips(allocate(&mut index, &asker("c"), &[ask(&[])])),
+        ips(allocate(&mut index, &requester("c"), &[request(&[])])),
         ["192.0.2.4/29"]
     );
 }
@@ -469,22 +498,22 @@ fn pools_of_one_space_share_what_is_taken() {
     let of = |pool: &str| AttachmentRequest {
         pool: pool.into(),
         mac: MacRequest::None,
-        ..ask(&[])
+        ..request(&[])
     };
     assert_eq!(
-        ips(allocate(&mut index, &asker("a"), &[of("wide")])),
+        ips(allocate(&mut index, &requester("a"), &[of("wide")])),
         ["192.0.2.1/24"]
     );
     assert_eq!(
-        ips(allocate(&mut index, &asker("b"), &[of("storage")])),
+        ips(allocate(&mut index, &requester("b"), &[of("storage")])),
         ["192.0.2.2/29"]
     );
     assert_eq!(
-        ips(allocate(&mut index, &asker("c"), &[of("wide")])),
+        ips(allocate(&mut index, &requester("c"), &[of("wide")])),
         ["192.0.2.3/24"]
     );
     assert_eq!(
-        ips(allocate(&mut index, &asker("d"), &[of("apart")])),
+        ips(allocate(&mut index, &requester("d"), &[of("apart")])),
         ["192.0.2.1/24"]
     );
 }
@@ -497,12 +526,12 @@ fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
             Address::Mac(mac) => MacRequest::Exact(mac),
             Address::Ip(_) => panic!("{mac} is a MAC"),
         },
-        ..ask(&[])
+        ..request(&[])
     };
     assert_eq!(
         code(allocate(
             &mut index,
-            &asker("a"),
+            &requester("a"),
             &[named("ca:fe:c0:ff:ee:00")]
         )),
         "given"
@@ -510,7 +539,7 @@ fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
     assert_eq!(
         code(allocate(
             &mut index,
-            &asker("b"),
+            &requester("b"),
             &[named("ca:fe:c0:ff:ee:00")]
         )),
         "mac-in-use"
@@ -518,7 +547,7 @@ fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
     assert_eq!(
         code(allocate(
             &mut index,
-            &asker("b"),
+            &requester("b"),
             &[named("02:5e:00:00:00:02")]
         )),
         "mac-in-use"
@@ -526,7 +555,7 @@ fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
     assert_eq!(
         code(allocate(
             &mut index,
-            &asker("b"),
+            &requester("b"),
             &[named("02:5e:00:00:00:06")]
         )),
         "mac-in-use"
@@ -539,32 +568,33 @@ fn a_network_without_ipam_takes_a_mac_alone() {
     let mut index = index(&[storage("")], &[]);
     let mac_only = AttachmentRequest {
         needs_ips: false,
-        ..ask(&[])
+        ..request(&[])
     };
-    let given = allocate(&mut index, &asker("a"), &[mac_only]).unwrap_or_else(|e| panic!("{e}"));
-    assert_eq!(given[0].ips, []);
+    let assigned =
+        allocate(&mut index, &requester("a"), &[mac_only]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(assigned[0].ips, []);
     // The first MAC after the derived ones.
     assert_eq!(
-        given[0].mac.map(|mac| mac.to_string()).as_deref(),
+        assigned[0].mac.map(|mac| mac.to_string()).as_deref(),
         Some("02:5e:00:00:00:08")
     );
 }
 
 #[test]
 fn a_pool_gives_nothing_before_it_is_ready_or_when_it_is_unknown() {
-    let layout = PoolConfig::new([storage("")], [], |_| None);
+    let pool_config = PoolConfig::new([storage("")], [], |_| None);
     let mut index = Index::default();
-    index.sync(&Arc::new(layout));
+    index.sync(&Arc::new(pool_config));
     assert_eq!(
-        code(allocate(&mut index, &asker("a"), &[ask(&[])])),
+        code(allocate(&mut index, &requester("a"), &[request(&[])])),
         "pool-not-ready"
     );
     let elsewhere = AttachmentRequest {
         pool: "other".into(),
-        ..ask(&[])
+        ..request(&[])
     };
-    let refusal = allocate(&mut index, &asker("a"), &[elsewhere]).err();
-    assert_eq!(refusal, Some(AllocationError::UnknownPool("other".into())));
+    let error = allocate(&mut index, &requester("a"), &[elsewhere]).err();
+    assert_eq!(error, Some(AllocationError::UnknownPool("other".into())));
 }
 
 #[test]
@@ -574,9 +604,9 @@ fn a_pool_of_slices_gives_nothing_where_there_are_no_nodes() {
         r#"{"ranges":[{"range":"10.5.0.0/20"}],"nodeSliceSize":"/24"}"#,
     );
     let mut index = index(&[sliced], &[]);
-    let refusal = allocate(&mut index, &asker("a"), &[ask(&[])]).err();
+    let error = allocate(&mut index, &requester("a"), &[request(&[])]).err();
     assert_eq!(
-        refusal,
+        error,
         Some(AllocationError::SlicesUnsupported("storage".into()))
     );
 }
@@ -584,27 +614,27 @@ fn a_pool_of_slices_gives_nothing_where_there_are_no_nodes() {
 #[test]
 fn a_pool_that_changes_keeps_what_is_held() {
     let mut index = index(&[storage("")], &[]);
-    allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    allocate(&mut index, &requester("a"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
     let wider = pool("storage", r#"{"ranges":[{"range":"192.0.2.0/28"}]}"#);
     index.sync(&Arc::new(PoolConfig::new([wider], [], |_| None)));
     // Addresses in use in the new range are not recorded yet.
     assert_eq!(
-        allocate(&mut index, &asker("b"), &[ask(&[])]).err(),
+        allocate(&mut index, &requester("b"), &[request(&[])]).err(),
         Some(AllocationError::NotReady("storage".into()))
     );
     // Recorded addresses can be read regardless.
-    let recalled = index.preview_ignoring_readiness(&asker("a"), &[ask(&[])], Timestamp(0));
-    let recalled = recalled.unwrap_or_else(|refused| panic!("{refused:?}"));
+    let recalled = index.preview_ignoring_readiness(&requester("a"), &[request(&[])], Timestamp(0));
+    let recalled = recalled.unwrap_or_else(|rejected| panic!("{rejected:?}"));
     assert_eq!(recalled[0].ips, [("192.0.2.2".parse().unwrap(), 28)]);
     index.set_ready("storage");
     let usage = index.usage("storage").unwrap_or_default();
     assert_eq!((usage.capacity, usage.allocated, usage.free), (14, 1, 13));
     assert_eq!(
-        ips(allocate(&mut index, &asker("b"), &[ask(&[])])),
+        ips(allocate(&mut index, &requester("b"), &[request(&[])])),
         ["192.0.2.1/28"]
     );
     assert_eq!(
-        ips(allocate(&mut index, &asker("c"), &[ask(&[])])),
+        ips(allocate(&mut index, &requester("c"), &[request(&[])])),
         ["192.0.2.3/28"]
     );
 }

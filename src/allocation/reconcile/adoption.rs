@@ -48,7 +48,7 @@ impl<O: ClusterObserver> Reconciliation<'_, O> {
 
     /// Returns the record for the user of an address.
     pub(super) fn record_of(&self, one: &InUse) -> Option<Allocation> {
-        let pool = self.layout.pool(&one.pool)?;
+        let pool = self.pool_config.pool(&one.pool)?;
         Some(Allocation {
             address: one.address,
             space: pool.space.clone(),
@@ -69,8 +69,8 @@ impl<O: ClusterObserver> Reconciliation<'_, O> {
     pub(super) fn reservations(&self) -> Vec<Action> {
         let mut taken = HashSet::new();
         let mut actions = Vec::new();
-        for (reservation, pool) in &self.layout.reservations {
-            let pool = pool.as_ref().and_then(|pool| self.layout.pool(pool));
+        for (reservation, pool) in &self.pool_config.reservations {
+            let pool = pool.as_ref().and_then(|pool| self.pool_config.pool(pool));
             let Some(pool) = pool else { continue };
             for address in reservation.reserved_addresses(pool) {
                 let key = (&pool.space, address);

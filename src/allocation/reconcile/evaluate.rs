@@ -53,7 +53,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
             freed || (comes_first && has)
         });
         let used = self.record_of(candidates.min_by_key(precedence)?)?;
-        let reservation = source_reservation(record, self.layout);
+        let reservation = source_reservation(record, self.pool_config);
         Some(Action {
             write: Some(Write::Update(
                 Allocation {
@@ -71,7 +71,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
         let (record, _) = recorded;
         match &record.holder {
             Holder::Reservation { namespace, name } => {
-                let there = is_reserved(self.layout, namespace, name, record.address);
+                let there = is_reserved(self.pool_config, namespace, name, record.address);
                 (!there).then(|| free(recorded, ActionReason::ReservationGone))
             }
             Holder::Network { .. } => {
@@ -106,7 +106,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
 
     fn evaluate_pod(&self, recorded: VersionedRecord<'a>) -> Option<Action> {
         let (record, _) = recorded;
-        let pool = self.layout.pool(&record.pool);
+        let pool = self.pool_config.pool(&record.pool);
         // The address must not be freed before its MAC has a record of its own.
         if self.split_record(record).is_some() {
             return None;
@@ -215,7 +215,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
 
     fn free_or_return(&self, recorded: VersionedRecord<'a>, reason: ActionReason) -> Action {
         let (record, version) = recorded;
-        match returned_to_reservation(record, self.layout, self.now) {
+        match returned_to_reservation(record, self.pool_config, self.now) {
             Some(back) => Action {
                 write: Some(Write::Update(back, version)),
                 reason: ActionReason::ReturnedToReservation,

@@ -25,7 +25,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
     /// Returns the missing separate record for the MAC of this record, if one is needed.
     pub(super) fn split_record(&self, record: &'a Allocation) -> Option<Allocation> {
         let mac = Address::Mac(record.mac?);
-        let pool = self.layout.pool(&record.pool)?;
+        let pool = self.pool_config.pool(&record.pool)?;
         let parts = pool.detaches_mac_of(record) && record.address.ip().is_some();
         let key = (&record.space, mac);
         let known = |key| {

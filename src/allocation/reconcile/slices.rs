@@ -61,13 +61,13 @@ impl IdleReason {
 pub fn idle_slices<'a>(
     slices: impl IntoIterator<Item = (&'a Slice, Version)>,
     records: impl IntoIterator<Item = &'a Allocation>,
-    layout: &PoolConfig,
+    pool_config: &PoolConfig,
     node: impl Fn(&str) -> NodeState,
 ) -> Vec<IdleSlice> {
     let mut idle: Vec<IdleSlice> = slices
         .into_iter()
         .filter_map(|(slice, version)| {
-            let reason = match slice.mismatch(layout) {
+            let reason = match slice.mismatch(pool_config) {
                 Some(mismatch) => IdleReason::Mismatch(mismatch),
                 None if node(&slice.node) == NodeState::Gone => IdleReason::NodeGone,
                 None => return None,
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::allocation::{Holder, NetworkRef, Pool, Space, Timestamp};
 
-    fn layout(size: &str) -> PoolConfig {
+    fn pool_config(size: &str) -> PoolConfig {
         let spec = serde_json::json!({
             "ranges": [{"range": "192.0.2.0/24"}, {"range": "2001:db8::/64"}],
             "nodeSliceSize": size,
@@ -179,7 +179,7 @@ mod tests {
 
     fn idle(slices: &[Slice], records: &[Allocation], size: &str) -> Vec<(String, IdleReason)> {
         let slices = slices.iter().map(|slice| (slice, Version(3)));
-        let idle = idle_slices(slices, records, &layout(size), state);
+        let idle = idle_slices(slices, records, &pool_config(size), state);
         idle.into_iter()
             .map(|one| (one.slice.window.to_string(), one.reason))
             .collect()

@@ -8,9 +8,9 @@ use crate::allocation::{
 
 const NOW: Timestamp = Timestamp(10_000);
 
-struct Sees(PodState, WorkloadState);
+struct FixedState(PodState, WorkloadState);
 
-impl ClusterObserver for Sees {
+impl ClusterObserver for FixedState {
     fn pod(&self, _: &Allocation) -> PodState {
         self.0
     }
@@ -20,7 +20,7 @@ impl ClusterObserver for Sees {
     }
 }
 
-fn layout(pool: &str, reservations: &[&str]) -> PoolConfig {
+fn pool_config(pool: &str, reservations: &[&str]) -> PoolConfig {
     let spec: PoolSpec = serde_json::from_str(pool).unwrap_or_else(|e| panic!("{e}"));
     let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
     let reservations = reservations.iter().map(|spec| {
@@ -88,18 +88,18 @@ fn used(address: &str, holder: Holder) -> InUse {
 
 fn reasons(
     records: &[Allocation],
-    layout: &PoolConfig,
+    pool_config: &PoolConfig,
     in_use: &[InUse],
-    sees: &Sees,
+    observer: &FixedState,
 ) -> Vec<ActionReason> {
     let records = records.iter().map(|record| (record, Version(7)));
-    let actions = reconcile(records, layout, in_use, sees, NOW);
+    let actions = reconcile(records, pool_config, in_use, observer, NOW);
     actions.into_iter().map(|action| action.reason).collect()
 }
 
 #[test]
 fn a_pod_s_address_is_freed_after_the_quarantine() {
-    let layout = layout(POOL, &[]);
+    let pool_config = pool_config(POOL, &[]);
     let record = [record("192.0.2.5", pod("a"), 1000)];
     for (state, expected) in [
         (PodState::Present, vec![]),
@@ -108,37 +108,41 @@ fn a_pod_s_address_is_freed_after_the_quarantine() {
         (PodState::Gone(NOW.plus(-30)), vec![ActionReason::PodGone]),
         (PodState::Absent, vec![ActionReason::ProvisionalExpired]),
     ] {
-        let sees = Sees(state, WorkloadState::Unknown);
-        assert_eq!(reasons(&record, &layout, &[], &sees), expected, "{state:?}");
+        let observer = FixedState(state, WorkloadState::Unknown);
+        assert_eq!(
+            reasons(&record, &pool_config, &[], &observer),
+            expected,
+            "{state:?}"
+        );
     }
 }
 
 #[test]
 fn what_was_just_recorded_or_renewed_is_left_alone() {
-    let layout = layout(POOL, &[]);
+    let pool_config = pool_config(POOL, &[]);
     let young = [record("192.0.2.5", pod("a"), 60)];
-    let absent = Sees(PodState::Absent, WorkloadState::Unknown);
-    assert_eq!(reasons(&young, &layout, &[], &absent), []);
+    let absent = FixedState(PodState::Absent, WorkloadState::Unknown);
+    assert_eq!(reasons(&young, &pool_config, &[], &absent), []);
     // The gone pod is an earlier one of the same name.
-    let gone = Sees(PodState::Gone(NOW.plus(-90)), WorkloadState::Unknown);
-    assert_eq!(reasons(&young, &layout, &[], &gone), []);
+    let gone = FixedState(PodState::Gone(NOW.plus(-90)), WorkloadState::Unknown);
+    assert_eq!(reasons(&young, &pool_config, &[], &gone), []);
 }
 
 #[test]
 fn a_replica_keeps_its_address_as_the_pool_says() {
     let record = [record("192.0.2.5", replica(), 1000)];
     let gone = PodState::Gone(NOW.plus(-500));
-    let keeping = layout(POOL, &[]);
-    let releasing = layout(
+    let keeping = pool_config(POOL, &[]);
+    let releasing = pool_config(
         r#"{"ranges":[{"range":"192.0.2.0/24"}],
             "workloadRetention":{"whenScaled":"Release","whenDeleted":"Retain"}}"#,
         &[],
     );
-    let by_pod = layout(
+    let by_pod = pool_config(
         r#"{"ranges":[{"range":"192.0.2.0/24"}],"retention":"Pod"}"#,
         &[],
     );
-    for (layout, workload, freed) in [
+    for (pool_config, workload, freed) in [
         (&keeping, WorkloadState::Present, false),
         (&keeping, WorkloadState::Unknown, false),
         (&keeping, WorkloadState::ScaledDown, false),
@@ -147,30 +151,33 @@ fn a_replica_keeps_its_address_as_the_pool_says() {
         (&releasing, WorkloadState::Deleted, false),
         (&by_pod, WorkloadState::Present, true),
     ] {
-        let found = reasons(&record, layout, &[], &Sees(gone, workload));
+        let found = reasons(&record, pool_config, &[], &FixedState(gone, workload));
         assert_eq!(!found.is_empty(), freed, "{workload:?}");
     }
 }
 
 #[test]
 fn what_is_used_is_adopted_and_two_users_are_reported() {
-    let layout = layout(POOL, &[]);
-    let sees = Sees(PodState::Present, WorkloadState::Unknown);
+    let pool_config = pool_config(POOL, &[]);
+    let observer = FixedState(PodState::Present, WorkloadState::Unknown);
     let one = [used("192.0.2.5", pod("a"))];
-    assert_eq!(reasons(&[], &layout, &one, &sees), [ActionReason::Adopted]);
+    assert_eq!(
+        reasons(&[], &pool_config, &one, &observer),
+        [ActionReason::Adopted]
+    );
     let recorded = [record("192.0.2.5", pod("a"), 0)];
-    assert_eq!(reasons(&recorded, &layout, &one, &sees), []);
+    assert_eq!(reasons(&recorded, &pool_config, &one, &observer), []);
     let both = [used("192.0.2.5", pod("a")), used("192.0.2.5", pod("b"))];
-    let found = reasons(&[], &layout, &both, &sees);
+    let found = reasons(&[], &pool_config, &both, &observer);
     assert!(
         matches!(&found[..], [ActionReason::Duplicate { users, .. }, ActionReason::Adopted] if users.len() == 2)
     );
 }
 
 /// Observes all pods; the pod of the record is in this state.
-struct SeesAll(PodState);
+struct AllPodsObserved(PodState);
 
-impl ClusterObserver for SeesAll {
+impl ClusterObserver for AllPodsObserved {
     fn pod(&self, _: &Allocation) -> PodState {
         self.0
     }
@@ -187,8 +194,8 @@ impl ClusterObserver for SeesAll {
 #[test]
 fn who_uses_an_address_becomes_its_holder() {
     let reserved = r#"{"network":"storage-net","holder":{"pod":"c"},"ips":["192.0.2.5"]}"#;
-    let plain = layout(POOL, &[]);
-    let set_aside = layout(POOL, &[reserved]);
+    let plain = pool_config(POOL, &[]);
+    let set_aside = pool_config(POOL, &[reserved]);
     let reservation = Holder::Reservation {
         namespace: "db".into(),
         name: "r".into(),
@@ -202,10 +209,10 @@ fn who_uses_an_address_becomes_its_holder() {
         ..user.clone()
     };
     let gone = PodState::Gone(NOW.plus(-500));
-    let holds = |layout: &PoolConfig, holder: &Holder, user: &InUse, state| {
+    let holds = |pool_config: &PoolConfig, holder: &Holder, user: &InUse, state| {
         let known = record("192.0.2.5", holder.clone(), 1000);
         let known = [(&known, Version(7))];
-        let actions = reconcile(known, layout, [user], &SeesAll(state), NOW);
+        let actions = reconcile(known, pool_config, [user], &AllPodsObserved(state), NOW);
         let mut writes = actions.into_iter().filter_map(|action| action.write);
         match (writes.next(), writes.next()) {
             (Some(Write::Update(now, Version(7))), None) => {
@@ -234,9 +241,12 @@ fn who_uses_an_address_becomes_its_holder() {
 #[test]
 fn a_reservation_takes_effect_and_gets_its_address_back() {
     let reserved = r#"{"network":"storage-net","holder":{"pod":"a"},"ips":["192.0.2.5"]}"#;
-    let layout = layout(POOL, &[reserved]);
-    let gone = Sees(PodState::Gone(NOW.plus(-500)), WorkloadState::Unknown);
-    assert_eq!(reasons(&[], &layout, &[], &gone), [ActionReason::Reserved]);
+    let pool_config = pool_config(POOL, &[reserved]);
+    let gone = FixedState(PodState::Gone(NOW.plus(-500)), WorkloadState::Unknown);
+    assert_eq!(
+        reasons(&[], &pool_config, &[], &gone),
+        [ActionReason::Reserved]
+    );
     let taken = Allocation {
         reservation: Some(NetworkRef {
             namespace: "db".into(),
@@ -245,10 +255,10 @@ fn a_reservation_takes_effect_and_gets_its_address_back() {
         ..record("192.0.2.5", pod("a"), 1000)
     };
     assert_eq!(
-        reasons(std::slice::from_ref(&taken), &layout, &[], &gone),
+        reasons(std::slice::from_ref(&taken), &pool_config, &[], &gone),
         [ActionReason::ReturnedToReservation]
     );
-    let without = self::layout(POOL, &[]);
+    let without = self::pool_config(POOL, &[]);
     assert_eq!(
         reasons(&[taken], &without, &[], &gone),
         [ActionReason::PodGone]
@@ -262,7 +272,7 @@ fn a_reservation_takes_effect_and_gets_its_address_back() {
         1000,
     );
     assert_eq!(
-        reasons(std::slice::from_ref(&waiting), &layout, &[], &gone),
+        reasons(std::slice::from_ref(&waiting), &pool_config, &[], &gone),
         []
     );
     assert_eq!(
@@ -273,23 +283,23 @@ fn a_reservation_takes_effect_and_gets_its_address_back() {
 
 #[test]
 fn what_a_pod_holds_beyond_what_it_carries_is_surplus() {
-    let layout = layout(POOL, &[]);
-    let sees = Sees(PodState::Present, WorkloadState::Unknown);
+    let pool_config = pool_config(POOL, &[]);
+    let observer = FixedState(PodState::Present, WorkloadState::Unknown);
     let records = [
         record("192.0.2.5", pod("a"), 1000),
         record("192.0.2.6", pod("a"), 1000),
     ];
     let in_use_by_interface = [used("192.0.2.6", pod("a"))];
     assert_eq!(
-        reasons(&records, &layout, &in_use_by_interface, &sees),
+        reasons(&records, &pool_config, &in_use_by_interface, &observer),
         [ActionReason::Excess]
     );
-    assert_eq!(reasons(&records, &layout, &[], &sees), []);
+    assert_eq!(reasons(&records, &pool_config, &[], &observer), []);
 }
 
 #[test]
 fn what_a_pod_had_on_another_node_goes_once_it_carries_the_new() {
-    let layout = layout(
+    let pool_config = pool_config(
         r#"{"ranges":[{"range":"192.0.2.0/24"},{"range":"2001:db8::/64"}],"nodeSliceSize":"/28"}"#,
         &[],
     );
@@ -298,20 +308,20 @@ fn what_a_pod_had_on_another_node_goes_once_it_carries_the_new() {
         record("192.0.2.21", pod("a"), 10),
         record("2001:db8::5", pod("a"), 1000),
     ];
-    let sees = Sees(PodState::Present, WorkloadState::Unknown);
+    let observer = FixedState(PodState::Present, WorkloadState::Unknown);
     // An unbound pod may go to either node.
-    assert_eq!(reasons(&records, &layout, &[], &sees), []);
+    assert_eq!(reasons(&records, &pool_config, &[], &observer), []);
     let in_use_by_interface = ["192.0.2.21", "2001:db8::5"].map(|ip| used(ip, pod("a")));
     assert_eq!(
-        reasons(&records, &layout, &in_use_by_interface, &sees),
+        reasons(&records, &pool_config, &in_use_by_interface, &observer),
         [ActionReason::Excess]
     );
 }
 
 /// Observes a present pod with this relation to its records.
-struct Tied(InterfaceState);
+struct PresentPod(InterfaceState);
 
-impl ClusterObserver for Tied {
+impl ClusterObserver for PresentPod {
     fn pod(&self, _: &Allocation) -> PodState {
         PodState::Present
     }
@@ -335,14 +345,14 @@ fn pod_ref(uid: Option<&str>, node: Option<&str>) -> PodRef {
 
 #[test]
 fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
-    let whole = layout(POOL, &[]);
-    let sliced = layout(
+    let whole = pool_config(POOL, &[]);
+    let sliced = pool_config(
         r#"{"ranges":[{"range":"192.0.2.0/24"}],"nodeSliceSize":"/28"}"#,
         &[],
     );
     let another = [used("192.0.2.6", pod("a"))];
     let nothing: [InUse; 0] = [];
-    for (interface_state, layout, in_use_by_interface, age, named, expected) in [
+    for (interface_state, pool_config, in_use_by_interface, age, named, expected) in [
         // It no longer has the interface: the record is detached first, then freed.
         (
             InterfaceState::Detached,
@@ -423,9 +433,9 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
         let known = [(&record, Version(7))];
         let actions = reconcile(
             known,
-            layout,
+            pool_config,
             in_use_by_interface,
-            &Tied(interface_state),
+            &PresentPod(interface_state),
             NOW,
         );
         let mut found = actions.iter().map(|action| action.reason.name());
@@ -439,7 +449,7 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
 
 #[test]
 fn what_comes_to_be_known_of_a_pod_is_recorded() {
-    let layout = layout(POOL, &[]);
+    let pool_config = pool_config(POOL, &[]);
     let token = || Holder::Unnamed {
         namespace: "db".into(),
         generate_name: "a".into(),
@@ -467,7 +477,13 @@ fn what_comes_to_be_known_of_a_pod_is_recorded() {
             ..used("192.0.2.5", holder)
         };
         let known = [(&record, Version(7))];
-        let actions = reconcile(known, &layout, [&user], &Tied(InterfaceState::Unknown), NOW);
+        let actions = reconcile(
+            known,
+            &pool_config,
+            [&user],
+            &PresentPod(InterfaceState::Unknown),
+            NOW,
+        );
         let expected = Allocation {
             pod: now,
             ..record.clone()
@@ -482,8 +498,8 @@ fn what_comes_to_be_known_of_a_pod_is_recorded() {
 
 #[test]
 fn a_pod_that_changes_its_controller_and_a_network_s_pod_are_no_second_users() {
-    let layout = layout(POOL, &[]);
-    let sees = Sees(PodState::Present, WorkloadState::Unknown);
+    let pool_config = pool_config(POOL, &[]);
+    let observer = FixedState(PodState::Present, WorkloadState::Unknown);
     let named = Allocation {
         pod: Some(pod_ref(Some("u"), Some("n"))),
         ..record("192.0.2.5", replica(), 1000)
@@ -492,7 +508,7 @@ fn a_pod_that_changes_its_controller_and_a_network_s_pod_are_no_second_users() {
         pod: Some(pod_ref(Some("u"), Some("n"))),
         ..used("192.0.2.5", pod("a"))
     };
-    assert_eq!(reasons(&[named], &layout, &[orphan], &sees), []);
+    assert_eq!(reasons(&[named], &pool_config, &[orphan], &observer), []);
     let configures = Holder::Network {
         namespace: "db".into(),
         name: "storage-net".into(),
@@ -507,14 +523,17 @@ fn a_pod_that_changes_its_controller_and_a_network_s_pod_are_no_second_users() {
             ..used("192.0.2.5", pod("a"))
         },
     ];
-    assert_eq!(reasons(&[], &layout, &both, &sees), [ActionReason::Adopted]);
+    assert_eq!(
+        reasons(&[], &pool_config, &both, &observer),
+        [ActionReason::Adopted]
+    );
 }
 
 #[test]
 fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
     let pool = |more: &str| {
         let range = r#"{"ranges":[{"range":"192.0.2.0/24"}],"macs":{"prefix":"02:5e:00"}"#;
-        layout(&format!("{range}{more}}}"), &[])
+        pool_config(&format!("{range}{more}}}"), &[])
     };
     let machine = Holder::VirtualMachine {
         namespace: "db".into(),
@@ -534,12 +553,12 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
         address: Address::Mac(Mac([2, 0x5e, 0, 0, 1, 9])),
         ..split_record.clone()
     };
-    let gone = |workload| Sees(PodState::Gone(NOW.plus(-500)), workload);
+    let gone = |workload| FixedState(PodState::Gone(NOW.plus(-500)), workload);
     let (there, deleted) = (gone(WorkloadState::Present), gone(WorkloadState::Deleted));
-    let runs = Sees(PodState::Present, WorkloadState::Present);
+    let runs = FixedState(PodState::Present, WorkloadState::Present);
     let mac = pool("");
-    let found = |records: &[Allocation], layout: &PoolConfig, sees: &Sees| {
-        reasons(records, layout, &[], sees)
+    let found = |records: &[Allocation], pool_config: &PoolConfig, observer: &FixedState| {
+        reasons(records, pool_config, &[], observer)
     };
     let alone = [known.clone()];
     let both = [known.clone(), split_record];
@@ -570,7 +589,7 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
 
 #[test]
 fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
-    let layout = layout(POOL, &[]);
+    let pool_config = pool_config(POOL, &[]);
     let outsider = InUse {
         assigned: false,
         pod: Some(pod_ref(Some("f"), Some("node-a"))),
@@ -578,14 +597,20 @@ fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
     };
     let act = |records: &[Allocation], in_use: &[InUse]| {
         let records = records.iter().map(|record| (record, Version(7)));
-        let actions = reconcile(records, &layout, in_use, &SeesAll(PodState::Present), NOW);
-        let told = actions.into_iter().map(|action| {
+        let actions = reconcile(
+            records,
+            &pool_config,
+            in_use,
+            &AllPodsObserved(PodState::Present),
+            NOW,
+        );
+        let actions = actions.into_iter().map(|action| {
             let holder = action
                 .write
                 .map(|write| write.allocation().holder.to_string());
             (action.reason.name(), holder)
         });
-        told.collect::<Vec<_>>()
+        actions.collect::<Vec<_>>()
     };
     // No other holder has it: it is recorded, so that the pool does not allocate it.
     let outsider_s = Some(pod("outsider").to_string());
@@ -604,9 +629,9 @@ fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
         ..used("192.0.2.5", pod("zz"))
     };
     // If neither of two is recorded, the one that the pool serves becomes the holder.
-    let told = act(&[], &[outsider, own]);
+    let actions = act(&[], &[outsider, own]);
     assert_eq!(
-        told,
+        actions,
         [
             ("duplicate", None),
             ("adopted", Some(pod("zz").to_string()))

@@ -66,7 +66,7 @@ pub struct StatusWriter {
 /// The state of the catalog at the last list, to detect changes.
 struct ListSnapshot {
     at: Instant,
-    layout: Arc<PoolConfig>,
+    pool_config: Arc<PoolConfig>,
     names: BTreeSet<Box<str>>,
 }
 
@@ -155,7 +155,7 @@ impl StatusWriter {
         let names: BTreeSet<Box<str>> = catalog.pool_names().into_iter().map(Box::from).collect();
         let same = |listed: &ListSnapshot| {
             listed.at.elapsed() < RELIST_INTERVAL
-                && Arc::ptr_eq(&listed.layout, catalog.pool_config())
+                && Arc::ptr_eq(&listed.pool_config, catalog.pool_config())
                 && listed.names == names
         };
         if self.listed.as_ref().is_some_and(same) {
@@ -163,7 +163,7 @@ impl StatusWriter {
         }
         let listed = ListSnapshot {
             at: Instant::now(),
-            layout: Arc::clone(catalog.pool_config()),
+            pool_config: Arc::clone(catalog.pool_config()),
             names,
         };
         let known = self.pools.list().await && self.reservations.list().await;
@@ -177,8 +177,8 @@ impl StatusWriter {
             let status = self.pool_status(key, known, catalog)?;
             Some((true, key.clone(), status))
         });
-        let layout = catalog.pool_config();
-        let valid = layout
+        let pool_config = catalog.pool_config();
+        let valid = pool_config
             .reservations
             .iter()
             .enumerate()
@@ -188,7 +188,7 @@ impl StatusWriter {
             });
         let valid: HashMap<StatusKey, usize> = valid.collect();
         let reservations = self.reservations.iter().filter_map(|(key, known)| {
-            let status = self.reservation_status(key, known, layout, &valid)?;
+            let status = self.reservation_status(key, known, pool_config, &valid)?;
             Some((false, key.clone(), status))
         });
         pools
@@ -229,16 +229,19 @@ impl StatusWriter {
         &self,
         key: &StatusKey,
         known: &StatusObject,
-        layout: &PoolConfig,
+        pool_config: &PoolConfig,
         valid: &HashMap<StatusKey, usize>,
     ) -> Option<Value> {
         if !known.may_be_written() {
             return None;
         }
-        let verdict = match valid.get(key).and_then(|at| layout.reservations.get(*at)) {
-            Some((one, pool)) => match pool.as_deref().and_then(|name| layout.pool(name)) {
+        let verdict = match valid
+            .get(key)
+            .and_then(|at| pool_config.reservations.get(*at))
+        {
+            Some((one, pool)) => match pool.as_deref().and_then(|name| pool_config.pool(name)) {
                 Some(pool) => reservation::reserved(one, pool, &self.index.lock()),
-                None => reservation::without_pool(one, layout.pool_of(&one.network)),
+                None => reservation::without_pool(one, pool_config.pool_of(&one.network)),
             },
             None => {
                 let (namespace, name) = key;

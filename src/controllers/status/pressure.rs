@@ -154,9 +154,9 @@ mod tests {
         let spec = json!({"ranges": [{"range": "192.0.2.0/24", "rangeEnd": "192.0.2.20"}]});
         let pool = ParsedSpec::of_pool(&spec).pool("storage");
         let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
-        let layout = Arc::new(PoolConfig::new([Arc::clone(&pool)], [], |_| None));
+        let pool_config = Arc::new(PoolConfig::new([Arc::clone(&pool)], [], |_| None));
         let mut index = Index::default();
-        index.sync(&layout);
+        index.sync(&pool_config);
         let mut pressure = PressureTracker::default();
         let mut reasons = Vec::new();
         for (version, count) in (1..).zip(counts) {

@@ -7,53 +7,53 @@ use crate::allocation::{Address, Holder, Pool, Write, error::AllocationError, in
 
 impl Index {
     /// Allocates an address to the requester: creates a record, or takes over that of its reservation.
-    pub(super) fn take(
+    pub(super) fn allocate(
         &mut self,
         address: Address,
-        ask: &AttachmentRequest,
+        request: &AttachmentRequest,
         pool: &Arc<Pool>,
-        draft: &mut PlanBuilder<'_>,
+        builder: &mut PlanBuilder<'_>,
     ) -> Result<(), AllocationError> {
-        let reservation = self.reservation_of(address, ask, pool, draft.asker)?;
+        let reservation = self.reservation_of(address, request, pool, builder.requester)?;
         let entry = self.entry(&pool.space, address);
-        let mut wanted = draft.allocation(address, ask, pool);
-        wanted.reservation = reservation;
-        wanted.mac = self.mac_beside(&wanted, ask, pool);
+        let mut desired = builder.allocation(address, request, pool);
+        desired.reservation = reservation;
+        desired.mac = self.derived_mac_for(&desired, request, pool);
         match entry {
             None => {
                 // Reserved addresses are already counted toward the limit.
-                if wanted.reservation.is_none() {
-                    self.within_limit(address, pool, draft)?;
+                if desired.reservation.is_none() {
+                    self.check_namespace_limit(address, pool, builder)?;
                 }
-                draft.writes.push(Write::Create(wanted.clone()));
+                builder.writes.push(Write::Create(desired.clone()));
             }
-            Some(entry) if entry.plan().is_some_and(|ticket| ticket != draft.ticket) => {
+            Some(entry) if entry.plan().is_some_and(|id| id != builder.id) => {
                 return Err(AllocationError::Busy(address));
             }
             Some(entry) => {
                 let waiting = matches!(entry.allocation().holder, Holder::Reservation { .. });
                 let version = entry
                     .version()
-                    .filter(|_| waiting && wanted.reservation.is_some());
+                    .filter(|_| waiting && desired.reservation.is_some());
                 let version = version.ok_or_else(|| AllocationError::InUse {
                     address,
                     holder: Box::new(entry.allocation().holder.clone()),
                 })?;
-                draft.writes.push(Write::Update(wanted.clone(), version));
+                builder.writes.push(Write::Update(desired.clone(), version));
             }
         }
-        self.mark_pending(wanted, draft.ticket, &mut draft.writes_pending);
+        self.mark_pending(desired, builder.id, &mut builder.pending_writes);
         Ok(())
     }
 
     /// Renews an address that the requester holds. A record that names another pod is updated under its
     /// version, so that the reconciler cannot free it for the pod that is gone.
-    pub(super) fn keep(
+    pub(super) fn renew(
         &mut self,
         address: Address,
-        ask: &AttachmentRequest,
+        request: &AttachmentRequest,
         pool: &Arc<Pool>,
-        draft: &mut PlanBuilder<'_>,
+        builder: &mut PlanBuilder<'_>,
     ) -> Result<(), AllocationError> {
         let entry = self.entry(&pool.space, address);
         let bug = AllocationError::Internal("a holder has an address that has no entry");
@@ -61,56 +61,58 @@ impl Index {
         let old = entry.allocation();
         // The pending write for another holder will fail, because the record exists; until then the
         // address is busy.
-        if old.holder != draft.asker.holder {
+        if old.holder != builder.requester.holder {
             return Err(AllocationError::Busy(address));
         }
-        if draft.is_claimed(old) {
+        if builder.has_other_owner(old) {
             return Err(AllocationError::InUse {
                 address,
                 holder: Box::new(old.holder.clone()),
             });
         }
-        let mut wanted = draft.allocation(address, ask, pool);
-        wanted.reservation.clone_from(&old.reservation);
-        wanted.mac = old.mac.or_else(|| self.mac_beside(&wanted, ask, pool));
-        draft.remember_node(&mut wanted, old);
-        wanted.former_nodes = old.former_nodes_for(wanted.pod.as_ref());
-        wanted.taken = Some(old.held_since());
+        let mut desired = builder.allocation(address, request, pool);
+        desired.reservation.clone_from(&old.reservation);
+        desired.mac = old
+            .mac
+            .or_else(|| self.derived_mac_for(&desired, request, pool));
+        builder.remember_node(&mut desired, old);
+        desired.former_nodes = old.former_nodes_for(desired.pod.as_ref());
+        desired.taken = Some(old.held_since());
         let version = entry.version();
-        let sure = |version| self.is_locally_written(version) || !draft.is_young(old);
-        if draft.is_settled(old) && wanted.mac == old.mac && version.is_some_and(sure) {
+        let sure = |version| self.is_locally_written(version) || !builder.may_be_concurrent(old);
+        if builder.is_up_to_date(old) && desired.mac == old.mac && version.is_some_and(sure) {
             return Ok(());
         }
         let version = version.ok_or_else(|| match entry.plan() {
             // Two attachments of one pod name the same interface.
-            Some(ticket) if ticket == draft.ticket => AllocationError::InUse {
+            Some(id) if id == builder.id => AllocationError::InUse {
                 address,
                 holder: Box::new(old.holder.clone()),
             },
             _ => AllocationError::Busy(address),
         })?;
-        draft.writes.push(Write::Update(wanted.clone(), version));
-        self.mark_pending(wanted, draft.ticket, &mut draft.writes_pending);
+        builder.writes.push(Write::Update(desired.clone(), version));
+        self.mark_pending(desired, builder.id, &mut builder.pending_writes);
         Ok(())
     }
 
     /// Checks the namespace limit, which applies separately to addresses and to MACs with records of
     /// their own. Reserved addresses count, taken or not.
-    fn within_limit(
+    fn check_namespace_limit(
         &self,
         address: Address,
         pool: &Pool,
-        draft: &PlanBuilder<'_>,
+        builder: &PlanBuilder<'_>,
     ) -> Result<(), AllocationError> {
         let (Some(most), Some(state)) = (pool.max_per_namespace, self.pools.get(&pool.name)) else {
             return Ok(());
         };
-        let namespace = draft.asker.holder.namespace();
+        let namespace = builder.requester.holder.namespace();
         let held = match state.counts(address) {
-            true => state.held_in(namespace) + self.set_aside_in(state, namespace),
+            true => state.held_in(namespace) + self.reserved_in(state, namespace),
             false => state.macs_in(namespace),
         };
-        if held < most.saturating_add(draft.replaced) {
+        if held < most.saturating_add(builder.replaced) {
             return Ok(());
         }
         Err(AllocationError::NamespaceLimit {

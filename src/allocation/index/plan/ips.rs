@@ -12,14 +12,14 @@ use crate::allocation::{
 impl Index {
     pub(super) fn choose_ips(
         &mut self,
-        ask: &AttachmentRequest,
+        request: &AttachmentRequest,
         pool: &Arc<Pool>,
-        reach: Option<&SliceScope<'_>>,
+        scope: Option<&SliceScope<'_>>,
         held: &[Address],
-        draft: &mut PlanBuilder<'_>,
+        builder: &mut PlanBuilder<'_>,
     ) -> Result<Vec<IpAddr>, AllocationError> {
         let mut chosen = Vec::new();
-        for &address in &ask.ips {
+        for &address in &request.ips {
             let range = pool
                 .range_of(address)
                 .ok_or_else(|| AllocationError::OutsidePool {
@@ -27,38 +27,42 @@ impl Index {
                     pool: Arc::clone(&pool.name),
                     ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
                 })?;
-            match reach {
-                None => self.take_named(ask, pool, range, address, held, draft)?,
+            match scope {
+                None => self.allocate_named(request, pool, range, address, held, builder)?,
                 // An address that was assigned on this node stays valid.
-                Some(reach)
+                Some(scope)
                     if held.contains(&Address::Ip(address))
-                        && self.was_given_on(reach, address) =>
+                        && self.was_assigned_on(scope, address) =>
                 {
-                    self.keep(address.into(), ask, pool, draft)?;
+                    self.renew(address.into(), request, pool, builder)?;
                 }
-                Some(reach) => {
-                    self.take_named(ask, pool, range, address, held, draft)?;
-                    self.stay_in_reach(reach, range, address, draft)?;
+                Some(scope) => {
+                    self.allocate_named(request, pool, range, address, held, builder)?;
+                    self.enforce_scope(scope, range, address, builder)?;
                 }
             }
             chosen.push(address);
         }
         for range in 0..pool.ranges.len() {
-            if ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range)) {
+            if request
+                .ips
+                .iter()
+                .any(|ip| pool.range_of(*ip) == Some(range))
+            {
                 continue;
             }
             let of_range =
                 |address: &Address| address.ip().filter(|ip| pool.range_of(*ip) == Some(range));
-            let kept: Vec<IpAddr> = held.iter().filter_map(of_range).collect();
-            if let Some(reach) = reach {
-                chosen.extend(self.choose_of_slices(reach, range, &kept, draft)?);
+            let retained: Vec<IpAddr> = held.iter().filter_map(of_range).collect();
+            if let Some(scope) = scope {
+                chosen.extend(self.choose_from_slices(scope, range, &retained, builder)?);
                 continue;
             }
-            if kept.is_empty() {
-                chosen.push(self.take_any(ask, pool, range, draft)?);
+            if retained.is_empty() {
+                chosen.push(self.allocate_reserved_or_lowest(request, pool, range, builder)?);
             }
-            for ip in kept {
-                self.keep(Address::Ip(ip), ask, pool, draft)?;
+            for ip in retained {
+                self.renew(Address::Ip(ip), request, pool, builder)?;
                 chosen.push(ip);
             }
         }
@@ -66,27 +70,27 @@ impl Index {
     }
 
     /// Allocates an address that the attachment requests.
-    fn take_named(
+    fn allocate_named(
         &mut self,
-        ask: &AttachmentRequest,
+        request: &AttachmentRequest,
         pool: &Arc<Pool>,
         range: usize,
         address: IpAddr,
         held: &[Address],
-        draft: &mut PlanBuilder<'_>,
+        builder: &mut PlanBuilder<'_>,
     ) -> Result<(), AllocationError> {
         if held.contains(&Address::Ip(address)) {
-            return self.keep(Address::Ip(address), ask, pool, draft);
+            return self.renew(Address::Ip(address), request, pool, builder);
         }
-        let asked = |ip: &IpAddr| ask.ips.contains(ip);
+        let requested = |ip: &IpAddr| request.ips.contains(ip);
         let other = held
             .iter()
             .filter_map(|held| held.ip())
-            .find(|ip| pool.range_of(*ip) == Some(range) && !asked(ip));
-        if let Some(has) = other {
+            .find(|ip| pool.range_of(*ip) == Some(range) && !requested(ip));
+        if let Some(held) = other {
             return Err(AllocationError::HoldsAnother {
-                holder: Box::new(draft.asker.holder.clone()),
-                held: has.into(),
+                holder: Box::new(builder.requester.holder.clone()),
+                held: held.into(),
                 requested: address.into(),
             });
         }
@@ -97,31 +101,35 @@ impl Index {
                 reason,
             });
         }
-        self.take(address.into(), ask, pool, draft)
+        self.allocate(address.into(), request, pool, builder)
     }
 
     /// Allocates the address reserved for the requester in this range, otherwise the lowest free one.
-    fn take_any(
+    fn allocate_reserved_or_lowest(
         &mut self,
-        ask: &AttachmentRequest,
+        request: &AttachmentRequest,
         pool: &Arc<Pool>,
         range: usize,
-        draft: &mut PlanBuilder<'_>,
+        builder: &mut PlanBuilder<'_>,
     ) -> Result<IpAddr, AllocationError> {
-        if let Some(reserved) = self.reserved_ip(ask, pool, range, draft.asker) {
-            self.take(reserved.into(), ask, pool, draft)?;
+        if let Some(reserved) = self.reserved_ip(request, pool, range, builder.requester) {
+            self.allocate(reserved.into(), request, pool, builder)?;
             return Ok(reserved);
         }
         let slot = PoolSlot::Range(range);
-        let address = self.lowest(pool, slot)?;
+        let address = self.lowest_free(pool, slot)?;
         let ip = address
             .ip()
             .ok_or(AllocationError::Internal("a range gave no IP address"))?;
-        self.take(address, ask, pool, draft)?;
+        self.allocate(address, request, pool, builder)?;
         Ok(ip)
     }
 
-    pub(super) fn lowest(&self, pool: &Pool, slot: PoolSlot) -> Result<Address, AllocationError> {
+    pub(super) fn lowest_free(
+        &self,
+        pool: &Pool,
+        slot: PoolSlot,
+    ) -> Result<Address, AllocationError> {
         let bug = AllocationError::Internal("a pool of the layout is not in the index");
         let state = self.pools.get(&pool.name).ok_or(bug)?;
         let range = match slot {
@@ -134,12 +142,12 @@ impl Index {
         };
         let free = state.free(slot);
         let window = range.map(|range| range.range());
-        let beginning = window.and_then(|window| {
+        let start_offset = window.and_then(|window| {
             let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
-            Some((self.beginning(first, last)?, last))
+            Some((self.start_offset(first, last)?, last))
         });
         let lowest = free.and_then(|free| {
-            let behind = beginning.and_then(|(from, to)| free.lowest_within(from, to));
+            let behind = start_offset.and_then(|(from, to)| free.lowest_within(from, to));
             behind.or_else(|| free.lowest())
         });
         lowest.map(|number| family.address(number)).ok_or_else(|| {

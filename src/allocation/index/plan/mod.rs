@@ -20,15 +20,15 @@ use crate::{
 
 /// The age in seconds up to which a record without the pod's UID is up to date: a repeated request of
 /// the same pod changes nothing. The API server's longest request is shorter.
-const FRESH: i64 = 30;
+const RECENT_RECORD_TTL: i64 = 30;
 
 /// The age in seconds up to which another replica may still be working on the plan of a record: longer
 /// than a request plus the maximum clock skew.
-const YOUNG: i64 = 90;
+const CONCURRENT_PLAN_GRACE: i64 = 90;
 
 /// The maximum number of rejections that a plan returns; more would not help the reader, and each costs
 /// a search.
-const MOST_REFUSED: usize = 100;
+const MAX_REJECTIONS: usize = 100;
 
 /// The pod that requests addresses, and their holder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,13 +112,13 @@ enum Readiness {
 
 /// A plan under construction.
 struct PlanBuilder<'a> {
-    asker: &'a Requester,
+    requester: &'a Requester,
     readiness: Readiness,
     /// The pod to record, with its node.
     pod: Option<PodRef>,
     now: Timestamp,
-    ticket: PlanId,
-    writes_pending: Vec<PendingWrite>,
+    id: PlanId,
+    pending_writes: Vec<PendingWrite>,
     writes: Vec<Write>,
     /// The slices first claimed by this plan.
     claims: Vec<Slice>,
@@ -131,119 +131,119 @@ impl Index {
     /// Plans all attachments of a pod and marks the writes as pending.
     ///
     /// # Errors
-    /// Returns the first [`MAX_REJECTIONS`] rejections; then nothing is pending.
+    /// Returns the first `MAX_REJECTIONS` rejections; then nothing is pending.
     /// [`AllocationError::NeedsSlice`] is never mixed with other errors: record the slices that it
     /// names, report the result with [`Self::apply_slice`] (or with [`Self::drop_claim`] on failure),
     /// and plan again.
     pub fn plan(
         &mut self,
-        asker: &Requester,
-        asks: &[AttachmentRequest],
+        requester: &Requester,
+        requests: &[AttachmentRequest],
         now: Timestamp,
     ) -> Result<AllocationPlan, Vec<Rejection>> {
-        self.plan_by(asker, asks, now, Readiness::Required)
+        self.plan_with(requester, requests, now, Readiness::Required)
     }
 
-    fn plan_by(
+    fn plan_with(
         &mut self,
-        asker: &Requester,
-        asks: &[AttachmentRequest],
+        requester: &Requester,
+        requests: &[AttachmentRequest],
         now: Timestamp,
         readiness: Readiness,
     ) -> Result<AllocationPlan, Vec<Rejection>> {
-        let mut draft = PlanBuilder {
-            asker,
+        let mut builder = PlanBuilder {
+            requester,
             readiness,
-            pod: asker.on_its_node(),
+            pod: requester.pod_on_node(),
             now,
-            ticket: self.issue(),
-            writes_pending: Vec::new(),
+            id: self.next_plan(),
+            pending_writes: Vec::new(),
             writes: Vec::new(),
             claims: Vec::new(),
             borrowed: 0,
             replaced: 0,
         };
-        let mut given = Vec::with_capacity(asks.len());
-        let mut refused = Vec::new();
-        for (index, ask) in asks.iter().enumerate() {
-            if refused.len() == MOST_REFUSED {
+        let mut assignments = Vec::with_capacity(requests.len());
+        let mut rejected = Vec::new();
+        for (index, request) in requests.iter().enumerate() {
+            if rejected.len() == MAX_REJECTIONS {
                 break;
             }
-            match self.attach_one(ask, &mut draft) {
-                Ok(one) => given.push(one),
-                Err(refusal) => refused.push(Rejection {
+            match self.plan_attachment(request, &mut builder) {
+                Ok(one) => assignments.push(one),
+                Err(error) => rejected.push(Rejection {
                     request: index,
-                    error: refusal,
+                    error,
                 }),
             }
         }
-        let ticket = draft.ticket;
-        self.pending_plans.insert(ticket, draft.writes_pending);
-        if !refused.is_empty() {
-            self.abort(ticket);
-            return Err(self.only_what_counts(refused, &draft.claims));
+        let id = builder.id;
+        self.pending_plans.insert(id, builder.pending_writes);
+        if !rejected.is_empty() {
+            self.abort(id);
+            return Err(self.drop_pointless_claims(rejected, &builder.claims));
         }
         Ok(AllocationPlan {
-            assignments: given,
-            writes: draft.writes,
-            borrowed: draft.borrowed,
-            id: ticket,
+            assignments,
+            writes: builder.writes,
+            borrowed: builder.borrowed,
+            id,
         })
     }
 
     /// Drops claims and their rejections if the pod is also rejected for another reason.
-    fn only_what_counts(
+    fn drop_pointless_claims(
         &mut self,
-        mut refused: Vec<Rejection>,
+        mut rejected: Vec<Rejection>,
         claims: &[Slice],
     ) -> Vec<Rejection> {
-        if refused
+        if rejected
             .iter()
             .all(|one| one.error.required_slice().is_some())
         {
-            return refused;
+            return rejected;
         }
         for claim in claims {
             self.drop_claim(claim);
         }
-        refused.retain(|one| one.error.required_slice().is_none());
-        refused
+        rejected.retain(|one| one.error.required_slice().is_none());
+        rejected
     }
 
-    fn attach_one(
+    fn plan_attachment(
         &mut self,
-        ask: &AttachmentRequest,
-        draft: &mut PlanBuilder<'_>,
+        request: &AttachmentRequest,
+        builder: &mut PlanBuilder<'_>,
     ) -> Result<Assignment, AllocationError> {
-        let pool = self.layout.pool(&ask.pool).map(Arc::clone);
-        let pool = pool.ok_or_else(|| AllocationError::UnknownPool(Arc::clone(&ask.pool)))?;
-        if draft.readiness == Readiness::Required && !self.is_ready(&pool.name) {
+        let pool = self.pool_config.pool(&request.pool).map(Arc::clone);
+        let pool = pool.ok_or_else(|| AllocationError::UnknownPool(Arc::clone(&request.pool)))?;
+        if builder.readiness == Readiness::Required && !self.is_ready(&pool.name) {
             return Err(AllocationError::NotReady(Arc::clone(&pool.name)));
         }
-        let reach = self.reach(ask, &pool, draft)?;
-        let held = self.held_of_pool(ask, &pool, draft.asker);
-        let mut given = Assignment::default();
-        if ask.needs_ips {
-            let ips = self.choose_ips(ask, &pool, reach.as_ref(), &held, draft)?;
+        let scope = self.scope(request, &pool, builder)?;
+        let held = self.held_in_pool(request, &pool, builder.requester);
+        let mut assignment = Assignment::default();
+        if request.needs_ips {
+            let ips = self.choose_ips(request, &pool, scope.as_ref(), &held, builder)?;
             for ip in ips {
                 let prefix = pool.range_of(ip).and_then(|at| pool.ranges.get(at));
-                given
+                assignment
                     .ips
                     .push((ip, prefix.map_or(0, |range| range.subnet.prefix)));
             }
         }
-        given.mac = self.choose_mac(ask, &pool, &held, &given, draft)?;
-        Ok(given)
+        assignment.mac = self.choose_mac(request, &pool, &held, &assignment, builder)?;
+        Ok(assignment)
     }
 
     /// Returns the requester's addresses of this pool on this interface of this network.
-    fn held_of_pool(
+    fn held_in_pool(
         &self,
-        ask: &AttachmentRequest,
+        request: &AttachmentRequest,
         pool: &Pool,
-        asker: &Requester,
+        requester: &Requester,
     ) -> Vec<Address> {
-        let held = self.addresses_of(&asker.holder, &ask.network, &ask.interface);
+        let held = self.addresses_of(&requester.holder, &request.network, &request.interface);
         held.iter()
             .filter(|(space, _)| *space == pool.space)
             .map(|(_, address)| *address)
@@ -260,14 +260,14 @@ impl AttachmentRequest {
 }
 
 impl PlanBuilder<'_> {
-    fn allocation(&self, address: Address, ask: &AttachmentRequest, pool: &Pool) -> Allocation {
+    fn allocation(&self, address: Address, request: &AttachmentRequest, pool: &Pool) -> Allocation {
         Allocation {
             address,
             space: pool.space.clone(),
             pool: Arc::clone(&pool.name),
-            network: ask.network.clone(),
-            interface: Arc::clone(&ask.interface),
-            holder: self.asker.holder.clone(),
+            network: request.network.clone(),
+            interface: Arc::clone(&request.interface),
+            holder: self.requester.holder.clone(),
             pod: self.pod.clone(),
             mac: None,
             former_nodes: Vec::new(),
@@ -278,8 +278,8 @@ impl PlanBuilder<'_> {
     }
 
     /// Keeps the recorded node of the same pod if the requester does not know it.
-    fn remember_node(&self, wanted: &mut Allocation, old: &Allocation) {
-        if let (Some(pod), Some(old)) = (&mut wanted.pod, &old.pod)
+    fn remember_node(&self, desired: &mut Allocation, old: &Allocation) {
+        if let (Some(pod), Some(old)) = (&mut desired.pod, &old.pod)
             && pod.node.is_none()
             && pod.uid.is_some()
             && pod.uid == old.uid
@@ -289,22 +289,26 @@ impl PlanBuilder<'_> {
     }
 
     /// Returns true if the record's holder token is used by another pod: a token identifies one pod.
-    fn is_claimed(&self, record: &Allocation) -> bool {
+    fn has_other_owner(&self, record: &Allocation) -> bool {
         let by = record.pod.as_ref().and_then(|pod| pod.uid.as_ref());
-        let uid = self.asker.pod.as_ref().and_then(|pod| pod.uid.as_ref());
+        let uid = self.requester.pod.as_ref().and_then(|pod| pod.uid.as_ref());
         matches!(record.holder, Holder::Unnamed { .. }) && by.is_some() && by != uid
     }
 
     /// Returns true if the writer of the record may still be working on the rest of its plan.
-    fn is_young(&self, record: &Allocation) -> bool {
-        self.now.0 - record.since.0 < YOUNG
+    fn may_be_concurrent(&self, record: &Allocation) -> bool {
+        self.now.0 - record.since.0 < CONCURRENT_PLAN_GRACE
     }
 
     /// Returns true if the record needs no update for this pod.
-    fn is_settled(&self, record: &Allocation) -> bool {
-        let known = self.asker.pod.as_ref().is_some_and(|pod| pod.uid.is_some());
-        let fresh = self.now.0 - record.since.0 < FRESH;
-        is_same(record.pod.as_ref(), self.pod.as_ref()) && (known || fresh)
+    fn is_up_to_date(&self, record: &Allocation) -> bool {
+        let known = self
+            .requester
+            .pod
+            .as_ref()
+            .is_some_and(|pod| pod.uid.is_some());
+        let fresh = self.now.0 - record.since.0 < RECENT_RECORD_TTL;
+        is_same_pod(record.pod.as_ref(), self.pod.as_ref()) && (known || fresh)
     }
 }
 
@@ -317,7 +321,7 @@ impl Requester {
     }
 
     /// Returns the pod with its node.
-    fn on_its_node(&self) -> Option<PodRef> {
+    fn pod_on_node(&self) -> Option<PodRef> {
         let mut pod = self.pod.clone()?;
         pod.node = self.node.clone().or(pod.node);
         Some(pod)
@@ -325,7 +329,7 @@ impl Requester {
 }
 
 /// Returns true if a record names this pod already; an unknown node matches any.
-fn is_same(recorded: Option<&PodRef>, pod: Option<&PodRef>) -> bool {
+fn is_same_pod(recorded: Option<&PodRef>, pod: Option<&PodRef>) -> bool {
     match (recorded, pod) {
         (Some(recorded), Some(pod)) => {
             let moved = pod.node.is_some() && recorded.node != pod.node;

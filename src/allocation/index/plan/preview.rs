@@ -4,7 +4,7 @@ use super::{AllocationPlan, Assignment, AttachmentRequest, Readiness, Rejection,
 use crate::allocation::{Slice, Timestamp, Version, index::Index};
 
 /// The version of a slice that is only assumed: older than every recorded one.
-const SUPPOSED: Version = Version(0);
+const ASSUMED_VERSION: Version = Version(0);
 
 impl Index {
     /// Returns the assignments that a plan would make now. Slices that it would have to claim are
@@ -14,11 +14,11 @@ impl Index {
     /// Returns the rejections that the plan would return.
     pub fn preview(
         &mut self,
-        asker: &Requester,
-        asks: &[AttachmentRequest],
+        requester: &Requester,
+        requests: &[AttachmentRequest],
         now: Timestamp,
     ) -> Result<Vec<Assignment>, Vec<Rejection>> {
-        self.preview_by(asker, asks, now, Readiness::Required)
+        self.preview_with(requester, requests, now, Readiness::Required)
     }
 
     /// Returns the assignments that [`Self::preview`] would return if all pools were ready. A newly
@@ -29,28 +29,28 @@ impl Index {
     /// Returns the rejections that the plan would return.
     pub fn preview_ignoring_readiness(
         &mut self,
-        asker: &Requester,
-        asks: &[AttachmentRequest],
+        requester: &Requester,
+        requests: &[AttachmentRequest],
         now: Timestamp,
     ) -> Result<Vec<Assignment>, Vec<Rejection>> {
-        self.preview_by(asker, asks, now, Readiness::Ignored)
+        self.preview_with(requester, requests, now, Readiness::Ignored)
     }
 
-    fn preview_by(
+    fn preview_with(
         &mut self,
-        asker: &Requester,
-        asks: &[AttachmentRequest],
+        requester: &Requester,
+        requests: &[AttachmentRequest],
         now: Timestamp,
         readiness: Readiness,
     ) -> Result<Vec<Assignment>, Vec<Rejection>> {
         let under_way = self.claims();
-        let mut supposed = Vec::new();
-        let planned = self.suppose(asker, asks, now, readiness, &mut supposed);
+        let mut assumed = Vec::new();
+        let planned = self.plan_assuming_slices(requester, requests, now, readiness, &mut assumed);
         if let Ok(planned) = &planned {
             self.abort(planned.id);
         }
-        for slice in supposed {
-            self.apply_slice_delete(&slice.record_name(), SUPPOSED);
+        for slice in assumed {
+            self.apply_slice_delete(&slice.record_name(), ASSUMED_VERSION);
         }
         for (claim, _) in self.claims() {
             self.drop_claim(&claim);
@@ -63,33 +63,33 @@ impl Index {
 
     /// Plans repeatedly, assuming the required slices. Each iteration satisfies at least one more of
     /// the requested addresses.
-    fn suppose(
+    fn plan_assuming_slices(
         &mut self,
-        asker: &Requester,
-        asks: &[AttachmentRequest],
+        requester: &Requester,
+        requests: &[AttachmentRequest],
         now: Timestamp,
         readiness: Readiness,
-        supposed: &mut Vec<Slice>,
+        assumed: &mut Vec<Slice>,
     ) -> Result<AllocationPlan, Vec<Rejection>> {
-        let ranges = |ask: &AttachmentRequest| {
-            let pool = self.layout.pool(&ask.pool);
-            pool.map_or(0, |pool| pool.ranges.len() + ask.ips.len())
+        let ranges = |request: &AttachmentRequest| {
+            let pool = self.pool_config.pool(&request.pool);
+            pool.map_or(0, |pool| pool.ranges.len() + request.ips.len())
         };
-        for _ in 0..asks.iter().map(ranges).sum::<usize>() {
-            let refused = match self.plan_by(asker, asks, now, readiness) {
+        for _ in 0..requests.iter().map(ranges).sum::<usize>() {
+            let rejected = match self.plan_with(requester, requests, now, readiness) {
                 Ok(planned) => return Ok(planned),
-                Err(refused) => refused,
+                Err(rejected) => rejected,
             };
-            let needed = refused.iter().filter_map(|one| one.error.required_slice());
+            let needed = rejected.iter().filter_map(|one| one.error.required_slice());
             let needed: Vec<Slice> = needed.cloned().collect();
             if needed.is_empty() {
-                return Err(refused);
+                return Err(rejected);
             }
             for slice in needed {
-                self.apply_slice(slice.clone(), SUPPOSED);
-                supposed.push(slice);
+                self.apply_slice(slice.clone(), ASSUMED_VERSION);
+                assumed.push(slice);
             }
         }
-        self.plan_by(asker, asks, now, readiness)
+        self.plan_with(requester, requests, now, readiness)
     }
 }

@@ -5,13 +5,17 @@ use super::*;
 #[test]
 fn a_replica_s_next_pod_takes_over_under_the_old_version() {
     let mut index = index(&[storage("")], &[]);
-    let first = ips(allocate(&mut index, &replica(0, "u-1"), &[ask(&[])]));
-    let next = index.plan(&replica(0, "u-2"), &[ask(&[])], NOW);
+    let first = ips(allocate(&mut index, &replica(0, "u-1"), &[request(&[])]));
+    let next = index.plan(&replica(0, "u-2"), &[request(&[])], NOW);
     let next = next.unwrap_or_else(|e| panic!("{e:?}"));
     assert!(matches!(&next.writes[..], [Write::Update(_, Version(1))]));
     assert_eq!(ips(Ok(next.assignments)), first);
     // A pending write excludes others; after it the version differs.
-    assert!(index.plan(&replica(0, "u-3"), &[ask(&[])], NOW).is_err());
+    assert!(
+        index
+            .plan(&replica(0, "u-3"), &[request(&[])], NOW)
+            .is_err()
+    );
     index.commit(next.id, &[Version(2)]);
     assert!(index.recorded().all(|(_, version)| version == Version(2)));
 }
@@ -20,8 +24,8 @@ fn a_replica_s_next_pod_takes_over_under_the_old_version() {
 fn a_record_names_the_nodes_that_its_holder_s_pods_were_on() {
     let mut index = index(&[storage("")], &[]);
     let former = |index: &mut Index, uid: &str, node: &str| {
-        let asker = replica(0, uid).on_node(Some(node.into()));
-        allocate(index, &asker, &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+        let requester = replica(0, uid).on_node(Some(node.into()));
+        allocate(index, &requester, &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
         let (record, _) = index.recorded().next().unwrap_or_else(|| panic!("none"));
         record.former_nodes.join(" ")
     };
@@ -41,9 +45,9 @@ fn a_record_names_the_nodes_that_its_holder_s_pods_were_on() {
 #[test]
 fn a_pod_of_a_name_that_was_used_before_renews_the_record() {
     let mut index = index(&[storage("")], &[]);
-    allocate(&mut index, &asker("a"), &[ask(&[])]).unwrap_or_else(|e| panic!("{e}"));
+    allocate(&mut index, &requester("a"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
     let later = NOW.plus(3600);
-    let planned = index.plan(&asker("a"), &[ask(&[])], later);
+    let planned = index.plan(&requester("a"), &[request(&[])], later);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert!(matches!(&planned.writes[..], [Write::Update(a, _)] if a.since == later));
     index.abort(planned.id);

@@ -12,8 +12,10 @@ use shuttle::{
     thread,
 };
 
-use super::{Ask, Index, MacRequest, NOW, Requester, index, network, pool};
-use crate::allocation::{Address, Allocation, Holder, Refusal, Space, Stored, Version, Write};
+use super::{AttachmentRequest, Index, MacRequest, NOW, Requester, index, network, pool};
+use crate::allocation::{
+    Address, Allocation, AllocationError, Holder, Space, Stored, Version, Write,
+};
 
 const ITERATIONS: usize = 5_000;
 /// The number of preemptions in the PCT search.
@@ -23,13 +25,13 @@ const TRIES: usize = 40;
 
 /// A minimal ledger: unique names and versions.
 #[derive(Default)]
-struct Ledger {
+struct TestLedger {
     records: BTreeMap<Address, Stored>,
     last: u64,
 }
 
 /// The outcome of a write for its caller.
-enum Outcome {
+enum WriteOutcome {
     Written(Vec<Version>),
     Exists(Stored),
     /// The write succeeded, but the response was lost.
@@ -37,18 +39,18 @@ enum Outcome {
     Unavailable,
 }
 
-impl Ledger {
+impl TestLedger {
     /// Creates all records or none, and sends them to the watch.
-    fn write(&mut self, writes: &[Write], history: &mpsc::Sender<Stored>) -> Outcome {
+    fn write(&mut self, writes: &[Write], watch: &mpsc::Sender<Stored>) -> WriteOutcome {
         let chance = thread_rng().gen_range(0..6u8);
         if chance == 0 {
-            return Outcome::Unavailable;
+            return WriteOutcome::Unavailable;
         }
         let there = writes
             .iter()
             .find_map(|w| self.records.get(&w.allocation().address));
         if let Some(there) = there {
-            return Outcome::Exists(there.clone());
+            return WriteOutcome::Exists(there.clone());
         }
         let mut versions = Vec::new();
         for write in writes {
@@ -61,13 +63,13 @@ impl Ledger {
             };
             self.records
                 .insert(stored.allocation.address, stored.clone());
-            let _ = history.send(stored);
+            let _ = watch.send(stored);
             versions.push(version);
         }
         if chance == 1 {
-            Outcome::Uncertain
+            WriteOutcome::Uncertain
         } else {
-            Outcome::Written(versions)
+            WriteOutcome::Written(versions)
         }
     }
 }
@@ -76,10 +78,10 @@ impl Ledger {
 fn request(
     pod: &str,
     index: &Mutex<Index>,
-    ledger: &Mutex<Ledger>,
-    history: &mpsc::Sender<Stored>,
+    ledger: &Mutex<TestLedger>,
+    watch: &mpsc::Sender<Stored>,
 ) -> Option<Vec<Address>> {
-    let asker = Requester {
+    let requester = Requester {
         holder: Holder::Pod {
             namespace: "db".into(),
             name: pod.into(),
@@ -87,7 +89,7 @@ fn request(
         pod: None,
         node: None,
     };
-    let ask = Ask {
+    let request = AttachmentRequest {
         pool: "storage".into(),
         network: network("storage-net"),
         interface: "net1".into(),
@@ -99,43 +101,46 @@ fn request(
         let planned = index
             .lock()
             .unwrap()
-            .plan(&asker, std::slice::from_ref(&ask), NOW);
+            .plan(&requester, std::slice::from_ref(&request), NOW);
         let planned = match planned {
             Ok(planned) => planned,
-            Err(refused) if refused[0].refusal.is_busy() => {
+            Err(rejected) if rejected[0].error.is_busy() => {
                 thread::yield_now();
                 continue;
             }
-            Err(refused) => {
-                let full = matches!(refused[0].refusal, Refusal::Exhausted(_));
-                assert!(full, "{refused:?}");
+            Err(rejected) => {
+                let full = matches!(rejected[0].error, AllocationError::Exhausted(_));
+                assert!(full, "{rejected:?}");
                 return None;
             }
         };
-        let given = planned.given[0].ips.iter().map(|(ip, _)| (*ip).into());
-        let outcome = ledger.lock().unwrap().write(&planned.writes, history);
+        let assigned = planned.assignments[0]
+            .ips
+            .iter()
+            .map(|(ip, _)| (*ip).into());
+        let outcome = ledger.lock().unwrap().write(&planned.writes, watch);
         match outcome {
-            Outcome::Written(versions) => {
-                index.lock().unwrap().confirm(planned.ticket, &versions);
-                return Some(given.collect());
+            WriteOutcome::Written(versions) => {
+                index.lock().unwrap().commit(planned.id, &versions);
+                return Some(assigned.collect());
             }
-            Outcome::Exists(theirs) => {
+            WriteOutcome::Exists(theirs) => {
                 let mut index = index.lock().unwrap();
                 index.apply(theirs);
-                index.roll_back(planned.ticket);
+                index.abort(planned.id);
             }
-            Outcome::Unavailable => {
-                index.lock().unwrap().roll_back(planned.ticket);
+            WriteOutcome::Unavailable => {
+                index.lock().unwrap().abort(planned.id);
                 return None;
             }
-            Outcome::Uncertain => return None,
+            WriteOutcome::Uncertain => return None,
         }
     }
     None
 }
 
 /// Asserts that ledger and index agree once all watch events are applied.
-fn settled(index: &Index, ledger: &Ledger) {
+fn assert_consistent(index: &Index, ledger: &TestLedger) {
     let mut holders = BTreeMap::new();
     for (allocation, version) in index.recorded() {
         let there = ledger.records.get(&allocation.address);
@@ -182,41 +187,41 @@ fn theirs() -> Allocation {
 }
 
 /// Runs requests of these pods, and optionally another replica, on two addresses.
-fn race(pods: &'static [&'static str], with_other_replica: bool) {
+fn run_concurrently(pods: &'static [&'static str], with_other_replica: bool) {
     let index = Arc::new(Mutex::new(two_addresses()));
-    let ledger: Arc<Mutex<Ledger>> = Arc::default();
-    let (history, told) = mpsc::channel::<Stored>();
+    let ledger: Arc<Mutex<TestLedger>> = Arc::default();
+    let (watch, events) = mpsc::channel::<Stored>();
     let follower = {
         let index = Arc::clone(&index);
         thread::spawn(move || {
-            while let Ok(stored) = told.recv() {
+            while let Ok(stored) = events.recv() {
                 index.lock().unwrap().apply(stored);
             }
         })
     };
     let other = with_other_replica.then(|| {
-        let (ledger, history) = (Arc::clone(&ledger), history.clone());
+        let (ledger, watch) = (Arc::clone(&ledger), watch.clone());
         thread::spawn(move || {
             let write = [Write::Create(theirs())];
-            ledger.lock().unwrap().write(&write, &history);
+            ledger.lock().unwrap().write(&write, &watch);
         })
     });
     let requests: Vec<_> = pods
         .iter()
         .map(|pod| {
             let (index, ledger) = (Arc::clone(&index), Arc::clone(&ledger));
-            let history = history.clone();
-            thread::spawn(move || request(pod, &index, &ledger, &history))
+            let watch = watch.clone();
+            thread::spawn(move || request(pod, &index, &ledger, &watch))
         })
         .collect();
     let answers: Vec<_> = requests.into_iter().map(|r| r.join().unwrap()).collect();
     if let Some(other) = other {
         other.join().unwrap();
     }
-    drop(history);
+    drop(watch);
     follower.join().unwrap();
     let (index, ledger) = (index.lock().unwrap(), ledger.lock().unwrap());
-    settled(&index, &ledger);
+    assert_consistent(&index, &ledger);
     for (pod, answer) in pods.iter().zip(answers) {
         for address in answer.into_iter().flatten() {
             // A promised address is recorded for the pod that it was promised to.
@@ -233,15 +238,15 @@ fn race(pods: &'static [&'static str], with_other_replica: bool) {
 
 #[test]
 fn three_pods_and_two_addresses() {
-    explore(|| race(&["a", "b", "c"], false));
+    explore(|| run_concurrently(&["a", "b", "c"], false));
 }
 
 #[test]
 fn two_pods_and_another_replica() {
-    explore(|| race(&["a", "b"], true));
+    explore(|| run_concurrently(&["a", "b"], true));
 }
 
 #[test]
 fn one_pod_asked_for_three_times() {
-    explore(|| race(&["a", "a", "a"], false));
+    explore(|| run_concurrently(&["a", "a", "a"], false));
 }

@@ -1,14 +1,14 @@
 //! Tests of slice records in the index, and of previews.
 
 use super::{
-    slices::{claimed, cut, on, slice, windows},
+    slices::{claimed, requester_on, slice, sliced_index, windows},
     *,
 };
 use crate::allocation::SliceMismatch;
 
 #[test]
 fn slices_that_do_not_fit_are_said_and_give_nothing() {
-    let mut index = cut("");
+    let mut index = sliced_index("");
     let odd = [
         (slice("a", "192.0.2.0/29"), SliceMismatch::OtherSize(30)),
         (slice("a", "192.0.2.9/32"), SliceMismatch::OtherSize(30)),
@@ -28,29 +28,33 @@ fn slices_that_do_not_fit_are_said_and_give_nothing() {
     assert_eq!(found, odd);
     assert!(index.slices_of_node("storage", "a").is_empty());
     // The name of the first slot is taken; the slice that the record overlaps is not.
-    let refused = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
-    assert_eq!(claimed(&refused), "a 192.0.2.8/30");
+    let rejected = allocate(&mut index, &requester_on("a", "p"), &[request(&[])]);
+    assert_eq!(claimed(&rejected), "a 192.0.2.8/30");
     index.drop_claim(&slice("a", "192.0.2.8/30"));
     index.apply_slice_delete("storage.192.0.2.0", Version(1));
-    let refused = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
-    assert_eq!(claimed(&refused), "a 192.0.2.0/30");
+    let rejected = allocate(&mut index, &requester_on("a", "p"), &[request(&[])]);
+    assert_eq!(claimed(&rejected), "a 192.0.2.0/30");
 }
 
 #[test]
 fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts() {
-    let mut index = cut("");
+    let mut index = sliced_index("");
     index.apply_slice(slice("a", "192.0.2.0/30"), Version(5));
     index.apply_slice(slice("b", "192.0.2.0/30"), Version(4));
     index.apply_slice_delete("storage.192.0.2.0", Version(4));
     assert_eq!(index.slices_of_node("storage", "a").len(), 1);
-    let layout = Arc::clone(index.pool_config());
+    let pool_config = Arc::clone(index.pool_config());
     index.sync(&Arc::new(PoolConfig::default()));
     assert_eq!(index.mismatched_slices().len(), 1);
     assert_eq!(index.slicing_usage("storage"), None);
-    index.sync(&layout);
+    index.sync(&pool_config);
     index.set_ready("storage");
     assert_eq!(
-        ips(allocate(&mut index, &on("a", "p"), &[ask(&[])])),
+        ips(allocate(
+            &mut index,
+            &requester_on("a", "p"),
+            &[request(&[])]
+        )),
         ["192.0.2.2/27"]
     );
     let usage = index.slice_usages("storage");
@@ -59,42 +63,58 @@ fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts()
     assert_eq!(windows(&index.slices_of("storage")), ["192.0.2.8/30"]);
     // A pod keeps its address when the slice is deleted.
     assert_eq!(
-        ips(allocate(&mut index, &on("a", "p"), &[ask(&[])])),
+        ips(allocate(
+            &mut index,
+            &requester_on("a", "p"),
+            &[request(&[])]
+        )),
         ["192.0.2.2/27"]
     );
     assert_eq!(
-        claimed(&allocate(&mut index, &on("a", "q"), &[ask(&[])])),
+        claimed(&allocate(
+            &mut index,
+            &requester_on("a", "q"),
+            &[request(&[])]
+        )),
         "a 192.0.2.0/30"
     );
 }
 
 #[test]
 fn a_preview_supposes_slices_and_leaves_none() {
-    let mut index = cut("");
-    let given = index.preview(&on("a", "p"), &[ask(&[])], NOW);
+    let mut index = sliced_index("");
+    let assigned = index.preview(&requester_on("a", "p"), &[request(&[])], NOW);
     assert_eq!(
-        given.map(|g| ips(Ok(g))).ok(),
+        assigned.map(|g| ips(Ok(g))).ok(),
         Some(vec!["192.0.2.2/27".to_owned()])
     );
     let usage = index.slicing_usage("storage").unwrap_or_default();
     assert_eq!((usage.all, usage.claimed, usage.free_outside), (7, 0, 25));
     assert_eq!(
-        claimed(&allocate(&mut index, &on("b", "q"), &[ask(&[])])),
+        claimed(&allocate(
+            &mut index,
+            &requester_on("b", "q"),
+            &[request(&[])]
+        )),
         "b 192.0.2.0/30"
     );
     // A pending claim survives a preview.
-    let given = index.preview(&on("b", "q"), &[ask(&[])], NOW);
+    let assigned = index.preview(&requester_on("b", "q"), &[request(&[])], NOW);
     assert_eq!(
-        given.map(|g| ips(Ok(g))).ok(),
+        assigned.map(|g| ips(Ok(g))).ok(),
         Some(vec!["192.0.2.2/27".to_owned()])
     );
-    let given = index.preview(&on("a", "p"), &[ask(&[])], NOW);
+    let assigned = index.preview(&requester_on("a", "p"), &[request(&[])], NOW);
     assert_eq!(
-        given.map(|g| ips(Ok(g))).ok(),
+        assigned.map(|g| ips(Ok(g))).ok(),
         Some(vec!["192.0.2.8/27".to_owned()])
     );
     assert_eq!(
-        claimed(&allocate(&mut index, &on("c", "r"), &[ask(&[])])),
+        claimed(&allocate(
+            &mut index,
+            &requester_on("c", "r"),
+            &[request(&[])]
+        )),
         "c 192.0.2.8/30"
     );
 }

@@ -17,18 +17,18 @@ const NODES: [&str; 3] = ["a", "b", "c"];
 #[derive(Debug, Clone)]
 enum Step {
     /// A pod requests any address, or the one with this number, on a node.
-    Ask(u8, usize, Option<u8>, Claim),
+    Request(u8, usize, Option<u8>, ClaimOutcome),
     /// A record is deleted.
     Release(usize),
     /// A slice without records is deleted.
-    Forget(usize),
+    DeleteSlice(usize),
     /// Time passes.
     Wait,
 }
 
 /// The outcome of the claims that a request needs.
 #[derive(Debug, Clone, Copy)]
-enum Claim {
+enum ClaimOutcome {
     Recorded,
     /// Another replica records the slice first, for this node.
     Lost(usize),
@@ -39,17 +39,17 @@ enum Claim {
 
 fn step() -> impl Strategy<Value = Step> {
     let claim = prop_oneof![
-        6 => Just(Claim::Recorded),
-        2 => (0..NODES.len()).prop_map(Claim::Lost),
-        1 => Just(Claim::Failed),
-        1 => Just(Claim::Forgotten),
+        6 => Just(ClaimOutcome::Recorded),
+        2 => (0..NODES.len()).prop_map(ClaimOutcome::Lost),
+        1 => Just(ClaimOutcome::Failed),
+        1 => Just(ClaimOutcome::Forgotten),
     ];
     let node = 0..NODES.len();
     let named = prop::option::weighted(0.15, 0..17u8);
     prop_oneof![
-        8 => (0..24u8, node, named, claim).prop_map(|(p, n, i, c)| Step::Ask(p, n, i, c)),
+        8 => (0..24u8, node, named, claim).prop_map(|(p, n, i, c)| Step::Request(p, n, i, c)),
         3 => any::<usize>().prop_map(Step::Release),
-        1 => any::<usize>().prop_map(Step::Forget),
+        1 => any::<usize>().prop_map(Step::DeleteSlice),
         1 => Just(Step::Wait),
     ]
 }
@@ -66,7 +66,7 @@ fn spec(strict: bool, dual: bool) -> String {
     )
 }
 
-struct World {
+struct Scenario {
     index: Index,
     pool: Arc<Pool>,
     strict: bool,
@@ -77,7 +77,7 @@ struct World {
     now: Timestamp,
 }
 
-impl World {
+impl Scenario {
     fn new(strict: bool, dual: bool) -> Self {
         let pool = pool("storage", &spec(strict, dual));
         let mut index = super::index(&[Arc::clone(&pool)], &[]);
@@ -98,7 +98,7 @@ impl World {
         Version(self.last)
     }
 
-    fn givable(&self, range: usize) -> impl Iterator<Item = IpAddr> + '_ {
+    fn allocatable(&self, range: usize) -> impl Iterator<Item = IpAddr> + '_ {
         let range = &self.pool.ranges[range];
         let [first, last] = [range.subnet.range().first(), range.subnet.range().last()]
             .map(|ip| Address::Ip(ip).number());
@@ -114,10 +114,10 @@ impl World {
 
     fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Ask(pod, node, named, claim) => {
+            Step::Request(pod, node, named, claim) => {
                 let ip = named.map(|last| format!("192.0.2.{last}"));
-                let ask = ask(&ip.iter().map(String::as_str).collect::<Vec<_>>());
-                self.ask(&format!("p-{pod}"), NODES[*node], &ask, *claim)?;
+                let request = request(&ip.iter().map(String::as_str).collect::<Vec<_>>());
+                self.request(&format!("p-{pod}"), NODES[*node], &request, *claim)?;
             }
             Step::Release(which) => {
                 let count = self.records.len().max(1);
@@ -126,7 +126,7 @@ impl World {
                     release(&mut self.index, &ip.to_string());
                 }
             }
-            Step::Forget(which) => {
+            Step::DeleteSlice(which) => {
                 let empty = |slice: &Slice| !self.records.keys().any(|ip| slice.contains(*ip));
                 let names = self.slices.iter().filter(|(_, (slice, _))| empty(slice));
                 let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
@@ -141,37 +141,41 @@ impl World {
         Ok(())
     }
 
-    fn ask(
+    fn request(
         &mut self,
         pod: &str,
         node: &str,
-        ask: &AttachmentRequest,
-        claim: Claim,
+        request: &AttachmentRequest,
+        claim: ClaimOutcome,
     ) -> Result<(), TestCaseError> {
-        let asker = asker(pod).on_node(Some(node.into()));
+        let requester = requester(pod).on_node(Some(node.into()));
         for _ in 0..12 {
-            let refused = match self.index.plan(&asker, std::slice::from_ref(ask), self.now) {
-                Ok(planned) => return self.given(pod, node, ask, planned),
-                Err(refused) => refused[0].error.clone(),
-            };
-            let AllocationError::NeedsSlice(slice) = &refused else {
-                return self.refused(pod, node, &refused);
+            let rejected =
+                match self
+                    .index
+                    .plan(&requester, std::slice::from_ref(request), self.now)
+                {
+                    Ok(planned) => return self.assigned(pod, node, request, planned),
+                    Err(rejected) => rejected[0].error.clone(),
+                };
+            let AllocationError::NeedsSlice(slice) = &rejected else {
+                return self.rejected(pod, node, &rejected);
             };
             prop_assert_eq!(&*slice.node, node);
             let something = (0..self.pool.ranges.len())
-                .any(|range| self.givable(range).any(|ip| slice.contains(ip)));
+                .any(|range| self.allocatable(range).any(|ip| slice.contains(ip)));
             prop_assert!(something, "{} has nothing to give", slice.window);
             match claim {
-                Claim::Recorded => self.record_slice(slice)?,
-                Claim::Lost(other) => {
+                ClaimOutcome::Recorded => self.record_slice(slice)?,
+                ClaimOutcome::Lost(other) => {
                     let node = NODES[other].into();
                     self.record_slice(&Slice::new(&slice.pool, slice.window, &node))?;
                 }
-                Claim::Failed => {
+                ClaimOutcome::Failed => {
                     self.index.drop_claim(slice);
                     return Ok(());
                 }
-                Claim::Forgotten => return Ok(()),
+                ClaimOutcome::Forgotten => return Ok(()),
             }
         }
         Err(TestCaseError::fail("no number of slices is enough"))
@@ -191,11 +195,11 @@ impl World {
         Ok(())
     }
 
-    fn given(
+    fn assigned(
         &mut self,
         pod: &str,
         node: &str,
-        ask: &AttachmentRequest,
+        request: &AttachmentRequest,
         planned: AllocationPlan,
     ) -> Result<(), TestCaseError> {
         let ips: Vec<IpAddr> = planned.assignments[0]
@@ -203,13 +207,13 @@ impl World {
             .iter()
             .map(|(ip, _)| *ip)
             .collect();
-        let mut lent = 0;
+        let mut borrowed = 0;
         for (range, of) in self.pool.ranges.iter().enumerate() {
             let inside: Vec<&IpAddr> = ips.iter().filter(|ip| of.contains(**ip)).collect();
             prop_assert!(!inside.is_empty(), "nothing of {}", of.subnet);
             for ip in inside {
                 prop_assert!(
-                    self.givable(range).any(|good| good == *ip),
+                    self.allocatable(range).any(|good| good == *ip),
                     "{} is given",
                     ip
                 );
@@ -217,10 +221,10 @@ impl World {
                 let kept = self.records.get(ip) == Some(&here);
                 let own = self.is_of(*ip, node);
                 prop_assert!(kept || own || !self.strict, "{} is lent to {}", ip, node);
-                lent += usize::from(!kept && !own);
+                borrowed += usize::from(!kept && !own);
             }
         }
-        prop_assert_eq!(planned.borrowed, lent);
+        prop_assert_eq!(planned.borrowed, borrowed);
         let mut versions = Vec::new();
         for write in &planned.writes {
             let ip = write.allocation().address.ip();
@@ -235,9 +239,11 @@ impl World {
         }
         self.index.commit(planned.id, &versions);
         // A repeated request gets the same result without writes.
-        let asker = asker(pod).on_node(Some(node.into()));
-        let again = self.index.plan(&asker, std::slice::from_ref(ask), self.now);
-        let again = again.map_err(|refused| TestCaseError::fail(format!("{refused:?}")))?;
+        let requester = requester(pod).on_node(Some(node.into()));
+        let again = self
+            .index
+            .plan(&requester, std::slice::from_ref(request), self.now);
+        let again = again.map_err(|rejected| TestCaseError::fail(format!("{rejected:?}")))?;
         let same: Vec<IpAddr> = again.assignments[0].ips.iter().map(|(ip, _)| *ip).collect();
         prop_assert_eq!((same, again.writes.len(), again.borrowed), (ips, 0, 0));
         self.index.commit(again.id, &[]);
@@ -245,18 +251,18 @@ impl World {
     }
 
     /// Checks that the model justifies a rejection.
-    fn refused(
+    fn rejected(
         &self,
         pod: &str,
         node: &str,
-        refusal: &AllocationError,
+        error: &AllocationError,
     ) -> Result<(), TestCaseError> {
         let free = |range: usize| {
-            let all = self.givable(range);
+            let all = self.allocatable(range);
             all.filter(|ip| !self.records.contains_key(ip))
                 .collect::<Vec<_>>()
         };
-        match refusal {
+        match error {
             AllocationError::Exhausted(all) => {
                 prop_assert!(!self.strict);
                 let Exhausted { range, .. } = &**all;
@@ -296,7 +302,7 @@ impl World {
     /// Checks that the counts of the index match the model.
     fn compare(&self) -> Result<(), TestCaseError> {
         let ranges = 0..self.pool.ranges.len();
-        let free = ranges.flat_map(|range| self.givable(range));
+        let free = ranges.flat_map(|range| self.allocatable(range));
         let free: BTreeSet<IpAddr> = free.filter(|ip| !self.records.contains_key(ip)).collect();
         let usage = self.index.usage("storage").unwrap_or_default();
         prop_assert_eq!(usage.free, free.len() as u128);
@@ -323,10 +329,10 @@ proptest! {
         dual in any::<bool>(),
         steps in prop::collection::vec(step(), 1..80),
     ) {
-        let mut world = World::new(strict, dual);
+        let mut scenario = Scenario::new(strict, dual);
         for step in &steps {
-            world.step(step)?;
-            world.compare()?;
+            scenario.step(step)?;
+            scenario.compare()?;
         }
     }
 
@@ -337,16 +343,16 @@ proptest! {
         steps in prop::collection::vec(step(), 0..40),
         last in 0..NODES.len(),
     ) {
-        let mut world = World::new(false, dual);
+        let mut scenario = Scenario::new(false, dual);
         for step in &steps {
-            world.step(step)?;
+            scenario.step(step)?;
         }
-        world.now = world.now.plus(600);
+        scenario.now = scenario.now.plus(600);
         for number in 0..24 {
-            let (pod, claim) = (format!("last-{number}"), Claim::Recorded);
-            world.ask(&pod, NODES[last], &ask(&[]), claim)?;
+            let (pod, claim) = (format!("last-{number}"), ClaimOutcome::Recorded);
+            scenario.request(&pod, NODES[last], &request(&[]), claim)?;
         }
-        let left = |range| world.givable(range).any(|ip| !world.records.contains_key(&ip));
-        prop_assert!((0..world.pool.ranges.len()).any(|range| !left(range)));
+        let left = |range| scenario.allocatable(range).any(|ip| !scenario.records.contains_key(&ip));
+        prop_assert!((0..scenario.pool.ranges.len()).any(|range| !left(range)));
     }
 }

@@ -7,14 +7,14 @@ use crate::{allocation::Slice, network::range::Subnet};
 const SPEC: &str = r#"{"ranges":[{"range":"192.0.2.0/27","gateway":"192.0.2.1",
     "exclude":["192.0.2.4/30"]}],"nodeSliceSize":"/30","namespaceSelector":{}"#;
 
-pub(super) fn cut(more: &str) -> Index {
+pub(super) fn sliced_index(more: &str) -> Index {
     let mut index = index(&[pool("storage", &format!("{SPEC}{more}}}"))], &[]);
     index.enable_slices();
     index
 }
 
-pub(super) fn on(node: &str, name: &str) -> Requester {
-    asker(name).on_node(Some(node.into()))
+pub(super) fn requester_on(node: &str, name: &str) -> Requester {
+    requester(name).on_node(Some(node.into()))
 }
 
 pub(super) fn slice(node: &str, window: &str) -> Slice {
@@ -22,36 +22,36 @@ pub(super) fn slice(node: &str, window: &str) -> Slice {
     Slice::new(&"storage".into(), window, &node.into())
 }
 
-pub(super) fn claimed(refused: &Result<Vec<Assignment>, AllocationError>) -> String {
-    let slice = refused
+pub(super) fn claimed(rejected: &Result<Vec<Assignment>, AllocationError>) -> String {
+    let slice = rejected
         .as_ref()
         .err()
         .and_then(AllocationError::required_slice);
     slice.map_or_else(
-        || format!("{refused:?}"),
+        || format!("{rejected:?}"),
         |s| format!("{} {}", s.node, s.window),
     )
 }
 
 /// Allocates as the server does: records required slices and plans again.
-fn settle(
+fn allocate_with_slices(
     index: &mut Index,
-    asker: &Requester,
-    asks: &[AttachmentRequest],
+    requester: &Requester,
+    requests: &[AttachmentRequest],
 ) -> Result<Vec<Assignment>, AllocationError> {
     for _ in 0..16 {
-        let given = allocate(index, asker, asks);
-        let Some(slice) = given
+        let assigned = allocate(index, requester, requests);
+        let Some(slice) = assigned
             .as_ref()
             .err()
             .and_then(AllocationError::required_slice)
         else {
-            return given;
+            return assigned;
         };
         let version = index.slices().count() as u64 + 1;
         index.apply_slice(slice.clone(), Version(version));
     }
-    panic!("no number of slices is enough for {asks:?}");
+    panic!("no number of slices is enough for {requests:?}");
 }
 
 pub(super) fn windows(slices: &[&Slice]) -> Vec<String> {
@@ -64,31 +64,51 @@ pub(super) fn windows(slices: &[&Slice]) -> Vec<String> {
 /// Allocates this many addresses to pods of a node.
 fn fill(index: &mut Index, node: &str, count: usize) {
     for number in 0..count {
-        let given = settle(index, &on(node, &format!("{node}-{number}")), &[ask(&[])]);
-        assert_eq!(code(given), "given", "{number} of {node}");
+        let assigned = allocate_with_slices(
+            index,
+            &requester_on(node, &format!("{node}-{number}")),
+            &[request(&[])],
+        );
+        assert_eq!(code(assigned), "given", "{number} of {node}");
     }
 }
 
 #[test]
 fn a_node_draws_from_slices_of_its_own_and_claims_one_after_the_other() {
-    let mut index = cut("");
-    let first = allocate(&mut index, &on("a", "p"), &[ask(&[])]);
+    let mut index = sliced_index("");
+    let first = allocate(&mut index, &requester_on("a", "p"), &[request(&[])]);
     assert_eq!(claimed(&first), "a 192.0.2.0/30");
     assert_eq!(
-        ips(settle(&mut index, &on("a", "p"), &[ask(&[])])),
+        ips(allocate_with_slices(
+            &mut index,
+            &requester_on("a", "p"),
+            &[request(&[])]
+        )),
         ["192.0.2.2/27"]
     );
     // The second slice has no allocatable address and is skipped.
     assert_eq!(
-        ips(settle(&mut index, &on("b", "q"), &[ask(&[])])),
+        ips(allocate_with_slices(
+            &mut index,
+            &requester_on("b", "q"),
+            &[request(&[])]
+        )),
         ["192.0.2.8/27"]
     );
     assert_eq!(
-        ips(settle(&mut index, &on("a", "r"), &[ask(&[])])),
+        ips(allocate_with_slices(
+            &mut index,
+            &requester_on("a", "r"),
+            &[request(&[])]
+        )),
         ["192.0.2.3/27"]
     );
     assert_eq!(
-        ips(settle(&mut index, &on("a", "s"), &[ask(&[])])),
+        ips(allocate_with_slices(
+            &mut index,
+            &requester_on("a", "s"),
+            &[request(&[])]
+        )),
         ["192.0.2.12/27"]
     );
     let of_a = index.slices_of_node("storage", "a");
@@ -98,45 +118,43 @@ fn a_node_draws_from_slices_of_its_own_and_claims_one_after_the_other() {
     // An address released in the first slice is allocated first.
     release(&mut index, "192.0.2.3");
     assert_eq!(
-        ips(settle(&mut index, &on("a", "t"), &[ask(&[])])),
+        ips(allocate_with_slices(
+            &mut index,
+            &requester_on("a", "t"),
+            &[request(&[])]
+        )),
         ["192.0.2.3/27"]
     );
 }
 
 #[test]
 fn without_a_node_and_without_a_place_for_slices_nothing_is_given() {
-    let mut index = cut("");
-    let refusal = allocate(&mut index, &asker("p"), &[ask(&[])]).err();
-    assert_eq!(
-        refusal,
-        Some(AllocationError::NodeUnknown("storage".into()))
-    );
-    let refusal = allocate(&mut index, &on("", "p"), &[ask(&[])]).err();
-    assert_eq!(
-        refusal,
-        Some(AllocationError::NodeUnknown("storage".into()))
-    );
+    let mut index = sliced_index("");
+    let error = allocate(&mut index, &requester("p"), &[request(&[])]).err();
+    assert_eq!(error, Some(AllocationError::NodeUnknown("storage".into())));
+    let error = allocate(&mut index, &requester_on("", "p"), &[request(&[])]).err();
+    assert_eq!(error, Some(AllocationError::NodeUnknown("storage".into())));
     let mac_alone = AttachmentRequest {
         needs_ips: false,
-        ..ask(&[])
+        ..request(&[])
     };
     assert_eq!(
-        code(allocate(&mut index, &asker("p"), &[mac_alone])),
+        code(allocate(&mut index, &requester("p"), &[mac_alone])),
         "given"
     );
     let mut bare = super::index(&[pool("storage", &format!("{SPEC}}}"))], &[]);
-    let refusal = allocate(&mut bare, &on("a", "p"), &[ask(&[])]).err();
+    let error = allocate(&mut bare, &requester_on("a", "p"), &[request(&[])]).err();
     assert_eq!(
-        refusal,
+        error,
         Some(AllocationError::SlicesUnsupported("storage".into()))
     );
 }
 
 #[test]
 fn with_no_slice_left_the_lowest_of_another_s_is_lent_and_strict_pools_refuse() {
-    let mut index = cut("");
+    let mut index = sliced_index("");
     fill(&mut index, "a", 23);
-    let planned = index.plan(&on("b", "p"), &[ask(&[])], NOW);
+    let planned = index.plan(&requester_on("b", "p"), &[request(&[])], NOW);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!((planned.borrowed, planned.writes.len()), (1, 1));
     assert_eq!(planned.assignments[0].ips[0].0.to_string(), "192.0.2.29");
@@ -144,44 +162,63 @@ fn with_no_slice_left_the_lowest_of_another_s_is_lent_and_strict_pools_refuse() 
     // It is kept although a lower one is free now.
     release(&mut index, "192.0.2.8");
     assert_eq!(
-        ips(allocate(&mut index, &on("b", "p"), &[ask(&[])])),
+        ips(allocate(
+            &mut index,
+            &requester_on("b", "p"),
+            &[request(&[])]
+        )),
         ["192.0.2.29/27"]
     );
     assert_eq!(
-        ips(allocate(&mut index, &on("b", "q"), &[ask(&[])])),
+        ips(allocate(
+            &mut index,
+            &requester_on("b", "q"),
+            &[request(&[])]
+        )),
         ["192.0.2.8/27"]
     );
     assert_eq!(
-        code(allocate(&mut index, &on("b", "r"), &[ask(&[])])),
+        code(allocate(
+            &mut index,
+            &requester_on("b", "r"),
+            &[request(&[])]
+        )),
         "given"
     );
     assert_eq!(
-        code(allocate(&mut index, &on("b", "s"), &[ask(&[])])),
+        code(allocate(
+            &mut index,
+            &requester_on("b", "s"),
+            &[request(&[])]
+        )),
         "pool-exhausted"
     );
 
-    let mut strict = cut(r#","strictSlices":true"#);
+    let mut strict = sliced_index(r#","strictSlices":true"#);
     fill(&mut strict, "a", 21);
     fill(&mut strict, "b", 3);
-    let refusal = allocate(&mut strict, &on("b", "p"), &[ask(&[])]).err();
-    let said = refusal.map(|r| r.to_string()).unwrap_or_default();
+    let error = allocate(&mut strict, &requester_on("b", "p"), &[request(&[])]).err();
+    let message = error.map(|r| r.to_string()).unwrap_or_default();
     assert_eq!(
-        said,
+        message,
         "address pool \"storage\" has no address of 192.0.2.0/27 left for node \"b\": all 3 of its \
          slice are taken, and no slice is left (1 free in slices of other nodes, strictSlices: true)"
     );
-    let refusal = allocate(&mut strict, &on("c", "q"), &[ask(&[])]).err();
-    let said = refusal.map(|r| r.to_string()).unwrap_or_default();
-    assert!(said.contains("every slice is another node's"), "{said}");
+    let error = allocate(&mut strict, &requester_on("c", "q"), &[request(&[])]).err();
+    let message = error.map(|r| r.to_string()).unwrap_or_default();
+    assert!(
+        message.contains("every slice is another node's"),
+        "{message}"
+    );
 }
 
 #[test]
 fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
-    let mut index = cut("");
+    let mut index = sliced_index("");
     let plan = |index: &mut Index, node: &str, now: i64| {
-        let asker = on(node, &format!("{node}-{now}"));
-        let refused = index.plan(&asker, &[ask(&[])], NOW.plus(now));
-        claimed(&Err(refused.map(|_| ()).unwrap_err()[0].error.clone()))
+        let requester = requester_on(node, &format!("{node}-{now}"));
+        let rejected = index.plan(&requester, &[request(&[])], NOW.plus(now));
+        claimed(&Err(rejected.map(|_| ()).unwrap_err()[0].error.clone()))
     };
     assert_eq!(plan(&mut index, "a", 0), "a 192.0.2.0/30");
     assert_eq!(plan(&mut index, "a", 1), "a 192.0.2.0/30");
@@ -196,25 +233,29 @@ fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
     index.apply_slice(slice("z", "192.0.2.8/30"), Version(7));
     assert_eq!(plan(&mut index, "d", 62), "d 192.0.2.16/30");
     // A slice is claimed only for a pod that can get an address.
-    let mut limited = cut(r#","maxPerNamespace":1"#);
+    let mut limited = sliced_index(r#","maxPerNamespace":1"#);
     fill(&mut limited, "a", 1);
     assert_eq!(
-        code(allocate(&mut limited, &on("b", "p"), &[ask(&[])])),
+        code(allocate(
+            &mut limited,
+            &requester_on("b", "p"),
+            &[request(&[])]
+        )),
         "namespace-limit"
     );
     let two = [
-        ask(&[]),
+        request(&[]),
         AttachmentRequest {
             interface: "net2".into(),
-            ..ask(&["192.0.2.5"])
+            ..request(&["192.0.2.5"])
         },
     ];
-    let mut index = cut("");
-    let refused = index
-        .plan(&on("a", "p"), &two, NOW)
+    let mut index = sliced_index("");
+    let rejected = index
+        .plan(&requester_on("a", "p"), &two, NOW)
         .err()
         .unwrap_or_default();
-    let codes: Vec<_> = refused
+    let codes: Vec<_> = rejected
         .iter()
         .map(|one| (one.request, one.error.code()))
         .collect();
@@ -224,20 +265,28 @@ fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
 
 #[test]
 fn a_pod_that_goes_to_another_node_gets_another_address_there() {
-    let mut index = cut(r#","maxPerNamespace":1"#);
+    let mut index = sliced_index(r#","maxPerNamespace":1"#);
     assert_eq!(
-        ips(settle(&mut index, &on("a", "p"), &[ask(&[])])),
+        ips(allocate_with_slices(
+            &mut index,
+            &requester_on("a", "p"),
+            &[request(&[])]
+        )),
         ["192.0.2.2/27"]
     );
     // The replaced address does not count toward the limit.
-    let moved = ips(settle(&mut index, &on("b", "p"), &[ask(&[])]));
+    let moved = ips(allocate_with_slices(
+        &mut index,
+        &requester_on("b", "p"),
+        &[request(&[])],
+    ));
     assert_eq!(moved, ["192.0.2.8/27"]);
     for (node, expected) in [
         ("b", "192.0.2.8/27"),
         ("a", "192.0.2.2/27"),
         ("b", "192.0.2.8/27"),
     ] {
-        let again = index.plan(&on(node, "p"), &[ask(&[])], NOW);
+        let again = index.plan(&requester_on(node, "p"), &[request(&[])], NOW);
         let again = again.unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!((again.writes.len(), again.borrowed), (0, 0));
         index.commit(again.id, &[]);
@@ -245,19 +294,23 @@ fn a_pod_that_goes_to_another_node_gets_another_address_there() {
     }
     // The address on the old node can be released once the pod is observed with the new one.
     release(&mut index, "192.0.2.2");
-    let refused = allocate(&mut index, &on("a", "q"), &[ask(&[])]);
-    assert_eq!(code(refused), "namespace-limit");
+    let rejected = allocate(&mut index, &requester_on("a", "q"), &[request(&[])]);
+    assert_eq!(code(rejected), "namespace-limit");
 }
 
 #[test]
 fn what_a_pod_has_elsewhere_is_lent_to_it_sooner_than_another_s() {
-    let mut index = cut("");
+    let mut index = sliced_index("");
     fill(&mut index, "a", 22);
     assert_eq!(
-        ips(settle(&mut index, &on("a", "p"), &[ask(&[])])),
+        ips(allocate_with_slices(
+            &mut index,
+            &requester_on("a", "p"),
+            &[request(&[])]
+        )),
         ["192.0.2.28/27"]
     );
-    let planned = index.plan(&on("b", "p"), &[ask(&[])], NOW);
+    let planned = index.plan(&requester_on("b", "p"), &[request(&[])], NOW);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert_eq!(
         (planned.borrowed, ips(Ok(planned.assignments))),
@@ -270,30 +323,51 @@ fn what_a_pod_has_elsewhere_is_lent_to_it_sooner_than_another_s() {
 
 #[test]
 fn a_named_address_is_given_wherever_it_lies_unless_the_pool_is_strict() {
-    let mut index = cut("");
+    let mut index = sliced_index("");
     fill(&mut index, "a", 1);
     for ip in ["192.0.2.3", "192.0.2.29"] {
-        let planned = index.plan(&on("b", ip), &[ask(&[ip])], NOW);
+        let planned = index.plan(&requester_on("b", ip), &[request(&[ip])], NOW);
         let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(planned.borrowed, 1, "{ip}");
         index.commit(planned.id, &[Version(50)]);
     }
-    let mut strict = cut(r#","strictSlices":true"#);
+    let mut strict = sliced_index(r#","strictSlices":true"#);
     fill(&mut strict, "a", 1);
-    let refusal = allocate(&mut strict, &on("b", "p"), &[ask(&["192.0.2.3"])]).err();
+    let error = allocate(
+        &mut strict,
+        &requester_on("b", "p"),
+        &[request(&["192.0.2.3"])],
+    )
+    .err();
     assert_eq!(
-        refusal.map(|r| r.to_string()).unwrap_or_default(),
+        error.map(|r| r.to_string()).unwrap_or_default(),
         "192.0.2.3 lies in no slice that node \"b\" has of address pool \"storage\" (strictSlices: \
          true): its slice is that of node \"a\""
     );
-    let nobody_s = allocate(&mut strict, &on("b", "p"), &[ask(&["192.0.2.29"])]);
+    let nobody_s = allocate(
+        &mut strict,
+        &requester_on("b", "p"),
+        &[request(&["192.0.2.29"])],
+    );
     assert_eq!(claimed(&nobody_s), "b 192.0.2.28/30");
-    let meanwhile = allocate(&mut strict, &on("c", "q"), &[ask(&["192.0.2.30"])]);
-    assert!(meanwhile.err().is_some_and(|refusal| refusal.is_busy()));
-    let given = settle(&mut strict, &on("b", "p"), &[ask(&["192.0.2.29"])]);
-    assert_eq!(ips(given), ["192.0.2.29/27"]);
+    let meanwhile = allocate(
+        &mut strict,
+        &requester_on("c", "q"),
+        &[request(&["192.0.2.30"])],
+    );
+    assert!(meanwhile.err().is_some_and(|error| error.is_busy()));
+    let assigned = allocate_with_slices(
+        &mut strict,
+        &requester_on("b", "p"),
+        &[request(&["192.0.2.29"])],
+    );
+    assert_eq!(ips(assigned), ["192.0.2.29/27"]);
     // It is not kept on a node that does not own the slice.
-    let moved = allocate(&mut strict, &on("a", "p"), &[ask(&["192.0.2.29"])]);
+    let moved = allocate(
+        &mut strict,
+        &requester_on("a", "p"),
+        &[request(&["192.0.2.29"])],
+    );
     assert_eq!(code(moved), "address-reserved");
 }
 
@@ -305,17 +379,17 @@ fn what_is_reserved_is_kept_on_every_node() {
     lax.enable_slices();
     lax.apply_slice(slice("a", "192.0.2.8/30"), Version(1));
     for node in ["a", "b", "a"] {
-        let given = settle(&mut lax, &on(node, "p"), &[ask(&[])]);
-        assert_eq!(ips(given), ["192.0.2.9/27"], "on {node}");
+        let assigned = allocate_with_slices(&mut lax, &requester_on(node, "p"), &[request(&[])]);
+        assert_eq!(ips(assigned), ["192.0.2.9/27"], "on {node}");
     }
     let mut strict = index(
         &[pools(r#","strictSlices":true"#)],
         &[reservation("r", spec)],
     );
     strict.enable_slices();
-    let given = settle(&mut strict, &on("a", "p"), &[ask(&[])]);
-    assert_eq!(ips(given), ["192.0.2.9/27"]);
-    let elsewhere = allocate(&mut strict, &on("b", "p"), &[ask(&[])]);
+    let assigned = allocate_with_slices(&mut strict, &requester_on("a", "p"), &[request(&[])]);
+    assert_eq!(ips(assigned), ["192.0.2.9/27"]);
+    let elsewhere = allocate(&mut strict, &requester_on("b", "p"), &[request(&[])]);
     assert_eq!(code(elsewhere), "address-reserved");
 }
 
@@ -327,10 +401,10 @@ fn each_range_is_cut_by_itself() {
     );
     let mut index = index(&[dual], &[]);
     index.enable_slices();
-    let given = settle(&mut index, &on("a", "p"), &[ask(&[])]);
-    assert_eq!(ips(given), ["192.0.2.1/29", "2001:db8::1/124"]);
-    let given = settle(&mut index, &on("b", "q"), &[ask(&[])]);
-    assert_eq!(ips(given), ["192.0.2.4/29", "2001:db8::4/124"]);
+    let assigned = allocate_with_slices(&mut index, &requester_on("a", "p"), &[request(&[])]);
+    assert_eq!(ips(assigned), ["192.0.2.1/29", "2001:db8::1/124"]);
+    let assigned = allocate_with_slices(&mut index, &requester_on("b", "q"), &[request(&[])]);
+    assert_eq!(ips(assigned), ["192.0.2.4/29", "2001:db8::4/124"]);
     let of_b = windows(&index.slices_of_node("storage", "b"));
     assert_eq!(of_b, ["192.0.2.4/30", "2001:db8::4/126"]);
     let usage = index.slicing_usage("storage").unwrap_or_default();

@@ -18,11 +18,15 @@ fn machine(name: &str, uid: &str) -> Requester {
 }
 
 /// Allocates one attachment and returns its addresses and MAC.
-fn given(index: &mut Index, asker: &Requester, ask: &AttachmentRequest) -> (Vec<String>, String) {
-    let given = allocate(index, asker, std::slice::from_ref(ask));
-    let given = given.unwrap_or_else(|e| panic!("{e}"));
-    let ips = given[0].ips.iter().map(|(ip, _)| ip.to_string());
-    let mac = given[0].mac.map(|mac| mac.to_string());
+fn assigned(
+    index: &mut Index,
+    requester: &Requester,
+    request: &AttachmentRequest,
+) -> (Vec<String>, String) {
+    let assigned = allocate(index, requester, std::slice::from_ref(request));
+    let assigned = assigned.unwrap_or_else(|e| panic!("{e}"));
+    let ips = assigned[0].ips.iter().map(|(ip, _)| ip.to_string());
+    let mac = assigned[0].mac.map(|mac| mac.to_string());
     (ips.collect(), mac.unwrap_or_default())
 }
 
@@ -36,13 +40,13 @@ fn naming(mac: &str) -> AttachmentRequest {
     };
     AttachmentRequest {
         mac: MacRequest::Exact(mac),
-        ..ask(&[])
+        ..request(&[])
     }
 }
 
 /// A record of an older release, in which the MAC of a virtual machine is derived from its address.
 fn before(ip: &str, mac: &str, version: u64) -> Stored {
-    let asker = machine("vm", "u1");
+    let requester = machine("vm", "u1");
     let Address::Mac(mac) = address(mac) else {
         panic!("{mac} is no MAC")
     };
@@ -53,8 +57,8 @@ fn before(ip: &str, mac: &str, version: u64) -> Stored {
             pool: "storage".into(),
             network: network("storage-net"),
             interface: "net1".into(),
-            holder: asker.holder,
-            pod: asker.pod,
+            holder: requester.holder,
+            pod: requester.pod,
             mac: Some(mac),
             former_nodes: Vec::new(),
             taken: None,
@@ -68,24 +72,24 @@ fn before(ip: &str, mac: &str, version: u64) -> Stored {
 #[test]
 fn a_machine_s_mac_is_its_own_whatever_address_it_gets() {
     let mut index = index(&[storage("")], &[]);
-    let first = given(&mut index, &machine("vm", "u1"), &ask(&[]));
+    let first = assigned(&mut index, &machine("vm", "u1"), &request(&[]));
     // The MACs from 02:5e:00:00:00:00 to :07 are derived from addresses.
     assert!(is(&first, "192.0.2.2", "02:5e:00:00:00:08"), "{first:?}");
     // A repeated request of the same launcher gets the same result, also when it names it.
     let again = AttachmentRequest {
-        ips: ask(&["192.0.2.2"]).ips,
+        ips: request(&["192.0.2.2"]).ips,
         ..naming("02:5e:00:00:00:08")
     };
-    for ask in [ask(&[]), again] {
-        assert_eq!(given(&mut index, &machine("vm", "u1"), &ask), first);
+    for request in [request(&[]), again] {
+        assert_eq!(assigned(&mut index, &machine("vm", "u1"), &request), first);
     }
     release(&mut index, "192.0.2.2");
-    let other = given(&mut index, &asker("a"), &ask(&[]));
+    let other = assigned(&mut index, &requester("a"), &request(&[]));
     assert!(is(&other, "192.0.2.2", "02:5e:00:00:00:02"), "{other:?}");
-    let next = given(&mut index, &machine("vm", "u2"), &ask(&[]));
+    let next = assigned(&mut index, &machine("vm", "u2"), &request(&[]));
     assert!(is(&next, "192.0.2.3", "02:5e:00:00:00:08"), "{next:?}");
     release(&mut index, "02:5e:00:00:00:08");
-    let another = given(&mut index, &machine("other", "u3"), &ask(&[]));
+    let another = assigned(&mut index, &machine("other", "u3"), &request(&[]));
     assert!(
         is(&another, "192.0.2.4", "02:5e:00:00:00:08"),
         "{another:?}"
@@ -104,7 +108,7 @@ fn where_addresses_are_kept_the_mac_follows() {
     let by_pod = storage(r#","retention":"Pod""#);
     for pool in [both, exact, by_pod] {
         let mut index = index(&[pool], &[]);
-        let found = given(&mut index, &machine("vm", "u1"), &ask(&[]));
+        let found = assigned(&mut index, &machine("vm", "u1"), &request(&[]));
         assert!(is(&found, "192.0.2.2", "02:5e:00:00:00:02"), "{found:?}");
         assert_eq!(index.recorded().count(), 1);
     }
@@ -117,7 +121,7 @@ fn with_a_reserved_address_the_mac_follows() {
         r#"{"network":"storage-net","holder":{"virtualMachine":"vm"},"ips":["192.0.2.5"]}"#,
     );
     let mut index = index(&[storage("")], &[reserved]);
-    let found = given(&mut index, &machine("vm", "u1"), &ask(&[]));
+    let found = assigned(&mut index, &machine("vm", "u1"), &request(&[]));
     assert!(is(&found, "192.0.2.5", "02:5e:00:00:00:05"), "{found:?}");
 }
 
@@ -125,14 +129,14 @@ fn with_a_reserved_address_the_mac_follows() {
 fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
     let mut index = index(&[storage("")], &[]);
     index.apply(before("192.0.2.2", "02:5e:00:00:00:02", 1));
-    let next = given(&mut index, &machine("vm", "u2"), &ask(&[]));
+    let next = assigned(&mut index, &machine("vm", "u2"), &request(&[]));
     assert!(is(&next, "192.0.2.2", "02:5e:00:00:00:02"), "{next:?}");
     release(&mut index, "192.0.2.2");
     // The next holder of the address gets another MAC, with a record of its own.
-    let other = given(&mut index, &asker("a"), &ask(&[]));
+    let other = assigned(&mut index, &requester("a"), &request(&[]));
     assert!(is(&other, "192.0.2.2", "02:5e:00:00:00:08"), "{other:?}");
-    assert_eq!(given(&mut index, &asker("a"), &ask(&[])), other);
-    let named = given(
+    assert_eq!(assigned(&mut index, &requester("a"), &request(&[])), other);
+    let named = assigned(
         &mut index,
         &machine("vm", "u3"),
         &naming("02:5e:00:00:00:02"),
@@ -141,7 +145,7 @@ fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
     // No other holder can get the MAC.
     let stolen = naming("02:5e:00:00:00:02");
     assert_eq!(
-        code(allocate(&mut index, &asker("b"), &[stolen])),
+        code(allocate(&mut index, &requester("b"), &[stolen])),
         "mac-in-use"
     );
     let unheld = naming("02:5e:00:00:00:06");
@@ -168,14 +172,14 @@ fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
 fn a_machine_may_name_the_mac_of_its_address() {
     let mut index = index(&[storage("")], &[]);
     let named = AttachmentRequest {
-        ips: ask(&["192.0.2.4"]).ips,
+        ips: request(&["192.0.2.4"]).ips,
         ..naming("02:5e:00:00:00:04")
     };
-    let found = given(&mut index, &machine("vm", "u1"), &named);
+    let found = assigned(&mut index, &machine("vm", "u1"), &named);
     assert!(is(&found, "192.0.2.4", "02:5e:00:00:00:04"), "{found:?}");
-    assert_eq!(given(&mut index, &machine("vm", "u1"), &named), found);
+    assert_eq!(assigned(&mut index, &machine("vm", "u1"), &named), found);
     release(&mut index, "192.0.2.4");
-    let next = given(&mut index, &machine("vm", "u2"), &ask(&[]));
+    let next = assigned(&mut index, &machine("vm", "u2"), &request(&[]));
     assert!(is(&next, "192.0.2.2", "02:5e:00:00:00:04"), "{next:?}");
 }
 
@@ -183,17 +187,19 @@ fn a_machine_may_name_the_mac_of_its_address() {
 fn a_namespace_has_as_many_macs_as_addresses() {
     let mut index = index(&[storage(r#","maxPerNamespace":2"#)], &[]);
     for name in ["a", "b"] {
-        given(&mut index, &machine(name, name), &ask(&[]));
+        assigned(&mut index, &machine(name, name), &request(&[]));
     }
-    let mut refused = |name: &str| code(allocate(&mut index, &machine(name, name), &[ask(&[])]));
-    assert_eq!(refused("c"), "namespace-limit");
+    let mut rejected =
+        |name: &str| code(allocate(&mut index, &machine(name, name), &[request(&[])]));
+    assert_eq!(rejected("c"), "namespace-limit");
     for ip in ["192.0.2.2", "192.0.2.3"] {
         release(&mut index, ip);
     }
     // MACs of stopped virtual machines count.
-    let mut refused = |name: &str| code(allocate(&mut index, &machine(name, name), &[ask(&[])]));
-    assert_eq!(refused("c"), "namespace-limit");
-    assert_eq!(refused("b"), "given");
+    let mut rejected =
+        |name: &str| code(allocate(&mut index, &machine(name, name), &[request(&[])]));
+    assert_eq!(rejected("c"), "namespace-limit");
+    assert_eq!(rejected("b"), "given");
 }
 
 #[test]
@@ -212,21 +218,22 @@ fn a_machine_keeps_its_mac_over_slices() {
 fn of_two_macs_the_one_that_was_given_last_counts() {
     let mut index = index(&[storage("")], &[]);
     let record = |mac: &str, uid: &str, since: Timestamp, version: u64| {
-        let asker = machine("vm", uid);
+        let requester = machine("vm", uid);
         let mut stored = before("192.0.2.2", mac, version);
         stored.allocation.address = address(mac);
         stored.allocation.mac = None;
-        stored.allocation.pod = asker.pod;
+        stored.allocation.pod = requester.pod;
         stored.allocation.since = since;
         stored
     };
     index.apply(record("02:5e:00:00:00:08", "u1", NOW.plus(-50), 1));
     index.apply(record("02:5e:00:00:00:09", "u2", NOW.plus(-10), 2));
     index.apply(record("02:5e:00:00:00:0a", "u3", NOW.plus(-90), 3));
-    let mut mac =
-        |uid: &str, ask: &AttachmentRequest| given(&mut index, &machine("vm", uid), ask).1;
+    let mut mac = |uid: &str, request: &AttachmentRequest| {
+        assigned(&mut index, &machine("vm", uid), request).1
+    };
     // A repeated request gets the same MAC, whatever another launcher got in the meantime.
-    assert_eq!(mac("u1", &ask(&[])), "02:5e:00:00:00:08");
+    assert_eq!(mac("u1", &request(&[])), "02:5e:00:00:00:08");
     assert_eq!(mac("u3", &naming("02:5e:00:00:00:0a")), "02:5e:00:00:00:0a");
-    assert_eq!(mac("u4", &ask(&[])), "02:5e:00:00:00:09");
+    assert_eq!(mac("u4", &request(&[])), "02:5e:00:00:00:09");
 }
