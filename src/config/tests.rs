@@ -176,9 +176,11 @@ fn a_rule_given_twice_is_an_error() {
 
 #[test]
 fn a_key_that_is_not_a_string_is_unknown() {
-    let said = errors("1: a\n2: b\n");
-    assert_eq!(said.len(), 2);
-    assert!(said[1].starts_with("nadmit.yaml:2:1: there is no key \"a number\"; the keys are"));
+    let errors_of_key = errors("1: a\n2: b\n");
+    assert_eq!(errors_of_key.len(), 2);
+    assert!(
+        errors_of_key[1].starts_with("nadmit.yaml:2:1: there is no key \"a number\"; the keys are")
+    );
 }
 
 #[test]

@@ -88,9 +88,9 @@ mod tests {
         if made.is_ok_and(|status| status.success()) {
             cases.push((path("pipe"), "it is a named pipe, and not"));
         }
-        for (path, says) in cases {
+        for (path, expected) in cases {
             let error = read(&path, 6).unwrap_err().to_string();
-            assert!(error.contains(says), "{}: {error}", path.display());
+            assert!(error.contains(expected), "{}: {error}", path.display());
         }
     }
 }

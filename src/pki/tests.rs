@@ -120,10 +120,10 @@ fn mismatches_are_reported_without_the_key() {
         ),
         (with(&pair.cert, &cut), "key"),
     ];
-    for (wrong, says) in cases {
+    for (wrong, expected) in cases {
         let error = wrong.identity().map(|_| ()).unwrap_err();
         let text = format!("{error} {error:?} {wrong:?}");
-        assert!(text.contains(says), "{text}");
+        assert!(text.contains(expected), "{text}");
         let shown = std::str::from_utf8(key).unwrap().lines().nth(1).unwrap();
         assert!(!text.contains(&shown[..20]), "{text}");
     }

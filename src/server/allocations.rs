@@ -85,19 +85,19 @@ impl Allocations {
     ///
     /// # Errors
     /// Returns the reason if the ledger cannot be read.
-    pub(super) async fn refresh(&self, lookups: &[LiveRead]) -> Result<(), String> {
+    pub(super) async fn refresh(&self, reads: &[LiveRead]) -> Result<(), String> {
         let Some(ledger) = &self.ledger else {
             return Ok(());
         };
-        let looked = live_reads::refresh_index(
-            lookups,
+        let refreshed = live_reads::refresh_index(
+            reads,
             ledger,
             self.slices.as_ref(),
             &self.index,
             &self.lists,
         )
         .await;
-        looked.map_err(|error| error.to_string())
+        refreshed.map_err(|error| error.to_string())
     }
 
     /// Claims a slice for a node, or learns which node owns it. The plan can then be made again.
@@ -120,21 +120,21 @@ impl Allocations {
 
     /// Commits a plan atomically and applies the outcome to the index. Once begun, the commit runs
     /// to its end even if the caller stops waiting, which it does at `deadline`.
-    pub(super) async fn record(
+    pub(super) async fn commit(
         &self,
         writes: Vec<Write>,
-        ticket: PlanId,
+        plan_id: PlanId,
         deadline: Instant,
     ) -> CommitOutcome {
         let Some(ledger) = self.ledger.clone() else {
-            self.index.lock().abort(ticket);
+            self.index.lock().abort(plan_id);
             let reason = "this server keeps no allocations; start it with --data-dir";
             return CommitOutcome::Failed(reason.to_owned());
         };
         let index = Arc::clone(&self.index);
-        let task: JoinHandle<CommitOutcome> = tokio::spawn(commit(ledger, index, writes, ticket));
+        let task: JoinHandle<CommitOutcome> = tokio::spawn(commit(ledger, index, writes, plan_id));
         match timeout_at(deadline, task).await {
-            Ok(Ok(recorded)) => recorded,
+            Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => CommitOutcome::Failed(error.to_string()),
             Err(_) => CommitOutcome::Failed("it was not recorded in time".to_owned()),
         }

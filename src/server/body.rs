@@ -245,14 +245,14 @@ pub(super) async fn discard(
 
 /// Reads a body to its end; returns false if it did not get there within the limits.
 async fn drain(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> bool {
-    let most = limits.body_bytes as u64 * MAX_DISCARD_FACTOR;
+    let max_bytes = limits.body_bytes as u64 * MAX_DISCARD_FACTOR;
     // A client that waits for "100 Continue" has not sent the body and must not be told to.
-    if headers.contains_key(header::EXPECT) || body.size_hint().lower() > most {
+    if headers.contains_key(header::EXPECT) || body.size_hint().lower() > max_bytes {
         return body.is_end_stream();
     }
     let drained = async {
         let mut seen = 0;
-        while seen <= most {
+        while seen <= max_bytes {
             match next(body).await {
                 Ok(Some(data)) => seen += data.len() as u64,
                 Ok(None) => return true,
@@ -341,8 +341,17 @@ mod tests {
             .unwrap_err();
         assert_eq!(error.reason, RejectReason::BodyTimeout);
         let headers = HeaderMap::new();
-        let caller = Connection::new(None);
-        assert!(!discard(&mut body, Version::HTTP_11, &headers, &limits(3), &caller).await);
+        let connection = Connection::new(None);
+        assert!(
+            !discard(
+                &mut body,
+                Version::HTTP_11,
+                &headers,
+                &limits(3),
+                &connection
+            )
+            .await
+        );
     }
 
     #[tokio::test]

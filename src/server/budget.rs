@@ -35,24 +35,25 @@ impl Budget {
     }
 
     /// Reserves memory without waiting; `None` if the budget does not allow it.
-    pub(super) fn try_take(&self, of: ConnectionId, bytes: usize) -> Option<QuotaGuard> {
-        self.bytes.try_take(of, bytes)
+    pub(super) fn try_take(&self, id: ConnectionId, bytes: usize) -> Option<QuotaGuard> {
+        self.bytes.try_take(id, bytes)
     }
 
     /// Reserves memory as soon as possible and evicts the connections that hold the most.
-    pub(super) async fn take(&self, of: &Connection, bytes: usize) -> QuotaGuard {
+    pub(super) async fn take(&self, connection: &Connection, bytes: usize) -> QuotaGuard {
         loop {
-            if let Some(taken) = self.bytes.try_take(of.id, bytes) {
+            if let Some(taken) = self.bytes.try_take(connection.id, bytes) {
                 return taken;
             }
-            let least = self.bytes.held(of.id).saturating_add(bytes);
+            let least = self.bytes.held(connection.id).saturating_add(bytes);
             if self
                 .connections
                 .evict_largest(|id| self.bytes.held(id), least)
             {
                 self.metrics.evicted_connections.inc();
             }
-            if let Ok(taken) = timeout(EVICTION_GRACE, self.bytes.take(of.id, bytes)).await {
+            if let Ok(taken) = timeout(EVICTION_GRACE, self.bytes.take(connection.id, bytes)).await
+            {
                 return taken;
             }
         }

@@ -76,7 +76,7 @@ struct ConnectionContext {
     connection: Arc<Connection>,
     protocol: Protocol,
     state: Arc<ConnectionState>,
-    /// Notified when an HTTP/2 request has been answered while draining.
+    /// Notified when an HTTP/2 client should reconnect after a response.
     answered: Notify,
 }
 

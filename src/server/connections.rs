@@ -82,9 +82,9 @@ pub(super) struct ActiveRequest<'c>(&'c Connection);
 pub(super) struct PendingBody<'c>(&'c Connection);
 
 impl Connections {
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    pub(super) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
-            permits: Arc::new(Semaphore::new(most)),
+            permits: Arc::new(Semaphore::new(limit)),
             open: Mutex::default(),
         })
     }

@@ -239,37 +239,37 @@ mod tests {
     fn timed(
         head: Option<Duration>,
     ) -> (tokio::io::DuplexStream, IdleTimeout<impl AsyncRead + Unpin>) {
-        let (caller, stream) = duplex(64);
+        let (peer, stream) = duplex(64);
         let timeouts = ConnectionTimeouts {
             first: IDLE,
             idle: IDLE,
             head,
         };
-        (caller, IdleTimeout::new(stream, Arc::default(), timeouts))
+        (peer, IdleTimeout::new(stream, Arc::default(), timeouts))
     }
 
     #[tokio::test]
     async fn an_idle_connection_ends_and_a_slow_head_fails() {
         let begun = Instant::now();
-        let (mut caller, mut stream) = timed(Some(HEAD));
+        let (mut peer, mut stream) = timed(Some(HEAD));
         let mut buf = [0; 8];
-        caller.write_all(b"POST").await.unwrap();
+        peer.write_all(b"POST").await.unwrap();
         assert_eq!(stream.read(&mut buf).await.unwrap(), 4);
         let error = stream.read(&mut buf).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() < IDLE);
 
-        let (_caller, mut stream) = timed(Some(HEAD));
+        let (_peer, mut stream) = timed(Some(HEAD));
         assert_eq!(stream.read(&mut buf).await.unwrap(), 0);
         assert!(begun.elapsed() >= IDLE);
     }
 
     #[tokio::test]
     async fn no_timeout_runs_while_a_request_is_answered() {
-        let (mut caller, mut stream) = timed(Some(HEAD));
+        let (mut peer, mut stream) = timed(Some(HEAD));
         let state = stream.state.clone();
         let mut buf = [0; 8];
-        caller.write_all(b"POST").await.unwrap();
+        peer.write_all(b"POST").await.unwrap();
         stream.read_exact(&mut buf[..4]).await.unwrap();
         {
             let _guard = state.begin_request();
@@ -283,10 +283,10 @@ mod tests {
 
     #[tokio::test]
     async fn http2_times_out_only_before_the_first_request() {
-        let (mut caller, mut stream) = timed(None);
+        let (mut peer, mut stream) = timed(None);
         let state = stream.state.clone();
         let mut buf = [0; 8];
-        caller.write_all(b"PRI").await.unwrap();
+        peer.write_all(b"PRI").await.unwrap();
         stream.read_exact(&mut buf[..3]).await.unwrap();
         state.begin_http2();
         state.begin_http2();

@@ -131,12 +131,12 @@ impl<S: Socket> Listener<S> {
     /// Handles a failed accept. Connections that broke before they were accepted are ignored. For
     /// other errors, such as exhausted file descriptors, an immediate retry would busy-loop.
     async fn handle_accept_error(&self, error: &io::Error) {
-        let sanitize = [
+        let benign = [
             io::ErrorKind::ConnectionAborted,
             io::ErrorKind::ConnectionReset,
             io::ErrorKind::ConnectionRefused,
         ];
-        if !sanitize.contains(&error.kind()) {
+        if !benign.contains(&error.kind()) {
             warn!(error = %error, "accept failed; raise the limit of open files");
             if self.connections.evict_one() {
                 self.count_evicted();

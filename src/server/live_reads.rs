@@ -21,9 +21,9 @@ pub(super) struct SharedLists {
 }
 
 /// Returns true if a live read concerns the ledger.
-pub(super) fn is_ledger_read(lookup: &LiveRead) -> bool {
+pub(super) fn is_ledger_read(read: &LiveRead) -> bool {
     matches!(
-        lookup,
+        read,
         LiveRead::Allocations { .. } | LiveRead::Holdings { .. }
     )
 }
@@ -34,7 +34,7 @@ pub(super) fn is_ledger_read(lookup: &LiveRead) -> bool {
 /// # Errors
 /// Fails if the ledger cannot be read.
 pub(super) async fn refresh_index(
-    lookups: &[LiveRead],
+    reads: &[LiveRead],
     ledger: &Ledger,
     slices: Option<&SliceLedger>,
     index: &Arc<SharedIndex>,
@@ -43,8 +43,8 @@ pub(super) async fn refresh_index(
     let Ledger::Cluster(cluster) = ledger else {
         return Ok(());
     };
-    for lookup in lookups {
-        match lookup {
+    for read in reads {
+        match read {
             LiveRead::Allocations {
                 pool,
                 address: Some(address),

@@ -131,8 +131,8 @@ impl OperatorService {
     /// # Errors
     /// Returns [`OperatorError::NotFound`] if there is no such pool.
     pub fn map(&self, name: &str) -> Result<PoolMap, OperatorError> {
-        let serving = self.server.is_some();
-        let map = self.with_index(|index, catalog| inspect::map(name, index, catalog, serving));
+        let server = self.server.is_some();
+        let map = self.with_index(|index, catalog| inspect::map(name, index, catalog, server));
         map.ok_or_else(|| {
             let rows = self.pools();
             let known: Vec<&str> = rows.iter().map(|row| &*row.name).collect();
@@ -147,8 +147,8 @@ impl OperatorService {
     /// Returns the allocations that match `filter`.
     pub fn allocations(&self, filter: &Filter) -> Vec<AllocationRow> {
         // Names and order are computed after the lock is released: there may be many rows.
-        let gathered = self.with_index(|index, _| inspect::collect(index, filter));
-        inspect::to_rows(gathered, self.catalog.load_full().as_deref())
+        let collected = self.with_index(|index, _| inspect::collect(index, filter));
+        inspect::to_rows(collected, self.catalog.load_full().as_deref())
     }
 
     /// Returns the holders of an address in all address spaces.
@@ -158,9 +158,9 @@ impl OperatorService {
 
     /// Returns a pod's requested, allocated and reported addresses.
     pub fn pod(&self, namespace: &str, name: &str) -> PodView {
-        let home = self.policy.load().multus_namespace.clone();
+        let default_namespace = self.policy.load().multus_namespace.clone();
         self.with_index(|index, catalog| {
-            inspect::describe_pod((namespace, name), index, catalog, &home)
+            inspect::describe_pod((namespace, name), index, catalog, &default_namespace)
         })
     }
 
@@ -169,17 +169,19 @@ impl OperatorService {
     /// # Errors
     /// Fails if the address has no holder, the holder may still use it, the record has changed, or
     /// the ledger cannot be written.
-    pub async fn release(&self, ask: ReleaseRequest) -> Result<Released, OperatorError> {
+    pub async fn release(&self, request: ReleaseRequest) -> Result<Released, OperatorError> {
         self.refresh_catalog().await?;
-        let stored = self.read_record(&ask).await?;
+        let stored = self.read_record(&request).await?;
         let catalog = self.catalog.load_full();
-        if !ask.force {
-            inspect::check_releasable(&stored.allocation, catalog.as_deref()).map_err(|kept| {
-                OperatorError::Refused(format!(
-                    "{} of {} is not released: {kept}; --force releases it all the same",
-                    ask.address, stored.allocation.holder
-                ))
-            })?;
+        if !request.force {
+            inspect::check_releasable(&stored.allocation, catalog.as_deref()).map_err(
+                |blocked| {
+                    OperatorError::Refused(format!(
+                        "{} of {} is not released: {blocked}; --force releases it all the same",
+                        request.address, stored.allocation.holder
+                    ))
+                },
+            )?;
         }
         let back = catalog.as_ref().and_then(|catalog| {
             let now = self.clock.seconds();
@@ -191,8 +193,8 @@ impl OperatorService {
             None => Write::Delete(stored.allocation.clone(), stored.version),
         };
         self.write(write).await?;
-        if let Some(serving) = &self.server {
-            serving.metrics.released();
+        if let Some(server) = &self.server {
+            server.metrics.released();
         }
         let was = stored.allocation;
         tracing::info!(address = %was.address, pool = &*was.pool, holder = %was.holder, "allocation released manually");
@@ -205,8 +207,9 @@ impl OperatorService {
     /// Fails if they cannot be read or written.
     pub async fn export(&self, out: impl io::Write + Send + 'static) -> Result<u64, OperatorError> {
         let ledger = Arc::clone(&self.ledger);
-        let told = tokio::task::spawn_blocking(move || ledger.export(out)).await;
-        told.map_err(|error| OperatorError::Unavailable(error.to_string()))?
+        let exported = tokio::task::spawn_blocking(move || ledger.export(out)).await;
+        exported
+            .map_err(|error| OperatorError::Unavailable(error.to_string()))?
             .map_err(|error| OperatorError::Unavailable(error.to_string()))
     }
 
@@ -241,32 +244,38 @@ impl OperatorService {
 
     /// Refreshes the catalog from the manifests.
     async fn refresh_catalog(&self) -> Result<(), OperatorError> {
-        let Some(serving) = &self.server else {
+        let Some(server) = &self.server else {
             return Ok(());
         };
-        serving.live_catalog.refresh(&[]).await.map_err(|error| {
+        server.live_catalog.refresh(&[]).await.map_err(|error| {
             OperatorError::Unavailable(format!("whether its pod is there cannot be seen: {error}"))
         })
     }
 
     /// Reads the record from the ledger; fails if its version differs from the expected one.
-    async fn read_record(&self, ask: &ReleaseRequest) -> Result<Stored, OperatorError> {
-        let name = ask.network_name.record_name(ask.address);
+    async fn read_record(&self, request: &ReleaseRequest) -> Result<Stored, OperatorError> {
+        let name = request.network_name.record_name(request.address);
         let known = {
             let index = self.index.lock();
-            index.version_of(&ask.network_name, ask.address)
+            index.version_of(&request.network_name, request.address)
         };
         let stored = self.ledger.get(&name).await?;
-        let stored = stored.filter(|stored| stored.allocation.space == ask.network_name);
+        let stored = stored.filter(|stored| stored.allocation.space == request.network_name);
         let Some(stored) = stored else {
             if let Some(known) = known {
                 let mut index = self.index.lock();
-                index.apply_delete(&ask.network_name, ask.address, known);
+                index.apply_delete(&request.network_name, request.address, known);
             }
-            let sentence = format!("nobody holds {} in {}", ask.address, ask.network_name);
+            let sentence = format!(
+                "nobody holds {} in {}",
+                request.address, request.network_name
+            );
             return Err(OperatorError::NotFound(sentence));
         };
-        if ask.version.is_some_and(|version| version != stored.version) {
+        if request
+            .version
+            .is_some_and(|version| version != stored.version)
+        {
             return Err(changed(&stored));
         }
         Ok(stored)

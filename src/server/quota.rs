@@ -27,7 +27,7 @@ pub(super) struct MaxShare(pub(super) usize);
 /// An amount held until dropped.
 #[derive(Debug)]
 pub(super) struct QuotaGuard {
-    shared: Arc<Quota>,
+    quota: Arc<Quota>,
     id: ConnectionId,
     amount: usize,
 }
@@ -96,7 +96,7 @@ impl Quota {
 
     fn taken(self: &Arc<Self>, id: ConnectionId, amount: usize) -> QuotaGuard {
         QuotaGuard {
-            shared: self.clone(),
+            quota: self.clone(),
             id,
             amount,
         }
@@ -108,9 +108,9 @@ impl Quota {
             state.release(id, amount);
             state.grant_waiting()
         };
-        for (id, waiting) in granted {
+        for (id, waiter) in granted {
             // If the receiver is gone, the guard is dropped and releases the amount.
-            let _ = waiting.granted.send(self.taken(id, waiting.amount));
+            let _ = waiter.granted.send(self.taken(id, waiter.amount));
         }
     }
 
@@ -130,7 +130,7 @@ impl QuotaGuard {
         let surplus = self.amount.saturating_sub(amount);
         if surplus > 0 {
             self.amount = amount;
-            self.shared.release(self.id, surplus);
+            self.quota.release(self.id, surplus);
         }
     }
 
@@ -142,7 +142,7 @@ impl QuotaGuard {
 impl Drop for QuotaGuard {
     fn drop(&mut self) {
         if self.amount > 0 {
-            self.shared.release(self.id, self.amount);
+            self.quota.release(self.id, self.amount);
         }
     }
 }
@@ -171,12 +171,12 @@ impl QuotaState {
 
     fn wait(&mut self, id: ConnectionId, amount: usize) -> oneshot::Receiver<QuotaGuard> {
         let (granted, receiver) = oneshot::channel();
-        let waiting = Waiter { amount, granted };
+        let waiter = Waiter { amount, granted };
         self.accounts
             .entry(id)
             .or_default()
             .waiting
-            .push_back(waiting);
+            .push_back(waiter);
         self.waiting += 1;
         receiver
     }
@@ -211,13 +211,13 @@ impl QuotaState {
                 .map(|account| mem::take(&mut account.waiting));
             let before = queue.as_ref().map_or(0, VecDeque::len);
             let mut left = VecDeque::new();
-            for waiting in queue.into_iter().flatten() {
-                if waiting.granted.is_closed() {
+            for waiter in queue.into_iter().flatten() {
+                if waiter.granted.is_closed() {
                     continue;
                 }
-                match self.grant(id, waiting.amount) {
-                    true => granted.push((id, waiting)),
-                    false => left.push_back(waiting),
+                match self.grant(id, waiter.amount) {
+                    true => granted.push((id, waiter)),
+                    false => left.push_back(waiter),
                 }
             }
             self.waiting -= before - left.len();
@@ -241,57 +241,57 @@ mod tests {
     const A: ConnectionId = ConnectionId(1);
     const B: ConnectionId = ConnectionId(2);
 
-    fn all(shared: &Arc<Quota>, id: ConnectionId) -> Vec<QuotaGuard> {
-        std::iter::from_fn(|| shared.try_take(id, 1)).collect()
+    fn all(quota: &Arc<Quota>, id: ConnectionId) -> Vec<QuotaGuard> {
+        std::iter::from_fn(|| quota.try_take(id, 1)).collect()
     }
 
     #[test]
     fn no_connection_takes_everything() {
-        let shared = Quota::new(256, MaxShare(4));
-        let first = all(&shared, A);
+        let quota = Quota::new(256, MaxShare(4));
+        let first = all(&quota, A);
         assert_eq!(first.len(), 51, "a fourth of what is left");
-        assert_eq!(all(&shared, B).len(), 41, "of one that comes second");
-        let many: Vec<Vec<QuotaGuard>> = (3..20).map(|id| all(&shared, ConnectionId(id))).collect();
+        assert_eq!(all(&quota, B).len(), 41, "of one that comes second");
+        let many: Vec<Vec<QuotaGuard>> = (3..20).map(|id| all(&quota, ConnectionId(id))).collect();
         assert!(many.iter().all(|taken| !taken.is_empty()));
         drop((first, many));
-        assert_eq!(shared.lock().free, 256);
-        assert!(shared.lock().accounts.is_empty());
+        assert_eq!(quota.lock().free, 256);
+        assert!(quota.lock().accounts.is_empty());
     }
 
     #[test]
     fn waiters_are_granted_and_dropped_waiters_take_nothing() {
-        let shared = Quota::new(2, MaxShare(1));
-        let held = shared.try_take(A, 1).unwrap();
-        let mut second = Box::pin(shared.take(A, 1));
+        let quota = Quota::new(2, MaxShare(1));
+        let held = quota.try_take(A, 1).unwrap();
+        let mut second = Box::pin(quota.take(A, 1));
         assert!((&mut second).now_or_never().is_none(), "half is its share");
-        let mut left = Box::pin(shared.take(A, 1));
+        let mut left = Box::pin(quota.take(A, 1));
         assert!((&mut left).now_or_never().is_none());
         drop(left);
-        assert!(shared.try_take(B, 1).is_some(), "the other half");
+        assert!(quota.try_take(B, 1).is_some(), "the other half");
         drop(held);
         let second = second.now_or_never().unwrap();
         drop(second);
-        let state = shared.lock();
+        let state = quota.lock();
         assert_eq!((state.free, state.waiting), (2, 0));
         assert!(state.accounts.is_empty());
     }
 
     #[test]
     fn an_amount_grows_and_shrinks() {
-        let shared = Quota::new(100, MaxShare(1));
-        let mut taken = shared.try_take(A, 10).unwrap();
-        taken.add(shared.try_take(A, 30).unwrap());
+        let quota = Quota::new(100, MaxShare(1));
+        let mut taken = quota.try_take(A, 10).unwrap();
+        taken.add(quota.try_take(A, 30).unwrap());
         assert_eq!(
-            (taken.amount(), shared.held(A), shared.lock().free),
+            (taken.amount(), quota.held(A), quota.lock().free),
             (40, 40, 60)
         );
         assert!(
-            shared.try_take(A, 30).is_none(),
+            quota.try_take(A, 30).is_none(),
             "70 is more than the 60 that are free"
         );
         taken.shrink_to(5);
-        assert_eq!((taken.amount(), shared.lock().free), (5, 95));
+        assert_eq!((taken.amount(), quota.lock().free), (5, 95));
         drop(taken);
-        assert_eq!(shared.lock().free, 100);
+        assert_eq!(quota.lock().free, 100);
     }
 }

@@ -227,11 +227,11 @@ impl Reviewer {
                 }
                 Decision::Commit(plan) => {
                     let allocations = &self.state.allocations;
-                    let recorded = allocations
-                        .record(plan.writes, plan.plan_id, deadline)
+                    let outcome = allocations
+                        .commit(plan.writes, plan.plan_id, deadline)
                         .await;
-                    self.count(&recorded, decided.elapsed());
-                    match recorded {
+                    self.count(&outcome, decided.elapsed());
+                    match outcome {
                         CommitOutcome::Committed => {
                             self.state.metrics.borrowed(plan.borrowed);
                             return Ok(plan.response);
@@ -290,8 +290,8 @@ impl Reviewer {
         }
     }
 
-    fn count(&self, recorded: &CommitOutcome, elapsed: Duration) {
-        match recorded {
+    fn count(&self, outcome: &CommitOutcome, elapsed: Duration) {
+        match outcome {
             CommitOutcome::Committed => self.state.metrics.allocated(elapsed),
             CommitOutcome::Conflict => self.state.metrics.commit_conflict(),
             CommitOutcome::Failed(_) => {}

@@ -82,7 +82,7 @@ async fn release(State(operator): State<Arc<OperatorService>>, request: Request)
         Err(error) => return refused(&error),
     };
     match serde_json::from_slice::<ReleaseRequest>(&body) {
-        Ok(ask) => answer(operator.release(ask).await),
+        Ok(release) => answer(operator.release(release).await),
         Err(error) => text(StatusCode::BAD_REQUEST, format!("the body: {error}")),
     }
 }
@@ -116,8 +116,8 @@ async fn other_path(request: Request) -> Response {
     text(StatusCode::NOT_FOUND, line)
 }
 
-async fn body(request: Request, most: usize) -> Result<Vec<u8>, OperatorError> {
-    let bytes = to_bytes(request.into_body(), most).await;
+async fn body(request: Request, max_bytes: usize) -> Result<Vec<u8>, OperatorError> {
+    let bytes = to_bytes(request.into_body(), max_bytes).await;
     bytes
         .map(Vec::from)
         .map_err(|error| OperatorError::Invalid(format!("the body cannot be read: {error}")))

@@ -34,7 +34,7 @@ async fn ready_means_loaded_and_alive_means_running() {
 #[tokio::test]
 async fn metrics_are_open_metrics() {
     let server = Setup::default().start().await;
-    server.http1().await.ask("/validate").await;
+    server.http1().await.post_review("/validate").await;
     let reply = server.get("/metrics").await;
     assert!(
         reply

@@ -120,7 +120,7 @@ async fn idle_connections_do_not_lock_operators_out() {
     for _ in 0..100 {
         idle.push(UnixStream::connect(&path).await.unwrap());
     }
-    let asked = async {
+    let pending = async {
         let mut stream = UnixStream::connect(&path).await.unwrap();
         let request = b"GET /pools HTTP/1.1\r\nhost: nadmit\r\n\r\n";
         stream.write_all(request).await.unwrap();
@@ -128,7 +128,7 @@ async fn idle_connections_do_not_lock_operators_out() {
         stream.read_to_string(&mut answer).await.unwrap();
         answer
     };
-    let answer = timeout(Duration::from_secs(2), asked)
+    let answer = timeout(Duration::from_secs(2), pending)
         .await
         .expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");

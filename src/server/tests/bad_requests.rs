@@ -13,15 +13,15 @@ use crate::server::Limits;
 struct BadRequest {
     request: Request<Full<bytes::Bytes>>,
     status: u16,
-    says: &'static str,
+    expected: &'static str,
     reason: &'static str,
 }
 
 fn bad_requests() -> Vec<BadRequest> {
-    let bad = |request, status, says, reason| BadRequest {
+    let bad = |request, status, expected, reason| BadRequest {
         request,
         status,
-        says,
+        expected,
         reason,
     };
     let with = |name, value: &str| {
@@ -90,12 +90,12 @@ async fn a_bad_request_gets_a_sentence_and_its_connection_lives_on() {
     })
     .start()
     .await;
-    let mut caller = server.http1().await;
+    let mut client = server.http1().await;
     for bad in bad_requests() {
         let what = format!("{:?}", bad.request);
-        let reply = caller.send(bad.request).await;
+        let reply = client.send(bad.request).await;
         assert_eq!(reply.status, bad.status, "{what}: {reply:?}");
-        assert!(reply.body.contains(bad.says), "{what}: {reply:?}");
+        assert!(reply.body.contains(bad.expected), "{what}: {reply:?}");
         assert_eq!(reply.body.lines().count(), 1, "{reply:?}");
         assert_eq!(reply.header("content-type"), "text/plain; charset=utf-8");
         assert_eq!(
@@ -109,7 +109,7 @@ async fn a_bad_request_gets_a_sentence_and_its_connection_lives_on() {
         );
         assert!(server.metric(&counted).await > Some(0.0));
     }
-    assert_eq!(caller.ask("/validate").await.status, 200);
+    assert_eq!(client.post_review("/validate").await.status, 200);
 }
 
 #[tokio::test]
@@ -120,12 +120,12 @@ async fn a_body_far_too_large_is_not_awaited_and_ends_the_connection() {
     })
     .start()
     .await;
-    let mut caller = server.connect(&[]).await;
+    let mut client = server.connect(&[]).await;
     let head = "POST /validate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
                 content-length: 1000000000\r\n\r\n{";
-    caller.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(head.as_bytes()).await.unwrap();
     let mut reply = String::new();
-    caller.read_to_string(&mut reply).await.unwrap();
+    client.read_to_string(&mut reply).await.unwrap();
     assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
     assert!(reply.contains("connection: close"), "{reply}");
 }
@@ -162,7 +162,11 @@ async fn a_pod_that_is_too_large_is_denied_and_others_are_refused() {
             let denied = reply.body.contains(r#""uid":"u-1","allowed":false"#);
             assert_eq!(denied, status == 200, "{resource}: {reply:?}");
         }
-        assert_eq!(http1.ask("/validate").await.status, 200, "it lives on");
+        assert_eq!(
+            http1.post_review("/validate").await.status,
+            200,
+            "it lives on"
+        );
     }
 }
 
@@ -182,14 +186,14 @@ async fn parameters_of_the_content_type_and_identity_encoding_do_no_harm() {
 #[tokio::test]
 async fn no_bytes_in_a_body_get_another_answer_than_a_review_or_a_sentence() {
     let server = Setup::default().start().await;
-    let mut caller = server.http1().await;
+    let mut client = server.http1().await;
     for at in 0..REVIEW.len() {
         for byte in [b'"', b'}', b'\\', 0, 0xff] {
             let mut body = REVIEW.as_bytes().to_vec();
             body[at] = byte;
             let mut request = post("/validate", "");
             *request.body_mut() = Full::from(body);
-            let reply = caller.send(request).await;
+            let reply = client.send(request).await;
             assert!(matches!(reply.status, 200 | 400), "{at} {byte}: {reply:?}");
         }
     }
@@ -208,17 +212,20 @@ async fn broken_http_ends_with_a_4xx_and_the_server_serves_on() {
         chunk,
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ] {
-        let mut caller = server.connect(&[]).await;
-        let _ = caller.write_all(text.as_bytes()).await;
+        let mut client = server.connect(&[]).await;
+        let _ = client.write_all(text.as_bytes()).await;
         let mut reply = Vec::new();
-        let _ = caller.read_to_end(&mut reply).await;
+        let _ = client.read_to_end(&mut reply).await;
         let reply = String::from_utf8_lossy(&reply);
         assert!(
             reply.is_empty() || reply.starts_with("HTTP/1.1 4"),
             "{reply}"
         );
     }
-    assert_eq!(server.http1().await.ask("/validate").await.status, 200);
+    assert_eq!(
+        server.http1().await.post_review("/validate").await.status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -229,12 +236,12 @@ async fn a_body_that_does_not_arrive_is_not_awaited_for_long() {
     })
     .start()
     .await;
-    let mut caller = server.connect(&[]).await;
+    let mut client = server.connect(&[]).await;
     let head = "POST /validate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
                 content-length: 10\r\n\r\n{";
-    caller.write_all(head.as_bytes()).await.unwrap();
+    client.write_all(head.as_bytes()).await.unwrap();
     let mut reply = String::new();
-    caller.read_to_string(&mut reply).await.unwrap();
+    client.read_to_string(&mut reply).await.unwrap();
     assert!(reply.starts_with("HTTP/1.1 408 "), "{reply}");
     assert!(reply.contains("connection: close"), "{reply}");
 }

@@ -38,20 +38,20 @@ async fn send_many(
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let uri = format!("https://localhost:{}/validate", server.address.port());
-    let asked = (0..count).map(|_| {
+    let pending = (0..count).map(|_| {
         let request = Request::post(&uri).header(header::CONTENT_TYPE, "application/json");
         let response = sender.send_request(request.body(body()).unwrap());
         tokio::spawn(async move { drop(response.await) })
     });
-    PendingRequests(asked.collect())
+    PendingRequests(pending.collect())
 }
 
 struct PendingRequests(Vec<tokio::task::JoinHandle<()>>);
 
 impl Drop for PendingRequests {
     fn drop(&mut self) {
-        for asked in &self.0 {
-            asked.abort();
+        for pending in &self.0 {
+            pending.abort();
         }
     }
 }
@@ -76,15 +76,15 @@ async fn unfinished_bodies_take_no_review_slots() {
         many.push(send_many(&server, 100, || unfinished("{")).await);
     }
     for _ in 0..3 {
-        let asked = async {
+        let pending = async {
             server
                 .http1()
                 .await
-                .ask("/validate?timeout=2s")
+                .post_review("/validate?timeout=2s")
                 .await
                 .status
         };
-        assert_eq!(timeout(SOON, asked).await.expect("an answer"), 200);
+        assert_eq!(timeout(SOON, pending).await.expect("an answer"), 200);
     }
 }
 
@@ -102,10 +102,10 @@ async fn one_connection_does_not_take_all_review_slots() {
     let before = server.metric("nadmit_reviews_in_flight").await.unwrap();
     assert!(before < 4.0, "{before} of 8");
     let mut other = server.http1().await;
-    let asked = tokio::spawn(async move { other.ask("/validate").await });
+    let pending = tokio::spawn(async move { other.post_review("/validate").await });
     eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(before + 1.0))
         .await;
-    asked.abort();
+    pending.abort();
 }
 
 #[tokio::test]
@@ -121,20 +121,20 @@ async fn slow_large_bodies_do_not_block_small_ones() {
     let head = "POST /validate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
                 content-length: 1000000\r\n\r\n";
     for _ in 0..40 {
-        let mut caller = server.connect(&[]).await;
-        caller.write_all(head.as_bytes()).await.unwrap();
+        let mut client = server.connect(&[]).await;
+        client.write_all(head.as_bytes()).await.unwrap();
         // Data beyond the budget is not read.
         let _ = timeout(
             Duration::from_millis(50),
-            caller.write_all(&[b' '; 900_000]),
+            client.write_all(&[b' '; 900_000]),
         )
         .await;
-        slow.push(caller);
+        slow.push(client);
     }
     let begun = Instant::now();
     for _ in 0..3 {
-        let asked = async { server.http1().await.ask("/validate").await.status };
-        assert_eq!(timeout(SOON, asked).await.expect("an answer"), 200);
+        let pending = async { server.http1().await.post_review("/validate").await.status };
+        assert_eq!(timeout(SOON, pending).await.expect("an answer"), 200);
     }
     assert!(begun.elapsed() < SOON);
 }

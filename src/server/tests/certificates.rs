@@ -16,8 +16,8 @@ use crate::clock::Clock;
 
 use super::support::*;
 
-fn shown(caller: &TlsConnection) -> Vec<u8> {
-    caller.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+fn shown(client: &TlsConnection) -> Vec<u8> {
+    client.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
 async fn shown_to_new(server: &Running) -> Vec<u8> {
@@ -48,8 +48,8 @@ async fn keys_are_readable_by_their_owner_only() {
 #[tokio::test]
 async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_live_on() {
     let server = Setup::default().start().await;
-    let mut caller = server.http1().await;
-    assert_eq!(caller.ask("/validate").await.status, 200);
+    let mut client = server.http1().await;
+    assert_eq!(client.post_review("/validate").await.status, 200);
     let old = shown_to_new(&server).await;
     let expiry = "nadmit_certificate_expiry_timestamp_seconds";
     let before = server.metric(expiry).await;
@@ -60,7 +60,7 @@ async fn a_new_certificate_is_shown_to_new_connections_and_old_ones_live_on() {
     eventually(async || shown_to_new(&server).await != old).await;
     let new = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
     assert_eq!(shown_to_new(&server).await, new.to_vec());
-    assert_eq!(caller.ask("/validate").await.status, 200);
+    assert_eq!(client.post_review("/validate").await.status, 200);
     assert!(server.metric(expiry).await > before);
 }
 
@@ -129,19 +129,19 @@ async fn a_clock_that_is_set_before_1970_ends_no_handshake() {
         SECONDS.store(seconds, Ordering::Relaxed);
         // Twice, because TLS session resumption checks the age of the session.
         for _ in 0..2 {
-            let mut caller = server.connect(&[]).await;
+            let mut client = server.connect(&[]).await;
             let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-            caller.write_all(request).await.unwrap();
-            assert!(caller.read_u8().await.is_ok(), "{seconds}");
+            client.write_all(request).await.unwrap();
+            assert!(client.read_u8().await.is_ok(), "{seconds}");
         }
         // The response has no date, and the connection stays open.
-        let mut caller = server.http1().await;
+        let mut client = server.http1().await;
         for _ in 0..2 {
-            let reply = caller.ask("/").await;
+            let reply = client.post_review("/").await;
             assert_eq!(reply.header("date"), "", "{seconds}");
         }
         SECONDS.store(784_111_777, Ordering::Relaxed);
-        let reply = caller.ask("/").await;
+        let reply = client.post_review("/").await;
         assert_eq!(reply.header("date"), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 }
@@ -208,7 +208,7 @@ impl Authority {
         Self(Issuer::new(params, key), pem)
     }
 
-    fn caller(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    fn client(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         let mut params = CertificateParams::default();
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
@@ -224,11 +224,11 @@ async fn is_admitted(
     server: &Running,
     identity: Option<(CertificateDer<'static>, PrivateKeyDer<'static>)>,
 ) -> bool {
-    let Ok(mut caller) = server.try_connect(&[], identity).await else {
+    let Ok(mut client) = server.try_connect(&[], identity).await else {
         return false;
     };
     let request = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-    caller.write_all(request).await.is_ok() && caller.read_u8().await.is_ok()
+    client.write_all(request).await.is_ok() && client.read_u8().await.is_ok()
 }
 
 #[tokio::test]
@@ -243,10 +243,10 @@ async fn client_certificates_must_be_signed_by_the_current_ca() {
     };
     let server = setup.start().await;
     assert!(!is_admitted(&server, None).await);
-    assert!(is_admitted(&server, Some(first.caller())).await);
-    assert!(!is_admitted(&server, Some(second.caller())).await);
+    assert!(is_admitted(&server, Some(first.client())).await);
+    assert!(!is_admitted(&server, Some(second.client())).await);
 
     fs::write(&path, &second.1).unwrap();
-    eventually(async || is_admitted(&server, Some(second.caller())).await).await;
-    assert!(!is_admitted(&server, Some(first.caller())).await);
+    eventually(async || is_admitted(&server, Some(second.client())).await).await;
+    assert!(!is_admitted(&server, Some(first.client())).await);
 }

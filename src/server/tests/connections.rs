@@ -33,14 +33,14 @@ fn setup(limits: Limits) -> Setup {
 #[tokio::test]
 async fn the_idle_timeout_is_longer_than_the_header_timeout() {
     let server = setup(short_timeouts()).start().await;
-    let mut caller = server.http1().await;
+    let mut client = server.http1().await;
     for _ in 0..2 {
-        assert_eq!(caller.ask("/validate").await.status, 200);
+        assert_eq!(client.post_review("/validate").await.status, 200);
         sleep(SHORT * 3).await;
     }
-    assert_eq!(caller.ask("/validate").await.status, 200);
+    assert_eq!(client.post_review("/validate").await.status, 200);
     let begun = Instant::now();
-    while !caller.0.is_closed() {
+    while !client.0.is_closed() {
         assert!(begun.elapsed() < LONG * 4);
         sleep(SHORT / 10).await;
     }
@@ -51,25 +51,25 @@ async fn the_idle_timeout_is_longer_than_the_header_timeout() {
 async fn a_slow_head_is_cut_on_new_and_used_connections() {
     let server = setup(short_timeouts()).start().await;
     for warm in [false, true] {
-        let mut caller = server.connect(&[]).await;
+        let mut client = server.connect(&[]).await;
         if warm {
             let length = REVIEW.len();
             let request = format!(
                 "POST /validate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
                  content-length: {length}\r\n\r\n{REVIEW}"
             );
-            caller.write_all(request.as_bytes()).await.unwrap();
+            client.write_all(request.as_bytes()).await.unwrap();
             let mut some = [0; 64];
-            assert!(caller.read(&mut some).await.unwrap() > 0);
+            assert!(client.read(&mut some).await.unwrap() > 0);
             sleep(SHORT * 2).await;
         }
         let begun = Instant::now();
         let mut cut = false;
         while !cut {
             assert!(begun.elapsed() < LONG, "it was let trickle");
-            cut = caller.write_all(b"P").await.is_err();
+            cut = client.write_all(b"P").await.is_err();
             let mut some = [0; 1024];
-            if let Ok(read) = timeout(SHORT / 5, caller.read(&mut some)).await {
+            if let Ok(read) = timeout(SHORT / 5, client.read(&mut some)).await {
                 cut |= read.map_or(true, |bytes| bytes == 0);
             }
         }
@@ -90,22 +90,21 @@ async fn a_request_that_takes_long_to_answer_is_not_idle() {
         ..Setup::default()
     };
     let server = setup.start().await;
-    let mut caller = server.http1().await;
-    let asked = tokio::spawn(async move { caller.ask("/validate").await });
+    let mut client = server.http1().await;
+    let pending = tokio::spawn(async move { client.post_review("/validate").await });
     sleep(SHORT * 3).await;
     proceed.notify_one();
-    assert_eq!(asked.await.unwrap().status, 200);
+    assert_eq!(pending.await.unwrap().status, 200);
 }
 
 #[tokio::test]
 async fn unused_http2_connections_are_closed_and_used_ones_may_idle() {
     let server = setup(short_timeouts()).start().await;
     let silent = server.http2().await;
-    let mut asking = server.http2().await;
+    let mut used = server.http2().await;
     let uri = format!("https://localhost:{}/validate", server.address.port());
     assert_eq!(
-        asking
-            .send_request(post(&uri, REVIEW))
+        used.send_request(post(&uri, REVIEW))
             .await
             .unwrap()
             .status(),
@@ -114,8 +113,7 @@ async fn unused_http2_connections_are_closed_and_used_ones_may_idle() {
     sleep(LONG + SHORT).await;
     assert!(silent.is_closed());
     assert_eq!(
-        asking
-            .send_request(post(&uri, REVIEW))
+        used.send_request(post(&uri, REVIEW))
             .await
             .unwrap()
             .status(),
@@ -131,10 +129,10 @@ async fn handshakes_must_be_tls_and_finish_in_time() {
     };
     let server = setup(limits).start().await;
     for bytes in ["", "GET / HTTP/1.1\r\n\r\n"] {
-        let mut caller = TcpStream::connect(server.address).await.unwrap();
-        caller.write_all(bytes.as_bytes()).await.unwrap();
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        client.write_all(bytes.as_bytes()).await.unwrap();
         let mut end = Vec::new();
-        let _ = timeout(LONG, caller.read_to_end(&mut end))
+        let _ = timeout(LONG, client.read_to_end(&mut end))
             .await
             .expect("it was kept");
     }
@@ -165,8 +163,8 @@ async fn unused_connections_do_not_block_new_ones() {
         ..limits()
     };
     let server = setup(limits).start().await;
-    let mut asking = server.http1().await;
-    assert_eq!(asking.ask("/validate").await.status, 200);
+    let mut used = server.http1().await;
+    assert_eq!(used.post_review("/validate").await.status, 200);
     let (mut open, mut shaken) = (Vec::new(), Vec::new());
     for _ in 0..CAP {
         // Before, during and after the handshake.
@@ -177,10 +175,14 @@ async fn unused_connections_do_not_block_new_ones() {
         shaken.push(server.connect(&["h2"]).await);
     }
     let served = timeout(LONG * 4, async {
-        server.http1().await.ask("/validate").await.status
+        server.http1().await.post_review("/validate").await.status
     });
     assert_eq!(served.await.expect("an answer"), 200);
-    assert_eq!(asking.ask("/validate").await.status, 200, "who asks stays");
+    assert_eq!(
+        used.post_review("/validate").await.status,
+        200,
+        "who asks stays"
+    );
     assert!(server.metric("nadmit_evicted_connections_total").await > Some(0.0));
 }
 
@@ -198,11 +200,11 @@ async fn a_busy_connection_is_not_evicted() {
     };
     let server = setup.start().await;
     let mut first = server.http1().await;
-    let asked = tokio::spawn(async move { (first.ask("/validate").await.status, first) });
+    let pending = tokio::spawn(async move { (first.post_review("/validate").await.status, first) });
     eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(1.0)).await;
     assert!(timeout(SHORT * 3, server.connect(&[])).await.is_err());
     proceed.notify_one();
-    let (status, idle) = asked.await.unwrap();
+    let (status, idle) = pending.await.unwrap();
     assert_eq!(status, 200);
     let second = timeout(LONG * 4, server.connect(&[])).await;
     assert!(second.is_ok(), "an idle connection gives way");

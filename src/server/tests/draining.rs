@@ -28,14 +28,14 @@ fn graceful() -> Setup {
 async fn while_draining_it_serves_and_closes_connections() {
     let mut server = graceful().start().await;
     let mut open = server.http1().await;
-    assert_eq!(open.ask("/validate").await.header("connection"), "");
+    assert_eq!(open.post_review("/validate").await.header("connection"), "");
     assert_eq!(server.get("/readyz").await.status, 200);
     server.shutdown.drain();
     eventually(async || server.get("/readyz").await.status == 503).await;
     assert_eq!(server.get("/livez").await.status, 200);
 
-    for caller in [&mut open, &mut server.http1().await] {
-        let reply = caller.ask("/validate").await;
+    for client in [&mut open, &mut server.http1().await] {
+        let reply = client.post_review("/validate").await;
         assert_eq!((reply.status, reply.header("connection")), (200, "close"));
     }
     assert!(!server.task.is_finished(), "the grace is not over");
@@ -48,7 +48,7 @@ async fn idle_connections_do_not_hold_up_the_end() {
     let mut server = Setup::default().start().await;
     let mut used = server.http1().await;
     let unused = server.http1().await;
-    assert_eq!(used.ask("/validate").await.status, 200);
+    assert_eq!(used.post_review("/validate").await.status, 200);
     server.shutdown.drain();
     timeout(SOON, &mut server.task).await.unwrap().unwrap();
     eventually(async || used.0.is_closed() && unused.0.is_closed()).await;
@@ -63,14 +63,14 @@ async fn requests_in_progress_are_finished() {
         ..Setup::default()
     };
     let mut server = setup.start().await;
-    let mut caller = server.http1().await;
-    let asked = tokio::spawn(async move { caller.ask("/validate").await });
+    let mut client = server.http1().await;
+    let pending = tokio::spawn(async move { client.post_review("/validate").await });
     eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(1.0)).await;
     server.shutdown.drain();
     sleep(Duration::from_millis(50)).await;
     assert!(!server.task.is_finished());
     proceed.notify_one();
-    let reply = asked.await.unwrap();
+    let reply = pending.await.unwrap();
     assert_eq!((reply.status, reply.header("connection")), (200, "close"));
     timeout(SOON, &mut server.task).await.unwrap().unwrap();
 }
@@ -90,9 +90,9 @@ async fn requests_are_cut_at_the_drain_limit_and_on_abort() {
             ..Setup::default()
         };
         let mut server = setup.start().await;
-        let mut caller = server.http1().await;
-        let asked = caller.0.send_request(post("/validate", REVIEW));
-        let asked = tokio::spawn(asked);
+        let mut client = server.http1().await;
+        let pending = client.0.send_request(post("/validate", REVIEW));
+        let pending = tokio::spawn(pending);
         eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(1.0)).await;
         server.shutdown.drain();
         if abort {
@@ -101,7 +101,7 @@ async fn requests_are_cut_at_the_drain_limit_and_on_abort() {
             server.shutdown.abort();
         }
         timeout(SOON, &mut server.task).await.unwrap().unwrap();
-        assert!(asked.await.unwrap().is_err());
+        assert!(pending.await.unwrap().is_err());
     }
 }
 

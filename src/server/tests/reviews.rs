@@ -11,9 +11,9 @@ use crate::server::Limits;
 #[tokio::test]
 async fn a_review_is_answered_with_its_own_uid() {
     let server = Setup::default().start().await;
-    let mut caller = server.http1().await;
+    let mut client = server.http1().await;
     for path in ["/validate", "/mutate?timeout=10s"] {
-        let reply = caller.ask(path).await;
+        let reply = client.post_review(path).await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.header("content-type"), "application/json");
         assert_eq!(reply.header("content-length"), reply.body.len().to_string());
@@ -29,17 +29,17 @@ async fn a_review_is_answered_with_its_own_uid() {
 #[tokio::test]
 async fn http2_is_negotiated() {
     let server = Setup::default().start().await;
-    let mut caller = server.http2().await;
+    let mut client = server.http2().await;
     let uri = format!("https://localhost:{}/validate", server.address.port());
-    let asked = (0..5).map(|_| caller.send_request(post(&uri, REVIEW)));
-    for response in futures_util::future::join_all(asked).await {
+    let pending = (0..5).map(|_| client.send_request(post(&uri, REVIEW)));
+    for response in futures_util::future::join_all(pending).await {
         let reply = Reply::read(response.unwrap()).await;
         assert_eq!(
             (reply.status, reply.header("content-type")),
             (200, "application/json")
         );
     }
-    let reply = caller.send_request(post(&uri, "{")).await.unwrap();
+    let reply = client.send_request(post(&uri, "{")).await.unwrap();
     assert_eq!(reply.status(), 400);
 }
 
@@ -51,12 +51,12 @@ async fn nothing_is_decided_before_the_catalog_is_loaded() {
     }
     .start()
     .await;
-    let mut caller = server.http1().await;
-    let reply = caller.ask("/validate").await;
+    let mut client = server.http1().await;
+    let reply = client.post_review("/validate").await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, "1"));
     assert!(reply.body.contains("not loaded yet"), "{reply:?}");
     server.catalog.store(Some(Arc::default()));
-    assert_eq!(caller.ask("/validate").await.status, 200);
+    assert_eq!(client.post_review("/validate").await.status, 200);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_denial_based_on_absence_is_verified_live_first() {
     }
     .start()
     .await;
-    let reply = server.http1().await.ask("/validate").await;
+    let reply = server.http1().await.post_review("/validate").await;
     let review: Value = serde_json::from_str(&reply.body).unwrap();
     assert_eq!(review["response"]["allowed"], json!(false), "{review}");
     let counted = "nadmit_findings_total{code=\"unknown-network\",level=\"deny\"}";
@@ -86,7 +86,7 @@ async fn what_the_live_read_finds_is_allowed() {
     if let FakeOrigin::Publishes(catalog) = &*origin {
         *catalog.lock().unwrap() = Some(server.catalog.clone());
     }
-    let reply = server.http1().await.ask("/validate").await;
+    let reply = server.http1().await.post_review("/validate").await;
     assert!(reply.body.contains("\"allowed\":true"), "{reply:?}");
 }
 
@@ -102,7 +102,7 @@ async fn a_warning_is_given_even_if_the_live_read_fails() {
     if let FakeOrigin::Publishes(catalog) = &*origin {
         *catalog.lock().unwrap() = Some(server.catalog.clone());
     }
-    let reply = server.http1().await.ask("/validate").await;
+    let reply = server.http1().await.post_review("/validate").await;
     assert!(!reply.body.contains("not there"), "{reply:?}");
     let never = Arc::new(Notify::new());
     for origin in [
@@ -116,7 +116,11 @@ async fn a_warning_is_given_even_if_the_live_read_fails() {
             ..Setup::default()
         };
         let server = setup.start().await;
-        let reply = server.http1().await.ask("/validate?timeout=50ms").await;
+        let reply = server
+            .http1()
+            .await
+            .post_review("/validate?timeout=50ms")
+            .await;
         assert_eq!(reply.status, 200);
         assert!(reply.body.contains("it is not there"), "{reply:?}");
     }
@@ -125,7 +129,7 @@ async fn a_warning_is_given_even_if_the_live_read_fails() {
 #[tokio::test]
 async fn a_denial_without_its_live_read_is_an_error() {
     let never = Arc::new(Notify::new());
-    for (origin, says) in [
+    for (origin, expected) in [
         (FakeOrigin::Fails, "is away"),
         (FakeOrigin::Waits(never), "in time"),
     ] {
@@ -135,9 +139,13 @@ async fn a_denial_without_its_live_read_is_an_error() {
             ..Setup::default()
         };
         let server = setup.start().await;
-        let reply = server.http1().await.ask("/validate?timeout=50ms").await;
+        let reply = server
+            .http1()
+            .await
+            .post_review("/validate?timeout=50ms")
+            .await;
         assert_eq!(reply.status, 500);
-        assert!(reply.body.contains(says), "{reply:?}");
+        assert!(reply.body.contains(expected), "{reply:?}");
     }
 }
 
@@ -155,12 +163,12 @@ async fn too_many_at_once_are_turned_away_after_half_their_time() {
     };
     let server = setup.start().await;
     let mut first = server.http1().await;
-    let first = tokio::spawn(async move { first.ask("/validate").await });
+    let first = tokio::spawn(async move { first.post_review("/validate").await });
     eventually(async || server.metric("nadmit_reviews_in_flight").await == Some(1.0)).await;
 
     let begun = Instant::now();
     let mut second = server.http1().await;
-    let reply = second.ask("/validate?timeout=200ms").await;
+    let reply = second.post_review("/validate?timeout=200ms").await;
     assert_eq!((reply.status, reply.header("retry-after")), (503, "1"));
     assert_eq!(
         reply.header("connection"),
@@ -171,7 +179,7 @@ async fn too_many_at_once_are_turned_away_after_half_their_time() {
     proceed.notify_one();
     assert_eq!(first.await.unwrap().status, 200);
     proceed.notify_one();
-    assert_eq!(second.ask("/validate").await.status, 200);
+    assert_eq!(second.post_review("/validate").await.status, 200);
 }
 
 #[tokio::test]
@@ -182,11 +190,14 @@ async fn a_panic_ends_the_request_and_nothing_else() {
     }
     .start()
     .await;
-    let mut caller = server.http1().await;
-    let reply = caller.ask("/validate").await;
+    let mut client = server.http1().await;
+    let reply = client.post_review("/validate").await;
     assert_eq!((reply.status, reply.header("connection")), (500, "close"));
     assert!(reply.body.contains("its log says more"), "{reply:?}");
-    assert_eq!(server.http1().await.ask("/mutate").await.status, 200);
+    assert_eq!(
+        server.http1().await.post_review("/mutate").await.status,
+        200
+    );
     let counted = "nadmit_rejected_requests_total{reason=\"panic\"}";
     assert_eq!(server.metric(counted).await, Some(1.0));
     assert_eq!(server.metric("nadmit_reviews_in_flight").await, Some(0.0));

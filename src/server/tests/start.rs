@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, sync::Arc};
 use super::support::*;
 use crate::server::{CertificateSource, ServeOptions, Server};
 
-async fn complaint(options: ServeOptions) -> String {
+async fn bind_error(options: ServeOptions) -> String {
     let state = state(Arc::new(FakeOrigin::Answers));
     match Server::bind(options, state).await {
         Ok(_) => "none".to_owned(),
@@ -23,17 +23,17 @@ async fn an_address_in_use_is_named_with_its_flag() {
         ..options(directory)
     };
     assert_eq!(
-        complaint(listen).await,
+        bind_error(listen).await,
         format!("--listen {taken}: address already in use; choose another address with --listen")
     );
     let admin_listen = ServeOptions {
         admin_listen: Some(taken),
         ..options(directory)
     };
-    let said = complaint(admin_listen).await;
+    let message = bind_error(admin_listen).await;
     assert!(
-        said.starts_with(&format!("--admin-listen {taken}: ")),
-        "{said}"
+        message.starts_with(&format!("--admin-listen {taken}: ")),
+        "{message}"
     );
 }
 
@@ -41,7 +41,7 @@ async fn an_address_in_use_is_named_with_its_flag() {
 async fn a_certificate_that_cannot_be_used_is_named_with_its_flag() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
-    complaint(options(directory.path())).await;
+    bind_error(options(directory.path())).await;
     fs::write(file("empty"), "").unwrap();
     let (cert, key) = (file("certs/tls.crt"), file("certs/tls.key"));
     let (ca_cert, absent, empty) = (file("certs/ca.crt"), file("absent"), file("empty"));
@@ -106,17 +106,17 @@ async fn a_certificate_that_cannot_be_used_is_named_with_its_flag() {
             "--client-ca: DIR/absent cannot be read",
         ),
     ];
-    for (cert, key, client_ca, says) in cases {
+    for (cert, key, client_ca, expected) in cases {
         let mut options = options(directory.path());
         options.certificates.source = CertificateSource::Files {
             cert: cert.clone(),
             key: key.clone(),
         };
         options.certificates.client_ca = client_ca.cloned();
-        let said = complaint(options)
+        let message = bind_error(options)
             .await
             .replace(directory.path().to_str().unwrap(), "DIR");
-        assert!(said.starts_with(says), "{said}");
+        assert!(message.starts_with(expected), "{message}");
     }
 }
 
@@ -128,10 +128,10 @@ async fn a_certificate_directory_of_pipes_and_devices_is_refused() {
     for name in ["ca.crt", "ca.key", "tls.crt", "tls.key"] {
         std::os::unix::fs::symlink("/dev/zero", certs.join(name)).unwrap();
     }
-    let said = complaint(options(directory.path())).await;
+    let message = bind_error(options(directory.path())).await;
     assert!(
-        said.contains("it is a device, and not a regular file"),
-        "{said}"
+        message.contains("it is a device, and not a regular file"),
+        "{message}"
     );
 }
 
@@ -143,7 +143,7 @@ async fn a_clock_before_1970_is_said_to_be_wrong() {
             clock: crate::clock::Clock::new(move || jiff::Timestamp::from_second(seconds).unwrap()),
             ..options(directory.path())
         };
-        let said = complaint(wrong).await;
-        assert!(said.contains("before 1970: set it"), "{said}");
+        let message = bind_error(wrong).await;
+        assert!(message.contains("before 1970: set it"), "{message}");
     }
 }

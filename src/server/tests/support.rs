@@ -266,7 +266,7 @@ impl Http1 {
     }
 
     /// Posts a review to `path`.
-    pub(super) async fn ask(&mut self, path: &str) -> Reply {
+    pub(super) async fn post_review(&mut self, path: &str) -> Reply {
         self.send(post(path, REVIEW)).await
     }
 }
@@ -305,12 +305,12 @@ pub(super) fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
 }
 
 /// Waits until a condition holds; panics after five seconds.
-pub(super) async fn eventually<F: Future<Output = bool>>(mut so: impl FnMut() -> F) {
+pub(super) async fn eventually<F: Future<Output = bool>>(mut condition: impl FnMut() -> F) {
     let begun = Instant::now();
-    while !so().await {
+    while !condition().await {
         assert!(
             begun.elapsed() < Duration::from_secs(5),
-            "it never came to be"
+            "condition never held"
         );
         sleep(Duration::from_millis(10)).await;
     }

@@ -252,19 +252,19 @@ mod tests {
     #[test]
     fn nothing_left_and_unknown_versions_are_errors_that_say_what_to_write() {
         let error = policy("VersionTLS12", "DES-CBC3-SHA,DHE-RSA-AES128-GCM-SHA256").unwrap_err();
-        let said = error.to_string();
+        let message = error.to_string();
         assert!(
-            said.contains("DES-CBC3-SHA,DHE-RSA-AES128-GCM-SHA256"),
-            "{said}"
+            message.contains("DES-CBC3-SHA,DHE-RSA-AES128-GCM-SHA256"),
+            "{message}"
         );
         assert!(
-            said.contains("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
-            "{said}"
+            message.contains("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+            "{message}"
         );
-        let said = policy("1.2", "").unwrap_err().to_string();
+        let message = policy("1.2", "").unwrap_err().to_string();
         assert!(
-            said.contains("\"1.2\"") && said.contains("VersionTLS12"),
-            "{said}"
+            message.contains("\"1.2\"") && message.contains("VersionTLS12"),
+            "{message}"
         );
     }
 }

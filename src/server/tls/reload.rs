@@ -127,7 +127,7 @@ impl Reloader {
                 () = now.notified() => {}
             }
             // Files may be on a network file system.
-            match spawn_blocking(move || self.refreshed()).await {
+            match spawn_blocking(move || self.check()).await {
                 Ok(reloader) => self = reloader,
                 Err(panic) => {
                     error!(error = %panic, "certificate reloader stopped; restart nadmit");
@@ -137,15 +137,13 @@ impl Reloader {
         }
     }
 
-    fn refreshed(mut self) -> Self {
-        let refreshed = self.refresh();
+    fn check(mut self) -> Self {
+        let outcome = self.refresh();
         // The keeper of a managed certificate sets the gauge itself.
         if !self.sources.are_managed() {
-            self.metrics
-                .renewal_failed
-                .set(i64::from(refreshed.is_err()));
+            self.metrics.renewal_failed.set(i64::from(outcome.is_err()));
         }
-        match refreshed {
+        match outcome {
             Ok(()) => self.last_error.clear(),
             Err(error) => self.record_failure(&error),
         }
@@ -194,9 +192,8 @@ impl Reloader {
     /// Counts a failure; logs it only if it differs from the last one.
     fn record_failure(&mut self, error: &CertificateError) {
         self.metrics.reload_failures.inc();
-        let last_error = error.to_string();
-        let last = mem::replace(&mut self.last_error, last_error);
-        if last != self.last_error {
+        let previous = mem::replace(&mut self.last_error, error.to_string());
+        if previous != self.last_error {
             error!(
                 error = self.last_error,
                 "certificate reload failed; the old certificates stay in use"
@@ -207,8 +204,8 @@ impl Reloader {
 
 impl SelfSignedCertificate {
     /// Creates the certificate if configured and absent.
-    fn new(identity: &CertificateSource, clock: Clock) -> Result<Option<Self>, CertificateError> {
-        let CertificateSource::Directory { path, names } = identity else {
+    fn new(source: &CertificateSource, clock: Clock) -> Result<Option<Self>, CertificateError> {
+        let CertificateSource::Directory { path, names } = source else {
             return Ok(None);
         };
         let own = Self {
@@ -222,10 +219,10 @@ impl SelfSignedCertificate {
     }
 
     fn ensure(&self, now: Timestamp) -> Result<(), CertificateError> {
-        let made = self_signed::ensure(&self.directory, &self.names, now)?;
-        if made != Issuance::Nothing {
+        let issuance = self_signed::ensure(&self.directory, &self.names, now)?;
+        if issuance != Issuance::Nothing {
             let directory = self.directory.display();
-            info!(%directory, ?made, "certificate created; clients must trust ca.crt in this directory");
+            info!(%directory, made = ?issuance, "certificate created; clients must trust ca.crt in this directory");
         }
         Ok(())
     }

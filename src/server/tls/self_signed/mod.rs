@@ -73,7 +73,7 @@ pub fn ensure(
     files::make_directory(directory).map_err(|error| {
         CertificateError::new(FLAG, directory, CertificateProblem::Write(error))
     })?;
-    let (signer, made) = signer(&authority, now)?;
+    let (signer, issuance) = signer(&authority, now)?;
     let issued = pki::issue_server(
         names,
         &signer,
@@ -81,7 +81,7 @@ pub fn ensure(
         saturating_add(now, SERVER_LIFETIME),
     );
     server.write(&issued.map_err(CertificateError::library)?)?;
-    Ok(made)
+    Ok(issuance)
 }
 
 /// Returns the signing CA: the existing one, or a new one if there is none or nadmit's own would
@@ -99,20 +99,20 @@ fn signer(authority: &PairFiles, now: Timestamp) -> Result<(Signer, Issuance), C
     }
 }
 
-fn new_signer(files_of_ca: &PairFiles, now: Timestamp) -> Result<Signer, CertificateError> {
+fn new_signer(authority: &PairFiles, now: Timestamp) -> Result<Signer, CertificateError> {
     let (begin, end) = (
         saturating_add(now, -CLOCK_SKEW),
         saturating_add(now, AUTHORITY_LIFETIME),
     );
     let issued = pki::issue_ca("nadmit CA", begin, end).map_err(CertificateError::library)?;
-    files_of_ca.write(&issued)?;
-    let made = PairFiles {
-        cert: files_of_ca.cert.clone(),
-        key: files_of_ca.key.clone(),
+    authority.write(&issued)?;
+    let pair = PairFiles {
+        cert: authority.cert.clone(),
+        key: authority.key.clone(),
         cert_pem: Some(issued.cert.into_bytes()),
         key_pem: Some(issued.key.expose().to_vec()),
     };
-    made.signer(now)
+    pair.signer(now)
 }
 
 /// Returns `Some` if the server certificate matches its key, chains to the CA, covers the names and

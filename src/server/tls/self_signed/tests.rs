@@ -54,78 +54,81 @@ impl CertDirectory {
 
 #[test]
 fn a_created_certificate_is_valid_and_reused() {
-    let place = CertDirectory::new();
-    assert_eq!(place.ensure(now()).unwrap(), Issuance::Authority);
-    let made = place.contents();
+    let directory = CertDirectory::new();
+    assert_eq!(directory.ensure(now()).unwrap(), Issuance::Authority);
+    let made = directory.contents();
     let names: Vec<&str> = made.iter().map(|(name, _)| &**name).collect();
     assert_eq!(names, ["ca.crt", "ca.key", "tls.crt", "tls.key"]);
     for (name, mode) in [("ca.key", 0o600), ("tls.key", 0o600), ("ca.crt", 0o644)] {
-        let permissions = fs::metadata(place.path(name)).unwrap().permissions();
+        let permissions = fs::metadata(directory.path(name)).unwrap().permissions();
         assert_eq!(permissions.mode() & 0o777, mode, "{name}");
     }
     for later in [DAY, DAY * 300] {
-        assert_eq!(place.ensure(now() + later).unwrap(), Issuance::Nothing);
+        assert_eq!(directory.ensure(now() + later).unwrap(), Issuance::Nothing);
     }
-    assert_eq!(place.contents(), made);
+    assert_eq!(directory.contents(), made);
 }
 
 #[test]
 fn a_certificate_is_remade_in_its_last_month_and_its_ca_in_its_last_year() {
-    let place = CertDirectory::new();
-    place.ensure(now()).unwrap();
-    let authority = place.read("ca.crt");
+    let directory = CertDirectory::new();
+    directory.ensure(now()).unwrap();
+    let authority = directory.read("ca.crt");
     for years in 1..9 {
-        let made = place.ensure(now() + DAY * (345 * years)).unwrap();
+        let made = directory.ensure(now() + DAY * (345 * years)).unwrap();
         assert_eq!(made, Issuance::Certificate, "after {years} years");
-        assert_eq!(place.read("ca.crt"), authority);
+        assert_eq!(directory.read("ca.crt"), authority);
     }
-    let made = place.ensure(now() + DAY * (365 * 9 + 30)).unwrap();
+    let made = directory.ensure(now() + DAY * (365 * 9 + 30)).unwrap();
     assert_eq!(made, Issuance::Authority);
-    assert_ne!(place.read("ca.crt"), authority);
+    assert_ne!(directory.read("ca.crt"), authority);
 }
 
 #[test]
 fn other_names_or_damage_make_a_new_certificate_under_the_same_ca() {
-    let mut place = CertDirectory::new();
-    place.ensure(now()).unwrap();
-    let authority = place.read("ca.crt");
-    place.1.push("nadmit.other.svc".to_owned());
-    assert_eq!(place.ensure(now()).unwrap(), Issuance::Certificate);
-    let cut = place.read("tls.crt")[..200].to_owned();
-    fs::write(place.path("tls.crt"), cut).unwrap();
-    assert_eq!(place.ensure(now()).unwrap(), Issuance::Certificate);
-    fs::remove_file(place.path("tls.key")).unwrap();
-    assert_eq!(place.ensure(now()).unwrap(), Issuance::Certificate);
-    assert_eq!(place.read("ca.crt"), authority);
-    fs::remove_file(place.path("ca.key")).unwrap();
+    let mut directory = CertDirectory::new();
+    directory.ensure(now()).unwrap();
+    let authority = directory.read("ca.crt");
+    directory.1.push("nadmit.other.svc".to_owned());
+    assert_eq!(directory.ensure(now()).unwrap(), Issuance::Certificate);
+    let cut = directory.read("tls.crt")[..200].to_owned();
+    fs::write(directory.path("tls.crt"), cut).unwrap();
+    assert_eq!(directory.ensure(now()).unwrap(), Issuance::Certificate);
+    fs::remove_file(directory.path("tls.key")).unwrap();
+    assert_eq!(directory.ensure(now()).unwrap(), Issuance::Certificate);
+    assert_eq!(directory.read("ca.crt"), authority);
+    fs::remove_file(directory.path("ca.key")).unwrap();
     assert_eq!(
-        place.ensure(now()).unwrap(),
+        directory.ensure(now()).unwrap(),
         Issuance::Nothing,
         "it is not needed yet"
     );
-    fs::remove_file(place.path("ca.crt")).unwrap();
-    assert_eq!(place.ensure(now()).unwrap(), Issuance::Authority);
+    fs::remove_file(directory.path("ca.crt")).unwrap();
+    assert_eq!(directory.ensure(now()).unwrap(), Issuance::Authority);
 }
 
 /// Removes nadmit's mark from files, as if another tool had created them.
-fn foreign(place: &CertDirectory, files: &[&str]) {
+fn foreign(directory: &CertDirectory, files: &[&str]) {
     for name in files {
-        let text = place.read(name);
+        let text = directory.read(name);
         let pem = &text[text.find("-----BEGIN").unwrap()..];
-        fs::write(place.path(name), pem).unwrap();
+        fs::write(directory.path(name), pem).unwrap();
     }
 }
 
 #[test]
 fn a_foreign_certificate_is_used_unchanged() {
-    let mut place = CertDirectory::new();
-    place.ensure(now()).unwrap();
-    foreign(&place, &["tls.crt", "tls.key"]);
-    fs::remove_file(place.path("ca.crt")).unwrap();
-    place.1 = names(&["elsewhere.example"]);
-    let before = place.contents();
-    assert_eq!(place.ensure(now() + DAY * 900).unwrap(), Issuance::Nothing);
-    assert_eq!(place.contents(), before);
+    let mut directory = CertDirectory::new();
+    directory.ensure(now()).unwrap();
+    foreign(&directory, &["tls.crt", "tls.key"]);
+    fs::remove_file(directory.path("ca.crt")).unwrap();
+    directory.1 = names(&["elsewhere.example"]);
+    let before = directory.contents();
+    assert_eq!(
+        directory.ensure(now() + DAY * 900).unwrap(),
+        Issuance::Nothing
+    );
+    assert_eq!(directory.contents(), before);
 }
 
 #[test]
@@ -142,43 +145,46 @@ fn unusable_foreign_files_are_reported_and_left_alone() {
             "ca.crt holds no PEM certificate",
         ),
     ];
-    for (files, says) in cases {
-        let place = CertDirectory::new();
+    for (files, expected) in cases {
+        let directory = CertDirectory::new();
         for (name, text) in files {
-            fs::write(place.path(name), text).unwrap();
+            fs::write(directory.path(name), text).unwrap();
         }
-        let before = place.contents();
-        let error = place.ensure(now()).unwrap_err().to_string();
+        let before = directory.contents();
+        let error = directory.ensure(now()).unwrap_err().to_string();
         assert!(
-            error.starts_with("--cert-dir: ") && error.contains(says),
+            error.starts_with("--cert-dir: ") && error.contains(expected),
             "{error}"
         );
-        assert_eq!(place.contents(), before);
+        assert_eq!(directory.contents(), before);
     }
 }
 
 #[test]
 fn a_foreign_ca_signs_if_it_can() {
-    let place = CertDirectory::new();
-    place.ensure(now()).unwrap();
-    foreign(&place, &["ca.crt", "ca.key"]);
-    fs::remove_file(place.path("tls.crt")).unwrap();
-    let authority = place.read("ca.crt");
-    assert_eq!(place.ensure(now()).unwrap(), Issuance::Certificate);
-    assert_eq!(place.ensure(now()).unwrap(), Issuance::Nothing);
-    fs::remove_file(place.path("tls.crt")).unwrap();
-    let error = place.ensure(now() + DAY * 4000).unwrap_err().to_string();
+    let directory = CertDirectory::new();
+    directory.ensure(now()).unwrap();
+    foreign(&directory, &["ca.crt", "ca.key"]);
+    fs::remove_file(directory.path("tls.crt")).unwrap();
+    let authority = directory.read("ca.crt");
+    assert_eq!(directory.ensure(now()).unwrap(), Issuance::Certificate);
+    assert_eq!(directory.ensure(now()).unwrap(), Issuance::Nothing);
+    fs::remove_file(directory.path("tls.crt")).unwrap();
+    let error = directory
+        .ensure(now() + DAY * 4000)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("it has expired"), "{error}");
-    fs::copy(place.path("tls.key"), place.path("ca.key")).unwrap();
-    let error = place.ensure(now()).unwrap_err().to_string();
+    fs::copy(directory.path("tls.key"), directory.path("ca.key")).unwrap();
+    let error = directory.ensure(now()).unwrap_err().to_string();
     assert!(error.contains("does not fit the key"), "{error}");
-    assert_eq!(place.read("ca.crt"), authority);
+    assert_eq!(directory.read("ca.crt"), authority);
 }
 
 #[test]
 fn a_name_that_no_certificate_can_have_is_named() {
-    let mut place = CertDirectory::new();
-    place.1 = names(&["not a name"]);
-    let error = place.ensure(now()).unwrap_err().to_string();
+    let mut directory = CertDirectory::new();
+    directory.1 = names(&["not a name"]);
+    let error = directory.ensure(now()).unwrap_err().to_string();
     assert!(error.contains("\"not a name\""), "{error}");
 }
