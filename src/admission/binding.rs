@@ -91,8 +91,7 @@ pub(super) fn mutate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
 }
 
 /// Decides a `POST /validate` of a Binding: its network annotations have to be exactly those that
-/// nadmit
-/// holds for the pod.
+/// nadmit holds for the pod.
 pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let binding = request.object.as_ref();
@@ -230,8 +229,7 @@ pub(super) fn original_annotations(pod: &Pod) -> OriginalAnnotations<'_> {
 }
 
 /// Returns the live read of a network that the pod names and the catalog lacks: it may be new, and
-/// may
-/// have a pool.
+/// may have a pool.
 fn unresolved_network(subject: &PodSubject<'_>, context: &ReviewContext<'_>) -> Option<LiveRead> {
     let mut live_reads = subject.attachments().filter_map(|attachment| {
         let missing = matches!(attachment.resolution, Resolution::Missing);
@@ -284,8 +282,7 @@ enum HoldingsUnknown {
 }
 
 /// Returns the annotations that result from the pod's holdings. If it holds several addresses of
-/// one
-/// range, those in `proposed` are chosen.
+/// one range, those in `proposed` are chosen.
 fn held_annotations(
     pod: &Pod,
     node: Option<&str>,
@@ -301,15 +298,16 @@ fn held_annotations(
         return Ok(DesiredAnnotations::default());
     }
     let requester = requester_in_catalog(pod, node);
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
-    match check_access(&requester, pod.migration.as_deref(), &asks, context) {
+    let requests: Vec<AttachmentRequest> =
+        attachments.iter().map(|one| one.request.clone()).collect();
+    match check_access(&requester, pod.migration.as_deref(), &requests, context) {
         LaunchAccess::Granted => {}
         LaunchAccess::NeedsRead(live_reads) => return Err(HoldingsUnknown::NeedsRead(live_reads)),
         LaunchAccess::Denied(_) => return Ok(DesiredAnnotations::default()),
     }
     let mut index = context.allocations.lock();
     index.sync(context.catalog.pool_config());
-    let given = index.preview_ignoring_readiness(&requester, &asks, context.now);
+    let given = index.preview_ignoring_readiness(&requester, &requests, context.now);
     if let Err(refused) = &given
         && refused.iter().any(|one| one.error.is_busy())
     {
@@ -317,7 +315,7 @@ fn held_annotations(
     }
     let given = given
         .ok()
-        .filter(|given| is_recorded(&requester, &asks, given, &index));
+        .filter(|given| is_recorded(&requester, &requests, given, &index));
     Ok(given.map_or_else(DesiredAnnotations::default, |given| {
         DesiredAnnotations::new(&subject, original_annotations(pod), &attachments, &given)
     }))
@@ -362,16 +360,15 @@ fn request_ips_of_binding(
 }
 
 /// Returns true if all of the assignment is recorded for the requester: addresses from a preview
-/// may still
-/// be free.
+/// may still be free.
 fn is_recorded(
     requester: &Requester,
-    asks: &[AttachmentRequest],
+    requests: &[AttachmentRequest],
     given: &[Assignment],
     index: &Index,
 ) -> bool {
-    asks.iter().zip(given).all(|(ask, given)| {
-        let held = index.held_by(&requester.holder, &ask.network, &ask.interface);
+    requests.iter().zip(given).all(|(requested, given)| {
+        let held = index.held_by(&requester.holder, &requested.network, &requested.interface);
         let holds = |address: Address| held.iter().any(|one| one.address == address);
         let ips = given.ips.iter().all(|(ip, _)| holds(Address::Ip(*ip)));
         let mac = given.mac.is_none_or(|mac| {
@@ -406,8 +403,7 @@ fn compare_annotations<'s>(
 }
 
 /// Returns the live reads that a denial needs and that were not made yet: the pod, and the records
-/// of the
-/// addresses and MACs in the Binding, which another replica may just have written.
+/// of the addresses and MACs in the Binding, which another replica may just have written.
 fn required_reads(
     request: &AdmissionRequest<'_>,
     binding: &ReviewObject<'_>,

@@ -2,10 +2,8 @@
 //! addresses.
 //!
 //! Multus reads the pod again on each attempt to create its sandbox, so annotations written later
-//! still
-//! take effect until network-status reports the attachments. The result is the one that injection
-//! at
-//! binding would have given.
+//! still take effect until network-status reports the attachments. The result is the one that
+//! injection at binding would have given.
 
 use super::{
     binding::{original_annotations, requester_in_catalog, subject_in_catalog},
@@ -64,11 +62,12 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
     if !denied.is_empty() {
         return LateInjection::Rejected(denied);
     }
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
+    let requests: Vec<AttachmentRequest> =
+        attachments.iter().map(|one| one.request.clone()).collect();
     let requester = requester_in_catalog(pod, pod.node.as_deref());
-    let already_admitted = holds_any(&asks, &requester.holder, &context.allocations.lock());
+    let already_admitted = holds_any(&requests, &requester.holder, &context.allocations.lock());
     if !already_admitted {
-        match check_access(&requester, pod.migration.as_deref(), &asks, context) {
+        match check_access(&requester, pod.migration.as_deref(), &requests, context) {
             LaunchAccess::Granted => {}
             LaunchAccess::NeedsRead(_) => return LateInjection::Busy,
             LaunchAccess::Denied(refused) => {
@@ -78,7 +77,7 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
     }
     let mut index = context.allocations.lock();
     index.sync(context.catalog.pool_config());
-    let planned = match index.plan(&requester, &asks, context.now) {
+    let planned = match index.plan(&requester, &requests, context.now) {
         Ok(planned) => planned,
         Err(refused) if refused.iter().any(|one| one.error.is_busy()) => {
             return LateInjection::Busy;

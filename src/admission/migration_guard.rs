@@ -2,14 +2,10 @@
 //! migration.
 //!
 //! A pod's owner reference names its machine, but anyone who may create pods may write one. So a
-//! second
-//! launcher needs a proof that such a user cannot give: a migration in progress that KubeVirt's
-//! migration
-//! controller names in the target pod when it creates it (annotation
-//! `kubevirt.io/migrationJobName`,
-//! label `kubevirt.io/migrationJobUID`). The status of the VirtualMachineInstance is no such proof:
-//! it
-//! names the target only after that pod is ready.
+//! second launcher needs a proof that such a user cannot give: a migration in progress that
+//! KubeVirt's migration controller names in the target pod when it creates it (annotation
+//! `kubevirt.io/migrationJobName`, label `kubevirt.io/migrationJobUID`). The status of the
+//! VirtualMachineInstance is no such proof: it names the target only after that pod is ready.
 
 use super::{
     context::ReviewContext, object::ReviewObject, pod::subject_under_review,
@@ -50,16 +46,16 @@ pub(super) fn migration_of(pod: &ReviewObject<'_>) -> Option<MigrationRef> {
 pub(super) fn check_access(
     requester: &Requester,
     migration: Option<&MigrationRef>,
-    asks: &[AttachmentRequest],
+    requests: &[AttachmentRequest],
     context: &ReviewContext<'_>,
 ) -> LaunchAccess {
     let Holder::VirtualMachine { namespace, .. } = &requester.holder else {
         return LaunchAccess::Granted;
     };
-    if let Some(unseen) = unseen_pods(requester, asks, context) {
+    if let Some(unseen) = unseen_pods(requester, requests, context) {
         return unseen;
     }
-    let siblings = sibling_pods(requester, asks, context);
+    let siblings = sibling_pods(requester, requests, context);
     let Some(other) = siblings.first() else {
         return LaunchAccess::Granted;
     };
@@ -100,14 +96,13 @@ pub(super) fn check_access(
 }
 
 /// Returns true if any attachment names an address that the holder has there: a pod that was
-/// admitted
-/// before stays admitted.
-pub(super) fn holds_any(asks: &[AttachmentRequest], holder: &Holder, index: &Index) -> bool {
-    asks.iter().any(|ask| {
-        let held = index.held_by(holder, &ask.network, &ask.interface);
+/// admitted before stays admitted.
+pub(super) fn holds_any(requests: &[AttachmentRequest], holder: &Holder, index: &Index) -> bool {
+    requests.iter().any(|requested| {
+        let held = index.held_by(holder, &requested.network, &requested.interface);
         held.iter().any(|held| match held.address {
-            Address::Ip(ip) => ask.ips.contains(&ip),
-            Address::Mac(mac) => ask.mac == MacRequest::Exact(mac),
+            Address::Ip(ip) => requested.ips.contains(&ip),
+            Address::Mac(mac) => requested.mac == MacRequest::Exact(mac),
         })
     })
 }
@@ -120,26 +115,25 @@ pub(super) fn was_admitted(
     context: &ReviewContext<'_>,
 ) -> bool {
     let subject = subject_under_review(request, before, context.policy, context.catalog);
-    let asks: Vec<AttachmentRequest> = attachment_requests(&subject)
+    let requests: Vec<AttachmentRequest> = attachment_requests(&subject)
         .into_iter()
         .map(|one| one.request)
         .collect();
-    holds_any(&asks, &requester.holder, &context.allocations.lock())
+    holds_any(&requests, &requester.holder, &context.allocations.lock())
 }
 
 /// Returns the machine's other pods that use, or may use, its addresses: they are bound to a node,
-/// were
-/// injected, or are named in a record. Pods that are being deleted count, because they keep
+/// were injected, or are named in a record. Pods that are being deleted count, because they keep
 /// running.
 fn sibling_pods<'s>(
     requester: &Requester,
-    asks: &[AttachmentRequest],
+    requests: &[AttachmentRequest],
     context: &ReviewContext<'s>,
 ) -> Vec<&'s Pod> {
     let index = context.allocations.lock();
-    let held = asks
-        .iter()
-        .flat_map(|ask| index.held_by(&requester.holder, &ask.network, &ask.interface));
+    let held = requests.iter().flat_map(|requested| {
+        index.held_by(&requester.holder, &requested.network, &requested.interface)
+    });
     let named: Vec<&PodRef> = held.filter_map(|record| record.pod.as_ref()).collect();
     let recorded = |pod: &Pod| {
         let mut named = named.iter();
@@ -166,18 +160,17 @@ fn is_requester(requester: &Requester, name: &str, uid: Option<&str>) -> bool {
 }
 
 /// Checks records of the machine that name a pod missing from the catalog. Such a pod may be
-/// deleted, not
-/// yet observed, or still being created.
+/// deleted, not yet observed, or still being created.
 fn unseen_pods(
     requester: &Requester,
-    asks: &[AttachmentRequest],
+    requests: &[AttachmentRequest],
     context: &ReviewContext<'_>,
 ) -> Option<LaunchAccess> {
     let home = &**requester.holder.namespace();
     let index = context.allocations.lock();
-    let held = asks
-        .iter()
-        .flat_map(|ask| index.held_by(&requester.holder, &ask.network, &ask.interface));
+    let held = requests.iter().flat_map(|requested| {
+        index.held_by(&requester.holder, &requested.network, &requested.interface)
+    });
     let mut live_reads: Vec<LiveRead> = Vec::new();
     let mut coming = None;
     for record in held {
@@ -204,9 +197,8 @@ fn unseen_pods(
 }
 
 /// Returns true if the pod that a record names may still be on its way into the API server: with
-/// injection
-/// at creation, records are written before the pod. Without a cluster there is no view of pods to
-/// come.
+/// injection at creation, records are written before the pod. Without a cluster there is no view of
+/// pods to come.
 fn may_be_created(record: &Allocation, context: &ReviewContext<'_>) -> bool {
     let age = context.now.0.saturating_sub(record.since.0);
     let cluster = context.catalog.workloads().knows_machines();

@@ -39,8 +39,7 @@ pub(super) struct PoolChange<'a> {
 /// Returns what is held from the pool of this name, and which of it the change cuts off.
 ///
 /// Only addresses in the pool's own ranges and MACs count: a MAC that a pod brought with it is
-/// recorded
-/// under the pool, too, but must not keep the pool from being changed.
+/// recorded under the pool, too, but must not keep the pool from being changed.
 pub(super) fn held(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> PoolHoldings {
     let mut held = PoolHoldings::default();
     // The lowest addresses that are cut off.
@@ -98,10 +97,8 @@ fn allocates(pool: &Pool, address: Address) -> bool {
 }
 
 /// Returns the findings on a pool or a reservation; for an update only the new ones. `held` returns
-/// what
-/// is held from a pool (see [`held_through_change`]), `share` how much the reservation's namespace
-/// would
-/// have of one.
+/// what is held from a pool (see [`held_through_change`]), `share` how much the reservation's
+/// namespace would have of one.
 pub(super) fn findings(
     request: &AdmissionRequest<'_>,
     catalog: &Catalog,
@@ -225,8 +222,7 @@ mod tests {
     };
 
     /// Returns the codes and fields of the findings on a pool that is changed, or without an
-    /// `after` deleted,
-    /// while `count` addresses are held.
+    /// `after` deleted, while `count` addresses are held.
     fn found(after: Option<Value>, count: u64) -> Vec<String> {
         let object = |spec: &Value| json!({"metadata": {"name": "storage"}, "spec": spec});
         let before = object(&json!({"ranges": [{"range": "192.0.2.0/24"}]}));
@@ -253,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_asked_for_when_a_pool_changes_or_goes() {
+    fn held_addresses_block_changes_and_deletion_of_a_pool() {
         assert_eq!(found(None, 0), [""; 0]);
         assert_eq!(found(None, 2), ["pool-in-use metadata.name"]);
         let other = json!({"ranges": [{"range": "192.0.3.0/24"}]});
@@ -301,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lay_in_the_pool_before_binds_it() {
+    fn only_addresses_of_the_pool_block_its_change() {
         let before = spec("192.0.2.0/24", "02:5e:00");
         let cut = |after: &Value| {
             let held = held_through(&before, Some(after));
@@ -321,10 +317,10 @@ mod tests {
     }
 
     #[test]
-    fn of_a_pool_that_made_no_sense_all_is_held_and_no_mac_is_missed() {
-        let senseless = json!({"ranges": [{"range": "x"}]});
-        assert_eq!(held_through(&senseless, None).count, 4);
-        let repaired = held_through(&senseless, Some(&spec("192.0.2.0/24", "02:5f:00")));
+    fn an_invalid_pool_holds_all_addresses_but_loses_no_mac() {
+        let invalid = json!({"ranges": [{"range": "x"}]});
+        assert_eq!(held_through(&invalid, None).count, 4);
+        let repaired = held_through(&invalid, Some(&spec("192.0.2.0/24", "02:5f:00")));
         let named = repaired
             .some_outside
             .iter()
@@ -333,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_that_are_cut_off_are_named_in_order() {
+    fn names_the_lowest_removed_addresses_in_order() {
         let index = SharedIndex::default();
         for at in (1..=30_u8).rev() {
             let record = json!({

@@ -165,9 +165,8 @@ impl AdmissionResponse {
     /// Returns all denials in one line, for people.
     ///
     /// The line begins with the problem and does not contain a pod's name: a controller emits an
-    /// Event with
-    /// it for each pod that it tries to create, and only equal Events are counted instead of
-    /// repeated.
+    /// Event with it for each pod that it tries to create, and only equal Events are counted
+    /// instead of repeated.
     pub fn message(&self) -> String {
         if let Some(error) = &self.error {
             return error.message.clone();
@@ -234,8 +233,7 @@ impl AdmissionResponse {
     }
 
     /// Returns the lines that the API server passes to the client as warnings. Control characters
-    /// would make
-    /// it drop the whole line.
+    /// would make it drop the whole line.
     fn warnings(&self) -> Vec<String> {
         self.findings
             .iter()
@@ -380,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_on_the_pods_of_a_controller_are_equal() {
+    fn messages_for_pods_of_one_controller_are_equal() {
         let first = message("Pod", "web-5f6d-abcde");
         assert_eq!(first, message("Pod", "web-5f6d-fghij"));
         assert_eq!(

@@ -1,8 +1,7 @@
 //! The request: an `AdmissionReview` of `admission.k8s.io/v1`, borrowed from its bytes.
 //!
 //! These types replace kube's, which buffer the whole review and write a patch as a list of
-//! numbers. They
-//! read only the relevant fields, in one pass, and skip the rest.
+//! numbers. They read only the relevant fields, in one pass, and skip the rest.
 
 use std::borrow::Cow;
 
@@ -204,8 +203,7 @@ struct LenientEnvelope<'a> {
 
 impl AdmissionRequest<'_> {
     /// Returns true for the dry run by which `nadmit install` checks that the webhook is called. No
-    /// user
-    /// creates such a pod.
+    /// user creates such a pod.
     pub fn is_self_test(&self) -> bool {
         let object = self.object.as_ref();
         let networks = object.and_then(|object| object.metadata.annotations.networks.as_deref());
@@ -247,8 +245,7 @@ impl<'a> Review<'a> {
 }
 
 /// Returns the specs in a review of nadmit's own kinds. Such reviews are rare, so parsing them
-/// twice is
-/// cheaper than keeping the spec of every review.
+/// twice is cheaper than keeping the spec of every review.
 fn own_specs(text: &str) -> OwnSpecs<'_> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -337,7 +334,7 @@ fn explain(body: &str, error: serde_json::Error) -> ReviewError {
 mod tests {
     use super::*;
 
-    fn sentence(body: &str) -> String {
+    fn error_message(body: &str) -> String {
         match Review::parse(body.as_bytes()) {
             Ok(_) => panic!("{body} is no review"),
             Err(error) => error.to_string(),
@@ -345,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_dry_run_of_an_installation_is_a_self_test() {
+    fn only_the_dry_run_of_the_installer_is_a_self_test() {
         let body = |network: &str, dry: bool| {
             format!(
                 r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"1",
@@ -366,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_decides_is_read_and_the_rest_passed_over() {
+    fn reads_the_relevant_fields_and_skips_the_rest() {
         let body = r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{
             "uid":"u-1","kind":{"group":"","version":"v1","kind":"Pod"},"extra":[1,{"a":2}],
             "resource":{"group":"","version":"v1","resource":"pods"},"subResource":"status",
@@ -390,18 +387,18 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_has_its_sentence() {
-        assert!(sentence("").starts_with("the body is not JSON"));
-        assert!(sentence("{").starts_with("the body is not JSON"));
-        assert!(sentence("[]").starts_with("the body is JSON of another shape"));
-        assert!(sentence("{}").contains("an object without a kind"));
-        assert!(sentence(r#"{"kind":"Pod"}"#).contains("kind \"Pod\""));
-        assert!(sentence(r#"{"kind":7}"#).contains("kind \"7\""));
+    fn each_error_has_its_message() {
+        assert!(error_message("").starts_with("the body is not JSON"));
+        assert!(error_message("{").starts_with("the body is not JSON"));
+        assert!(error_message("[]").starts_with("the body is JSON of another shape"));
+        assert!(error_message("{}").contains("an object without a kind"));
+        assert!(error_message(r#"{"kind":"Pod"}"#).contains("kind \"Pod\""));
+        assert!(error_message(r#"{"kind":7}"#).contains("kind \"7\""));
         let v1beta1 =
             r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{}}"#;
-        assert!(sentence(v1beta1).contains("admissionReviewVersions"));
+        assert!(error_message(v1beta1).contains("admissionReviewVersions"));
         let v1 = |rest: &str| {
-            sentence(&format!(
+            error_message(&format!(
                 r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"{rest}}}"#
             ))
         };
@@ -415,7 +412,7 @@ mod tests {
 
     /// Minified reviews are parsed by another parser than others, with equal results.
     #[test]
-    fn read_in_either_way_it_is_the_same() {
+    fn both_parsers_read_alike() {
         let captured = [
             include_str!("../../tests/fixtures/reviews/pod-create-name.validate.json"),
             include_str!("../../tests/fixtures/reviews/pod-update-annotations.validate.json"),

@@ -1,10 +1,8 @@
 //! Rejecting reviews that are too large to read, by their first bytes.
 //!
 //! With `failurePolicy: Ignore` an HTTP error would let the pod pass, and users control the size of
-//! a
-//! review: in JSON one character of an object may take six bytes. The API server writes the fields
-//! that
-//! identify the review before the object.
+//! a review: in JSON one character of an object may take six bytes. The API server writes the
+//! fields that identify the review before the object.
 
 use serde::{
     Deserialize, Deserializer,
@@ -14,8 +12,7 @@ use serde::{
 use super::response::AdmissionResponse;
 
 /// Returns the rejection of a pod's or a Binding's review that begins with these bytes; `None` if
-/// they
-/// do not identify one.
+/// they do not identify one.
 pub fn reject_oversized(beginning: &[u8], reason: &str) -> Option<Vec<u8>> {
     let mut prefix = ReviewPrefix::default();
     let mut deserializer = serde_json::Deserializer::from_slice(beginning);
@@ -102,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_refused_as_soon_as_the_review_names_it() {
+    fn rejects_a_pod_as_soon_as_the_review_identifies_it() {
         let review = include_str!("../../tests/fixtures/reviews/pod-create-name.validate.json");
         let json = refused(review, 600).expect("a refusal");
         let uid = "ad64ab84-33dd-4162-a962-4ce5fa36286f";
@@ -115,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_review_of_a_pod_is_not_answered() {
+    fn ignores_reviews_of_other_kinds() {
         let review = include_str!("../../tests/fixtures/reviews/nad-update.validate.json");
         assert_eq!(refused(review, 600), None);
         for other in [

@@ -54,11 +54,12 @@ pub(super) fn decide(
             return decided;
         }
     }
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
+    let requests: Vec<AttachmentRequest> =
+        attachments.iter().map(|one| one.request.clone()).collect();
     let preview = {
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
-        index.preview(&requester, &asks, context.now)
+        index.preview(&requester, &requests, context.now)
     };
     let refused = match preview {
         Ok(given) => {
@@ -83,8 +84,7 @@ pub(super) fn decide(
 }
 
 /// Decides about a virtual machine's second launcher pod, which may share the addresses of the
-/// first
-/// only during a migration.
+/// first only during a migration.
 fn second_launcher(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -101,8 +101,8 @@ fn second_launcher(
         return None;
     }
     let migration = migration_guard::migration_of(before.unwrap_or(pod));
-    let asks: Vec<AttachmentRequest> = due.iter().map(|one| one.request.clone()).collect();
-    match check_access(requester, migration.as_ref(), &asks, context) {
+    let requests: Vec<AttachmentRequest> = due.iter().map(|one| one.request.clone()).collect();
+    match check_access(requester, migration.as_ref(), &requests, context) {
         LaunchAccess::Granted => None,
         LaunchAccess::NeedsRead(live_reads) => Some(Decision::VerifyLive(live_reads)),
         LaunchAccess::Denied(refused) => {
@@ -121,7 +121,8 @@ fn validate_recorded(
 ) -> Option<Decision> {
     let mut index = context.allocations.lock();
     index.sync(context.catalog.pool_config());
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
+    let requests: Vec<AttachmentRequest> =
+        attachments.iter().map(|one| one.request.clone()).collect();
     let old = request
         .old_object
         .as_ref()
@@ -129,7 +130,7 @@ fn validate_recorded(
     let known = old.map(|old| preexisting(request, old, requester, &index, context));
     // An attachment added by an update gets nothing later.
     let later = request.operation == Operation::Create;
-    let mut refused = unmet(&asks, requester, &index, later);
+    let mut refused = unmet(&requests, requester, &index, later);
     refused.retain(|one| {
         let known = known.as_ref();
         known.is_none_or(|known| !known.contains(&one.error.to_string()))
@@ -139,17 +140,18 @@ fn validate_recorded(
         return Some(reject(request, subject, attachments, refused, context));
     }
     // Without injected addresses there is nothing to claim.
-    let put_in =
-        |ask: &AttachmentRequest| !ask.ips.is_empty() || matches!(ask.mac, MacRequest::Exact(_));
+    let put_in = |requested: &AttachmentRequest| {
+        !requested.ips.is_empty() || matches!(requested.mac, MacRequest::Exact(_))
+    };
     // A machine's record names the pod that uses it, so that no other pod can take it over.
     let claims = matches!(
         requester.holder,
         Holder::Unnamed { .. } | Holder::VirtualMachine { .. }
     );
-    if !claims || request.operation != Operation::Create || !asks.iter().all(put_in) {
+    if !claims || request.operation != Operation::Create || !requests.iter().all(put_in) {
         return None;
     }
-    match claim_records(request, requester, &asks, &mut index, context) {
+    match claim_records(request, requester, &requests, &mut index, context) {
         Ok(plan) => plan.map(Decision::Commit),
         Err(refused) => {
             drop(index);
@@ -159,8 +161,7 @@ fn validate_recorded(
 }
 
 /// Reports what will be rejected at binding. Exhaustion is only a warning, because addresses may be
-/// freed
-/// before the pod is bound. Conditions certain to clear until then are not reported.
+/// freed before the pod is bound. Conditions certain to clear until then are not reported.
 fn warn_at_bind(
     request: &AdmissionRequest<'_>,
     subject: &PodSubject<'_>,
@@ -187,16 +188,15 @@ fn warn_at_bind(
 }
 
 /// Claims a token's or a machine's records for this pod, so that no other can use them. Returns
-/// `None` if
-/// they are claimed already.
+/// `None` if they are claimed already.
 fn claim_records(
     request: &AdmissionRequest<'_>,
     requester: &Requester,
-    asks: &[AttachmentRequest],
+    requests: &[AttachmentRequest],
     index: &mut Index,
     context: &ReviewContext<'_>,
 ) -> Result<Option<PendingCommit>, Vec<Rejection>> {
-    let planned = index.plan(requester, asks, context.now)?;
+    let planned = index.plan(requester, requests, context.now)?;
     if planned.writes.is_empty() {
         index.commit(planned.id, &[]);
         return Ok(None);
@@ -218,30 +218,29 @@ fn preexisting(
     context: &ReviewContext<'_>,
 ) -> HashSet<String> {
     let subject = subject_under_review(request, old, context.policy, context.catalog);
-    let asks: Vec<AttachmentRequest> = attachment_requests(&subject)
+    let requests: Vec<AttachmentRequest> = attachment_requests(&subject)
         .into_iter()
         .map(|one| one.request)
         .collect();
-    let unmet = unmet(&asks, requester, index, false);
+    let unmet = unmet(&requests, requester, index, false);
     unmet.into_iter().map(|one| one.error.to_string()).collect()
 }
 
 /// Returns the addresses that attachments name without a record, and those that they lack. With
-/// `later`,
-/// attachments without any address are skipped: they may still get all of them at binding.
+/// `later`, attachments without any address are skipped: they may still get all of them at binding.
 fn unmet(
-    asks: &[AttachmentRequest],
+    requests: &[AttachmentRequest],
     requester: &Requester,
     index: &Index,
     later: bool,
 ) -> Vec<Rejection> {
     let mut refused = Vec::new();
-    for (place, ask) in asks.iter().enumerate() {
-        let Some(pool) = index.pool_config().pool(&ask.pool) else {
+    for (place, requested) in requests.iter().enumerate() {
+        let Some(pool) = index.pool_config().pool(&requested.pool) else {
             // A separate rule reports unknown pools.
             continue;
         };
-        let held = index.held_by(&requester.holder, &ask.network, &ask.interface);
+        let held = index.held_by(&requester.holder, &requested.network, &requested.interface);
         let mut add = |refusal| {
             refused.push(Rejection {
                 request: place,
@@ -261,16 +260,20 @@ fn unmet(
             continue;
         }
         let holds = |address: Address| held.iter().any(|a| a.address == address);
-        for ip in &ask.ips {
+        for ip in &requested.ips {
             if !holds(Address::Ip(*ip)) {
                 add(not_held_refusal(Address::Ip(*ip), pool, index));
             }
         }
         // Without any, the pool allocates all of them, now or at binding. Having some ranges'
-        // addresses but not
-        // others' never results from an allocation.
-        if ask.needs_ips && !(later && ask.ips.is_empty()) {
-            let named = |range: usize| ask.ips.iter().any(|ip| pool.range_of(*ip) == Some(range));
+        // addresses but not others' never results from an allocation.
+        if requested.needs_ips && !(later && requested.ips.is_empty()) {
+            let named = |range: usize| {
+                requested
+                    .ips
+                    .iter()
+                    .any(|ip| pool.range_of(*ip) == Some(range))
+            };
             for (number, range) in pool.ranges.iter().enumerate() {
                 if !named(number) {
                     add(AllocationError::NotInjected {
@@ -280,7 +283,7 @@ fn unmet(
                 }
             }
         }
-        if let MacRequest::Exact(mac) = ask.mac
+        if let MacRequest::Exact(mac) = requested.mac
             && !holds(Address::Mac(mac))
             && !held.iter().any(|a| a.mac == Some(mac))
         {
@@ -291,8 +294,7 @@ fn unmet(
 }
 
 /// Returns the reason why an address is not the requester's: another holder has it, the pool does
-/// not
-/// allocate it, or it was never allocated.
+/// not allocate it, or it was never allocated.
 fn not_held_refusal(address: Address, pool: &Pool, index: &Index) -> AllocationError {
     let holder = match address {
         Address::Ip(_) => index.holder_of(&pool.space, address),

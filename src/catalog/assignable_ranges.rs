@@ -1,10 +1,8 @@
 //! An index of the addresses that networks assign, for rules that compare networks.
 //!
 //! Intervals are sorted by their first address, each with the highest last address up to it. A
-//! search
-//! begins at the last interval that starts early enough, and goes down until no earlier one can
-//! reach far
-//! enough. Next to one wide range it visits every interval, a few nanoseconds each.
+//! search begins at the last interval that starts early enough, and goes down until no earlier one
+//! can reach far enough. Next to one wide range it visits every interval, a few nanoseconds each.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
@@ -105,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_overlaps_is_found_behind_wide_and_narrow_ranges() {
+    fn finds_overlaps_among_wide_and_narrow_ranges() {
         let network = |(index, range): (usize, &&str)| {
             let config = format!(
                 r#"{{"type":"macvlan","ipam":{{"type":"whereabouts","range":"{range}"}}}}"#

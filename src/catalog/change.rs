@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_stays_as_it_was_published() {
+    fn published_catalogs_stay_unchanged() {
         let mut catalog = Catalog::default();
         catalog.put_network(network("db", "a-net"));
         catalog.put_pod(pod("db", "a", "a-net"));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_as_it_was_is_no_change() {
+    fn no_op_changes_are_reported_as_such() {
         let mut catalog = Catalog::default();
         let labels = || all_labels("db", [("team".into(), "db".into())]);
         assert!(catalog.put_namespace("db", NamespaceLabels::default(), labels()));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_known_while_it_is_declared_or_something_lives_in_it() {
+    fn a_namespace_exists_while_declared_or_not_empty() {
         let mut catalog = Catalog::default();
         catalog.put_namespace("db", NamespaceLabels::default(), all_labels("db", []));
         catalog.put_pod(pod("db", "a", "a-net"));
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn caches_are_kept_while_what_they_are_made_of_stays() {
+    fn caches_survive_unrelated_changes() {
         let mut catalog = Catalog::default();
         catalog.put_network(network("db", "a-net"));
         catalog.put_pod(pod("db", "a", "a-net"));

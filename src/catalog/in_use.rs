@@ -18,8 +18,7 @@ use crate::{
 impl Catalog {
     /// Returns the addresses of pools that are in use: by pods, according to their annotations or
     /// network-status, on networks with a pool or on the same link; and by networks that configure
-    /// them.
-    /// `multus_namespace` is the namespace in which Multus looks up default networks.
+    /// them. `multus_namespace` is the namespace in which Multus looks up default networks.
     pub fn addresses_in_use(&self, multus_namespace: &str) -> Vec<InUse> {
         let mut pods: Vec<&Arc<Pod>> = self.pods().collect();
         pods.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -32,8 +31,7 @@ impl Catalog {
     }
 
     /// Returns the addresses of pools that one pod uses. The result depends only on the pod, the
-    /// networks and
-    /// the pool configuration, so callers may cache it.
+    /// networks and the pool configuration, so callers may cache it.
     pub fn addresses_of_pod(&self, pod: &Pod, multus_namespace: &str) -> Vec<InUse> {
         let mut found = Vec::new();
         if !self.pool_config().pools.is_empty() {
@@ -104,8 +102,8 @@ impl Catalog {
                 continue;
             };
             // Anyone who can create a pod can write its status. A network that the pod did not
-            // request is not
-            // attached, and an address that it did not request takes nothing from its holder.
+            // request is not attached, and an address that it did not request takes nothing from
+            // its holder.
             if !asked.iter().any(|one| std::ptr::eq(*one, &**network)) {
                 continue;
             }
@@ -121,8 +119,7 @@ impl Catalog {
     }
 
     /// Adds an interface's addresses: those of the pool that serves its network or, if none does,
-    /// those of the
-    /// pools that serve networks on the same link.
+    /// those of the pools that serve networks on the same link.
     fn collect_interface(
         &self,
         pod: &Pod,
@@ -198,8 +195,8 @@ impl Catalog {
     }
 
     /// Adds a network's configured addresses, for the pool that serves the network or for every
-    /// pool with a
-    /// range around them: the network's pods have these addresses, whatever pools allocate.
+    /// pool with a range around them: the network's pods have these addresses, whatever pools
+    /// allocate.
     fn collect_network(&self, network: &Network, found: &mut Vec<InUse>) {
         let Some(Ipam::Static(ipam)) = network.config.loaded().and_then(|config| config.ipam())
         else {
@@ -234,8 +231,7 @@ impl Catalog {
 }
 
 /// The maximum number of a pool's addresses counted on an interface that no pool serves. One per
-/// family is
-/// usual, and a pod can write anything into its status.
+/// family is usual, and a pod can write anything into its status.
 const MAX_FOREIGN_ADDRESSES: usize = 2;
 
 /// The addresses of a pod's interface.
@@ -315,8 +311,7 @@ mod tests {
     };
 
     /// Returns what a pod with this request and this status uses of the pool of `eth1`, on a
-    /// network with this
-    /// master that no pool serves.
+    /// network with this master that no pool serves.
     fn carried(master: &str, asked: &serde_json::Value, status: &serde_json::Value) -> Vec<String> {
         let network = |name: &str, master: &str, pool: Option<&str>| {
             let config = json!({"cniVersion": "0.3.1", "type": "macvlan", "master": master,
@@ -360,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pod_has_on_the_wire_of_a_pool_is_in_use() {
+    fn addresses_on_the_link_of_a_pool_are_in_use() {
         let none = json!({});
         let asks = |ip: &str| json!({"name": "other", "ips": [ip], "mac": "02:5e:00:00:00:05"});
         assert_eq!(

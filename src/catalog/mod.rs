@@ -1,16 +1,12 @@
 //! The read model: networks, namespaces, address pools, pods and workloads.
 //!
 //! A [`Catalog`] is an immutable value once published. A source builds one and publishes it as a
-//! whole, so
-//! readers never see half of a change. Look-ups needed to allow a request are by hash: they cost
-//! the same
-//! at ten networks and at ten thousand. Searches, except [`Catalog::namespaces_of`], only serve
-//! messages
-//! of denials.
+//! whole, so readers never see half of a change. Look-ups needed to allow a request are by hash:
+//! they cost the same at ten networks and at ten thousand. Searches, except
+//! [`Catalog::namespaces_of`], only serve messages of denials.
 //!
 //! Copies share their common parts, and a change copies only its surroundings: a change of one pod
-//! among
-//! fifty thousand costs a few hundred pointers. Iteration order is deterministic.
+//! among fifty thousand costs a few hundred pointers. Iteration order is deterministic.
 
 mod assignable_ranges;
 mod carriers;
@@ -69,8 +65,7 @@ pub struct Catalog {
     workloads: Workloads,
     nodes: Nodes,
     /// Built on first use and dropped when a network changes: most catalogs are replaced before any
-    /// rule
-    /// needs it.
+    /// rule needs it.
     assignable_ranges: Arc<OnceLock<AssignableRanges>>,
 }
 
@@ -124,8 +119,7 @@ impl Catalog {
     }
 
     /// Returns all labels of a namespace, for selectors. An unknown namespace has only the label
-    /// that every
-    /// namespace has.
+    /// that every namespace has.
     pub fn namespace_labels(&self, name: &str) -> Arc<AllLabels> {
         let known = self.namespaces.get(name);
         match known.and_then(|namespace| namespace.all_labels.as_ref()) {
@@ -210,8 +204,7 @@ impl Catalog {
     }
 
     /// Returns the pods that use a network, ordered by namespace and name. `multus_namespace` is
-    /// the namespace
-    /// in which Multus looks up default networks.
+    /// the namespace in which Multus looks up default networks.
     pub fn users(&self, namespace: &str, name: &str, multus_namespace: &str) -> Vec<&Arc<Pod>> {
         let homes = self.namespaces.values();
         let found =
@@ -314,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_alike_name_is_suggested_and_nothing_far_off() {
+    fn suggests_the_most_similar_name_only() {
         let catalog = catalog(&[
             ("db", "macvlan-conf"),
             ("db", "macvlan-config-2"),

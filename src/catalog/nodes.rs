@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_gone_only_if_all_are_known() {
+    fn a_node_is_absent_only_if_all_are_known() {
         let mut nodes = Nodes::default();
         assert_eq!(nodes.node("n1"), Existence::Unknown);
         assert!(nodes.set_known(true));

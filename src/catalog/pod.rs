@@ -44,8 +44,7 @@ pub struct MigrationRef {
 
 impl MigrationRef {
     /// Returns the migration that a pod names, if it has a UID and a valid object name: it could
-    /// not be read
-    /// otherwise.
+    /// not be read otherwise.
     pub fn new(name: Option<&str>, uid: Option<&str>) -> Option<Self> {
         let name = name.filter(|name| name::subdomain(name).is_ok())?;
         let uid = uid.filter(|uid| !uid.is_empty())?;
@@ -70,11 +69,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_migration_is_named_as_one_can_be_called() {
+    fn a_migration_needs_a_valid_object_name() {
         let named = |name| MigrationRef::new(Some(name), Some("u-1")).is_some();
         assert!(named("kubevirt-migrate-vm-abc.1"));
-        for odd in ["", "a,spec.x=y", "a b", "A", &"a".repeat(254)] {
-            assert!(!named(odd), "{odd}");
+        for invalid in ["", "a,spec.x=y", "a b", "A", &"a".repeat(254)] {
+            assert!(!named(invalid), "{invalid}");
         }
     }
 }

@@ -49,14 +49,11 @@ impl Catalog {
     }
 
     /// Returns the catalog with these pools, valid or not, and these reservations. Of two of one
-    /// name, the
-    /// later one is used. Networks and namespace labels have to be set before: they decide which
-    /// pool serves
-    /// a network, and which namespaces a pool serves.
+    /// name, the later one is used. Networks and namespace labels have to be set before: they
+    /// decide which pool serves a network, and which namespaces a pool serves.
     ///
     /// If the configuration is equal to `before`, that very `Arc` is kept, so that callers can
-    /// detect changes
-    /// by pointer.
+    /// detect changes by pointer.
     #[must_use]
     pub fn with_pools(
         mut self,
@@ -70,8 +67,7 @@ impl Catalog {
     }
 
     /// Replaces all pools and reservations, as [`Self::with_pools`] does. Returns true if that
-    /// changes
-    /// anything.
+    /// changes anything.
     pub fn set_pools(
         &mut self,
         pools: impl IntoIterator<Item = NamedPool>,
@@ -194,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_that_makes_no_sense_is_known_and_not_in_the_layout() {
+    fn an_invalid_pool_is_known_but_not_configured() {
         let catalog = catalog("192.0.2.0/24", &Arc::default());
         assert!(catalog.pool("storage").valid().is_some());
         assert!(matches!(catalog.pool("broken"), PoolValidity::Invalid([_])));
@@ -215,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_is_the_same_layout() {
+    fn equal_content_keeps_the_same_layout() {
         let first = catalog("192.0.2.0/24", &Arc::default());
         let again = catalog("192.0.2.0/24", first.pool_config());
         assert!(Arc::ptr_eq(first.pool_config(), again.pool_config()));

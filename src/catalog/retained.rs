@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lasts_is_kept_without_a_pod() {
+    fn only_persistent_holders_retain_addresses_without_a_pod() {
         let pod = Pod {
             requested: RequestedAnnotations::default(),
             node: None,

@@ -1,10 +1,9 @@
 //! Persistent maps by name: copies share their common parts.
 //!
 //! Copying is free. A change copies the list of shards and one shard of about sixty entries, so
-//! that a
-//! catalog can be published for each change of one pod among fifty thousand. Entries are ordered by
-//! the
-//! hash of their names, with fixed keys: equal content is in equal order, however it came about.
+//! that a catalog can be published for each change of one pod among fifty thousand. Entries are
+//! ordered by the hash of their names, with fixed keys: equal content is in equal order, however it
+//! came about.
 
 use std::{
     hash::{DefaultHasher, Hasher as _},
@@ -170,7 +169,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_holds_what_a_map_would_and_copies_stay_as_they_were(
+        fn behaves_like_a_map_and_copies_stay_unchanged(
             steps in proptest::collection::vec((0..400u32, any::<bool>(), any::<u32>()), 0..1500),
         ) {
             let (mut shared, mut plain) = (SharedMap::default(), BTreeMap::new());
@@ -198,7 +197,7 @@ mod tests {
         }
 
         #[test]
-        fn the_order_follows_from_the_content(mut names in proptest::collection::vec(0..5000u32, 0..300)) {
+        fn order_depends_only_on_content(mut names in proptest::collection::vec(0..5000u32, 0..300)) {
             let of = |names: &[u32]| {
                 let mut map = SharedMap::default();
                 for name in names {

@@ -1,6 +1,5 @@
 //! The workloads that retain addresses beyond their pods: StatefulSets, with their desired
-//! replicas, and
-//! KubeVirt's virtual machines, with their migrations.
+//! replicas, and KubeVirt's virtual machines, with their migrations.
 
 use std::sync::Arc;
 
@@ -197,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_looked_at_is_not_absent() {
+    fn an_unlisted_kind_is_unknown_not_absent() {
         let mut workloads = Workloads::default();
         assert_eq!(workloads.stateful_set("db", "db"), Existence::Unknown);
         let ordinals = Ordinals {

@@ -1,6 +1,5 @@
 //! A dry run of allocation: pools allocate to the input's pods one after the other, in an index
-//! that holds
-//! what running pods and networks use already.
+//! that holds what running pods and networks use already.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -43,8 +42,7 @@ pub(super) struct AllocationDryRun(HashMap<ObjectIndex, Vec<Finding>>);
 
 impl AllocationDryRun {
     /// Runs the allocation: first the addresses that networks configure and running pods use, then
-    /// the pods
-    /// that request addresses, then the others.
+    /// the pods that request addresses, then the others.
     pub(super) fn of(
         read: &[Vec<Located<Manifest>>],
         pods_are: PodSource,
@@ -161,14 +159,14 @@ impl<'a> Simulator<'a> {
     }
 
     fn allocate(&mut self, request: &PodRequest<'_>) -> Vec<Finding> {
-        let asks: Vec<AttachmentRequest> = request
+        let requests: Vec<AttachmentRequest> = request
             .attachments
             .iter()
             .map(|one| one.request.clone())
             .collect();
         let refused = match self
             .index
-            .plan(&request.requester, &asks, Timestamp::default())
+            .plan(&request.requester, &requests, Timestamp::default())
         {
             Ok(planned) => {
                 let versions: Vec<Version> =
@@ -227,8 +225,7 @@ pub(super) fn pod_of(one: &InUse) -> Option<(&str, &str)> {
 }
 
 /// Returns the requester for a pod. A pod without a name differs from every other; one whose name
-/// was
-/// generated after it was allocated addresses carries the token by which it holds them.
+/// was generated after it was allocated addresses carries the token by which it holds them.
 fn requester_of(position: ObjectIndex, pod: &PodManifest) -> Option<Requester> {
     let token = format!("{}-{}", position.0, position.1);
     let unnamed = matches!(pod.name, PodName::Generated(_));

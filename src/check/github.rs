@@ -53,8 +53,7 @@ fn location_properties(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> Strin
 }
 
 /// Escapes a message for a workflow command. Terminal control characters cannot be escaped and are
-/// replaced,
-/// because terminals show these logs.
+/// replaced, because terminals show these logs.
 fn data(text: &str) -> String {
     let escaped = text
         .replace('%', "%25")
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_would_end_a_command_is_escaped() {
+    fn command_delimiters_are_escaped() {
         assert_eq!(property("a:b,c%\n"), "a%3Ab%2Cc%25%0A");
         assert_eq!(data("a: b,\r\n"), "a: b,%0D%0A");
         assert_eq!(property("\u{1b}[2J\u{9b}.yaml"), "\u{fffd}[2J\u{fffd}.yaml");

@@ -1,8 +1,7 @@
 //! Control characters that affect a terminal: names of files and objects may contain them.
 
 /// Returns true if a character moves the cursor, changes colours, rings the bell or reverses the
-/// text
-/// direction, as ESC, CSI (U+009B) and bidirectional marks do.
+/// text direction, as ESC, CSI (U+009B) and bidirectional marks do.
 fn is_terminal_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -19,8 +18,7 @@ pub fn sanitize(text: &str) -> String {
 }
 
 /// Returns the text on one line, with terminal control characters replaced. A tab becomes one
-/// space, as
-/// columns count it.
+/// space, as columns count it.
 pub(super) fn sanitize_line(text: &str) -> String {
     let shown = |c| match c {
         '\t' | '\n' => ' ',
@@ -31,8 +29,7 @@ pub(super) fn sanitize_line(text: &str) -> String {
 }
 
 /// Returns a JSON document with terminal control characters escaped, except for line feeds. They
-/// occur only
-/// inside strings, so the document's content stays equal.
+/// occur only inside strings, so the document's content stays equal.
 pub(super) fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
@@ -50,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_a_terminal_is_replaced() {
+    fn terminal_control_characters_are_replaced() {
         let text = "a\u{1b}[31m\u{9b}b\u{7f}\u{7}\u{202e}\tc\r\né";
         assert_eq!(
             sanitize(text),
@@ -60,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn an_escaped_document_says_the_same() {
+    fn an_escaped_document_keeps_its_content() {
         let text = "a\u{1b}\u{9b}\u{7f}\u{202e}\n\"\\é";
         let document = format!("{:#}\n", serde_json::json!({ text: [text] }));
         let escaped = escape_json(&document);

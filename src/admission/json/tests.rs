@@ -1,6 +1,5 @@
 //! Comparison with `serde_json`: whatever this parser reads, `serde_json` reads with the same
-//! result; and
-//! this parser reads every text without white space.
+//! result; and this parser reads every text without white space.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +15,7 @@ const CAPTURED: [&str; 3] = [
     include_str!("../../../tests/fixtures/reviews/nad-update.validate.json"),
 ];
 /// The fragments that are inserted into documents.
-const BITS: [&str; 24] = [
+const FRAGMENTS: [&str; 24] = [
     "{", "}", "[", "]", ":", ",", "\"", "\\", "\\\"", "\\u12", "\\u00e9", "\\n", "1", "-", "0",
     ".5", "e+7", "true", "nul", "é", " ", "\n", "\"a\":", "\"b\"",
 ];
@@ -72,13 +71,17 @@ fn worsened(text: &str, edits: &[(prop::sample::Index, usize, usize)]) -> String
     for (at, lost, bit) in edits {
         let at = text.floor_char_boundary(at.index(text.len() + 1));
         let end = text.ceil_char_boundary((at + lost).min(text.len()));
-        text.replace_range(at..end, BITS.get(*bit).copied().unwrap_or_default());
+        text.replace_range(at..end, FRAGMENTS.get(*bit).copied().unwrap_or_default());
     }
     text
 }
 
 fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, usize)>> {
-    let edit = (any::<prop::sample::Index>(), 0..3usize, 0..BITS.len() + 4);
+    let edit = (
+        any::<prop::sample::Index>(),
+        0..3usize,
+        0..FRAGMENTS.len() + 4,
+    );
     prop::collection::vec(edit, 1..4)
 }
 
@@ -99,7 +102,7 @@ fn assert_same(text: &str) {
 }
 
 #[test]
-fn every_object_without_white_space_is_read() {
+fn reads_every_object_without_white_space() {
     run(1000, document(), |value| {
         let text = value.to_string();
         assert!(JsonScan::of(&text).is_some(), "{text}");
@@ -111,7 +114,7 @@ fn every_object_without_white_space_is_read() {
 }
 
 #[test]
-fn what_is_scanned_is_json() {
+fn scans_only_json() {
     run(4000, (document(), edits()), |(value, edits)| {
         let text = worsened(&value.to_string(), &edits);
         assert!(JsonScan::of(&text).is_none() || is_json(&text), "{text}");
@@ -126,7 +129,7 @@ fn what_is_scanned_is_json() {
 }
 
 #[test]
-fn any_few_tokens_are_scanned_only_if_they_are_json() {
+fn scans_short_token_sequences_only_if_they_are_json() {
     let tokens = [
         "{", "}", "[", "]", ":", ",", "\"a\"", "1", "\"\\\"\"", "null",
     ];
@@ -141,7 +144,7 @@ fn any_few_tokens_are_scanned_only_if_they_are_json() {
 }
 
 #[test]
-fn brackets_close_as_they_opened_however_deep() {
+fn brackets_match_at_any_depth() {
     let objects = prop::collection::vec(any::<bool>(), 0..150);
     run(
         20_000,
@@ -170,7 +173,7 @@ fn brackets_close_as_they_opened_however_deep() {
 }
 
 #[test]
-fn what_is_left_to_serde_json() {
+fn leaves_unsupported_input_to_serde_json() {
     for text in ["", "[]", "1", "{ }", "{\"a\":\t1}", "{\"a\": 1}"] {
         assert!(JsonScan::of(text).is_none(), "{text}");
     }

@@ -55,13 +55,13 @@ impl AllocationRequest<'_, '_> {
         request: &AdmissionRequest<'_>,
         context: &ReviewContext<'_>,
     ) -> Decision {
-        let asks: Vec<AttachmentRequest> = self
+        let requests: Vec<AttachmentRequest> = self
             .attachments
             .iter()
             .map(|one| one.request.clone())
             .collect();
         if !self.already_admitted {
-            match check_access(&self.requester, self.migration, &asks, context) {
+            match check_access(&self.requester, self.migration, &requests, context) {
                 LaunchAccess::Granted => {}
                 LaunchAccess::NeedsRead(live_reads) => return Decision::VerifyLive(live_reads),
                 LaunchAccess::Denied(refused) => {
@@ -72,15 +72,19 @@ impl AllocationRequest<'_, '_> {
         }
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
-        if let Some(live_read) = self.unread_holdings(&asks, &index, context) {
+        if let Some(live_read) = self.unread_holdings(&requests, &index, context) {
             return Decision::VerifyLive(vec![live_read]);
         }
-        let holds = |ask: &AttachmentRequest| {
-            let held = index.held_by(&self.requester.holder, &ask.network, &ask.interface);
+        let holds = |requested: &AttachmentRequest| {
+            let held = index.held_by(
+                &self.requester.holder,
+                &requested.network,
+                &requested.interface,
+            );
             !held.is_empty()
         };
-        let partially_known = asks.iter().any(holds);
-        let planned = plan_or_preview(request, &self.requester, &asks, &mut index, context);
+        let partially_known = requests.iter().any(holds);
+        let planned = plan_or_preview(request, &self.requester, &requests, &mut index, context);
         let (given, records) = match planned {
             Ok(planned) => planned,
             Err(refused) => {
@@ -116,11 +120,10 @@ impl AllocationRequest<'_, '_> {
     }
 
     /// Returns the live read to make before a persistent holder gets something new: another replica
-    /// may just
-    /// have recorded an address for it, which the holder would lose.
+    /// may just have recorded an address for it, which the holder would lose.
     fn unread_holdings(
         &self,
-        asks: &[AttachmentRequest],
+        requests: &[AttachmentRequest],
         index: &Index,
         context: &ReviewContext<'_>,
     ) -> Option<LiveRead> {
@@ -128,19 +131,17 @@ impl AllocationRequest<'_, '_> {
         if !holder.is_persistent() {
             return None;
         }
-        let mut held = asks
+        let mut held = requests
             .iter()
-            .flat_map(|ask| index.held_by(holder, &ask.network, &ask.interface));
+            .flat_map(|requested| index.held_by(holder, &requested.network, &requested.interface));
         let live_read = self.holdings_read(false);
         let known = held.next().is_some() || context.freshness.covers(&live_read);
         (!known).then_some(live_read)
     }
 
     /// Returns the live read to make if some of the holder's records are known. Another replica may
-    /// have
-    /// written several records of which only some are visible here; if this plan would create a
-    /// retained
-    /// record, the holder's records are listed live first.
+    /// have written several records of which only some are visible here; if this plan would create
+    /// a retained record, the holder's records are listed live first.
     fn unread_partial_holdings(
         &self,
         partially_known: bool,
@@ -184,15 +185,15 @@ pub(in crate::admission) fn annotations_too_long(bytes: usize) -> Rejection {
 fn plan_or_preview(
     request: &AdmissionRequest<'_>,
     requester: &Requester,
-    asks: &[AttachmentRequest],
+    requests: &[AttachmentRequest],
     index: &mut Index,
     context: &ReviewContext<'_>,
 ) -> Result<(Vec<Assignment>, Option<PlannedRecords>), Vec<Rejection>> {
     if request.dry_run == Some(true) {
-        let given = index.preview(requester, asks, context.now)?;
+        let given = index.preview(requester, requests, context.now)?;
         return Ok((given, None));
     }
-    let planned = index.plan(requester, asks, context.now)?;
+    let planned = index.plan(requester, requests, context.now)?;
     let records = PlannedRecords {
         writes: planned.writes,
         plan_id: planned.id,

@@ -26,8 +26,7 @@ pub(in crate::admission) struct DesiredAnnotations {
 
 impl DesiredAnnotations {
     /// Returns the annotations of a pod whose attachments get these assignments. `original` are its
-    /// annotations
-    /// from before injection, if it was injected.
+    /// annotations from before injection, if it was injected.
     pub(in crate::admission) fn new(
         subject: &PodSubject<'_>,
         original: OriginalAnnotations<'_>,
@@ -77,13 +76,12 @@ impl DesiredAnnotations {
 /// Returns the changes of a selection; empty if it contains the assignment already.
 fn addition(
     attachment: Attachment<'_, '_>,
-    ask: &AttachmentRequest,
+    requested: &AttachmentRequest,
     given: &Assignment,
 ) -> Addition {
     let named = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
     // Addresses keep the user's notation; a missing or different prefix becomes the range's. IPv4
-    // addresses in
-    // IPv6 notation are rewritten.
+    // addresses in IPv6 notation are rewritten.
     let all = named.clone().count();
     let named: Vec<(&str, AddressRequest)> = named
         .filter_map(|ip| Some((&*ip.text, *ip.ok()?)))
@@ -101,10 +99,10 @@ fn addition(
     };
     let ips: Vec<String> = given.ips.iter().map(text).collect();
     let same = ips.len() == all && ips.iter().zip(&named).all(|(ip, (text, _))| ip == text);
-    let mac = given.mac.filter(|_| ask.mac == MacRequest::Auto);
+    let mac = given.mac.filter(|_| requested.mac == MacRequest::Auto);
     Addition {
         // A network without IPAM gets no addresses, and those written there stay.
-        ips: (ask.needs_ips && !same).then_some(ips),
+        ips: (requested.needs_ips && !same).then_some(ips),
         mac: mac.map(|mac| mac.to_string()),
     }
 }

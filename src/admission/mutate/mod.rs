@@ -2,22 +2,17 @@
 //!
 //! # Expected flow
 //! Addresses are injected when a pod is created or when it is bound to a node, as the setting
-//! `injection`
-//! says. For each attachment to a network with a pool, the index plans an assignment; the records
-//! are
-//! written, and the response carries a patch: the annotation in the JSON format with `ips` and
-//! `mac`, and
-//! the original text in an annotation of its own. At binding the Binding is patched; the API server
-//! merges
-//! its annotations into the pod's.
+//! `injection` says. For each attachment to a network with a pool, the index plans an assignment;
+//! the records are written, and the response carries a patch: the annotation in the JSON format
+//! with `ips` and `mac`, and the original text in an annotation of its own. At binding the Binding
+//! is patched; the API server merges its annotations into the pod's.
 //!
 //! # Guarantees
 //! - All attachments of a pod are served, or none.
 //! - A repeated request of a pod gets the same addresses, and writes nothing again.
 //! - A dry run records nothing, and shows what would be allocated now.
 //! - nadmit's own annotations on a new pod stay only if the ledger knows them: copied or forged
-//!   ones are
-//!   removed.
+//!   ones are removed.
 
 mod allocate;
 mod desired;
@@ -121,11 +116,12 @@ fn pod_create(
     if !nowhere.is_empty() {
         return reject(request, &subject, &attachments, nowhere, context);
     }
-    let asks: Vec<AttachmentRequest> = attachments.iter().map(|one| one.request.clone()).collect();
+    let requests: Vec<AttachmentRequest> =
+        attachments.iter().map(|one| one.request.clone()).collect();
     let resolved = {
         let mut index = context.allocations.lock();
         index.sync(context.catalog.pool_config());
-        ResolvedRequester::resolve(request, pod, &asks, &index, context.random)
+        ResolvedRequester::resolve(request, pod, &requests, &index, context.random)
     };
     let Some(resolved) = resolved else {
         return Decision::Respond(AdmissionResponse::allow(request));
@@ -155,35 +151,35 @@ fn pod_create(
 /// Returns true if an attachment of a new pod gets its addresses at creation.
 ///
 /// Attachments that name an address do, whatever the setting says: the address is allocated, or the
-/// pod is
-/// denied. Left to the binding, a pod that is bound while the webhook is away would start with the
-/// address
-/// that it names, whoever holds it: the webhook for Bindings fails open, that for pods does not.
+/// pod is denied. Left to the binding, a pod that is bound while the webhook is away would start
+/// with the address that it names, whoever holds it: the webhook for Bindings fails open, that for
+/// pods does not.
 pub(super) fn is_due(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
-    ask: &AttachmentRequest,
+    requested: &AttachmentRequest,
     context: &ReviewContext<'_>,
 ) -> bool {
     match injection(request, context) {
         // Addresses that users write are recorded; nothing is added.
-        Injection::Off => names_address(ask),
+        Injection::Off => names_address(requested),
         Injection::Bind if pod.spec.node_name.is_none() => {
-            names_address(ask) && !needs_node(ask, context)
+            names_address(requested) && !needs_node(requested, context)
         }
         Injection::Bind | Injection::Create => true,
     }
 }
 
 /// Returns true if an attachment needs an address that depends on the pod's node.
-fn needs_node(ask: &AttachmentRequest, context: &ReviewContext<'_>) -> bool {
-    let pool = context.catalog.pool_config().pool(&ask.pool);
-    pool.is_some_and(|pool| pool.slicing.is_some() && ask.needs_ips && !ask.names_every_range(pool))
+fn needs_node(requested: &AttachmentRequest, context: &ReviewContext<'_>) -> bool {
+    let pool = context.catalog.pool_config().pool(&requested.pool);
+    pool.is_some_and(|pool| {
+        pool.slicing.is_some() && requested.needs_ips && !requested.names_every_range(pool)
+    })
 }
 
 /// Returns rejections for attachments to sliced pools of a pod that has no node yet, and whose
-/// binding will
-/// not be reviewed.
+/// binding will not be reviewed.
 fn lacking_node(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -207,8 +203,8 @@ fn lacking_node(
 }
 
 /// Returns true if an attachment names an address or a MAC.
-fn names_address(ask: &AttachmentRequest) -> bool {
-    !ask.ips.is_empty() || matches!(ask.mac, MacRequest::Exact(_))
+fn names_address(requested: &AttachmentRequest) -> bool {
+    !requested.ips.is_empty() || matches!(requested.mac, MacRequest::Exact(_))
 }
 
 /// Turns rejections into a decision. Those that depend on other objects lead to live reads first.

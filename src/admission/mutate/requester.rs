@@ -21,14 +21,14 @@ impl ResolvedRequester {
     pub(super) fn resolve(
         request: &AdmissionRequest<'_>,
         pod: &ReviewObject<'_>,
-        asks: &[AttachmentRequest],
+        requests: &[AttachmentRequest],
         index: &Index,
         random: u128,
     ) -> Option<Self> {
         let holds = |requester: &Requester| {
-            let mut held = asks
-                .iter()
-                .flat_map(|ask| index.held_by(&requester.holder, &ask.network, &ask.interface));
+            let mut held = requests.iter().flat_map(|requested| {
+                index.held_by(&requester.holder, &requested.network, &requested.interface)
+            });
             let claimed = |pod: &PodRef| pod.uid.is_some();
             match &requester.holder {
                 // A token is valid for one pod: once claimed, for no other.

@@ -4,14 +4,11 @@
 //!
 //! # Expected flow
 //! 1. [`client`] makes the client. kube's own repeats throttled requests by itself, for hours and
-//!    with
-//!    random delays; this one leaves retries to this module.
+//!    with random delays; this one leaves retries to this module.
 //! 2. [`call`] retries until a response is final or the [`RetryPolicy`] is exhausted. The result is
-//!    `Ok`, or
-//!    an [`ApiError`] with the meaning of the failure.
+//!    `Ok`, or an [`ApiError`] with the meaning of the failure.
 //! 3. Several requests for one purpose share an [`ApiCall`]: it limits their total time, and
-//!    remembers
-//!    whether one of them may have taken effect without a response.
+//!    remembers whether one of them may have taken effect without a response.
 //!
 //! ```
 //! # async fn exists(pods: kube::Api<k8s_openapi::api::core::v1::Pod>) -> Option<bool> {
@@ -62,8 +59,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     /// Returns limits for requests that a webhook waits for: 8 s in total, 3 s for one request, and
-    /// pauses from
-    /// 50 ms to 1 s. The API server waits 10 s for a webhook.
+    /// pauses from 50 ms to 1 s. The API server waits 10 s for a webhook.
     fn default() -> Self {
         Self {
             attempt: Duration::from_secs(3),
@@ -90,11 +86,11 @@ impl RetryPolicy {
 ///
 /// # Errors
 /// The last [`ApiError`].
-pub async fn call<T, F>(policy: RetryPolicy, ask: impl FnMut() -> F) -> Result<T, ApiError>
+pub async fn call<T, F>(policy: RetryPolicy, send: impl FnMut() -> F) -> Result<T, ApiError>
 where
     F: Future<Output = kube::Result<T>>,
 {
-    ApiCall::begin(policy).write(ask).await
+    ApiCall::begin(policy).write(send).await
 }
 
 /// Requests for one purpose, which share the limits of their retries.
@@ -128,34 +124,32 @@ impl ApiCall {
     }
 
     /// Sends a request that changes something, with retries until its result is final or there is
-    /// no time for
-    /// another. Sends it at least once.
+    /// no time for another. Sends it at least once.
     ///
     /// # Errors
     /// The last [`ApiError`]. If [`Self::uncertain`] returns true, an earlier request may have
-    /// taken effect,
-    /// whatever the last error is.
-    pub async fn write<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, ApiError>
+    /// taken effect, whatever the last error is.
+    pub async fn write<T, F>(&mut self, send: impl FnMut() -> F) -> Result<T, ApiError>
     where
         F: Future<Output = kube::Result<T>>,
     {
-        self.repeat(ask, true).await
+        self.repeat(send, true).await
     }
 
     /// Sends a read, with retries like [`Self::write`]. A read never makes the call uncertain.
     ///
     /// # Errors
     /// The last [`ApiError`].
-    pub async fn read<T, F>(&mut self, ask: impl FnMut() -> F) -> Result<T, ApiError>
+    pub async fn read<T, F>(&mut self, send: impl FnMut() -> F) -> Result<T, ApiError>
     where
         F: Future<Output = kube::Result<T>>,
     {
-        self.repeat(ask, false).await
+        self.repeat(send, false).await
     }
 
     async fn repeat<T, F>(
         &mut self,
-        mut ask: impl FnMut() -> F,
+        mut send: impl FnMut() -> F,
         changes: bool,
     ) -> Result<T, ApiError>
     where
@@ -163,7 +157,7 @@ impl ApiCall {
     {
         let mut pause = self.policy.initial_backoff;
         loop {
-            let answer = match self.once(ask()).await {
+            let answer = match self.once(send()).await {
                 Ok(value) => return Ok(value),
                 Err(answer) => answer,
             };

@@ -43,23 +43,23 @@ fn refused_connection() -> kube::Error {
     kube::Error::Service(Box::new(io::Error::from(io::ErrorKind::ConnectionRefused)))
 }
 
-fn words() -> String {
+fn message() -> String {
     "words".to_owned()
 }
 
 #[test]
-fn an_answer_means_what_its_reason_says() {
+fn errors_are_classified_by_reason() {
     let of = |code, reason: &str| ApiError::of(&error(code, reason));
     assert_eq!(
         of(409, "AlreadyExists"),
-        ApiError::AlreadyExists(words()),
+        ApiError::AlreadyExists(message()),
         "AlreadyExists and Conflict have one code"
     );
-    assert_eq!(of(409, "Conflict"), ApiError::Conflict(words()));
-    assert_eq!(of(410, "Expired"), ApiError::Expired(words()));
-    assert_eq!(of(410, "Gone"), ApiError::Expired(words()));
+    assert_eq!(of(409, "Conflict"), ApiError::Conflict(message()));
+    assert_eq!(of(410, "Expired"), ApiError::Expired(message()));
+    assert_eq!(of(410, "Gone"), ApiError::Expired(message()));
     for code in [400, 401, 403, 405, 422] {
-        let message = words();
+        let message = message();
         assert_eq!(of(code, "Whatever"), ApiError::Refused { code, message });
     }
     for code in [0, 500, 502, 503, 504] {
@@ -71,18 +71,21 @@ fn an_answer_means_what_its_reason_says() {
 }
 
 #[test]
-fn only_a_status_about_an_object_says_that_it_is_gone() {
+fn only_a_status_about_an_object_is_not_found() {
     let gone = status(404, reason::NOT_FOUND).with_details(details("192.0.2.1", 0));
-    assert_eq!(ApiError::of_status(&gone), ApiError::NotFound(words()));
+    assert_eq!(ApiError::of_status(&gone), ApiError::NotFound(message()));
     // The path of a kind without a definition, as kube passes it on; and a proxy's page.
     let nobody = status(404, "Failed to parse error data");
-    assert_eq!(ApiError::of_status(&nobody), ApiError::NotServed(words()));
+    assert_eq!(ApiError::of_status(&nobody), ApiError::NotServed(message()));
     let nameless = status(404, reason::NOT_FOUND);
-    assert_eq!(ApiError::of_status(&nameless), ApiError::NotServed(words()));
+    assert_eq!(
+        ApiError::of_status(&nameless),
+        ApiError::NotServed(message())
+    );
 }
 
 #[test]
-fn what_did_not_get_there_is_told_from_what_may_have() {
+fn unsent_requests_differ_from_uncertain_ones() {
     let refused = ApiError::of(&refused_connection());
     assert!(matches!(refused, ApiError::Unavailable(_)), "{refused}");
     for kind in [
@@ -98,17 +101,20 @@ fn what_did_not_get_there_is_told_from_what_may_have() {
 
 /// Makes a call that gets these responses in turn; also returns the times of its requests, in
 /// milliseconds.
-async fn asked(
+async fn call_with(
     policy: RetryPolicy,
-    answers: Vec<Option<kube::Result<u8>>>,
+    responses: Vec<Option<kube::Result<u8>>>,
 ) -> (Result<u8, ApiError>, Vec<u128>, ApiCall) {
     let start = Instant::now();
-    let (times, answers) = (RefCell::new(Vec::new()), RefCell::new(answers.into_iter()));
+    let (times, responses) = (
+        RefCell::new(Vec::new()),
+        RefCell::new(responses.into_iter()),
+    );
     let mut call = ApiCall::begin(policy);
-    let told = call
+    let result = call
         .write(|| {
             times.borrow_mut().push(start.elapsed().as_millis());
-            let next = answers.borrow_mut().next().flatten();
+            let next = responses.borrow_mut().next().flatten();
             async {
                 match next {
                     Some(answer) => answer,
@@ -117,10 +123,10 @@ async fn asked(
             }
         })
         .await;
-    (told, times.into_inner(), call)
+    (result, times.into_inner(), call)
 }
 
-const PATIENCE: RetryPolicy = RetryPolicy {
+const POLICY: RetryPolicy = RetryPolicy {
     attempt: Duration::from_millis(1_000),
     total: Duration::from_millis(10_000),
     initial_backoff: Duration::from_millis(100),
@@ -128,58 +134,61 @@ const PATIENCE: RetryPolicy = RetryPolicy {
 };
 
 #[tokio::test(start_paused = true)]
-async fn pauses_grow_to_the_longest() {
+async fn pauses_grow_to_the_maximum() {
     let broken = || Some(Err(error(500, "InternalError")));
-    let answers = vec![broken(), broken(), broken(), broken(), Some(Ok(7))];
-    let (told, times, call) = asked(PATIENCE, answers).await;
-    assert_eq!(told, Ok(7));
+    let responses = vec![broken(), broken(), broken(), broken(), Some(Ok(7))];
+    let (result, times, call) = call_with(POLICY, responses).await;
+    assert_eq!(result, Ok(7));
     assert_eq!(times, [0, 100, 300, 600, 900]);
     assert!(call.uncertain());
     assert_eq!(call.retries(), 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_servers_wish_counts_where_it_is_longer() {
-    let (told, times, call) = asked(PATIENCE, vec![Some(Err(busy(2))), Some(Ok(7))]).await;
-    assert_eq!((told, times), (Ok(7), vec![0, 2_000]));
+async fn a_longer_retry_after_is_respected() {
+    let (result, times, call) = call_with(POLICY, vec![Some(Err(busy(2))), Some(Ok(7))]).await;
+    assert_eq!((result, times), (Ok(7), vec![0, 2_000]));
     assert!(!call.uncertain(), "what is turned away did not happen");
     // If it exceeds the total timeout, waiting is pointless.
-    let (told, times, _) = asked(PATIENCE, vec![Some(Err(busy(60))), Some(Ok(7))]).await;
+    let (result, times, _) = call_with(POLICY, vec![Some(Err(busy(60))), Some(Ok(7))]).await;
     assert_eq!(times, [0]);
-    let after = told.as_ref().err().and_then(ApiError::retry_after);
-    assert_eq!(after, Some(Duration::from_secs(60)), "{told:?}");
+    let after = result.as_ref().err().and_then(ApiError::retry_after);
+    assert_eq!(after, Some(Duration::from_secs(60)), "{result:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_ends_an_attempt_and_then_the_patience() {
-    let (told, times, call) = asked(PATIENCE, vec![None, Some(Ok(7))]).await;
-    assert_eq!((told, times), (Ok(7), vec![0, 1_100]));
+async fn missing_responses_time_out() {
+    let (result, times, call) = call_with(POLICY, vec![None, Some(Ok(7))]).await;
+    assert_eq!((result, times), (Ok(7), vec![0, 1_100]));
     assert!(call.uncertain());
     let start = Instant::now();
-    let (told, times, _) = asked(PATIENCE, Vec::new()).await;
-    assert!(matches!(told, Err(ApiError::Uncertain { .. })), "{told:?}");
-    assert!(start.elapsed() <= PATIENCE.total, "{times:?}");
+    let (result, times, _) = call_with(POLICY, Vec::new()).await;
+    assert!(
+        matches!(result, Err(ApiError::Uncertain { .. })),
+        "{result:?}"
+    );
+    assert!(start.elapsed() <= POLICY.total, "{times:?}");
     assert!(times.len() >= 7, "{times:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_repeating_cannot_change_is_not_repeated() {
+async fn final_errors_are_not_retried() {
     for (code, reason) in [(403, "Forbidden"), (409, "Conflict"), (422, "Invalid")] {
-        let (told, times, _) = asked(PATIENCE, vec![Some(Err(error(code, reason)))]).await;
-        assert!(told.is_err());
+        let (result, times, _) = call_with(POLICY, vec![Some(Err(error(code, reason)))]).await;
+        assert!(result.is_err());
         assert_eq!(times, [0], "{reason}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_cannot_be_reached_is_tried_again() {
-    let answers = RefCell::new(vec![Ok(7), Err(refused_connection())]);
-    let next = || answers.borrow_mut().pop();
-    let told = call(PATIENCE, || {
+async fn unreachable_servers_are_retried() {
+    let responses = RefCell::new(vec![Ok(7), Err(refused_connection())]);
+    let next = || responses.borrow_mut().pop();
+    let result = call(POLICY, || {
         let next = next();
         async { next.unwrap_or(Err(error(500, "none left"))) }
     });
-    assert_eq!(told.await, Ok(7));
+    assert_eq!(result.await, Ok(7));
 }
 
 #[tokio::test]
