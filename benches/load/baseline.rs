@@ -9,7 +9,7 @@ use nadmit::{
     rules::{LiveRead, Policy},
     server::{
         Allocations, CertificateSource, LiveCatalog, LiveReadError, Metrics, ServeOptions, Server,
-        ServerCertificates, ServerState, Shutdown, metrics,
+        ServerCertificates, SharedState, Shutdown, metrics,
     },
 };
 
@@ -38,7 +38,7 @@ pub(crate) fn serve(folder: &Path) -> anyhow::Result<()> {
     };
     let mut registry = metrics::registry();
     let catalog = Arc::new(ArcSwapOption::empty());
-    let state = ServerState {
+    let state = SharedState {
         metrics: Metrics::register(&mut registry, catalog.clone()),
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),

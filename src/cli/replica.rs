@@ -32,7 +32,7 @@ use crate::{
     ledger::{ClusterLedger, ClusterLedgerOptions as LedgerOptions, Ledger, SliceLedger},
     rules::{LiveRead, Policy},
     server::{
-        Allocations, LiveCatalog, LiveReadError, Metrics, OperatorService, ServerState, metrics,
+        Allocations, LiveCatalog, LiveReadError, Metrics, OperatorService, SharedState, metrics,
     },
     sources::{ClusterError, ClusterSource, ClusterSourceOptions},
 };
@@ -66,7 +66,7 @@ pub struct ReplicaOptions {
 /// A replica that has not sent any request yet.
 pub struct Replica {
     /// State of the webhooks.
-    pub state: ServerState,
+    pub state: SharedState,
     /// Service for operators' requests.
     pub operator: Arc<OperatorService>,
     /// Tasks that run alongside the webhooks.
@@ -128,15 +128,15 @@ impl Replica {
             options.clock.clone(),
         )
         .with_server(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
-        let known = ControllerDependencies {
+        let dependencies = ControllerDependencies {
             catalog: Arc::clone(&catalog),
             index: Arc::clone(&index),
             ledger: Arc::clone(&ledger),
             slices: slices.clone(),
             live: ask,
         };
-        let controllers = Controllers::new(client, &options, known, &mut registry);
-        let state = ServerState {
+        let controllers = Controllers::new(client, &options, dependencies, &mut registry);
+        let state = SharedState {
             catalog,
             policy: options.policy,
             allocations,
@@ -171,7 +171,7 @@ impl Controllers {
     fn new(
         client: kube::Client,
         options: &ReplicaOptions,
-        known: ControllerDependencies,
+        dependencies: ControllerDependencies,
         registry: &mut Registry,
     ) -> Self {
         let clock = options.clock.clone();
@@ -194,13 +194,13 @@ impl Controllers {
         let leader_senders: [Sender<bool>; 2] =
             std::array::from_fn(|_| Sender::new(*leads.borrow()));
         let steward = Reconciler::new(ReconcilerParts {
-            catalog: Arc::clone(&known.catalog),
+            catalog: Arc::clone(&dependencies.catalog),
             policy: Arc::clone(&options.policy),
-            index: Arc::clone(&known.index),
-            ledger: known.ledger,
-            slices: Some(known.slices),
+            index: Arc::clone(&dependencies.index),
+            ledger: dependencies.ledger,
+            slices: Some(dependencies.slices),
             clock: clock.clone(),
-            live: known.live,
+            live: dependencies.live,
             pod_writer: Arc::new(ClusterPodWriter::new(
                 client.clone(),
                 RetryPolicy::default(),
@@ -221,8 +221,8 @@ impl Controllers {
         registry.register_collector(rounds.collector());
         let status = StatusWriter::new(
             client,
-            known.catalog,
-            known.index,
+            dependencies.catalog,
+            dependencies.index,
             leader_senders[1].subscribe(),
             events,
             clock,

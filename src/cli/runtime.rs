@@ -20,7 +20,7 @@ use crate::{
     controllers::{CertificateKeeper, CertificateOptions},
     ledger::OlderLedger,
     rules::Policy,
-    server::{CertificateSource, OperatorService, ServerState},
+    server::{CertificateSource, OperatorService, SharedState},
     sources::{ClusterConnection, OptionalFile},
 };
 
@@ -32,7 +32,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The parts of a server, not running yet.
 pub(super) struct ServeRuntime {
     /// State of the webhooks.
-    pub(super) state: ServerState,
+    pub(super) state: SharedState,
     /// Service for operators' requests.
     pub(super) operator: Arc<OperatorService>,
     /// Tasks that run alongside the server.

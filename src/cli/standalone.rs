@@ -17,7 +17,7 @@ use crate::{
     ledger::{EmbeddedLedger, Ledger, LedgerOrigin, OlderLedger},
     rules::{LiveRead, Policy},
     server::{
-        Allocations, LiveCatalog, LiveReadError, Metrics, OperatorService, ServerState, metrics,
+        Allocations, LiveCatalog, LiveReadError, Metrics, OperatorService, SharedState, metrics,
     },
     sources::{FolderOptions, FolderSource},
 };
@@ -27,7 +27,7 @@ pub(super) struct Standalone {
     /// Tasks that run alongside the server.
     pub(super) tasks: StandaloneTasks,
     /// State of the webhooks.
-    pub(super) state: ServerState,
+    pub(super) state: SharedState,
     /// Service for operators' requests.
     pub(super) operator: Arc<OperatorService>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Standalone {
 pub(super) struct StandaloneTasks {
     source: FolderSource,
     feed: LedgerSync,
-    housekeeper: FolderReconciler,
+    reconciler: FolderReconciler,
 }
 
 impl Standalone {
@@ -64,7 +64,7 @@ impl Standalone {
         let allocations =
             Allocations::new(Arc::default(), Arc::clone(&ledger), super::random_source());
         let feed = LedgerSync::open(Arc::clone(&ledger), Arc::clone(&allocations.index)).await?;
-        let mut housekeeper = FolderReconciler::new(
+        let mut reconciler = FolderReconciler::new(
             catalog.clone(),
             policy.clone(),
             Arc::clone(&allocations.index),
@@ -72,11 +72,11 @@ impl Standalone {
             super::clock(),
         );
         // Pools must be ready for the first request.
-        housekeeper.reconcile_once().await;
+        reconciler.reconcile_once().await;
         let mut registry = metrics::registry();
         let server_metrics = Metrics::register(&mut registry, catalog.clone());
         metrics::register_pools(&mut registry, Arc::clone(&allocations.index));
-        registry.register_collector(housekeeper.collector());
+        registry.register_collector(reconciler.collector());
         registry.register_collector(Box::new(FolderMetrics(source.clone())));
         let live_catalog: Arc<dyn LiveCatalog> = Arc::new(FolderLiveCatalog(source.clone()));
         let index = Arc::clone(&allocations.index);
@@ -88,7 +88,7 @@ impl Standalone {
             super::clock(),
         )
         .with_server(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
-        let state = ServerState {
+        let state = SharedState {
             catalog,
             policy,
             allocations,
@@ -100,7 +100,7 @@ impl Standalone {
             tasks: StandaloneTasks {
                 source,
                 feed,
-                housekeeper,
+                reconciler,
             },
             state,
             operator: Arc::new(operator),
@@ -114,7 +114,7 @@ impl StandaloneTasks {
         tokio::join!(
             self.source.run(stop.clone()),
             self.feed.run(stop.clone()),
-            self.housekeeper.run(stop.clone()),
+            self.reconciler.run(stop.clone()),
         );
     }
 }

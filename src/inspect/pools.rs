@@ -69,13 +69,13 @@ pub struct SlicesRow {
 /// Returns all pools sorted by name: those of the catalog and those that only records name.
 /// `serving` is true inside a running server, which allocates from the pools.
 pub fn pools(index: &Index, catalog: Option<&Catalog>, serving: bool) -> Vec<PoolRow> {
-    let record_counts = RecordCounts::of(index);
+    let record_usages = RecordUsages::of(index);
     let named = catalog.map(Catalog::pool_names).unwrap_or_default();
     let names: BTreeSet<&str> = named
         .into_iter()
-        .chain(record_counts.0.keys().copied())
+        .chain(record_usages.0.keys().copied())
         .collect();
-    let row = |name| pool_row(name, index, catalog, serving, &record_counts);
+    let row = |name| pool_row(name, index, catalog, serving, &record_usages);
     names.into_iter().map(row).collect()
 }
 
@@ -95,7 +95,7 @@ fn pool_row(
     index: &Index,
     catalog: Option<&Catalog>,
     serving: bool,
-    record_counts: &RecordCounts<'_>,
+    record_usages: &RecordUsages<'_>,
 ) -> PoolRow {
     let state = catalog.map(|catalog| catalog.pool(name));
     let note = match state {
@@ -109,7 +109,7 @@ fn pool_row(
         }
         None => "its capacity is not known without --manifests".to_owned(),
     };
-    let count = record_counts.0.get(name).copied().unwrap_or_default();
+    let count = record_usages.0.get(name).copied().unwrap_or_default();
     PoolRow {
         name: name.to_owned(),
         used: count.used,
@@ -183,15 +183,15 @@ pub fn range_names(pool: &Pool) -> Vec<String> {
 
 /// Usage of a pool according to the records alone.
 #[derive(Debug, Clone, Copy, Default)]
-struct RecordCount<'i> {
+struct RecordUsage<'i> {
     used: u64,
     reserved: u64,
     network_name: &'i str,
 }
 
-struct RecordCounts<'i>(BTreeMap<&'i str, RecordCount<'i>>);
+struct RecordUsages<'i>(BTreeMap<&'i str, RecordUsage<'i>>);
 
-impl<'i> RecordCounts<'i> {
+impl<'i> RecordUsages<'i> {
     /// Counts records by pool. MACs count only in pools without recorded IP addresses.
     fn of(index: &'i Index) -> Self {
         let mut with_addresses = BTreeSet::new();
@@ -203,16 +203,16 @@ impl<'i> RecordCounts<'i> {
         }
         let counts =
             |one: &Allocation| one.address.ip().is_some() || !with_addresses.contains(&*one.pool);
-        let mut record_counts: BTreeMap<&str, RecordCount<'_>> = BTreeMap::new();
+        let mut record_usages: BTreeMap<&str, RecordUsage<'_>> = BTreeMap::new();
         for (one, _) in index.allocations().filter(|(one, _)| counts(one)) {
-            let count = record_counts.entry(&one.pool).or_default();
+            let count = record_usages.entry(&one.pool).or_default();
             count.network_name = one.space.network_name();
             match one.holder {
                 Holder::Reservation { .. } => count.reserved += 1,
                 _ => count.used += 1,
             }
         }
-        Self(record_counts)
+        Self(record_usages)
     }
 }
 

@@ -114,7 +114,7 @@ impl ConnectionHandler {
     {
         let state = Arc::<ConnectionState>::default();
         let timeouts = ConnectionTimeouts {
-            first: self.limits.first,
+            first: self.limits.first_request,
             idle: self.limits.idle,
             head: (protocol == Protocol::Http1).then_some(self.limits.header),
         };

@@ -49,7 +49,7 @@ pub use self::{
     metrics::{Metrics, SettingsDigest},
     operator::OperatorService,
     options::{CertificateSource, Limits, ServeOptions, ServerCertificates},
-    run::{Server, serve, webhooks},
-    state::ServerState,
+    run::{Server, serve, webhook_routes},
+    state::SharedState,
     tls::{TlsPolicy, TlsVersion},
 };

@@ -84,7 +84,7 @@ pub struct Limits {
     pub handshake: Duration,
     /// Timeout from the handshake to the first byte of the first request (for HTTP/2, to the end of
     /// its head).
-    pub first: Duration,
+    pub first_request: Duration,
     /// Timeout from the first to the last byte of an HTTP/1 request head.
     pub header: Duration,
     /// Timeout from the head of a request to the last byte of its body.
@@ -133,7 +133,7 @@ impl Default for Limits {
             connections: 1024,
             streams: 128,
             handshake: Duration::from_secs(5),
-            first: Duration::from_secs(10),
+            first_request: Duration::from_secs(10),
             header: Duration::from_secs(10),
             body: Duration::from_secs(10),
             idle: Duration::from_secs(120),

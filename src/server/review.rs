@@ -24,7 +24,7 @@ use super::{
     quota::{MaxShare, Quota, QuotaGuard},
     reject::{Reject, RejectReason},
     review_timeout,
-    state::ServerState,
+    state::SharedState,
 };
 use crate::{
     admission::{
@@ -52,7 +52,7 @@ const MAX_SHARE: MaxShare = MaxShare(4);
 
 /// Serves reviews.
 pub(super) struct Reviewer {
-    pub(super) state: ServerState,
+    pub(super) state: SharedState,
     pub(super) limits: Limits,
     budget: Arc<Budget>,
     slots: Arc<Quota>,
@@ -62,7 +62,7 @@ pub(super) struct Reviewer {
 
 impl Reviewer {
     pub(super) fn new(
-        state: ServerState,
+        state: SharedState,
         limits: Limits,
         budget: Arc<Budget>,
         decide: DecideFn,
@@ -103,7 +103,7 @@ impl Reviewer {
         let Some(json) = denial else {
             return refused;
         };
-        let mut response = review_response(ReviewBody {
+        let mut response = review_response(BudgetedBody {
             json: Some(json.into()),
             _memory: self.budget.take(&connection, 0).await,
         });
@@ -129,7 +129,7 @@ impl Reviewer {
         webhook: Webhook,
         parts: &Parts,
         body: &mut Body,
-    ) -> Result<ReviewBody, Reject> {
+    ) -> Result<BudgetedBody, Reject> {
         let begun = Instant::now();
         check_headers(&parts.headers)?;
         let time = review_timeout::from_query(parts.uri.query())?;
@@ -157,7 +157,7 @@ impl Reviewer {
         let metrics = &self.state.metrics;
         metrics.answered(webhook, &review.request, &response, elapsed);
         log::answered(webhook, &review.request, &response, elapsed);
-        Ok(ReviewBody {
+        Ok(BudgetedBody {
             json: Some(response.to_json(&review.request.uid).into()),
             _memory: whole.memory,
         })
@@ -396,7 +396,7 @@ fn commit_failed(problem: &str) -> Reject {
     Reject::new(RejectReason::NotRecorded, sentence)
 }
 
-fn review_response(body: ReviewBody) -> Response {
+fn review_response(body: BudgetedBody) -> Response {
     let mut response = Response::new(Body::new(body));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
@@ -405,12 +405,12 @@ fn review_response(body: ReviewBody) -> Response {
 
 /// A response body that holds the memory of its request until it has been sent, so that clients
 /// that do not read responses are limited by their memory budget.
-struct ReviewBody {
+struct BudgetedBody {
     json: Option<Bytes>,
     _memory: QuotaGuard,
 }
 
-impl hyper::body::Body for ReviewBody {
+impl hyper::body::Body for BudgetedBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use super::{
-    ServeError, ServeOptions, ServerState, Shutdown, admin,
+    ServeError, ServeOptions, SharedState, Shutdown, admin,
     budget::Budget,
     connection::ConnectionHandler,
     connections::Connections,
@@ -57,7 +57,7 @@ pub struct Server {
 /// Fails if an address or a certificate cannot be used, before anything is served.
 pub async fn serve(
     options: ServeOptions,
-    state: ServerState,
+    state: SharedState,
     shutdown: Shutdown,
 ) -> Result<(), ServeError> {
     Server::bind(options, state).await?.run(shutdown).await;
@@ -66,7 +66,7 @@ pub async fn serve(
 
 /// Returns the routes of the two webhooks without a listener, for callers such as a simulation that
 /// transport requests themselves.
-pub fn webhooks(state: ServerState, limits: Limits, clock: Clock) -> Router {
+pub fn webhook_routes(state: SharedState, limits: Limits, clock: Clock) -> Router {
     let budget = Budget::new(
         limits.bodies_bytes,
         Connections::new(limits.connections),
@@ -81,7 +81,7 @@ impl Server {
     ///
     /// # Errors
     /// Fails if one of them cannot be used; the error names the flag or file.
-    pub async fn bind(options: ServeOptions, state: ServerState) -> Result<Self, ServeError> {
+    pub async fn bind(options: ServeOptions, state: SharedState) -> Result<Self, ServeError> {
         Self::bind_with(options, state, admission::decide).await
     }
 
@@ -91,7 +91,7 @@ impl Server {
     /// Fails like [`Self::bind`].
     pub async fn bind_routes(
         options: ServeOptions,
-        state: ServerState,
+        state: SharedState,
         routes: Router,
     ) -> Result<Self, ServeError> {
         Self::bind_all(options, state, admission::decide, |_| routes).await
@@ -99,7 +99,7 @@ impl Server {
 
     pub(super) async fn bind_with(
         options: ServeOptions,
-        state: ServerState,
+        state: SharedState,
         decide: DecideFn,
     ) -> Result<Self, ServeError> {
         Self::bind_all(options, state, decide, routes::webhooks).await
@@ -107,7 +107,7 @@ impl Server {
 
     async fn bind_all(
         options: ServeOptions,
-        state: ServerState,
+        state: SharedState,
         decide: DecideFn,
         routes: impl FnOnce(Arc<Reviewer>) -> Router,
     ) -> Result<Self, ServeError> {
@@ -227,7 +227,7 @@ pub(super) fn operator_limits(limits: &Limits) -> Limits {
     Limits {
         connections: ADMIN_CONNECTIONS,
         bodies_bytes: ADMIN_BYTES,
-        first: ADMIN_HEADER_TIMEOUT.min(limits.first),
+        first_request: ADMIN_HEADER_TIMEOUT.min(limits.first_request),
         header: ADMIN_HEADER_TIMEOUT.min(limits.header),
         idle: ADMIN_RESPONSE_TIMEOUT.min(limits.idle),
         keep_alive: false,

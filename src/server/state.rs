@@ -9,7 +9,7 @@ use super::{Allocations, LiveCatalog, Metrics};
 use crate::{catalog::Catalog, rules::Policy};
 
 /// State shared between the server and the sources that feed it.
-pub struct ServerState {
+pub struct SharedState {
     /// The catalog; `None` until a source has loaded it for the first time.
     pub catalog: Arc<ArcSwapOption<Catalog>>,
     /// The active settings.

@@ -29,12 +29,12 @@ const VERDICTS: usize = 3;
 /// Reviews by webhook, resource, operation and decision.
 #[derive(Debug)]
 pub(super) struct ReviewCounters {
-    family: Family<ReviewLabels, Counter>,
+    family: Family<ReviewMetricLabels, Counter>,
     counters: [OnceLock<Counter>; WEBHOOKS * RESOURCES.len() * OPERATIONS * VERDICTS],
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct ReviewLabels {
+pub(super) struct ReviewMetricLabels {
     webhook: &'static str,
     resource: &'static str,
     operation: &'static str,
@@ -52,7 +52,7 @@ impl Default for ReviewCounters {
 
 impl ReviewCounters {
     /// Returns the metric family to register.
-    pub(super) fn family(&self) -> Family<ReviewLabels, Counter> {
+    pub(super) fn family(&self) -> Family<ReviewMetricLabels, Counter> {
         self.family.clone()
     }
 
@@ -63,7 +63,7 @@ impl ReviewCounters {
         index = index * OPERATIONS + operation_index(request.operation);
         index = index * VERDICTS + verdict_index(verdict);
         let counter = self.counters[index].get_or_init(|| {
-            self.family.get_or_create_owned(&ReviewLabels {
+            self.family.get_or_create_owned(&ReviewMetricLabels {
                 webhook: webhook_name(webhook),
                 resource: RESOURCES[resource],
                 operation: request.operation.name(),

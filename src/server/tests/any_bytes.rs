@@ -9,7 +9,7 @@ use tower::ServiceExt as _;
 use super::support::*;
 use jiff::Timestamp;
 
-use crate::{clock::Clock, server::webhooks};
+use crate::{clock::Clock, server::webhook_routes};
 
 const CAPTURED: [&str; 3] = [
     include_str!("../../../tests/fixtures/reviews/pod-create-name.validate.json"),
@@ -20,7 +20,7 @@ const CAPTURED: [&str; 3] = [
 fn router() -> Router {
     let state = state(Setup::default().live_catalog);
     state.catalog.store(Some(Default::default()));
-    webhooks(state, limits(), Clock::new(Timestamp::now))
+    webhook_routes(state, limits(), Clock::new(Timestamp::now))
 }
 
 async fn answer(router: &Router, path: &str, body: Vec<u8>) -> (StatusCode, bytes::Bytes) {

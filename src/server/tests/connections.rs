@@ -17,7 +17,7 @@ const LONG: Duration = Duration::from_millis(600);
 fn short_timeouts() -> Limits {
     Limits {
         header: SHORT,
-        first: LONG,
+        first_request: LONG,
         idle: LONG,
         ..limits()
     }
@@ -143,7 +143,7 @@ async fn handshakes_must_be_tls_and_finish_in_time() {
 #[tokio::test]
 async fn connections_without_a_request_are_closed() {
     let limits = Limits {
-        first: SHORT,
+        first_request: SHORT,
         ..limits()
     };
     let server = setup(limits).start().await;

@@ -35,7 +35,7 @@ use crate::{
     rules::Policy,
     server::{
         Allocations, CertificateSource, Limits, LiveCatalog, Metrics, ServeOptions, Server,
-        ServerCertificates, ServerState, Shutdown, TlsPolicy, metrics, review::DecideFn,
+        ServerCertificates, SharedState, Shutdown, TlsPolicy, metrics, review::DecideFn,
     },
 };
 
@@ -132,10 +132,10 @@ impl Setup {
 }
 
 /// Default state without a catalog.
-pub(super) fn state(live_catalog: Arc<dyn LiveCatalog>) -> ServerState {
+pub(super) fn state(live_catalog: Arc<dyn LiveCatalog>) -> SharedState {
     let catalog: Arc<ArcSwapOption<Catalog>> = Arc::default();
     let mut registry = metrics::registry();
-    ServerState {
+    SharedState {
         metrics: Metrics::register(&mut registry, catalog.clone()),
         catalog,
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),

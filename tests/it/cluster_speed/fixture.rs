@@ -17,7 +17,7 @@ use nadmit::{
     cli::{Replica, ReplicaOptions},
     clock::{Clock, RandomSource},
     rules::{Injection, Policy},
-    server::{Limits, webhooks},
+    server::{Limits, webhook_routes},
 };
 use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
@@ -77,7 +77,7 @@ impl SpeedFixture {
         for number in 0..REPLICAS {
             let replica = replica(&server, number);
             indexes.push(Arc::clone(&replica.state.allocations.index));
-            routers.push(webhooks(replica.state, Limits::default(), clock()));
+            routers.push(webhook_routes(replica.state, Limits::default(), clock()));
             tokio::spawn(replica.tasks.run(stop.clone()));
         }
         let fixture = Self {

@@ -19,7 +19,7 @@ use nadmit::{
     cli::{Replica, ReplicaOptions},
     clock::{Clock, RandomSource},
     rules::{Injection, Policy},
-    server::{Limits, webhooks},
+    server::{Limits, webhook_routes},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -138,7 +138,7 @@ impl DeployedCluster {
         );
         let stop = CancellationToken::new();
         let beside = tokio::spawn(replica.tasks.run(stop.clone()));
-        let router = webhooks(replica.state, Limits::default(), clock);
+        let router = webhook_routes(replica.state, Limits::default(), clock);
         (router, beside, stop)
     }
 

@@ -14,7 +14,7 @@ use nadmit::{
     cli::{Replica, ReplicaOptions},
     clock::{Clock, RandomSource},
     rules::{Injection, Policy},
-    server::{Limits, webhooks},
+    server::{Limits, webhook_routes},
 };
 use serde_json::Value;
 use tokio::{sync::watch, task::AbortHandle};
@@ -123,7 +123,7 @@ impl SimCluster {
             writer: writer.to_owned(),
             index,
             catalog,
-            router: webhooks(replica.state, Limits::default(), clock),
+            router: webhook_routes(replica.state, Limits::default(), clock),
             cut,
             task: beside.abort_handle(),
             leads,
