@@ -13,7 +13,7 @@ use crate::server::{
 /// Arguments of `nadmit certs`.
 #[derive(Debug, Args)]
 pub(super) struct CertsArgs {
-    /// The folder
+    /// The folder of the certificates and keys
     #[arg(
         long,
         env = "NADMIT_CERT_DIR",

@@ -87,11 +87,11 @@ pub(super) struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
     match check(args) {
         Ok(outcome) => {
-            let told = args.format.render(&outcome);
+            let output = args.format.render(&outcome);
             // The reader may have closed the output.
             let _ = match args.format {
-                OutputFormat::Human => anstream::stdout().write_all(told.as_bytes()),
-                _ => std::io::stdout().write_all(told.as_bytes()),
+                OutputFormat::Human => anstream::stdout().write_all(output.as_bytes()),
+                _ => std::io::stdout().write_all(output.as_bytes()),
             };
             ExitCode::from(if outcome.is_denied() { EXIT_DENIED } else { 0 })
         }

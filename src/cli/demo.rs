@@ -162,10 +162,10 @@ async fn run_scenes(address: SocketAddr, ca: &Path) -> anyhow::Result<()> {
         .context("the demo's own server")?;
     out::line(show::opening());
     for scene in SCENES {
-        let mut asked = scene.review()?;
-        let body = std::mem::take(&mut asked.body);
-        let (status, answer) = client.post(scene.path, body).await?;
-        out::line(show::scene(scene, &asked, status, &answer)?);
+        let mut request = scene.review()?;
+        let body = std::mem::take(&mut request.body);
+        let (status, response) = client.post(scene.path, body).await?;
+        out::line(show::scene(scene, &request, status, &response)?);
     }
     Ok(())
 }

@@ -20,21 +20,23 @@ pub(super) fn raise_limit(wanted: usize) -> usize {
         Ok(()) => raised,
         Err(_) => limit,
     };
-    let room = connections_within(wanted, limit.current);
-    if room < wanted {
+    let fitting = connections_within(wanted, limit.current);
+    if fitting < wanted {
         warn!(
             limit = limit.current,
-            "the limit of open files leaves room for {room} connections of {wanted}; raise it (ulimit -n)"
+            connections = fitting,
+            wanted,
+            "the limit of open files is too low for all connections; raise it (ulimit -n)"
         );
     }
-    room
+    fitting
 }
 
 /// Returns how many connections fit below a limit; all of them without a limit.
 fn connections_within(wanted: usize, limit: Option<u64>) -> usize {
     let Some(limit) = limit else { return wanted };
-    let room = limit.saturating_sub(OTHER_FILES).max(limit / 4).max(1);
-    wanted.min(usize::try_from(room).unwrap_or(wanted))
+    let fitting = limit.saturating_sub(OTHER_FILES).max(limit / 4).max(1);
+    wanted.min(usize::try_from(fitting).unwrap_or(wanted))
 }
 
 #[cfg(test)]
@@ -43,7 +45,7 @@ mod tests {
 
     #[test]
     fn connections_leave_room_for_everything_else() {
-        for (limit, room) in [
+        for (limit, fitting) in [
             (None, 1024),
             (Some(1 << 20), 1024),
             (Some(1280), 1024),
@@ -51,7 +53,7 @@ mod tests {
             (Some(256), 64),
             (Some(0), 1),
         ] {
-            assert_eq!(connections_within(1024, limit), room, "{limit:?}");
+            assert_eq!(connections_within(1024, limit), fitting, "{limit:?}");
         }
     }
 }

@@ -70,9 +70,9 @@ pub(super) fn handle_nonfatal(reload: Vec<Arc<Notify>>) -> anyhow::Result<()> {
 pub(super) fn shut_down_on_signal(shutdown: Shutdown) -> anyhow::Result<()> {
     let mut ending = receive(TERMINATING)?;
     tokio::spawn(async move {
-        let mut asked = false;
+        let mut draining = false;
         while let Some(name) = ending.recv().await {
-            match asked {
+            match draining {
                 false => {
                     info!(signal = name, "shutting down");
                     shutdown.drain();
@@ -84,7 +84,7 @@ pub(super) fn shut_down_on_signal(shutdown: Shutdown) -> anyhow::Result<()> {
                     shutdown.abort();
                 }
             }
-            asked = true;
+            draining = true;
         }
     });
     Ok(())

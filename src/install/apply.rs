@@ -118,9 +118,9 @@ pub async fn install(
     progress: ProgressFn<'_>,
 ) -> Result<(), InstallError> {
     let mut settings = plan.settings.clone();
-    let there = existing_settings(client).await?;
+    let existing = existing_settings(client).await?;
     if settings.isolation.is_none() {
-        settings.isolation = isolation(client, there.as_ref(), progress).await;
+        settings.isolation = isolation(client, existing.as_ref(), progress).await;
     }
     if is_openshift(client).await
         && let Some(profile) = tls_profile(client, progress).await
@@ -128,7 +128,7 @@ pub async fn install(
         settings.tls = Some(profile);
     }
     let mut objects = manifests(&settings)?;
-    let text = keep_settings(&settings, there, &mut objects, progress)?;
+    let text = keep_settings(&settings, existing, &mut objects, progress)?;
     let (hooks, objects): (Vec<Value>, Vec<Value>) =
         objects.into_iter().partition(object::is_registration);
     for one in &objects {
@@ -260,21 +260,21 @@ async fn tls_profile(client: &Client, progress: ProgressFn<'_>) -> Option<TlsPro
 /// Returns the data of the existing ConfigMap, if it exists.
 async fn existing_settings(client: &Client) -> Result<Option<Value>, InstallError> {
     let api = object::api_of(client, "v1", "ConfigMap", Some(NAMESPACE));
-    let there = api.get_opt(CONFIG_MAP).await;
-    let there =
-        there.map_err(|error| InstallError::of("read ConfigMap nadmit/nadmit-config", &error))?;
-    let data = there.map(|there| there.data["data"].clone());
+    let existing = api.get_opt(CONFIG_MAP).await;
+    let existing = existing
+        .map_err(|error| InstallError::of("read ConfigMap nadmit/nadmit-config", &error))?;
+    let data = existing.map(|existing| existing.data["data"].clone());
     Ok(data.filter(Value::is_object))
 }
 
 /// Reads Multus's namespace isolation, and reports whether it is adopted.
 async fn isolation(
     client: &Client,
-    there: Option<&Value>,
+    existing: Option<&Value>,
     progress: ProgressFn<'_>,
 ) -> Option<Isolation> {
     let found = Isolation::read(client).await;
-    let text = there.and_then(|data| data[SETTINGS_KEY].as_str());
+    let text = existing.and_then(|data| data[SETTINGS_KEY].as_str());
     let mut text = ConfigText(text.unwrap_or_default().to_owned());
     let set = text.isolates();
     progress(InstallProgress::Note(match (&found, set) {
@@ -311,7 +311,7 @@ async fn isolation(
 /// Keeps the content of the existing ConfigMap, and returns the text of the settings.
 fn keep_settings(
     settings: &InstallSettings,
-    there: Option<Value>,
+    existing: Option<Value>,
     objects: &mut [Value],
     progress: ProgressFn<'_>,
 ) -> Result<String, InstallError> {
@@ -321,8 +321,8 @@ fn keep_settings(
     let Some(config) = config else {
         return Ok(String::new());
     };
-    if let Some(there) = there {
-        config["data"] = there;
+    if let Some(existing) = existing {
+        config["data"] = existing;
         configure(settings, config)?;
         progress(InstallProgress::Note(
             "the settings in ConfigMap nadmit-config stay as they are, but for what is said here"

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn multus_setting_is_written_where_nobody_has_set_one() {
+    fn multus_setting_is_written_unless_an_administrator_has_set_one() {
         let (done, text) = adopted("mode: warn\n", &multus(true, &["default", "shared"]));
         assert_eq!(done, IsolationAdoption::Written);
         assert_eq!(

@@ -40,7 +40,7 @@ pub(super) async fn scrape_all(client: &Client, pods: &[DynamicObject]) -> Vec<R
     let running = pods.iter().filter(|pod| {
         pod.data["status"]["phase"] == json!("Running") && pod.metadata.deletion_timestamp.is_none()
     });
-    let asked = running.map(async |pod| {
+    let scraped = running.map(async |pod| {
         let pod = pod.name_any();
         let counters = scrape(client, &pod).await;
         ReplicaReport {
@@ -48,7 +48,7 @@ pub(super) async fn scrape_all(client: &Client, pods: &[DynamicObject]) -> Vec<R
             pod,
         }
     });
-    join_all(asked).await
+    join_all(scraped).await
 }
 
 /// Awaits a response of the API server for at most [`CALL_TIMEOUT`].

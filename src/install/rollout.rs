@@ -161,13 +161,13 @@ fn message(state: &Value) -> String {
     match last["exitCode"].as_i64() {
         None => waits,
         Some(code) => {
-            let said = text(&last["message"]);
-            let said = if said.is_empty() {
+            let message = text(&last["message"]);
+            let message = if message.is_empty() {
                 text(&last["reason"])
             } else {
-                said
+                message
             };
-            format!("{waits}; it ended last with exit code {code} ({said})")
+            format!("{waits}; it ended last with exit code {code} ({message})")
         }
     }
 }

@@ -86,9 +86,9 @@ pub(super) async fn await_settings(
     }
 }
 
-fn summarize(said: &[ReplicaReport], wanted: &str) -> RolloutReport {
+fn summarize(reports: &[ReplicaReport], wanted: &str) -> RolloutReport {
     let mut behind = None;
-    for one in said {
+    for one in reports {
         match &one.counters {
             Err(error) => return RolloutReport::NotKnown(error.to_string()),
             Ok(counters) => match &counters.settings {
@@ -103,8 +103,8 @@ fn summarize(said: &[ReplicaReport], wanted: &str) -> RolloutReport {
     }
     match behind {
         Some(pod) => RolloutReport::Behind(pod),
-        None if said.is_empty() => RolloutReport::NotKnown("no pod of nadmit runs".to_owned()),
-        None => RolloutReport::All(said.len()),
+        None if reports.is_empty() => RolloutReport::NotKnown("no pod of nadmit runs".to_owned()),
+        None => RolloutReport::All(reports.len()),
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
     use crate::install::replicas::ReplicaCounters;
 
-    fn said(pod: &str, settings: Option<&str>) -> ReplicaReport {
+    fn report(pod: &str, settings: Option<&str>) -> ReplicaReport {
         ReplicaReport {
             pod: pod.to_owned(),
             counters: Ok(ReplicaCounters {
@@ -148,11 +148,11 @@ mod tests {
     fn only_what_all_replicas_say_is_known() {
         for (all, expected) in [
             (
-                vec![said("a", Some("x")), said("b", Some("x"))],
+                vec![report("a", Some("x")), report("b", Some("x"))],
                 RolloutReport::All(2),
             ),
             (
-                vec![said("a", Some("x")), said("b", Some("y"))],
+                vec![report("a", Some("x")), report("b", Some("y"))],
                 RolloutReport::Behind("b".to_owned()),
             ),
             (
@@ -160,11 +160,11 @@ mod tests {
                 RolloutReport::NotKnown("no pod of nadmit runs".to_owned()),
             ),
             (
-                vec![said("a", None)],
+                vec![report("a", None)],
                 RolloutReport::NotKnown("Pod nadmit/a is of an older release".to_owned()),
             ),
             (
-                vec![said("a", Some("y")), silent("b")],
+                vec![report("a", Some("y")), silent("b")],
                 RolloutReport::NotKnown("cannot read it: no answer within 5 s".to_owned()),
             ),
         ] {

@@ -152,7 +152,7 @@ pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
     );
     let mut status = InstallStatus::default();
     let (deployment, config) = (status.or_unknown(deployment), status.or_unknown(config));
-    let (pods, said) = status.or_unknown(pods).unwrap_or_default();
+    let (pods, reports) = status.or_unknown(pods).unwrap_or_default();
     status.replicas = deployment.flatten().map(|found| replicas(&found, &pods));
     let config = config.flatten();
     let config = config.as_ref().map(|found| &found.data["data"]);
@@ -173,7 +173,7 @@ pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
         .collect();
     status.after = status.or_unknown(after).unwrap_or_default();
     status.pools = status.or_unknown(pools).unwrap_or_default();
-    status.add_reports(said, text.as_deref());
+    status.add_reports(reports, text.as_deref());
     Ok(status)
 }
 
@@ -191,9 +191,9 @@ impl InstallStatus {
     }
 
     /// Aggregates the reports of the replicas.
-    fn add_reports(&mut self, said: Vec<ReplicaReport>, settings: Option<&str>) {
+    fn add_reports(&mut self, reports: Vec<ReplicaReport>, settings: Option<&str>) {
         let wanted = settings.map(digest);
-        for ReplicaReport { pod, counters } in said {
+        for ReplicaReport { pod, counters } in reports {
             let Some(counters) = self.or_unknown(counters) else {
                 continue;
             };
@@ -240,8 +240,8 @@ async fn pods_and_reports(
     let pods = with_timeout("list nadmit's pods", api.list(&ours))
         .await?
         .items;
-    let said = scrape_all(client, &pods).await;
-    Ok((pods, said))
+    let reports = scrape_all(client, &pods).await;
+    Ok((pods, reports))
 }
 
 fn replicas(found: &DynamicObject, pods: &[DynamicObject]) -> ReplicaStatus {
@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn replicas_are_counted_together() {
-        let said = |pod: &str, counters: ReplicaCounters| ReplicaReport {
+        let report = |pod: &str, counters: ReplicaCounters| ReplicaReport {
             pod: pod.to_owned(),
             counters: Ok(counters),
         };
@@ -409,8 +409,8 @@ mod tests {
         };
         let mut status = InstallStatus::default();
         let all = vec![
-            said("a", counters(3, 1_800_000_000, "mode: deny\n")),
-            said("b", counters(2, 1_700_000_000, "mode: warn\n")),
+            report("a", counters(3, 1_800_000_000, "mode: deny\n")),
+            report("b", counters(2, 1_700_000_000, "mode: warn\n")),
             ReplicaReport {
                 pod: "c".to_owned(),
                 counters: Err(InstallError::NoAnswer {

@@ -143,7 +143,7 @@ pub(super) async fn gone(
 fn deletion_blockers(found: &DynamicObject) -> String {
     let conditions = found.data["status"]["conditions"].as_array();
     let conditions = conditions.into_iter().flatten();
-    let said: Vec<&str> = conditions
+    let messages: Vec<&str> = conditions
         .filter(|one| one["status"] == "True")
         .filter(|one| {
             let kind = one["type"].as_str().unwrap_or_default();
@@ -151,8 +151,8 @@ fn deletion_blockers(found: &DynamicObject) -> String {
         })
         .filter_map(|one| one["message"].as_str())
         .collect();
-    match (said.is_empty(), &found.metadata.finalizers) {
-        (false, _) => said.join("; "),
+    match (messages.is_empty(), &found.metadata.finalizers) {
+        (false, _) => messages.join("; "),
         (true, Some(finalizers)) => format!("its finalizers are {}", finalizers.join(", ")),
         (true, None) => "it is being deleted".to_owned(),
     }

@@ -18,8 +18,8 @@ pub enum Actor {
 impl Actor {
     /// Returns the error with a remedy. `verb` is the RBAC verb of the request, `resource` the resource
     /// name.
-    pub(super) fn advice(self, verb: &str, resource: &str, answer: &ApiError) -> String {
-        let todo = match answer {
+    pub(super) fn advice(self, verb: &str, resource: &str, error: &ApiError) -> String {
+        let remedy = match error {
             ApiError::NotServed(_) => "create the definitions that `nadmit crds` prints".to_owned(),
             ApiError::Refused { message, .. } if message.contains(POLICY_KIND) => {
                 self.policy_advice(verb)
@@ -31,7 +31,7 @@ impl Actor {
             }
             _ => "try again".to_owned(),
         };
-        format!("{answer}; {todo}")
+        format!("{error}; {remedy}")
     }
 
     fn authentication_advice(self) -> &'static str {

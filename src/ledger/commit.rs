@@ -132,7 +132,9 @@ mod tests {
             if let (true, [last]) = (self.1, answers.make_contiguous()) {
                 return last.clone();
             }
-            answers.pop_front().unwrap_or_else(|| panic!("asked again"))
+            answers
+                .pop_front()
+                .unwrap_or_else(|| panic!("no scripted result is left"))
         }
 
         async fn get(&self, _: &str) -> Result<Option<Stored>, ReadError> {

@@ -54,16 +54,16 @@ pub type SliceEvents = BoxStream<'static, Result<SliceEvent, FollowError>>;
 #[derive(Debug, Clone)]
 pub struct SliceLedger {
     api: Api<AddressSlice>,
-    patience: RetryPolicy,
+    retry_policy: RetryPolicy,
     actor: Actor,
 }
 
 impl SliceLedger {
     /// Creates a ledger of slices. Sends no request.
-    pub fn new(client: Client, patience: RetryPolicy) -> Self {
+    pub fn new(client: Client, retry_policy: RetryPolicy) -> Self {
         Self {
             api: Api::all(client),
-            patience,
+            retry_policy,
             actor: Actor::Server,
         }
     }
@@ -87,12 +87,12 @@ impl SliceLedger {
             dry_run: false,
             field_manager: Some(MANAGER.to_owned()),
         };
-        let mut call_state = ApiCall::begin(self.patience);
-        let answered = match call_state.write(|| self.api.create(&params, &object)).await {
+        let mut call_state = ApiCall::begin(self.retry_policy);
+        let response = match call_state.write(|| self.api.create(&params, &object)).await {
             Err(ApiError::AlreadyExists(_)) => call_state.read(|| self.api.get(&name)).await,
-            answered => answered,
+            response => response,
         };
-        let recorded = answered.map_err(|answer| self.failed(&call_state, "create", &answer))?;
+        let recorded = response.map_err(|error| self.failed(&call_state, "create", &error))?;
         parse(&recorded).map_err(|reason| WriteError::Unavailable { reason })
     }
 
@@ -107,11 +107,11 @@ impl SliceLedger {
             name: name.clone(),
             current: None,
         };
-        let mut call_state = ApiCall::begin(self.patience);
+        let mut call_state = ApiCall::begin(self.retry_policy);
         let found = call_state.read(|| self.api.get(&name)).await;
         let found = match found {
             Err(ApiError::NotFound(_)) => return Ok(()),
-            found => found.map_err(|answer| self.failed(&call_state, "get", &answer))?,
+            found => found.map_err(|error| self.failed(&call_state, "get", &error))?,
         };
         if parse(&found).ok().is_none_or(|(_, now)| now != version) {
             return Err(changed());
@@ -123,7 +123,7 @@ impl SliceLedger {
         match call_state.write(|| self.api.delete(&name, &params)).await {
             Ok(_) | Err(ApiError::NotFound(_)) => Ok(()),
             Err(ApiError::Conflict(_)) => Err(changed()),
-            Err(answer) => Err(self.failed(&call_state, "delete", &answer)),
+            Err(error) => Err(self.failed(&call_state, "delete", &error)),
         }
     }
 
@@ -135,9 +135,9 @@ impl SliceLedger {
         let mut params = ListParams::default().limit(PAGE_SIZE);
         let mut found = Vec::new();
         loop {
-            let page = call(self.patience, || self.api.list(&params)).await;
-            let page = page.map_err(|answer| ReadError::Unavailable {
-                reason: self.actor.advice("list", RESOURCE, &answer),
+            let page = call(self.retry_policy, || self.api.list(&params)).await;
+            let page = page.map_err(|error| ReadError::Unavailable {
+                reason: self.actor.advice("list", RESOURCE, &error),
             })?;
             found.extend(page.items.iter().filter_map(parse_or_log));
             params.continue_token = page.metadata.continue_.filter(|place| !place.is_empty());
@@ -154,8 +154,8 @@ impl SliceLedger {
         }
     }
 
-    fn failed(&self, call_state: &ApiCall, verb: &str, answer: &ApiError) -> WriteError {
-        let reason = self.actor.advice(verb, RESOURCE, answer);
+    fn failed(&self, call_state: &ApiCall, verb: &str, error: &ApiError) -> WriteError {
+        let reason = self.actor.advice(verb, RESOURCE, error);
         if call_state.uncertain() {
             WriteError::Uncertain { reason }
         } else {
@@ -198,7 +198,7 @@ impl SliceFollower {
                 match self.slices.api.watch(&params, &at).await {
                     Ok(watch) => self.watch = Some(watch.boxed()),
                     Err(error) if is_expired(&ApiError::of(&error)) => return self.expired(),
-                    Err(_) => sleep(self.slices.patience.max_backoff).await,
+                    Err(_) => sleep(self.slices.retry_policy.max_backoff).await,
                 }
                 continue;
             };
@@ -238,12 +238,12 @@ impl SliceFollower {
 
     async fn pause(&mut self) {
         self.watch = None;
-        sleep(self.slices.patience.initial_backoff).await;
+        sleep(self.slices.retry_policy.initial_backoff).await;
     }
 }
 
-fn is_expired(answer: &ApiError) -> bool {
-    matches!(answer, ApiError::Expired(_) | ApiError::NotServed(_))
+fn is_expired(error: &ApiError) -> bool {
+    matches!(error, ApiError::Expired(_) | ApiError::NotServed(_))
 }
 
 fn version_of(metadata: &ObjectMeta) -> Option<Version> {

@@ -32,16 +32,16 @@ pub(super) fn opening() -> String {
 /// When the response is not an AdmissionReview.
 pub(super) fn scene(
     scene: &Scene,
-    asked: &SceneReview,
+    request: &SceneReview,
     status: StatusCode,
-    answer: &[u8],
+    body: &[u8],
 ) -> anyhow::Result<String> {
     anyhow::ensure!(
         status == StatusCode::OK,
         "{status}: {}",
-        String::from_utf8_lossy(answer)
+        String::from_utf8_lossy(body)
     );
-    let review: Value = serde_json::from_slice(answer).context("the answer is not JSON")?;
+    let review: Value = serde_json::from_slice(body).context("the answer is not JSON")?;
     let response = &review["response"];
     let denied = findings(&response["status"]["details"]["causes"], |cause| {
         let [code, message] = ["reason", "message"].map(|key| cause[key].as_str());
@@ -58,14 +58,14 @@ pub(super) fn scene(
     let _ = writeln!(
         out,
         "{BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}",
-        scene.title, asked.pod
+        scene.title, request.pod
     );
     let columns: Vec<usize> = denied
         .iter()
         .chain(&warned)
         .filter_map(|(_, message)| column(message))
         .collect();
-    out += &annotation(&asked.annotation, &columns);
+    out += &annotation(&request.annotation, &columns);
     if let Some(text) = response["patch"].as_str().and_then(patched_annotation) {
         let _ = writeln!(out, "  {DIM}becomes{DIM:#}");
         out += &annotation(&text, &[]);

@@ -138,11 +138,11 @@ impl Backend {
         }
     }
 
-    pub(super) async fn release(&self, ask: ReleaseRequest) -> anyhow::Result<Released> {
+    pub(super) async fn release(&self, request: ReleaseRequest) -> anyhow::Result<Released> {
         match self {
-            Self::Server(client) => client.release(&ask).await,
-            Self::File(operator) => Ok(operator.release(ask).await?),
-            Self::Cluster(cluster) => cluster.release(ask).await,
+            Self::Server(client) => client.release(&request).await,
+            Self::File(operator) => Ok(operator.release(request).await?),
+            Self::Cluster(cluster) => cluster.release(request).await,
         }
     }
 

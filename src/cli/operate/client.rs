@@ -83,8 +83,8 @@ impl AdminClient {
         self.get(&path).await
     }
 
-    pub(super) async fn release(&self, ask: &ReleaseRequest) -> anyhow::Result<Released> {
-        let page = self.send(Method::POST, "/release", serde_json::to_vec(ask)?);
+    pub(super) async fn release(&self, request: &ReleaseRequest) -> anyhow::Result<Released> {
+        let page = self.send(Method::POST, "/release", serde_json::to_vec(request)?);
         Ok(serde_json::from_slice(&page.await?)?)
     }
 
@@ -108,8 +108,8 @@ impl AdminClient {
     /// Sends one request on a connection of its own. An error status becomes an error with the server's
     /// message.
     async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<Bytes> {
-        let asked = self.exchange(method, path, body).await;
-        let (status, page) = asked.with_context(|| {
+        let exchanged = self.exchange(method, path, body).await;
+        let (status, page) = exchanged.with_context(|| {
             let socket = self.socket.display();
             format!("{socket}: the server did not answer; see its log, and try again")
         })?;
@@ -134,14 +134,13 @@ impl AdminClient {
             .uri(path)
             .header(header::HOST, "nadmit")
             .body(Full::new(Bytes::from(body)))?;
-        let patience = if path == "/import" {
+        let limit = if path == "/import" {
             IMPORT_TIMEOUT
         } else {
             REQUEST_TIMEOUT
         };
-        let answer = timeout(patience, sender.send_request(request)).await;
-        let response =
-            answer.map_err(|_| anyhow!("no answer within {} s", patience.as_secs()))??;
+        let answer = timeout(limit, sender.send_request(request)).await;
+        let response = answer.map_err(|_| anyhow!("no answer within {} s", limit.as_secs()))??;
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }

@@ -192,14 +192,14 @@ impl ClusterBackend {
     }
 
     /// Releases an address like a server, by the current state of the cluster.
-    pub(super) async fn release(&self, ask: ReleaseRequest) -> anyhow::Result<Released> {
-        let name = ask.network_name.record_name(ask.address);
+    pub(super) async fn release(&self, request: ReleaseRequest) -> anyhow::Result<Released> {
+        let name = request.network_name.record_name(request.address);
         let record = self.ledger.get(&name).await?;
         let pod = record
             .iter()
             .filter_map(|one| pod_of_holder(&one.allocation));
         let view = self.view(true, pod, Arc::default()).await?;
-        if let Some(stored) = record.filter(|_| !ask.force) {
+        if let Some(stored) = record.filter(|_| !request.force) {
             let one = stored.allocation;
             let holder = &one.holder;
             if let Some(unseen) = view
@@ -208,11 +208,11 @@ impl ClusterBackend {
             {
                 bail!(
                     "{} of {holder} is not released: {unseen}; --force releases it all the same",
-                    ask.address
+                    request.address
                 );
             }
         }
-        Ok(view.operator.release(ask).await?)
+        Ok(view.operator.release(request).await?)
     }
 
     pub(super) async fn export(&self, out: impl io::Write + Send + 'static) -> anyhow::Result<u64> {

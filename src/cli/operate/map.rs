@@ -119,12 +119,12 @@ fn legend(groups: &Groups, pool: &str) -> String {
     for group in all.iter().take(MAX_LINES) {
         let MapGroup { sign, style, .. } = group;
         let spans: Vec<String> = group.spans.iter().map(|s| show::span(s.0, s.1)).collect();
-        let room = PAGE_WIDTH.saturating_sub(digits + width + 9);
+        let width_left = PAGE_WIDTH.saturating_sub(digits + width + 9);
         page += &format!(
             "  {style}{sign}{style:#}  {:>digits$}  {:<width$}  {DIM}{}{DIM:#}\n",
             show::count(group.count),
             show::shortened(&group.label, MAX_LABEL_WIDTH),
-            show::some_of(&spans, room),
+            show::some_of(&spans, width_left),
         );
     }
     page + &more_line(
@@ -148,7 +148,7 @@ fn list(range: &RangeMap, pool: &str) -> String {
     let counts: Vec<String> = runs.iter().map(|run| show::count(run.count())).collect();
     let digits = counts.iter().take(MAX_LINES).map(String::len).max();
     let digits = digits.unwrap_or_default();
-    let room = PAGE_WIDTH
+    let width_left = PAGE_WIDTH
         .saturating_sub(width + digits + 6)
         .max(MIN_LABEL_WIDTH);
     let mut page = String::new();
@@ -159,7 +159,7 @@ fn list(range: &RangeMap, pool: &str) -> String {
         };
         page += &format!(
             "{style}  {span:<width$}  {count:>digits$}  {}{style:#}\n",
-            show::shortened(&run.label, room)
+            show::shortened(&run.label, width_left)
         );
     }
     let all = format!("nadmit pools {pool} --map -o json has all");

@@ -66,19 +66,19 @@ fn render(found: &Whois) -> String {
     page
 }
 
-fn holder(asked: Address, row: &AllocationRow) -> String {
+fn holder(address: Address, row: &AllocationRow) -> String {
     let one = &row.allocation;
     let mut page = format!(
-        "{BOLD}{asked}{BOLD:#} is held by {BOLD}{}{BOLD:#}\n",
+        "{BOLD}{address}{BOLD:#} is held by {BOLD}{}{BOLD:#}\n",
         one.holder
     );
     let mut line = |title: &str, text: String| {
         let _ = writeln!(page, "  {DIM}{title:<12}{DIM:#}{text}");
     };
-    if one.address != asked {
+    if one.address != address {
         line("address", one.address.to_string());
     }
-    if let Some(mac) = one.mac.filter(|mac| Address::Mac(*mac) != asked) {
+    if let Some(mac) = one.mac.filter(|mac| Address::Mac(*mac) != address) {
         line("mac", mac.to_string());
     }
     line("pool", format!("{} ({})", one.pool, one.space));

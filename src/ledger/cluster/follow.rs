@@ -97,7 +97,7 @@ impl RecordFollower {
                     self.ended = true;
                     return Some(Err(FollowError::Expired));
                 }
-                WatchMessage::Failed(answer) => self.watch_failed(&answer),
+                WatchMessage::Failed(error) => self.watch_failed(&error),
             }
         }
     }
@@ -111,9 +111,9 @@ impl RecordFollower {
         let params = WatchParams::default().timeout(seconds.unwrap_or(u32::MAX));
         self.inner.counters.count_request(RequestVerb::Watch);
         let at = self.version.to_string();
-        let asked = self.inner.api.watch(&params, &at);
+        let request = self.inner.api.watch(&params, &at);
         let longest = self.inner.options.retry_policy.attempt;
-        match timeout(longest, asked).await {
+        match timeout(longest, request).await {
             Ok(Ok(watch)) => {
                 self.watch = Some(watch.boxed());
                 self.opened = Instant::now();
@@ -123,7 +123,7 @@ impl RecordFollower {
             Ok(Err(error)) => match ApiError::of(&error) {
                 // A missing kind has no records; the next list reports the reason.
                 ApiError::Expired(_) | ApiError::NotServed(_) => WatchMessage::Expired,
-                answer => WatchMessage::Failed(answer),
+                error => WatchMessage::Failed(error),
             },
             Err(_) => WatchMessage::Failed(ApiError::timed_out(longest)),
         }
@@ -141,13 +141,13 @@ impl RecordFollower {
     }
 
     /// Handles a watch that broke or could not be opened.
-    fn watch_failed(&mut self, answer: &ApiError) {
+    fn watch_failed(&mut self, error: &ApiError) {
         if self.pause.is_none() {
-            let advice = self.inner.advice(RequestVerb::Watch, answer);
+            let advice = self.inner.advice(RequestVerb::Watch, error);
             tracing::warn!(component = "ledger", error = %advice, "watch of allocations failed");
         }
         self.watch = None;
-        self.pause = Some(self.next_pause(answer.retry_after().unwrap_or_default()));
+        self.pause = Some(self.next_pause(error.retry_after().unwrap_or_default()));
     }
 
     fn next_pause(&self, least: Duration) -> Duration {
@@ -169,7 +169,7 @@ impl RecordFollower {
             }
             WatchEvent::Error(status) => match ApiError::of_status(&status) {
                 ApiError::Expired(_) | ApiError::NotServed(_) => WatchMessage::Expired,
-                answer => WatchMessage::Failed(answer),
+                error => WatchMessage::Failed(error),
             },
         }
     }

@@ -190,9 +190,9 @@ impl ClusterLedgerInner {
     }
 
     /// Returns an error with its remedy.
-    fn advice(&self, verb: RequestVerb, answer: &ApiError) -> String {
-        let caller = self.options.actor;
-        caller.advice(verb.name(), "addressallocations", answer)
+    fn advice(&self, verb: RequestVerb, error: &ApiError) -> String {
+        let actor = self.options.actor;
+        actor.advice(verb.name(), "addressallocations", error)
     }
 
     fn count_retries(&self, call: &ApiCall) {

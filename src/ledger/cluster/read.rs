@@ -36,22 +36,22 @@ impl ClusterLedgerInner {
         call: &mut ApiCall,
         name: &str,
     ) -> Result<Option<StoredObject>, ApiError> {
-        let asked = call.read(|| {
+        let request = call.read(|| {
             self.counters.count_request(RequestVerb::Get);
             self.api.get(name)
         });
-        match asked.await {
+        match request.await {
             Ok(object) => StoredObject::parse(object)
                 .map(Some)
                 .map_err(malformed_response),
             Err(ApiError::NotFound(_)) => Ok(None),
-            Err(answer) => Err(answer),
+            Err(error) => Err(error),
         }
     }
 
-    fn unavailable(&self, verb: RequestVerb, answer: &ApiError) -> ReadError {
+    fn unavailable(&self, verb: RequestVerb, error: &ApiError) -> ReadError {
         ReadError::Unavailable {
-            reason: self.advice(verb, answer),
+            reason: self.advice(verb, error),
         }
     }
 
@@ -59,8 +59,7 @@ impl ClusterLedgerInner {
         let mut call = self.begin_call();
         let found = self.read_object(&mut call, name).await;
         self.count_retries(&call);
-        let Some(found) = found.map_err(|answer| self.unavailable(RequestVerb::Get, &answer))?
-        else {
+        let Some(found) = found.map_err(|error| self.unavailable(RequestVerb::Get, &error))? else {
             return Ok(None);
         };
         match found.stored() {
@@ -101,7 +100,7 @@ impl ClusterLedgerInner {
         let mut lost = String::new();
         for _ in 0..MAX_LIST_ATTEMPTS {
             let pages = self.list_pages(selector.as_deref()).await;
-            match pages.map_err(|answer| self.unavailable(RequestVerb::List, &answer))? {
+            match pages.map_err(|error| self.unavailable(RequestVerb::List, &error))? {
                 ListOutcome::Complete(records, version) => return Ok((records, version)),
                 ListOutcome::Expired(reason) => lost = reason,
             }
@@ -117,15 +116,15 @@ impl ClusterLedgerInner {
         loop {
             // Each page has time limits of its own, because there may be many.
             let mut call = self.begin_call();
-            let asked = call.read(|| {
+            let request = call.read(|| {
                 self.counters.count_request(RequestVerb::List);
                 self.api.list(&params)
             });
-            let asked = asked.await;
+            let request = request.await;
             self.count_retries(&call);
-            let page = match asked {
+            let page = match request {
                 Err(ApiError::Expired(reason)) => return Ok(ListOutcome::Expired(reason)),
-                asked => asked?,
+                request => request?,
             };
             for object in page.items {
                 let found = StoredObject::parse(object).map_err(malformed_response)?;

@@ -97,19 +97,19 @@ impl ClusterLedgerInner {
         let object = self.object(wanted, None, batch_id)?;
         let params = Self::post_params();
         for _ in 0..MAX_ATTEMPTS {
-            let asked = call.write(|| {
+            let request = call.write(|| {
                 self.counters.count_request(RequestVerb::Create);
                 self.api.create(&params, &object)
             });
-            match asked.await {
+            match request.await {
                 Ok(created) => return parse_response(created).map(WrittenRecord::created),
                 Err(ApiError::AlreadyExists(_)) => self.counters.count_conflict(),
-                Err(answer) => return Err(self.failed(call, RequestVerb::Create, &answer)),
+                Err(error) => return Err(self.failed(call, RequestVerb::Create, &error)),
             }
-            let looked = self.read_object(call, &name).await;
-            let looked = looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))?;
+            let current = self.read_object(call, &name).await;
+            let current = current.map_err(|error| self.failed(call, RequestVerb::Get, &error))?;
             // Deleted in between: try again.
-            let Some(found) = looked else { continue };
+            let Some(found) = current else { continue };
             if let Err(reason) = &found.content {
                 self.log_unreadable(&name, reason);
             }
@@ -151,9 +151,9 @@ impl ClusterLedgerInner {
                 false => Ok(WrittenRecord::at(found.version)),
             };
         }
-        let looked = self.read_object(call, &name).await;
-        let looked = looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))?;
-        match looked {
+        let current = self.read_object(call, &name).await;
+        let current = current.map_err(|error| self.failed(call, RequestVerb::Get, &error))?;
+        match current {
             // The response was lost, or another writer wrote the same content.
             Some(found) if found.matches(wanted) => Ok(WrittenRecord::at(found.version)),
             Some(found) => Err(changed(name, Some(&found), wanted)),
@@ -172,27 +172,27 @@ impl ClusterLedgerInner {
         let name = wanted.record_name();
         let object = self.object(wanted, Some(version), batch_id)?;
         let params = Self::post_params();
-        let asked = call.write(|| {
+        let request = call.write(|| {
             self.counters.count_request(RequestVerb::Update);
             self.api.replace(&name, &params, &object)
         });
-        match asked.await {
+        match request.await {
             Ok(updated) => parse_response(updated).map(Some),
             Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => {
                 self.counters.count_conflict();
                 Ok(None)
             }
             // Address and space are immutable: this may be a different record with a colliding name.
-            Err(answer @ ApiError::Refused { code: 422, .. }) => {
-                let looked = self.read_object(call, &name).await;
-                match looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))? {
+            Err(error @ ApiError::Refused { code: 422, .. }) => {
+                let current = self.read_object(call, &name).await;
+                match current.map_err(|error| self.failed(call, RequestVerb::Get, &error))? {
                     Some(found) if found.has_same_key(wanted) => {
-                        Err(self.failed(call, RequestVerb::Update, &answer))
+                        Err(self.failed(call, RequestVerb::Update, &error))
                     }
                     _ => Ok(None),
                 }
             }
-            Err(answer) => Err(self.failed(call, RequestVerb::Update, &answer)),
+            Err(error) => Err(self.failed(call, RequestVerb::Update, &error)),
         }
     }
 
@@ -204,9 +204,9 @@ impl ClusterLedgerInner {
     ) -> Result<WrittenRecord, WriteError> {
         let name = record.record_name();
         for _ in 0..MAX_ATTEMPTS {
-            let looked = self.read_object(call, &name).await;
-            let looked = looked.map_err(|answer| self.failed(call, RequestVerb::Get, &answer))?;
-            let Some(found) = looked else {
+            let current = self.read_object(call, &name).await;
+            let current = current.map_err(|error| self.failed(call, RequestVerb::Get, &error))?;
+            let Some(found) = current else {
                 return self.record_missing(call, record, version);
             };
             if found.version != version || !found.has_same_key(record) {
@@ -224,7 +224,7 @@ impl ClusterLedgerInner {
                 Ok(None) => return Err(unavailable(messages::deleting(&name))),
                 Err(ApiError::NotFound(_)) => return self.record_missing(call, record, version),
                 Err(ApiError::Conflict(_)) => {}
-                Err(answer) => return Err(self.failed(call, RequestVerb::Delete, &answer)),
+                Err(error) => return Err(self.failed(call, RequestVerb::Delete, &error)),
             }
         }
         Err(self.unstable(call, &name))
@@ -258,16 +258,16 @@ impl ClusterLedgerInner {
             uid,
         };
         let params = DeleteParams::default().preconditions(preconditions);
-        let asked = call.write(|| {
+        let request = call.write(|| {
             self.counters.count_request(RequestVerb::Delete);
             self.api.delete(name, &params)
         });
-        let answer = asked.await?;
-        if answer.as_ref().left().is_some_and(awaits_finalizers) {
+        let response = request.await?;
+        if response.as_ref().left().is_some_and(awaits_finalizers) {
             return Ok(None);
         }
-        let told = answer.right().as_ref().and_then(deletion_version);
-        Ok(Some(told.unwrap_or_default().max(next_version(version))))
+        let deleted = response.right().as_ref().and_then(deletion_version);
+        Ok(Some(deleted.unwrap_or_default().max(next_version(version))))
     }
 
     /// Deletes an object that a failed batch has created, unless another batch has taken it over.
@@ -281,19 +281,19 @@ impl ClusterLedgerInner {
         self.count_retries(&call);
         match removed {
             Ok(_) | Err(ApiError::NotFound(_) | ApiError::Conflict(_)) => Ok(()),
-            Err(answer) => Err(Undeleted {
-                is_permanent: !call.uncertain() && !answer.is_transient(),
+            Err(error) => Err(Undeleted {
+                is_permanent: !call.uncertain() && !error.is_transient(),
                 reason: format!(
                     "{name} was created and could not be taken back: {}",
-                    self.advice(RequestVerb::Delete, &answer)
+                    self.advice(RequestVerb::Delete, &error)
                 ),
             }),
         }
     }
 
     /// Returns the error of a failed write: uncertain as soon as one of its requests may have taken effect.
-    fn failed(&self, call: &ApiCall, verb: RequestVerb, answer: &ApiError) -> WriteError {
-        let reason = self.advice(verb, answer);
+    fn failed(&self, call: &ApiCall, verb: RequestVerb, error: &ApiError) -> WriteError {
+        let reason = self.advice(verb, error);
         match call.uncertain() {
             true => WriteError::Uncertain { reason },
             false => unavailable(reason),
@@ -332,8 +332,8 @@ fn awaits_finalizers(object: &DynamicObject) -> bool {
 
 /// Returns the version of a deletion, if the response has it.
 fn deletion_version(status: &Status) -> Option<Version> {
-    let told = status.metadata.as_ref()?.resource_version.as_deref()?;
-    version(told).ok()
+    let text = status.metadata.as_ref()?.resource_version.as_deref()?;
+    version(text).ok()
 }
 
 /// Returns a version after this one and before any later write of the record: the deletion has a revision

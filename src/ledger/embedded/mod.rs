@@ -179,10 +179,10 @@ impl EmbeddedLedger {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        let (answer, answered) = oneshot::channel();
-        let error = match self.shared.queue.submit(Job { batch, answer }) {
-            Ok(()) => match answered.await {
-                Ok(answer) => return answer,
+        let (result, receiver) = oneshot::channel();
+        let error = match self.shared.queue.submit(Job { batch, result }) {
+            Ok(()) => match receiver.await {
+                Ok(result) => return result,
                 Err(_) => WriteError::Uncertain {
                     reason: "the writer ended".to_owned(),
                 },

@@ -131,10 +131,10 @@ async fn probe(
         return Ok(());
     }
     // An empty batch makes the writer try to recover.
-    let (answer, answered) = oneshot::channel();
+    let (result, receiver) = oneshot::channel();
     let batch = Vec::new();
-    if shared.queue.submit(Job { batch, answer }).is_ok() {
-        let _ = answered.await;
+    if shared.queue.submit(Job { batch, result }).is_ok() {
+        let _ = receiver.await;
     }
     match shared.write_failure() {
         Some(reason) => Err(NotWritable::Refused { reason }),

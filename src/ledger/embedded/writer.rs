@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) batch: Vec<Write>,
-    pub(super) answer: oneshot::Sender<BatchResult>,
+    pub(super) result: oneshot::Sender<BatchResult>,
 }
 
 /// Versions of a batch's writes, or the error of the batch.
@@ -48,7 +48,7 @@ pub(super) struct Writer {
 struct Prepared {
     transaction: WriteTransaction,
     events: Vec<LedgerEvent>,
-    answers: Vec<BatchResult>,
+    results: Vec<BatchResult>,
 }
 
 impl Writer {
@@ -85,15 +85,15 @@ impl Writer {
     /// Commits a group and sends each batch its result.
     pub(super) fn commit(&mut self, group: Vec<Job>) {
         let (waiting, batches): (Vec<_>, Vec<_>) =
-            group.into_iter().map(|job| (job.answer, job.batch)).unzip();
+            group.into_iter().map(|job| (job.result, job.batch)).unzip();
         let count = waiting.len();
-        let answers = self.try_commit(batches);
-        self.shared.set_write_failure(failure_reason(&answers));
-        let answers =
-            answers.unwrap_or_else(|error| vec![Err(BatchError { index: 0, error }); count]);
-        for (waiting, answer) in waiting.into_iter().zip(answers) {
+        let results = self.try_commit(batches);
+        self.shared.set_write_failure(failure_reason(&results));
+        let results =
+            results.unwrap_or_else(|error| vec![Err(BatchError { index: 0, error }); count]);
+        for (waiting, result) in waiting.into_iter().zip(results) {
             // A caller that stopped waiting can observe the write by following.
-            let _ = waiting.send(answer);
+            let _ = waiting.send(result);
         }
     }
 
@@ -116,14 +116,14 @@ impl Writer {
         let Prepared {
             transaction,
             events,
-            answers,
+            results,
         } = prepared.map_err(|reason| {
             self.uncommitted = Some(Vec::new());
             WriteError::Unavailable { reason }
         })?;
         let Some(newest) = events.last().map(LedgerEvent::version) else {
             // All batches were refused: dropping the transaction writes nothing.
-            return Ok(answers);
+            return Ok(results);
         };
         let mut commit = self.shared.commit_mut();
         let committed = catch_panics(|| transaction.commit().map_err(|error| error.to_string()));
@@ -136,7 +136,7 @@ impl Writer {
             Ok(()) => {
                 self.last = newest;
                 self.shared.events.publish(events);
-                Ok(answers)
+                Ok(results)
             }
             Err(reason) => {
                 self.uncommitted = Some(events);
@@ -156,9 +156,9 @@ impl Writer {
         let Some(events) = &self.uncommitted else {
             return Ok(());
         };
-        let mut place = self.shared.database_mut();
+        let mut slot = self.shared.database_mut();
         // The old database is dropped first, because it holds the lock.
-        let old = place.take();
+        let old = slot.take();
         let _ = catch_panics(|| {
             drop(old);
             Ok(())
@@ -179,7 +179,7 @@ impl Writer {
         }
         self.uncommitted = None;
         *self.shared.commit_mut() = CommitState::Recorded;
-        *place = Some(database);
+        *slot = Some(database);
         Ok(())
     }
 }
@@ -192,8 +192,8 @@ fn record_version(commit_files: &mut CommitFiles, version: Version) -> Result<()
 
 /// Returns the reason that a group could not be written. A batch that was refused for its content is not a
 /// failure.
-fn failure_reason(answers: &Result<Vec<BatchResult>, WriteError>) -> Option<String> {
-    match answers {
+fn failure_reason(results: &Result<Vec<BatchResult>, WriteError>) -> Option<String> {
+    match results {
         Err(WriteError::Uncertain { reason } | WriteError::Unavailable { reason }) => {
             Some(reason.clone())
         }
@@ -218,7 +218,7 @@ fn prepare(
 ) -> Result<Prepared, redb::Error> {
     let transaction = database.begin_write()?;
     let mut events = Vec::new();
-    let mut answers = Vec::with_capacity(batches.len());
+    let mut results = Vec::with_capacity(batches.len());
     {
         let mut records = transaction.open_table(ALLOCATIONS)?;
         for batch in batches {
@@ -226,16 +226,16 @@ fn prepare(
             let changes = match planned {
                 Ok(Ok(changes)) => changes,
                 Ok(Err(refusal)) => {
-                    answers.push(Err(refusal));
+                    results.push(Err(refusal));
                     continue;
                 }
                 Err(table::LookupError::Storage(error)) => return Err(error.into()),
                 Err(table::LookupError::Damaged(damaged)) => {
-                    answers.push(Err(unreadable(&damaged)));
+                    results.push(Err(unreadable(&damaged)));
                     continue;
                 }
             };
-            answers.push(Ok(changes
+            results.push(Ok(changes
                 .iter()
                 .map(|change| change.event.version())
                 .collect()));
@@ -257,7 +257,7 @@ fn prepare(
     Ok(Prepared {
         transaction,
         events,
-        answers,
+        results,
     })
 }
 

@@ -52,13 +52,13 @@ async fn one_of_many_writers_gets_an_address_and_versions_have_no_gaps() {
         .flat_map(Result::unwrap)
         .collect();
     assert_eq!(versions, (1..=50).map(Version).collect());
-    let told: Vec<u64> = ledger
+    let events: Vec<u64> = ledger
         .follow(cursor)
         .take(50)
         .map(|event| event.unwrap().version().0)
         .collect()
         .await;
-    assert_eq!(told, (1..=50).collect::<Vec<u64>>());
+    assert_eq!(events, (1..=50).collect::<Vec<u64>>());
 }
 
 #[tokio::test]
@@ -73,10 +73,10 @@ async fn a_dropped_future_does_not_undo_its_write() {
     drop(write);
     // Never polled: nothing was submitted.
     drop(ledger.write(vec![create(3, "a")]));
-    let told: Vec<_> = ledger.follow(cursor).take(2).collect().await;
+    let events: Vec<_> = ledger.follow(cursor).take(2).collect().await;
     let expected =
         [stored(1, "a", 1), stored(2, "a", 2)].map(|stored| Ok(LedgerEvent::Put(stored)));
-    assert_eq!(told, expected);
+    assert_eq!(events, expected);
     assert_eq!(names_and_holders(&ledger).await.len(), 2);
 }
 

@@ -58,14 +58,14 @@ fn the_file_and_its_directory_are_for_their_owner_alone() {
 fn a_second_process_is_refused() {
     let folder = folder();
     let _first = open(&folder);
-    let said = open_error(&folder);
+    let message = open_error(&folder);
     assert!(
-        said.contains("another process uses it; stop that one"),
-        "{said}"
+        message.contains("another process uses it; stop that one"),
+        "{message}"
     );
     assert!(
-        said.contains(FILE_NAME) && said.contains("--data-dir"),
-        "{said}"
+        message.contains(FILE_NAME) && message.contains("--data-dir"),
+        "{message}"
     );
 }
 
@@ -94,10 +94,10 @@ async fn a_newer_schema_is_refused() {
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let said = open_error(&folder);
+    let message = open_error(&folder);
     assert!(
-        said.contains("its schema is 2, this nadmit knows 1"),
-        "{said}"
+        message.contains("its schema is 2, this nadmit knows 1"),
+        "{message}"
     );
 }
 
@@ -106,10 +106,10 @@ fn a_file_that_is_not_a_ledger_is_refused_and_left_unchanged() {
     for content in ["", "hello", &"x".repeat(100_000)] {
         let folder = folder();
         fs::write(path(&folder), content).unwrap();
-        let said = open_error(&folder);
+        let message = open_error(&folder);
         assert!(
-            said.contains("damaged") && said.contains("import the last export"),
-            "{said}"
+            message.contains("damaged") && message.contains("import the last export"),
+            "{message}"
         );
         assert_eq!(fs::read_to_string(path(&folder)).unwrap(), content);
     }
@@ -131,10 +131,10 @@ async fn a_truncated_file_is_refused_wherever_it_ends() {
     for part in 0..64 {
         let end = whole.len() * part / 64;
         fs::write(path(&folder), &whole[..end]).unwrap();
-        let said = open_error(&folder);
+        let message = open_error(&folder);
         assert!(
-            said.contains("damaged"),
-            "of {} bytes {end}: {said}",
+            message.contains("damaged"),
+            "of {} bytes {end}: {message}",
             whole.len()
         );
     }

@@ -134,7 +134,7 @@ async fn a_failed_commit_is_uncertain_until_the_next_write_resolves_it() {
             Err(error) => assert_eq!(error, exists(2, "b", 2)),
         }
         ledger.write(vec![create(4, "c")]).await.unwrap();
-        let told: Vec<_> = ledger.follow(cursor).take(4).collect().await;
+        let events: Vec<_> = ledger.follow(cursor).take(4).collect().await;
         let expected = [
             stored(1, "a", 1),
             stored(2, "b", 2),
@@ -142,7 +142,7 @@ async fn a_failed_commit_is_uncertain_until_the_next_write_resolves_it() {
             stored(4, "c", 4),
         ];
         assert_eq!(
-            told,
+            events,
             expected.map(|stored| Ok(LedgerEvent::Put(stored))),
             "without gaps"
         );
@@ -249,8 +249,8 @@ async fn a_commit_whose_version_cannot_be_recorded_is_uncertain_and_unpublished(
     let again = ledger.write(vec![create(2, "b")]).await;
     assert_eq!(again, Err(exists(2, "b", 2)));
     assert_eq!(recorded_version(&folder), Some(2));
-    let told: Vec<_> = ledger.follow(cursor).take(2).collect().await;
+    let events: Vec<_> = ledger.follow(cursor).take(2).collect().await;
     let expected = [stored(1, "a", 1), stored(2, "b", 2)];
-    assert_eq!(told, expected.map(|stored| Ok(LedgerEvent::Put(stored))));
+    assert_eq!(events, expected.map(|stored| Ok(LedgerEvent::Put(stored))));
     assert_eq!(ledger.get("192.0.2.2").await, Ok(Some(stored(2, "b", 2))));
 }

@@ -48,7 +48,7 @@ async fn a_follower_sees_every_write_after_its_list() {
     assert_eq!(
         events.next().await,
         Some(Ok(LedgerEvent::Put(stored(9, "z", 5)))),
-        "everything is told before the end"
+        "all events are delivered before the end"
     );
     assert_eq!(events.next().await, None);
 }

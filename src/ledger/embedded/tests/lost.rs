@@ -186,9 +186,9 @@ async fn an_older_copy_is_refused_until_it_is_accepted() {
             ),
             "{error}"
         );
-        let said = error.to_string();
+        let message = error.to_string();
         for part in ["version 3", "version 5", "--accept-older-ledger"] {
-            assert!(said.contains(part), "{said}");
+            assert!(message.contains(part), "{message}");
         }
         assert_eq!(fs::read(ledger_file(&folder)).unwrap(), copy);
     }

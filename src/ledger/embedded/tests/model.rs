@@ -132,13 +132,13 @@ async fn check(batches: Vec<Vec<ModelWrite>>) -> Result<(), TestCaseError> {
             &written,
             &expected.as_ref().map(versions).map_err(Clone::clone)
         );
-        let told = futures_util::StreamExt::take(
+        let events = futures_util::StreamExt::take(
             ledger.follow(cursor),
             written.map_or(0, |versions| versions.len()),
         );
-        let told: Vec<_> = futures_util::StreamExt::collect(told).await;
+        let events: Vec<_> = futures_util::StreamExt::collect(events).await;
         prop_assert_eq!(
-            told,
+            events,
             expected
                 .unwrap_or_default()
                 .into_iter()

@@ -35,7 +35,7 @@ type BatchResult = Result<Vec<Version>, WriteError>;
 
 struct Job {
     batch: Vec<Write>,
-    answer: mpsc::Sender<BatchResult>,
+    result: mpsc::Sender<BatchResult>,
 }
 
 /// A writer that commits to a map.
@@ -50,12 +50,12 @@ struct MapWriter {
 impl MapWriter {
     fn commit(&mut self, group: Vec<Job>) {
         self.groups.push(group.len());
-        let mut answers = Vec::new();
+        let mut results = Vec::new();
         for job in group {
             let planned = plan(job.batch, self.last, |name| {
                 Ok::<_, ()>(self.records.get(name).cloned())
             });
-            let answer = planned
+            let result = planned
                 .unwrap()
                 .map_err(|refusal| refusal.error)
                 .map(|changes| {
@@ -75,11 +75,11 @@ impl MapWriter {
                     }
                     versions
                 });
-            answers.push((job.answer, answer));
+            results.push((job.result, result));
         }
         // Like the writer: results are sent when the group is committed.
-        for (waiting, answer) in answers {
-            let _ = waiting.send(answer);
+        for (waiting, result) in results {
+            let _ = waiting.send(result);
         }
     }
 }
@@ -88,9 +88,9 @@ fn submit(
     queue: &Queue<Job>,
     batch: Vec<Write>,
 ) -> Result<mpsc::Receiver<BatchResult>, SubmitError> {
-    let (answer, answered) = mpsc::channel();
-    queue.submit(Job { batch, answer })?;
-    Ok(answered)
+    let (result, receiver) = mpsc::channel();
+    queue.submit(Job { batch, result })?;
+    Ok(receiver)
 }
 
 fn spawn_writer(queue: &Arc<Queue<Job>>, largest: usize) -> thread::JoinHandle<MapWriter> {
@@ -125,10 +125,10 @@ fn one_address_has_one_holder_in_every_schedule() {
                 })
             })
             .collect();
-        let answers: Vec<BatchResult> = callers.into_iter().map(|c| c.join().unwrap()).collect();
+        let results: Vec<BatchResult> = callers.into_iter().map(|c| c.join().unwrap()).collect();
         queue.close();
         let memory = worker.join().unwrap();
-        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+        assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
         let holders: Vec<_> = memory
             .records
             .values()
@@ -161,13 +161,13 @@ fn one_of_two_changes_a_record_in_every_schedule() {
             let queue = Arc::clone(&queue);
             thread::spawn(move || submit(&queue, batch).unwrap().recv().unwrap())
         });
-        let answers = callers.map(|caller| caller.join().unwrap());
+        let results = callers.map(|caller| caller.join().unwrap());
         queue.close();
         worker.join().unwrap();
         assert_eq!(
-            answers.iter().filter(|answer| answer.is_ok()).count(),
+            results.iter().filter(|result| result.is_ok()).count(),
             1,
-            "{answers:?}"
+            "{results:?}"
         );
     });
 }
@@ -185,8 +185,8 @@ fn closing_loses_no_batch_in_any_schedule() {
                 thread::spawn(move || match submit(&queue, vec![create(last, "a")]) {
                     // This caller does not wait.
                     Ok(_) if last == 3 => true,
-                    Ok(answered) => {
-                        assert!(answered.recv().unwrap().is_ok());
+                    Ok(receiver) => {
+                        assert!(receiver.recv().unwrap().is_ok());
                         true
                     }
                     Err(refused) => {

@@ -40,19 +40,19 @@ async fn a_create_of_an_existing_record_reports_its_holder() {
 async fn a_name_that_belongs_to_another_space_exists() {
     let folder = folder();
     let ledger = open(&folder);
-    let mut odd = allocation(1, "a");
-    odd.space = Space::new("example_net");
-    let name = odd.record_name();
+    let mut first = allocation(1, "a");
+    first.space = Space::new("example_net");
+    let name = first.record_name();
     let mut twin = allocation(1, "b");
     twin.space = Space::new(name.strip_suffix(".192.0.2.1").unwrap());
-    assert_eq!(odd.record_name(), twin.record_name());
+    assert_eq!(first.record_name(), twin.record_name());
 
     ledger
-        .write(vec![Write::Create(odd.clone())])
+        .write(vec![Write::Create(first.clone())])
         .await
         .unwrap();
     match ledger.write(vec![Write::Create(twin.clone())]).await {
-        Err(WriteError::Exists(there)) => assert_eq!(there.allocation, odd),
+        Err(WriteError::Exists(there)) => assert_eq!(there.allocation, first),
         other => panic!("{other:?}"),
     }
     // Naming the right version does not help either.
