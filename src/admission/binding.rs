@@ -43,11 +43,11 @@ use crate::{
 pub fn is_binding(request: &AdmissionRequest<'_>) -> bool {
     let resource = (&*request.resource.group, &*request.resource.resource);
     let subresource = request.subresource.as_deref().unwrap_or_default();
-    let which = matches!(
+    let is_target = matches!(
         (resource, subresource),
         (("", "pods"), "binding") | (("", "bindings"), "")
     );
-    which && request.operation == Operation::Create
+    is_target && request.operation == Operation::Create
 }
 
 /// Decides a `POST /mutate` of a Binding.
@@ -107,7 +107,7 @@ pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'
     };
     let node = node_name(binding);
     let proposed = &binding.metadata.annotations;
-    let known = match pod.map(|pod| held_annotations(pod, node, None, context)) {
+    let expected = match pod.map(|pod| held_annotations(pod, node, None, context)) {
         Some(Ok(held)) => held,
         Some(Err(HoldingsUnknown::NeedsRead(live_reads))) => {
             return Decision::VerifyLive(live_reads);
@@ -118,14 +118,14 @@ pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'
         }
         None => DesiredAnnotations::default(),
     };
-    let carried = compare_annotations(proposed, &known);
-    if carried.iter().all(BindingAnnotation::matches_record) {
+    let compared = compare_annotations(proposed, &expected);
+    if compared.iter().all(BindingAnnotation::matches_record) {
         return allow();
     }
     // Two replicas may each have allocated an address: either may be proposed, the other one is
     // surplus.
     if let Some(Ok(named)) = pod.map(|pod| held_annotations(pod, node, Some(proposed), context))
-        && self::compare_annotations(proposed, &named)
+        && compare_annotations(proposed, &named)
             .iter()
             .all(BindingAnnotation::matches_record)
     {
@@ -137,7 +137,7 @@ pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'
     }
     let findings = judge_binding(&BindingSubject {
         policy: context.policy,
-        annotations: &carried,
+        annotations: &compared,
     });
     Decision::from_findings(request, findings, context.freshness)
 }
@@ -166,7 +166,7 @@ fn resolve_target<'c>(
         namespace: namespace.into(),
         name: name.into(),
     };
-    let confirmed = context.freshness.covers(&live_read);
+    let is_verified = context.freshness.covers(&live_read);
     let uid = binding
         .metadata
         .uid
@@ -177,8 +177,8 @@ fn resolve_target<'c>(
     match pod {
         Some(pod) if pod.host_network || pod.mirror => BindingTarget::Nothing,
         // UIDs are never reused, and the annotations of an unbound pod do not change.
-        Some(pod) if (confirmed || uid.is_some()) && is_unbound(pod) => BindingTarget::Pod(pod),
-        _ if confirmed => BindingTarget::Nothing,
+        Some(pod) if (is_verified || uid.is_some()) && is_unbound(pod) => BindingTarget::Pod(pod),
+        _ if is_verified => BindingTarget::Nothing,
         _ => BindingTarget::NeedsRead(live_read),
     }
 }
@@ -307,18 +307,25 @@ fn held_annotations(
     }
     let mut index = context.allocations.lock();
     index.sync(context.catalog.pool_config());
-    let given = index.preview_ignoring_readiness(&requester, &requests, context.now);
-    if let Err(refused) = &given
-        && refused.iter().any(|one| one.error.is_busy())
+    let assignments = index.preview_ignoring_readiness(&requester, &requests, context.now);
+    if let Err(rejections) = &assignments
+        && rejections.iter().any(|one| one.error.is_busy())
     {
         return Err(HoldingsUnknown::Pending);
     }
-    let given = given
+    let assignments = assignments
         .ok()
-        .filter(|given| is_recorded(&requester, &requests, given, &index));
-    Ok(given.map_or_else(DesiredAnnotations::default, |given| {
-        DesiredAnnotations::new(&subject, original_annotations(pod), &attachments, &given)
-    }))
+        .filter(|assignments| is_recorded(&requester, &requests, assignments, &index));
+    Ok(
+        assignments.map_or_else(DesiredAnnotations::default, |assignments| {
+            DesiredAnnotations::new(
+                &subject,
+                original_annotations(pod),
+                &attachments,
+                &assignments,
+            )
+        }),
+    )
 }
 
 /// Returns the rules' view of a Binding's annotations, as if they were a pod's.
@@ -364,18 +371,21 @@ fn request_ips_of_binding(
 fn is_recorded(
     requester: &Requester,
     requests: &[AttachmentRequest],
-    given: &[Assignment],
+    assignments: &[Assignment],
     index: &Index,
 ) -> bool {
-    requests.iter().zip(given).all(|(requested, given)| {
-        let held = index.held_by(&requester.holder, &requested.network, &requested.interface);
-        let holds = |address: Address| held.iter().any(|one| one.address == address);
-        let ips = given.ips.iter().all(|(ip, _)| holds(Address::Ip(*ip)));
-        let mac = given.mac.is_none_or(|mac| {
-            holds(Address::Mac(mac)) || held.iter().any(|one| one.mac == Some(mac))
-        });
-        ips && mac
-    })
+    requests
+        .iter()
+        .zip(assignments)
+        .all(|(requested, assignment)| {
+            let held = index.held_by(&requester.holder, &requested.network, &requested.interface);
+            let holds = |address: Address| held.iter().any(|one| one.address == address);
+            let ips = assignment.ips.iter().all(|(ip, _)| holds(Address::Ip(*ip)));
+            let mac = assignment.mac.is_none_or(|mac| {
+                holds(Address::Mac(mac)) || held.iter().any(|one| one.mac == Some(mac))
+            });
+            ips && mac
+        })
 }
 
 /// Returns each annotation of the Binding, paired with the expected text.

@@ -33,8 +33,7 @@ pub enum Freshness<'a> {
         /// The live reads that succeeded; the catalog contains their results.
         verified: &'a [LiveRead],
         /// The live reads that [`Decision::Refresh`](super::Decision::Refresh) asked for and that
-        /// failed. A
-        /// warning may rest on the cache, a denial may not.
+        /// failed. A warning may rest on the cache, a denial may not.
         unanswered: &'a [LiveRead],
     },
     /// Nothing lags: the catalog and the allocations are themselves the source of truth.

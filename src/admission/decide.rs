@@ -63,16 +63,13 @@ pub enum Decision {
     /// them.
     VerifyLive(Vec<LiveRead>),
     /// Make these live reads if they are quick, then decide again: a warning rests on them. Reads
-    /// that failed
-    /// are passed as `unanswered` in [`Freshness::VerifiedFor`].
+    /// that failed are passed as `unanswered` in [`Freshness::VerifiedFor`].
     Refresh(Vec<LiveRead>),
     /// Record that this node owns this slice, apply that to the index, and decide again: a pod
-    /// needs an
-    /// address of it.
+    /// needs an address of it.
     ClaimSlice(Slice),
     /// Decide again after a short delay: another request is recording something that this one
-    /// needs. If there
-    /// is no time left, send this response.
+    /// needs. If there is no time left, send this response.
     Retry(AdmissionResponse),
 }
 
@@ -94,12 +91,10 @@ pub struct PendingCommit {
 /// # Guarantees
 /// - [`Decision::VerifyLive`] never asks for a read that the freshness covers; with
 ///   [`Freshness::Authoritative`] it is never returned. The same holds for [`Decision::Refresh`],
-///   which
-///   never asks for a read twice.
+///   which never asks for a read twice.
 /// - Requests without a rule are allowed, and so are CONNECT and every DELETE but a network's.
 /// - Updates are judged for what they change. An object that is being deleted is never denied,
-///   unless a
-///   pod is to get an address meanwhile.
+///   unless a pod is to get an address meanwhile.
 pub fn decide(
     webhook: Webhook,
     request: &AdmissionRequest<'_>,
@@ -144,8 +139,7 @@ impl Decision {
     }
 
     /// Returns this decision, unless it allows the request and `next` has one to add. A denied
-    /// request must
-    /// not allocate anything.
+    /// request must not allocate anything.
     fn unless_denied(self, next: impl FnOnce() -> Option<Self>) -> Self {
         match self {
             Self::Respond(response) if response.verdict() != Verdict::Deny => match next() {
@@ -239,8 +233,7 @@ fn reads_before_denial(findings: &[Finding], freshness: Freshness<'_>) -> Vec<Li
 }
 
 /// Returns the live reads worth making before these findings warn: a network or pool that may have
-/// been
-/// applied just before the object under review. Reads that list a whole kind are not worth it.
+/// been applied just before the object under review. Reads that list a whole kind are not worth it.
 fn reads_before_warning(findings: &[Finding], freshness: Freshness<'_>) -> Vec<LiveRead> {
     let mut live_reads: Vec<LiveRead> = Vec::new();
     let most = MAX_WARNING_READS.saturating_sub(freshness.request_count());
@@ -349,8 +342,7 @@ fn network(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -
 }
 
 /// Returns the findings on the networks that OpenShift's operator will create; for an update only
-/// the new
-/// ones, and those on networks that it takes away from pods.
+/// the new ones, and those on networks that it takes away from pods.
 fn additional_networks(
     request: &AdmissionRequest<'_>,
     catalog: &Catalog,
@@ -488,8 +480,7 @@ fn pod_update(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy
 }
 
 /// Returns the object under review, unless it is exempt: being deleted, or a static pod's mirror,
-/// which
-/// the kubelet runs whatever the response is.
+/// which the kubelet runs whatever the response is.
 pub(super) fn reviewable<'r, 'a>(
     request: &'r AdmissionRequest<'a>,
 ) -> Option<&'r ReviewObject<'a>> {
@@ -497,8 +488,7 @@ pub(super) fn reviewable<'r, 'a>(
 }
 
 /// Returns the object under review, unless it is a static pod's mirror. A pod that is being deleted
-/// keeps
-/// running for its grace period, which the deleting user chooses, and could be hot-plugged an
+/// keeps running for its grace period, which the deleting user chooses, and could be hot-plugged an
 /// address.
 pub(super) fn non_static_object<'r, 'a>(
     request: &'r AdmissionRequest<'a>,
@@ -551,8 +541,7 @@ fn has_near_miss_annotations(pod: &ReviewObject<'_>) -> bool {
 }
 
 /// Returns the maximum level of findings on a pod. Where rules are off, as on a pod that is being
-/// deleted,
-/// the rules that guard address pools still apply.
+/// deleted, the rules that guard address pools still apply.
 fn pod_max_level(request: &AdmissionRequest<'_>, catalog: &Catalog, policy: &Policy) -> Level {
     let going = request.object.as_ref().is_some_and(is_terminating);
     let max_level = max_level(request, catalog, policy).filter(|_| !going);

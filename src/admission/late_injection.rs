@@ -70,8 +70,12 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
         match check_access(&requester, pod.migration.as_deref(), &requests, context) {
             LaunchAccess::Granted => {}
             LaunchAccess::NeedsRead(_) => return LateInjection::Busy,
-            LaunchAccess::Denied(refused) => {
-                return LateInjection::Rejected(to_findings(&subject, &attachments, vec![refused]));
+            LaunchAccess::Denied(rejection) => {
+                return LateInjection::Rejected(to_findings(
+                    &subject,
+                    &attachments,
+                    vec![rejection],
+                ));
             }
         }
     }
@@ -79,15 +83,15 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
     index.sync(context.catalog.pool_config());
     let planned = match index.plan(&requester, &requests, context.now) {
         Ok(planned) => planned,
-        Err(refused) if refused.iter().any(|one| one.error.is_busy()) => {
+        Err(rejections) if rejections.iter().any(|one| one.error.is_busy()) => {
             return LateInjection::Busy;
         }
-        Err(refused) => {
-            if let Some(slice) = refused.iter().find_map(|one| one.error.required_slice()) {
+        Err(rejections) => {
+            if let Some(slice) = rejections.iter().find_map(|one| one.error.required_slice()) {
                 return LateInjection::ClaimSlice(slice.clone());
             }
             drop(index);
-            return LateInjection::Rejected(to_findings(&subject, &attachments, refused));
+            return LateInjection::Rejected(to_findings(&subject, &attachments, rejections));
         }
     };
     let desired = DesiredAnnotations::new(

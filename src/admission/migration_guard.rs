@@ -205,11 +205,8 @@ fn may_be_created(record: &Allocation, context: &ReviewContext<'_>) -> bool {
     cluster && context.policy.injection() == Injection::Create && age < CREATE_REQUEST_TIMEOUT
 }
 
-fn denied(refusal: AllocationError) -> LaunchAccess {
-    LaunchAccess::Denied(Rejection {
-        request: 0,
-        error: refusal,
-    })
+fn denied(error: AllocationError) -> LaunchAccess {
+    LaunchAccess::Denied(Rejection { request: 0, error })
 }
 
 /// Returns true if the migration that a pod names is in progress and of its machine.

@@ -2,8 +2,7 @@
 //!
 //! [`Review::parse`] reads an `AdmissionReview` from its bytes, [`decide`] decides about it, and
 //! [`AdmissionResponse::to_json`] writes the response. The caller provides the catalog and the
-//! policy,
-//! makes the live reads that a [`Decision::VerifyLive`] asks for, and commits a
+//! policy, makes the live reads that a [`Decision::VerifyLive`] asks for, and commits a
 //! [`Decision::Commit`].
 //! This module knows nothing of sockets, clocks or clusters.
 

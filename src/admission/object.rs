@@ -151,8 +151,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ReviewLabels<'a> {
 }
 
 /// The relevant part of a spec, read in the same pass as the rest. Fields of an unexpected type
-/// read as
-/// the default: the API server validates the object.
+/// read as the default: the API server validates the object.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ReviewSpec<'a> {
     /// Set if a pod uses the host network; Multus then ignores its annotations.
@@ -162,8 +161,7 @@ pub struct ReviewSpec<'a> {
     /// A network's configuration, if it is a string.
     pub config: Option<Cow<'a, str>>,
     /// A network's configuration as JSON, if it is not a string. The API server's schema rules that
-    /// out, but
-    /// not for manifests that are checked without it.
+    /// out, but not for manifests that are checked without it.
     pub non_string_config: Option<&'a str>,
     /// A workload's pod template.
     pub template: Option<RawJson<'a>>,
@@ -186,8 +184,7 @@ pub struct ReviewSpec<'a> {
 }
 
 /// A value kept as JSON text and parsed only where needed. It may be anything: the API server
-/// validates
-/// it.
+/// validates it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawJson<'a>(&'a str);
 

@@ -56,8 +56,7 @@ fn with_identity<R>(
 }
 
 /// Returns the requester for a pod under review, on the node that it names. The pod holds by
-/// `token`, if
-/// it has one.
+/// `token`, if it has one.
 pub(super) fn requester_under_review(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,

@@ -94,8 +94,8 @@ mod tests {
 
     fn refused(review: &str, bytes: usize) -> Option<String> {
         let beginning = review.get(..bytes).unwrap_or(review);
-        let refused = reject_oversized(beginning.as_bytes(), "too large");
-        refused.map(|json| String::from_utf8_lossy(&json).into_owned())
+        let rejections = reject_oversized(beginning.as_bytes(), "too large");
+        rejections.map(|json| String::from_utf8_lossy(&json).into_owned())
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! MACs that a pod names on a pool's link, on a network that the pool does not serve. Nothing
-//! records them
-//! there, so they must not be another holder's.
+//! records them there, so they must not be another holder's.
 
 use super::{
     context::ReviewContext,
@@ -19,8 +18,7 @@ use crate::{
 };
 
 /// Denies MACs that other holders have; returns `None` if there are none. A rule
-/// (`address-of-pool`)
-/// covers the addresses that a pool allocates.
+/// (`address-of-pool`) covers the addresses that a pool allocates.
 pub(super) fn decide(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -40,15 +38,15 @@ pub(super) fn decide(
     if taken.is_empty() {
         return None;
     }
-    let refused = taken.into_iter().map(|one| {
+    let rejections = taken.into_iter().map(|one| {
         let address = Address::Mac(one.mac);
         let holder = Box::new(one.holder);
         (one.attachment, AllocationError::InUse { address, holder })
     });
-    let refused: Vec<_> = refused.collect();
+    let rejections: Vec<_> = rejections.collect();
     let findings = judge_allocation(&AllocationSubject {
         pod: after,
-        errors: &refused,
+        errors: &rejections,
     });
     Some(Decision::from_findings(
         request,

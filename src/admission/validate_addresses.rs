@@ -38,8 +38,8 @@ pub(super) fn decide(
     if attachments.is_empty() || !can_be_served(subject) {
         return None;
     }
-    let carried = pod.metadata.annotations.holder_token.as_deref();
-    let requester = requester_under_review(request, pod, carried)?;
+    let token = pod.metadata.annotations.holder_token.as_deref();
+    let requester = requester_under_review(request, pod, token)?;
     let later = request.operation == Operation::Create && injects_at_binding(request, pod, context);
     let dry = request.dry_run == Some(true);
     let due = |one: &PoolRequest| !dry && (!later || is_due(request, pod, &one.request, context));
@@ -61,25 +61,25 @@ pub(super) fn decide(
         index.sync(context.catalog.pool_config());
         index.preview(&requester, &requests, context.now)
     };
-    let refused = match preview {
-        Ok(given) => {
+    let rejections = match preview {
+        Ok(assignments) => {
             // The annotations injected at binding have to fit, too.
             let desired = DesiredAnnotations::new(
                 subject,
                 OriginalAnnotations::default(),
                 &attachments,
-                &given,
+                &assignments,
             );
             let bytes = annotation_bytes(&pod.metadata.annotations, &desired);
-            let refused =
+            let rejections =
                 vec![(bytes > MAX_ANNOTATIONS_BYTES).then(|| annotations_too_long(bytes))?];
-            return Some(reject(request, subject, &attachments, refused, context));
+            return Some(reject(request, subject, &attachments, rejections, context));
         }
-        Err(refused) => refused,
+        Err(rejections) => rejections,
     };
     match later {
-        true => warn_at_bind(request, subject, &attachments, refused, context),
-        false => Some(reject(request, subject, &attachments, refused, context)),
+        true => warn_at_bind(request, subject, &attachments, rejections, context),
+        false => Some(reject(request, subject, &attachments, rejections, context)),
     }
 }
 
@@ -105,8 +105,8 @@ fn second_launcher(
     match check_access(requester, migration.as_ref(), &requests, context) {
         LaunchAccess::Granted => None,
         LaunchAccess::NeedsRead(live_reads) => Some(Decision::VerifyLive(live_reads)),
-        LaunchAccess::Denied(refused) => {
-            Some(reject(request, subject, due, vec![refused], context))
+        LaunchAccess::Denied(rejection) => {
+            Some(reject(request, subject, due, vec![rejection], context))
         }
     }
 }
@@ -130,17 +130,17 @@ fn validate_recorded(
     let known = old.map(|old| preexisting(request, old, requester, &index, context));
     // An attachment added by an update gets nothing later.
     let later = request.operation == Operation::Create;
-    let mut refused = unmet(&requests, requester, &index, later);
-    refused.retain(|one| {
+    let mut rejections = unmet(&requests, requester, &index, later);
+    rejections.retain(|one| {
         let known = known.as_ref();
         known.is_none_or(|known| !known.contains(&one.error.to_string()))
     });
-    if !refused.is_empty() {
+    if !rejections.is_empty() {
         drop(index);
-        return Some(reject(request, subject, attachments, refused, context));
+        return Some(reject(request, subject, attachments, rejections, context));
     }
     // Without injected addresses there is nothing to claim.
-    let put_in = |requested: &AttachmentRequest| {
+    let has_address = |requested: &AttachmentRequest| {
         !requested.ips.is_empty() || matches!(requested.mac, MacRequest::Exact(_))
     };
     // A machine's record names the pod that uses it, so that no other pod can take it over.
@@ -148,14 +148,14 @@ fn validate_recorded(
         requester.holder,
         Holder::Unnamed { .. } | Holder::VirtualMachine { .. }
     );
-    if !claims || request.operation != Operation::Create || !requests.iter().all(put_in) {
+    if !claims || request.operation != Operation::Create || !requests.iter().all(has_address) {
         return None;
     }
     match claim_records(request, requester, &requests, &mut index, context) {
         Ok(plan) => plan.map(Decision::Commit),
-        Err(refused) => {
+        Err(rejections) => {
             drop(index);
-            Some(reject(request, subject, attachments, refused, context))
+            Some(reject(request, subject, attachments, rejections, context))
         }
     }
 }
@@ -166,17 +166,17 @@ fn warn_at_bind(
     request: &AdmissionRequest<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolRequest],
-    refused: Vec<Rejection>,
+    rejections: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
-    let (short, lasting): (Vec<_>, Vec<_>) = refused
+    let (exhausted, lasting): (Vec<_>, Vec<_>) = rejections
         .into_iter()
         .filter(|one| one.error.is_exhaustion() || !one.error.may_clear_before_binding())
         .partition(|one| one.error.may_clear_before_binding());
     if !lasting.is_empty() {
         return Some(reject(request, subject, attachments, lasting, context));
     }
-    let findings = to_findings(subject, attachments, short);
+    let findings = to_findings(subject, attachments, exhausted);
     let warnings: Vec<Finding> = findings
         .into_iter()
         .map(|finding| Finding {
@@ -234,35 +234,35 @@ fn unmet(
     index: &Index,
     later: bool,
 ) -> Vec<Rejection> {
-    let mut refused = Vec::new();
-    for (place, requested) in requests.iter().enumerate() {
+    let mut rejections = Vec::new();
+    for (position, requested) in requests.iter().enumerate() {
         let Some(pool) = index.pool_config().pool(&requested.pool) else {
             // A separate rule reports unknown pools.
             continue;
         };
         let held = index.held_by(&requester.holder, &requested.network, &requested.interface);
-        let mut add = |refusal| {
-            refused.push(Rejection {
-                request: place,
-                error: refusal,
+        let mut add = |error| {
+            rejections.push(Rejection {
+                request: position,
+                error,
             });
         };
-        let another_s = held.iter().find(|a| {
+        let claimed_by_other = held.iter().find(|a| {
             let claimed = a.pod.as_ref().and_then(|pod| pod.uid.as_ref());
             let uid = requester.pod.as_ref().and_then(|pod| pod.uid.as_ref());
             matches!(a.holder, Holder::Unnamed { .. }) && claimed.is_some() && claimed != uid
         });
-        if let Some(another) = another_s {
+        if let Some(other_pod_record) = claimed_by_other {
             add(AllocationError::InUse {
-                address: another.address,
-                holder: Box::new(another.holder.clone()),
+                address: other_pod_record.address,
+                holder: Box::new(other_pod_record.holder.clone()),
             });
             continue;
         }
         let holds = |address: Address| held.iter().any(|a| a.address == address);
         for ip in &requested.ips {
             if !holds(Address::Ip(*ip)) {
-                add(not_held_refusal(Address::Ip(*ip), pool, index));
+                add(not_held_error(Address::Ip(*ip), pool, index));
             }
         }
         // Without any, the pool allocates all of them, now or at binding. Having some ranges'
@@ -287,15 +287,15 @@ fn unmet(
             && !holds(Address::Mac(mac))
             && !held.iter().any(|a| a.mac == Some(mac))
         {
-            add(not_held_refusal(Address::Mac(mac), pool, index));
+            add(not_held_error(Address::Mac(mac), pool, index));
         }
     }
-    refused
+    rejections
 }
 
 /// Returns the reason why an address is not the requester's: another holder has it, the pool does
 /// not allocate it, or it was never allocated.
-fn not_held_refusal(address: Address, pool: &Pool, index: &Index) -> AllocationError {
+fn not_held_error(address: Address, pool: &Pool, index: &Index) -> AllocationError {
     let holder = match address {
         Address::Ip(_) => index.holder_of(&pool.space, address),
         Address::Mac(mac) => index.holder_of_mac(&pool.space, mac),

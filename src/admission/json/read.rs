@@ -2,8 +2,7 @@
 //! skipped.
 //!
 //! It gives up, for `serde_json` to take over, on numbers, lists that are not skipped, and values
-//! of
-//! another type than requested. The relevant fields of reviews contain none of these.
+//! of another type than requested. The relevant fields of reviews contain none of these.
 
 use std::{borrow::Cow, fmt, iter};
 

@@ -1,18 +1,14 @@
 //! Validates JSON and locates its strings and brackets, 64 bytes at a time.
 //!
 //! Most of a review is irrelevant, but it has to be valid JSON to its end. A parser goes from token
-//! to
-//! token and suffers a branch misprediction at each. Here a block of 64 bytes becomes a few bit
-//! masks, one
-//! bit for each byte, and the grammar becomes a few operations on whole masks: which token may
-//! precede
-//! which (white space is not accepted, so tokens are adjacent), and which commas and colons are
-//! allowed
-//! between two brackets. Only brackets, numbers and escapes are visited one by one.
+//! to token and suffers a branch misprediction at each. Here a block of 64 bytes becomes a few bit
+//! masks, one bit for each byte, and the grammar becomes a few operations on whole masks: which
+//! token may precede which (white space is not accepted, so tokens are adjacent), and which commas
+//! and colons are allowed between two brackets. Only brackets, numbers and escapes are visited one
+//! by one.
 //!
 //! [`JsonScan::of`] returns `None` for every text that is not a JSON object, but also for some that
-//! are:
-//! those with white space, or nested deeper than [`MAX_DEPTH`]. `serde_json` parses these.
+//! are: those with white space, or nested deeper than [`MAX_DEPTH`]. `serde_json` parses these.
 
 use wide::u8x16;
 

@@ -64,9 +64,9 @@ impl AllocationRequest<'_, '_> {
             match check_access(&self.requester, self.migration, &requests, context) {
                 LaunchAccess::Granted => {}
                 LaunchAccess::NeedsRead(live_reads) => return Decision::VerifyLive(live_reads),
-                LaunchAccess::Denied(refused) => {
-                    let refused = vec![refused];
-                    return reject(request, self.subject, self.attachments, refused, context);
+                LaunchAccess::Denied(rejection) => {
+                    let rejections = vec![rejection];
+                    return reject(request, self.subject, self.attachments, rejections, context);
                 }
             }
         }
@@ -85,11 +85,11 @@ impl AllocationRequest<'_, '_> {
         };
         let partially_known = requests.iter().any(holds);
         let planned = plan_or_preview(request, &self.requester, &requests, &mut index, context);
-        let (given, records) = match planned {
+        let (assignments, records) = match planned {
             Ok(planned) => planned,
-            Err(refused) => {
+            Err(rejections) => {
                 drop(index);
-                return reject(request, self.subject, self.attachments, refused, context);
+                return reject(request, self.subject, self.attachments, rejections, context);
             }
         };
         if let Some(live_read) =
@@ -101,7 +101,7 @@ impl AllocationRequest<'_, '_> {
             return Decision::VerifyLive(vec![live_read]);
         }
         let mut desired =
-            DesiredAnnotations::new(self.subject, self.original, self.attachments, &given);
+            DesiredAnnotations::new(self.subject, self.original, self.attachments, &assignments);
         desired.token = self.token;
         let bytes = annotation_bytes(self.current, &desired);
         if bytes > MAX_ANNOTATIONS_BYTES {
@@ -109,8 +109,8 @@ impl AllocationRequest<'_, '_> {
                 index.abort(records.plan_id);
             }
             drop(index);
-            let refused = vec![annotations_too_long(bytes)];
-            return reject(request, self.subject, self.attachments, refused, context);
+            let rejections = vec![annotations_too_long(bytes)];
+            return reject(request, self.subject, self.attachments, rejections, context);
         }
         let max_level = max_level(request, context.catalog, context.policy);
         let corrected = judge_corrected_prefixes(self.subject, max_level.unwrap_or(Level::Off));
@@ -158,8 +158,9 @@ impl AllocationRequest<'_, '_> {
             _ => false,
         };
         let live_read = self.holdings_read(true);
-        let gives = records.is_some_and(|records| records.writes.iter().any(is_retained));
-        (partially_known && gives && !context.freshness.covers(&live_read)).then_some(live_read)
+        let adds_retained = records.is_some_and(|records| records.writes.iter().any(is_retained));
+        (partially_known && adds_retained && !context.freshness.covers(&live_read))
+            .then_some(live_read)
     }
 
     fn holdings_read(&self, partially_known: bool) -> LiveRead {
@@ -190,8 +191,8 @@ fn plan_or_preview(
     context: &ReviewContext<'_>,
 ) -> Result<(Vec<Assignment>, Option<PlannedRecords>), Vec<Rejection>> {
     if request.dry_run == Some(true) {
-        let given = index.preview(requester, requests, context.now)?;
-        return Ok((given, None));
+        let assignments = index.preview(requester, requests, context.now)?;
+        return Ok((assignments, None));
     }
     let planned = index.plan(requester, requests, context.now)?;
     let records = PlannedRecords {

@@ -31,7 +31,7 @@ impl DesiredAnnotations {
         subject: &PodSubject<'_>,
         original: OriginalAnnotations<'_>,
         attachments: &[PoolRequest],
-        given: &[Assignment],
+        assignments: &[Assignment],
     ) -> Self {
         let mut desired = Self::default();
         let mut first = 0;
@@ -41,17 +41,17 @@ impl DesiredAnnotations {
                 .attachments()
                 .enumerate()
                 .map(|(index, attachment)| {
-                    let of_it = |one: &PoolRequest| one.attachment == first + index;
-                    let place = attachments.iter().position(of_it);
-                    let pair = place.and_then(|at| attachments.get(at).zip(given.get(at)));
-                    pair.map_or(Addition::default(), |(one, given)| {
-                        addition(attachment, &one.request, given)
+                    let is_for_attachment = |one: &PoolRequest| one.attachment == first + index;
+                    let position = attachments.iter().position(is_for_attachment);
+                    let pair = position.and_then(|at| attachments.get(at).zip(assignments.get(at)));
+                    pair.map_or(Addition::default(), |(one, assignment)| {
+                        addition(attachment, &one.request, assignment)
                     })
                 })
                 .collect();
             first += count;
-            let put_in = additions.iter().any(|a| *a != Addition::default());
-            let text = put_in.then(|| request.annotation.with_additions(&additions));
+            let injected = additions.iter().any(|a| *a != Addition::default());
+            let text = injected.then(|| request.annotation.with_additions(&additions));
             let (now, requested, before) = match request.origin.key {
                 annotations::DEFAULT_NETWORK => (
                     &mut desired.default_network,
@@ -66,7 +66,7 @@ impl DesiredAnnotations {
             };
             // On a repeated call, the original text is the one that the first call stored.
             let original = before.map(str::to_owned);
-            *requested = original.or_else(|| put_in.then(|| request.annotation.text.to_owned()));
+            *requested = original.or_else(|| injected.then(|| request.annotation.text.to_owned()));
             *now = text;
         }
         desired
@@ -77,7 +77,7 @@ impl DesiredAnnotations {
 fn addition(
     attachment: Attachment<'_, '_>,
     requested: &AttachmentRequest,
-    given: &Assignment,
+    assignment: &Assignment,
 ) -> Addition {
     let named = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
     // Addresses keep the user's notation; a missing or different prefix becomes the range's. IPv4
@@ -97,9 +97,9 @@ fn addition(
             None => format!("{ip}/{prefix}"),
         }
     };
-    let ips: Vec<String> = given.ips.iter().map(text).collect();
+    let ips: Vec<String> = assignment.ips.iter().map(text).collect();
     let same = ips.len() == all && ips.iter().zip(&named).all(|(ip, (text, _))| ip == text);
-    let mac = given.mac.filter(|_| requested.mac == MacRequest::Auto);
+    let mac = assignment.mac.filter(|_| requested.mac == MacRequest::Auto);
     Addition {
         // A network without IPAM gets no addresses, and those written there stay.
         ips: (requested.needs_ips && !same).then_some(ips),

@@ -100,8 +100,8 @@ fn pod_create(
     let subject = subject_under_review(request, pod, context.policy, context.catalog);
     let mut attachments = attachment_requests(&subject);
     attachments.retain(|one| is_due(request, pod, &one.request, context));
-    let nothing = attachments.is_empty() || !can_be_served(&subject);
-    if nothing {
+    let has_nothing = attachments.is_empty() || !can_be_served(&subject);
+    if has_nothing {
         let response = AdmissionResponse::allow(request);
         return Decision::Respond(
             response.with_patch(patch(current, &DesiredAnnotations::default())),
@@ -112,9 +112,9 @@ fn pod_create(
     if !denied.is_empty() {
         return Decision::from_findings(request, denied, context.freshness);
     }
-    let nowhere = lacking_node(request, pod, &attachments, context);
-    if !nowhere.is_empty() {
-        return reject(request, &subject, &attachments, nowhere, context);
+    let rejections = lacking_node(request, pod, &attachments, context);
+    if !rejections.is_empty() {
+        return reject(request, &subject, &attachments, rejections, context);
     }
     let requests: Vec<AttachmentRequest> =
         attachments.iter().map(|one| one.request.clone()).collect();
@@ -191,15 +191,15 @@ fn lacking_node(
     }
     let pools = &context.catalog.pool_config().pools;
     let attachments = attachments.iter().enumerate();
-    let refused = attachments.filter_map(|(place, one)| {
+    let rejections = attachments.filter_map(|(position, one)| {
         let pool = pools.get(&one.request.pool)?;
-        let cut = pool.slicing.is_some() && one.request.needs_ips;
-        cut.then(|| Rejection {
-            request: place,
+        let is_sliced = pool.slicing.is_some() && one.request.needs_ips;
+        is_sliced.then(|| Rejection {
+            request: position,
             error: AllocationError::NodeUnknown(pool.name.clone()),
         })
     });
-    refused.collect()
+    rejections.collect()
 }
 
 /// Returns true if an attachment names an address or a MAC.
@@ -212,17 +212,17 @@ pub(super) fn reject(
     request: &AdmissionRequest<'_>,
     subject: &PodSubject<'_>,
     attachments: &[PoolRequest],
-    refused: Vec<Rejection>,
+    rejections: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Decision {
-    if let Some(slice) = refused.iter().find_map(|one| one.error.required_slice()) {
+    if let Some(slice) = rejections.iter().find_map(|one| one.error.required_slice()) {
         return Decision::ClaimSlice(slice.clone());
     }
-    let busy = refused.iter().any(|one| one.error.is_busy());
+    let busy = rejections.iter().any(|one| one.error.is_busy());
     let findings = to_findings(
         subject,
         attachments,
-        with_retained_addresses(refused, context),
+        with_retained_addresses(rejections, context),
     );
     if busy {
         return Decision::Retry(AdmissionResponse::new(request, findings));
@@ -232,12 +232,12 @@ pub(super) fn reject(
 
 /// Adds the addresses that workloads retain without a pod to rejections for a namespace's limit.
 fn with_retained_addresses(
-    mut refused: Vec<Rejection>,
+    mut rejections: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Vec<Rejection> {
     // Once for each pool, because it scans all records.
     let mut of_pools: HashMap<Arc<str>, Vec<Address>> = HashMap::new();
-    for one in &mut refused {
+    for one in &mut rejections {
         if let AllocationError::NamespaceLimit {
             namespace,
             pool,
@@ -251,7 +251,7 @@ fn with_retained_addresses(
             retained.clone_from(addresses);
         }
     }
-    refused
+    rejections
 }
 
 /// Returns the lowest addresses of a pool that a namespace's workloads retain without a pod.
@@ -277,14 +277,14 @@ fn retained_addresses(
 pub(super) fn to_findings(
     subject: &PodSubject<'_>,
     attachments: &[PoolRequest],
-    refused: Vec<Rejection>,
+    rejections: Vec<Rejection>,
 ) -> Vec<Finding> {
-    let refused: Vec<_> = refused
+    let rejections: Vec<_> = rejections
         .into_iter()
         .filter_map(|one| Some((attachments.get(one.request)?.attachment, one.error)))
         .collect();
     judge_allocation(&AllocationSubject {
         pod: subject,
-        errors: &refused,
+        errors: &rejections,
     })
 }

@@ -20,10 +20,9 @@ use crate::{
 };
 
 /// Decides about a pod's update. Injected addresses are restored when the pod's manifest is applied
-/// again,
-/// and nadmit's own annotations stay as they are. Where attachments may change, a hot-plugged
-/// network gets
-/// addresses, remaining networks keep theirs, and those of unplugged networks are released later.
+/// again, and nadmit's own annotations stay as they are. Where attachments may change, a
+/// hot-plugged network gets addresses, remaining networks keep theirs, and those of unplugged
+/// networks are released later.
 pub(super) fn pod_update(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
@@ -68,8 +67,7 @@ pub(super) fn pod_update(
 }
 
 /// Allocates addresses for the networks of a running pod, as for those of a new pod. Returns `None`
-/// if its
-/// networks may not change, or none has a pool.
+/// if its networks may not change, or none has a pool.
 fn hot_plugged(
     request: &AdmissionRequest<'_>,
     [before, pod]: [&ReviewObject<'_>; 2],
