@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_a_number_of_its_family_and_back() {
+    fn an_address_round_trips_through_its_number() {
         for (text, family, number) in [
             ("192.0.2.205", Family::V4, 0xC000_02CD),
             ("2001:db8::5", Family::V6, 0x2001_0db8 << 96 | 5),
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_have_two_names_is_no_address() {
+    fn non_canonical_addresses_are_rejected() {
         for bad in [
             "::ffff:192.0.2.1",
             "192.0.2.1/24",

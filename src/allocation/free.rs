@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holes_are_carved_out_whatever_their_order() {
+    fn exclusions_apply_in_any_order() {
         let free = FreeNumbers::new(10, 20, [(12, 13), (0, 10), (13, 15), (20, 30), (40, 50)]);
         assert_eq!(free.free_ranges().collect::<Vec<_>>(), [(11, 11), (16, 19)]);
         assert_eq!((free.capacity(), free.free()), (5, 5));
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_number_of_all_can_be_taken_and_given_back() {
+    fn the_last_number_can_be_allocated_and_released() {
         let mut free = FreeNumbers::new(u128::MAX - 1, u128::MAX, []);
         assert!(free.allocate(u128::MAX) && !free.allocate(u128::MAX));
         assert_eq!(free.allocate_lowest(), Some(u128::MAX - 1));
@@ -383,28 +383,28 @@ mod tests {
     proptest! {
         /// `FreeNumbers` agrees with a `BTreeSet` of the same numbers on every operation.
         #[test]
-        fn it_behaves_as_a_plain_set(
+        fn behaves_like_a_set(
             exclusions in prop::collection::vec((0..40u128, 0..6u128), 0..5),
             steps in prop::collection::vec(step(), 0..120),
         ) {
             // Within a block, across a block boundary, and at the end of the number space.
             for base in [0, BITS as u128 * 4 - 20, u128::MAX - 45] {
-                behaves_as_a_set(base, 1, &exclusions, &steps)?;
+                check_against_set(base, 1, &exclusions, &steps)?;
             }
         }
 
         /// Agrees with a `BTreeSet` also when whole blocks fill up and become free again.
         #[test]
-        fn whole_blocks_behave_as_a_plain_set(
+        fn whole_blocks_behave_like_a_set(
             exclusions in prop::collection::vec((0..40u128, 0..6u128), 0..3),
             steps in prop::collection::vec(step(), 0..30),
         ) {
-            behaves_as_a_set(7, BITS as u128 / 5, &exclusions, &steps)?;
+            check_against_set(7, BITS as u128 / 5, &exclusions, &steps)?;
         }
     }
 
     /// Runs the steps on forty numbers at distance `apart`, starting at `base`.
-    fn behaves_as_a_set(
+    fn check_against_set(
         base: u128,
         apart: u128,
         exclusions: &[(u128, u128)],

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_is_written_by_its_kind_and_read_back() {
+    fn a_holder_round_trips_through_json() {
         let replica = Holder::Replica {
             namespace: "db".into(),
             stateful_set: "db".into(),

@@ -118,7 +118,7 @@ mod tests {
         };
         identity
             .requester()
-            .map_or("nobody".to_owned(), |requester| {
+            .map_or("none".to_owned(), |requester| {
                 requester.holder.to_string()
             })
     }
@@ -139,14 +139,14 @@ mod tests {
     }
 
     #[test]
-    fn a_launcher_is_its_machine_and_an_unnamed_pod_its_token() {
+    fn launchers_map_to_virtual_machines_and_unnamed_pods_to_tokens() {
         let vmi = Some(("kubevirt.io/v1", "VirtualMachineInstance", "vm1"));
         assert_eq!(holder("", vmi, Some("t")), "virtual machine db/vm1");
         let set = Some(("apps/v1", "ReplicaSet", "web-5d"));
         assert_eq!(holder("", set, Some("t")), "a new pod db/db-*");
-        assert_eq!(holder("", set, None), "nobody");
+        assert_eq!(holder("", set, None), "none");
         assert_eq!(holder("web-5d-x", set, None), "pod db/web-5d-x");
-        let odd = Some(("kubevirt.io/v1", "VirtualMachineInstance", "vm1,x=y"));
-        assert_eq!(holder("launcher", odd, None), "pod db/launcher");
+        let invalid = Some(("kubevirt.io/v1", "VirtualMachineInstance", "vm1,x=y"));
+        assert_eq!(holder("launcher", invalid, None), "pod db/launcher");
     }
 }

@@ -109,7 +109,7 @@ fn mac(number: u128) -> Option<Mac> {
 }
 
 fn by_prefix(text: &str) -> Result<(u128, u128), SpecError> {
-    let fault = |reason: &str| {
+    let error = |reason: &str| {
         let reason = format!("{text:?} {reason}; write one to five bytes such as \"02:5e:00\"");
         SpecError::new("prefix", reason)
     };
@@ -120,12 +120,12 @@ fn by_prefix(text: &str) -> Result<(u128, u128), SpecError> {
             hex.then(|| u8::from_str_radix(pair, 16).ok()).flatten()
         })
         .collect();
-    let bytes = bytes.ok_or_else(|| fault("is not pairs of hexadecimal digits"))?;
+    let bytes = bytes.ok_or_else(|| error("is not pairs of hexadecimal digits"))?;
     if bytes.is_empty() || bytes.len() > 5 {
-        return Err(fault("has too many bytes"));
+        return Err(error("has too many bytes"));
     }
     if bytes.first().is_some_and(|byte| byte & 1 == 1) {
-        return Err(fault(
+        return Err(error(
             "is multicast, which no interface may be (the first byte is odd)",
         ));
     }
@@ -137,14 +137,14 @@ fn by_prefix(text: &str) -> Result<(u128, u128), SpecError> {
 }
 
 fn by_bounds(start: &str, end: &str) -> Result<(u128, u128), SpecError> {
-    let parse = |place: &'static str, text: &str| match HardwareAddress::parse(text) {
+    let parse = |path: &'static str, text: &str| match HardwareAddress::parse(text) {
         Ok(HardwareAddress::Ethernet(mac)) if mac.is_multicast() || mac.is_zero() => {
             let reason = format!("{text:?} is multicast or zero, which no interface may be");
-            Err(SpecError::new(place, reason))
+            Err(SpecError::new(path, reason))
         }
         Ok(HardwareAddress::Ethernet(mac)) => Ok(Address::Mac(mac).number()),
-        Ok(_) => Err(SpecError::new(place, format!("{text:?} has not six bytes"))),
-        Err(error) => Err(SpecError::new(place, format!("{text:?} {error}"))),
+        Ok(_) => Err(SpecError::new(path, format!("{text:?} has not six bytes"))),
+        Err(error) => Err(SpecError::new(path, format!("{text:?} {error}"))),
     };
     let (first, last) = (parse("start", start)?, parse("end", end)?);
     if first > last {
@@ -183,7 +183,7 @@ mod tests {
             };
             AddressRange::new(&spec).unwrap_or_else(|e| panic!("{e:?}"))
         });
-        Macs::new(&spec, range.as_ref()).map_err(|fault| fault.path)
+        Macs::new(&spec, range.as_ref()).map_err(|error| error.path)
     }
 
     fn is(mac: Option<Mac>, text: &str) -> bool {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mac_follows_from_its_addresses_offset() {
+    fn a_mac_is_derived_from_the_offset_of_the_address() {
         let macs = macs(r#"{"prefix":"02:5e:00"}"#, Some("192.0.2.192/27"));
         let macs = macs.unwrap_or_else(|e| panic!("{e}"));
         assert!(is(macs.derived(13), "02:5e:00:00:00:0d"));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_must_leave_room_for_every_offset() {
+    fn a_mac_prefix_must_leave_enough_bits_for_every_offset() {
         assert!(macs(r#"{"prefix":"02:5e:00"}"#, Some("10.0.0.0/8")).is_ok());
         let too_long = macs(r#"{"prefix":"02:5e:00:00"}"#, Some("10.0.0.0/8"));
         assert_eq!(too_long, Err("prefix".to_owned()));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_interface_may_have_is_refused() {
+    fn macs_invalid_for_interfaces_are_rejected() {
         for (spec, path) in [
             (r#"{"prefix":"01:5e"}"#, "prefix"),
             (r#"{"prefix":"2:5e"}"#, "prefix"),

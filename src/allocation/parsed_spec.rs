@@ -147,13 +147,13 @@ impl<T: DeserializeOwned + Default> ParsedSpec<T> {
 
 impl<T> ParsedSpec<T> {
     /// Combines the result of validation with the type errors: any type error makes the spec invalid.
-    fn validated<M>(&self, made: Result<M, Vec<SpecError>>) -> Result<M, Vec<SpecError>> {
+    fn validated<M>(&self, result: Result<M, Vec<SpecError>>) -> Result<M, Vec<SpecError>> {
         if self.type_errors.is_empty() {
-            return made;
+            return result;
         }
         let mut errors = self.type_errors.clone();
         // A value of a wrong type is not also reported as missing.
-        let further = made.err().unwrap_or_default().into_iter();
+        let further = result.err().unwrap_or_default().into_iter();
         errors.extend(further.filter(|error| {
             !self
                 .type_errors
@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_odd_is_said_and_the_rest_read() {
+    fn problems_are_reported_and_the_rest_is_parsed() {
         let parsed = ParsedSpec::of_pool(&json!({
             "ranges": [{"range": "192.0.2.0/24", "excludes": ["192.0.2.1"], "exclude": [7]}, 5],
             "maxPerNamespace": 1.5,
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn every_member_of_a_spec_is_known() {
+    fn every_field_of_a_spec_is_known() {
         let full = json!({
             "ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.9", "rangeEnd": "192.0.2.99",
                 "exclude": ["192.0.2.64/28"], "gateway": "192.0.2.1"}],
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn no_spec_is_an_empty_one() {
+    fn a_missing_spec_is_empty() {
         assert_eq!(ParsedSpec::of_pool(&Value::Null), ParsedSpec::default());
         let errors = ParsedSpec::of_pool(&json!([]))
             .pool("a")

@@ -108,8 +108,8 @@ impl Pool {
         let mut validator = PoolValidator { errors: Vec::new() };
         let ranges = validator.ranges(spec);
         let macs = spec.macs.as_ref().and_then(|macs| {
-            let made = Macs::new(macs, ranges.first());
-            validator.accept(made.map_err(|error| error.under("macs")))
+            let parsed = Macs::new(macs, ranges.first());
+            validator.accept(parsed.map_err(|error| error.under("macs")))
         });
         if spec.ranges.is_empty() && spec.macs.is_none() {
             let reason = "the pool gives nothing; write at least one range, or macs".to_owned();
@@ -129,8 +129,8 @@ impl Pool {
         let max_per_namespace = validator.limit(spec.max_per_namespace);
         let namespaces =
             spec.namespace_selector.as_ref().and_then(|selector| {
-                let made = Selector::new(selector);
-                validator.accept(made.map_err(|(path, reason)| {
+                let parsed = Selector::new(selector);
+                validator.accept(parsed.map_err(|(path, reason)| {
                     SpecError::new(path, reason).under("namespaceSelector")
                 }))
             });
@@ -199,7 +199,7 @@ impl PoolValidator {
     fn ranges(&mut self, spec: &PoolSpec) -> Vec<AddressRange> {
         let mut ranges: Vec<AddressRange> = Vec::new();
         for (index, range) in spec.ranges.iter().enumerate() {
-            let place = format!("ranges[{index}]");
+            let path = format!("ranges[{index}]");
             match AddressRange::new(range) {
                 Ok(range) => {
                     let whole = range.subnet.range();
@@ -212,12 +212,12 @@ impl PoolValidator {
                             range.subnet, overlapping.subnet
                         );
                         self.errors
-                            .push(SpecError::new("range", reason).under(&place));
+                            .push(SpecError::new("range", reason).under(&path));
                     }
                     ranges.push(range);
                 }
                 Err(errors) => {
-                    let errors = errors.into_iter().map(|error| error.under(&place));
+                    let errors = errors.into_iter().map(|error| error.under(&path));
                     self.errors.extend(errors);
                 }
             }
@@ -230,7 +230,7 @@ impl PoolValidator {
             .node_slice_size
             .as_ref()
             .is_some_and(|size| !size.is_empty());
-        let made = match spec.retention.as_deref() {
+        let parsed = match spec.retention.as_deref() {
             None if sliced => Ok(Retention::Pod),
             None => Ok(Retention::Workload),
             Some("Pod") => Ok(Retention::Pod),
@@ -242,8 +242,8 @@ impl PoolValidator {
             Some("Workload") => Ok(Retention::Workload),
             Some(other) => Err(format!("{other:?} is neither Pod nor Workload")),
         };
-        let made = made.map_err(|reason| SpecError::new("retention", reason));
-        self.accept(made).unwrap_or(Retention::Pod)
+        let parsed = parsed.map_err(|reason| SpecError::new("retention", reason));
+        self.accept(parsed).unwrap_or(Retention::Pod)
     }
 
     fn workload_retention(&mut self, spec: Option<&WorkloadRetentionSpec>) -> WorkloadRetention {
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn the_design_s_pool_makes_sense() {
+    fn the_pool_of_the_design_is_valid() {
         let pool = pool(
             r#"{"ranges":[{"range":"192.0.2.192/27","exclude":["192.0.2.192/30","192.0.2.196/32"]},
                 {"range":"2001:db8::/64"}],"macs":{"prefix":"02:5e:00"},
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_wrong_is_said_at_once() {
+    fn all_problems_are_reported_at_once() {
         let errors = pool(
             r#"{"ranges":[{"range":"192.0.2.0/24","exclude":["x"]},{"range":"192.0.2.128/25"}],
                 "macs":{"prefix":"01"},"retention":"Forever","quarantine":"soon",
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_of_slices_keeps_nothing_for_a_workload() {
+    fn a_sliced_pool_retains_nothing_for_a_workload() {
         let sliced = |size: &str, more: &str| {
             pool(&format!(
                 r#"{{"ranges":[{{"range":"10.5.0.0/20"}}],"nodeSliceSize":"{size}"{more}}}"#
@@ -419,8 +419,8 @@ mod tests {
         let strict = sliced("/24", r#","strictSlices":true"#).ok();
         let strict = strict.and_then(|pool| pool.slicing);
         assert!(strict.is_some_and(|slicing| slicing.strict));
-        let kept = sliced("/24", r#","retention":"Workload""#);
-        assert_eq!(kept.err().unwrap_or_default(), ["retention"]);
+        let retained = sliced("/24", r#","retention":"Workload""#);
+        assert_eq!(retained.err().unwrap_or_default(), ["retention"]);
         let alone = pool(r#"{"ranges":[{"range":"10.5.0.0/20"}],"strictSlices":true}"#);
         assert_eq!(alone.err().unwrap_or_default(), ["strictSlices"]);
     }

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_new_may_be_in_use_while_ranges_and_networks_stay() {
+    fn a_pool_with_the_same_ranges_and_networks_covers_nothing_new() {
         let before = pool_config("192.0.2.0/24", "", &["a", "b"]);
         let same = pool_config("192.0.2.0/24", r#","quarantine":"1m""#, &["a"]);
         assert!(same.is_covered_by(&before, "storage"));

@@ -169,7 +169,7 @@ fn window(
             }
         }
     };
-    let (place, first, last) = match range.bounds {
+    let (path, first, last) = match range.bounds {
         Some((first, last)) => ("range", first, last),
         None => (
             "rangeEnd",
@@ -184,7 +184,7 @@ fn window(
         } else {
             format!("{first} to {last} has no address that may be given")
         };
-        errors.push(SpecError::new(place, reason));
+        errors.push(SpecError::new(path, reason));
     }
     window
 }
@@ -192,7 +192,7 @@ fn window(
 fn excludes(spec: &RangeSpec, subnet: Subnet, errors: &mut Vec<SpecError>) -> Vec<IpRange> {
     let mut windows = Vec::new();
     for (index, text) in spec.exclude.iter().enumerate() {
-        let mut fault = |reason| errors.push(SpecError::new(format!("exclude[{index}]"), reason));
+        let mut report = |reason| errors.push(SpecError::new(format!("exclude[{index}]"), reason));
         let window = match (Subnet::parse(text), parse_address(text)) {
             (Ok(excluded), _) => excluded.range(),
             (_, Ok(address)) => match IpRange::new(address, address) {
@@ -200,14 +200,14 @@ fn excludes(spec: &RangeSpec, subnet: Subnet, errors: &mut Vec<SpecError>) -> Ve
                 None => continue,
             },
             (Err(error), _) => {
-                fault(format!(
+                report(format!(
                     "{text:?} {error}; write a CIDR or an address (a run is several CIDRs)"
                 ));
                 continue;
             }
         };
         if window.intersection(subnet.range()).is_none() {
-            fault(format!(
+            report(format!(
                 "{text} lies outside of {subnet}, so it excludes nothing; remove or correct it"
             ));
         }
@@ -241,7 +241,7 @@ mod tests {
         AddressRange::new(&spec).map_err(|errors| errors.into_iter().map(|f| f.path).collect())
     }
 
-    fn given(spec: &str) -> Vec<String> {
+    fn allocated(spec: &str) -> Vec<String> {
         let range = range(spec).unwrap_or_else(|e| panic!("{spec}: {e:?}"));
         let family = Address::Ip(range.window.first()).family();
         let mut free = range.free_numbers();
@@ -252,28 +252,31 @@ mod tests {
     }
 
     #[test]
-    fn whereabouts_words_mean_what_they_mean_there() {
+    fn whereabouts_syntax_has_whereabouts_semantics() {
         let seed = r#"{"range":"192.0.2.192/27","exclude":["192.0.2.192/30","192.0.2.196/32"]}"#;
-        assert_eq!(given(seed)[..2], ["192.0.2.197", "192.0.2.198"]);
-        assert_eq!(given(r#"{"range":"192.168.2.225/28"}"#)[0], "192.168.2.225");
+        assert_eq!(allocated(seed)[..2], ["192.0.2.197", "192.0.2.198"]);
         assert_eq!(
-            given(r#"{"range":"10.10.0.100-10.10.0.102/16","rangeStart":"10.10.0.1"}"#),
+            allocated(r#"{"range":"192.168.2.225/28"}"#)[0],
+            "192.168.2.225"
+        );
+        assert_eq!(
+            allocated(r#"{"range":"10.10.0.100-10.10.0.102/16","rangeStart":"10.10.0.1"}"#),
             ["10.10.0.100", "10.10.0.101", "10.10.0.102"]
         );
         assert_eq!(
-            given(r#"{"range":"2001:db8::/126"}"#),
+            allocated(r#"{"range":"2001:db8::/126"}"#),
             ["2001:db8::1", "2001:db8::2"]
         );
         assert_eq!(
-            given(r#"{"range":"10.1.0.0/16","exclude":["10.1.2.0/23","10.1.0.0/23"]}"#)[0],
+            allocated(r#"{"range":"10.1.0.0/16","exclude":["10.1.2.0/23","10.1.0.0/23"]}"#)[0],
             "10.1.4.0"
         );
     }
 
     #[test]
-    fn the_gateway_and_the_ends_are_never_given() {
+    fn gateway_and_subnet_boundaries_are_not_allocatable() {
         assert_eq!(
-            given(r#"{"range":"192.0.2.0/29","gateway":"192.0.2.1","rangeEnd":"192.0.2.7"}"#),
+            allocated(r#"{"range":"192.0.2.0/29","gateway":"192.0.2.1","rangeEnd":"192.0.2.7"}"#),
             [
                 "192.0.2.2",
                 "192.0.2.3",
@@ -301,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_whereabouts_passes_over_is_an_error_with_its_place() {
+    fn values_whereabouts_ignores_are_errors_with_paths() {
         for (spec, paths) in [
             (r#"{}"#, vec!["range"]),
             (r#"{"range":"192.0.2.0"}"#, vec!["range"]),
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv4_in_disguise_is_never_given() {
+    fn ipv4_mapped_addresses_are_not_allocatable() {
         let range = range(r#"{"range":"::/64"}"#).unwrap_or_else(|e| panic!("{e:?}"));
         assert!(!range.free_numbers().is_allocatable(IPV4_MAPPED.0));
         let last = std::net::Ipv6Addr::from_bits(IPV4_MAPPED.1);

@@ -199,7 +199,7 @@ pub fn reconcile<'a>(
         now,
     };
     let evaluated = view.addresses.iter();
-    let mut actions: Vec<Action> = evaluated.filter_map(|place| view.evaluate(place)).collect();
+    let mut actions: Vec<Action> = evaluated.filter_map(|entry| view.evaluate(entry)).collect();
     actions.extend(view.adoptions());
     actions.extend(view.mac_splits());
     actions.extend(view.reservations());
@@ -237,7 +237,7 @@ fn addresses<'a>(
             users: Vec::new(),
         })
         .collect();
-    addresses.sort_unstable_by_key(|place| place.key);
+    addresses.sort_unstable_by_key(|entry| entry.key);
     let mut used: Vec<(AddressKey<'_>, &InUse)> = in_use
         .iter()
         .filter_map(|one| Some(((&pool_config.pool(&one.pool)?.space, one.address), *one)))
@@ -245,14 +245,14 @@ fn addresses<'a>(
     used.sort_by_key(|(key, _)| *key);
     let mut used = used.into_iter().peekable();
     let mut merged = Vec::with_capacity(addresses.len());
-    for mut place in addresses {
-        while let Some(before) = used.next_if(|(key, _)| *key < place.key) {
+    for mut entry in addresses {
+        while let Some(before) = used.next_if(|(key, _)| *key < entry.key) {
             add(&mut merged, before);
         }
-        while let Some((_, one)) = used.next_if(|(key, _)| *key == place.key) {
-            place.users.push(one);
+        while let Some((_, one)) = used.next_if(|(key, _)| *key == entry.key) {
+            entry.users.push(one);
         }
-        merged.push(place);
+        merged.push(entry);
     }
     used.for_each(|one| add(&mut merged, one));
     merged

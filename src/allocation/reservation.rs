@@ -58,13 +58,13 @@ impl Reservation {
         let holder = ReservationHolder::new(&spec.holder, &mut errors);
         let mut ips: Vec<IpAddr> = Vec::new();
         for (index, text) in spec.ips.iter().enumerate() {
-            let mut fault = |reason| errors.push(SpecError::new(format!("ips[{index}]"), reason));
+            let mut report = |reason| errors.push(SpecError::new(format!("ips[{index}]"), reason));
             match AddressRequest::parse(text) {
                 Ok(ip) if ips.contains(&ip.address) => {
-                    fault(format!("{text} is there twice; write each address once"));
+                    report(format!("{text} is there twice; write each address once"));
                 }
                 Ok(ip) => ips.push(ip.address),
-                Err(error) => fault(format!("{text:?} {error}; write 192.0.2.205/24")),
+                Err(error) => report(format!("{text:?} {error}; write 192.0.2.205/24")),
             }
         }
         let mac = spec.mac.as_deref().filter(|text| !text.is_empty());
@@ -116,18 +116,18 @@ impl Reservation {
             && self
                 .interface
                 .as_deref()
-                .is_none_or(|wanted| wanted == interface)
+                .is_none_or(|expected| expected == interface)
             && self.holder.is(holder, pod)
     }
 
     /// Returns the addresses that the reservation sets aside in a pool: those that the pool can
     /// allocate, and the MAC unless it is derived from one of the reserved addresses.
     pub fn reserved_addresses(&self, pool: &Pool) -> Vec<Address> {
-        let given = |ip: &&IpAddr| {
+        let allocatable = |ip: &&IpAddr| {
             let range = pool.range_of(**ip).and_then(|index| pool.ranges.get(index));
             range.is_some_and(|range| range.exclusion(**ip).is_none())
         };
-        let ips = self.ips.iter().filter(given);
+        let ips = self.ips.iter().filter(allocatable);
         let mut addresses: Vec<Address> = ips.map(|ip| Address::Ip(*ip)).collect();
         let comes_along = |mac| self.ips.iter().any(|ip| pool.derived_mac(*ip) == Some(mac));
         let mac = self.mac.filter(|mac| !comes_along(*mac));
@@ -154,7 +154,7 @@ impl Reservation {
 
 impl ReservationHolder {
     fn new(spec: &ReservedForSpec, errors: &mut Vec<SpecError>) -> Option<Self> {
-        let mut fault = |path: &str, reason: &str| {
+        let mut report = |path: &str, reason: &str| {
             errors.push(SpecError::new(path, reason.to_owned()));
             None
         };
@@ -164,15 +164,15 @@ impl ReservationHolder {
             }
             (None, Some(set), None) => match spec.ordinal.and_then(|n| u32::try_from(n).ok()) {
                 Some(ordinal) => Some(Self::Replica(set.as_str().into(), ordinal)),
-                None => fault(
+                None => report(
                     "holder.ordinal",
                     "write which replica of the set: 0, 1, ...",
                 ),
             },
-            (None, None, Some(machine)) if spec.ordinal.is_none() => {
-                Some(Self::VirtualMachine(machine.as_str().into()))
+            (None, None, Some(vm)) if spec.ordinal.is_none() => {
+                Some(Self::VirtualMachine(vm.as_str().into()))
             }
-            _ => fault(
+            _ => report(
                 "holder",
                 "write one of {pod: db-0}, {statefulSet: db, ordinal: 0}, {virtualMachine: vm}",
             ),
@@ -191,10 +191,10 @@ impl ReservationHolder {
                     ..
                 },
             ) => set == stateful_set && number == ordinal,
-            (Self::VirtualMachine(machine), Holder::VirtualMachine { name, .. }) => machine == name,
-            (Self::Pod(wanted), Holder::Pod { name, .. }) => wanted == name,
-            (Self::Pod(wanted), Holder::Replica { .. } | Holder::Unnamed { .. }) => {
-                pod.is_some_and(|pod| pod.name == *wanted)
+            (Self::VirtualMachine(vm), Holder::VirtualMachine { name, .. }) => vm == name,
+            (Self::Pod(expected), Holder::Pod { name, .. }) => expected == name,
+            (Self::Pod(expected), Holder::Replica { .. } | Holder::Unnamed { .. }) => {
+                pod.is_some_and(|pod| pod.name == *expected)
             }
             _ => false,
         }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_design_s_reservation_is_for_its_pod() {
+    fn a_reservation_matches_its_pod() {
         let reservation = reservation(
             r#"{"network":"storage-net","holder":{"pod":"db-0"},"interface":"net1",
                 "ips":["192.0.2.205/27"],"mac":"CA:FE:C0:FF:EE:00"}"#,
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_reserves_nothing_for_nobody_is_said_with_its_place() {
+    fn invalid_reservations_are_reported_with_paths() {
         for (spec, paths) in [
             ("{}", vec!["network", "holder", "ips"]),
             (

@@ -21,8 +21,8 @@ impl Pool {
     /// Returns true if a holder keeps its MAC but not its addresses, so that the MAC must not be
     /// derived from an address.
     pub fn detaches_mac(&self, holder: &Holder) -> bool {
-        let machine = matches!(holder, Holder::VirtualMachine { .. });
-        machine && !self.retains(holder, Family::V4) && self.retains(holder, Family::Mac)
+        let virtual_machine = matches!(holder, Holder::VirtualMachine { .. });
+        virtual_machine && !self.retains(holder, Family::V4) && self.retains(holder, Family::Mac)
     }
 
     /// Returns true if the MAC of a record's holder must not be derived from the address. A reserved

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_selector_reads_as_kubectl_writes_it() {
+    fn a_selector_is_formatted_like_kubectl() {
         let spec = r#"{"matchLabels":{"team":"db"},"matchExpressions":[
             {"key":"stage","operator":"NotIn","values":["test","old"]},
             {"key":"a","operator":"Exists"},{"key":"b","operator":"DoesNotExist"}]}"#;
@@ -146,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_condition_is_named() {
-        for (expression, place) in [
+    fn invalid_requirements_are_reported_with_paths() {
+        for (expression, path) in [
             (
                 r#"{"key":"a","operator":"Is"}"#,
                 "matchExpressions[0].operator",
@@ -160,8 +160,8 @@ mod tests {
         ] {
             let spec = format!(r#"{{"matchExpressions":[{expression}]}}"#);
             let spec: SelectorSpec = serde_json::from_str(&spec).unwrap_or_else(|e| panic!("{e}"));
-            let fault = Selector::new(&spec).err().map(|(place, _)| place);
-            assert_eq!(fault.as_deref(), Some(place));
+            let path = Selector::new(&spec).err().map(|(path, _)| path);
+            assert_eq!(path.as_deref(), Some(path));
         }
     }
 }

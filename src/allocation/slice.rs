@@ -205,7 +205,7 @@ mod tests {
             .collect();
         let spec = serde_json::json!({"ranges": ranges, "nodeSliceSize": size});
         let spec = serde_json::from_value(spec).unwrap_or_else(|e| panic!("{e}"));
-        Pool::new(name, &spec).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+        Pool::new(name, &spec).map_err(|errors| errors.iter().map(ToString::to_string).collect())
     }
 
     fn around(pool: &Pool, address: &str) -> Option<String> {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_of_both_families_have_as_many_addresses() {
+    fn slices_of_both_families_have_the_same_size() {
         let dual = sliced("a", &["10.5.0.7/20", "2001:db8::/64"], "/28");
         let dual = dual.unwrap_or_else(|e| panic!("{e:?}"));
         assert_eq!(around(&dual, "10.5.1.33").as_deref(), Some("10.5.1.32/28"));
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_that_cuts_nothing_is_refused_with_words() {
+    fn invalid_slice_sizes_are_rejected_with_a_message() {
         for (ranges, size, part) in [
             (&["10.5.0.0/20"][..], "/20", "not smaller"),
             (&["10.5.0.0/20"], "/32", "no addresses to choose from"),
@@ -241,14 +241,14 @@ mod tests {
             (&["10.5.0.0/20", "2001:db8::/120"], "/24", "has no more"),
             (&["10.5.0.0/20", "192.0.2.0/28"], "/28", "has no more"),
         ] {
-            let faults = sliced("a", ranges, size).err().unwrap_or_default().concat();
-            assert!(faults.starts_with("nodeSliceSize: "), "{faults}");
-            assert!(faults.contains(part), "{faults}");
+            let errors = sliced("a", ranges, size).err().unwrap_or_default().concat();
+            assert!(errors.starts_with("nodeSliceSize: "), "{errors}");
+            assert!(errors.contains(part), "{errors}");
         }
     }
 
     #[test]
-    fn names_of_slices_are_names_of_objects() {
+    fn slice_names_are_valid_object_names() {
         assert_eq!(slice("a.b", "10.5.1.40/28").record_name(), "a.b.10.5.1.32");
         assert_eq!(
             slice("a", "2001:db8::20/124").record_name(),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_its_pool_is_known() {
+    fn mismatched_slices_are_detected() {
         let pool = sliced("a", &["10.5.0.0/20"], "/28").unwrap_or_else(|e| panic!("{e:?}"));
         let spec = serde_json::from_str(r#"{"ranges":[{"range":"10.5.0.0/20"}]}"#);
         let whole = Pool::new("b", &spec.unwrap_or_default()).unwrap_or_else(|e| panic!("{e:?}"));

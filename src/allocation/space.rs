@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_label_is_readable_and_hashed() {
+    fn a_name_that_is_not_a_label_is_slugged_and_hashed() {
         let named = record("example_net_common", "192.0.2.205");
         let (key, rest) = named.split_at(named.len() - ".192.0.2.205".len());
         assert_eq!(rest, ".192.0.2.205");
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_record_name_is_an_objects_name() {
+    fn every_record_name_is_a_valid_object_name() {
         let long = "x_".repeat(400);
         for network_name in ["", "a", "_", "Größe 7", "-", "10.0.0.0", &long, "日本"] {
             for address in ["192.0.2.205", "2001:db8::5", "02:5e:00:00:00:01"] {

@@ -57,7 +57,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_are_counted_as_one_by_one(
+        fn counts_equal_naive_counts(
             exclusions in prop::collection::vec((0..2000u128, 0..40u128), 0..8),
             taken in prop::collection::vec(0..2000u128, 0..60),
             parts in prop::collection::vec((0..2100u128, 0..1200u128), 1..8),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn all_numbers_are_one_too_many_to_count() {
+    fn counts_of_all_numbers_saturate() {
         let all = FreeNumbers::new(0, u128::MAX, []);
         assert_eq!(all.free_within(0, u128::MAX), u128::MAX);
         assert_eq!(all.capacity_within(5, 4), 0);

@@ -56,19 +56,19 @@ impl Index {
     /// Returns true if a planned write only renews the timestamps of a record, to take it over from
     /// another replica that may still be working on it.
     pub fn only_refreshes(&self, write: &Write) -> bool {
-        let Write::Update(wanted, _) = write else {
+        let Write::Update(desired, _) = write else {
             return false;
         };
-        let entry = self.entry(&wanted.space, wanted.address);
+        let entry = self.entry(&desired.space, desired.address);
         let recorded = entry.and_then(IndexEntry::recorded);
         recorded.is_some_and(|stored| {
             let old = &stored.allocation;
             let refreshed = Allocation {
-                since: wanted.since,
-                taken: wanted.taken,
+                since: desired.since,
+                taken: desired.taken,
                 ..old.clone()
             };
-            refreshed == *wanted
+            refreshed == *desired
         })
     }
 
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_wrote_itself_is_not_written_again_though_the_ledger_told_of_it_first() {
+    fn local_writes_are_not_repeated_after_early_events() {
         let mut index = shared();
         let (first, allocation) = first(&mut index);
         index.apply(Stored {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_has_just_written_is_only_refreshed() {
+    fn recent_writes_of_another_replica_are_renewed() {
         let mut index = shared();
         let (first, allocation) = first(&mut index);
         assert!(!index.only_refreshes(&first.writes[0]));

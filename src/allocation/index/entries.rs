@@ -160,15 +160,15 @@ impl Index {
     /// Adds a pending write of a record.
     pub(super) fn mark_pending(
         &mut self,
-        wanted: Allocation,
+        desired: Allocation,
         plan: PlanId,
         pending_writes: &mut Vec<PendingWrite>,
     ) {
-        let (space, address) = (wanted.space.clone(), wanted.address);
+        let (space, address) = (desired.space.clone(), desired.address);
         self.update_entry(&space, address, |entry| {
             Some(IndexEntry::Pending(Box::new(PendingRecord {
                 plan,
-                desired: wanted,
+                desired,
                 recorded: entry.and_then(IndexEntry::into_recorded),
             })))
         });
@@ -192,7 +192,7 @@ impl Index {
                 return None;
             };
             let PendingRecord {
-                desired: wanted,
+                desired: desired,
                 recorded,
                 ..
             } = *pending;
@@ -206,7 +206,7 @@ impl Index {
             let newer = recorded.filter(|known| known.version > version);
             let written = || {
                 Arc::new(Stored {
-                    allocation: wanted,
+                    allocation: desired,
                     version,
                 })
             };

@@ -285,12 +285,12 @@ impl Index {
         let Some(state) = self.spaces.get(&pool.pool.space) else {
             return 0;
         };
-        let of_pool = |place: usize| {
-            let reservation = self.pool_config.reservations.get(place);
+        let of_pool = |index: usize| {
+            let reservation = self.pool_config.reservations.get(index);
             reservation.is_some_and(|(_, name)| name.as_ref() == Some(&pool.pool.name))
         };
-        let unrecorded = state.reserved.iter().filter(|(address, place)| {
-            pool.counts(**address) && of_pool(**place) && !state.entries.contains_key(*address)
+        let unrecorded = state.reserved.iter().filter(|(address, index)| {
+            pool.counts(**address) && of_pool(**index) && !state.entries.contains_key(*address)
         });
         unrecorded.count() as u64
     }
@@ -300,15 +300,15 @@ impl Index {
         let Some(state) = self.spaces.get(&pool.pool.space) else {
             return 0;
         };
-        let of_namespace = |place: usize| {
-            let reservation = self.pool_config.reservations.get(place);
+        let of_namespace = |index: usize| {
+            let reservation = self.pool_config.reservations.get(index);
             reservation.is_some_and(|(reservation, name)| {
                 *reservation.namespace == *namespace && name.as_ref() == Some(&pool.pool.name)
             })
         };
-        let set_aside = state.reserved.iter().filter(|(address, place)| {
+        let set_aside = state.reserved.iter().filter(|(address, index)| {
             pool.counts(**address)
-                && of_namespace(**place)
+                && of_namespace(**index)
                 && !self.holds(&pool.pool, namespace, **address)
         });
         set_aside.count() as u64
@@ -330,8 +330,8 @@ impl Index {
         let own = own.filter(|address| state.counts(*address));
         let reserved = self.spaces.get(&pool.space).map(|space| &space.reserved);
         let counted = |address: &Address| {
-            let place = reserved.and_then(|reserved| reserved.get(address));
-            let other = place.and_then(|place| self.pool_config.reservations.get(*place));
+            let index = reserved.and_then(|reserved| reserved.get(address));
+            let other = index.and_then(|index| self.pool_config.reservations.get(*index));
             let set_aside = other.is_some_and(|(other, _)| *other.namespace == *namespace);
             set_aside || self.holds(pool, namespace, *address)
         };

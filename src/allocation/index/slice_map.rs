@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_in_which_nothing_is_given_is_not_there() {
+    fn slots_without_allocatable_addresses_do_not_exist() {
         let (mut map, mut free) = sample();
         assert_eq!(map.count(), (3, 0));
         assert!(!map.is_unclaimed(1) && !map.is_unclaimed(4));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_slice_is_passed_over_and_claimed_when_it_is_not() {
+    fn full_slots_are_skipped_until_an_address_is_free() {
         let (mut map, mut free) = sample();
         for number in 256..=271 {
             free.allocate(number);

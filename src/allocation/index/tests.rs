@@ -143,7 +143,7 @@ fn release(index: &mut Index, text: &str) {
 }
 
 #[test]
-fn the_lowest_free_address_is_given_and_its_mac_follows() {
+fn the_lowest_free_address_is_allocated_with_its_derived_mac() {
     let mut index = index(&[storage("")], &[]);
     let assigned =
         allocate(&mut index, &requester("a"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
@@ -164,7 +164,7 @@ fn the_lowest_free_address_is_given_and_its_mac_follows() {
 }
 
 #[test]
-fn the_same_holder_is_given_the_same() {
+fn a_holder_keeps_its_address() {
     let mut index = index(&[storage("")], &[]);
     let first = ips(allocate(&mut index, &requester("a"), &[request(&[])]));
     let again = index.plan(&requester("a"), &[request(&[])], NOW);
@@ -181,7 +181,7 @@ fn the_same_holder_is_given_the_same() {
 }
 
 #[test]
-fn a_named_address_is_taken_exactly_or_refused_with_the_reason() {
+fn a_requested_address_is_allocated_or_rejected_with_a_reason() {
     let spec = r#","maxPerNamespace":4"#;
     let mut index = index(&[storage(spec)], &[]);
     assert_eq!(
@@ -227,7 +227,7 @@ fn a_named_address_is_taken_exactly_or_refused_with_the_reason() {
 }
 
 #[test]
-fn exhaustion_says_how_many_and_who_holds_most() {
+fn exhaustion_reports_counts_and_largest_holders() {
     let mut index = index(&[storage("")], &[]);
     for name in ["a", "b", "c", "d", "e"] {
         assert_eq!(
@@ -247,7 +247,7 @@ fn exhaustion_says_how_many_and_who_holds_most() {
 }
 
 #[test]
-fn several_ranges_give_one_address_each_or_none() {
+fn several_ranges_allocate_one_address_each_or_none() {
     let dual = pool(
         "storage",
         r#"{"ranges":[{"range":"192.0.2.0/30"},{"range":"2001:db8::/64"}]}"#,
@@ -289,20 +289,20 @@ fn several_ranges_give_one_address_each_or_none() {
 }
 
 #[test]
-fn what_is_in_flight_hides_no_record_of_another() {
+fn a_pending_write_does_not_hide_a_committed_record() {
     let mut index = index(&[storage("")], &[]);
     let planned = index.plan(&requester("a"), &[request(&[])], NOW);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     // Another replica was faster, for another holder.
     let own = replica(0, "u");
-    let Write::Create(wanted) = planned.writes[0].clone() else {
+    let Write::Create(desired) = planned.writes[0].clone() else {
         panic!("{:?}", planned.writes)
     };
     let stored = Stored {
         allocation: Allocation {
             holder: own.holder.clone(),
             pod: own.pod.clone(),
-            ..wanted.clone()
+            ..desired.clone()
         },
         version: Version(7),
     };
@@ -312,7 +312,7 @@ fn what_is_in_flight_hides_no_record_of_another() {
     // It gets nothing else in the meantime, and its own address once the plan is aborted.
     let rejected = index.plan(&own, &[request(&[])], NOW).err();
     let rejected = rejected.unwrap_or_default();
-    assert_eq!(rejected[0].error, AllocationError::Busy(wanted.address));
+    assert_eq!(rejected[0].error, AllocationError::Busy(desired.address));
     index.abort(planned.id);
     let assigned = ips(allocate(&mut index, &own, &[request(&[])]));
     assert_eq!(assigned, ["192.0.2.2/29"]);
@@ -321,7 +321,7 @@ fn what_is_in_flight_hides_no_record_of_another() {
 }
 
 #[test]
-fn what_one_attachment_is_refused_no_other_keeps() {
+fn a_rejected_attachment_aborts_the_whole_plan() {
     let mut index = index(&[storage("")], &[]);
     let second = AttachmentRequest {
         interface: "net2".into(),
@@ -338,7 +338,7 @@ fn what_one_attachment_is_refused_no_other_keeps() {
 }
 
 #[test]
-fn what_is_in_flight_is_nobody_else_s() {
+fn a_pending_address_is_not_allocated_again() {
     let mut index = index(&[storage("")], &[]);
     let flying = index
         .plan(&requester("a"), &[request(&[])], NOW)
@@ -383,7 +383,7 @@ fn what_is_in_flight_is_nobody_else_s() {
 }
 
 #[test]
-fn old_news_of_a_ledger_change_nothing() {
+fn stale_events_are_ignored() {
     let mut index = index(&[storage("")], &[]);
     allocate(&mut index, &replica(0, "u-1"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
     allocate(&mut index, &replica(0, "u-2"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
@@ -403,7 +403,7 @@ fn old_news_of_a_ledger_change_nothing() {
 }
 
 #[test]
-fn a_reservation_for_any_interface_is_for_one_of_them() {
+fn a_reservation_for_any_interface_applies_to_one() {
     // There are more addresses than MACs, so the MACs are not derived.
     let run = pool(
         "storage",
@@ -433,7 +433,7 @@ fn a_reservation_for_any_interface_is_for_one_of_them() {
 }
 
 #[test]
-fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
+fn a_reserved_address_is_allocated_only_to_its_holder_and_returns() {
     let reserved = reservation(
         "db-0",
         r#"{"network":"storage-net","holder":{"statefulSet":"db","ordinal":0},"ips":["192.0.2.2"]}"#,
@@ -488,7 +488,7 @@ fn what_is_reserved_goes_to_its_holder_only_and_comes_back() {
 }
 
 #[test]
-fn pools_of_one_space_share_what_is_taken() {
+fn pools_of_one_space_share_allocated_addresses() {
     let wide = pool("wide", r#"{"ranges":[{"range":"192.0.2.0/24"}]}"#);
     let apart = pool(
         "apart",
@@ -519,7 +519,7 @@ fn pools_of_one_space_share_what_is_taken() {
 }
 
 #[test]
-fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
+fn a_mac_has_one_holder_whether_derived_or_requested() {
     let mut index = index(&[storage("")], &[]);
     let named = |mac: &str| AttachmentRequest {
         mac: match address(mac) {
@@ -564,7 +564,7 @@ fn a_mac_has_one_holder_whether_it_follows_or_is_named() {
 }
 
 #[test]
-fn a_network_without_ipam_takes_a_mac_alone() {
+fn a_network_without_ipam_gets_only_a_mac() {
     let mut index = index(&[storage("")], &[]);
     let mac_only = AttachmentRequest {
         needs_ips: false,
@@ -581,7 +581,7 @@ fn a_network_without_ipam_takes_a_mac_alone() {
 }
 
 #[test]
-fn a_pool_gives_nothing_before_it_is_ready_or_when_it_is_unknown() {
+fn unready_and_unknown_pools_reject_requests() {
     let pool_config = PoolConfig::new([storage("")], [], |_| None);
     let mut index = Index::default();
     index.sync(&Arc::new(pool_config));
@@ -598,7 +598,7 @@ fn a_pool_gives_nothing_before_it_is_ready_or_when_it_is_unknown() {
 }
 
 #[test]
-fn a_pool_of_slices_gives_nothing_where_there_are_no_nodes() {
+fn a_sliced_pool_rejects_requests_without_slice_support() {
     let sliced = pool(
         "storage",
         r#"{"ranges":[{"range":"10.5.0.0/20"}],"nodeSliceSize":"/24"}"#,
@@ -612,7 +612,7 @@ fn a_pool_of_slices_gives_nothing_where_there_are_no_nodes() {
 }
 
 #[test]
-fn a_pool_that_changes_keeps_what_is_held() {
+fn held_addresses_survive_pool_changes() {
     let mut index = index(&[storage("")], &[]);
     allocate(&mut index, &requester("a"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
     let wider = pool("storage", r#"{"ranges":[{"range":"192.0.2.0/28"}]}"#);
@@ -640,7 +640,7 @@ fn a_pool_that_changes_keeps_what_is_held() {
 }
 
 #[test]
-fn what_waits_for_its_holder_is_reserved_recorded_or_not() {
+fn untaken_reservations_count_as_reserved() {
     let aside = r#"{"network":"storage-net","holder":{"pod":"a"},"ips":["192.0.2.5"]}"#;
     let macs = r#"{"network":"storage-net","holder":{"pod":"a"},"mac":"02:5e:00:00:00:07"}"#;
     let ips = pool(

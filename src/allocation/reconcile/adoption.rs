@@ -12,18 +12,18 @@ impl<O: ClusterObserver> Reconciliation<'_, O> {
     /// Returns the actions for unrecorded addresses, duplicates, and newly identified pods.
     pub(super) fn adoptions(&self) -> Vec<Action> {
         let mut actions = Vec::new();
-        for place in &self.addresses {
-            let Some(first) = place.users.iter().copied().min_by_key(precedence) else {
+        for entry in &self.addresses {
+            let Some(first) = entry.users.iter().copied().min_by_key(precedence) else {
                 continue;
             };
-            let (recorded, users) = (place.recorded, &place.users);
+            let (recorded, users) = (entry.recorded, &entry.users);
             // After a transfer the recorded holder no longer has the address.
             let transferred = |action: Action| action.reason == ActionReason::Transferred;
-            let stays = recorded.filter(|_| !self.evaluate(place).is_some_and(transferred));
+            let stays = recorded.filter(|_| !self.evaluate(entry).is_some_and(transferred));
             let holders = holders(stays, users);
             if holders.len() > 1 {
                 let reason = ActionReason::Duplicate {
-                    address: place.key.1,
+                    address: entry.key.1,
                     users: holders,
                 };
                 actions.push(Action {
@@ -74,7 +74,7 @@ impl<O: ClusterObserver> Reconciliation<'_, O> {
             let Some(pool) = pool else { continue };
             for address in reservation.reserved_addresses(pool) {
                 let key = (&pool.space, address);
-                let known = self.addresses.binary_search_by_key(&key, |place| place.key);
+                let known = self.addresses.binary_search_by_key(&key, |entry| entry.key);
                 if known.is_ok() || !taken.insert(key) {
                     continue;
                 }
@@ -106,11 +106,11 @@ impl<O: ClusterObserver> Reconciliation<'_, O> {
 /// (which may only request the address), assigned addresses before others, then by namespace and name.
 pub(super) fn precedence<'a>(one: &&'a InUse) -> (bool, bool, bool, &'a str, Option<&'a str>) {
     let pod = one.pod.as_ref();
-    let waits = pod.is_some_and(|pod| pod.node.is_none());
+    let is_unbound = pod.is_some_and(|pod| pod.node.is_none());
     let name = pod.map(|pod| &*pod.name);
     (
         name.is_none(),
-        waits,
+        is_unbound,
         !one.assigned,
         one.holder.namespace(),
         name,

@@ -15,15 +15,15 @@ use crate::allocation::{
 
 impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
     /// Returns the action for a recorded address, if any.
-    pub(super) fn evaluate(&self, place: &ReconciledAddress<'a>) -> Option<Action> {
-        let recorded = place.recorded?;
+    pub(super) fn evaluate(&self, entry: &ReconciledAddress<'a>) -> Option<Action> {
+        let recorded = entry.recorded?;
         let (record, _) = recorded;
         // The recorded holder uses the address.
-        if place.users.iter().any(|user| is_holder(record, user)) {
+        if entry.users.iter().any(|user| is_holder(record, user)) {
             return None;
         }
         let evaluated = self.evaluate_holder(recorded);
-        self.transfer(place, recorded, evaluated.as_ref())
+        self.transfer(entry, recorded, evaluated.as_ref())
             .or(evaluated)
     }
 
@@ -36,7 +36,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
     /// network are not transferred.
     fn transfer(
         &self,
-        place: &ReconciledAddress<'a>,
+        entry: &ReconciledAddress<'a>,
         (record, version): VersionedRecord<'a>,
         evaluated: Option<&Action>,
     ) -> Option<Action> {
@@ -47,7 +47,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
         let freed = evaluated.is_some_and(frees);
         let configured = matches!(record.holder, Holder::Network { .. });
         let comes_first = self.observer.sees_all_pods() && !configured;
-        let users = place.users.iter().copied();
+        let users = entry.users.iter().copied();
         let candidates = users.filter(|user| {
             let has = user.assigned && user.pod.is_some();
             freed || (comes_first && has)
@@ -144,8 +144,8 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
         pool: Option<&Arc<Pool>>,
         reason: ActionReason,
     ) -> Option<ActionReason> {
-        let keeps = |pool: &Arc<Pool>| pool.retains(&record.holder, record.address.family());
-        if !pool.is_some_and(keeps) {
+        let retains = |pool: &Arc<Pool>| pool.retains(&record.holder, record.address.family());
+        if !pool.is_some_and(retains) {
             return Some(reason);
         }
         let retention = pool.map(|pool| pool.workload_retention);

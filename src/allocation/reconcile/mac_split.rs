@@ -12,7 +12,7 @@ use crate::allocation::{Address, Allocation, Family, Write};
 impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
     /// Returns the actions that create these records.
     pub(super) fn mac_splits(&self) -> Vec<Action> {
-        let records = self.addresses.iter().filter_map(|place| place.recorded);
+        let records = self.addresses.iter().filter_map(|entry| entry.recorded);
         let split_record = records.filter_map(|(record, _)| self.split_record(record));
         split_record
             .map(|record| Action {
@@ -29,8 +29,8 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
         let parts = pool.detaches_mac_of(record) && record.address.ip().is_some();
         let key = (&record.space, mac);
         let known = |key| {
-            let place = self.addresses.binary_search_by_key(&key, |place| place.key);
-            place.is_ok_and(|at| self.addresses[at].recorded.is_some())
+            let entry = self.addresses.binary_search_by_key(&key, |entry| entry.key);
+            entry.is_ok_and(|at| self.addresses[at].recorded.is_some())
         };
         if !parts || known(key) || self.has_mac(record) {
             return None;
@@ -55,7 +55,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
     /// Returns true if the holder has a MAC with a record of its own on this interface.
     fn has_mac(&self, record: &'a Allocation) -> bool {
         let interfaces = self.with_mac.get_or_init(|| {
-            let records = self.addresses.iter().filter_map(|place| place.recorded);
+            let records = self.addresses.iter().filter_map(|entry| entry.recorded);
             let macs = records.filter(|(record, _)| record.address.family() == Family::Mac);
             let of = |(record, _): (&'a Allocation, _)| -> InterfaceKey<'a> {
                 (&record.holder, &record.network, &*record.interface)

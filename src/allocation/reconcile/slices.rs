@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_slice_goes_with_its_node() {
+    fn empty_slices_of_deleted_nodes_are_collected() {
         let slices = [
             slice("storage", "192.0.2.0/28", "ready"),
             slice("storage", "192.0.2.16/28", "silent"),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_of_an_older_layout_goes_when_it_is_empty() {
+    fn empty_mismatched_slices_are_collected() {
         let slices = [
             slice("storage", "192.0.2.0/28", "ready"),
             slice("storage", "192.0.2.16/28", "ready"),

@@ -25,8 +25,8 @@ fn pool_config(pool: &str, reservations: &[&str]) -> PoolConfig {
     let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
     let reservations = reservations.iter().map(|spec| {
         let spec: ReservationSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
-        let made = Reservation::new("db", "r", &spec);
-        Arc::new(made.unwrap_or_else(|e| panic!("{e:?}")))
+        let parsed = Reservation::new("db", "r", &spec);
+        Arc::new(parsed.unwrap_or_else(|e| panic!("{e:?}")))
     });
     let reservations: Vec<_> = reservations.collect();
     PoolConfig::new([Arc::new(pool)], reservations, |_| Some("storage".into()))
@@ -118,7 +118,7 @@ fn a_pod_s_address_is_freed_after_the_quarantine() {
 }
 
 #[test]
-fn what_was_just_recorded_or_renewed_is_left_alone() {
+fn recently_recorded_or_renewed_records_are_kept() {
     let pool_config = pool_config(POOL, &[]);
     let young = [record("192.0.2.5", pod("a"), 60)];
     let absent = FixedState(PodState::Absent, WorkloadState::Unknown);
@@ -157,7 +157,7 @@ fn a_replica_keeps_its_address_as_the_pool_says() {
 }
 
 #[test]
-fn what_is_used_is_adopted_and_two_users_are_reported() {
+fn addresses_in_use_are_adopted_and_duplicates_reported() {
     let pool_config = pool_config(POOL, &[]);
     let observer = FixedState(PodState::Present, WorkloadState::Unknown);
     let one = [used("192.0.2.5", pod("a"))];
@@ -192,7 +192,7 @@ impl ClusterObserver for AllPodsObserved {
 }
 
 #[test]
-fn who_uses_an_address_becomes_its_holder() {
+fn the_user_of_an_address_becomes_its_holder() {
     let reserved = r#"{"network":"storage-net","holder":{"pod":"c"},"ips":["192.0.2.5"]}"#;
     let plain = pool_config(POOL, &[]);
     let set_aside = pool_config(POOL, &[reserved]);
@@ -204,7 +204,7 @@ fn who_uses_an_address_becomes_its_holder() {
         pod: Some(pod_ref(Some("u"), Some("n"))),
         ..used("192.0.2.5", pod("b"))
     };
-    let asks = InUse {
+    let requester = InUse {
         assigned: false,
         ..user.clone()
     };
@@ -231,15 +231,18 @@ fn who_uses_an_address_becomes_its_holder() {
         assert_eq!(holds(&set_aside, &reservation, &user, state), passes(true));
     }
     // A pod that only requests the address gets it only if it would be freed.
-    assert_eq!(holds(&plain, &pod("a"), &asks, PodState::Present), None);
-    assert_eq!(holds(&plain, &replica(), &asks, gone), None);
-    assert_eq!(holds(&set_aside, &reservation, &asks, gone), None);
-    assert_eq!(holds(&plain, &pod("a"), &asks, gone), passes(false));
-    assert_eq!(holds(&plain, &reservation, &asks, gone), passes(false));
+    assert_eq!(
+        holds(&plain, &pod("a"), &requester, PodState::Present),
+        None
+    );
+    assert_eq!(holds(&plain, &replica(), &requester, gone), None);
+    assert_eq!(holds(&set_aside, &reservation, &requester, gone), None);
+    assert_eq!(holds(&plain, &pod("a"), &requester, gone), passes(false));
+    assert_eq!(holds(&plain, &reservation, &requester, gone), passes(false));
 }
 
 #[test]
-fn a_reservation_takes_effect_and_gets_its_address_back() {
+fn a_reservation_is_recorded_and_its_address_returns() {
     let reserved = r#"{"network":"storage-net","holder":{"pod":"a"},"ips":["192.0.2.5"]}"#;
     let pool_config = pool_config(POOL, &[reserved]);
     let gone = FixedState(PodState::Gone(NOW.plus(-500)), WorkloadState::Unknown);
@@ -282,7 +285,7 @@ fn a_reservation_takes_effect_and_gets_its_address_back() {
 }
 
 #[test]
-fn what_a_pod_holds_beyond_what_it_carries_is_surplus() {
+fn unused_addresses_of_a_pod_are_excess() {
     let pool_config = pool_config(POOL, &[]);
     let observer = FixedState(PodState::Present, WorkloadState::Unknown);
     let records = [
@@ -298,7 +301,7 @@ fn what_a_pod_holds_beyond_what_it_carries_is_surplus() {
 }
 
 #[test]
-fn what_a_pod_had_on_another_node_goes_once_it_carries_the_new() {
+fn the_address_of_the_old_node_is_freed_once_the_new_one_is_in_use() {
     let pool_config = pool_config(
         r#"{"ranges":[{"range":"192.0.2.0/24"},{"range":"2001:db8::/64"}],"nodeSliceSize":"/28"}"#,
         &[],
@@ -344,7 +347,7 @@ fn pod_ref(uid: Option<&str>, node: Option<&str>) -> PodRef {
 }
 
 #[test]
-fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
+fn unreported_addresses_are_released_by_interface_state() {
     let whole = pool_config(POOL, &[]);
     let sliced = pool_config(
         r#"{"ranges":[{"range":"192.0.2.0/24"}],"nodeSliceSize":"/28"}"#,
@@ -448,25 +451,35 @@ fn what_a_pod_does_not_carry_goes_as_it_stands_to_it() {
 }
 
 #[test]
-fn what_comes_to_be_known_of_a_pod_is_recorded() {
+fn newly_known_pod_identity_is_recorded() {
     let pool_config = pool_config(POOL, &[]);
     let token = || Holder::Unnamed {
         namespace: "db".into(),
         generate_name: "a".into(),
         token: "t".into(),
     };
-    let seen = || Some(pod_ref(Some("u"), Some("n")));
+    let observed = || Some(pod_ref(Some("u"), Some("n")));
     for (holder, before, now, named) in [
-        (token(), None, seen(), true),
-        (pod("a"), Some(pod_ref(None, None)), seen(), true),
-        (pod("a"), Some(pod_ref(Some("u"), None)), seen(), true),
-        (pod("a"), seen(), seen(), false),
-        (pod("a"), seen(), Some(pod_ref(Some("u"), None)), false),
+        (token(), None, observed(), true),
+        (pod("a"), Some(pod_ref(None, None)), observed(), true),
+        (pod("a"), Some(pod_ref(Some("u"), None)), observed(), true),
+        (pod("a"), observed(), observed(), false),
+        (pod("a"), observed(), Some(pod_ref(Some("u"), None)), false),
         // Manifests have no UIDs.
-        (pod("a"), seen(), Some(pod_ref(None, None)), false),
+        (pod("a"), observed(), Some(pod_ref(None, None)), false),
         // The next pod of a replica takes over; a token belongs to one pod.
-        (replica(), Some(pod_ref(Some("before"), None)), seen(), true),
-        (token(), Some(pod_ref(Some("before"), None)), seen(), false),
+        (
+            replica(),
+            Some(pod_ref(Some("before"), None)),
+            observed(),
+            true,
+        ),
+        (
+            token(),
+            Some(pod_ref(Some("before"), None)),
+            observed(),
+            false,
+        ),
     ] {
         let record = Allocation {
             pod: before.clone(),
@@ -497,7 +510,7 @@ fn what_comes_to_be_known_of_a_pod_is_recorded() {
 }
 
 #[test]
-fn a_pod_that_changes_its_controller_and_a_network_s_pod_are_no_second_users() {
+fn adopted_pods_and_pods_of_a_network_are_not_duplicates() {
     let pool_config = pool_config(POOL, &[]);
     let observer = FixedState(PodState::Present, WorkloadState::Unknown);
     let named = Allocation {
@@ -530,19 +543,19 @@ fn a_pod_that_changes_its_controller_and_a_network_s_pod_are_no_second_users() {
 }
 
 #[test]
-fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
+fn a_vm_mac_is_split_before_its_address_is_freed() {
     let pool = |more: &str| {
         let range = r#"{"ranges":[{"range":"192.0.2.0/24"}],"macs":{"prefix":"02:5e:00"}"#;
         pool_config(&format!("{range}{more}}}"), &[])
     };
-    let machine = Holder::VirtualMachine {
+    let vm = Holder::VirtualMachine {
         namespace: "db".into(),
         name: "vm".into(),
     };
     let own = Address::Mac(Mac([2, 0x5e, 0, 0, 0, 5]));
     let known = Allocation {
         mac: Some(Mac([2, 0x5e, 0, 0, 0, 5])),
-        ..record("192.0.2.5", machine.clone(), 1000)
+        ..record("192.0.2.5", vm.clone(), 1000)
     };
     let split_record = Allocation {
         address: own,
@@ -572,8 +585,8 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
     assert_eq!(found(&alone, &mac, &deleted), [ActionReason::PodGone]);
     // A holder with a separate MAC record needs no other.
     assert_eq!(found(&[known.clone(), other], &mac, &runs), []);
-    let kept = pool(r#","virtualMachines":"MACAndIPs""#);
-    assert_eq!(found(&alone, &kept, &there), []);
+    let retained = pool(r#","virtualMachines":"MACAndIPs""#);
+    assert_eq!(found(&alone, &retained, &there), []);
     let by_pod = pool(r#","retention":"Pod""#);
     assert_eq!(found(&alone, &by_pod, &there), [ActionReason::PodGone]);
     let write = reconcile(
@@ -584,11 +597,11 @@ fn a_machine_s_mac_is_parted_from_its_address_before_that_is_freed() {
         NOW,
     );
     let write = write[0].write.as_ref().map(Write::allocation);
-    assert!(write.is_some_and(|record| record.address == own && record.holder == machine));
+    assert!(write.is_some_and(|record| record.address == own && record.holder == vm));
 }
 
 #[test]
-fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
+fn an_unassigned_user_does_not_take_over_an_address() {
     let pool_config = pool_config(POOL, &[]);
     let outsider = InUse {
         assigned: false,
@@ -619,9 +632,9 @@ fn who_has_an_address_outside_of_the_pool_takes_it_from_nobody() {
         [("adopted", outsider_s)]
     );
     // A replica holds it, with or without a pod: both are reported, and the record stays.
-    let kept = [record("192.0.2.5", replica(), 1000)];
+    let retained = [record("192.0.2.5", replica(), 1000)];
     assert_eq!(
-        act(&kept, std::slice::from_ref(&outsider)),
+        act(&retained, std::slice::from_ref(&outsider)),
         [("duplicate", None)]
     );
     let own = InUse {

@@ -31,10 +31,10 @@ impl Index {
                 return Err(AllocationError::Busy(address));
             }
             Some(entry) => {
-                let waiting = matches!(entry.allocation().holder, Holder::Reservation { .. });
+                let reserved = matches!(entry.allocation().holder, Holder::Reservation { .. });
                 let version = entry
                     .version()
-                    .filter(|_| waiting && desired.reservation.is_some());
+                    .filter(|_| reserved && desired.reservation.is_some());
                 let version = version.ok_or_else(|| AllocationError::InUse {
                     address,
                     holder: Box::new(entry.allocation().holder.clone()),

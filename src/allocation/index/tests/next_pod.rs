@@ -21,7 +21,7 @@ fn a_replica_s_next_pod_takes_over_under_the_old_version() {
 }
 
 #[test]
-fn a_record_names_the_nodes_that_its_holder_s_pods_were_on() {
+fn a_record_lists_former_nodes_of_its_holder() {
     let mut index = index(&[storage("")], &[]);
     let former = |index: &mut Index, uid: &str, node: &str| {
         let requester = replica(0, uid).on_node(Some(node.into()));
@@ -43,7 +43,7 @@ fn a_record_names_the_nodes_that_its_holder_s_pods_were_on() {
 }
 
 #[test]
-fn a_pod_of_a_name_that_was_used_before_renews_the_record() {
+fn a_pod_with_a_reused_name_renews_the_record() {
     let mut index = index(&[storage("")], &[]);
     allocate(&mut index, &requester("a"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
     let later = NOW.plus(3600);

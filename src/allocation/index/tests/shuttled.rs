@@ -247,6 +247,6 @@ fn two_pods_and_another_replica() {
 }
 
 #[test]
-fn one_pod_asked_for_three_times() {
+fn three_requests_of_one_pod() {
     explore(|| run_concurrently(&["a", "a", "a"], false));
 }

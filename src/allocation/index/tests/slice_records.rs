@@ -7,16 +7,16 @@ use super::{
 use crate::allocation::SliceMismatch;
 
 #[test]
-fn slices_that_do_not_fit_are_said_and_give_nothing() {
+fn mismatched_slices_are_reported_and_unused() {
     let mut index = sliced_index("");
-    let odd = [
+    let mismatched = [
         (slice("a", "192.0.2.0/29"), SliceMismatch::OtherSize(30)),
         (slice("a", "192.0.2.9/32"), SliceMismatch::OtherSize(30)),
         (slice("a", "198.51.100.0/30"), SliceMismatch::Outside),
         (slice("a", "2001:db8::/126"), SliceMismatch::Outside),
         (slice("a", "0.0.0.0/0"), SliceMismatch::Outside),
     ];
-    for (slice, _) in &odd {
+    for (slice, _) in &mismatched {
         index.apply_slice(slice.clone(), Version(1));
     }
     let mut found: Vec<_> = index
@@ -24,8 +24,8 @@ fn slices_that_do_not_fit_are_said_and_give_nothing() {
         .into_iter()
         .map(|(s, m)| (s.clone(), m))
         .collect();
-    found.sort_by_key(|(s, _)| odd.iter().position(|(o, _)| o == s));
-    assert_eq!(found, odd);
+    found.sort_by_key(|(s, _)| mismatched.iter().position(|(o, _)| o == s));
+    assert_eq!(found, mismatched);
     assert!(index.slices_of_node("storage", "a").is_empty());
     // The name of the first slot is taken; the slice that the record overlaps is not.
     let rejected = allocate(&mut index, &requester_on("a", "p"), &[request(&[])]);
@@ -37,7 +37,7 @@ fn slices_that_do_not_fit_are_said_and_give_nothing() {
 }
 
 #[test]
-fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts() {
+fn slice_events_apply_by_version_and_survive_config_changes() {
     let mut index = sliced_index("");
     index.apply_slice(slice("a", "192.0.2.0/30"), Version(5));
     index.apply_slice(slice("b", "192.0.2.0/30"), Version(4));
@@ -81,7 +81,7 @@ fn what_is_told_of_slices_counts_in_the_order_of_versions_and_outlives_layouts()
 }
 
 #[test]
-fn a_preview_supposes_slices_and_leaves_none() {
+fn a_preview_assumes_slices_and_leaves_none() {
     let mut index = sliced_index("");
     let assigned = index.preview(&requester_on("a", "p"), &[request(&[])], NOW);
     assert_eq!(

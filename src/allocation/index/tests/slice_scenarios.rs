@@ -218,10 +218,15 @@ impl Scenario {
                     ip
                 );
                 let here = (pod.to_owned(), node.to_owned());
-                let kept = self.records.get(ip) == Some(&here);
+                let retained = self.records.get(ip) == Some(&here);
                 let own = self.is_of(*ip, node);
-                prop_assert!(kept || own || !self.strict, "{} is lent to {}", ip, node);
-                borrowed += usize::from(!kept && !own);
+                prop_assert!(
+                    retained || own || !self.strict,
+                    "{} is lent to {}",
+                    ip,
+                    node
+                );
+                borrowed += usize::from(!retained && !own);
             }
         }
         prop_assert_eq!(planned.borrowed, borrowed);
@@ -324,7 +329,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn slices_are_kept_apart_and_addresses_given_once(
+    fn slices_do_not_overlap_and_addresses_are_allocated_once(
         strict in any::<bool>(),
         dual in any::<bool>(),
         steps in prop::collection::vec(step(), 1..80),
@@ -338,7 +343,7 @@ proptest! {
 
     /// Without `strictSlices` every address can be allocated, whatever happened before.
     #[test]
-    fn every_address_of_a_pool_that_is_not_strict_is_given(
+    fn every_address_of_a_lax_pool_can_be_allocated(
         dual in any::<bool>(),
         steps in prop::collection::vec(step(), 0..40),
         last in 0..NODES.len(),

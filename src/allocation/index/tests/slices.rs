@@ -74,7 +74,7 @@ fn fill(index: &mut Index, node: &str, count: usize) {
 }
 
 #[test]
-fn a_node_draws_from_slices_of_its_own_and_claims_one_after_the_other() {
+fn a_node_allocates_from_its_slices_and_claims_them_in_order() {
     let mut index = sliced_index("");
     let first = allocate(&mut index, &requester_on("a", "p"), &[request(&[])]);
     assert_eq!(claimed(&first), "a 192.0.2.0/30");
@@ -128,7 +128,7 @@ fn a_node_draws_from_slices_of_its_own_and_claims_one_after_the_other() {
 }
 
 #[test]
-fn without_a_node_and_without_a_place_for_slices_nothing_is_given() {
+fn requests_without_node_or_slice_support_are_rejected() {
     let mut index = sliced_index("");
     let error = allocate(&mut index, &requester("p"), &[request(&[])]).err();
     assert_eq!(error, Some(AllocationError::NodeUnknown("storage".into())));
@@ -151,7 +151,7 @@ fn without_a_node_and_without_a_place_for_slices_nothing_is_given() {
 }
 
 #[test]
-fn with_no_slice_left_the_lowest_of_another_s_is_lent_and_strict_pools_refuse() {
+fn without_a_slice_lax_pools_borrow_and_strict_pools_reject() {
     let mut index = sliced_index("");
     fill(&mut index, "a", 23);
     let planned = index.plan(&requester_on("b", "p"), &[request(&[])], NOW);
@@ -213,7 +213,7 @@ fn with_no_slice_left_the_lowest_of_another_s_is_lent_and_strict_pools_refuse() 
 }
 
 #[test]
-fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
+fn a_node_has_one_claim_and_a_slice_one_claimant() {
     let mut index = sliced_index("");
     let plan = |index: &mut Index, node: &str, now: i64| {
         let requester = requester_on(node, &format!("{node}-{now}"));
@@ -264,7 +264,7 @@ fn one_slice_is_claimed_for_a_node_at_a_time_and_none_for_two_nodes() {
 }
 
 #[test]
-fn a_pod_that_goes_to_another_node_gets_another_address_there() {
+fn a_pod_on_another_node_gets_another_address() {
     let mut index = sliced_index(r#","maxPerNamespace":1"#);
     assert_eq!(
         ips(allocate_with_slices(
@@ -299,7 +299,7 @@ fn a_pod_that_goes_to_another_node_gets_another_address_there() {
 }
 
 #[test]
-fn what_a_pod_has_elsewhere_is_lent_to_it_sooner_than_another_s() {
+fn a_pod_borrows_its_own_former_address_first() {
     let mut index = sliced_index("");
     fill(&mut index, "a", 22);
     assert_eq!(
@@ -322,7 +322,7 @@ fn what_a_pod_has_elsewhere_is_lent_to_it_sooner_than_another_s() {
 }
 
 #[test]
-fn a_named_address_is_given_wherever_it_lies_unless_the_pool_is_strict() {
+fn a_requested_address_may_be_borrowed_unless_strict() {
     let mut index = sliced_index("");
     fill(&mut index, "a", 1);
     for ip in ["192.0.2.3", "192.0.2.29"] {
@@ -372,7 +372,7 @@ fn a_named_address_is_given_wherever_it_lies_unless_the_pool_is_strict() {
 }
 
 #[test]
-fn what_is_reserved_is_kept_on_every_node() {
+fn a_reserved_address_is_kept_on_every_node() {
     let spec = r#"{"network":"storage-net","holder":{"pod":"p"},"ips":["192.0.2.9"]}"#;
     let pools = |more: &str| pool("storage", &format!("{SPEC}{more}}}"));
     let mut lax = index(&[pools("")], &[reservation("r", spec)]);
@@ -394,7 +394,7 @@ fn what_is_reserved_is_kept_on_every_node() {
 }
 
 #[test]
-fn each_range_is_cut_by_itself() {
+fn each_range_is_sliced_separately() {
     let dual = pool(
         "storage",
         r#"{"ranges":[{"range":"192.0.2.0/29"},{"range":"2001:db8::/124"}],"nodeSliceSize":"/30"}"#,

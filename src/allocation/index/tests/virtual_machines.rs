@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn machine(name: &str, uid: &str) -> Requester {
+fn virtual_machine(name: &str, uid: &str) -> Requester {
     Requester {
         holder: Holder::VirtualMachine {
             namespace: "db".into(),
@@ -46,7 +46,7 @@ fn naming(mac: &str) -> AttachmentRequest {
 
 /// A record of an older release, in which the MAC of a virtual machine is derived from its address.
 fn before(ip: &str, mac: &str, version: u64) -> Stored {
-    let requester = machine("vm", "u1");
+    let requester = virtual_machine("vm", "u1");
     let Address::Mac(mac) = address(mac) else {
         panic!("{mac} is no MAC")
     };
@@ -70,9 +70,9 @@ fn before(ip: &str, mac: &str, version: u64) -> Stored {
 }
 
 #[test]
-fn a_machine_s_mac_is_its_own_whatever_address_it_gets() {
+fn a_vm_keeps_its_mac_whatever_address_it_gets() {
     let mut index = index(&[storage("")], &[]);
-    let first = assigned(&mut index, &machine("vm", "u1"), &request(&[]));
+    let first = assigned(&mut index, &virtual_machine("vm", "u1"), &request(&[]));
     // The MACs from 02:5e:00:00:00:00 to :07 are derived from addresses.
     assert!(is(&first, "192.0.2.2", "02:5e:00:00:00:08"), "{first:?}");
     // A repeated request of the same launcher gets the same result, also when it names it.
@@ -81,15 +81,18 @@ fn a_machine_s_mac_is_its_own_whatever_address_it_gets() {
         ..naming("02:5e:00:00:00:08")
     };
     for request in [request(&[]), again] {
-        assert_eq!(assigned(&mut index, &machine("vm", "u1"), &request), first);
+        assert_eq!(
+            assigned(&mut index, &virtual_machine("vm", "u1"), &request),
+            first
+        );
     }
     release(&mut index, "192.0.2.2");
     let other = assigned(&mut index, &requester("a"), &request(&[]));
     assert!(is(&other, "192.0.2.2", "02:5e:00:00:00:02"), "{other:?}");
-    let next = assigned(&mut index, &machine("vm", "u2"), &request(&[]));
+    let next = assigned(&mut index, &virtual_machine("vm", "u2"), &request(&[]));
     assert!(is(&next, "192.0.2.3", "02:5e:00:00:00:08"), "{next:?}");
     release(&mut index, "02:5e:00:00:00:08");
-    let another = assigned(&mut index, &machine("other", "u3"), &request(&[]));
+    let another = assigned(&mut index, &virtual_machine("other", "u3"), &request(&[]));
     assert!(
         is(&another, "192.0.2.4", "02:5e:00:00:00:08"),
         "{another:?}"
@@ -97,7 +100,7 @@ fn a_machine_s_mac_is_its_own_whatever_address_it_gets() {
 }
 
 #[test]
-fn where_addresses_are_kept_the_mac_follows() {
+fn the_mac_is_derived_where_addresses_are_retained() {
     let both = storage(r#","virtualMachines":"MACAndIPs""#);
     // Here each MAC is derived: a virtual machine cannot keep one without the address.
     let exact = pool(
@@ -108,28 +111,28 @@ fn where_addresses_are_kept_the_mac_follows() {
     let by_pod = storage(r#","retention":"Pod""#);
     for pool in [both, exact, by_pod] {
         let mut index = index(&[pool], &[]);
-        let found = assigned(&mut index, &machine("vm", "u1"), &request(&[]));
+        let found = assigned(&mut index, &virtual_machine("vm", "u1"), &request(&[]));
         assert!(is(&found, "192.0.2.2", "02:5e:00:00:00:02"), "{found:?}");
         assert_eq!(index.recorded().count(), 1);
     }
 }
 
 #[test]
-fn with_a_reserved_address_the_mac_follows() {
+fn the_mac_is_derived_from_a_reserved_address() {
     let reserved = reservation(
         "r",
         r#"{"network":"storage-net","holder":{"virtualMachine":"vm"},"ips":["192.0.2.5"]}"#,
     );
     let mut index = index(&[storage("")], &[reserved]);
-    let found = assigned(&mut index, &machine("vm", "u1"), &request(&[]));
+    let found = assigned(&mut index, &virtual_machine("vm", "u1"), &request(&[]));
     assert!(is(&found, "192.0.2.5", "02:5e:00:00:00:05"), "{found:?}");
 }
 
 #[test]
-fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
+fn a_mac_recorded_with_an_address_is_detached_from_it() {
     let mut index = index(&[storage("")], &[]);
     index.apply(before("192.0.2.2", "02:5e:00:00:00:02", 1));
-    let next = assigned(&mut index, &machine("vm", "u2"), &request(&[]));
+    let next = assigned(&mut index, &virtual_machine("vm", "u2"), &request(&[]));
     assert!(is(&next, "192.0.2.2", "02:5e:00:00:00:02"), "{next:?}");
     release(&mut index, "192.0.2.2");
     // The next holder of the address gets another MAC, with a record of its own.
@@ -138,7 +141,7 @@ fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
     assert_eq!(assigned(&mut index, &requester("a"), &request(&[])), other);
     let named = assigned(
         &mut index,
-        &machine("vm", "u3"),
+        &virtual_machine("vm", "u3"),
         &naming("02:5e:00:00:00:02"),
     );
     assert!(is(&named, "192.0.2.3", "02:5e:00:00:00:02"), "{named:?}");
@@ -150,7 +153,11 @@ fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
     );
     let unheld = naming("02:5e:00:00:00:06");
     assert_eq!(
-        code(allocate(&mut index, &machine("vm2", "u9"), &[unheld])),
+        code(allocate(
+            &mut index,
+            &virtual_machine("vm2", "u9"),
+            &[unheld]
+        )),
         "mac-in-use"
     );
     assert_eq!(
@@ -169,56 +176,69 @@ fn a_mac_that_was_recorded_with_an_address_is_kept_by_itself() {
 }
 
 #[test]
-fn a_machine_may_name_the_mac_of_its_address() {
+fn a_vm_may_request_the_mac_of_its_address() {
     let mut index = index(&[storage("")], &[]);
     let named = AttachmentRequest {
         ips: request(&["192.0.2.4"]).ips,
         ..naming("02:5e:00:00:00:04")
     };
-    let found = assigned(&mut index, &machine("vm", "u1"), &named);
+    let found = assigned(&mut index, &virtual_machine("vm", "u1"), &named);
     assert!(is(&found, "192.0.2.4", "02:5e:00:00:00:04"), "{found:?}");
-    assert_eq!(assigned(&mut index, &machine("vm", "u1"), &named), found);
+    assert_eq!(
+        assigned(&mut index, &virtual_machine("vm", "u1"), &named),
+        found
+    );
     release(&mut index, "192.0.2.4");
-    let next = assigned(&mut index, &machine("vm", "u2"), &request(&[]));
+    let next = assigned(&mut index, &virtual_machine("vm", "u2"), &request(&[]));
     assert!(is(&next, "192.0.2.2", "02:5e:00:00:00:04"), "{next:?}");
 }
 
 #[test]
-fn a_namespace_has_as_many_macs_as_addresses() {
+fn the_namespace_limit_applies_to_macs() {
     let mut index = index(&[storage(r#","maxPerNamespace":2"#)], &[]);
     for name in ["a", "b"] {
-        assigned(&mut index, &machine(name, name), &request(&[]));
+        assigned(&mut index, &virtual_machine(name, name), &request(&[]));
     }
-    let mut rejected =
-        |name: &str| code(allocate(&mut index, &machine(name, name), &[request(&[])]));
+    let mut rejected = |name: &str| {
+        code(allocate(
+            &mut index,
+            &virtual_machine(name, name),
+            &[request(&[])],
+        ))
+    };
     assert_eq!(rejected("c"), "namespace-limit");
     for ip in ["192.0.2.2", "192.0.2.3"] {
         release(&mut index, ip);
     }
     // MACs of stopped virtual machines count.
-    let mut rejected =
-        |name: &str| code(allocate(&mut index, &machine(name, name), &[request(&[])]));
+    let mut rejected = |name: &str| {
+        code(allocate(
+            &mut index,
+            &virtual_machine(name, name),
+            &[request(&[])],
+        ))
+    };
     assert_eq!(rejected("c"), "namespace-limit");
     assert_eq!(rejected("b"), "given");
 }
 
 #[test]
-fn a_machine_keeps_its_mac_over_slices() {
+fn a_vm_keeps_its_mac_across_slices() {
     let sliced = pool(
         "storage",
         r#"{"ranges":[{"range":"192.0.2.0/24"}],"macs":{"prefix":"02:5e:00"},"nodeSliceSize":"/28"}"#,
     );
-    let machine = machine("vm", "u1").holder;
-    assert!(sliced.retains(&machine, crate::allocation::Family::Mac));
-    assert!(!sliced.retains(&machine, crate::allocation::Family::V4));
-    assert!(sliced.detaches_mac(&machine));
+    let virtual_machine = virtual_machine("vm", "u1").holder;
+    assert!(sliced.retains(&virtual_machine, crate::allocation::Family::Mac));
+    assert!(!sliced.retains(&virtual_machine, crate::allocation::Family::V4));
+    assert!(sliced.detaches_mac(&virtual_machine));
 }
 
 #[test]
-fn of_two_macs_the_one_that_was_given_last_counts() {
+fn the_latest_of_two_macs_wins() {
     let mut index = index(&[storage("")], &[]);
     let record = |mac: &str, uid: &str, since: Timestamp, version: u64| {
-        let requester = machine("vm", uid);
+        let requester = virtual_machine("vm", uid);
         let mut stored = before("192.0.2.2", mac, version);
         stored.allocation.address = address(mac);
         stored.allocation.mac = None;
@@ -230,7 +250,7 @@ fn of_two_macs_the_one_that_was_given_last_counts() {
     index.apply(record("02:5e:00:00:00:09", "u2", NOW.plus(-10), 2));
     index.apply(record("02:5e:00:00:00:0a", "u3", NOW.plus(-90), 3));
     let mut mac = |uid: &str, request: &AttachmentRequest| {
-        assigned(&mut index, &machine("vm", uid), request).1
+        assigned(&mut index, &virtual_machine("vm", uid), request).1
     };
     // A repeated request gets the same MAC, whatever another launcher got in the meantime.
     assert_eq!(mac("u1", &request(&[])), "02:5e:00:00:00:08");
