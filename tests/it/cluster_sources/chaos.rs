@@ -61,7 +61,7 @@ struct ChaosRun {
 impl ChaosRun {
     async fn run(seed: u64) -> Result<Vec<String>, Failed> {
         let server = ApiServer::with(StandInSettings {
-            page_size: 4,
+            page: 4,
             ..StandInSettings::default()
         });
         let mut history = Self {

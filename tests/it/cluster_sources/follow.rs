@@ -152,7 +152,7 @@ async fn known() -> TestResult {
 
 async fn pages() -> TestResult {
     let server = ApiServer::with(StandInSettings {
-        page_size: 7,
+        page: 7,
         ..StandInSettings::default()
     });
     put(

@@ -64,7 +64,7 @@ pub(super) struct ReconcilerReplica {
     pub(super) ledger: Arc<Ledger>,
     pub(super) slices: SliceLedger,
     pub(super) steward: Reconciler,
-    pub(super) notices: Arc<EmittedEvents>,
+    pub(super) events: Arc<EmittedEvents>,
     leads: watch::Sender<bool>,
     stop: CancellationToken,
 }
@@ -81,16 +81,16 @@ pub(super) struct EmittedEvents(Mutex<Vec<(String, &'static str, String)>>);
 
 impl EventSink for EmittedEvents {
     fn emit(&self, about: ObjectRef, _: EventType, reason: &'static str, message: String) {
-        let mut notices = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        notices.push((about.name, reason, message));
+        let mut events = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        events.push((about.name, reason, message));
     }
 }
 
 impl EmittedEvents {
     /// Returns the objects of the events with this reason, in order.
     pub(super) fn of(&self, reason: &str) -> Vec<String> {
-        let notices = self.0.lock().unwrap_or_else(|e| e.into_inner());
-        let of_reason = notices.iter().filter(|one| one.1 == reason);
+        let events = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let of_reason = events.iter().filter(|one| one.1 == reason);
         let mut found: Vec<String> = of_reason.map(|one| one.0.clone()).collect();
         found.sort();
         found
@@ -238,7 +238,7 @@ impl ReconcilerFixture {
         tokio::spawn(feed.run(stop.clone()));
         let mut policy = Policy::default();
         policy.injection = Some(Injection::Bind);
-        let notices = Arc::new(EmittedEvents::default());
+        let events = Arc::new(EmittedEvents::default());
         let (leading, led) = watch::channel(leads);
         let steward = Reconciler::new(ReconcilerParts {
             catalog,
@@ -252,7 +252,7 @@ impl ReconcilerFixture {
                 server.client(),
                 RetryPolicy::default(),
             )),
-            events: Arc::clone(&notices) as Arc<dyn EventSink>,
+            events: Arc::clone(&events) as Arc<dyn EventSink>,
             is_leader: led,
         });
         tokio::spawn(steward.clone().run(stop.clone()));
@@ -261,7 +261,7 @@ impl ReconcilerFixture {
             ledger,
             slices,
             steward,
-            notices,
+            events,
             leads: leading,
             stop,
         })
