@@ -14,7 +14,7 @@ use nadmit::{
         operator::{self, AdditionalNetwork, Daemons},
     },
     rules::{
-        Check, Example, Held, HeldAddress, Injection, Level, Levels, Policy, PoolChangeSubject,
+        Check, Example, HeldAddress, Injection, Level, Levels, Policy, PoolChangeSubject, PoolHoldings,
         Profile, RULES, Rule, judge::judge_pool_change,
     },
     sources::catalog_of,
@@ -216,7 +216,7 @@ fn judged_change(example: Example) -> Result<AdmissionResponse, Failed> {
         stateful_set: "db".into(),
         ordinal: 0,
     };
-    let held = Held {
+    let holdings = PoolHoldings {
         count: 2,
         outside: outside.into(),
         some_outside: outside
@@ -228,7 +228,7 @@ fn judged_change(example: Example) -> Result<AdmissionResponse, Failed> {
         name: "storage",
         before: Some(&before),
         after: Some(&changed),
-        held: &held,
+        holdings: &holdings,
     };
     let findings = judge_pool_change(&subject, &Policy::default());
     let object: Value = serde_saphyr::from_str(after)?;

@@ -64,13 +64,17 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let AssignableSource::Configured { index } = assignable.source else {
             continue;
         };
-        let (Some(plugin), Some(text)) =
-            (config.plugins.get(assignable.plugin), texts.get(assignable.plugin))
-        else {
+        let (Some(plugin), Some(text)) = (
+            config.plugins.get(assignable.plugin),
+            texts.get(assignable.plugin),
+        ) else {
             continue;
         };
         let mut others = BTreeSet::new();
-        for (network, theirs) in subject.other_networks_assigning(assignable.range).take(left) {
+        for (network, theirs) in subject
+            .other_networks_assigning(assignable.range)
+            .take(left)
+        {
             left -= 1;
             let other = network
                 .config

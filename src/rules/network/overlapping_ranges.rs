@@ -102,7 +102,10 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let others = by_range.entry((assignable.plugin, index)).or_default();
-        for (network, theirs) in subject.other_networks_assigning(assignable.range).take(left) {
+        for (network, theirs) in subject
+            .other_networks_assigning(assignable.range)
+            .take(left)
+        {
             left -= 1;
             if let Some(other) = compare(subject, config, &assignable, network, theirs) {
                 let key = (&*network.namespace, &*network.name);
