@@ -1,19 +1,20 @@
-//! The moment at which a pod is bound to a node: `pods/binding`, and the older `bindings`.
+//! Reviews of Bindings: a pod is being bound to a node. The request is a CREATE of `pods/binding`,
+//! or of the older `bindings`.
 //!
-//! Here name, UID and node of the pod are known, nothing that is taken has to expire, and a refusal
-//! is a back-off of the scheduler: the pod stays Pending, with the reason in its events. The API
-//! server merges a Binding's annotations into the pod's, in place of those of the same key; so what
-//! a Binding brings is checked, too.
+//! At this point the pod's name, UID and node are known, no allocation has to expire, and a denial
+//! makes the scheduler back off: the pod stays Pending, with the reason in its events. The API
+//! server merges a Binding's annotations into the pod's, replacing those with the same key; so the
+//! annotations that a Binding brings are checked, too.
 //!
-//! | what is found | answer |
+//! | found | response |
 //! |---|---|
-//! | no such pod, another UID, already bound, being deleted | allowed: the API server refuses, or nothing is to be done |
-//! | on the node's network, a static pod's copy, no network of a pool | allowed |
-//! | what the cluster was asked for cannot be read, or the pool is not ready | refused, to be tried again |
-//! | nothing left | looked up live, then refused with numbers |
-//! | otherwise | recorded, and put into the Binding |
+//! | no such pod, another UID, already bound, being deleted | allowed: the API server rejects it, or there is nothing to do |
+//! | host network, mirror pod, no network with a pool | allowed |
+//! | live reads failed, or the pool is not ready | rejected with a retryable status |
+//! | pool exhausted | read live, then denied with numbers |
+//! | otherwise | recorded, and injected into the Binding |
 //!
-//! A Binding that names no UID is for whichever pod has the name now, which is looked up.
+//! A Binding without a UID is for whichever pod has the name now, which is read live.
 
 use super::{
     context::ReviewContext,

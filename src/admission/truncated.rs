@@ -92,29 +92,29 @@ impl<'de> Visitor<'de> for RequestVisitor<'_> {
 mod tests {
     use super::*;
 
-    fn refused(review: &str, bytes: usize) -> Option<String> {
+    fn rejected(review: &str, bytes: usize) -> Option<String> {
         let beginning = review.get(..bytes).unwrap_or(review);
-        let rejections = reject_oversized(beginning.as_bytes(), "too large");
-        rejections.map(|json| String::from_utf8_lossy(&json).into_owned())
+        let rejection = reject_oversized(beginning.as_bytes(), "too large");
+        rejection.map(|json| String::from_utf8_lossy(&json).into_owned())
     }
 
     #[test]
     fn rejects_a_pod_as_soon_as_the_review_identifies_it() {
         let review = include_str!("../../tests/fixtures/reviews/pod-create-name.validate.json");
-        let json = refused(review, 600).expect("a refusal");
+        let json = rejected(review, 600).expect("a rejection");
         let uid = "ad64ab84-33dd-4162-a962-4ce5fa36286f";
         assert!(json.contains(&format!("\"uid\":\"{uid}\"")), "{json}");
         assert!(json.contains("\"allowed\":false"), "{json}");
         assert!(json.contains("too large"), "{json}");
         for bytes in [0, 1, 100, 150] {
-            assert_eq!(refused(review, bytes), None, "{bytes}");
+            assert_eq!(rejected(review, bytes), None, "{bytes}");
         }
     }
 
     #[test]
     fn ignores_reviews_of_other_kinds() {
         let review = include_str!("../../tests/fixtures/reviews/nad-update.validate.json");
-        assert_eq!(refused(review, 600), None);
+        assert_eq!(rejected(review, 600), None);
         for other in [
             "",
             "[]",
@@ -123,7 +123,7 @@ mod tests {
             "{\"request\": 7}",
             "{\"request\": {}}",
         ] {
-            assert_eq!(refused(other, other.len()), None, "{other}");
+            assert_eq!(rejected(other, other.len()), None, "{other}");
         }
     }
 }

@@ -1,10 +1,8 @@
 //! A preview of adoption: the addresses in use that a cluster's pools would take over, recorded or
-//! not, and
-//! the obstacles.
+//! not, and the obstacles.
 //!
 //! A pool allocates nothing until everything in use in its ranges is recorded. This preview works
-//! on a
-//! cluster as it is, or as it will be after manifests are applied.
+//! on a cluster as it is, or as it will be after manifests are applied.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +36,7 @@ pub struct PoolAdoption {
     /// The networks that the pool serves.
     pub networks: Vec<String>,
     /// The reasons why the pool would allocate nothing.
+    #[serde(rename = "inTheWay")]
     pub blockers: Vec<String>,
     /// The addresses in use, in order.
     pub addresses: Vec<PoolAddress>,
@@ -83,8 +82,7 @@ pub struct DuplicateAddress {
 
 impl Adoption {
     /// Returns the adoption preview of a catalog's pools, given the existing records.
-    /// `multus_namespace` is the
-    /// namespace in which Multus looks up default networks.
+    /// `multus_namespace` is the namespace in which Multus looks up default networks.
     pub fn of(catalog: &Catalog, records: &[Stored], multus_namespace: &str) -> Self {
         let in_use = catalog.addresses_in_use(multus_namespace);
         let uses = AddressUses::of(catalog, records, &in_use);
@@ -230,9 +228,8 @@ fn held(
 }
 
 /// Returns true if the user of an address is the one that it is recorded for: by holder, or by the
-/// pod, which
-/// held by a token before it had a name. A pod on a reservation's address may be the one reserved
-/// for.
+/// pod, which held by a token before it had a name. A pod on a reservation's address may be the one
+/// reserved for.
 fn is_of(record: &Allocation, one: &InUse) -> bool {
     let pod = |a: &Option<crate::allocation::PodRef>| a.as_ref().map(|pod| pod.name.clone());
     let same_pod = pod(&record.pod).is_some()

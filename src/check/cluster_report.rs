@@ -1,6 +1,5 @@
 //! The output for people on a cluster: a table of denials and warnings by namespace and rule, then
-//! each
-//! finding with its object and field.
+//! each finding with its object and field.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 

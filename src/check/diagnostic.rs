@@ -8,13 +8,11 @@ use crate::{
 use super::File;
 
 /// The code of an error in a manifest itself. It is no rule's code: without the manifest there is
-/// nothing
-/// that a rule could judge.
+/// nothing that a rule could judge.
 pub const INVALID_MANIFEST: &str = "invalid-manifest";
 
 /// The code of an object that is defined a second time. Applying both would overwrite one, and only
-/// one of
-/// them is checked.
+/// one of them is checked.
 pub const DUPLICATE_OBJECT: &str = "duplicate-object";
 
 /// A finding with its position in a file.

@@ -33,10 +33,8 @@ impl File {
 }
 
 /// Reads files, the manifests (`*.yaml`, `*.yml`, `*.json`) in folders, and for `-` standard input.
-/// A file
-/// that is named twice is read once. `progress` is called before each file with the number of files
-/// read
-/// and the total.
+/// A file that is named twice is read once. `progress` is called before each file with the number
+/// of files read and the total.
 ///
 /// # Errors
 /// If a path cannot be read. A file that is not text, or is too large, is among the returned files.

@@ -8,8 +8,7 @@ use crate::manifests::{Located, Manifest, PodName};
 pub(super) type ObjectIdentity<'o> = (&'o str, &'o str, &'o str);
 
 /// Returns the identity under which the API server would store an object; `None` for an object
-/// without a
-/// name or with a generated one.
+/// without a name or with a generated one.
 pub(super) fn identity_of(manifest: &Manifest) -> Option<ObjectIdentity<'_>> {
     Some(match manifest {
         Manifest::Network(m) => ("network", &m.network.namespace, &m.network.name),
@@ -43,8 +42,7 @@ pub(super) fn namespace(manifest: &Manifest) -> &str {
 }
 
 /// Removes objects from a cluster that manifests override: an object in both is used as it is in
-/// the
-/// manifest.
+/// the manifest.
 pub(super) fn without_overridden(
     mut cluster: Vec<Vec<Located<Manifest>>>,
     written: &[Vec<Located<Manifest>>],
@@ -52,8 +50,7 @@ pub(super) fn without_overridden(
     let written = || written.iter().flatten().map(|object| &object.value);
     let known: HashSet<ObjectIdentity<'_>> = written().filter_map(identity_of).collect();
     // The operator's networks follow from its list: where the list itself is overridden, the
-    // networks that it
-    // made before are removed.
+    // networks that it made before are removed.
     let mut made: HashSet<(Box<str>, Box<str>)> = HashSet::new();
     if written().any(|manifest| matches!(manifest, Manifest::Operator(_))) {
         made.extend(written().flat_map(networks_made));

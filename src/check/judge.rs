@@ -362,8 +362,7 @@ impl CheckContext<'_> {
     }
 
     /// Lowers denials that rest on objects which are probably just not among the input, such as
-    /// networks of a
-    /// namespace of which no network was read.
+    /// networks of a namespace of which no network was read.
     fn downgrade(&self, findings: &mut [Finding]) {
         for finding in findings.iter_mut() {
             self.downgrade_conditional(finding);
@@ -391,8 +390,7 @@ impl CheckContext<'_> {
 
 impl CheckContext<'_> {
     /// Lowers denials of a network that is created in namespaces with certain labels, if this
-    /// namespace's labels
-    /// were not read.
+    /// namespace's labels were not read.
     fn downgrade_conditional(&self, finding: &mut Finding) {
         let Some(LiveRead::Network { namespace, name }) = &finding.requires_live_read else {
             return;

@@ -1,14 +1,12 @@
 //! The offline check: judges manifests as the server would.
 //!
 //! All input is judged together: its networks and namespaces are the catalog, and each pod,
-//! workload
-//! template, virtual machine and network is judged by the server's own rules
-//! ([`crate::rules::judge`]).
-//! Each finding has its exact position in the file, even inside JSON inside YAML.
+//! workload template, virtual machine and network is judged by the server's own rules
+//! ([`crate::rules::judge`]). Each finding has its exact position in the file, even inside JSON
+//! inside YAML.
 //!
 //! 1. [`gather`] reads files, folders and standard input; a cluster's objects are files of one
-//!    object each
-//!    ([`File::of_cluster`]).
+//!    object each ([`File::of_cluster`]).
 //! 2. [`run()`] judges files alone, [`run_in_cluster`] files together with a cluster's objects,
 //!    [`check_cluster`] a cluster. [`Adoption`] shows what a cluster's pools would take over.
 //! 3. [`OutputFormat`] renders the outcome, for people or for machines.

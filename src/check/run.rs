@@ -26,8 +26,7 @@ pub struct CheckOptions {
     /// Deny unknown networks even in a namespace of which no network was read.
     ///
     /// The networks of a repository of applications are often in another repository; without this
-    /// option their
-    /// absence is only a warning.
+    /// option their absence is only a warning.
     pub strict_networks: bool,
 }
 
@@ -77,8 +76,7 @@ pub fn run_in_cluster(
 }
 
 /// Returns the catalog of files together with a cluster's objects, and the diagnostics on the
-/// files' text.
-/// Files override objects of the cluster.
+/// files' text. Files override objects of the cluster.
 pub fn catalog_in(files: &[File], cluster: &[File]) -> (Catalog, Vec<Diagnostic>) {
     let (read, diagnostics) = read_objects(files);
     let known = without_overridden(self::read_objects(cluster).0, &read);
@@ -135,8 +133,7 @@ fn with_check_defaults(policy: &Policy) -> Policy {
 }
 
 /// Returns the names of networks that are created in namespaces with certain labels, each with the
-/// kind that
-/// creates it: whether a namespace that was not read has these labels is unknown.
+/// kind that creates it: whether a namespace that was not read has these labels is unknown.
 fn conditional_networks(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'static str> {
     let objects = read.iter().flatten();
     let makers = objects.filter_map(|object| match &object.value {

@@ -20,8 +20,7 @@ pub(super) struct SharedAddresses<'u>(
 
 impl<'u> SharedAddresses<'u> {
     /// Finds shared addresses. An address belongs to the network that configures it, or else to its
-    /// first pod;
-    /// the other pods are reported.
+    /// first pod; the other pods are reported.
     pub(super) fn of(in_use: &'u [InUse], pool_config: &PoolConfig) -> Self {
         let mut users: HashMap<(Space, Address), Vec<&InUse>> = HashMap::new();
         for one in in_use {

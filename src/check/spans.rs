@@ -24,8 +24,7 @@ impl<'f> StringSpans<'f> {
     }
 
     /// Returns the span in the file of a part of a string. Without a part, or where the string's
-    /// notation
-    /// cannot be mapped, returns the string's first line.
+    /// notation cannot be mapped, returns the string's first line.
     pub(super) fn span(&mut self, string: &Located<Box<str>>, part: Option<Span>) -> Span {
         let whole = string.location.span;
         let Some(part) = part else {
