@@ -137,7 +137,7 @@ fn catalog(mode: Option<Mode>) -> Result<Catalog, Failed> {
         mode,
         ..NamespaceLabels::default()
     };
-    let networks = catalog.networks(pool_configArc::clone).collect::<Vec<_>>();
+    let networks = catalog.networks().map(Arc::clone).collect::<Vec<_>>();
     let layout = Arc::clone(catalog.pool_config());
     let pools = layout.pools.iter();
     let pools = pools.map(|(name, pool)| (Box::from(&**name), Ok(Arc::clone(pool))));
@@ -163,7 +163,7 @@ impl<'a> AuthorityFixture<'a> {
             index: SharedIndex::default(),
         };
         {
-            let mut index = fixpool_configndex.lock();
+            let mut index = fixture.index.lock();
             index.sync(catalog.pool_config());
             index.set_ready("storage");
         }
@@ -212,8 +212,8 @@ impl<'a> AuthorityFixture<'a> {
         match decide(webhook, &review.request, &context) {
             Decision::Respond(answer) => Ok(answer),
             Decision::Commit(plan) => {
-                let versions: Vec<commit> = (1..).take(plan.writes.len()).map(Version).collect();
-                self.index.lock().confirm(plan.plan_id, &versions);
+                let versions: Vec<Version> = (1..).take(plan.writes.len()).map(Version).collect();
+                self.index.lock().commit(plan.plan_id, &versions);
                 Ok(plan.response)
             }
             other => Err(format!("no answer, but {other:?}").into()),
