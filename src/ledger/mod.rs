@@ -60,7 +60,7 @@ mod store;
 
 pub use self::{
     actor::Actor,
-    cluster::{ClusterLedger, ClusterLedgerOptions, RequestCounts, WRITTEN_BY},
+    cluster::{ClusterLedger, ClusterLedgerOptions, LedgerRequestCounts, WRITTEN_BY},
     commit::{CommitOutcome, claim, commit},
     dispatch::Ledger,
     embedded::{EmbeddedLedger, LedgerOrigin, OlderLedger},

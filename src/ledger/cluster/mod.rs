@@ -51,7 +51,7 @@ use self::{
     batch_ids::BatchIds,
     request_metrics::{RequestCounters, RequestVerb},
 };
-pub use self::{object::WRITTEN_BY, request_metrics::RequestCounts};
+pub use self::{object::WRITTEN_BY, request_metrics::LedgerRequestCounts};
 use super::{Actor, Cursor, LedgerEvents, ReadError, Store, WriteError};
 use crate::{
     allocation::{Holder, Stored, Version, Write},
@@ -133,7 +133,7 @@ impl ClusterLedger {
     }
 
     /// Returns the number of requests made.
-    pub fn requests(&self) -> RequestCounts {
+    pub fn requests(&self) -> LedgerRequestCounts {
         self.0.counters.snapshot()
     }
 

@@ -16,7 +16,7 @@ use prometheus_client::{
 
 /// Number of requests that a ledger has made since it was opened, by verb. Retries count as requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RequestCounts {
+pub struct LedgerRequestCounts {
     /// Create requests.
     pub creates: u64,
     /// Update requests.
@@ -109,10 +109,10 @@ impl RequestCounters {
         self.0.unreadable.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn snapshot(&self) -> RequestCounts {
+    pub(super) fn snapshot(&self) -> LedgerRequestCounts {
         let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let [creates, updates, deletes, gets, lists, watches] = self.0.verbs.each_ref().map(now);
-        RequestCounts {
+        LedgerRequestCounts {
             creates,
             updates,
             deletes,

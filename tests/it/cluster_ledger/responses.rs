@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 use nadmit::{
     allocation::{Holder, PodRef, Version, Write},
     api::labels,
-    ledger::{RequestCounts, Store as _, WRITTEN_BY, WriteError},
+    ledger::{LedgerRequestCounts, Store as _, WRITTEN_BY, WriteError},
 };
 use serde_json::json;
 
@@ -50,10 +50,10 @@ async fn one_request() -> TestResult {
     let (server, ledger) = cluster();
     let first = write(&ledger, create(1, "a")).await?;
     write(&ledger, update(1, "b", first)).await?;
-    let expected = RequestCounts {
+    let expected = LedgerRequestCounts {
         creates: 1,
         updates: 1,
-        ..RequestCounts::default()
+        ..LedgerRequestCounts::default()
     };
     same(ledger.requests(), expected)?;
     let asked: u64 = server.request_counts().values().sum();
