@@ -23,7 +23,7 @@ const MAX_LIST_ATTEMPTS: usize = 4;
 const CONCURRENCY: usize = 16;
 
 /// Outcome of one attempt to read all pages of a list.
-enum ListOutcome {
+enum ListAttempt {
     Complete(Vec<Stored>, Version),
     /// The continue token expired.
     Expired(String),
@@ -101,15 +101,15 @@ impl ClusterLedgerInner {
         for _ in 0..MAX_LIST_ATTEMPTS {
             let pages = self.list_pages(selector.as_deref()).await;
             match pages.map_err(|error| self.unavailable(RequestVerb::List, &error))? {
-                ListOutcome::Complete(records, version) => return Ok((records, version)),
-                ListOutcome::Expired(reason) => lost = reason,
+                ListAttempt::Complete(records, version) => return Ok((records, version)),
+                ListAttempt::Expired(reason) => lost = reason,
             }
         }
         let reason = format!("a list was cut off {MAX_LIST_ATTEMPTS} times: {lost}; try again");
         Err(ReadError::Unavailable { reason })
     }
 
-    async fn list_pages(&self, selector: Option<&str>) -> Result<ListOutcome, ApiError> {
+    async fn list_pages(&self, selector: Option<&str>) -> Result<ListAttempt, ApiError> {
         let mut params = ListParams::default().limit(self.options.page_size);
         params.label_selector = selector.map(str::to_owned);
         let mut named: Vec<(String, Stored)> = Vec::new();
@@ -123,7 +123,7 @@ impl ClusterLedgerInner {
             let request = request.await;
             self.count_retries(&call);
             let page = match request {
-                Err(ApiError::Expired(reason)) => return Ok(ListOutcome::Expired(reason)),
+                Err(ApiError::Expired(reason)) => return Ok(ListAttempt::Expired(reason)),
                 request => request?,
             };
             for object in page.items {
@@ -139,7 +139,7 @@ impl ClusterLedgerInner {
                 let at = version(&at).map_err(malformed_response)?;
                 named.sort_by(|(a, _), (b, _)| a.cmp(b));
                 let records = named.into_iter().map(|(_, stored)| stored).collect();
-                return Ok(ListOutcome::Complete(records, at));
+                return Ok(ListAttempt::Complete(records, at));
             }
         }
     }
