@@ -92,10 +92,10 @@ fn configured_ranges(pool: &Pool, index: &Index) -> Vec<RangeMap> {
         .map(|(at, range)| {
             let whole = range.subnet.range();
             let bounds = (whole.first().into(), whole.last().into());
-            let gaps = index.free_ranges(&pool.name, at);
+            let free_ranges = index.free_ranges(&pool.name, at);
             RangeMap {
                 range: range.subnet.to_string(),
-                runs: runs(pool, index, bounds, gaps, &|first, last, out| {
+                runs: runs(pool, index, bounds, free_ranges, &|first, last, out| {
                     push_unassignable(range, first, last, out);
                 }),
             }
@@ -112,12 +112,12 @@ fn macs(pool: &Pool, index: &Index) -> Option<RangeMap> {
     let held = !index
         .allocations_between(&pool.space, bounds.0, bounds.1)
         .is_empty();
-    let gaps = index.free_mac_ranges(&pool.name);
+    let free_ranges = index.free_mac_ranges(&pool.name);
     (held || pool.ranges.is_empty()).then(|| RangeMap {
         range: format!("MACs {first} to {last}"),
-        runs: runs(pool, index, bounds, gaps, &|first, last, out| {
-            let why = "comes with an address, or is multicast".to_owned();
-            push(out, first, last, AddressState::Never(why));
+        runs: runs(pool, index, bounds, free_ranges, &|first, last, out| {
+            let reason = "comes with an address, or is multicast".to_owned();
+            push(out, first, last, AddressState::Never(reason));
         }),
     })
 }
@@ -129,11 +129,11 @@ fn runs(
     pool: &Pool,
     index: &Index,
     (first, last): (Address, Address),
-    gaps: Vec<(u128, u128)>,
+    free_ranges: Vec<(u128, u128)>,
     fill_gap: GapFiller<'_>,
 ) -> Vec<AddressRun> {
     let family = first.family();
-    let free = gaps.into_iter().map(|(from, to)| AddressRun {
+    let free = free_ranges.into_iter().map(|(from, to)| AddressRun {
         first: family.address(from),
         last: family.address(to),
         state: AddressState::Free,
@@ -209,18 +209,18 @@ fn push_unassignable(
     cuts.dedup();
     let mut begin = from;
     for end in cuts.iter().map(|cut| cut - 1).chain([to]) {
-        let why = why(range, family, begin);
+        let reason = reason(range, family, begin);
         push(
             out,
             family.address(begin),
             family.address(end),
-            AddressState::Never(why),
+            AddressState::Never(reason),
         );
         begin = end.saturating_add(1);
     }
 }
 
-fn why(range: &AddressRange, family: Family, number: u128) -> String {
+fn reason(range: &AddressRange, family: Family, number: u128) -> String {
     let refused = family
         .address(number)
         .ip()

@@ -21,7 +21,7 @@ pub struct Whois {
     /// Records of the address, or of the address it belongs to if it is a MAC: at most one per
     /// address space.
     pub held: Vec<AllocationRow>,
-    /// State in pools in whose address space nobody holds it.
+    /// State in pools of address spaces in which it has no holder.
     #[serde(rename = "places")]
     pub pools: Vec<PoolMembership>,
 }
@@ -39,7 +39,7 @@ pub struct PoolMembership {
     pub state: UnheldState,
 }
 
-/// State of an address that nobody holds.
+/// State of an address without a holder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum UnheldState {

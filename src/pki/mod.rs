@@ -38,7 +38,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 
-/// Adds a duration to a time; returns the time unchanged if the sum cannot be represented.
+/// Adds a duration to a time; saturates at the limits of [`Timestamp`].
 pub fn saturating_add(moment: Timestamp, by: SignedDuration) -> Timestamp {
     moment.saturating_add(by).unwrap_or(moment)
 }

@@ -14,7 +14,7 @@ use crate::admission::{AdmissionRequest, AdmissionResponse, Verdict, Webhook};
 pub(super) fn answered(
     webhook: Webhook,
     request: &AdmissionRequest<'_>,
-    answer: &AdmissionResponse,
+    response: &AdmissionResponse,
     elapsed: Duration,
 ) {
     // A macro, because tracing needs the level at compile time.
@@ -26,18 +26,18 @@ pub(super) fn answered(
                 resource = &*request.resource.resource,
                 subresource = request.subresource.as_deref(),
                 operation = request.operation.name(),
-                namespace = answer.namespace(),
-                name = answer.name(),
+                namespace = response.namespace(),
+                name = response.name(),
                 user = &*request.user_info.username,
                 dry_run = request.dry_run.unwrap_or(false),
-                decision = answer.verdict().name(),
-                codes = answer.codes().join(","),
+                decision = response.verdict().name(),
+                codes = response.codes().join(","),
                 elapsed = ?elapsed,
                 $text
             )
         };
     }
-    match answer.verdict() {
+    match response.verdict() {
         Verdict::Allow => line!(debug, "allowed"),
         Verdict::Warn => line!(info, "allowed with warnings"),
         Verdict::Deny => line!(info, "denied"),

@@ -61,8 +61,8 @@ impl AllocationMetrics {
         allocation
     }
 
-    pub(super) fn answered(&self, answer: &AdmissionResponse) {
-        if answer.findings().iter().any(|one| one.code == EXHAUSTED) {
+    pub(super) fn answered(&self, response: &AdmissionResponse) {
+        if response.findings().iter().any(|one| one.code == EXHAUSTED) {
             self.exhaustions.inc();
         }
     }

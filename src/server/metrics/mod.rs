@@ -191,16 +191,16 @@ impl Metrics {
         &self,
         webhook: Webhook,
         request: &AdmissionRequest<'_>,
-        answer: &AdmissionResponse,
+        response: &AdmissionResponse,
         elapsed: Duration,
     ) {
-        self.reviews.count(webhook, request, answer.verdict());
+        self.reviews.count(webhook, request, response.verdict());
         self.durations[webhook_index(webhook)].observe(elapsed.as_secs_f64());
         if request.is_self_test() {
             return;
         }
-        self.allocation.answered(answer);
-        for finding in answer.findings() {
+        self.allocation.answered(response);
+        for finding in response.findings() {
             let labels = FindingLabels {
                 code: finding.code,
                 level: finding.level.name(),
@@ -278,8 +278,8 @@ mod tests {
                 "resource":{{"group":"{group}","resource":"{resource}"}},"operation":"CREATE","object":{{}}}}}}"#
             );
             let review = Review::parse(body.as_bytes()).unwrap();
-            let answer = AdmissionResponse::allow(&review.request);
-            metrics.answered(Webhook::Mutate, &review.request, &answer, Duration::ZERO);
+            let response = AdmissionResponse::allow(&review.request);
+            metrics.answered(Webhook::Mutate, &review.request, &response, Duration::ZERO);
         }
         let text = scrape(&registry);
         let line = |resource: &str| {
