@@ -21,7 +21,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::test("crds::examples_fit", examples_fit),
         Trial::test("crds::invalid_objects_do_not_fit", wrong_does_not_fit),
         Trial::test("crds::immutable_fields_stay", immutable),
-        Trial::test("crds::messages_are_the_same", words),
+        Trial::test("crds::messages_are_the_same", messages_match),
         Trial::test("crds::allocations_are_stored_and_read_back", allocations),
     ]
 }
@@ -493,7 +493,7 @@ fn immutable() -> TestResult {
 }
 
 /// Every member is the same in an object and its parsed specification, as JSON.
-fn to_spec() -> TestResult {
+fn messages_match() -> TestResult {
     let pool = json!({
         "ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.9", "rangeEnd": "192.0.2.99",
             "exclude": ["192.0.2.64/28"], "gateway": "192.0.2.1"}],

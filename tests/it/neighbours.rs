@@ -146,13 +146,13 @@ fn refreshed() -> TestResult {
         return Err("warned without a look".into());
     }
     // Objects that were read, or that could not be read, are not requested again.
-    let tried = Freshness::VerifiedFor {
-        done: &[],
-        tried: &one,
+    let unanswered = Freshness::VerifiedFor {
+        verified: &[],
+        unanswered: &one,
     };
     for evidence in [
         Freshness::verified_for(&one),
-        tried,
+        unanswered,
         Freshness::Authoritative,
     ] {
         match ask("a", evidence)? {

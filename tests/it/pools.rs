@@ -180,8 +180,8 @@ fn diagnostics(text: &str) -> Vec<(Level, &'static str, String)> {
         text: Ok(text.to_owned()),
     };
     let outcome = check::run(vec![file], &Policy::default(), CheckOptions::default());
-    let remarks = outcome.remarks.iter();
-    remarks
+    let diagnostics = outcome.diagnostics.iter();
+    diagnostics
         .map(|remark| {
             let (start, end) = (remark.span.start as usize, remark.span.end as usize);
             (remark.level, remark.code, text[start..end].to_owned())

@@ -65,7 +65,7 @@ pub(super) fn running(name: &str) -> Value {
 }
 
 /// Returns the launcher as the target of a migration.
-pub(super) fn migration(mut pod: Value, name: &str, uid: &str) -> Value {
+pub(super) fn migration_target(mut pod: Value, name: &str, uid: &str) -> Value {
     pod["metadata"]["labels"]["kubevirt.io/migrationJobUID"] = uid.into();
     pod["metadata"]["annotations"]["kubevirt.io/migrationJobName"] = name.into();
     pod

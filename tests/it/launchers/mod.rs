@@ -70,7 +70,7 @@ fn second() -> TestResult {
 }
 
 fn migrated() -> TestResult {
-    let pods = [running("a"), migration(launcher("b"), "m", "m-1")];
+    let pods = [running("a"), migration_target(launcher("b"), "m", "m-1")];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
     let lookups = fixture.required_reads(Webhook::Mutate, &binding("b"))?;
     same(lookups, vec![look_migration()])?;
@@ -100,7 +100,7 @@ fn unproven() -> TestResult {
         vec![migration("vm2", false)],
         vec![other_uid],
     ] {
-        let pods = [running("a"), migration(launcher("b"), "m", "m-1")];
+        let pods = [running("a"), migration_target(launcher("b"), "m", "m-1")];
         let fixture = LauncherFixture::after("a", &pods, &migrations)?;
         let lookups = fixture.required_reads(Webhook::Mutate, &binding("b"))?;
         same(lookups, vec![look_migration()])?;
@@ -122,15 +122,15 @@ fn unproven() -> TestResult {
 fn twin() -> TestResult {
     let pods = [
         running("a"),
-        migration(running("b"), "m", "m-1"),
-        migration(launcher("c"), "m", "m-1"),
+        migration_target(running("b"), "m", "m-1"),
+        migration_target(launcher("c"), "m", "m-1"),
     ];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
     fixture.refuses(Webhook::Mutate, &binding("c"))?;
     // The target of an earlier migration is the source of the next.
     let pods = [
-        migration(running("a"), "m", "m-0"),
-        migration(launcher("b"), "m", "m-1"),
+        migration_target(running("a"), "m", "m-0"),
+        migration_target(launcher("b"), "m", "m-1"),
     ];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
     let answer = fixture.done(Webhook::Mutate, &binding("b"), Freshness::Authoritative)?;
@@ -178,11 +178,11 @@ fn created() -> TestResult {
     let mut fixture = LauncherFixture::after("a", &[running("a")], &[migration("vm1", false)])?;
     fixture.policy.injection = Some(Injection::Create);
     fixture.refuses(Webhook::Mutate, &creation(launcher("b")))?;
-    let target = creation(migration(launcher("b"), "m", "m-1"));
+    let target = creation(migration_target(launcher("b"), "m", "m-1"));
     let answer = fixture.done(Webhook::Mutate, &target, Freshness::Authoritative)?;
     same(put_in(&answer), ASSIGNED.to_owned())?;
     // Reviewed again with the injected annotation.
-    let target = creation(migration(named("b"), "m", "m-1"));
+    let target = creation(migration_target(named("b"), "m", "m-1"));
     let answer = fixture.done(Webhook::Validate, &target, Freshness::Authoritative)?;
     same(answer.codes(), vec![])
 }
@@ -247,13 +247,13 @@ fn missed() -> TestResult {
         LateInjection::Rejected(findings) => same(findings[0].code, "address-in-use")?,
         other => return Err(format!("{other:?}").into()),
     }
-    let target = migration(bound, "m", "m-1");
+    let target = migration_target(bound, "m", "m-1");
     match lacks(&target, &[migration("vm1", false)])? {
         LateInjection::Commit { annotations, .. } => same(&*annotations[0].1, ASSIGNED)?,
         other => return Err(format!("{other:?}").into()),
     }
     // It keeps its addresses although the migration is over.
-    let had = migration(running("b"), "m", "m-1");
+    let had = migration_target(running("b"), "m", "m-1");
     match lacks(&had, &[migration("vm1", true)])? {
         LateInjection::NotNeeded | LateInjection::Commit { .. } => Ok(()),
         other => Err(format!("{other:?}").into()),
@@ -291,7 +291,7 @@ fn partly() -> TestResult {
 }
 
 fn plugged() -> TestResult {
-    let pods = [running("a"), migration(running("b"), "m", "m-1")];
+    let pods = [running("a"), migration_target(running("b"), "m", "m-1")];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", true)])?;
     for pod in pods {
         let ask = plugging(&pod);

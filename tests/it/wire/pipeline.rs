@@ -230,13 +230,13 @@ impl Pipeline {
         let found = inject_late(&known, &self.context());
         let LateInjection::Commit {
             writes,
-            ticket,
+            plan_id,
             annotations,
         } = found
         else {
             return;
         };
-        self.record(&writes, ticket);
+        self.record(&writes, plan_id);
         for (key, text) in annotations {
             pod["metadata"]["annotations"][key] = json!(text);
         }
