@@ -19,8 +19,8 @@ pub fn crds() -> [CustomResourceDefinition; 4] {
 }
 
 /// Returns a definition without nullable fields, with the kind's description at the root. `null`
-/// then means
-/// absent, as it does to the webhook: the API server drops it before CEL's `has` is evaluated.
+/// then means absent, as it does to the webhook: the API server drops it before CEL's `has` is
+/// evaluated.
 fn normalized(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let versions = crd.spec.versions.iter_mut();
     let schemas =

@@ -1,8 +1,7 @@
 //! The labels of an AddressAllocation, by which it can be listed.
 //!
 //! They repeat parts of the spec within the limits of label values. Nothing is decided by them:
-//! after
-//! listing by a label, compare the spec.
+//! after listing by a label, compare the spec.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -24,8 +23,7 @@ const MAX_VALUE_BYTES: usize = 63;
 const HASH_BYTES: usize = 8;
 
 /// Returns the value of [`HOLDER`]: 16 hexadecimal digits of the SHA-256 of the holder's JSON. Two
-/// holders
-/// might share one, so compare the holders.
+/// holders might share one, so compare the holders.
 pub fn holder_label(holder: &Holder) -> String {
     // A holder consists of names and a number, which always serialize.
     short_hash(&serde_json::to_string(holder).unwrap_or_default())
@@ -64,8 +62,7 @@ fn short_hash(text: &str) -> String {
 }
 
 /// Returns true if a text is a valid label value: letters, digits, `-`, `_` and `.`, beginning and
-/// ending with
-/// a letter or digit.
+/// ending with a letter or digit.
 fn is_label_value(text: &str) -> bool {
     let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();

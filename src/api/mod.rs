@@ -1,11 +1,9 @@
 //! The kinds of nadmit.io/v1alpha1 as the API server stores them, and [calls](call) to it.
 //!
 //! The schemas are generated from the types here; `nadmit crds` prints them, and `deploy/crds`
-//! contains
-//! them. A schema expresses only what always holds: the keys, their types, and immutability. The
-//! webhook
-//! checks the meaning of addresses, with the rules on pools and reservations. Specs are converted
-//! to
+//! contains them. A schema expresses only what always holds: the keys, their types, and
+//! immutability. The webhook checks the meaning of addresses, with the rules on pools and
+//! reservations. Specs are converted to
 //! [`crate::allocation::spec`] by way of JSON, so that objects and reviews are always read alike.
 
 // KubeSchema repeats each struct inside a function that is unreachable.

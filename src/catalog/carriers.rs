@@ -44,8 +44,7 @@ impl CarriedInterface {
 
 impl Catalog {
     /// Returns a pod that carries an address on the link of a network, other than the pod `own` and
-    /// those that
-    /// `is_left_out` selects. Pods that are being deleted are skipped.
+    /// those that `is_left_out` selects. Pods that are being deleted are skipped.
     pub fn carrier_on_link(
         &self,
         address: Address,

@@ -6,8 +6,7 @@ use super::Pod;
 use crate::network::Annotation;
 
 /// The namespace recorded for unqualified names of default networks, which depends on Multus's
-/// settings.
-/// No real namespace has this name.
+/// settings. No real namespace has this name.
 const UNQUALIFIED: &str = "";
 
 /// The pods that name a network, by the network's namespace and name.
@@ -51,8 +50,7 @@ impl NetworkUserIndex {
     }
 
     /// Returns the pods that use a network, possibly with duplicates. `multus_namespace` is the
-    /// namespace in
-    /// which Multus looks up default networks.
+    /// namespace in which Multus looks up default networks.
     pub(super) fn of_network(
         &self,
         namespace: &str,

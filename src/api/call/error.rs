@@ -12,8 +12,7 @@ const MAX_CAUSES: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ApiError {
     /// The object does not exist. Only the API server's own status means this: a proxy's 404, or
-    /// one for a
-    /// kind that is not served, does not.
+    /// one for a kind that is not served, does not.
     #[error("{0}")]
     NotFound(String),
     /// The object exists already.
