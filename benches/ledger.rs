@@ -34,16 +34,16 @@ const REQUESTERS: [usize; 3] = [1, 8, 64];
 const TARGET: f64 = 20.0;
 
 fn main() -> anyhow::Result<()> {
-    let turns = number("NADMIT_LEDGER_TURNS", 7);
+    let rounds = number("NADMIT_LEDGER_TURNS", 7);
     let time = Duration::from_millis(number("NADMIT_LEDGER_MILLIS", 500));
     let directory = env::var_os("NADMIT_LEDGER_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     let runtime = tokio::runtime::Runtime::new()?;
-    println!("{turns} turns, {} ms a measurement\n", time.as_millis());
-    println!("           fdatasync/s       durable allocations/s, and for each fdatasync");
-    println!("turn                           1              8             64");
+    println!("{rounds} rounds, {} ms per measurement\n", time.as_millis());
+    println!("           fdatasync/s       durable allocations/s, and per fdatasync");
+    println!("round                          1              8             64");
     let mut ratios = [const { Vec::new() }; REQUESTERS.len()];
-    for turn in 1..=turns {
+    for round in 1..=rounds {
         let folder = tempfile::tempdir_in(&directory)
             .with_context(|| format!("cannot use {}", directory.display()))?;
         // Before and after, because the speed of disks varies.
@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<()> {
             *rate = runtime.block_on(allocations_a_second(folder.path(), requesters, time))?;
         }
         let syncs = f64::midpoint(before, syncs_a_second(folder.path(), time / 2)?);
-        print!("{turn:4} {syncs:17.0}");
+        print!("{round:5} {syncs:17.0}");
         for (rate, ratios) in rates.iter().zip(&mut ratios) {
             ratios.push(rate / syncs);
             print!(" {rate:8.0} {:5.1}", rate / syncs);
@@ -61,13 +61,13 @@ fn main() -> anyhow::Result<()> {
         println!();
     }
     let medians = ratios.map(median);
-    println!("\nmedian for each fdatasync:");
+    println!("\nmedian per fdatasync:");
     for (requesters, median) in REQUESTERS.iter().zip(medians) {
         println!("  {requesters:2} requesters: {median:5.1}");
     }
     let reached = medians[REQUESTERS.len() - 1] >= TARGET;
     println!(
-        "aim at 64: {TARGET}, {}",
+        "target at 64: {TARGET}, {}",
         if reached { "reached" } else { "not reached" }
     );
     Ok(())

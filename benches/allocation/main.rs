@@ -127,8 +127,8 @@ fn main() {
 fn table<N: Numbers>(name: &str, time: Duration, make: fn(u128, u128) -> N) -> Vec<MedianTimes> {
     println!("{name}");
     let measured = FILLS.iter().map(|fill| {
-        let mut chance = SplitMix(7);
-        let lives = chosen(fill, &mut chance);
+        let mut rng = SplitMix(7);
+        let lives = chosen(fill, &mut rng);
         let region = Region::new(ALLOCATOR);
         let mut numbers = make(fill.first, fill.last);
         for number in &lives.0 {
@@ -136,7 +136,7 @@ fn table<N: Numbers>(name: &str, time: Duration, make: fn(u128, u128) -> N) -> V
         }
         let change = region.change();
         let bytes = change.bytes_allocated as f64 - change.bytes_deallocated as f64;
-        let times = churn(&mut numbers, lives, &mut chance, time);
+        let times = churn(&mut numbers, lives, &mut rng, time);
         let each = match fill.live {
             0 => String::from("-"),
             live => format!("{:.1}", bytes / live as f64),
@@ -151,9 +151,9 @@ fn table<N: Numbers>(name: &str, time: Duration, make: fn(u128, u128) -> N) -> V
 }
 
 /// Returns the lowest numbers in random order: those in use, and the others.
-fn chosen(fill: &Fill, chance: &mut SplitMix) -> (Vec<u128>, Vec<u128>) {
+fn chosen(fill: &Fill, rng: &mut SplitMix) -> (Vec<u128>, Vec<u128>) {
     let mut all: Vec<u128> = (0..fill.among as u128).map(|n| fill.first + n).collect();
-    shuffle(&mut all, chance);
+    shuffle(&mut all, rng);
     let free = all.split_off(fill.live);
     (all, free)
 }
@@ -162,7 +162,7 @@ fn chosen(fill: &Fill, chance: &mut SplitMix) -> (Vec<u128>, Vec<u128>) {
 fn churn(
     numbers: &mut impl Numbers,
     (mut live, mut free): (Vec<u128>, Vec<u128>),
-    chance: &mut SplitMix,
+    rng: &mut SplitMix,
     time: Duration,
 ) -> MedianTimes {
     let batch = (free.len() / 2).min(500);
@@ -176,14 +176,14 @@ fn churn(
         for number in taken.drain(..) {
             assert!(numbers.give_back(number));
         }
-        let new = drawn(&mut free, batch, chance);
+        let new = drawn(&mut free, batch, rng);
         given.push(each(batch, || {
             for number in &new {
                 assert!(numbers.take(*number));
             }
         }));
         live.extend(new);
-        let old = drawn(&mut live, batch, chance);
+        let old = drawn(&mut live, batch, rng);
         back.push(each(batch, || {
             for number in &old {
                 assert!(numbers.give_back(*number));
@@ -211,17 +211,17 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Removes some elements at random positions.
-fn drawn<T>(from: &mut Vec<T>, count: usize, chance: &mut SplitMix) -> Vec<T> {
+fn drawn<T>(from: &mut Vec<T>, count: usize, rng: &mut SplitMix) -> Vec<T> {
     let take = |_| {
-        let at = chance.below(from.len());
+        let at = rng.below(from.len());
         from.swap_remove(at)
     };
     (0..count).map(take).collect()
 }
 
-fn shuffle<T>(values: &mut [T], chance: &mut SplitMix) {
+fn shuffle<T>(values: &mut [T], rng: &mut SplitMix) {
     for at in (1..values.len()).rev() {
-        values.swap(at, chance.below(at + 1));
+        values.swap(at, rng.below(at + 1));
     }
 }
 

@@ -40,20 +40,20 @@ fn measure(name: &str, range: &str, live: usize, time: Duration) {
     let change = region.change();
     let own = held.capacity() * size_of::<HeldAddress>();
     let bytes = change.bytes_allocated as f64 - change.bytes_deallocated as f64 - own as f64;
-    let room = match live {
+    let batch_size = match live {
         65_469 => 32,
         _ => 500,
     };
-    let mut chance = SplitMix(7);
+    let mut rng = SplitMix(7);
     let (mut planned, mut gone) = (Vec::new(), Vec::new());
     let begun = Instant::now();
     while begun.elapsed() < time || planned.len() < 5 {
-        planned.push(each(room, || {
-            held.extend((0..room).map(|_| allocate(&mut index, &mut next)));
+        planned.push(each(batch_size, || {
+            held.extend((0..batch_size).map(|_| allocate(&mut index, &mut next)));
         }));
-        let out = drawn(&mut held, room, &mut chance);
+        let out = drawn(&mut held, batch_size, &mut rng);
         let space = Space::default();
-        gone.push(each(room, || {
+        gone.push(each(batch_size, || {
             for (address, version) in &out {
                 index.apply_delete(&space, *address, *version);
             }

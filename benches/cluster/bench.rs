@@ -43,20 +43,20 @@ impl ClusterBench {
     }
 
     /// Runs one round, with at most one pod per `interval`.
-    pub(crate) async fn turn(
+    pub(crate) async fn run_round(
         &mut self,
-        turn: RoundKind,
+        round_kind: RoundKind,
         interval: Duration,
     ) -> anyhow::Result<RoundPace> {
-        let nadmit = (turn == RoundKind::With).then_some(&self.nadmit);
+        let nadmit = (round_kind == RoundKind::With).then_some(&self.nadmit);
         self.objects.register(nadmit).await?;
         let requests = RequestCounts::read(&self.objects.client).await?;
         let cost = Cost::read(&self.cluster, &self.nadmit)?;
-        let pace = round::run(&self.objects, self.pods, turn, interval).await?;
+        let pace = round::run(&self.objects, self.pods, round_kind, interval).await?;
         let cost = Cost::read(&self.cluster, &self.nadmit)?.since(&cost, self.pods);
         let after = RequestCounts::read(&self.objects.client).await?;
-        self.last[turn as usize] = Some((after.since(&requests, self.pods), cost));
-        round::finish(&self.objects, self.pods, turn).await?;
+        self.last[round_kind as usize] = Some((after.since(&requests, self.pods), cost));
+        round::finish(&self.objects, self.pods, round_kind).await?;
         Ok(pace)
     }
 
@@ -65,13 +65,13 @@ impl ClusterBench {
         let last = std::mem::take(&mut self.last);
         let lines = |what: &str, select: &dyn Fn(&(RequestCounts, Cost)) -> &dyn Display| {
             println!("\n{what} in the last turns");
-            for (which, turn) in ["without ", "recorded", "with    "].iter().zip(&last) {
-                if let Some(turn) = turn {
-                    println!("{which}  {}", select(turn));
+            for (which, totals) in ["without ", "recorded", "with    "].iter().zip(&last) {
+                if let Some(totals) = totals {
+                    println!("{which}  {}", select(totals));
                 }
             }
         };
-        lines("requests a pod", &|turn| &turn.0);
-        lines("milliseconds of CPU a pod", &|turn| &turn.1);
+        lines("requests a pod", &|totals| &totals.0);
+        lines("milliseconds of CPU a pod", &|totals| &totals.1);
     }
 }

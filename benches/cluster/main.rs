@@ -38,7 +38,7 @@ use self::{
     round::{CONCURRENCY, RoundKind},
 };
 
-const TURNS: [RoundKind; 3] = [RoundKind::Without, RoundKind::Recorded, RoundKind::With];
+const ROUND_KINDS: [RoundKind; 3] = [RoundKind::Without, RoundKind::Recorded, RoundKind::With];
 
 /// kube-scheduler's default rate limit, and so the number of pods that it binds per second
 /// (KubeSchedulerConfiguration v1, `clientConnection.qps`).
@@ -74,17 +74,17 @@ async fn run() -> anyhow::Result<()> {
     let pods = number("NADMIT_CLUSTER_PODS", 500);
     let pairs = number("NADMIT_CLUSTER_PAIRS", 5);
     let mut bench = ClusterBench::start(pods).await?;
-    println!("{pods} pods a turn, {CONCURRENCY} at once\n");
+    println!("{pods} pods per round, {CONCURRENCY} at the same time\n");
     println!("        pods/s                    ratio");
     println!("pair   without  recorded  with    recorded  with");
     let mut ratios = [Vec::new(), Vec::new()];
     let mut allocations = Vec::new();
     for pair in 0..pairs {
-        let mut order = TURNS;
-        order.rotate_left(pair % TURNS.len());
-        let mut rates = [0.0; TURNS.len()];
-        for turn in order {
-            rates[turn as usize] = bench.turn(turn, Duration::ZERO).await?.rate;
+        let mut order = ROUND_KINDS;
+        order.rotate_left(pair % ROUND_KINDS.len());
+        let mut rates = [0.0; ROUND_KINDS.len()];
+        for round_kind in order {
+            rates[round_kind as usize] = bench.run_round(round_kind, Duration::ZERO).await?.rate;
         }
         let [without, recorded, with] = rates;
         let [third, ratio] = [recorded / without, with / without];
@@ -106,8 +106,8 @@ async fn run() -> anyhow::Result<()> {
 /// Measures nadmit's effect at the scheduler's pace.
 async fn paced(bench: &mut ClusterBench) -> anyhow::Result<()> {
     let interval = Duration::from_secs(1) / SCHEDULER_A_SECOND;
-    let without = bench.turn(RoundKind::Without, interval).await?;
-    let with = bench.turn(RoundKind::With, interval).await?;
+    let without = bench.run_round(RoundKind::Without, interval).await?;
+    let with = bench.run_round(RoundKind::With, interval).await?;
     println!(
         "\nat {SCHEDULER_A_SECOND} pods/s: {:.1} and {:.1}, ratio {:.2}; created and bound in {:.1?} and {:.1?}, medians",
         without.rate,

@@ -43,14 +43,14 @@ impl ClusterObjects {
                 .await?;
         }
         self.create(&networks()).await?;
-        for (turn, label) in [
+        for (round_kind, label) in [
             (RoundKind::With, "enabled"),
             (RoundKind::Without, "disabled"),
         ] {
             let labels = json!({"nadmit.io/injection": label});
             self.create(&json!({
                 "apiVersion": "v1", "kind": "Namespace",
-                "metadata": {"name": turn.namespace(), "labels": labels},
+                "metadata": {"name": round_kind.namespace(), "labels": labels},
             }))
             .await?;
         }
@@ -67,11 +67,11 @@ impl ClusterObjects {
                 "ipam": {"type": "static"},
             }],
         });
-        for turn in [RoundKind::With, RoundKind::Without] {
+        for round_kind in [RoundKind::With, RoundKind::Without] {
             self.create(&json!({
                 "apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition",
                 "metadata": {
-                    "name": "bench", "namespace": turn.namespace(),
+                    "name": "bench", "namespace": round_kind.namespace(),
                     "annotations": {"nadmit.io/address-pool": "bench"},
                 },
                 "spec": {"config": config.to_string()},

@@ -52,14 +52,14 @@ pub(crate) struct RoundPace {
 pub(crate) async fn run(
     objects: &ClusterObjects,
     pods: usize,
-    turn: RoundKind,
+    round_kind: RoundKind,
     interval: Duration,
 ) -> anyhow::Result<RoundPace> {
     let (start, first) = (Instant::now(), Moment::now());
     let mut latencies: Vec<Duration> = stream::iter(0..pods)
         .map(async |number| {
             sleep_until(first + interval * u32::try_from(number)?).await;
-            made(objects, turn, number).await
+            made(objects, round_kind, number).await
         })
         .buffer_unordered(CONCURRENCY)
         .try_collect()
@@ -74,18 +74,22 @@ pub(crate) async fn run(
 pub(crate) async fn finish(
     objects: &ClusterObjects,
     pods: usize,
-    turn: RoundKind,
+    round_kind: RoundKind,
 ) -> anyhow::Result<()> {
-    let api: Api<Pod> = Api::namespaced(objects.client.clone(), turn.namespace());
+    let api: Api<Pod> = Api::namespaced(objects.client.clone(), round_kind.namespace());
     let given = addresses(&api).await?;
-    let right = if turn == RoundKind::With { pods } else { 0 };
+    let right = if round_kind == RoundKind::With {
+        pods
+    } else {
+        0
+    };
     ensure!(
         given == right,
         "{given} of {pods} pods have an address of their own"
     );
     let now = DeleteParams::default().grace_period(0);
     api.delete_collection(&now, &ListParams::default()).await?;
-    if turn == RoundKind::Recorded {
+    if round_kind == RoundKind::Recorded {
         let recorded = ListParams::default().labels("bench=recorded");
         let api = objects.allocations()?;
         api.delete_collection(&now, &recorded).await?;
@@ -95,11 +99,11 @@ pub(crate) async fn finish(
 
 async fn made(
     objects: &ClusterObjects,
-    turn: RoundKind,
+    round_kind: RoundKind,
     number: usize,
 ) -> anyhow::Result<Duration> {
     let start = Instant::now();
-    let api: Api<Pod> = Api::namespaced(objects.client.clone(), turn.namespace());
+    let api: Api<Pod> = Api::namespaced(objects.client.clone(), round_kind.namespace());
     let name = format!("pod-{number}");
     let pod = serde_json::from_value(json!({
         "metadata": {"name": name, "annotations": {NETWORKS: "bench"}},
@@ -110,7 +114,7 @@ async fn made(
     }))?;
     let created = api.create(&PostParams::default(), &pod).await;
     let uid = created.context("cannot create a pod")?.metadata.uid;
-    if turn == RoundKind::Recorded {
+    if round_kind == RoundKind::Recorded {
         record(objects, number, uid.as_deref()).await?;
     }
     let binding: Binding = serde_json::from_value(json!({

@@ -127,7 +127,7 @@ async fn waits() -> TestResult {
     let server = server()?;
     let busy: FaultAction = InjectedFailure::TooManyRequests(2).into();
     server.fault(FaultRule::of("list", "pods", busy).times(3));
-    let followed = FollowedCluster::begin(server);
+    let followed = FollowedCluster::start(server);
     sleep(Duration::from_secs(3)).await;
     holds(
         "no catalog yet",
@@ -186,7 +186,7 @@ async fn forbidden() -> TestResult {
         RESOURCE,
         InjectedFailure::Forbidden.into(),
     ));
-    let followed = FollowedCluster::begin(server);
+    let followed = FollowedCluster::start(server);
     sleep(Duration::from_secs(60)).await;
     holds(
         "no catalog",

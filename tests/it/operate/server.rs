@@ -56,7 +56,7 @@ impl WorkFolder {
 
     /// Runs a command, which has to succeed, and returns its output.
     pub(super) fn run(&self, arguments: &[&str]) -> Result<String, Failed> {
-        let output = self.output(arguments)?;
+        let output = self.raw_output(arguments)?;
         if output.status.success() {
             return Ok(String::from_utf8(output.stdout)?);
         }
@@ -65,7 +65,7 @@ impl WorkFolder {
 
     /// Runs a command, which has to fail, and returns its standard error.
     pub(super) fn refused(&self, arguments: &[&str]) -> Result<String, Failed> {
-        let output = self.output(arguments)?;
+        let output = self.raw_output(arguments)?;
         if output.status.success() {
             return Err(format!("{arguments:?} went well").into());
         }
@@ -80,7 +80,7 @@ impl WorkFolder {
 
     /// Runs a command; returns its output, or its standard error on a failure.
     pub(super) fn try_run(&self, arguments: &[&str]) -> Result<Result<String, String>, Failed> {
-        let output = self.output(arguments)?;
+        let output = self.raw_output(arguments)?;
         let [out, complaint] = [&output.stdout, &output.stderr]
             .map(|printed| String::from_utf8_lossy(printed).into_owned());
         Ok(match output.status.success() {
@@ -89,7 +89,7 @@ impl WorkFolder {
         })
     }
 
-    fn output(&self, arguments: &[&str]) -> Result<Output, Failed> {
+    fn raw_output(&self, arguments: &[&str]) -> Result<Output, Failed> {
         let mut command = nadmit();
         command.current_dir(self.folder.path()).args(arguments);
         Ok(command.output()?)
