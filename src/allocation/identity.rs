@@ -118,9 +118,7 @@ mod tests {
         };
         identity
             .requester()
-            .map_or("none".to_owned(), |requester| {
-                requester.holder.to_string()
-            })
+            .map_or("none".to_owned(), |requester| requester.holder.to_string())
     }
 
     #[test]

@@ -158,7 +158,7 @@ impl<T> ParsedSpec<T> {
             !self
                 .type_errors
                 .iter()
-                .any(|type_errors| type_errors.path == error.path)
+                .any(|type_error| type_error.path == error.path)
         }));
         Err(errors)
     }

@@ -189,7 +189,7 @@ pub fn reconcile<'a>(
     now: Timestamp,
 ) -> Vec<Action> {
     let in_use: Vec<&InUse> = in_use.into_iter().collect();
-    let view = Reconciliation {
+    let reconciliation = Reconciliation {
         addresses: addresses(records, pool_config, &in_use),
         pool_config,
         in_use,
@@ -198,11 +198,13 @@ pub fn reconcile<'a>(
         observer,
         now,
     };
-    let evaluated = view.addresses.iter();
-    let mut actions: Vec<Action> = evaluated.filter_map(|entry| view.evaluate(entry)).collect();
-    actions.extend(view.adoptions());
-    actions.extend(view.mac_splits());
-    actions.extend(view.reservations());
+    let evaluated = reconciliation.addresses.iter();
+    let mut actions: Vec<Action> = evaluated
+        .filter_map(|entry| reconciliation.evaluate(entry))
+        .collect();
+    actions.extend(reconciliation.adoptions());
+    actions.extend(reconciliation.mac_splits());
+    actions.extend(reconciliation.reservations());
     actions
 }
 

@@ -31,15 +31,15 @@ impl Index {
 
     /// Sets whether this index yields the lowest addresses. Under contention, two indexes that both
     /// take the lowest free address collide; a yielding index starts in the middle of a range instead.
-    pub fn yield_lowest(&mut self, aside: bool) {
-        self.contention.yields_lowest = aside;
+    pub fn yield_lowest(&mut self, yields: bool) {
+        self.contention.yields_lowest = yields;
     }
 
     /// Returns the number from which to search a range first, or `None` to start at the lowest.
     pub(super) fn start_offset(&self, first: u128, last: u128) -> Option<u128> {
-        let aside =
+        let yields =
             self.contention.yields_lowest && self.pending_plans.len() >= CONTENTION_THRESHOLD;
-        aside.then(|| first + (last - first) / 2)
+        yields.then(|| first + (last - first) / 2)
     }
 
     /// Remembers the version of a local write.

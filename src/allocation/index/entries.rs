@@ -192,9 +192,7 @@ impl Index {
                 return None;
             };
             let PendingRecord {
-                desired: desired,
-                recorded,
-                ..
+                desired, recorded, ..
             } = *pending;
             let Some(version) = version else {
                 return recorded.map(IndexEntry::Committed);
@@ -339,7 +337,7 @@ impl Index {
         let spans = self.spaces.get(space).map(|state| &state.spans);
         for span in spans.into_iter().flat_map(|spans| spans.around(address)) {
             if let Some(pool) = self.pools.get_mut(&span.pool) {
-                pool.take(span.slot, address);
+                pool.allocate(span.slot, address);
             }
         }
     }
@@ -354,7 +352,7 @@ impl Index {
         }
         for span in state.spans.around(address) {
             if let Some(pool) = self.pools.get_mut(&span.pool) {
-                pool.give_back(span.slot, address);
+                pool.release(span.slot, address);
             }
         }
     }

@@ -1,13 +1,13 @@
 //! The in-memory index of the ledger: holders of addresses, and free addresses.
 //!
 //! ```text
-//!   ledger --apply--> Index <--sync-- layout (pools, reservations)
+//!   ledger --apply--> Index <--sync-- PoolConfig (pools, reservations)
 //!                       |
-//!        plan: which records does this pod need?   (marks them as in flight)
+//!           plan: assignments and writes   (the writes are pending)
 //!                       |
-//!             the caller writes them to the ledger
+//!          the caller makes the writes to the ledger
 //!                      / \
-//!               confirm   roll_back
+//!                 commit  abort
 //! ```
 //!
 //! # Invariants
@@ -184,12 +184,12 @@ impl Index {
         network: &NetworkRef,
         interface: &str,
     ) -> &[(Space, Address)] {
-        let holding = HoldingKey {
+        let key = HoldingKey {
             holder: holder.clone(),
             network: network.clone(),
             interface: interface.into(),
         };
-        self.holdings.get(&holding).map_or(&[], Vec::as_slice)
+        self.holdings.get(&key).map_or(&[], Vec::as_slice)
     }
 
     /// Returns all committed allocations with their versions, in arbitrary order.

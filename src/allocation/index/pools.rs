@@ -19,6 +19,7 @@ pub(super) struct IndexedPool {
     namespaces: HashMap<Arc<str>, NamespaceUsage>,
     /// The number of allocated addresses, without those recorded for a reservation.
     held: u64,
+    /// The number of addresses recorded for a reservation.
     reserved: u64,
 }
 
@@ -151,8 +152,8 @@ impl IndexedPool {
 
     /// Returns the namespaces with the most addresses of a range, or MACs: at most three.
     pub(super) fn largest(&self, slot: PoolSlot) -> Vec<(Arc<str>, u64)> {
-        let shares = self.namespaces.iter();
-        let mut all: Vec<(Arc<str>, u64)> = shares
+        let usages = self.namespaces.iter();
+        let mut all: Vec<(Arc<str>, u64)> = usages
             .map(|(namespace, usage)| (Arc::clone(namespace), usage.of(slot)))
             .filter(|(_, count)| *count > 0)
             .collect();
@@ -175,13 +176,13 @@ impl IndexedPool {
         }
     }
 
-    pub(super) fn take(&mut self, slot: PoolSlot, address: Address) {
+    pub(super) fn allocate(&mut self, slot: PoolSlot, address: Address) {
         if let Some(free) = self.free_mut(slot) {
             free.allocate(address.number());
         }
     }
 
-    pub(super) fn give_back(&mut self, slot: PoolSlot, address: Address) {
+    pub(super) fn release(&mut self, slot: PoolSlot, address: Address) {
         if let Some(free) = self.free_mut(slot) {
             free.release(address.number());
         }
@@ -306,12 +307,12 @@ impl Index {
                 *reservation.namespace == *namespace && name.as_ref() == Some(&pool.pool.name)
             })
         };
-        let set_aside = state.reserved.iter().filter(|(address, index)| {
+        let reserved = state.reserved.iter().filter(|(address, index)| {
             pool.counts(**address)
                 && of_namespace(**index)
                 && !self.holds(&pool.pool, namespace, **address)
         });
-        set_aside.count() as u64
+        reserved.count() as u64
     }
 
     fn holds(&self, pool: &Pool, namespace: &str, address: Address) -> bool {
@@ -332,8 +333,8 @@ impl Index {
         let counted = |address: &Address| {
             let index = reserved.and_then(|reserved| reserved.get(address));
             let other = index.and_then(|index| self.pool_config.reservations.get(*index));
-            let set_aside = other.is_some_and(|(other, _)| *other.namespace == *namespace);
-            set_aside || self.holds(pool, namespace, *address)
+            let is_reserved = other.is_some_and(|(other, _)| *other.namespace == *namespace);
+            is_reserved || self.holds(pool, namespace, *address)
         };
         let new = own.filter(|address| !counted(address)).count() as u64;
         state.held_in(namespace) + self.reserved_in(state, namespace) + new

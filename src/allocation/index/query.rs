@@ -14,7 +14,9 @@ impl Index {
     /// Returns all allocations, in arbitrary order.
     pub fn allocations(&self) -> impl Iterator<Item = IndexedAllocation<'_>> {
         let states = self.spaces.values();
-        states.flat_map(|state| state.entries.values()).map(known)
+        states
+            .flat_map(|state| state.entries.values())
+            .map(with_version)
     }
 
     /// Returns the allocations of an address, or of a MAC (recorded by itself or with its address), at
@@ -27,7 +29,7 @@ impl Index {
                 state
                     .entries
                     .get(&state.recorded_address(address))
-                    .map(known)
+                    .map(with_version)
             })
             .collect();
         found.sort_by(|a, b| a.0.space.cmp(&b.0.space));
@@ -144,7 +146,7 @@ fn usage(numbers: &FreeNumbers, reserved: u64) -> Usage {
     }
 }
 
-fn known(entry: &IndexEntry) -> IndexedAllocation<'_> {
+fn with_version(entry: &IndexEntry) -> IndexedAllocation<'_> {
     (entry.allocation(), entry.version())
 }
 

@@ -88,15 +88,12 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
     /// Returns the addresses in use by the record's holder on its interface.
     fn in_use_by(&self, record: &'a Allocation) -> &[Address] {
         let in_use_by_interface = self.in_use_by_interface.get_or_init(|| {
-            let mut in_use_by_interface: HashMap<InterfaceKey<'_>, Vec<Address>> = HashMap::new();
+            let mut map: HashMap<InterfaceKey<'_>, Vec<Address>> = HashMap::new();
             for one in &self.in_use {
                 let interface = (&one.holder, &one.network, &*one.interface);
-                in_use_by_interface
-                    .entry(interface)
-                    .or_default()
-                    .push(one.address);
+                map.entry(interface).or_default().push(one.address);
             }
-            in_use_by_interface
+            map
         });
         let interface = (&record.holder, &record.network, &*record.interface);
         in_use_by_interface
@@ -209,8 +206,8 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
     fn has_another(&self, record: &'a Allocation, pool: Option<&Arc<Pool>>) -> bool {
         let range = |address: Address| pool?.range_of(address.ip()?);
         let own = range(record.address);
-        let mut in_use_by_interface = self.in_use_by(record).iter();
-        own.is_some() && in_use_by_interface.any(|one| range(*one) == own)
+        let mut in_use = self.in_use_by(record).iter();
+        own.is_some() && in_use.any(|one| range(*one) == own)
     }
 
     fn free_or_return(&self, recorded: VersionedRecord<'a>, reason: ActionReason) -> Action {

@@ -13,8 +13,8 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
     /// Returns the actions that create these records.
     pub(super) fn mac_splits(&self) -> Vec<Action> {
         let records = self.addresses.iter().filter_map(|entry| entry.recorded);
-        let split_record = records.filter_map(|(record, _)| self.split_record(record));
-        split_record
+        let split_records = records.filter_map(|(record, _)| self.split_record(record));
+        split_records
             .map(|record| Action {
                 write: Some(Write::Create(record)),
                 reason: ActionReason::MacSplit,
@@ -26,13 +26,13 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
     pub(super) fn split_record(&self, record: &'a Allocation) -> Option<Allocation> {
         let mac = Address::Mac(record.mac?);
         let pool = self.pool_config.pool(&record.pool)?;
-        let parts = pool.detaches_mac_of(record) && record.address.ip().is_some();
+        let detaches = pool.detaches_mac_of(record) && record.address.ip().is_some();
         let key = (&record.space, mac);
         let known = |key| {
             let entry = self.addresses.binary_search_by_key(&key, |entry| entry.key);
             entry.is_ok_and(|at| self.addresses[at].recorded.is_some())
         };
-        if !parts || known(key) || self.has_mac(record) {
+        if !detaches || known(key) || self.has_mac(record) {
             return None;
         }
         let split_record = Allocation {
