@@ -118,8 +118,8 @@ pub struct ReviewLabels<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for ReviewLabels<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Known<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Known<'a> {
+        struct LabelsVisitor<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for LabelsVisitor<'a> {
             type Value = ReviewLabels<'a>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -146,7 +146,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ReviewLabels<'a> {
                 Ok(labels)
             }
         }
-        deserializer.deserialize_map(Known(std::marker::PhantomData))
+        deserializer.deserialize_map(LabelsVisitor(std::marker::PhantomData))
     }
 }
 
@@ -235,8 +235,8 @@ impl<'a> RawJson<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for ReviewSpec<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
+        struct SpecVisitor<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for SpecVisitor<'a> {
             type Value = ReviewSpec<'a>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -316,7 +316,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ReviewSpec<'a> {
                 Ok(ReviewSpec::default())
             }
         }
-        deserializer.deserialize_any(Members(std::marker::PhantomData))
+        deserializer.deserialize_any(SpecVisitor(std::marker::PhantomData))
     }
 }
 
@@ -328,8 +328,8 @@ fn raw<'de: 'a, 'a, A: MapAccess<'de>>(map: &mut A) -> Result<Option<RawJson<'a>
 
 impl<'de: 'a, 'a> Deserialize<'de> for ReviewAnnotations<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Known<'a>(std::marker::PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Known<'a> {
+        struct AnnotationsVisitor<'a>(std::marker::PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for AnnotationsVisitor<'a> {
             type Value = ReviewAnnotations<'a>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -373,7 +373,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ReviewAnnotations<'a> {
                 Ok(found)
             }
         }
-        deserializer.deserialize_map(Known(std::marker::PhantomData))
+        deserializer.deserialize_map(AnnotationsVisitor(std::marker::PhantomData))
     }
 }
 

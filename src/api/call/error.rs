@@ -97,7 +97,7 @@ impl ApiError {
 
     /// Returns the error for a request without a response in this time.
     pub fn timed_out(time: Duration) -> Self {
-        Self::unknown(format!("nothing came back in {} ms", time.as_millis()))
+        Self::unknown(format!("no response within {} ms", time.as_millis()))
     }
 
     fn unknown(message: String) -> Self {

@@ -157,28 +157,28 @@ impl ApiCall {
     {
         let mut pause = self.policy.initial_backoff;
         loop {
-            let answer = match self.once(send()).await {
+            let error = match self.once(send()).await {
                 Ok(value) => return Ok(value),
-                Err(answer) => answer,
+                Err(error) => error,
             };
-            self.uncertain |= changes && matches!(answer, ApiError::Uncertain { .. });
-            if !answer.is_transient() {
-                return Err(answer);
+            self.uncertain |= changes && matches!(error, ApiError::Uncertain { .. });
+            if !error.is_transient() {
+                return Err(error);
             }
-            let wait = answer.retry_after().unwrap_or_default().max(pause);
+            let wait = error.retry_after().unwrap_or_default().max(pause);
             if wait >= self.remaining() {
-                return Err(answer);
+                return Err(error);
             }
-            tracing::debug!("{answer}; asking again in {} ms", wait.as_millis());
+            tracing::debug!(%error, delay = ?wait, "retrying an API call");
             sleep(wait).await;
             pause = (pause * 2).min(self.policy.max_backoff);
             self.retries += 1;
         }
     }
 
-    async fn once<T>(&self, asked: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+    async fn once<T>(&self, response: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
         let time = self.policy.attempt.min(self.remaining());
-        match timeout(time, asked).await {
+        match timeout(time, response).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(ApiError::of(&error)),
             Err(_) => Err(ApiError::timed_out(time)),
