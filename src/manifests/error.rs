@@ -82,7 +82,7 @@ pub enum ManifestFault {
         "{field} stands beside spec, where nobody reads it: the network has no configuration; indent \
          it by two spaces, so that it is spec.config"
     )]
-    ConfigBesideSpec {
+    ConfigOutsideSpec {
         /// The path of the configuration.
         field: String,
     },

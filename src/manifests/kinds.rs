@@ -245,7 +245,7 @@ fn network(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Option<Manif
     // The API server drops this field, and kubectl rejects the object.
     if let (None, Some(misplaced)) = (config, node.get("config")) {
         let field = reader.field("config");
-        reader.warn(misplaced, ManifestFault::ConfigBesideSpec { field });
+        reader.warn(misplaced, ManifestFault::ConfigOutsideSpec { field });
     }
     let network = Network {
         namespace,
