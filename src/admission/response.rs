@@ -194,15 +194,15 @@ impl AdmissionResponse {
 
     /// Returns the JSON of the `AdmissionReview` that answers the request `uid`.
     pub fn to_json(&self, uid: &str) -> Vec<u8> {
-        let review = ReviewBody {
+        let review = ReviewJson {
             api_version: API_VERSION,
             kind: KIND,
-            response: ResponseBody {
+            response: ResponseJson {
                 uid,
                 allowed: self.verdict() != Verdict::Deny,
                 status: (self.verdict() == Verdict::Deny).then(|| self.status()),
                 warnings: self.warnings(),
-                audit_annotations: (!self.findings.is_empty()).then(|| AuditBody {
+                audit_annotations: (!self.findings.is_empty()).then(|| AuditJson {
                     decision: self.verdict().name(),
                     findings: self.codes().join(","),
                 }),
@@ -256,20 +256,20 @@ impl AdmissionResponse {
             .filter(|finding| finding.level == Level::Deny)
     }
 
-    fn status(&self) -> StatusBody<'_> {
-        let causes = self.denied().map(|finding| CauseBody {
+    fn status(&self) -> StatusJson<'_> {
+        let causes = self.denied().map(|finding| CauseJson {
             reason: finding.code,
             field: &finding.field,
             message: finding.sentence(),
         });
         let error = self.error.as_ref().map(|error| error.status);
         let (code, reason) = error.unwrap_or((UNPROCESSABLE, INVALID));
-        StatusBody {
+        StatusJson {
             status: "Failure",
             message: self.message(),
             reason,
             code,
-            details: DetailsBody {
+            details: DetailsJson {
                 name: &self.name,
                 kind: &self.kind,
                 causes: causes.collect(),
@@ -294,23 +294,23 @@ fn one_line(finding: &Finding) -> String {
 }
 
 #[derive(Serialize)]
-struct ReviewBody<'a> {
+struct ReviewJson<'a> {
     #[serde(rename = "apiVersion")]
     api_version: &'a str,
     kind: &'a str,
-    response: ResponseBody<'a>,
+    response: ResponseJson<'a>,
 }
 
 #[derive(Serialize)]
-struct ResponseBody<'a> {
+struct ResponseJson<'a> {
     uid: &'a str,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<StatusBody<'a>>,
+    status: Option<StatusJson<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     #[serde(rename = "auditAnnotations", skip_serializing_if = "Option::is_none")]
-    audit_annotations: Option<AuditBody>,
+    audit_annotations: Option<AuditJson>,
     #[serde(rename = "patchType", skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -318,23 +318,23 @@ struct ResponseBody<'a> {
 }
 
 #[derive(Serialize)]
-struct StatusBody<'a> {
+struct StatusJson<'a> {
     status: &'a str,
     message: String,
     reason: &'a str,
     code: u16,
-    details: DetailsBody<'a>,
+    details: DetailsJson<'a>,
 }
 
 #[derive(Serialize)]
-struct DetailsBody<'a> {
+struct DetailsJson<'a> {
     name: &'a str,
     kind: &'a str,
-    causes: Vec<CauseBody<'a>>,
+    causes: Vec<CauseJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct CauseBody<'a> {
+struct CauseJson<'a> {
     reason: &'a str,
     field: &'a str,
     message: String,
@@ -342,7 +342,7 @@ struct CauseBody<'a> {
 
 /// The audit annotations; the API server prefixes each key with the webhook's name.
 #[derive(Serialize)]
-struct AuditBody {
+struct AuditJson {
     decision: &'static str,
     findings: String,
 }

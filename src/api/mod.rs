@@ -34,7 +34,7 @@ pub use self::{
     },
     pool_use::{PoolColumns, RangeUse, abbreviated},
     reservation::{
-        AddressReservation, AddressReservationSpec, AddressReservationStatus, ReservationHolder,
+        AddressReservation, AddressReservationSpec, AddressReservationStatus, ReservationHolderSpec,
     },
     slice::{AddressSlice, AddressSliceSpec, SliceError},
 };

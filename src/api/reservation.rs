@@ -41,7 +41,7 @@ pub struct AddressReservationSpec {
     #[schemars(length(min = 1, max = 507))]
     pub network: String,
     /// The holder.
-    pub holder: ReservationHolder,
+    pub holder: ReservationHolderSpec,
     /// The interface in the pod; any if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 15))]
@@ -62,7 +62,7 @@ pub struct AddressReservationSpec {
     validation = Rule::new("(has(self.pod) ? 1 : 0) + (has(self.statefulSet) ? 1 : 0) + (has(self.virtualMachine) ? 1 : 0) == 1").message("write exactly one of pod, statefulSet (with ordinal) and virtualMachine"),
     validation = Rule::new("has(self.statefulSet) == has(self.ordinal)").message("statefulSet and ordinal go together")
 )]
-pub struct ReservationHolder {
+pub struct ReservationHolderSpec {
     /// The name of a pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]

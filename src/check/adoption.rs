@@ -115,15 +115,15 @@ struct AddressUse<'a> {
     state: AdoptionState,
 }
 
-type AddressKey = (Space, Address);
+type AdoptionKey = (Space, Address);
 
 /// The users of all addresses, and the reservations' records to be created.
-struct AddressUses<'a>(BTreeMap<AddressKey, AddressUse<'a>>, Vec<Allocation>);
+struct AddressUses<'a>(BTreeMap<AdoptionKey, AddressUse<'a>>, Vec<Allocation>);
 
 impl<'a> AddressUses<'a> {
     fn of(catalog: &Catalog, records: &'a [Stored], in_use: &'a [InUse]) -> Self {
-        let mut uses: BTreeMap<AddressKey, AddressUse<'a>> = BTreeMap::new();
-        let mut recorded: BTreeMap<AddressKey, &Allocation> = BTreeMap::new();
+        let mut uses: BTreeMap<AdoptionKey, AddressUse<'a>> = BTreeMap::new();
+        let mut recorded: BTreeMap<AdoptionKey, &Allocation> = BTreeMap::new();
         for Stored { allocation, .. } in records {
             let key = (allocation.space.clone(), allocation.address);
             recorded.insert(key.clone(), allocation);

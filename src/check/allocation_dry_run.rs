@@ -83,7 +83,7 @@ impl AllocationDryRun {
             else {
                 continue;
             };
-            let request = PodRequest {
+            let request = DryRunRequest {
                 position,
                 subject,
                 attachments,
@@ -158,7 +158,7 @@ impl<'a> Simulator<'a> {
         )
     }
 
-    fn allocate(&mut self, request: &PodRequest<'_>) -> Vec<Finding> {
+    fn allocate(&mut self, request: &DryRunRequest<'_>) -> Vec<Finding> {
         let requests: Vec<AttachmentRequest> = request
             .attachments
             .iter()
@@ -191,14 +191,14 @@ impl<'a> Simulator<'a> {
 }
 
 /// A pod with attachments to pools.
-struct PodRequest<'p> {
+struct DryRunRequest<'p> {
     position: ObjectIndex,
     subject: PodSubject<'p>,
     attachments: Vec<PoolRequest>,
     requester: Requester,
 }
 
-impl PodRequest<'_> {
+impl DryRunRequest<'_> {
     fn names_addresses(&self) -> bool {
         self.attachments
             .iter()

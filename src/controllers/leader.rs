@@ -183,7 +183,7 @@ impl LeaderElector {
         }
         let found = match self.api.get(&self.options.name).await {
             Ok(found) => found,
-            Err(error) => match ApiError::of(&error) {
+            Err(error) => match ApiError::from_kube(&error) {
                 ApiError::NotFound(_) => return self.create().await,
                 error => return Err(error),
             },
@@ -237,7 +237,7 @@ impl LeaderElector {
                 self.held_lease = Some(made);
                 Ok(true)
             }
-            Err(error) => match ApiError::of(&error) {
+            Err(error) => match ApiError::from_kube(&error) {
                 ApiError::AlreadyExists(_) => Ok(false),
                 error => Err(error),
             },
@@ -249,7 +249,7 @@ impl LeaderElector {
         let lease = self.as_holder(lease);
         let params = params();
         let written = self.api.replace(&self.options.name, &params, &lease).await;
-        self.held_lease = Some(written.map_err(|error| ApiError::of(&error))?);
+        self.held_lease = Some(written.map_err(|error| ApiError::from_kube(&error))?);
         Ok(())
     }
 
@@ -277,7 +277,7 @@ impl LeaderElector {
         let mut tries = 2;
         loop {
             let found = self.api.get(&self.options.name).await;
-            let mut found = found.map_err(|error| ApiError::of(&error))?;
+            let mut found = found.map_err(|error| ApiError::from_kube(&error))?;
             let spec = found.spec.get_or_insert_default();
             if spec.holder_identity.as_deref() != Some(&*self.options.identity) {
                 return Ok(());
@@ -290,7 +290,7 @@ impl LeaderElector {
                 return Ok(());
             };
             tries -= 1;
-            match ApiError::of(&error) {
+            match ApiError::from_kube(&error) {
                 ApiError::Conflict(_) if tries > 0 => {}
                 error => return Err(error),
             }

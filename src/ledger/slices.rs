@@ -197,7 +197,9 @@ impl SliceFollower {
                 let at = self.version.0.to_string();
                 match self.slices.api.watch(&params, &at).await {
                     Ok(watch) => self.watch = Some(watch.boxed()),
-                    Err(error) if is_expired(&ApiError::of(&error)) => return self.expired(),
+                    Err(error) if is_expired(&ApiError::from_kube(&error)) => {
+                        return self.expired();
+                    }
                     Err(_) => sleep(self.slices.retry_policy.max_backoff).await,
                 }
                 continue;
@@ -220,7 +222,7 @@ impl SliceFollower {
                     self.version = self.version.max(version.unwrap_or_default());
                 }
                 Some(Ok(WatchEvent::Error(status))) => {
-                    if is_expired(&ApiError::of_status(&status)) {
+                    if is_expired(&ApiError::from_status(&status)) {
                         return self.expired();
                     }
                     self.pause().await;

@@ -59,9 +59,9 @@ pub enum ApiError {
 
 impl ApiError {
     /// Classifies an error of kube.
-    pub fn of(error: &kube::Error) -> Self {
+    pub fn from_kube(error: &kube::Error) -> Self {
         match error {
-            kube::Error::Api(status) => Self::of_status(status),
+            kube::Error::Api(status) => Self::from_status(status),
             kube::Error::BuildRequest(_)
             | kube::Error::HttpError(_)
             | kube::Error::Auth(_)
@@ -77,7 +77,7 @@ impl ApiError {
     }
 
     /// Classifies a `Status`, from a response or from a watch.
-    pub fn of_status(status: &Status) -> Self {
+    pub fn from_status(status: &Status) -> Self {
         let message = status_message(status);
         let after = status.details.as_ref().and_then(|details| {
             let seconds = u64::from(details.retry_after_seconds);

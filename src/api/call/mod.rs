@@ -176,7 +176,10 @@ impl ApiCall {
         }
     }
 
-    async fn once<T>(&self, response: impl Future<Output = kube::Result<T>>) -> Result<T, ApiError> {
+    async fn once<T>(
+        &self,
+        response: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, ApiError> {
         let time = self.policy.attempt.min(self.remaining());
         match timeout(time, response).await {
             Ok(Ok(value)) => Ok(value),

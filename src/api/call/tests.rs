@@ -49,7 +49,7 @@ fn message() -> String {
 
 #[test]
 fn errors_are_classified_by_reason() {
-    let of = |code, reason: &str| ApiError::of(&error(code, reason));
+    let of = |code, reason: &str| ApiError::from_kube(&error(code, reason));
     assert_eq!(
         of(409, "AlreadyExists"),
         ApiError::AlreadyExists(message()),
@@ -73,20 +73,23 @@ fn errors_are_classified_by_reason() {
 #[test]
 fn only_a_status_about_an_object_is_not_found() {
     let gone = status(404, reason::NOT_FOUND).with_details(details("192.0.2.1", 0));
-    assert_eq!(ApiError::of_status(&gone), ApiError::NotFound(message()));
+    assert_eq!(ApiError::from_status(&gone), ApiError::NotFound(message()));
     // The path of a kind without a definition, as kube passes it on; and a proxy's page.
     let nobody = status(404, "Failed to parse error data");
-    assert_eq!(ApiError::of_status(&nobody), ApiError::NotServed(message()));
+    assert_eq!(
+        ApiError::from_status(&nobody),
+        ApiError::NotServed(message())
+    );
     let nameless = status(404, reason::NOT_FOUND);
     assert_eq!(
-        ApiError::of_status(&nameless),
+        ApiError::from_status(&nameless),
         ApiError::NotServed(message())
     );
 }
 
 #[test]
 fn unsent_requests_differ_from_uncertain_ones() {
-    let refused = ApiError::of(&refused_connection());
+    let refused = ApiError::from_kube(&refused_connection());
     assert!(matches!(refused, ApiError::Unavailable(_)), "{refused}");
     for kind in [
         io::ErrorKind::ConnectionReset,
@@ -94,7 +97,7 @@ fn unsent_requests_differ_from_uncertain_ones() {
         io::ErrorKind::TimedOut,
     ] {
         let lost = kube::Error::Service(Box::new(io::Error::from(kind)));
-        let lost = ApiError::of(&lost);
+        let lost = ApiError::from_kube(&lost);
         assert!(matches!(lost, ApiError::Uncertain { .. }), "{kind}: {lost}");
     }
 }
@@ -127,8 +130,8 @@ async fn call_with(
 }
 
 const POLICY: RetryPolicy = RetryPolicy {
-    attempt: Duration::from_millis(1_000),
-    total: Duration::from_millis(10_000),
+    attempt_timeout: Duration::from_millis(1_000),
+    total_timeout: Duration::from_millis(10_000),
     initial_backoff: Duration::from_millis(100),
     max_backoff: Duration::from_millis(300),
 };
@@ -167,7 +170,7 @@ async fn missing_responses_time_out() {
         matches!(result, Err(ApiError::Uncertain { .. })),
         "{result:?}"
     );
-    assert!(start.elapsed() <= POLICY.total, "{times:?}");
+    assert!(start.elapsed() <= POLICY.total_timeout, "{times:?}");
     assert!(times.len() >= 7, "{times:?}");
 }
 
@@ -204,7 +207,7 @@ async fn a_header_that_kube_would_drop_becomes_a_status() {
     let body = keep_retry_after(turned_away).into_body().collect().await;
     let body = body.unwrap_or_else(|e| panic!("{e}")).to_bytes();
     let status: Status = serde_json::from_slice(&body).unwrap_or_else(|e| panic!("{e}"));
-    let answer = ApiError::of_status(&status);
+    let answer = ApiError::from_status(&status);
     assert!(matches!(answer, ApiError::Throttled { .. }), "{answer}");
     assert_eq!(answer.retry_after(), Some(Duration::from_secs(4)));
 }

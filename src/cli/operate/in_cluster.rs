@@ -36,8 +36,8 @@ use crate::{
 
 /// Time limits of a page of records and of all attempts: a person waits, not a webhook.
 const RETRY_POLICY: RetryPolicy = RetryPolicy {
-    attempt: Duration::from_secs(20),
-    total: Duration::from_secs(40),
+    attempt_timeout: Duration::from_secs(20),
+    total_timeout: Duration::from_secs(40),
     initial_backoff: Duration::from_millis(200),
     max_backoff: Duration::from_secs(2),
 };

@@ -101,7 +101,7 @@ impl RawRequests {
         };
         let response = match timeout(self.request_timeout, exchange).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => return Err(ApiError::of(&error)),
+            Ok(Err(error)) => return Err(ApiError::from_kube(&error)),
             Err(_) => return Err(ApiError::timed_out(self.request_timeout)),
         };
         let time = response.headers().get(header::DATE).and_then(|date| {
@@ -121,6 +121,6 @@ impl RawRequests {
         let failure = serde_json::from_slice::<Status>(response.body());
         let failure = failure.unwrap_or_else(|_| Status::failure("", reason::UNKNOWN));
         let failure = failure.with_code(status.as_u16());
-        Ok((Err(ApiError::of_status(&failure)), time))
+        Ok((Err(ApiError::from_status(&failure)), time))
     }
 }

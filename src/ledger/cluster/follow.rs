@@ -84,7 +84,7 @@ impl RecordFollower {
                     let longest = self.inner.options.watch_duration + WATCH_GRACE;
                     match timeout(longest, watch.next()).await {
                         Ok(Some(Ok(event))) => self.parse_event(event),
-                        Ok(Some(Err(error))) => WatchMessage::Failed(ApiError::of(&error)),
+                        Ok(Some(Err(error))) => WatchMessage::Failed(ApiError::from_kube(&error)),
                         // The watch ended normally, or its connection is dead.
                         Ok(None) | Err(_) => self.watch_ended(),
                     }
@@ -112,7 +112,7 @@ impl RecordFollower {
         self.inner.counters.count_request(RequestVerb::Watch);
         let at = self.version.to_string();
         let request = self.inner.api.watch(&params, &at);
-        let longest = self.inner.options.retry_policy.attempt;
+        let longest = self.inner.options.retry_policy.attempt_timeout;
         match timeout(longest, request).await {
             Ok(Ok(watch)) => {
                 self.watch = Some(watch.boxed());
@@ -120,7 +120,7 @@ impl RecordFollower {
                 self.received = false;
                 WatchMessage::Ignored
             }
-            Ok(Err(error)) => match ApiError::of(&error) {
+            Ok(Err(error)) => match ApiError::from_kube(&error) {
                 // A missing kind has no records; the next list reports the reason.
                 ApiError::Expired(_) | ApiError::NotServed(_) => WatchMessage::Expired,
                 error => WatchMessage::Failed(error),
@@ -167,7 +167,7 @@ impl RecordFollower {
                 }
                 WatchMessage::Ignored
             }
-            WatchEvent::Error(status) => match ApiError::of_status(&status) {
+            WatchEvent::Error(status) => match ApiError::from_status(&status) {
                 ApiError::Expired(_) | ApiError::NotServed(_) => WatchMessage::Expired,
                 error => WatchMessage::Failed(error),
             },

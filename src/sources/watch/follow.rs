@@ -74,7 +74,7 @@ async fn list(shared: &SourceState, watched: WatchedKind) -> Result<ListOutcome,
         let text = timeout(REQUEST_TIMEOUT, shared.client.request_text(request)).await;
         let text = match text.map_err(|_| timed_out(REQUEST_TIMEOUT))? {
             Ok(text) => text,
-            Err(error) => match ApiError::of(&error) {
+            Err(error) => match ApiError::from_kube(&error) {
                 error if requests::is_missing(watched, &error) => {
                     return Ok(ListOutcome::Missing);
                 }
@@ -155,7 +155,7 @@ async fn read_watch(
     let lines = timeout(REQUEST_TIMEOUT, requests::lines(&shared.client, request)).await;
     let mut lines = lines
         .map_err(|_| timed_out(REQUEST_TIMEOUT))?
-        .map_err(|error| ApiError::of(&error))?;
+        .map_err(|error| ApiError::from_kube(&error))?;
     shared.recovered(watched);
     let mut received = false;
     loop {
@@ -178,7 +178,7 @@ fn handle_event(
     if line.event_type == "ERROR" {
         let status: kube::core::Status =
             serde_json::from_str(line.object.get()).map_err(|e| unreadable(&e))?;
-        return Err(ApiError::of_status(&status));
+        return Err(ApiError::from_status(&status));
     }
     let revision = match line.event_type {
         "BOOKMARK" => {

@@ -124,7 +124,9 @@ async fn taken() -> TestResult {
     let message = validating
         .patch("nadmit", &PatchParams::default(), &late)
         .await;
-    let message = message.map(|_| ()).map_err(|error| ApiError::of(&error));
+    let message = message
+        .map(|_| ())
+        .map_err(|error| ApiError::from_kube(&error));
     holds(matches!(message, Err(ApiError::Conflict(_))), message)?;
     // A CA rotation.
     let broken = Patch::Merge(json!({"data": {"ca.key": "eA=="}}));
