@@ -3,8 +3,8 @@
 //! A finding has a position in an annotation's text, and that text is a scalar of a YAML or JSON
 //! file: plain, single- or double-quoted, a literal or a folded block. The map is created by
 //! decoding the scalar once more while recording the position of every character. It is used only
-//! if the decoded text equals the parser's, so it is never wrong; for an unsupported notation there
-//! is no map. Maps are created for findings only, which are rare.
+//! if the decoded text equals the parser's, so it is never wrong; for an unsupported notation no map
+//! exists. Maps are created for findings only, which are rare.
 
 use super::SourceLocation;
 
