@@ -238,7 +238,7 @@ async fn self_test(client: &kube::Client) -> anyhow::Result<()> {
             }
             ProbeOutcome::Refused(reason) => {
                 print_progress(InstallProgress::Note(format!(
-                    "not tested: a test pod is refused by another: {reason}"
+                    "not tested: another admission check refused the test pod: {reason}"
                 )));
                 return Ok(());
             }

@@ -8,7 +8,7 @@ use super::out;
 use crate::{
     allocation::{
         Reservation, SpecError,
-        spec::{ReservationSpec, ReservedForSpec},
+        spec::{ReservationHolderSpec, ReservationSpec},
     },
     network::name,
 };
@@ -99,7 +99,7 @@ fn manifest(args: ReserveArgs) -> anyhow::Result<String> {
     }
     let spec = ReservationSpec {
         network: args.network,
-        holder: ReservedForSpec {
+        holder: ReservationHolderSpec {
             pod: args.holder.pod,
             stateful_set: args.holder.stateful_set,
             ordinal: args.ordinal.map(i64::from),

@@ -204,7 +204,7 @@ fn render_isolation(found: &IsolationStatus) -> String {
         (Some(set), Ok(multus)) => format!(
             "{RED}namespaceIsolation is {set}, but {multus} in {source}{RED:#}: {}",
             if found.follows_multus {
-                "nadmit install reads it anew"
+                "nadmit install reads it again"
             } else {
                 "set it in ConfigMap nadmit-config as Multus has it, or remove it there and run nadmit install"
             }

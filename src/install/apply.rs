@@ -158,16 +158,16 @@ pub async fn install(
             trusted(client, hook, timeout).await?;
         }
         progress(InstallProgress::Waiting(
-            "replicas to take up the settings".to_owned(),
+            "replicas to load the settings".to_owned(),
         ));
         progress(InstallProgress::Note(
             match await_settings(client, &text, timeout).await? {
                 SettingsRollout::Complete(count) => {
-                    format!("all replicas ({count}) go by the settings in ConfigMap nadmit-config")
+                    format!("all replicas ({count}) use the settings in ConfigMap nadmit-config")
                 }
                 SettingsRollout::NotKnown(why) => format!(
-                    "the settings are written; whether the replicas go by them already is not known ({why}); \
-                 Kubernetes may take two minutes to bring them there"
+                    "the settings are written, but it is unknown whether the replicas use them yet ({why}); \
+                 Kubernetes may take two minutes to deliver them"
                 ),
             },
         ));

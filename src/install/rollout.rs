@@ -94,10 +94,10 @@ pub(super) fn rollout(deployment: &DynamicObject, pods: &[DynamicObject]) -> Rol
     } else if wanted == 0 {
         "the Deployment is scaled to 0 replicas; nadmit install --replicas 2 starts them".to_owned()
     } else if updated < wanted {
-        format!("{updated} of {wanted} replicas are of the new form")
+        format!("{updated} of {wanted} replicas are updated")
     } else if all > updated {
         let old = all - updated;
-        format!("{old} replicas of the old form have not ended yet")
+        format!("{old} old replicas have not terminated yet")
     } else if available < wanted {
         format!("{available} of {wanted} replicas are ready")
     } else {
@@ -225,11 +225,11 @@ mod tests {
             (json!({"observedGeneration": 1}), "has not seen the change"),
             (
                 json!({"observedGeneration": 2, "updatedReplicas": 1, "availableReplicas": 2, "replicas": 3}),
-                "1 of 2 replicas are of the new form",
+                "1 of 2 replicas are updated",
             ),
             (
                 json!({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 2, "replicas": 3}),
-                "1 replicas of the old form have not ended",
+                "1 old replicas have not terminated",
             ),
             (
                 json!({"observedGeneration": 2, "updatedReplicas": 2, "availableReplicas": 1, "replicas": 2}),

@@ -76,9 +76,9 @@ pub(super) async fn await_settings(
             && Instant::now() >= end
         {
             return Err(InstallError::Timeout {
-                what: format!("Pod {NAMESPACE}/{pod} does not go by the settings"),
+                what: format!("Pod {NAMESPACE}/{pod} does not use the settings"),
                 seconds: timeout.as_secs(),
-                last: "it says that it goes by those from before".to_owned(),
+                last: "it reports the previous settings".to_owned(),
                 help: "see its log, which names mistakes in them: kubectl logs -n nadmit deploy/nadmit",
             });
         }

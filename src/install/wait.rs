@@ -83,7 +83,7 @@ fn serving_state(serving: u64, is_registered: bool) -> String {
     match (serving, is_registered) {
         (0, false) => "no webhook is registered, so that nothing is held up".to_owned(),
         (0, true) => "no replica serves: see nadmit status".to_owned(),
-        (serving, _) => format!("{serving} replicas of the form before go on serving"),
+        (serving, _) => format!("{serving} replicas of the previous version keep serving"),
     }
 }
 

@@ -67,7 +67,9 @@ pub enum ReadError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FollowError {
     /// The history after the cursor is no longer kept, or the cursor belongs to another ledger.
-    #[error("the history from there on is not known any more: list anew and follow from that list")]
+    #[error(
+        "the history after the cursor is no longer available: list again and follow from the new list"
+    )]
     Expired,
 }
 

@@ -50,10 +50,10 @@ impl OperatorCommand for ReleaseArgs {
             );
         }
         let Some(version) = row.version else {
-            bail!("{} is being written just now; try again", one.address);
+            bail!("{} is being written; try again", one.address);
         };
         if !self.yes && !confirm(row)? {
-            bail!("{} is not released: nobody agreed", one.address);
+            bail!("{} is not released: not confirmed", one.address);
         }
         self.release(row, version, &backend).await?;
         self.offer_the_rest(row, &backend).await
@@ -133,7 +133,7 @@ impl ReleaseArgs {
             _ => {
                 let pools: Vec<&str> = meant.iter().map(|row| &*row.allocation.pool).collect();
                 bail!(
-                    "{} is held in {} address spaces; say which by --pool {}",
+                    "{} is held in {} address spaces; choose one with --pool {}",
                     self.address,
                     meant.len(),
                     pools.join(" or --pool ")
@@ -161,7 +161,7 @@ fn confirm(row: &AllocationRow) -> anyhow::Result<bool> {
     let one = &row.allocation;
     if !std::io::stdin().is_terminal() {
         bail!(
-            "{} of {} is not released: nobody is there to ask; --yes goes without",
+            "{} of {} is not released: without a terminal, confirm with --yes",
             one.address,
             one.holder
         );

@@ -47,19 +47,19 @@ fn render(found: &Whois) -> String {
         let state = match &membership.state {
             UnheldState::Free => "free".to_owned(),
             UnheldState::Never(why) => format!("never given: {why}"),
-            UnheldState::Reserved(name) => format!("set aside by reservation {name}"),
+            UnheldState::Reserved(name) => format!("reserved by reservation {name}"),
         };
         // Writing to a String cannot fail.
         let _ = writeln!(
             page,
-            "{BOLD}{}{BOLD:#} is held by nobody in pool {} ({}): {state}",
+            "{BOLD}{}{BOLD:#} is not held in pool {} ({}): {state}",
             found.address, membership.pool, membership.range
         );
     }
     if page.is_empty() {
         let _ = writeln!(
             page,
-            "{BOLD}{}{BOLD:#} is held by nobody, and lies in no pool that is known here",
+            "{BOLD}{}{BOLD:#} is not held, and is not in any known pool",
             found.address
         );
     }

@@ -72,7 +72,7 @@ fn check_unique(batch: &[Write]) -> Result<(), WriteError> {
         let name = write.allocation().record_name();
         if let Some(name) = names.replace(name) {
             let reason = format!(
-                "a batch names record {name} twice, and its records are written side by side; write \
+                "a batch names record {name} twice, and its records are written concurrently; write \
                  them one after the other"
             );
             return Err(WriteError::Unavailable { reason });

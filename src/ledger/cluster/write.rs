@@ -284,7 +284,7 @@ impl ClusterLedgerInner {
             Err(error) => Err(Undeleted {
                 is_permanent: !call.uncertain() && !error.is_transient(),
                 reason: format!(
-                    "{name} was created and could not be taken back: {}",
+                    "{name} was created and could not be deleted: {}",
                     self.advice(RequestVerb::Delete, &error)
                 ),
             }),

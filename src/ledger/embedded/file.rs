@@ -370,7 +370,7 @@ fn check_schema(path: &Path, database: &Database) -> Result<(), OpenError> {
         Ok(found) => Err(damaged(
             path,
             found.map_or("it has no schema".to_owned(), |found| {
-                format!("its schema is {found}, which never was")
+                format!("its schema is {found}, which does not exist")
             }),
         )),
         Err(error) => Err(damaged(path, error.to_string())),

@@ -41,7 +41,7 @@ pub(super) enum CommitState {
 
 /// Returns the message for calls on a closed ledger.
 pub(super) fn closed_message() -> String {
-    "the ledger is closed, for nadmit is stopping; ask again".to_owned()
+    "the ledger is closed because nadmit is stopping; try again".to_owned()
 }
 
 impl SharedLedger {

@@ -145,10 +145,7 @@ async fn a_damaged_newest_commit_is_never_reverted_silently() {
             }
         }
     }
-    assert!(
-        fell_back > 0,
-        "without a version file commits are taken back"
-    );
+    assert!(fell_back > 0, "without a version file commits are reverted");
     assert!(refusals >= fell_back);
 }
 

@@ -59,7 +59,7 @@ impl NaiveLedger {
                 )
             }
             ModelWrite::Delete(name, age) => {
-                let write = Write::Delete(allocation(*name, "whoever"), seen(name, *age));
+                let write = Write::Delete(allocation(*name, "any"), seen(name, *age));
                 (
                     *name,
                     write,
