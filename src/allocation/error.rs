@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use thiserror::Error;
 
-use super::{Address, Holder, NetworkRef, ReservationHolder, Slice, range::ExclusionReason};
+use super::{Address, DesignatedHolder, Holder, NetworkRef, Slice, range::ExclusionReason};
 use crate::network::range::Subnet;
 
 mod exhaustion;
@@ -77,7 +77,7 @@ pub enum AllocationError {
         /// The requested address.
         address: Address,
         /// The holder that it is reserved for.
-        holder: ReservationHolder,
+        holder: DesignatedHolder,
         /// The reservation.
         reservation: NetworkRef,
     },

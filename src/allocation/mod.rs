@@ -38,7 +38,7 @@ pub use self::{
     pool_config::PoolConfig,
     range::{AddressRange, ExclusionReason},
     record::{Allocation, MAX_FORMER_NODES, NetworkRef, Stored, Timestamp, Version, Write},
-    reservation::{Reservation, ReservationHolder},
+    reservation::{DesignatedHolder, Reservation},
     slice::{Slice, SliceMismatch, SlicingConfig},
     space::Space,
 };

@@ -37,23 +37,23 @@ pub struct UnknownKey {
 }
 
 /// The keys of an object, with the type of each value.
-type Schema = [(&'static str, FieldType)];
+type ObjectSchema = [(&'static str, ValueType)];
 
 /// The type of a value.
 #[derive(Clone, Copy)]
-enum FieldType {
+enum ValueType {
     Text,
     Integer,
     Boolean,
     TextList,
     TextMap,
-    Object(&'static Schema),
-    ObjectList(&'static Schema),
+    Object(&'static ObjectSchema),
+    ObjectList(&'static ObjectSchema),
 }
 
-use FieldType::{Boolean, Integer, Object, ObjectList, Text, TextList, TextMap};
+use ValueType::{Boolean, Integer, Object, ObjectList, Text, TextList, TextMap};
 
-const POOL: &Schema = &[
+const POOL: &ObjectSchema = &[
     ("ranges", ObjectList(RANGE)),
     ("macs", Object(MACS)),
     ("networkName", Text),
@@ -68,7 +68,7 @@ const POOL: &Schema = &[
     ("virtualMachines", Text),
 ];
 
-const RANGE: &Schema = &[
+const RANGE: &ObjectSchema = &[
     ("range", Text),
     ("rangeStart", Text),
     ("rangeEnd", Text),
@@ -76,18 +76,18 @@ const RANGE: &Schema = &[
     ("gateway", Text),
 ];
 
-const MACS: &Schema = &[("prefix", Text), ("start", Text), ("end", Text)];
+const MACS: &ObjectSchema = &[("prefix", Text), ("start", Text), ("end", Text)];
 
-const WORKLOAD_RETENTION: &Schema = &[("whenScaled", Text), ("whenDeleted", Text)];
+const WORKLOAD_RETENTION: &ObjectSchema = &[("whenScaled", Text), ("whenDeleted", Text)];
 
-const SELECTOR: &Schema = &[
+const SELECTOR: &ObjectSchema = &[
     ("matchLabels", TextMap),
     ("matchExpressions", ObjectList(EXPRESSION)),
 ];
 
-const EXPRESSION: &Schema = &[("key", Text), ("operator", Text), ("values", TextList)];
+const EXPRESSION: &ObjectSchema = &[("key", Text), ("operator", Text), ("values", TextList)];
 
-const RESERVATION: &Schema = &[
+const RESERVATION: &ObjectSchema = &[
     ("network", Text),
     ("holder", Object(RESERVED_FOR)),
     ("interface", Text),
@@ -95,7 +95,7 @@ const RESERVATION: &Schema = &[
     ("mac", Text),
 ];
 
-const RESERVED_FOR: &Schema = &[
+const RESERVED_FOR: &ObjectSchema = &[
     ("pod", Text),
     ("statefulSet", Text),
     ("ordinal", Integer),
@@ -133,8 +133,8 @@ impl ParsedSpec<ReservationSpec> {
 }
 
 impl<T: DeserializeOwned + Default> ParsedSpec<T> {
-    fn read(spec: &Value, schema: &'static Schema) -> Self {
-        let mut reader = SpecReader::default();
+    fn read(spec: &Value, schema: &'static ObjectSchema) -> Self {
+        let mut reader = SpecParser::default();
         let clean = reader.object("", spec, schema);
         Self {
             // Only values of the types that serde expects are left.
@@ -165,13 +165,13 @@ impl<T> ParsedSpec<T> {
 }
 
 #[derive(Default)]
-struct SpecReader {
+struct SpecParser {
     type_errors: Vec<SpecError>,
     unknown_keys: Vec<UnknownKey>,
 }
 
-impl SpecReader {
-    fn object(&mut self, path: &str, value: &Value, schema: &'static Schema) -> Value {
+impl SpecParser {
+    fn object(&mut self, path: &str, value: &Value, schema: &'static ObjectSchema) -> Value {
         let Some(members) = value.as_object() else {
             if !(path.is_empty() && value.is_null()) {
                 self.type_error(path, value, "an object");
@@ -201,7 +201,7 @@ impl SpecReader {
     }
 
     /// Returns the value if it has this type; otherwise reports a type error.
-    fn value(&mut self, path: &str, value: &Value, field_type: FieldType) -> Option<Value> {
+    fn value(&mut self, path: &str, value: &Value, field_type: ValueType) -> Option<Value> {
         let expected = match (field_type, value) {
             (Text, Value::String(_)) => return Some(value.clone()),
             (Integer, Value::Number(number)) if number.is_i64() => return Some(value.clone()),

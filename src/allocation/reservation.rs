@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use super::{
     Address, Holder, NetworkRef, PodRef, Pool,
     pool::SpecError,
-    spec::{ReservationSpec, ReservedForSpec},
+    spec::{ReservationHolderSpec, ReservationSpec},
 };
 use crate::network::{
     address::AddressRequest,
@@ -23,7 +23,7 @@ pub struct Reservation {
     /// The network on which the addresses are reserved.
     pub network: NetworkRef,
     /// The holder that the addresses are reserved for.
-    pub holder: ReservationHolder,
+    pub holder: DesignatedHolder,
     /// The interface; `None` for any.
     pub interface: Option<Arc<str>>,
     /// The reserved IP addresses.
@@ -34,7 +34,7 @@ pub struct Reservation {
 
 /// The holder of a reservation, in the reservation's namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ReservationHolder {
+pub enum DesignatedHolder {
     /// A pod, by name.
     Pod(Arc<str>),
     /// A replica of a `StatefulSet`, by the set's name and the ordinal.
@@ -55,7 +55,7 @@ impl Reservation {
     ) -> Result<Self, Vec<SpecError>> {
         let mut errors = Vec::new();
         let network = network(namespace, &spec.network, &mut errors);
-        let holder = ReservationHolder::new(&spec.holder, &mut errors);
+        let holder = DesignatedHolder::new(&spec.holder, &mut errors);
         let mut ips: Vec<IpAddr> = Vec::new();
         for (index, text) in spec.ips.iter().enumerate() {
             let mut report = |reason| errors.push(SpecError::new(format!("ips[{index}]"), reason));
@@ -152,8 +152,8 @@ impl Reservation {
     }
 }
 
-impl ReservationHolder {
-    fn new(spec: &ReservedForSpec, errors: &mut Vec<SpecError>) -> Option<Self> {
+impl DesignatedHolder {
+    fn new(spec: &ReservationHolderSpec, errors: &mut Vec<SpecError>) -> Option<Self> {
         let mut report = |path: &str, reason: &str| {
             errors.push(SpecError::new(path, reason.to_owned()));
             None
@@ -201,7 +201,7 @@ impl ReservationHolder {
     }
 }
 
-impl fmt::Display for ReservationHolder {
+impl fmt::Display for DesignatedHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pod(name) => write!(f, "pod {name}"),

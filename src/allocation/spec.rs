@@ -127,7 +127,7 @@ pub struct ReservationSpec {
     /// The network: a name in the reservation's namespace, or `namespace/name`.
     pub network: String,
     /// The holder that the addresses are reserved for.
-    pub holder: ReservedForSpec,
+    pub holder: ReservationHolderSpec,
     /// The interface; absent for any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub interface: Option<String>,
@@ -142,7 +142,7 @@ pub struct ReservationSpec {
 /// The holder of a reservation: exactly one of a pod, a replica or a virtual machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct ReservedForSpec {
+pub struct ReservationHolderSpec {
     /// The name of a pod.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,

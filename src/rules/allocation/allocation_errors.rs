@@ -276,7 +276,7 @@ mod tests {
     use super::*;
     use crate::{
         allocation::{
-            ExclusionReason, Exhausted, Holder, NetworkRef, OutsideSlice, ReservationHolder, Slice,
+            DesignatedHolder, ExclusionReason, Exhausted, Holder, NetworkRef, OutsideSlice, Slice,
             SlicesFull,
         },
         network::range::Subnet,
@@ -341,7 +341,7 @@ mod tests {
             },
             AllocationError::Reserved {
                 address: address.into(),
-                holder: ReservationHolder::Pod("db-0".into()),
+                holder: DesignatedHolder::Pod("db-0".into()),
                 reservation,
             },
             AllocationError::InUse {

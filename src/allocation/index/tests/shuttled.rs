@@ -31,7 +31,7 @@ struct TestLedger {
 }
 
 /// The outcome of a write for its caller.
-enum WriteOutcome {
+enum SimulatedWrite {
     Written(Vec<Version>),
     Exists(Stored),
     /// The write succeeded, but the response was lost.
@@ -41,16 +41,16 @@ enum WriteOutcome {
 
 impl TestLedger {
     /// Creates all records or none, and sends them to the watch.
-    fn write(&mut self, writes: &[Write], watch: &mpsc::Sender<Stored>) -> WriteOutcome {
+    fn write(&mut self, writes: &[Write], watch: &mpsc::Sender<Stored>) -> SimulatedWrite {
         let chance = thread_rng().gen_range(0..6u8);
         if chance == 0 {
-            return WriteOutcome::Unavailable;
+            return SimulatedWrite::Unavailable;
         }
         let there = writes
             .iter()
             .find_map(|w| self.records.get(&w.allocation().address));
         if let Some(there) = there {
-            return WriteOutcome::Exists(there.clone());
+            return SimulatedWrite::Exists(there.clone());
         }
         let mut versions = Vec::new();
         for write in writes {
@@ -67,9 +67,9 @@ impl TestLedger {
             versions.push(version);
         }
         if chance == 1 {
-            WriteOutcome::Uncertain
+            SimulatedWrite::Uncertain
         } else {
-            WriteOutcome::Written(versions)
+            SimulatedWrite::Written(versions)
         }
     }
 }
@@ -120,20 +120,20 @@ fn request(
             .map(|(ip, _)| (*ip).into());
         let outcome = ledger.lock().unwrap().write(&planned.writes, watch);
         match outcome {
-            WriteOutcome::Written(versions) => {
+            SimulatedWrite::Written(versions) => {
                 index.lock().unwrap().commit(planned.id, &versions);
                 return Some(assigned.collect());
             }
-            WriteOutcome::Exists(theirs) => {
+            SimulatedWrite::Exists(theirs) => {
                 let mut index = index.lock().unwrap();
                 index.apply(theirs);
                 index.abort(planned.id);
             }
-            WriteOutcome::Unavailable => {
+            SimulatedWrite::Unavailable => {
                 index.lock().unwrap().abort(planned.id);
                 return None;
             }
-            WriteOutcome::Uncertain => return None,
+            SimulatedWrite::Uncertain => return None,
         }
     }
     None

@@ -15,7 +15,7 @@ const NODES: [&str; 3] = ["a", "b", "c"];
 
 /// One step of a scenario.
 #[derive(Debug, Clone)]
-enum Step {
+enum ScenarioStep {
     /// A pod requests any address, or the one with this number, on a node.
     Request(u8, usize, Option<u8>, ClaimOutcome),
     /// A record is deleted.
@@ -37,7 +37,7 @@ enum ClaimOutcome {
     Forgotten,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ScenarioStep> {
     let claim = prop_oneof![
         6 => Just(ClaimOutcome::Recorded),
         2 => (0..NODES.len()).prop_map(ClaimOutcome::Lost),
@@ -47,10 +47,10 @@ fn step() -> impl Strategy<Value = Step> {
     let node = 0..NODES.len();
     let named = prop::option::weighted(0.15, 0..17u8);
     prop_oneof![
-        8 => (0..24u8, node, named, claim).prop_map(|(p, n, i, c)| Step::Request(p, n, i, c)),
-        3 => any::<usize>().prop_map(Step::Release),
-        1 => any::<usize>().prop_map(Step::DeleteSlice),
-        1 => Just(Step::Wait),
+        8 => (0..24u8, node, named, claim).prop_map(|(p, n, i, c)| ScenarioStep::Request(p, n, i, c)),
+        3 => any::<usize>().prop_map(ScenarioStep::Release),
+        1 => any::<usize>().prop_map(ScenarioStep::DeleteSlice),
+        1 => Just(ScenarioStep::Wait),
     ]
 }
 
@@ -112,21 +112,21 @@ impl Scenario {
         slices.any(|(slice, _)| &*slice.node == node && slice.contains(ip))
     }
 
-    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+    fn step(&mut self, step: &ScenarioStep) -> Result<(), TestCaseError> {
         match step {
-            Step::Request(pod, node, named, claim) => {
+            ScenarioStep::Request(pod, node, named, claim) => {
                 let ip = named.map(|last| format!("192.0.2.{last}"));
                 let request = request(&ip.iter().map(String::as_str).collect::<Vec<_>>());
                 self.request(&format!("p-{pod}"), NODES[*node], &request, *claim)?;
             }
-            Step::Release(which) => {
+            ScenarioStep::Release(which) => {
                 let count = self.records.len().max(1);
                 if let Some(ip) = self.records.keys().nth(which % count).copied() {
                     self.records.remove(&ip);
                     release(&mut self.index, &ip.to_string());
                 }
             }
-            Step::DeleteSlice(which) => {
+            ScenarioStep::DeleteSlice(which) => {
                 let empty = |slice: &Slice| !self.records.keys().any(|ip| slice.contains(*ip));
                 let names = self.slices.iter().filter(|(_, (slice, _))| empty(slice));
                 let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
@@ -136,7 +136,7 @@ impl Scenario {
                     self.index.apply_slice_delete(name, version);
                 }
             }
-            Step::Wait => self.now = self.now.plus(45),
+            ScenarioStep::Wait => self.now = self.now.plus(45),
         }
         Ok(())
     }
