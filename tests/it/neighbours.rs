@@ -265,7 +265,7 @@ spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "sta
     {
         let mut index = index.lock();
         index.sync(catalog.pool_config());
-        for number in 1..=2pool_configu64 {
+        for number in 1..=20_000_u64 {
             let namespace = if number <= 2 { "db" } else { "web" };
             let record = json!({
                 "address": format!("10.0.{}.{}", number / 256, number % 256), "pool": "storage",
