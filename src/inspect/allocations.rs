@@ -91,8 +91,8 @@ impl Filter {
     /// Returns whether an allocation matches.
     pub fn matches(&self, one: &Allocation) -> bool {
         let namespace = &**one.holder.namespace();
-        let is = |wanted: &Option<String>, found: &str| {
-            wanted.as_deref().is_none_or(|wanted| wanted == found)
+        let is = |pattern: &Option<String>, found: &str| {
+            pattern.as_deref().is_none_or(|pattern| pattern == found)
         };
         is(&self.pool, &one.pool)
             && is(&self.namespace, namespace)
@@ -105,13 +105,13 @@ impl Filter {
     }
 }
 
-/// Returns true if `wanted` (`namespace/name` or `name`) names this object, or if nothing is
-/// wanted.
-fn is_named(wanted: Option<&str>, namespace: &str, name: Option<&str>) -> bool {
-    let Some(wanted) = wanted else { return true };
-    match wanted.split_once('/') {
+/// Returns true if `pattern` (`namespace/name` or `name`) names this object, or is
+/// `None`.
+fn is_named(pattern: Option<&str>, namespace: &str, name: Option<&str>) -> bool {
+    let Some(pattern) = pattern else { return true };
+    match pattern.split_once('/') {
         Some(pair) => Some(pair) == name.map(|name| (namespace, name)),
-        None => name == Some(wanted),
+        None => name == Some(pattern),
     }
 }
 
@@ -121,14 +121,14 @@ mod tests {
 
     #[test]
     fn a_bare_name_matches_in_any_namespace() {
-        for (wanted, is) in [
+        for (pattern, is) in [
             (None, true),
             (Some("db-0"), true),
             (Some("db/db-0"), true),
             (Some("web/db-0"), false),
             (Some("db-1"), false),
         ] {
-            assert_eq!(is_named(wanted, "db", Some("db-0")), is, "{wanted:?}");
+            assert_eq!(is_named(pattern, "db", Some("db-0")), is, "{pattern:?}");
         }
         assert!(!is_named(Some("db-0"), "db", None));
     }

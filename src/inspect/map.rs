@@ -167,7 +167,7 @@ fn runs(
 }
 
 fn run_of(one: &Allocation) -> AddressRun {
-    let what = match &one.holder {
+    let state = match &one.holder {
         Holder::Reservation { namespace, name } => AddressState::Reserved(NetworkRef {
             namespace: Arc::clone(namespace),
             name: Arc::clone(name),
@@ -181,7 +181,7 @@ fn run_of(one: &Allocation) -> AddressRun {
     AddressRun {
         first: one.address,
         last: one.address,
-        state: what,
+        state,
     }
 }
 
@@ -240,14 +240,10 @@ pub(super) fn describe_reason(reason: ExclusionReason) -> &'static str {
 }
 
 /// Adds a run, or extends the last one if it has the same state.
-fn push(out: &mut Vec<AddressRun>, first: Address, last: Address, what: AddressState) {
+fn push(out: &mut Vec<AddressRun>, first: Address, last: Address, state: AddressState) {
     match out.last_mut() {
-        Some(before) if before.state == what => before.last = last,
-        _ => out.push(AddressRun {
-            first,
-            last,
-            state: what,
-        }),
+        Some(before) if before.state == state => before.last = last,
+        _ => out.push(AddressRun { first, last, state }),
     }
 }
 

@@ -48,7 +48,7 @@ impl Shutdown {
 /// Shutdown phase of a server. Each phase implies those before it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lifecycle {
-    asked: Arc<AtomicBool>,
+    is_draining: Arc<AtomicBool>,
     /// Clients are asked to reconnect elsewhere.
     pub(super) draining: CancellationToken,
     /// No more connections and requests are accepted.
@@ -59,7 +59,7 @@ pub(super) struct Lifecycle {
 
 impl Lifecycle {
     pub(super) fn drain(&self) {
-        self.asked.store(true, Ordering::Relaxed);
+        self.is_draining.store(true, Ordering::Relaxed);
         self.draining.cancel();
     }
 
@@ -76,6 +76,6 @@ impl Lifecycle {
     /// Returns true if clients are asked to reconnect elsewhere. Reads an atomic instead of locking
     /// the token, because every request calls it.
     pub(super) fn is_draining(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+        self.is_draining.load(Ordering::Relaxed)
     }
 }

@@ -46,8 +46,8 @@ fn parse(text: &str) -> Option<Duration> {
     (!text.is_empty()).then_some(duration)
 }
 
-fn split_while(text: &str, wanted: fn(char) -> bool) -> (&str, &str) {
-    text.split_at(text.find(|c| !wanted(c)).unwrap_or(text.len()))
+fn split_while(text: &str, accept: fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !accept(c)).unwrap_or(text.len()))
 }
 
 fn seconds_of(unit: &str) -> Option<f64> {

@@ -92,10 +92,10 @@ async fn a_bad_request_gets_a_sentence_and_its_connection_lives_on() {
     .await;
     let mut client = server.http1().await;
     for bad in bad_requests() {
-        let what = format!("{:?}", bad.request);
+        let request = format!("{:?}", bad.request);
         let reply = client.send(bad.request).await;
-        assert_eq!(reply.status, bad.status, "{what}: {reply:?}");
-        assert!(reply.body.contains(bad.expected), "{what}: {reply:?}");
+        assert_eq!(reply.status, bad.status, "{request}: {reply:?}");
+        assert!(reply.body.contains(bad.expected), "{request}: {reply:?}");
         assert_eq!(reply.body.lines().count(), 1, "{reply:?}");
         assert_eq!(reply.header("content-type"), "text/plain; charset=utf-8");
         assert_eq!(

@@ -111,11 +111,11 @@ impl TlsPolicy {
 
     /// Removes suites that are not named.
     fn retain_named(&mut self, named: &[&str]) -> Result<(), TlsPolicyError> {
-        let wanted: Vec<&str> = named.iter().map(|name| iana_name(name)).collect();
+        let iana_names: Vec<&str> = named.iter().map(|name| iana_name(name)).collect();
         let offered: Vec<String> = self.suites.iter().map(name_of).collect();
         let missing: Vec<&str> = named
             .iter()
-            .zip(&wanted)
+            .zip(&iana_names)
             .filter(|(_, iana)| !offered.iter().any(|name| name == *iana))
             .map(|(name, _)| *name)
             .collect();
@@ -132,7 +132,7 @@ impl TlsPolicy {
             ));
         }
         let is_named =
-            |suite: &SupportedCipherSuite| wanted.iter().any(|name| *name == name_of(suite));
+            |suite: &SupportedCipherSuite| iana_names.iter().any(|name| *name == name_of(suite));
         let names_new = self
             .suites
             .iter()
