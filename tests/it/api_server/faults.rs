@@ -19,6 +19,7 @@ pub(crate) enum ListFault {
 }
 
 impl ListFault {
+    /// Returns the rule that injects this fault into every list.
     pub(crate) fn rule(self) -> FaultRule {
         match self {
             Self::Forbidden(resource) => {
@@ -110,6 +111,7 @@ pub(crate) struct FaultAction {
     pub(crate) after: Duration,
     /// The failure that the caller gets instead of the response.
     pub(crate) failure: Option<InjectedFailure>,
+    /// The effect on a matching request.
     pub(crate) effect: FaultEffect,
     /// Staleness of a watch, or of a list from the cache.
     pub(crate) lag: Duration,

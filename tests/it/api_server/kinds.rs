@@ -11,9 +11,13 @@ use super::schema::Schema;
 pub(crate) struct ResourceKind {
     /// The API group, empty for the core group.
     pub(crate) group: String,
+    /// The API version, without the group.
     pub(crate) version: String,
+    /// The kind in CamelCase.
     pub(crate) kind: String,
+    /// The resource in URLs.
     pub(crate) plural: String,
+    /// True if objects belong to a namespace.
     pub(crate) namespaced: bool,
     /// Set if the kind has a `/status` subresource.
     pub(crate) status: bool,
@@ -24,6 +28,7 @@ pub(crate) struct ResourceKind {
     pub(crate) generation: bool,
     /// Selectable fields besides `metadata.name` and `metadata.namespace`.
     pub(crate) selectable: Vec<String>,
+    /// The schema of a custom resource; a kind without one accepts any object.
     pub(crate) schema: Option<Arc<Schema>>,
 }
 

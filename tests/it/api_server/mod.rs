@@ -69,6 +69,7 @@ pub(crate) struct ApiServer {
 
 /// The settings fixed before the server starts.
 pub(crate) struct StandInSettings {
+    /// The source of timestamps.
     pub(crate) clock: NowFn,
     /// The maximum number of objects in a page, whatever the client asks for.
     pub(crate) page: usize,
@@ -126,6 +127,7 @@ impl ApiServer {
         Self::with(StandInSettings::default())
     }
 
+    /// Returns a server with these settings, and the kinds and namespaces of [`ApiServer::new`].
     pub(crate) fn with(settings: StandInSettings) -> Self {
         let shared = ServerState {
             state: Mutex::new(StoreState::new(kinds::installed())),

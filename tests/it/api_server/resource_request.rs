@@ -15,13 +15,17 @@ pub(crate) struct ResourceRequest {
     pub(crate) verb: &'static str,
     /// The API group, empty for the core group.
     pub(crate) group: String,
+    /// The API version, without the group.
     pub(crate) version: String,
     /// The plural name of the resource.
     pub(crate) resource: String,
     /// One of `status`, `binding` and `eviction`, or empty.
     pub(crate) subresource: String,
+    /// The namespace in the path.
     pub(crate) namespace: Option<String>,
+    /// The name in the path; `None` for a request to the collection.
     pub(crate) name: Option<String>,
+    /// The decoded query parameters.
     pub(crate) query: BTreeMap<String, String>,
     /// The client that sent the request: see `ApiServer::named`.
     pub(crate) client: String,

@@ -84,6 +84,7 @@ pub(crate) struct ApiStatus {
 }
 
 impl ApiStatus {
+    /// Returns a failure with this code, reason and message.
     pub(crate) fn new(code: u16, reason: &str, message: &str) -> Self {
         Self {
             code,
