@@ -337,7 +337,7 @@ impl Renewal<'_> {
         self.limited(all, &previous.served, signer)
     }
 
-    /// Limits the CAs to the maximum, leaving space for a new signer if there is none.
+    /// Limits the CAs to the maximum, leaving space for a new signer without one.
     fn limited(
         &self,
         all: Vec<Certificate>,
