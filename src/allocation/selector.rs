@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn invalid_requirements_are_reported_with_paths() {
-        for (expression, path) in [
+        for (expression, expected) in [
             (
                 r#"{"key":"a","operator":"Is"}"#,
                 "matchExpressions[0].operator",
@@ -161,7 +161,7 @@ mod tests {
             let spec = format!(r#"{{"matchExpressions":[{expression}]}}"#);
             let spec: SelectorSpec = serde_json::from_str(&spec).unwrap_or_else(|e| panic!("{e}"));
             let path = Selector::new(&spec).err().map(|(path, _)| path);
-            assert_eq!(path.as_deref(), Some(path));
+            assert_eq!(path.as_deref(), Some(expected));
         }
     }
 }
