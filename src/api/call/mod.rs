@@ -48,9 +48,9 @@ pub use self::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The timeout of one request.
-    pub attempt: Duration,
+    pub attempt_timeout: Duration,
     /// The timeout of all requests together, including pauses.
-    pub total: Duration,
+    pub total_timeout: Duration,
     /// The pause before the second request; each further pause is twice as long.
     pub initial_backoff: Duration,
     /// The maximum pause, unless the server asks for more.
@@ -62,8 +62,8 @@ impl Default for RetryPolicy {
     /// pauses from 50 ms to 1 s. The API server waits 10 s for a webhook.
     fn default() -> Self {
         Self {
-            attempt: Duration::from_secs(3),
-            total: Duration::from_secs(8),
+            attempt_timeout: Duration::from_secs(3),
+            total_timeout: Duration::from_secs(8),
             initial_backoff: Duration::from_millis(50),
             max_backoff: Duration::from_secs(1),
         }
@@ -75,8 +75,8 @@ impl RetryPolicy {
     #[must_use]
     pub fn within(self, total: Duration) -> Self {
         Self {
-            total: total.min(self.total),
-            attempt: total.min(self.attempt),
+            total_timeout: total.min(self.total_timeout),
+            attempt_timeout: total.min(self.attempt_timeout),
             ..self
         }
     }
@@ -107,7 +107,7 @@ impl ApiCall {
     pub fn begin(policy: RetryPolicy) -> Self {
         Self {
             policy,
-            deadline: Instant::now() + policy.total,
+            deadline: Instant::now() + policy.total_timeout,
             uncertain: false,
             retries: 0,
         }
@@ -180,10 +180,10 @@ impl ApiCall {
         &self,
         response: impl Future<Output = kube::Result<T>>,
     ) -> Result<T, ApiError> {
-        let time = self.policy.attempt.min(self.remaining());
+        let time = self.policy.attempt_timeout.min(self.remaining());
         match timeout(time, response).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(ApiError::of(&error)),
+            Ok(Err(error)) => Err(ApiError::from_kube(&error)),
             Err(_) => Err(ApiError::timed_out(time)),
         }
     }
