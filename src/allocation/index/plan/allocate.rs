@@ -104,7 +104,8 @@ impl Index {
         pool: &Pool,
         builder: &PlanBuilder<'_>,
     ) -> Result<(), AllocationError> {
-        let (Some(most), Some(state)) = (pool.max_per_namespace, self.pools.get(&pool.name)) else {
+        let (Some(limit), Some(state)) = (pool.max_per_namespace, self.pools.get(&pool.name))
+        else {
             return Ok(());
         };
         let namespace = builder.requester.holder.namespace();
@@ -112,14 +113,14 @@ impl Index {
             true => state.held_in(namespace) + self.reserved_in(state, namespace),
             false => state.macs_in(namespace),
         };
-        if held < most.saturating_add(builder.replaced) {
+        if held < limit.saturating_add(builder.replaced) {
             return Ok(());
         }
         Err(AllocationError::NamespaceLimit {
             namespace: Arc::clone(namespace),
             pool: Arc::clone(&pool.name),
             held,
-            limit: most,
+            limit,
             retained: Vec::new(),
         })
     }
