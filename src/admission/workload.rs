@@ -128,13 +128,13 @@ fn workload(
 
 /// Returns the keys of annotations that belong on pods.
 fn keys<'o>(annotations: &'o ReviewAnnotations<'_>) -> Vec<&'o str> {
-    let asked = [
+    let requesting = [
         (annotations::NETWORKS, &annotations.networks),
         (annotations::DEFAULT_NETWORK, &annotations.default_network),
     ];
-    let asked = asked.into_iter().filter(|(_, text)| text.is_some());
+    let requesting = requesting.into_iter().filter(|(_, text)| text.is_some());
     let near_misses = annotations.near_misses.iter().map(|key| &**key);
-    asked.map(|(key, _)| key).chain(near_misses).collect()
+    requesting.map(|(key, _)| key).chain(near_misses).collect()
 }
 
 fn scale<'s>(

@@ -99,11 +99,11 @@ mod tests {
         assert_eq!(pool_label("storage"), "storage");
         assert_eq!(pool_label("a.b-c"), "a.b-c");
         let long = "a".repeat(64);
-        for odd in [&*long, "", "-a", "a_", "größe"] {
-            let label = pool_label(odd);
+        for invalid in [&*long, "", "-a", "a_", "größe"] {
+            let label = pool_label(invalid);
             assert!(
                 is_label_value(&label) && label.len() == 16,
-                "{odd}: {label}"
+                "{invalid}: {label}"
             );
         }
     }

@@ -287,9 +287,9 @@ mod tests {
         ));
         let cache =
             |catalog: &Catalog, name| catalog.namespaces.get(name).map(|n| Arc::clone(&n.users));
-        let kept = |name| cache(&before, name).zip(cache(&catalog, name));
-        assert!(kept("db").is_some_and(|(then, now)| Arc::ptr_eq(&then, &now)));
-        assert!(kept("web").is_some_and(|(then, now)| !Arc::ptr_eq(&then, &now)));
+        let caches = |name| cache(&before, name).zip(cache(&catalog, name));
+        assert!(caches("db").is_some_and(|(then, now)| Arc::ptr_eq(&then, &now)));
+        assert!(caches("web").is_some_and(|(then, now)| !Arc::ptr_eq(&then, &now)));
         assert_eq!(users(&catalog, "a-net"), "a b c");
     }
 }

@@ -57,7 +57,7 @@ impl Catalog {
         }
         // Status and annotation may report the same address, which is added once.
         let before = found.len();
-        let mut asked: Vec<&Network> = Vec::new();
+        let mut requested_networks: Vec<&Network> = Vec::new();
         let annotations = [
             (
                 annotations::DEFAULT_NETWORK,
@@ -75,7 +75,7 @@ impl Catalog {
                 let Some(network) = network else {
                     continue;
                 };
-                asked.push(network);
+                requested_networks.push(network);
                 let inside = match (key, &selection.interface) {
                     (annotations::DEFAULT_NETWORK, None) => interface::CLUSTER.into(),
                     _ => selection.interface_name(),
@@ -104,7 +104,10 @@ impl Catalog {
             // Anyone who can create a pod can write its status. A network that the pod did not
             // request is not attached, and an address that it did not request takes nothing from
             // its holder.
-            if !asked.iter().any(|one| std::ptr::eq(*one, &**network)) {
+            if !requested_networks
+                .iter()
+                .any(|one| std::ptr::eq(*one, &**network))
+            {
                 continue;
             }
             let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
@@ -273,7 +276,7 @@ fn push_addresses(
         addresses.extend(mac.map(Address::Mac));
     }
     let requested = &pod.requested;
-    let put_in = requested.networks.is_some() || requested.default_network.is_some();
+    let injected = requested.networks.is_some() || requested.default_network.is_some();
     for address in addresses {
         let one = InUse {
             pool: Arc::clone(&pool.name),
@@ -286,7 +289,7 @@ fn push_addresses(
                 uid: pod.uid.as_deref().map(Arc::from),
                 node: pod.node.as_deref().map(Arc::from),
             }),
-            assigned: given && (pod.node.is_some() || put_in),
+            assigned: given && (pod.node.is_some() || injected),
             mac: mac.filter(|_| follows(&address)),
         };
         let is_same = |known: &InUse| {
@@ -312,7 +315,11 @@ mod tests {
 
     /// Returns what a pod with this request and this status uses of the pool of `eth1`, on a
     /// network with this master that no pool serves.
-    fn carried(master: &str, asked: &serde_json::Value, status: &serde_json::Value) -> Vec<String> {
+    fn carried(
+        master: &str,
+        requested_networks: &serde_json::Value,
+        status: &serde_json::Value,
+    ) -> Vec<String> {
         let network = |name: &str, master: &str, pool: Option<&str>| {
             let config = json!({"cniVersion": "0.3.1", "type": "macvlan", "master": master,
                 "capabilities": {"ips": true, "mac": true}, "ipam": {"type": "static"}});
@@ -344,7 +351,7 @@ mod tests {
                 name: "p".into(),
             },
             host_network: false,
-            networks: Some(json!([asked]).to_string().into()),
+            networks: Some(json!([requested_networks]).to_string().into()),
             default_network: None,
             network_status: Some(json!([status]).to_string().into()),
         };

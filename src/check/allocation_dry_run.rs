@@ -45,7 +45,7 @@ impl AllocationDryRun {
     /// the pods that request addresses, then the others.
     pub(super) fn of(
         read: &[Vec<Located<Manifest>>],
-        pods_are: PodSource,
+        source: PodSource,
         catalog: &Catalog,
         policy: &Policy,
     ) -> Self {
@@ -53,9 +53,9 @@ impl AllocationDryRun {
             return Self::default();
         }
         let mut in_use = catalog.addresses_in_use(&policy.multus_namespace);
-        if pods_are == PodSource::Manifests {
-            let written = manifest_pod_names(read);
-            in_use.retain(|one| pod_of(one).is_none_or(|pod| !written.contains(&pod)));
+        if source == PodSource::Manifests {
+            let manifest_pods = manifest_pod_names(read);
+            in_use.retain(|one| pod_of(one).is_none_or(|pod| !manifest_pods.contains(&pod)));
         }
         let mut simulator = Simulator::new(catalog, policy, &in_use);
         let pods = read.iter().enumerate().flat_map(|(file, objects)| {
@@ -65,17 +65,17 @@ impl AllocationDryRun {
                 _ => None,
             })
         });
-        let mut refused = HashMap::new();
+        let mut rejected = HashMap::new();
         let shared = SharedAddresses::of(&in_use, catalog.pool_config());
         let mut waiting = Vec::new();
         for (position, pod) in pods {
             let subject = simulator.subject(pod);
-            let shared = match pods_are {
+            let shared = match source {
                 PodSource::Cluster => shared.findings(&subject, pod),
                 PodSource::Manifests => Vec::new(),
             };
             if !shared.is_empty() {
-                refused.insert(position, shared);
+                rejected.insert(position, shared);
                 continue;
             }
             let attachments = attachment_requests(&subject);
@@ -90,15 +90,15 @@ impl AllocationDryRun {
                 requester,
             };
             if request.names_addresses() {
-                refused.insert(position, simulator.allocate(&request));
+                rejected.insert(position, simulator.allocate(&request));
             } else {
                 waiting.push(request);
             }
         }
         for request in waiting {
-            refused.insert(request.position, simulator.allocate(&request));
+            rejected.insert(request.position, simulator.allocate(&request));
         }
-        Self(refused)
+        Self(rejected)
     }
 
     /// Returns the findings on the pod with this index.
@@ -111,7 +111,7 @@ struct Simulator<'a> {
     catalog: &'a Catalog,
     policy: &'a Policy,
     index: Index,
-    written: u64,
+    manifest_pods: u64,
 }
 
 impl<'a> Simulator<'a> {
@@ -120,7 +120,7 @@ impl<'a> Simulator<'a> {
             catalog,
             policy,
             index: Index::default(),
-            written: 0,
+            manifest_pods: 0,
         };
         let pool_config = Arc::clone(catalog.pool_config());
         simulator.index.sync(&pool_config);
@@ -164,7 +164,7 @@ impl<'a> Simulator<'a> {
             .iter()
             .map(|one| one.request.clone())
             .collect();
-        let refused = match self
+        let rejected = match self
             .index
             .plan(&request.requester, &requests, Timestamp::default())
         {
@@ -174,18 +174,18 @@ impl<'a> Simulator<'a> {
                 self.index.commit(planned.id, &versions);
                 return Vec::new();
             }
-            Err(refused) => refused,
+            Err(rejected) => rejected,
         };
         // Files do not determine a pod's node.
         let sliced = |one: &Rejection| matches!(one.error, AllocationError::SlicesUnsupported(_));
-        let refused: Vec<_> = refused
+        let rejected: Vec<_> = rejected
             .into_iter()
             .filter(|one| !sliced(one))
             .filter_map(|one| Some((request.attachments.get(one.request)?.attachment, one.error)))
             .collect();
         judge_allocation(&AllocationSubject {
             pod: &request.subject,
-            errors: &refused,
+            errors: &rejected,
         })
     }
 }

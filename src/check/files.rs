@@ -40,7 +40,7 @@ impl File {
 /// If a path cannot be read. A file that is not text, or is too large, is among the returned files.
 pub fn gather(
     paths: &[PathBuf],
-    mut seen: impl FnMut(usize, usize),
+    mut progress: impl FnMut(usize, usize),
 ) -> Result<Vec<File>, CheckError> {
     let mut listed = Vec::new();
     for path in paths {
@@ -51,7 +51,7 @@ pub fn gather(
     let count = listed.len();
     let mut files = Vec::new();
     for (index, (name, path)) in listed.into_iter().enumerate() {
-        seen(index, count);
+        progress(index, count);
         let text = match path {
             Some(path) => sources::read_file(&path, &name),
             None => sources::read_stream(std::io::stdin().lock(), &name),

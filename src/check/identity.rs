@@ -45,15 +45,15 @@ pub(super) fn namespace(manifest: &Manifest) -> &str {
 /// the manifest.
 pub(super) fn without_overridden(
     mut cluster: Vec<Vec<Located<Manifest>>>,
-    written: &[Vec<Located<Manifest>>],
+    manifests: &[Vec<Located<Manifest>>],
 ) -> Vec<Vec<Located<Manifest>>> {
-    let written = || written.iter().flatten().map(|object| &object.value);
-    let known: HashSet<ObjectIdentity<'_>> = written().filter_map(identity_of).collect();
+    let manifests = || manifests.iter().flatten().map(|object| &object.value);
+    let known: HashSet<ObjectIdentity<'_>> = manifests().filter_map(identity_of).collect();
     // The operator's networks follow from its list: where the list itself is overridden, the
     // networks that it made before are removed.
     let mut made: HashSet<(Box<str>, Box<str>)> = HashSet::new();
-    if written().any(|manifest| matches!(manifest, Manifest::Operator(_))) {
-        made.extend(written().flat_map(networks_made));
+    if manifests().any(|manifest| matches!(manifest, Manifest::Operator(_))) {
+        made.extend(manifests().flat_map(networks_made));
         let before = cluster.iter().flatten();
         made.extend(before.flat_map(|object| networks_made(&object.value)));
     }

@@ -49,7 +49,7 @@ impl CheckContext<'_> {
     /// Adds the findings on one object to `out`.
     pub(super) fn judge(
         &self,
-        place: ObjectIndex,
+        index: ObjectIndex,
         text: &str,
         object: &Located<Manifest>,
         out: &mut Vec<Diagnostic>,
@@ -63,9 +63,9 @@ impl CheckContext<'_> {
                 self.network(network, whole, &mut strings),
             ),
             Manifest::Pod(pod) => {
-                let (PodName::Explicit(given) | PodName::Generated(given)) = &pod.name;
-                let name = object_name("pod", &pod.namespace, given);
-                (name, self.pod(place, pod, whole, &mut strings))
+                let (PodName::Explicit(pod_name) | PodName::Generated(pod_name)) = &pod.name;
+                let name = object_name("pod", &pod.namespace, pod_name);
+                (name, self.pod(index, pod, whole, &mut strings))
             }
             Manifest::Workload(workload) => (
                 object_name(
@@ -101,7 +101,7 @@ impl CheckContext<'_> {
             }
         };
         out.extend(findings.into_iter().map(|(finding, span)| Diagnostic {
-            file: place.0,
+            file: index.0,
             code: finding.code,
             level: finding.level,
             namespace: namespace(&object.value).to_owned(),
@@ -123,7 +123,7 @@ impl CheckContext<'_> {
         let Some(max_level) = max_level(&network.namespace, self.catalog, self.policy) else {
             return Vec::new();
         };
-        let written = RawNetwork {
+        let raw = RawNetwork {
             namespace: &network.namespace,
             name: &network.name,
             config: manifest.config.as_ref().map(|config| &*config.value),
@@ -131,7 +131,7 @@ impl CheckContext<'_> {
             address_pool: network.address_pool.as_deref(),
             ..RawNetwork::default()
         };
-        let subject = NetworkSubject::new(written, self.policy, self.catalog);
+        let subject = NetworkSubject::new(raw, self.policy, self.catalog);
         let mut findings = judge_network(&subject, max_level);
         self.downgrade(&mut findings);
         let placed = findings.into_iter().map(|finding| {
@@ -200,11 +200,11 @@ impl CheckContext<'_> {
         config: &Located<Box<str>>,
         strings: &mut StringSpans<'_>,
     ) -> Vec<(Finding, Span)> {
-        let written = RawNetwork {
+        let raw = RawNetwork {
             config: Some(&config.value),
             ..RawNetwork::default()
         };
-        let subject = NetworkSubject::new(written, self.policy, self.catalog);
+        let subject = NetworkSubject::new(raw, self.policy, self.catalog);
         let findings = judge_network(&subject, Level::Deny).into_iter();
         let placed = findings.map(|mut finding| {
             let path = finding.field.trim_start_matches("spec.config");
@@ -217,7 +217,7 @@ impl CheckContext<'_> {
 
     fn pod(
         &self,
-        place: ObjectIndex,
+        index: ObjectIndex,
         pod: &PodManifest,
         whole: Span,
         strings: &mut StringSpans<'_>,
@@ -233,7 +233,7 @@ impl CheckContext<'_> {
         let (PodName::Explicit(name) | PodName::Generated(name)) = &pod.name;
         subject.name = Some(name);
         let mut findings = judge_pod(&subject, max_level);
-        findings.extend(self.dry_run.findings(place));
+        findings.extend(self.dry_run.findings(index));
         self.with_spans(findings, "", &pod.annotations, whole, strings)
     }
 

@@ -88,7 +88,7 @@ pub fn catalog_in(files: &[File], cluster: &[File]) -> (Catalog, Vec<Diagnostic>
 /// Checks the objects of a cluster, one per file.
 pub fn check_cluster(files: Vec<File>, scope: ClusterScope, policy: &Policy) -> CheckOutcome {
     let policy = &with_check_defaults(policy);
-    let wanted = |namespace: &str| {
+    let is_selected = |namespace: &str| {
         let only = scope.namespace.as_deref();
         only.is_none_or(|only| only == namespace)
     };
@@ -109,9 +109,9 @@ pub fn check_cluster(files: Vec<File>, scope: ClusterScope, policy: &Policy) -> 
         dry_run: AllocationDryRun::of(&read, PodSource::Cluster, &catalog, policy),
         conditional_networks: HashMap::new(),
     };
-    let judged = |object: &Manifest| wanted(namespace(object));
+    let judged = |object: &Manifest| is_selected(namespace(object));
     let objects = judge_all(&context, &files, &read, judged, &mut diagnostics);
-    diagnostics.retain(|diagnostic| wanted(&diagnostic.namespace));
+    diagnostics.retain(|diagnostic| is_selected(&diagnostic.namespace));
     diagnostics.sort_by(|a, b| {
         let key = |r: &Diagnostic| (r.namespace.clone(), r.code, r.file, r.span.start);
         key(a).cmp(&key(b))
@@ -136,7 +136,7 @@ fn with_check_defaults(policy: &Policy) -> Policy {
 /// kind that creates it: whether a namespace that was not read has these labels is unknown.
 fn conditional_networks(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'static str> {
     let objects = read.iter().flatten();
-    let makers = objects.filter_map(|object| match &object.value {
+    let conditional = objects.filter_map(|object| match &object.value {
         Manifest::GeneratedNetwork(made)
             if matches!(made.namespaces, TargetNamespaces::Selected(_)) =>
         {
@@ -144,7 +144,7 @@ fn conditional_networks(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'stat
         }
         _ => None,
     });
-    makers.collect()
+    conditional.collect()
 }
 
 /// Judges the objects that `is_selected` accepts, and returns their number.
@@ -152,14 +152,14 @@ fn judge_all(
     context: &CheckContext<'_>,
     files: &[File],
     read: &[Vec<Located<Manifest>>],
-    wanted: impl Fn(&Manifest) -> bool,
+    is_selected: impl Fn(&Manifest) -> bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> usize {
     let mut objects = 0;
     for (index, (file, found)) in files.iter().zip(read).enumerate() {
         let text = file.text.as_deref().unwrap_or_default();
         for (place, object) in found.iter().enumerate() {
-            if wanted(&object.value) {
+            if is_selected(&object.value) {
                 objects += 1;
                 context.judge((index, place), text, object, diagnostics);
             }

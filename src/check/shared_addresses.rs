@@ -37,17 +37,17 @@ impl<'u> SharedAddresses<'u> {
             };
             for one in users.iter().filter(|one| !is_of(one, &owner.holder)) {
                 let Some(pod) = pod_of(one) else { continue };
-                let refusal = AllocationError::InUse {
+                let error = AllocationError::InUse {
                     address,
                     holder: Box::new(owner.holder.clone()),
                 };
-                let refusals = shared.0.entry(pod).or_default();
-                refusals.push((&one.network, refusal));
+                let errors = shared.0.entry(pod).or_default();
+                errors.push((&one.network, error));
             }
         }
-        for refusals in shared.0.values_mut() {
-            refusals.sort_by_key(|(_, refusal)| refusal.address());
-            refusals.dedup();
+        for errors in shared.0.values_mut() {
+            errors.sort_by_key(|(_, error)| error.address());
+            errors.dedup();
         }
         shared
     }
@@ -57,21 +57,21 @@ impl<'u> SharedAddresses<'u> {
         let PodName::Explicit(name) = &pod.name else {
             return Vec::new();
         };
-        let refusals = self.0.get(&(&*pod.namespace, &**name));
-        let refused = refusals.into_iter().flatten().map(|(network, refusal)| {
+        let errors = self.0.get(&(&*pod.namespace, &**name));
+        let rejected = errors.into_iter().flatten().map(|(network, error)| {
             let mut attachments = subject.attachments();
-            let place = attachments.position(|attachment| {
+            let position = attachments.position(|attachment| {
                 attachment.network().is_some_and(|known| {
                     (&*known.namespace, &*known.name) == (&*network.namespace, &*network.name)
                 })
             });
             // An address that only network-status reports has no selection of its own.
-            (place.unwrap_or_default(), refusal.clone())
+            (position.unwrap_or_default(), error.clone())
         });
-        let refused: Vec<(usize, AllocationError)> = refused.collect();
+        let rejected: Vec<(usize, AllocationError)> = rejected.collect();
         judge_allocation(&AllocationSubject {
             pod: subject,
-            errors: &refused,
+            errors: &rejected,
         })
     }
 }

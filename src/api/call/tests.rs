@@ -75,9 +75,9 @@ fn only_a_status_about_an_object_is_not_found() {
     let gone = status(404, reason::NOT_FOUND).with_details(details("192.0.2.1", 0));
     assert_eq!(ApiError::from_status(&gone), ApiError::NotFound(message()));
     // The path of a kind without a definition, as kube passes it on; and a proxy's page.
-    let nobody = status(404, "Failed to parse error data");
+    let unserved = status(404, "Failed to parse error data");
     assert_eq!(
-        ApiError::from_status(&nobody),
+        ApiError::from_status(&unserved),
         ApiError::NotServed(message())
     );
     let nameless = status(404, reason::NOT_FOUND);
