@@ -140,7 +140,7 @@ impl Catalog {
                         .filter(|ip| pool.range_of(*ip).is_some())
                         .collect(),
                     mac: carried.mac.filter(|_| pool.macs.is_some()),
-                    given: carried.from_annotations,
+                    assigned: carried.from_annotations,
                 };
                 push_addresses(
                     pod,
@@ -154,7 +154,7 @@ impl Catalog {
             return;
         }
         for pool in self.pool_config().pools.values() {
-            let given = |ip: &IpAddr| {
+            let allocatable = |ip: &IpAddr| {
                 let range = pool.range_of(*ip).and_then(|at| pool.ranges.get(at));
                 range.is_some_and(|range| range.exclusion(*ip).is_none())
             };
@@ -164,12 +164,12 @@ impl Catalog {
                     .ips
                     .iter()
                     .copied()
-                    .filter(given)
+                    .filter(allocatable)
                     .take(MAX_FOREIGN_ADDRESSES)
                     .collect(),
                 mac: carried.mac.filter(of_pool),
                 // An address that no pool allocated takes nothing from its holder.
-                given: false,
+                assigned: false,
             };
             let nothing = foreign.ips.is_empty() && foreign.mac.is_none();
             if !nothing && self.is_on_link_of(network, pool) {
@@ -252,7 +252,7 @@ struct PoolAddresses {
     ips: Vec<IpAddr>,
     mac: Option<Mac>,
     /// True if the pool allocated them, provided that the pod was allocated anything.
-    given: bool,
+    assigned: bool,
 }
 
 fn push_addresses(
@@ -263,7 +263,7 @@ fn push_addresses(
     carried: PoolAddresses,
     (found, before): (&mut Vec<InUse>, usize),
 ) {
-    let PoolAddresses { ips, mac, given } = carried;
+    let PoolAddresses { ips, mac, assigned } = carried;
     let mut addresses: Vec<Address> = ips.into_iter().map(Address::Ip).collect();
     // A MAC that is derived from one of the addresses has no record of its own.
     let follows = |address: &Address| {
@@ -289,7 +289,7 @@ fn push_addresses(
                 uid: pod.uid.as_deref().map(Arc::from),
                 node: pod.node.as_deref().map(Arc::from),
             }),
-            assigned: given && (pod.node.is_some() || injected),
+            assigned: assigned && (pod.node.is_some() || injected),
             mac: mac.filter(|_| follows(&address)),
         };
         let is_same = |known: &InUse| {

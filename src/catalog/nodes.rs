@@ -1,4 +1,4 @@
-//! The nodes that pods run on: they tell whether a container may still run there.
+//! The nodes that pods run on: their state decides whether a container may still run there.
 
 use super::{
     Existence,

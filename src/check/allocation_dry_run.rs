@@ -111,7 +111,7 @@ struct Simulator<'a> {
     catalog: &'a Catalog,
     policy: &'a Policy,
     index: Index,
-    manifest_pods: u64,
+    last_version: u64,
 }
 
 impl<'a> Simulator<'a> {
@@ -120,7 +120,7 @@ impl<'a> Simulator<'a> {
             catalog,
             policy,
             index: Index::default(),
-            manifest_pods: 0,
+            last_version: 0,
         };
         let pool_config = Arc::clone(catalog.pool_config());
         simulator.index.sync(&pool_config);
@@ -139,8 +139,8 @@ impl<'a> Simulator<'a> {
     }
 
     fn version(&mut self) -> Version {
-        self.written += 1;
-        Version(self.written)
+        self.last_version += 1;
+        Version(self.last_version)
     }
 
     fn subject<'p>(&self, pod: &'p PodManifest) -> PodSubject<'p>
