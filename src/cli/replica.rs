@@ -88,8 +88,8 @@ struct Controllers {
     leads: Receiver<bool>,
     /// Channels that publish whether this replica is the leader.
     leader_senders: [Sender<bool>; 2],
-    steward: Reconciler,
-    rounds: ResyncScheduler,
+    reconciler: Reconciler,
+    resync_scheduler: ResyncScheduler,
     status: StatusWriter,
     events: EventWriter,
 }
@@ -193,7 +193,7 @@ impl Controllers {
         // would make simulations irreproducible.
         let leader_senders: [Sender<bool>; 2] =
             std::array::from_fn(|_| Sender::new(*leads.borrow()));
-        let steward = Reconciler::new(ReconcilerParts {
+        let reconciler = Reconciler::new(ReconcilerParts {
             catalog: Arc::clone(&dependencies.catalog),
             policy: Arc::clone(&options.policy),
             index: Arc::clone(&dependencies.index),
@@ -208,17 +208,17 @@ impl Controllers {
             events: Arc::clone(&events),
             is_leader: leads.clone(),
         });
-        registry.register_collector(steward.collector());
-        let journal = ResyncHistory::new(client.clone(), &options.namespace, HISTORY_LEASE);
-        let rounds = ResyncScheduler::new(
+        registry.register_collector(reconciler.collector());
+        let resync_history = ResyncHistory::new(client.clone(), &options.namespace, HISTORY_LEASE);
+        let resync_scheduler = ResyncScheduler::new(
             options.schedule.clone(),
             leader_senders[0].subscribe(),
-            journal,
+            resync_history,
             Arc::clone(&events),
             &options.namespace,
             clock.clone(),
         );
-        registry.register_collector(rounds.collector());
+        registry.register_collector(resync_scheduler.collector());
         let status = StatusWriter::new(
             client,
             dependencies.catalog,
@@ -231,8 +231,8 @@ impl Controllers {
             leadership,
             leads,
             leader_senders,
-            steward,
-            rounds,
+            reconciler,
+            resync_scheduler,
             status,
             events: writer,
         }
@@ -243,8 +243,8 @@ impl Controllers {
             leadership,
             leads,
             leader_senders,
-            steward,
-            rounds,
+            reconciler,
+            resync_scheduler,
             status,
             events,
         } = self;
@@ -253,9 +253,9 @@ impl Controllers {
             None => std::future::ready(()).boxed(),
         };
         let compare = || {
-            let steward = steward.clone();
+            let reconciler = reconciler.clone();
             async move {
-                let report = steward.pass(true).await;
+                let report = reconciler.pass(true).await;
                 match report.errors.first() {
                     Some(error) => Err(error.clone()),
                     None => Ok(report.to_string()),
@@ -266,8 +266,8 @@ impl Controllers {
         run_all([
             leading,
             publish_leadership(leads, leader_senders, index, cancel.clone()).boxed(),
-            steward.clone().run(cancel.clone()).boxed(),
-            rounds.run(compare, cancel.clone()).boxed(),
+            reconciler.clone().run(cancel.clone()).boxed(),
+            resync_scheduler.run(compare, cancel.clone()).boxed(),
             status.run(cancel.clone()).boxed(),
             events.run(cancel.clone()).boxed(),
         ])

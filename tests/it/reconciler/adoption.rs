@@ -239,7 +239,7 @@ async fn plan() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     let replica = fixture.replica("a", false).await?;
-    let plan = replica.steward.plan().await;
+    let plan = replica.reconciler.plan().await;
     let descriptions: Vec<&str> = plan.iter().map(|action| &*action.description).collect();
     let expected = "192.0.2.7 of pool storage is in use by pod db/a: record it";
     same(descriptions, vec![expected])?;
@@ -252,7 +252,7 @@ async fn full() -> TestResult {
     fixture.running("a", "192.0.2.7", "node-1");
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
-    let report = leader.steward.pass(true).await;
+    let report = leader.reconciler.pass(true).await;
     same(
         (report.is_leader, report.full, report.records),
         (true, true, 1),

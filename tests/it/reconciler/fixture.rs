@@ -63,7 +63,7 @@ pub(super) struct ReconcilerReplica {
     pub(super) index: Arc<SharedIndex>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) slices: SliceLedger,
-    pub(super) steward: Reconciler,
+    pub(super) reconciler: Reconciler,
     pub(super) events: Arc<EmittedEvents>,
     leads: watch::Sender<bool>,
     stop: CancellationToken,
@@ -240,7 +240,7 @@ impl ReconcilerFixture {
         policy.injection = Some(Injection::Bind);
         let events = Arc::new(EmittedEvents::default());
         let (leading, led) = watch::channel(leads);
-        let steward = Reconciler::new(ReconcilerParts {
+        let reconciler = Reconciler::new(ReconcilerParts {
             catalog,
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             index: Arc::clone(&index),
@@ -255,12 +255,12 @@ impl ReconcilerFixture {
             events: Arc::clone(&events) as Arc<dyn EventSink>,
             is_leader: led,
         });
-        tokio::spawn(steward.clone().run(stop.clone()));
+        tokio::spawn(reconciler.clone().run(stop.clone()));
         Ok(ReconcilerReplica {
             index,
             ledger,
             slices,
-            steward,
+            reconciler,
             events,
             leads: leading,
             stop,

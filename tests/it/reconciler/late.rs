@@ -76,7 +76,7 @@ async fn written() -> TestResult {
     // Its networks are created late, so that it is checked many times.
     seconds(120).await;
     same(fixture.server.written(), before)?;
-    let report = leader.steward.pass(true).await;
+    let report = leader.reconciler.pass(true).await;
     same(report.done, std::collections::BTreeMap::new())
 }
 

@@ -147,7 +147,7 @@ async fn cheap() -> TestResult {
         Version(u64::from(RECORDS)),
     );
     let (_leading, leads) = watch::channel(true);
-    let steward = Reconciler::new(ReconcilerParts {
+    let reconciler = Reconciler::new(ReconcilerParts {
         catalog: Arc::clone(&shown),
         policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
         index: Arc::clone(&index),
@@ -164,7 +164,7 @@ async fn cheap() -> TestResult {
         events: Arc::new(NoopSink),
         is_leader: leads,
     });
-    let (report, first) = timed(&steward).await;
+    let (report, first) = timed(&reconciler).await;
     same(
         (report.pods, report.records),
         (PODS as usize, RECORDS as usize),
@@ -179,7 +179,7 @@ async fn cheap() -> TestResult {
         let mut changed = Catalog::clone(&*shown.load_full().ok_or("no catalog")?);
         changed.put_pod(pod(number, "changed"));
         shown.store(Some(Arc::new(changed)));
-        let (report, took) = timed(&steward).await;
+        let (report, took) = timed(&reconciler).await;
         same(&report.deferred, &Default::default())?;
         next = next.min(took);
     }
@@ -192,8 +192,8 @@ async fn cheap() -> TestResult {
     same(next < first, true)
 }
 
-async fn timed(steward: &Reconciler) -> (nadmit::controllers::ReconcileReport, f64) {
+async fn timed(reconciler: &Reconciler) -> (nadmit::controllers::ReconcileReport, f64) {
     let begun = Instant::now();
-    let report = steward.pass(false).await;
+    let report = reconciler.pass(false).await;
     (report, begun.elapsed().as_secs_f64())
 }

@@ -24,13 +24,13 @@ async fn duplicate() -> TestResult {
         leader.events.of("DuplicateAddress"),
         ["a", "b"].map(str::to_owned).to_vec(),
     )?;
-    same(leader.steward.pass(false).await.duplicates, 1)?;
+    same(leader.reconciler.pass(false).await.duplicates, 1)?;
     same(leader.is_ready(), true)?;
     // One of them is deleted: the other one holds the address then.
     fixture.delete("a").await?;
     seconds(60).await;
     same(fixture.held(), holding(&[("192.0.2.7", "b")]))?;
-    same(leader.steward.pass(false).await.duplicates, 0)
+    same(leader.reconciler.pass(false).await.duplicates, 0)
 }
 
 async fn drift() -> TestResult {
@@ -48,7 +48,7 @@ async fn drift() -> TestResult {
     let drifted = leader.events.of("AddressDrift");
     same(drifted.first().map(String::as_str), Some("a"))?;
     same(drifted.iter().all(|name| name == "a"), true)?;
-    same(leader.steward.pass(false).await.drifted, 1)
+    same(leader.reconciler.pass(false).await.drifted, 1)
 }
 
 async fn orphan() -> TestResult {
