@@ -130,18 +130,22 @@ fn warn_about_lost_records(
     let data_dir = data_dir.display();
     match ledger.origin() {
         origin @ LedgerOrigin::Accepted { .. } => tracing::warn!(
-            "{data_dir}: {origin}; what pods among the manifests carry is adopted, what others have \
-             may be given again"
+            component = "ledger",
+            %data_dir,
+            %origin,
+            "adopting the addresses of pods among the manifests; those of other pods may be allocated again"
         ),
         LedgerOrigin::Created => {
             let carried = catalog.map(|catalog| catalog.addresses_in_use(&policy.multus_namespace));
             let count = carried.map_or(0, |carried| carried.len());
             if count > 0 {
                 tracing::warn!(
-                    "{data_dir}: there was no ledger, and pods and networks among the manifests \
-                     have {count} addresses and MACs of pools, which are adopted before anything is \
-                     given; if a ledger was lost, stop nadmit and restore it, for what other pods \
-                     have may be given again"
+                    component = "ledger",
+                    %data_dir,
+                    addresses = count,
+                    "the ledger is new, but pods and networks among the manifests use addresses of pools: \
+                     adopting them; if a ledger was lost, stop nadmit and restore it, because addresses of \
+                     other pods may be allocated again"
                 );
             }
         }

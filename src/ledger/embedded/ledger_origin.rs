@@ -40,19 +40,19 @@ impl fmt::Display for LedgerOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Created => f.write_str("the ledger is new"),
-            Self::Existing => f.write_str("the ledger is as it was acknowledged"),
+            Self::Existing => f.write_str("the ledger has all acknowledged writes"),
             Self::Accepted {
                 found,
                 known: Some(known),
             } => write!(
                 f,
-                "the ledger at version {found} is accepted in place of version {known}, which was \
-                 acknowledged; what was recorded after version {found} is forgotten"
+                "the ledger at version {found} is accepted although version {known} was acknowledged; \
+                 records written after version {found} are lost"
             ),
             Self::Accepted { found, known: None } => write!(
                 f,
-                "the ledger at version {found} is accepted; whether a later version was acknowledged \
-                 is not known"
+                "the ledger at version {found} is accepted; it is unknown whether a later version was \
+                 acknowledged"
             ),
             Self::ReadOnly(reason) => write!(f, "{reason}"),
         }
