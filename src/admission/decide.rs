@@ -273,7 +273,7 @@ fn findings(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Vec<
             request,
             catalog,
             policy,
-            |pool, change| pool::held(context.allocations, pool, change),
+            |pool, change| pool::held_through_change(context.allocations, pool, change),
             &|reservation, pool| {
                 let mut index = context.allocations.lock();
                 index.sync(catalog.pool_config());

@@ -40,7 +40,11 @@ pub(super) struct PoolChange<'a> {
 ///
 /// Only addresses in the pool's own ranges and MACs count: a MAC that a pod brought with it is
 /// recorded under the pool, too, but must not keep the pool from being changed.
-pub(super) fn held(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> PoolHoldings {
+pub(super) fn held_through_change(
+    index: &SharedIndex,
+    pool: &str,
+    change: PoolChange<'_>,
+) -> PoolHoldings {
     let mut held = PoolHoldings::default();
     // The lowest addresses that are cut off.
     let mut named: BTreeMap<Address, Holder> = BTreeMap::new();
@@ -288,7 +292,7 @@ mod tests {
             before: before.as_ref(),
             after: after.as_ref(),
         };
-        held(&index, "storage", change)
+        held_through_change(&index, "storage", change)
     }
 
     fn spec(range: &str, prefix: &str) -> Value {
@@ -349,7 +353,7 @@ mod tests {
             before: pools[0].as_ref().ok(),
             after: pools[1].as_ref().ok(),
         };
-        let held = held(&index, "storage", change);
+        let held = held_through_change(&index, "storage", change);
         let named = held.some_outside.iter().map(|one| one.address.to_string());
         let expected = (1..=10).map(|at| format!("192.0.2.{at}"));
         assert_eq!(held.outside, 30);
