@@ -152,8 +152,8 @@ fn pod_create(
 ///
 /// Attachments that name an address do, whatever the setting says: the address is allocated, or the
 /// pod is denied. Left to the binding, a pod that is bound while the webhook is away would start
-/// with the address that it names, whoever holds it: the webhook for Bindings fails open, that for
-/// pods does not.
+/// with the address that it names, even if another pod holds it: the webhook for Bindings fails open,
+/// that for pods does not.
 pub(super) fn is_due(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
