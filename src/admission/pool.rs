@@ -198,8 +198,8 @@ fn reservation(
     let namespace = request.namespace.as_deref().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let findings = |spec| {
-        let words = ParsedSpec::of_reservation(&spec_value(spec));
-        let mut subject = ReservationSubject::new(namespace, name, &words, catalog);
+        let parsed = ParsedSpec::of_reservation(&spec_value(spec));
+        let mut subject = ReservationSubject::new(namespace, name, &parsed, catalog);
         subject.namespace_total = Some(share);
         judge_reservation(&subject, policy, max_level)
     };

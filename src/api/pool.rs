@@ -256,7 +256,7 @@ impl AddressPoolSpec {
     ///
     /// # Errors
     /// Never, as long as both types have the same fields; a test ensures that.
-    pub fn from_spec(words: &PoolSpec) -> serde_json::Result<Self> {
-        super::through_json(words)
+    pub fn from_spec(spec: &PoolSpec) -> serde_json::Result<Self> {
+        super::through_json(spec)
     }
 }

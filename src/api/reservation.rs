@@ -105,7 +105,7 @@ impl AddressReservationSpec {
     ///
     /// # Errors
     /// Never, as long as both types have the same fields; a test ensures that.
-    pub fn from_spec(words: &ReservationSpec) -> serde_json::Result<Self> {
-        super::through_json(words)
+    pub fn from_spec(spec: &ReservationSpec) -> serde_json::Result<Self> {
+        super::through_json(spec)
     }
 }

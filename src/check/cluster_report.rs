@@ -58,15 +58,15 @@ pub(super) fn render(outcome: &CheckOutcome, scope: &ClusterScope) -> String {
 
 /// Describes the cluster and namespace that were checked.
 fn describe_scope(scope: &ClusterScope) -> String {
-    let mut said = match &scope.namespace {
+    let mut text = match &scope.namespace {
         Some(namespace) => format!("in namespace {namespace} of {}", scope.server),
         None => format!("in {}", scope.server),
     };
     if let Some(context) = &scope.context {
         // Writing to a String cannot fail.
-        let _ = write!(said, ", context {}", printable(context));
+        let _ = write!(text, ", context {}", printable(context));
     }
-    said
+    text
 }
 
 fn write_table(outcome: &CheckOutcome, out: &mut String) {

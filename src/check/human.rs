@@ -183,7 +183,7 @@ pub(super) fn plural(count: usize, word: &str) -> String {
 /// Returns the numbers of denials and warnings, coloured.
 pub(super) fn level_counts(outcome: &CheckOutcome) -> String {
     let (denials, warnings) = (outcome.count(Level::Deny), outcome.count(Level::Warn));
-    let (color, said) = match (denials, warnings) {
+    let (color, text) = match (denials, warnings) {
         (0, 0) => (
             AnsiColor::Green.on_default().bold(),
             "no finding".to_owned(),
@@ -191,7 +191,7 @@ pub(super) fn level_counts(outcome: &CheckOutcome) -> String {
         (0, _) => (style(Level::Warn), denials_and_warnings(denials, warnings)),
         _ => (style(Level::Deny), denials_and_warnings(denials, warnings)),
     };
-    format!("{color}{said}{color:#}")
+    format!("{color}{text}{color:#}")
 }
 
 fn denials_and_warnings(denials: usize, warnings: usize) -> String {

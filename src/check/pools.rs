@@ -35,8 +35,8 @@ impl CheckContext<'_> {
         let Some(max_level) = max_level(namespace, self.catalog, self.policy) else {
             return Vec::new();
         };
-        let words = &manifest.parsed;
-        let subject = ReservationSubject::new(namespace, name, words, self.catalog);
+        let parsed = &manifest.parsed;
+        let subject = ReservationSubject::new(namespace, name, parsed, self.catalog);
         let findings = judge_reservation(&subject, self.policy, max_level);
         at_spec_values(findings, &manifest.locations, whole, text)
     }

@@ -152,9 +152,9 @@ fn is_connect_error(error: &kube::Error) -> bool {
 fn error_chain(error: &kube::Error) -> String {
     let mut all: Vec<String> = Vec::new();
     for cause in causes(error) {
-        let words = cause.to_string();
-        if !all.iter().any(|before| before.contains(&words)) {
-            all.push(words);
+        let message = cause.to_string();
+        if !all.iter().any(|before| before.contains(&message)) {
+            all.push(message);
         }
     }
     all.join(": ")
