@@ -1,4 +1,5 @@
-//! A StatefulSet whose pods get their addresses from nadmit: on their interfaces, not only in their annotations.
+//! A StatefulSet whose pods get their addresses from nadmit: on their interfaces, not only in their
+//! annotations.
 
 use std::collections::{BTreeMap, BTreeSet};
 
