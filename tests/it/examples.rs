@@ -14,8 +14,8 @@ use nadmit::{
         operator::{self, AdditionalNetwork, Daemons},
     },
     rules::{
-        Check, Example, HeldAddress, Injection, Level, Levels, Policy, PoolChangeSubject, PoolHoldings,
-        Profile, RULES, Rule, judge::judge_pool_change,
+        Check, Example, HeldAddress, Injection, Level, Levels, Policy, PoolChangeSubject,
+        PoolHoldings, Profile, RULES, Rule, judge::judge_pool_change,
     },
     sources::catalog_of,
 };
