@@ -25,23 +25,23 @@
 //!    about pools and holders. [`install`] installs nadmit into a cluster and removes it. [`cli`]
 //!    is the command line, and [`files`] reads local files with bounds.
 
-pub mod admission;
-pub mod allocation;
-pub mod api;
-pub mod catalog;
 pub mod check;
 pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod controllers;
-pub mod document;
-pub mod files;
-pub mod inspect;
 pub mod install;
-pub mod ledger;
-pub mod manifests;
-pub mod network;
-pub mod pki;
-pub mod rules;
-pub mod server;
-pub mod sources;
+
+pub use nadmit_admission as admission;
+pub use nadmit_allocation as allocation;
+pub use nadmit_api as api;
+pub use nadmit_catalog as catalog;
+pub use nadmit_cni as network;
+pub use nadmit_cni::document;
+pub use nadmit_controllers as controllers;
+pub use nadmit_host::{clock, files};
+pub use nadmit_inspect as inspect;
+pub use nadmit_ledger as ledger;
+pub use nadmit_manifests as manifests;
+pub use nadmit_pki as pki;
+pub use nadmit_rules as rules;
+pub use nadmit_rules::config;
+pub use nadmit_server as server;
+pub use nadmit_sources as sources;

@@ -1,0 +1,449 @@
+//! Reviews of Bindings: a pod is being bound to a node. The request is a CREATE of `pods/binding`,
+//! or of the older `bindings`.
+//!
+//! At this point the pod's name, UID and node are known, no allocation has to expire, and a denial
+//! makes the scheduler back off: the pod stays Pending, with the reason in its events. The API
+//! server merges a Binding's annotations into the pod's, replacing those with the same key; so the
+//! annotations that a Binding brings are checked, too.
+//!
+//! | found | response |
+//! |---|---|
+//! | no such pod, another UID, already bound, being deleted | allowed: the API server rejects it, or there is nothing to do |
+//! | host network, mirror pod, no network with a pool | allowed |
+//! | live reads failed, or the pool is not ready | rejected with a retryable status |
+//! | pool exhausted | read live, then denied with numbers |
+//! | otherwise | recorded, and injected into the Binding |
+//!
+//! A Binding without a UID is for whichever pod has the name now, which is read live.
+
+use super::{
+    context::ReviewContext,
+    decide::Decision,
+    migration_guard::{LaunchAccess, check_access},
+    mutate::{AllocationRequest, DesiredAnnotations, OriginalAnnotations},
+    object::{ReviewAnnotations, ReviewObject},
+    response::AdmissionResponse,
+    review::{AdmissionRequest, Operation},
+};
+use nadmit_allocation::{
+    Address, Index, PodRef,
+    index::{Assignment, AttachmentRequest, MacRequest, Requester},
+};
+use nadmit_catalog::Pod;
+use nadmit_cni::annotations;
+use nadmit_rules::{
+    BindingAnnotation, BindingSubject, Injection, Level, LiveRead, PodSubject,
+    allocation::{PoolRequest, attachment_requests, can_be_served},
+    judge::{judge_binding, judge_pod},
+    subject::Resolution,
+};
+
+/// Returns true if the request binds a pod to a node.
+pub fn is_binding(request: &AdmissionRequest<'_>) -> bool {
+    let resource = (&*request.resource.group, &*request.resource.resource);
+    let subresource = request.subresource.as_deref().unwrap_or_default();
+    let is_target = matches!(
+        (resource, subresource),
+        (("", "pods"), "binding") | (("", "bindings"), "")
+    );
+    is_target && request.operation == Operation::Create
+}
+
+/// Decides a `POST /mutate` of a Binding.
+pub(super) fn mutate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
+    let allow = || Decision::Respond(AdmissionResponse::allow(request));
+    let Some(binding) = request.object.as_ref() else {
+        return allow();
+    };
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    if context.policy.injection_in(namespace) != Injection::Bind {
+        return allow();
+    }
+    let pod = match resolve_target(request, binding, context) {
+        BindingTarget::Pod(pod) => pod,
+        BindingTarget::Nothing => return allow(),
+        BindingTarget::NeedsRead(live_read) => return Decision::VerifyLive(vec![live_read]),
+    };
+    let subject = subject_in_catalog(pod, context);
+    if let Some(live_read) = unresolved_network(&subject, context) {
+        return Decision::VerifyLive(vec![live_read]);
+    }
+    let attachments = attachment_requests(&subject);
+    if attachments.is_empty() || !can_be_served(&subject) {
+        return allow();
+    }
+    let denied = judge_pod(&subject, Level::Off);
+    if !denied.is_empty() {
+        return Decision::from_findings(request, denied, context.freshness);
+    }
+    let request_for_pod = AllocationRequest {
+        subject: &subject,
+        attachments: &attachments,
+        requester: requester_in_catalog(pod, node_name(binding)),
+        migration: pod.migration.as_deref(),
+        already_admitted: false,
+        original: original_annotations(pod),
+        token: None,
+        current: &binding.metadata.annotations,
+    };
+    request_for_pod.decide(request, context)
+}
+
+/// Decides a `POST /validate` of a Binding: its network annotations have to be exactly those that
+/// nadmit holds for the pod.
+pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
+    let allow = || Decision::Respond(AdmissionResponse::allow(request));
+    let binding = request.object.as_ref();
+    let Some(binding) = binding.filter(|binding| mentions_networks(&binding.metadata.annotations))
+    else {
+        return allow();
+    };
+    let pod = match resolve_target(request, binding, context) {
+        BindingTarget::Pod(pod) => Some(pod),
+        // The pod is bound or gone: the API server rejects the Binding and merges nothing.
+        BindingTarget::Nothing => return allow(),
+        BindingTarget::NeedsRead(live_read) => return Decision::VerifyLive(vec![live_read]),
+    };
+    let node = node_name(binding);
+    let proposed = &binding.metadata.annotations;
+    let expected = match pod.map(|pod| held_annotations(pod, node, None, context)) {
+        Some(Ok(held)) => held,
+        Some(Err(HoldingsUnknown::NeedsRead(live_reads))) => {
+            return Decision::VerifyLive(live_reads);
+        }
+        Some(Err(HoldingsUnknown::Pending)) => {
+            let reason = "its addresses are being recorded; bind the pod again".to_owned();
+            return Decision::Retry(AdmissionResponse::unavailable(request, reason));
+        }
+        None => DesiredAnnotations::default(),
+    };
+    let compared = compare_annotations(proposed, &expected);
+    if compared.iter().all(BindingAnnotation::matches_record) {
+        return allow();
+    }
+    // Two replicas may each have allocated an address: either may be proposed, the other one is
+    // surplus.
+    if let Some(Ok(named)) = pod.map(|pod| held_annotations(pod, node, Some(proposed), context))
+        && compare_annotations(proposed, &named)
+            .iter()
+            .all(BindingAnnotation::matches_record)
+    {
+        return allow();
+    }
+    let live_reads = required_reads(request, binding, pod, context);
+    if !live_reads.is_empty() {
+        return Decision::VerifyLive(live_reads);
+    }
+    let findings = judge_binding(&BindingSubject {
+        policy: context.policy,
+        annotations: &compared,
+    });
+    Decision::from_findings(request, findings, context.freshness)
+}
+
+/// The pod that a Binding is for.
+enum BindingTarget<'c> {
+    /// A pod that may be bound.
+    Pod(&'c Pod),
+    /// No pod, or one that needs nothing.
+    Nothing,
+    /// The pod has to be read live first.
+    NeedsRead(LiveRead),
+}
+
+fn resolve_target<'c>(
+    request: &AdmissionRequest<'_>,
+    binding: &ReviewObject<'_>,
+    context: &ReviewContext<'c>,
+) -> BindingTarget<'c> {
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let name = request.name.as_deref().filter(|name| !name.is_empty());
+    let name = name
+        .or(binding.metadata.name.as_deref())
+        .unwrap_or_default();
+    let live_read = LiveRead::Pod {
+        namespace: namespace.into(),
+        name: name.into(),
+    };
+    let is_verified = context.freshness.covers(&live_read);
+    let uid = binding
+        .metadata
+        .uid
+        .as_deref()
+        .filter(|uid| !uid.is_empty());
+    let pod = context.catalog.pod(namespace, name);
+    let pod = pod.filter(|pod| uid.is_none_or(|uid| pod.uid.as_deref() == Some(uid)));
+    match pod {
+        Some(pod) if pod.host_network || pod.mirror => BindingTarget::Nothing,
+        // UIDs are never reused, and the annotations of an unbound pod do not change.
+        Some(pod) if (is_verified || uid.is_some()) && is_unbound(pod) => BindingTarget::Pod(pod),
+        _ if is_verified => BindingTarget::Nothing,
+        _ => BindingTarget::NeedsRead(live_read),
+    }
+}
+
+fn is_unbound(pod: &Pod) -> bool {
+    pod.node.is_none() && !pod.terminating
+}
+
+/// Returns the rules' view of a pod in the catalog.
+pub(super) fn subject_in_catalog<'s>(pod: &'s Pod, context: &ReviewContext<'s>) -> PodSubject<'s> {
+    let mut subject = PodSubject::new(
+        &pod.namespace,
+        pod.host_network,
+        pod.networks.as_deref(),
+        pod.default_network.as_deref(),
+        context.policy,
+        context.catalog,
+    );
+    subject.has_node = pod.node.is_some();
+    subject
+}
+
+/// Returns the requester for a pod in the catalog on this node.
+pub(super) fn requester_in_catalog(pod: &Pod, node: Option<&str>) -> Requester {
+    Requester {
+        holder: pod.holder.clone(),
+        pod: Some(PodRef {
+            name: (&*pod.name).into(),
+            uid: pod.uid.as_deref().map(Into::into),
+            node: node.map(Into::into),
+        }),
+        node: node.map(Into::into),
+    }
+}
+
+/// Returns the name of the node that a Binding targets.
+fn node_name<'s>(binding: &'s ReviewObject<'_>) -> Option<&'s str> {
+    let target = binding.target.as_ref()?;
+    Some(&*target.name).filter(|name| !name.is_empty())
+}
+
+/// Returns the pod's annotations from before injection, if it was injected.
+pub(super) fn original_annotations(pod: &Pod) -> OriginalAnnotations<'_> {
+    OriginalAnnotations {
+        networks: pod.requested.networks.as_deref(),
+        default_network: pod.requested.default_network.as_deref(),
+    }
+}
+
+/// Returns the live read of a network that the pod names and the catalog lacks: it may be new, and
+/// may have a pool.
+fn unresolved_network(subject: &PodSubject<'_>, context: &ReviewContext<'_>) -> Option<LiveRead> {
+    let mut live_reads = subject.attachments().filter_map(|attachment| {
+        let missing = matches!(attachment.resolution, Resolution::Missing);
+        let name = attachment.selection.network_name().filter(|_| missing)?;
+        Some(LiveRead::Network {
+            namespace: attachment.namespace().into(),
+            name: name.into(),
+        })
+    });
+    live_reads.find(|live_read| !context.freshness.covers(live_read))
+}
+
+/// Returns true if any of the network annotations, or nadmit's own, is set.
+fn mentions_networks(annotations: &ReviewAnnotations<'_>) -> bool {
+    network_annotations(annotations)
+        .iter()
+        .any(|(_, text)| text.is_some())
+}
+
+fn network_annotations<'s>(
+    annotations: &'s ReviewAnnotations<'_>,
+) -> [(&'static str, Option<&'s str>); 5] {
+    [
+        (annotations::NETWORKS, annotations.networks.as_deref()),
+        (
+            annotations::DEFAULT_NETWORK,
+            annotations.default_network.as_deref(),
+        ),
+        (
+            annotations::REQUESTED_NETWORKS,
+            annotations.requested_networks.as_deref(),
+        ),
+        (
+            annotations::REQUESTED_DEFAULT_NETWORK,
+            annotations.requested_default_network.as_deref(),
+        ),
+        (
+            annotations::HOLDER_TOKEN,
+            annotations.holder_token.as_deref(),
+        ),
+    ]
+}
+
+/// The reason why a pod's holdings are not known.
+enum HoldingsUnknown {
+    /// These have to be read live first.
+    NeedsRead(Vec<LiveRead>),
+    /// This replica has an uncommitted plan for one of the addresses.
+    Pending,
+}
+
+/// Returns the annotations that result from the pod's holdings. If it holds several addresses of
+/// one range, those in `proposed` are chosen.
+fn held_annotations(
+    pod: &Pod,
+    node: Option<&str>,
+    proposed: Option<&ReviewAnnotations<'_>>,
+    context: &ReviewContext<'_>,
+) -> Result<DesiredAnnotations, HoldingsUnknown> {
+    let subject = subject_in_catalog(pod, context);
+    let mut attachments = attachment_requests(&subject);
+    if let Some(proposed) = proposed {
+        request_ips_of_binding(&mut attachments, &pod.namespace, proposed, context);
+    }
+    if attachments.is_empty() || !can_be_served(&subject) {
+        return Ok(DesiredAnnotations::default());
+    }
+    let requester = requester_in_catalog(pod, node);
+    let requests: Vec<AttachmentRequest> =
+        attachments.iter().map(|one| one.request.clone()).collect();
+    match check_access(&requester, pod.migration.as_deref(), &requests, context) {
+        LaunchAccess::Granted => {}
+        LaunchAccess::NeedsRead(live_reads) => return Err(HoldingsUnknown::NeedsRead(live_reads)),
+        LaunchAccess::Denied(_) => return Ok(DesiredAnnotations::default()),
+    }
+    let mut index = context.allocations.lock();
+    index.sync(context.catalog.pool_config());
+    let assignments = index.preview_ignoring_readiness(&requester, &requests, context.now);
+    if let Err(rejections) = &assignments
+        && rejections.iter().any(|one| one.error.is_busy())
+    {
+        return Err(HoldingsUnknown::Pending);
+    }
+    let assignments = assignments
+        .ok()
+        .filter(|assignments| is_recorded(&requester, &requests, assignments, &index));
+    Ok(
+        assignments.map_or_else(DesiredAnnotations::default, |assignments| {
+            DesiredAnnotations::new(
+                &subject,
+                original_annotations(pod),
+                &attachments,
+                &assignments,
+            )
+        }),
+    )
+}
+
+/// Returns the rules' view of a Binding's annotations, as if they were a pod's.
+fn subject_of_binding<'s>(
+    namespace: &'s str,
+    proposed: &'s ReviewAnnotations<'_>,
+    context: &'s ReviewContext<'_>,
+) -> PodSubject<'s> {
+    PodSubject::new(
+        namespace,
+        false,
+        proposed.networks.as_deref(),
+        proposed.default_network.as_deref(),
+        context.policy,
+        context.catalog,
+    )
+}
+
+/// Makes attachments without requested addresses request those in the Binding's annotations.
+fn request_ips_of_binding(
+    attachments: &mut [PoolRequest],
+    namespace: &str,
+    proposed: &ReviewAnnotations<'_>,
+    context: &ReviewContext<'_>,
+) {
+    let proposed = attachment_requests(&subject_of_binding(namespace, proposed, context));
+    for one in attachments
+        .iter_mut()
+        .filter(|one| one.request.ips.is_empty())
+    {
+        let same = |other: &&PoolRequest| {
+            other.request.network == one.request.network
+                && other.request.interface == one.request.interface
+        };
+        if let Some(other) = proposed.iter().find(same) {
+            one.request.ips.clone_from(&other.request.ips);
+        }
+    }
+}
+
+/// Returns true if all of the assignment is recorded for the requester: addresses from a preview
+/// may still be free.
+fn is_recorded(
+    requester: &Requester,
+    requests: &[AttachmentRequest],
+    assignments: &[Assignment],
+    index: &Index,
+) -> bool {
+    requests
+        .iter()
+        .zip(assignments)
+        .all(|(requested, assignment)| {
+            let held = index.held_by(&requester.holder, &requested.network, &requested.interface);
+            let holds = |address: Address| held.iter().any(|one| one.address == address);
+            let ips = assignment.ips.iter().all(|(ip, _)| holds(Address::Ip(*ip)));
+            let mac = assignment.mac.is_none_or(|mac| {
+                holds(Address::Mac(mac)) || held.iter().any(|one| one.mac == Some(mac))
+            });
+            ips && mac
+        })
+}
+
+/// Returns each annotation of the Binding, paired with the expected text.
+fn compare_annotations<'s>(
+    annotations: &'s ReviewAnnotations<'_>,
+    held: &'s DesiredAnnotations,
+) -> Vec<BindingAnnotation<'s>> {
+    let held = [
+        &held.networks,
+        &held.default_network,
+        &held.requested_networks,
+        &held.requested_default_network,
+        &held.token,
+    ];
+    let pairs = network_annotations(annotations).into_iter().zip(held);
+    pairs
+        .filter_map(|((key, text), held)| {
+            Some(BindingAnnotation {
+                key,
+                text: text?,
+                recorded: held.as_deref(),
+            })
+        })
+        .collect()
+}
+
+/// Returns the live reads that a denial needs and that were not made yet: the pod, and the records
+/// of the addresses and MACs in the Binding, which another replica may just have written.
+fn required_reads(
+    request: &AdmissionRequest<'_>,
+    binding: &ReviewObject<'_>,
+    pod: Option<&Pod>,
+    context: &ReviewContext<'_>,
+) -> Vec<LiveRead> {
+    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let subject = subject_of_binding(namespace, &binding.metadata.annotations, context);
+    let of_address = |one: &PoolRequest| {
+        let pool: Box<str> = (&*one.request.pool).into();
+        let mac = match one.request.mac {
+            MacRequest::Exact(mac) => Some(Address::Mac(mac)),
+            MacRequest::Auto | MacRequest::None => None,
+        };
+        let ips = one.request.ips.iter().map(|ip| Address::Ip(*ip));
+        ips.chain(mac)
+            .map(move |address| LiveRead::Allocations {
+                pool: pool.clone(),
+                address: Some(address),
+            })
+            .collect::<Vec<_>>()
+    };
+    let pod = pod.map(|pod| LiveRead::Pod {
+        namespace: namespace.into(),
+        name: pod.name.clone(),
+    });
+    let all = attachment_requests(&subject)
+        .iter()
+        .flat_map(of_address)
+        .collect::<Vec<_>>();
+    let all = pod.into_iter().chain(all);
+    all.filter(|live_read| !context.freshness.covers(live_read))
+        .collect()
+}

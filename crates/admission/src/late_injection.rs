@@ -1,0 +1,150 @@
+//! Late injection (backfill): a pod was bound while no webhook was available to inject its
+//! addresses.
+//!
+//! Multus reads the pod again on each attempt to create its sandbox, so annotations written later
+//! still take effect until network-status reports the attachments. The result is the one that
+//! injection at binding would have given.
+
+use super::{
+    binding::{original_annotations, requester_in_catalog, subject_in_catalog},
+    context::ReviewContext,
+    migration_guard::{LaunchAccess, check_access, holds_any},
+    mutate::{DesiredAnnotations, to_findings},
+};
+use nadmit_allocation::{
+    Slice, Write,
+    index::{AttachmentRequest, PlanId},
+};
+use nadmit_catalog::Pod;
+use nadmit_cni::annotations;
+use nadmit_rules::{
+    Finding, Injection, Level,
+    allocation::{attachment_requests, can_be_served},
+    judge::judge_pod,
+};
+
+/// The outcome of [`inject_late`] for a bound pod.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LateInjection {
+    /// The pod lacks nothing.
+    NotNeeded,
+    /// The annotations to add, once the records are written.
+    Commit {
+        /// The writes: all or none of them.
+        writes: Vec<Write>,
+        /// The index's id of the plan, which has to be committed or aborted.
+        plan_id: PlanId,
+        /// The annotations to set, by key; existing values are replaced.
+        annotations: Vec<(&'static str, String)>,
+    },
+    /// The pod lacks addresses, and cannot get them for these reasons.
+    Rejected(Vec<Finding>),
+    /// The pod's node has to own this slice first.
+    ClaimSlice(Slice),
+    /// Another request is recording something that this pod needs.
+    Busy,
+}
+
+/// Plans the addresses that a bound pod lacks, and marks them as pending in the index.
+pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
+    let injection = context.policy.injection_in(&pod.namespace);
+    if !may_need_injection(pod) || injection == Injection::Off {
+        return LateInjection::NotNeeded;
+    }
+    let subject = subject_in_catalog(pod, context);
+    let attachments = attachment_requests(&subject);
+    if attachments.is_empty() || !can_be_served(&subject) {
+        return LateInjection::NotNeeded;
+    }
+    let denied = judge_pod(&subject, Level::Off);
+    if !denied.is_empty() {
+        return LateInjection::Rejected(denied);
+    }
+    let requests: Vec<AttachmentRequest> =
+        attachments.iter().map(|one| one.request.clone()).collect();
+    let requester = requester_in_catalog(pod, pod.node.as_deref());
+    let already_admitted = holds_any(&requests, &requester.holder, &context.allocations.lock());
+    if !already_admitted {
+        match check_access(&requester, pod.migration.as_deref(), &requests, context) {
+            LaunchAccess::Granted => {}
+            LaunchAccess::NeedsRead(_) => return LateInjection::Busy,
+            LaunchAccess::Denied(rejection) => {
+                return LateInjection::Rejected(to_findings(
+                    &subject,
+                    &attachments,
+                    vec![rejection],
+                ));
+            }
+        }
+    }
+    let mut index = context.allocations.lock();
+    index.sync(context.catalog.pool_config());
+    let planned = match index.plan(&requester, &requests, context.now) {
+        Ok(planned) => planned,
+        Err(rejections) if rejections.iter().any(|one| one.error.is_busy()) => {
+            return LateInjection::Busy;
+        }
+        Err(rejections) => {
+            if let Some(slice) = rejections.iter().find_map(|one| one.error.required_slice()) {
+                return LateInjection::ClaimSlice(slice.clone());
+            }
+            drop(index);
+            return LateInjection::Rejected(to_findings(&subject, &attachments, rejections));
+        }
+    };
+    let desired = DesiredAnnotations::new(
+        &subject,
+        original_annotations(pod),
+        &attachments,
+        &planned.assignments,
+    );
+    let annotations = annotation_changes(pod, desired);
+    // What a bound pod carries was recorded completely before, by one of the replicas.
+    let recorded = planned.writes.iter().all(|one| index.only_refreshes(one));
+    if annotations.is_empty() && recorded {
+        index.abort(planned.id);
+        return LateInjection::NotNeeded;
+    }
+    LateInjection::Commit {
+        writes: planned.writes,
+        plan_id: planned.id,
+        annotations,
+    }
+}
+
+/// Returns true if the pod is bound and its networks are not attached yet.
+fn may_need_injection(pod: &Pod) -> bool {
+    pod.node.is_some()
+        && !pod.terminating
+        && !pod.mirror
+        && !pod.host_network
+        && pod.network_status.as_deref().is_none_or(str::is_empty)
+}
+
+/// Returns the annotations that have to change.
+fn annotation_changes(pod: &Pod, desired: DesiredAnnotations) -> Vec<(&'static str, String)> {
+    let all = [
+        (annotations::NETWORKS, &pod.networks, desired.networks),
+        (
+            annotations::DEFAULT_NETWORK,
+            &pod.default_network,
+            desired.default_network,
+        ),
+        (
+            annotations::REQUESTED_NETWORKS,
+            &pod.requested.networks,
+            desired.requested_networks,
+        ),
+        (
+            annotations::REQUESTED_DEFAULT_NETWORK,
+            &pod.requested.default_network,
+            desired.requested_default_network,
+        ),
+    ];
+    all.into_iter()
+        .filter_map(|(key, before, now)| {
+            let now = now?;
+            (before.as_deref() != Some(&*now)).then_some((key, now))
+        })
+        .collect()
+}

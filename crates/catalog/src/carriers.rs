@@ -1,0 +1,169 @@
+//! An index of the pods that carry an address or a MAC, independent of pools.
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+
+use super::{Catalog, Pod, shared_map::HasName};
+use nadmit_allocation::Address;
+use nadmit_cni::{
+    Annotation, Network,
+    mac::{HardwareAddress, Mac},
+    status,
+};
+
+/// The maximum number of pods indexed per address; findings name no more.
+const MAX_PODS_PER_ADDRESS: usize = 8;
+
+/// The pods that carry one address, by namespace and name.
+#[derive(Debug, Clone)]
+pub(super) struct Carriers {
+    address: Box<str>,
+    pods: BTreeSet<(Box<str>, Box<str>)>,
+}
+
+impl HasName for Carriers {
+    fn name(&self) -> &str {
+        &self.address
+    }
+}
+
+/// The addresses of a pod's interface, from its annotations or from Multus's network-status.
+struct CarriedInterface {
+    network: (Box<str>, Box<str>),
+    ips: Vec<IpAddr>,
+    mac: Option<Mac>,
+}
+
+impl CarriedInterface {
+    fn addresses(&self) -> impl Iterator<Item = Address> {
+        let ips = self.ips.iter().copied().map(Address::Ip);
+        ips.chain(self.mac.map(Address::Mac))
+    }
+}
+
+impl Catalog {
+    /// Returns a pod that carries an address on the link of a network, other than the pod `own` and
+    /// those that `is_left_out` selects. Pods that are being deleted are skipped.
+    pub fn carrier_on_link(
+        &self,
+        address: Address,
+        network: &Network,
+        own: (&str, &str),
+        is_left_out: impl Fn(&Pod) -> bool,
+    ) -> Option<&Arc<Pod>> {
+        let carriers = self.carriers.get(&address.to_string())?;
+        let pods = carriers.pods.iter();
+        let mut pods = pods.filter_map(|(namespace, name)| self.pod(namespace, name));
+        pods.find(|pod| {
+            (&*pod.namespace, &*pod.name) != own
+                && !pod.terminating
+                && !is_left_out(pod)
+                && self.carries_on_link(pod, address, network)
+        })
+    }
+
+    fn carries_on_link(&self, pod: &Pod, address: Address, network: &Network) -> bool {
+        let carried = carried_interfaces(pod);
+        let mut with_it = carried
+            .iter()
+            .filter(|one| one.addresses().any(|its| its == address));
+        with_it.any(|one| {
+            let (namespace, name) = &one.network;
+            let theirs = self.network(namespace, name);
+            theirs.is_some_and(|theirs| {
+                (&theirs.namespace, &theirs.name) == (&network.namespace, &network.name)
+                    || theirs.shares_link(network)
+            })
+        })
+    }
+
+    /// Updates the index when a pod changes, appears or disappears.
+    pub(super) fn update_carriers(&mut self, before: Option<&Pod>, now: Option<&Pod>) {
+        let addresses = |pod: Option<&Pod>| -> BTreeSet<Address> {
+            let carried = pod.map(carried_interfaces).unwrap_or_default();
+            carried
+                .iter()
+                .flat_map(CarriedInterface::addresses)
+                .collect()
+        };
+        let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
+        let (old, new) = (addresses(before), addresses(now));
+        if let Some(pod) = before {
+            for address in old.difference(&new) {
+                self.change_carriers(*address, |pods| {
+                    pods.remove(&key(pod));
+                });
+            }
+        }
+        if let Some(pod) = now {
+            for address in new.difference(&old) {
+                self.change_carriers(*address, |pods| {
+                    if pods.len() < MAX_PODS_PER_ADDRESS {
+                        pods.insert(key(pod));
+                    }
+                });
+            }
+        }
+    }
+
+    fn change_carriers(
+        &mut self,
+        address: Address,
+        change: impl FnOnce(&mut BTreeSet<(Box<str>, Box<str>)>),
+    ) {
+        let name = address.to_string();
+        let mut pods = match self.carriers.get(&name) {
+            Some(known) => known.pods.clone(),
+            None => BTreeSet::new(),
+        };
+        change(&mut pods);
+        if pods.is_empty() {
+            self.carriers.remove(&name);
+        } else {
+            let address = name.into();
+            self.carriers.insert(Arc::new(Carriers { address, pods }));
+        }
+    }
+}
+
+/// Returns the addresses of a pod's interfaces, except those on the cluster network.
+fn carried_interfaces(pod: &Pod) -> Vec<CarriedInterface> {
+    let mut found = Vec::new();
+    if pod.host_network {
+        return found;
+    }
+    if let Some(text) = pod.networks.as_deref().filter(|text| text.contains('"')) {
+        for selection in &Annotation::parse(text).selections {
+            let ips = selection.ips.iter().flat_map(|ips| &ips.value);
+            let one = CarriedInterface {
+                network: (
+                    selection.namespace_or(&pod.namespace).into(),
+                    selection.network_name().unwrap_or_default().into(),
+                ),
+                ips: ips.filter_map(|ip| Some(ip.ok()?.address)).collect(),
+                mac: selection.mac.as_ref().and_then(|mac| mac.ok()?.ethernet()),
+            };
+            found.push(one);
+        }
+    }
+    // Without the networks annotation, the status reports the cluster network only.
+    let reported = pod
+        .network_status
+        .as_deref()
+        .filter(|_| pod.networks.is_some());
+    for attachment in reported
+        .map(status::parse)
+        .and_then(Result::ok)
+        .unwrap_or_default()
+    {
+        let Some((namespace, name)) = attachment.name.split_once('/') else {
+            continue;
+        };
+        let mac = attachment.mac.as_deref().map(HardwareAddress::parse);
+        found.push(CarriedInterface {
+            network: (namespace.into(), name.into()),
+            ips: attachment.ips.clone(),
+            mac: mac.and_then(|mac| mac.ok()?.ethernet()),
+        });
+    }
+    found
+}

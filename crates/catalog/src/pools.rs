@@ -1,0 +1,231 @@
+//! The address pools and reservations, as they are configured.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::Catalog;
+use nadmit_allocation::{NetworkRef, Pool, PoolConfig, Reservation, SpecError};
+use nadmit_cni::Network;
+
+/// The pools of a catalog.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ConfiguredPools {
+    pool_config: Arc<PoolConfig>,
+    /// The pools with an invalid spec.
+    invalid: Arc<BTreeMap<Box<str>, Arc<[SpecError]>>>,
+}
+
+/// A pool's name, and the pool or the errors in its spec.
+pub type NamedPool = (Box<str>, Result<Arc<Pool>, Arc<[SpecError]>>);
+
+/// The state of a pool in the catalog.
+#[derive(Debug, Clone, Copy)]
+pub enum PoolValidity<'c> {
+    /// The pool is valid.
+    Valid(&'c Arc<Pool>),
+    /// The pool exists, but its spec is invalid and it allocates nothing. At least one error.
+    Invalid(&'c [SpecError]),
+    /// No pool has this name.
+    Unknown,
+}
+
+impl<'c> PoolValidity<'c> {
+    /// Returns the pool, if it is valid.
+    pub fn valid(self) -> Option<&'c Arc<Pool>> {
+        match self {
+            Self::Valid(pool) => Some(pool),
+            Self::Invalid(_) | Self::Unknown => None,
+        }
+    }
+}
+
+impl Catalog {
+    /// Returns the catalog with this pool configuration.
+    #[must_use]
+    pub fn with_pool_config(mut self, pool_config: Arc<PoolConfig>) -> Self {
+        self.address_pools.pool_config = pool_config;
+        self
+    }
+
+    /// Returns the catalog with these pools, valid or not, and these reservations. Of two of one
+    /// name, the later one is used. Networks and namespace labels have to be set before: they
+    /// decide which pool serves a network, and which namespaces a pool serves.
+    ///
+    /// If the configuration is equal to `before`, that very `Arc` is kept, so that callers can
+    /// detect changes by pointer.
+    #[must_use]
+    pub fn with_pools(
+        mut self,
+        pools: impl IntoIterator<Item = NamedPool>,
+        reservations: impl IntoIterator<Item = Arc<Reservation>>,
+        before: &Arc<PoolConfig>,
+    ) -> Self {
+        self.address_pools.pool_config = Arc::clone(before);
+        self.set_pools(pools, reservations);
+        self
+    }
+
+    /// Replaces all pools and reservations, as [`Self::with_pools`] does. Returns true if that
+    /// changes anything.
+    pub fn set_pools(
+        &mut self,
+        pools: impl IntoIterator<Item = NamedPool>,
+        reservations: impl IntoIterator<Item = Arc<Reservation>>,
+    ) -> bool {
+        let all: BTreeMap<_, _> = pools.into_iter().collect();
+        let (mut valid, mut invalid) = (BTreeMap::new(), BTreeMap::new());
+        for (name, state) in all {
+            match state {
+                Ok(pool) => drop(valid.insert(Arc::clone(&pool.name), pool)),
+                Err(faults) => drop(invalid.insert(name, faults)),
+            }
+        }
+        // Sorted by name, so that equal objects make an equal layout in any order.
+        let reservations = reservations.into_iter().map(|found| (found.key(), found));
+        let reservations: BTreeMap<_, _> = reservations.collect();
+        let pool_of = |network: &NetworkRef| {
+            let network = self.network(&network.namespace, &network.name)?;
+            let name = network.address_pool.as_deref()?;
+            valid.get_key_value(name).map(|(name, _)| Arc::clone(name))
+        };
+        let served = self.networks().filter_map(|network| {
+            let network = NetworkRef::from(&**network);
+            Some((pool_of(&network)?, network))
+        });
+        // A reserved address is withheld from all others, so its holder must be allowed to use the
+        // pool.
+        let reserved_in = |reservation: &Reservation| {
+            let name = pool_of(&reservation.network)?;
+            let labels = self.namespace_labels(&reservation.namespace);
+            let serves = valid.get(&name).is_some_and(|pool| pool.serves(&labels));
+            serves.then_some(name)
+        };
+        let pool_config = PoolConfig::new(
+            valid.values().cloned(),
+            reservations.into_values(),
+            reserved_in,
+        );
+        let pool_config = pool_config.with_networks(served);
+        let before = &mut self.address_pools;
+        let news = (
+            pool_config != *before.pool_config,
+            invalid != *before.invalid,
+        );
+        if news.0 {
+            before.pool_config = Arc::new(pool_config);
+        }
+        if news.1 {
+            before.invalid = Arc::new(invalid);
+        }
+        news.0 || news.1
+    }
+
+    /// Returns the valid pools and reservations.
+    pub fn pool_config(&self) -> &Arc<PoolConfig> {
+        &self.address_pools.pool_config
+    }
+
+    /// Returns the state of the pool of this name.
+    pub fn pool(&self, name: &str) -> PoolValidity<'_> {
+        match (
+            self.pool_config().pool(name),
+            self.address_pools.invalid.get(name),
+        ) {
+            (Some(pool), _) => PoolValidity::Valid(pool),
+            (None, Some(faults)) => PoolValidity::Invalid(faults),
+            (None, None) => PoolValidity::Unknown,
+        }
+    }
+
+    /// Returns the networks that name this pool, in an order that depends only on names.
+    pub fn served_by(&self, pool: &str) -> impl Iterator<Item = &Arc<Network>> {
+        let networks = self.networks();
+        networks.filter(move |network| network.address_pool.as_deref() == Some(pool))
+    }
+
+    /// Returns the names of all pools, including invalid ones, in alphabetical order.
+    pub fn pool_names(&self) -> Vec<&str> {
+        let valid = self.pool_config().pools.keys().map(|name| &**name);
+        let invalid = self.address_pools.invalid.keys().map(|name| &**name);
+        let mut names: Vec<&str> = valid.chain(invalid).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AllLabels, all_labels};
+    use nadmit_allocation::ParsedSpec;
+    use nadmit_cni::Network;
+
+    fn pool(name: &str, range: &str) -> NamedPool {
+        let spec = serde_json::json!({"ranges": [{"range": range}], "namespaceSelector": {
+            "matchLabels": {"kubernetes.io/metadata.name": "db"}}});
+        let pool = ParsedSpec::of_pool(&spec).pool(name);
+        (name.into(), pool.map(Arc::new).map_err(Arc::from))
+    }
+
+    fn reservation(namespace: &str, name: &str, network: &str) -> Arc<Reservation> {
+        let spec =
+            serde_json::json!({"network": network, "holder": {"pod": "a"}, "ips": ["192.0.2.9"]});
+        let made = ParsedSpec::of_reservation(&spec).reservation(namespace, name);
+        Arc::new(made.unwrap_or_else(|e| panic!("{e:?}")))
+    }
+
+    fn catalog(range: &str, before: &Arc<PoolConfig>) -> Catalog {
+        let mut network = Network::new("db", "storage-net", None);
+        network.address_pool = Some("storage".into());
+        let pools = [pool("storage", range), pool("broken", "192.0.2.0")];
+        let reservations = [
+            reservation("db", "a", "storage-net"),
+            reservation("db", "b", "other-net"),
+            reservation("web", "c", "db/storage-net"),
+        ];
+        Catalog::new([], [Arc::new(network)], []).with_pools(pools, reservations, before)
+    }
+
+    #[test]
+    fn an_invalid_pool_is_known_but_not_configured() {
+        let catalog = catalog("192.0.2.0/24", &Arc::default());
+        assert!(catalog.pool("storage").valid().is_some());
+        assert!(matches!(catalog.pool("broken"), PoolValidity::Invalid([_])));
+        assert!(matches!(catalog.pool("nowhere"), PoolValidity::Unknown));
+        assert_eq!(catalog.pool_names(), ["broken", "storage"]);
+        assert_eq!(catalog.pool_config().pools.len(), 1);
+    }
+
+    #[test]
+    fn a_reservation_is_served_by_its_networks_pool() {
+        let catalog = catalog("192.0.2.0/24", &Arc::default());
+        let served = catalog.pool_config().reservations.iter();
+        let served: Vec<_> = served
+            .map(|(r, pool)| (&*r.name, pool.as_deref()))
+            .collect();
+        // The pool does not serve the namespace of the third.
+        assert_eq!(served, [("a", Some("storage")), ("b", None), ("c", None)]);
+    }
+
+    #[test]
+    fn equal_content_keeps_the_same_layout() {
+        let first = catalog("192.0.2.0/24", &Arc::default());
+        let again = catalog("192.0.2.0/24", first.pool_config());
+        assert!(Arc::ptr_eq(first.pool_config(), again.pool_config()));
+        let other = catalog("192.0.2.0/25", first.pool_config());
+        assert!(!Arc::ptr_eq(first.pool_config(), other.pool_config()));
+    }
+
+    #[test]
+    fn every_namespace_has_its_name_as_a_label() {
+        let labels = all_labels("web", [("team".into(), "db".into())]);
+        let catalog = catalog("192.0.2.0/24", &Arc::default())
+            .with_namespace_labels([("web".into(), labels)]);
+        let Some(pool) = catalog.pool("storage").valid() else {
+            panic!("no pool")
+        };
+        let serves = |labels: &AllLabels| pool.serves(labels);
+        assert!(serves(&catalog.namespace_labels("db")));
+        assert!(!serves(&catalog.namespace_labels("web")));
+        assert_eq!(catalog.namespace_labels("web").len(), 2);
+    }
+}

@@ -1,0 +1,339 @@
+//! Kubernetes Events, as shown by `kubectl describe`.
+//!
+//! [`EventRecorder`] accepts events without blocking: it skips repeats within [`DEDUP_WINDOW`], and
+//! counts and drops what does not fit into the queue. [`EventWriter`] writes them one at a time. kube's
+//! own recorder uses the wall clock and aggregates repeats itself; this one runs on tokio's time.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{Error as FmtError, Write as _},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Client,
+    api::{Api, ObjectMeta, PostParams},
+};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::counter::ConstCounter,
+};
+use sha2::{Digest as _, Sha256};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::event_sink::{EventSink, EventType, ObjectRef};
+use nadmit_api::call::{ApiError, RetryPolicy, call};
+use nadmit_host::clock::Clock;
+
+/// The minimum time between two identical events.
+const DEDUP_WINDOW: Duration = Duration::from_secs(600);
+/// The capacity of the queue.
+const QUEUE_CAPACITY: usize = 256;
+/// The maximum number of recent events remembered for deduplication.
+const MAX_RECENT: usize = 4_096;
+/// The maximum length of a note, in bytes (the API's limit).
+const MAX_NOTE_BYTES: usize = 1_024;
+/// The maximum length of the object's name within the name of an Event, in bytes.
+const MAX_NAME_BYTES: usize = 200;
+/// The reporting controller of the Events.
+const REPORTING_CONTROLLER: &str = "nadmit.io/nadmit";
+/// The namespace of Events about cluster-scoped objects, where `kubectl describe` looks for them.
+const CLUSTER_SCOPED_NAMESPACE: &str = "default";
+
+/// Queues events for the [`EventWriter`]. Clones share the queue.
+#[derive(Clone)]
+pub struct EventRecorder {
+    queue: mpsc::Sender<QueuedEvent>,
+    shared: Arc<RecorderState>,
+}
+
+/// The task that writes the events queued by [`EventRecorder`].
+pub struct EventWriter {
+    queue: mpsc::Receiver<QueuedEvent>,
+    shared: Arc<RecorderState>,
+    client: Client,
+    instance: String,
+    clock: Clock,
+    written: u64,
+}
+
+/// An event that waits to be written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct QueuedEvent {
+    object: ObjectRef,
+    event_type: EventType,
+    reason: &'static str,
+    message: String,
+}
+
+#[derive(Debug, Default)]
+struct RecorderState {
+    /// The events of the last [`DEDUP_WINDOW`], with the time at which each was queued.
+    recent: Mutex<BTreeMap<QueuedEvent, Instant>>,
+    counts: [AtomicU64; 4],
+}
+
+/// The result of recording an event, as counted in the metric.
+#[derive(Debug, Clone, Copy)]
+enum DeliveryOutcome {
+    Written,
+    Repeated,
+    Dropped,
+    Failed,
+}
+
+impl DeliveryOutcome {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::Written, "written"),
+        (Self::Repeated, "repeated"),
+        (Self::Dropped, "dropped"),
+        (Self::Failed, "failed"),
+    ];
+}
+
+impl EventRecorder {
+    /// Returns a recorder for the process `instance`, and the task that writes. Sends no request.
+    ///
+    /// The writer needs `create` on `events.events.k8s.io` in every namespace.
+    pub fn new(client: Client, instance: impl Into<String>, clock: Clock) -> (Self, EventWriter) {
+        let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
+        let shared = Arc::<RecorderState>::default();
+        let writer = EventWriter {
+            queue: receiver,
+            shared: Arc::clone(&shared),
+            client,
+            instance: instance.into(),
+            clock,
+            written: 0,
+        };
+        let events = Self {
+            queue: sender,
+            shared,
+        };
+        (events, writer)
+    }
+
+    /// Returns a collector that counts events by outcome.
+    pub fn collector(&self) -> Box<dyn Collector> {
+        Box::new(EventCounts(Arc::clone(&self.shared)))
+    }
+}
+
+impl EventSink for EventRecorder {
+    fn emit(
+        &self,
+        object: ObjectRef,
+        event_type: EventType,
+        reason: &'static str,
+        message: String,
+    ) {
+        let queued = QueuedEvent {
+            object,
+            event_type,
+            reason,
+            message,
+        };
+        if let Err(why) = self.shared.remember(&queued) {
+            self.shared.count(why);
+        } else if let Err(refused) = self.queue.try_send(queued) {
+            self.shared.forget(&refused.into_inner());
+            self.shared.count(DeliveryOutcome::Dropped);
+        }
+    }
+}
+
+impl RecorderState {
+    /// Remembers an event as queued now. Fails if it is a repeat or the memory is full.
+    fn remember(&self, queued: &QueuedEvent) -> Result<(), DeliveryOutcome> {
+        let now = Instant::now();
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_recent = |since: &Instant| now.duration_since(*since) < DEDUP_WINDOW;
+        if recent.get(queued).is_some_and(is_recent) {
+            return Err(DeliveryOutcome::Repeated);
+        }
+        if recent.len() >= MAX_RECENT {
+            recent.retain(|_, since| is_recent(since));
+        }
+        if recent.len() >= MAX_RECENT {
+            return Err(DeliveryOutcome::Dropped);
+        }
+        recent.insert(queued.clone(), now);
+        Ok(())
+    }
+
+    /// Forgets an event that was not written, so that it is not taken for a repeat.
+    fn forget(&self, queued: &QueuedEvent) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.remove(queued);
+    }
+
+    fn count(&self, outcome: DeliveryOutcome) {
+        self.counts[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl EventWriter {
+    /// Writes events until `cancel`. Events still queued then are dropped.
+    pub async fn run(mut self, cancel: CancellationToken) {
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                next = self.queue.recv() => next,
+            };
+            let Some(queued) = next else { return };
+            let written = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return,
+                written = self.write(&queued) => written,
+            };
+            match written {
+                // A retried create finds the object of the first attempt.
+                Ok(()) | Err(ApiError::AlreadyExists(_)) => {
+                    self.shared.count(DeliveryOutcome::Written)
+                }
+                Err(error) => {
+                    let (kind, name) = (&queued.object.kind, &queued.object.name);
+                    tracing::debug!(
+                        kind,
+                        name,
+                        reason = queued.reason,
+                        %error,
+                        "writing an Event failed"
+                    );
+                    self.shared.forget(&queued);
+                    self.shared.count(DeliveryOutcome::Failed);
+                }
+            }
+        }
+    }
+
+    async fn write(&mut self, queued: &QueuedEvent) -> Result<(), ApiError> {
+        self.written += 1;
+        let event = self.event(queued);
+        let namespace = event
+            .metadata
+            .namespace
+            .as_deref()
+            .unwrap_or(CLUSTER_SCOPED_NAMESPACE);
+        let api: Api<Event> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams::default();
+        call(RetryPolicy::default(), || api.create(&params, &event)).await?;
+        Ok(())
+    }
+
+    fn event(&self, queued: &QueuedEvent) -> Event {
+        let object = &queued.object;
+        let now = self.clock.now();
+        let namespace = match &*object.namespace {
+            "" => CLUSTER_SCOPED_NAMESPACE,
+            namespace => namespace,
+        };
+        let kind = match queued.event_type {
+            EventType::Normal => "Normal",
+            EventType::Warning => "Warning",
+        };
+        let unique = format!("{} {} {now} {queued:?}", self.instance, self.written);
+        Event {
+            metadata: ObjectMeta {
+                name: Some(event_name(&object.name, &unique)),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            action: Some("Reconciling".to_owned()),
+            event_time: Some(MicroTime(now)),
+            note: Some(truncated(&queued.message, MAX_NOTE_BYTES)),
+            reason: Some(queued.reason.to_owned()),
+            regarding: Some(ObjectReference {
+                api_version: Some(object.api_version.to_owned()),
+                kind: Some(object.kind.to_owned()),
+                name: Some(object.name.clone()),
+                namespace: Some(object.namespace.clone()).filter(|name| !name.is_empty()),
+                uid: object.uid.clone(),
+                ..ObjectReference::default()
+            }),
+            reporting_controller: Some(REPORTING_CONTROLLER.to_owned()),
+            reporting_instance: Some(truncated(&self.instance, 128)),
+            type_: Some(kind.to_owned()),
+            ..Event::default()
+        }
+    }
+}
+
+/// Returns the name of an Event: the name of its object and a hash of `unique`.
+fn event_name(object: &str, unique: &str) -> String {
+    let object = object.get(..MAX_NAME_BYTES).unwrap_or(object);
+    let mut name = format!("{}.", object.trim_end_matches(['.', '-']));
+    for byte in Sha256::digest(unique.as_bytes()).iter().take(8) {
+        let _ = write!(name, "{byte:02x}");
+    }
+    name
+}
+
+/// Truncates a text to at most `longest` bytes.
+fn truncated(text: &str, longest: usize) -> String {
+    if text.len() <= longest {
+        return text.to_owned();
+    }
+    let mut end = longest - '…'.len_utf8();
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &text[..end])
+}
+
+#[derive(Debug)]
+struct EventCounts(Arc<RecorderState>);
+
+impl Collector for EventCounts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
+        let mut metric = encoder.encode_descriptor(
+            "notices",
+            "Events to be written, by outcome",
+            None,
+            ConstCounter::new(0u64).metric_type(),
+        )?;
+        for ((_, outcome), count) in DeliveryOutcome::ALL.into_iter().zip(&self.0.counts) {
+            let labels = [("outcome", outcome)];
+            let count = ConstCounter::new(count.load(Ordering::Relaxed));
+            count.encode(metric.encode_family(&labels)?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_truncated_between_characters() {
+        assert_eq!(truncated("größe", 10), "größe");
+        assert_eq!(truncated("ääää", 6), "ä…");
+        assert_eq!(truncated(&"a".repeat(2_000), MAX_NOTE_BYTES).len(), 1_024);
+    }
+
+    #[test]
+    fn event_names_contain_the_object_and_are_unique() {
+        assert_eq!(event_name("storage", "a"), "storage.ca978112ca1bbdca");
+        assert_ne!(event_name("storage", "a"), event_name("storage", "b"));
+        assert!(event_name(&"a".repeat(253), "a").len() <= 253);
+    }
+
+    #[test]
+    fn every_outcome_has_its_index() {
+        for (at, (outcome, _)) in DeliveryOutcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, at);
+        }
+    }
+}

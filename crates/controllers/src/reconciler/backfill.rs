@@ -1,0 +1,271 @@
+//! Backfill: injection into bound pods that missed it at binding.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Duration, Instant};
+
+use super::{Inner, ReconcilerState, report::ReconcileReport};
+use crate::{AnnotationPatch, EventType, ObjectRef, PatchOutcome, ReadTarget};
+use nadmit_admission::{Freshness, LateInjection, ReviewContext, inject_late};
+use nadmit_allocation::Holder;
+use nadmit_catalog::{Catalog, Pod};
+use nadmit_ledger::{CommitOutcome, claim, commit};
+use nadmit_rules::{Injection, Policy};
+
+/// The time for which a newly bound pod is left to the webhook.
+const BIND_GRACE: Duration = Duration::from_secs(2);
+/// The interval after which a pod that lacked nothing, or was injected, is checked again.
+const RECHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// The interval after which a rejected pod is checked again; also the maximum retry pause.
+const MAX_RECHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// The number of pods handled concurrently.
+const CONCURRENCY: usize = 16;
+/// The maximum number of plans for a pod when other writers are faster.
+const MAX_ATTEMPTS: usize = 8;
+
+/// The candidates for injection, by UID.
+pub(super) type BackfillQueue = HashMap<Box<str>, BackfillTimer>;
+
+/// The time of the next check of a pod, and its failed attempts.
+#[derive(Clone, Copy)]
+pub(super) struct BackfillTimer {
+    next_check: Instant,
+    attempts: u32,
+}
+
+/// The outcome of a check.
+enum BackfillOutcome {
+    NothingToDo,
+    Injected,
+    /// It has to be retried, for this reason.
+    Retry(String),
+    /// It gets no address, for this reason.
+    Rejected(String),
+}
+
+impl Inner {
+    /// Injects addresses into pods that lack them, if this replica leads. Every replica tracks the
+    /// candidates, so that a new leader knows how long they have been waiting.
+    pub(super) async fn backfill(
+        &self,
+        state: &mut ReconcilerState,
+        catalog: &Arc<Catalog>,
+        report: &mut ReconcileReport,
+    ) {
+        let policy = self.policy.load_full();
+        let now = Instant::now();
+        let pods: Vec<Arc<Pod>> = catalog
+            .pods()
+            .filter(|pod| is_candidate(pod, catalog, &policy))
+            .cloned()
+            .collect();
+        let before = std::mem::take(&mut state.backfills);
+        let uid = |pod: &Pod| pod.uid.clone().unwrap_or_default();
+        let first = BackfillTimer {
+            next_check: now + BIND_GRACE,
+            attempts: 0,
+        };
+        let timer = |pod: &Arc<Pod>| before.get(&uid(pod)).copied().unwrap_or(first);
+        state.backfills = pods.iter().map(|pod| (uid(pod), timer(pod))).collect();
+        if report.is_leader {
+            let ready = pods
+                .iter()
+                .filter(|pod| timer(pod).next_check <= now)
+                .cloned();
+            let mut ready: Vec<Arc<Pod>> = ready.collect();
+            ready.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+            let outcomes: Vec<(Arc<Pod>, BackfillOutcome)> = stream::iter(ready)
+                .map(|pod| async move {
+                    let outcome = self.backfill_pod(&pod).await;
+                    (pod, outcome)
+                })
+                .buffered(CONCURRENCY)
+                .collect()
+                .await;
+            for (pod, outcome) in outcomes {
+                let attempts = timer(&pod).attempts;
+                let retry = matches!(outcome, BackfillOutcome::Retry(_));
+                let pause = self.record_outcome(state, &pod, outcome, attempts, report);
+                let timer = BackfillTimer {
+                    next_check: Instant::now() + pause,
+                    attempts: if retry { attempts.saturating_add(1) } else { 0 },
+                };
+                state.backfills.insert(uid(&pod), timer);
+            }
+        }
+        let rejected = &mut state.rejected;
+        let backfills = &state.backfills;
+        rejected.retain(|uid, _| backfills.contains_key(uid));
+        let next = backfills.values().map(|timer| timer.next_check).min();
+        state.due = state
+            .due
+            .into_iter()
+            .chain(next.filter(|_| report.is_leader))
+            .min();
+    }
+
+    /// Counts and reports an outcome. Returns the time until the next check.
+    fn record_outcome(
+        &self,
+        state: &mut ReconcilerState,
+        pod: &Pod,
+        outcome: BackfillOutcome,
+        attempts: u32,
+        report: &mut ReconcileReport,
+    ) -> Duration {
+        match outcome {
+            BackfillOutcome::NothingToDo => RECHECK_INTERVAL,
+            BackfillOutcome::Injected => {
+                report.count("injected-late", true);
+                self.metrics.add("injected-late");
+                RECHECK_INTERVAL
+            }
+            BackfillOutcome::Retry(why) => {
+                report.count("injected-late", false);
+                report.error(format!("pod {}/{}: {why}", pod.namespace, pod.name));
+                MAX_RECHECK_INTERVAL.min(BIND_GRACE * 2_u32.saturating_pow(attempts))
+            }
+            BackfillOutcome::Rejected(message) => {
+                report.count("late-refused", true);
+                let uid = pod.uid.clone().unwrap_or_default();
+                let before = state.rejected.insert(uid, message.clone());
+                if before.as_ref() != Some(&message) {
+                    self.metrics.add("late-refused");
+                    let about = ObjectRef::pod(&pod.namespace, &pod.name, pod.uid.as_deref());
+                    self.events
+                        .emit(about, EventType::Warning, "NoAddresses", message);
+                }
+                MAX_RECHECK_INTERVAL
+            }
+        }
+    }
+
+    async fn backfill_pod(&self, pod: &Arc<Pod>) -> BackfillOutcome {
+        let policy = self.policy.load_full();
+        if let Some(catalog) = self.catalog.load_full() {
+            match self.plan_injection(pod, &catalog, &policy) {
+                LateInjection::NotNeeded => return BackfillOutcome::NothingToDo,
+                // This plan only showed that a live read is worthwhile.
+                LateInjection::Commit { plan_id, .. } => self.index.lock().abort(plan_id),
+                LateInjection::Rejected(_) | LateInjection::ClaimSlice(_) | LateInjection::Busy => {
+                }
+            }
+        }
+        for target in dependencies(pod) {
+            if let Err(error) = self.live.refresh(&target).await {
+                return BackfillOutcome::Retry(error);
+            }
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(catalog) = self.catalog.load_full() else {
+                return BackfillOutcome::NothingToDo;
+            };
+            let fresh = catalog.pod(&pod.namespace, &pod.name);
+            let fresh = fresh.filter(|fresh| fresh.uid == pod.uid);
+            let Some(fresh) = fresh.filter(|fresh| is_candidate(fresh, &catalog, &policy)) else {
+                return BackfillOutcome::NothingToDo;
+            };
+            match self.plan_injection(fresh, &catalog, &policy) {
+                LateInjection::NotNeeded => return BackfillOutcome::NothingToDo,
+                LateInjection::Busy => {
+                    return BackfillOutcome::Retry("its addresses are being recorded".to_owned());
+                }
+                LateInjection::Rejected(findings) => {
+                    let words = findings
+                        .iter()
+                        .map(|one| format!("{}: {}", one.message, one.help));
+                    return BackfillOutcome::Rejected(words.collect::<Vec<_>>().join("; "));
+                }
+                LateInjection::ClaimSlice(slice) => {
+                    let Some(slices) = &self.slices else {
+                        self.index.lock().drop_claim(&slice);
+                        return BackfillOutcome::Retry("slices are not recorded".to_owned());
+                    };
+                    if let Err(error) = claim(slices, &self.index, &slice).await {
+                        return BackfillOutcome::Retry(error.to_string());
+                    }
+                }
+                LateInjection::Commit {
+                    writes,
+                    plan_id,
+                    annotations,
+                } => {
+                    let (ledger, index) = (Arc::clone(&self.ledger), Arc::clone(&self.index));
+                    // In a task of its own, the write completes even if this future is dropped.
+                    let task = tokio::spawn(commit(ledger, index, writes, plan_id));
+                    let settled = task.await;
+                    match settled.unwrap_or_else(|error| CommitOutcome::Failed(error.to_string())) {
+                        CommitOutcome::Committed => {
+                            return self.annotate(fresh, &annotations).await;
+                        }
+                        CommitOutcome::Conflict => {}
+                        CommitOutcome::Failed(problem) => return BackfillOutcome::Retry(problem),
+                    }
+                }
+            }
+        }
+        BackfillOutcome::Retry("other writers were faster".to_owned())
+    }
+
+    fn plan_injection(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> LateInjection {
+        let context = ReviewContext {
+            catalog,
+            policy,
+            allocations: &self.index,
+            freshness: Freshness::Authoritative,
+            now: self.clock.seconds(),
+            random: 0,
+        };
+        inject_late(pod, &context)
+    }
+
+    async fn annotate(&self, pod: &Pod, annotations: &[(&'static str, String)]) -> BackfillOutcome {
+        if annotations.is_empty() {
+            return BackfillOutcome::Injected;
+        }
+        let Some(patch) = AnnotationPatch::for_pod(pod, annotations) else {
+            return BackfillOutcome::NothingToDo;
+        };
+        match self.pod_writer.annotate(patch).await {
+            PatchOutcome::Applied => BackfillOutcome::Injected,
+            PatchOutcome::Conflict(why) | PatchOutcome::Failed(why) => BackfillOutcome::Retry(why),
+        }
+    }
+}
+
+/// Returns the live reads that an injection requires: the pod; for a virtual machine all pods of the
+/// namespace, to see whether it is the only one, and its migration.
+fn dependencies(pod: &Pod) -> Vec<ReadTarget> {
+    let home = || pod.namespace.clone();
+    if !matches!(pod.holder, Holder::VirtualMachine { .. }) {
+        return vec![ReadTarget::Pod(home(), pod.name.clone())];
+    }
+    let migration = pod.migration.as_ref();
+    let migration = migration.map(|target| ReadTarget::Migration(home(), target.name.clone()));
+    std::iter::once(ReadTarget::PodsOf(home()))
+        .chain(migration)
+        .collect()
+}
+
+/// Returns true if a pod is bound, has no networks yet, and is subject to injection.
+fn is_candidate(pod: &Pod, catalog: &Catalog, policy: &Policy) -> bool {
+    let bound = pod.node.is_some() && !pod.terminating && !pod.mirror && !pod.host_network;
+    let requests = pod.networks.is_some() || pod.default_network.is_some();
+    let attached = pod
+        .network_status
+        .as_deref()
+        .is_some_and(|status| !status.is_empty());
+    if !bound || !requests || attached || pod.uid.is_none() {
+        return false;
+    }
+    let labelled = || {
+        let namespace = catalog.namespace(&pod.namespace);
+        namespace.is_some_and(|namespace| namespace.labels.injection)
+    };
+    match policy.injection() {
+        Injection::Off => false,
+        Injection::Create => true,
+        Injection::Bind => labelled(),
+    }
+}

@@ -1,0 +1,253 @@
+//! Usage of the pools.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use nadmit_allocation::{Allocation, Holder, Index, Pool, index::Usage};
+use nadmit_catalog::{Catalog, PoolValidity};
+
+/// Usage of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PoolRow {
+    /// Name of the pool.
+    pub name: String,
+    /// Address space of the pool; empty for the unnamed space.
+    pub network_name: String,
+    /// Ranges, or the MACs if the pool has no IP ranges. A pool is as full as its fullest range.
+    pub ranges: Vec<RangeRow>,
+    /// First and last MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub macs: Option<String>,
+    /// Capacity of the range with the fewest free addresses, if known.
+    pub capacity: Option<u128>,
+    /// Held addresses of that range; for an unconfigured pool, all held addresses.
+    pub used: u64,
+    /// Reserved addresses of that range that are not taken.
+    pub reserved: u64,
+    /// Free addresses of that range, if known.
+    pub free: Option<u128>,
+    /// Usage of its slices, if nodes allocate from slices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<SlicesRow>,
+    /// Reason why the pool allocates nothing, or why the row is incomplete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Usage of a range.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RangeRow {
+    /// Subnet of the range.
+    pub range: String,
+    /// Number of allocatable addresses.
+    pub capacity: u128,
+    /// Number of held addresses.
+    pub used: u64,
+    /// Number of reserved addresses that are not taken.
+    pub reserved: u64,
+    /// Number of free addresses.
+    pub free: u128,
+}
+
+/// Usage of the slices of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SlicesRow {
+    /// Number of slices with allocatable addresses.
+    pub all: u128,
+    /// Number of slices owned by a node or being claimed.
+    pub claimed: u128,
+    /// Number of free addresses outside of all owned slices.
+    pub free_outside: u128,
+}
+
+/// Returns all pools sorted by name: those of the catalog and those that only records name.
+/// `serving` is true inside a running server, which allocates from the pools.
+pub fn pools(index: &Index, catalog: Option<&Catalog>, serving: bool) -> Vec<PoolRow> {
+    let record_usages = RecordUsages::of(index);
+    let named = catalog.map(Catalog::pool_names).unwrap_or_default();
+    let names: BTreeSet<&str> = named
+        .into_iter()
+        .chain(record_usages.0.keys().copied())
+        .collect();
+    let row = |name| pool_row(name, index, catalog, serving, &record_usages);
+    names.into_iter().map(row).collect()
+}
+
+/// Returns the pool `name` if the catalog or a record names it.
+pub(super) fn pool(
+    name: &str,
+    index: &Index,
+    catalog: Option<&Catalog>,
+    serving: bool,
+) -> Option<PoolRow> {
+    let mut rows = pools(index, catalog, serving).into_iter();
+    rows.find(|row| row.name == name)
+}
+
+fn pool_row(
+    name: &str,
+    index: &Index,
+    catalog: Option<&Catalog>,
+    serving: bool,
+    record_usages: &RecordUsages<'_>,
+) -> PoolRow {
+    let state = catalog.map(|catalog| catalog.pool(name));
+    let note = match state {
+        Some(PoolValidity::Valid(pool)) => return configured(pool, index, serving),
+        Some(PoolValidity::Invalid(faults)) => faults.first().map_or_else(
+            || "gives nothing: it does not make sense".to_owned(),
+            |fault| format!("gives nothing: {fault}"),
+        ),
+        Some(PoolValidity::Unknown) => {
+            "records are left of it, but there is no such AddressPool".to_owned()
+        }
+        None => "its capacity is not known without --manifests".to_owned(),
+    };
+    let count = record_usages.0.get(name).copied().unwrap_or_default();
+    PoolRow {
+        name: name.to_owned(),
+        used: count.used,
+        reserved: count.reserved,
+        network_name: count.network_name.to_owned(),
+        note: Some(note),
+        ..PoolRow::default()
+    }
+}
+
+fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
+    let ranges = ranges(pool, index);
+    // An attachment needs one address of each range, so the scarcest range counts.
+    let scarcest = ranges.iter().min_by_key(|range| range.free).cloned();
+    let scarcest = scarcest.unwrap_or_default();
+    let bounds = pool.macs.as_ref().and_then(|macs| macs.bounds());
+    let cut = pool.slicing.is_some();
+    let note = if serving && cut && !index.supports_slices() {
+        Some("gives nothing: it is cut into slices of nodes, and this server knows no nodes")
+    } else if serving && !index.is_ready(&pool.name) {
+        Some("gives nothing yet: what is in use in its ranges is being recorded")
+    } else {
+        None
+    };
+    let note = note.map(str::to_owned);
+    PoolRow {
+        name: pool.name.to_string(),
+        network_name: pool.space.network_name().to_owned(),
+        ranges,
+        macs: bounds.map(|(first, last)| format!("{first} to {last}")),
+        capacity: Some(scarcest.capacity),
+        used: scarcest.used,
+        reserved: scarcest.reserved,
+        free: Some(scarcest.free),
+        slices: slices(pool, index),
+        note,
+    }
+}
+
+/// Returns the slice usage of a pool if slices are recorded.
+fn slices(pool: &Pool, index: &Index) -> Option<SlicesRow> {
+    let usage = index.slicing_usage(&pool.name);
+    let usage = usage.filter(|_| index.supports_slices())?;
+    Some(SlicesRow {
+        all: usage.all,
+        claimed: usage.claimed,
+        free_outside: usage.free_outside,
+    })
+}
+
+fn ranges(pool: &Pool, index: &Index) -> Vec<RangeRow> {
+    let names = range_names(pool).into_iter();
+    let usages = names.zip(index.range_usages(&pool.name));
+    let row = |(range, usage): (String, Usage)| RangeRow {
+        range,
+        capacity: usage.capacity,
+        used: usage.allocated,
+        reserved: usage.reserved,
+        free: usage.free,
+    };
+    usages.map(row).collect()
+}
+
+/// Returns the names of a pool's ranges; `MACs` for a pool of MACs alone.
+pub fn range_names(pool: &Pool) -> Vec<String> {
+    if pool.ranges.is_empty() {
+        return vec!["MACs".to_owned()];
+    }
+    pool.ranges.iter().map(|r| r.subnet.to_string()).collect()
+}
+
+/// Usage of a pool according to the records alone.
+#[derive(Debug, Clone, Copy, Default)]
+struct RecordUsage<'i> {
+    used: u64,
+    reserved: u64,
+    network_name: &'i str,
+}
+
+struct RecordUsages<'i>(BTreeMap<&'i str, RecordUsage<'i>>);
+
+impl<'i> RecordUsages<'i> {
+    /// Counts records by pool. MACs count only in pools without recorded IP addresses.
+    fn of(index: &'i Index) -> Self {
+        let mut with_addresses = BTreeSet::new();
+        for (one, _) in index
+            .allocations()
+            .filter(|(one, _)| one.address.ip().is_some())
+        {
+            with_addresses.insert(&*one.pool);
+        }
+        let counts =
+            |one: &Allocation| one.address.ip().is_some() || !with_addresses.contains(&*one.pool);
+        let mut record_usages: BTreeMap<&str, RecordUsage<'_>> = BTreeMap::new();
+        for (one, _) in index.allocations().filter(|(one, _)| counts(one)) {
+            let count = record_usages.entry(&one.pool).or_default();
+            count.network_name = one.space.network_name();
+            match one.holder {
+                Holder::Reservation { .. } => count.reserved += 1,
+                _ => count.used += 1,
+            }
+        }
+        Self(record_usages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use nadmit_allocation::{ParsedSpec, Slice, Version};
+    use nadmit_cni::range::Subnet;
+
+    #[test]
+    fn slices_are_counted_where_they_are_recorded() {
+        let spec = serde_json::json!({
+            "ranges": [{"range": "10.5.0.0/24"}], "nodeSliceSize": "/28",
+        });
+        let pool = ParsedSpec::of_pool(&spec).pool("storage");
+        let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
+        let known = [("storage".into(), Ok(Arc::clone(&pool)))];
+        let catalog = Catalog::default().with_pools(known, [], &Arc::default());
+        let mut index = Index::default();
+        index.sync(catalog.pool_config());
+        index.set_ready("storage");
+        let row = |index: &Index| pools(index, Some(&catalog), true).remove(0);
+        let note = row(&index).note.unwrap_or_default();
+        assert!(note.contains("knows no nodes"), "{note}");
+        index.enable_slices();
+        let window = Subnet::parse("10.5.0.16/28").unwrap_or_else(|e| panic!("{e}"));
+        index.apply_slice(Slice::new(&pool.name, window, &"node-a".into()), Version(1));
+        let expected = SlicesRow {
+            all: 16,
+            claimed: 1,
+            free_outside: 238,
+        };
+        assert_eq!(
+            (row(&index).slices, row(&index).note),
+            (Some(expected), None)
+        );
+    }
+}

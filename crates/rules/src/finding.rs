@@ -1,0 +1,268 @@
+//! Findings of rules, and the report that collects them.
+
+use std::fmt;
+
+use nadmit_allocation::{Address, Holder};
+use nadmit_cni::{Position, Span};
+
+use super::{
+    level::{Level, Levels},
+    policy::Policy,
+    registry::Rule,
+};
+
+/// One problem found by a rule: its level, field, message and remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's code; `nadmit explain CODE` prints the explanation.
+    pub code: &'static str,
+    /// The level at which the finding is reported.
+    pub level: Level,
+    /// Set if only the mode of the namespace or of the settings lowers the level from deny to warn.
+    pub would_deny: bool,
+    /// The path of the field, such as `metadata.annotations[k8s.v1.cni.cncf.io/networks][0].ips[1]`.
+    pub field: String,
+    /// Line and column in the field's text, for fields that hold a text with a structure of its own.
+    pub position: Option<TextPosition>,
+    /// The affected bytes of the field's text.
+    pub span: Option<Span>,
+    /// The problem: one sentence without a full stop.
+    pub message: String,
+    /// The remedy: one sentence without a full stop. Never empty.
+    pub help: String,
+    /// The live read that is required before this finding may deny.
+    pub requires_live_read: Option<LiveRead>,
+}
+
+/// A position in a field's text. It is displayed without the line if the text has only one line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TextPosition {
+    /// Line and column.
+    pub position: Position,
+    /// Set if the text has only one line.
+    pub one_line: bool,
+}
+
+impl fmt::Display for TextPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { line, column } = self.position;
+        if self.one_line {
+            write!(f, "column {column}")
+        } else {
+            write!(f, "line {line}, column {column}")
+        }
+    }
+}
+
+/// A quorum read of objects, bypassing the cache, that a decision depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum LiveRead {
+    /// A network, which may be missing.
+    Network {
+        /// The network's namespace.
+        namespace: Box<str>,
+        /// The network's name.
+        name: Box<str>,
+    },
+    /// The allocations of a pool.
+    Allocations {
+        /// The name of the pool.
+        pool: Box<str>,
+        /// The address whose allocation is read; `None` for all, if the pool is exhausted.
+        address: Option<Address>,
+    },
+    /// The allocations of a holder on all networks.
+    Holdings {
+        /// The holder.
+        holder: Holder,
+        /// Set if some allocations of the holder are already known. It keeps this read distinct from one
+        /// that was made before any was known and need not have seen the others.
+        partially_known: bool,
+    },
+    /// The current state of a pod, which may be missing.
+    Pod {
+        /// The pod's namespace.
+        namespace: Box<str>,
+        /// The pod's name.
+        name: Box<str>,
+    },
+    /// The migration of a virtual machine, which may have ended.
+    Migration {
+        /// The migration's namespace.
+        namespace: Box<str>,
+        /// The migration's name.
+        name: Box<str>,
+    },
+    /// The `Network` of OpenShift's Cluster Network Operator.
+    NetworkOperator,
+    /// The spec and the allocations of a pool, and the labels of a namespace.
+    Pool {
+        /// The name of the pool.
+        name: Box<str>,
+        /// The namespace, if its labels matter.
+        namespace: Option<Box<str>>,
+    },
+    /// The pods that use a network, and the state of its namespace, which may be terminating.
+    NetworkUsers {
+        /// The network's namespace.
+        namespace: Box<str>,
+        /// The network's name.
+        name: Box<str>,
+    },
+}
+
+/// The field that a finding refers to.
+#[derive(Debug, Clone, Default)]
+pub struct FieldRef<'a> {
+    /// The path of the field.
+    pub field: String,
+    /// The affected span and the whole text, for fields that hold a text with a structure of its own.
+    pub source: Option<(Span, &'a str)>,
+}
+
+/// The maximum number of findings of one level in a report. It bounds the cost of an annotation in which
+/// everything is wrong.
+const MAX_FINDINGS: usize = 100;
+
+/// Collects the findings of one rule after the other, up to `MAX_FINDINGS` of each level.
+#[derive(Debug)]
+pub struct Report<'p> {
+    policy: &'p Policy,
+    max_level: Level,
+    rule: &'static str,
+    level: Level,
+    /// Set if `max_level` lowers the current rule from deny.
+    downgraded: bool,
+    findings: Vec<Finding>,
+    /// The numbers of warnings and of denials.
+    counts: [usize; 2],
+}
+
+impl Finding {
+    /// Returns message, position (if there is one) and help in one line.
+    pub fn sentence(&self) -> String {
+        let position = self
+            .position
+            .map_or(String::new(), |position| format!(" ({position})"));
+        format!("{}{position}; {}", self.message, self.help)
+    }
+}
+
+impl<'p> Report<'p> {
+    /// Returns an empty report whose findings have at most the level `max_level`.
+    pub fn new(policy: &'p Policy, max_level: Level) -> Self {
+        Self {
+            policy,
+            max_level,
+            rule: "",
+            level: Level::Off,
+            downgraded: false,
+            findings: Vec::new(),
+            counts: [0; 2],
+        }
+    }
+
+    /// Makes `rule` the source of the findings that follow, at `level`.
+    pub fn begin(&mut self, rule: &'static Rule, level: Level) {
+        self.rule = rule.code;
+        self.level = level.min(self.max_level);
+        self.downgraded = level == Level::Deny && self.max_level < Level::Deny;
+    }
+
+    /// Makes `rule` the source of the findings that follow. They deny, whatever `max_level` is.
+    pub fn begin_authority(&mut self, rule: &'static Rule) {
+        self.rule = rule.code;
+        self.level = Level::Deny;
+        self.downgraded = false;
+    }
+
+    /// Returns true if only authority rules report here.
+    pub fn is_off(&self) -> bool {
+        self.max_level == Level::Off
+    }
+
+    /// Adds a finding at the level of the current rule.
+    pub fn add(
+        &mut self,
+        field_ref: FieldRef<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(self.level, field_ref, message.into(), help.into(), None);
+    }
+
+    /// Adds a finding that depends on another object, or on the absence of one. It may deny only after
+    /// `live_read`.
+    pub fn add_after_live_read(
+        &mut self,
+        live_read: LiveRead,
+        field_ref: FieldRef<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(
+            self.level,
+            field_ref,
+            message.into(),
+            help.into(),
+            Some(live_read),
+        );
+    }
+
+    /// Adds a finding at the lower of two levels: that of the current rule and that of `levels` in the
+    /// policy's profile.
+    pub fn add_capped(
+        &mut self,
+        levels: Levels,
+        field_ref: FieldRef<'_>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let level = self.level.min(levels.of(self.policy.profile()));
+        // A capped finding is not a matter of authority, so `max_level` applies to it.
+        let level = level.min(self.max_level);
+        if level > Level::Off {
+            self.push(level, field_ref, message.into(), help.into(), None);
+        }
+    }
+
+    fn push(
+        &mut self,
+        level: Level,
+        field_ref: FieldRef<'_>,
+        message: String,
+        help: String,
+        requires_live_read: Option<LiveRead>,
+    ) {
+        let count = &mut self.counts[usize::from(level == Level::Deny)];
+        if *count == MAX_FINDINGS {
+            return;
+        }
+        *count += 1;
+        self.findings.push(Finding {
+            code: self.rule,
+            level,
+            would_deny: self.downgraded && level == Level::Warn,
+            field: field_ref.field,
+            position: field_ref.source.map(|(span, text)| TextPosition {
+                position: Position::of(span.start, text),
+                one_line: !text.trim_end().contains('\n'),
+            }),
+            span: field_ref.source.map(|(span, _)| span),
+            message,
+            help,
+            requires_live_read,
+        });
+    }
+
+    /// Returns true if no further finding of the current rule's level would be kept. Rules with expensive
+    /// messages can stop then.
+    pub fn is_full(&self) -> bool {
+        self.counts[usize::from(self.level == Level::Deny)] == MAX_FINDINGS
+    }
+
+    /// Returns all findings, in the order in which they were added.
+    pub fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+}

@@ -1,0 +1,130 @@
+//! `duplicate-static-address`: two networks configure the same address on the same link.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    Check, Example, Levels, NetworkSubject, Report, Rule,
+    network_subject::{MAX_COMPARISONS, PluginObject},
+};
+use nadmit_cni::{Span, assignable::AssignableSource, json::find};
+
+/// The maximum number of networks that a message names.
+const MAX_NAMED: usize = 10;
+
+pub(crate) const RULE: Rule = Rule {
+    code: "duplicate-static-address",
+    levels: Levels::ADVICE,
+    summary: "Two networks on one wire configure the same address",
+    explanation: "Every pod on a network with a configured address gets that address, and nothing \
+        looks whether another has it already. Two networks on the same wire (master, bridge, VLAN \
+        or device) with the same address are two holders of it as soon as each has a pod. It is \
+        only warned of, for the pods may never run at the same time, or replace the address by \
+        their own. Source: the plugin static, which keeps no record.",
+    wrong: Example(&[STATIC_NET, SAME_ADDRESS]),
+    right: Example(&[STATIC_NET, OTHER_ADDRESS]),
+    check: Check::Network(check),
+};
+
+const STATIC_NET: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: gateway-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "gateway-net", "type": "macvlan", "master": "eth1",
+     "ipam": {"type": "static", "addresses": [{"address": "192.0.2.10/24"}]}}
+"#;
+
+const SAME_ADDRESS: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: proxy-net, namespace: web}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "proxy-net", "type": "macvlan", "master": "eth1",
+     "ipam": {"type": "static", "addresses": [{"address": "192.0.2.10/24"}]}}
+"#;
+
+const OTHER_ADDRESS: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: proxy-net, namespace: web}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "proxy-net", "type": "macvlan", "master": "eth1",
+     "ipam": {"type": "static", "addresses": [{"address": "192.0.2.11/24"}]}}
+"#;
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(config) = subject.parsed() else {
+        return;
+    };
+    let texts = subject.plugins();
+    let mut left = MAX_COMPARISONS;
+    for assignable in subject.assignable_ranges(config) {
+        let AssignableSource::Configured { index } = assignable.source else {
+            continue;
+        };
+        let (Some(plugin), Some(text)) = (
+            config.plugins.get(assignable.plugin),
+            texts.get(assignable.plugin),
+        ) else {
+            continue;
+        };
+        let mut others = BTreeSet::new();
+        for (network, theirs) in subject
+            .other_networks_assigning(assignable.range)
+            .take(left)
+        {
+            left -= 1;
+            let other = network
+                .config
+                .loaded()
+                .and_then(|c| c.plugins.get(theirs.plugin));
+            let configured = matches!(theirs.source, AssignableSource::Configured { .. });
+            if configured && other.is_some_and(|other| subject.same_link([plugin, other], network))
+            {
+                others.insert((&*network.namespace, &*network.name));
+            }
+        }
+        if others.is_empty() {
+            continue;
+        }
+        let named = others.iter().take(MAX_NAMED);
+        let mut names: Vec<String> = named.map(|(ns, name)| format!("{ns}/{name}")).collect();
+        if others.len() > MAX_NAMED {
+            names.push(format!("{} more", others.len() - MAX_NAMED));
+        }
+        let field_ref = configured_text(text, index).map_or_else(
+            || subject.config_ref(),
+            |(path, span)| subject.field_ref(&path, span),
+        );
+        report.add(
+            field_ref,
+            format!(
+                "the address {} is also configured in {}, on the same wire ({})",
+                assignable.range,
+                names.join(", "),
+                plugin.link
+            ),
+            "write an address of its own in each, or let pods ask for theirs with \"capabilities\": \
+             {\"ips\": true}",
+        );
+    }
+}
+
+/// Returns path and span of the `index`th valid address of an IPAM.
+fn configured_text(plugin: &PluginObject<'_>, index: usize) -> Option<(String, Span)> {
+    let (_, members) = plugin.ipam()?;
+    let elements = find(members, "addresses")?.value.elements()?;
+    let mut addresses = elements
+        .into_iter()
+        .enumerate()
+        .filter_map(|(position, element)| {
+            let members = element.members()?;
+            let text = find(&members, "address")?.value.spanned_string()?;
+            Some((position, text.span))
+        });
+    let (position, span) = addresses.nth(index)?;
+    Some((
+        format!("{}.ipam.addresses[{position}].address", plugin.path),
+        span,
+    ))
+}

@@ -1,0 +1,97 @@
+//! `invalid-dhcp-ipam`: options that the DHCP daemon does not know.
+
+use crate::{
+    Check, Example, Levels, NetworkSubject, Report, Rule,
+    examples::{DHCP_NET, network},
+};
+
+use super::fields::{
+    FieldType::{Boolean, Integer, Objects, Text},
+    Fields, alternatives, quoted,
+};
+
+pub(crate) const RULE: Rule = Rule {
+    code: "invalid-dhcp-ipam",
+    levels: Levels::FAILS,
+    summary: "IPAM dhcp cannot read its options",
+    explanation: "provide and request are lists of objects with an option: \
+        dhcp-client-identifier, subnet-mask, routers, host-name, user-class, \
+        vendor-class-identifier, or a number from 0 to 255 in a text. daemonSocketPath is a text; \
+        one that is not an absolute path is only warned of. The daemon fails on any other. Source: \
+        dhcp v1.9, parseOptionName.",
+    wrong: Example(&[network!(
+        r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp", "request": [{"option": "router"}]}}"#
+    )]),
+    right: Example(&[DHCP_NET]),
+    check: Check::Network(check),
+};
+
+const OPTIONS: [&str; 6] = [
+    "dhcp-client-identifier",
+    "subnet-mask",
+    "routers",
+    "host-name",
+    "user-class",
+    "vendor-class-identifier",
+];
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    for ipam in Fields::ipams(subject, "dhcp") {
+        ipam.check_types(
+            &[
+                ("daemonSocketPath", Text),
+                ("provide", Objects),
+                ("request", Objects),
+                ("priority", Integer),
+            ],
+            report,
+        );
+        let path = ipam.text("daemonSocketPath");
+        if let Some(path) = path.filter(|path| !path.starts_with('/')) {
+            report.add_capped(
+                Levels::ADVICE,
+                ipam.field_ref("daemonSocketPath"),
+                format!("daemonSocketPath {} is not absolute", quoted(&path)),
+                "write the whole path, such as /run/cni/dhcp.sock",
+            );
+        }
+        for entry in ipam.objects("provide") {
+            entry.check_types(
+                &[("option", Text), ("value", Text), ("fromArg", Text)],
+                report,
+            );
+            check_option(&entry, report);
+        }
+        for entry in ipam.objects("request") {
+            entry.check_types(&[("option", Text), ("skipDefault", Boolean)], report);
+            // Without an option, the entry changes the defaults.
+            if entry.has("option") || !entry.has("skipDefault") {
+                check_option(&entry, report);
+            }
+        }
+    }
+}
+
+fn check_option(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
+    let Some(option) = entry.value("option") else {
+        return report.add(
+            entry.own_ref(),
+            "the entry has no option",
+            format!("add \"option\": {}", alternatives(&OPTIONS)),
+        );
+    };
+    let Some(name) = option.node.string() else {
+        return;
+    };
+    let number = !name.starts_with('+') && name.parse::<u8>().is_ok();
+    if !number && !OPTIONS.contains(&&*name) {
+        report.add(
+            option.field_ref(),
+            format!("there is no DHCP option {}", quoted(&name)),
+            format!(
+                "write {}, or a number from 0 to 255 in quotes",
+                alternatives(&OPTIONS)
+            ),
+        );
+    }
+}

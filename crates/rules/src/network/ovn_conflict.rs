@@ -1,0 +1,130 @@
+//! `ovn-network-conflict`: two different configurations of one OVN-Kubernetes network.
+
+use std::sync::Arc;
+
+use crate::{Check, Example, FieldRef, Levels, LiveRead, NetworkSubject, Report, Rule};
+use nadmit_cni::{Network, ovn::OvnNetwork};
+
+/// The maximum number of other networks that are reported.
+const MAX_NAMED: usize = 10;
+
+pub(crate) const RULE: Rule = Rule {
+    code: "ovn-network-conflict",
+    levels: Levels::FAILS,
+    summary: "Two configurations of one OVN-Kubernetes network differ",
+    explanation: "For ovn-k8s-cni-overlay the name in the configuration is the network: NADs with one \
+        name, in any namespaces, are ways to one network, and have to say the same of it. \
+        OVN-Kubernetes refuses the NAD that it reads second (\"CNI config does not match that of \
+        network\"), and every pod that names it waits for ever. netAttachDefName, the order of keys and \
+        of subnets, and what a topology does not read may differ, and networks of layer3 may have \
+        further subnets. Where mtu or transitSubnet stands in one of them only, it is warned of: the \
+        cluster's own value may be the same. Source: OVN-Kubernetes, AreNetworksCompatible.",
+    wrong: Example(&[BLUE, BLUE_LAYER_3]),
+    right: Example(&[BLUE, BLUE_AGAIN]),
+    check: Check::Network(check),
+};
+
+const BLUE: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: blue, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.4.0", "name": "bluenet", "type": "ovn-k8s-cni-overlay", "topology": "layer2",
+     "subnets": "192.0.2.0/24", "netAttachDefName": "db/blue"}
+"#;
+
+const BLUE_LAYER_3: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: blue, namespace: web}
+spec:
+  config: |
+    {"cniVersion": "0.4.0", "name": "bluenet", "type": "ovn-k8s-cni-overlay", "topology": "layer3",
+     "subnets": "10.128.0.0/16/24", "netAttachDefName": "web/blue"}
+"#;
+
+const BLUE_AGAIN: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: blue, namespace: web}
+spec:
+  config: |
+    {"cniVersion": "0.4.0", "name": "bluenet", "type": "ovn-k8s-cni-overlay", "topology": "layer2",
+     "subnets": "192.0.2.0/24", "netAttachDefName": "web/blue"}
+"#;
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(config) = subject.parsed() else {
+        return;
+    };
+    let (Some(own), Some(name)) = (ovn(&config.plugins), config.name.as_deref()) else {
+        return;
+    };
+    let mut named = 0;
+    for network in subject.other_networks() {
+        if named == MAX_NAMED {
+            return;
+        }
+        named += usize::from(compare(subject, own, name, network, report));
+    }
+}
+
+/// Reports the differences to another configuration of the same network. Returns true if there are any.
+fn compare(
+    subject: &NetworkSubject<'_>,
+    own: &OvnNetwork,
+    name: &str,
+    network: &Arc<Network>,
+    report: &mut Report<'_>,
+) -> bool {
+    let Some(config) = network.config.loaded() else {
+        return false;
+    };
+    let Some(other) = ovn(&config.plugins).filter(|_| config.name.as_deref() == Some(name)) else {
+        return false;
+    };
+    let differences = own.differences(other);
+    let Some(first) = differences.first() else {
+        return false;
+    };
+    let keys: Vec<&str> = differences.iter().map(|one| one.key).collect();
+    let Network {
+        namespace,
+        name: other,
+        ..
+    } = &**network;
+    let message = format!(
+        "{namespace}/{other} is a configuration of the OVN-Kubernetes network {name:?}, too, and \
+         differs in {}",
+        keys.join(", ")
+    );
+    let help = "write the same in both, or give this network another name";
+    let field_ref = field_ref(subject, first.key);
+    if first.depends_on_cluster {
+        let help = format!(
+            "write {} in both: absent it is the cluster's own",
+            first.key
+        );
+        report.add_capped(Levels::ADVICE, field_ref, message, help);
+    } else {
+        let live_read = LiveRead::Network {
+            namespace: namespace.clone(),
+            name: other.clone(),
+        };
+        report.add_after_live_read(live_read, field_ref, message, help);
+    }
+    true
+}
+
+/// Returns the OVN network of a list of one plugin. OVN-Kubernetes rejects longer lists.
+fn ovn(plugins: &[nadmit_cni::cni::Plugin]) -> Option<&OvnNetwork> {
+    match plugins {
+        [one] => one.ovn.as_deref(),
+        _ => None,
+    }
+}
+
+/// Returns a reference to the option, or to the plugin that lacks it.
+fn field_ref<'a>(subject: &NetworkSubject<'a>, key: &str) -> FieldRef<'a> {
+    let plugins = super::fields::Fields::plugins(subject);
+    let plugin = plugins.into_iter().next();
+    plugin.map_or_else(|| subject.config_ref(), |(_, plugin)| plugin.field_ref(key))
+}

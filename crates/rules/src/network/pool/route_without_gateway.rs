@@ -1,0 +1,50 @@
+//! `pool-route-without-gateway`: a route without a gateway, which the pool's addresses do not bring.
+
+use super::ServingPool;
+use crate::{
+    Check, Example, Levels, NetworkSubject, Report, Rule,
+    examples::{POOL, POOLED_NET, pooled},
+    network::fields::Fields,
+};
+
+pub(crate) const RULE: Rule = Rule {
+    code: "pool-route-without-gateway",
+    levels: Levels::MISLEADS,
+    summary: "A route of a network with an address pool has no gateway",
+    explanation: "A route without \"gw\" goes by the gateway that is configured with an address of \
+        its family. The pool's addresses come without gateways, so there is none, and the route \
+        leads nowhere: everything behind it is looked for on the wire itself. A route that is \
+        meant so says it, by \"scope\": 253. Source: CNI plugins v1.9, ipam.ConfigureIface.",
+    wrong: Example(&[
+        POOL,
+        pooled!(
+            r#"{"cniVersion": "0.3.1", "type": "macvlan", "capabilities": {"ips": true, "mac": true}, "ipam": {"type": "static", "routes": [{"dst": "198.51.100.0/24"}]}}"#
+        ),
+    ]),
+    right: Example(&[POOL, POOLED_NET]),
+    check: Check::Network(check),
+};
+
+/// `RT_SCOPE_LINK`: the destination is on the link, so the route needs no gateway.
+const ON_LINK: i64 = 253;
+
+fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(served) = ServingPool::of(subject).filter(ServingPool::gives_addresses) else {
+        return;
+    };
+    for ipam in Fields::ipams(subject, "static") {
+        for route in ipam.objects("routes") {
+            if route.text("gw").is_some() || route.integer("scope") == Some(ON_LINK) {
+                continue;
+            }
+            report.add(
+                route.own_ref(),
+                format!(
+                    "the route has no gateway, and the addresses of the pool {:?} bring none",
+                    served.name
+                ),
+                "add \"gw\": the gateway's address",
+            );
+        }
+    }
+}

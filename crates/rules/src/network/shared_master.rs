@@ -1,0 +1,166 @@
+//! `shared-master`: two networks whose interfaces cannot share one master.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::{
+    Attachment, Check, Example, Levels, NetworkSubject, PodSubject, Report, Rule, examples::pod,
+    network_subject::MAX_COMPARISONS,
+};
+use nadmit_cni::cni::Plugin;
+
+/// The maximum number of networks that a message names.
+const MAX_NAMED: usize = 10;
+
+pub(crate) const RULE: Rule = Rule {
+    code: "shared-master",
+    levels: Levels::ADVICE,
+    summary: "Two networks cannot have their interfaces on one master",
+    explanation: "An interface of a node carries either macvlans or ipvlans: while one is there, the \
+        plugin of the other fails (\"device or resource busy\"). So it is in one pod that names both, \
+        and on a node that has a pod of each. A macvlan in the mode passthru takes its master alone. \
+        It is only warned of, for pods may be kept on nodes of their own. Source: Linux, \
+        macvlan_port_create, ipvlan_port_create and macvlan_common_newlink.",
+    wrong: Example(&[IPVLAN, MACVLAN, pod!("ipvlan-net, macvlan-net")]),
+    right: Example(&[IPVLAN, MACVLAN_ETH2, pod!("ipvlan-net, macvlan-net")]),
+    check: Check::NetworkAndPod {
+        network: check_network,
+        pod: check_pod,
+    },
+};
+
+const IPVLAN: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: ipvlan-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "ipvlan-net", "type": "ipvlan", "master": "eth1",
+     "ipam": {"type": "whereabouts", "range": "192.0.2.192/27"}}
+"#;
+
+const MACVLAN: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: macvlan-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "macvlan-net", "type": "macvlan", "master": "eth1",
+     "ipam": {"type": "whereabouts", "range": "198.51.100.0/27"}}
+"#;
+
+const MACVLAN_ETH2: &str = r#"apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: macvlan-net, namespace: db}
+spec:
+  config: |
+    {"cniVersion": "0.3.1", "name": "macvlan-net", "type": "macvlan", "master": "eth2",
+     "ipam": {"type": "whereabouts", "range": "198.51.100.0/27"}}
+"#;
+
+const HELP: &str =
+    "give each a master of its own (a VLAN interface will do), or make both of one kind";
+
+/// Returns the reason why the interfaces of two plugins cannot share one master, if they have the same.
+fn master_conflict(one: &Plugin, other: &Plugin) -> Option<&'static str> {
+    let (own, theirs) = (one.parent.as_ref()?, other.parent.as_ref()?);
+    if (&own.master, own.in_container) != (&theirs.master, theirs.in_container) {
+        return None;
+    }
+    if one.kind != other.kind {
+        return Some("an interface carries macvlans or ipvlans, and not both");
+    }
+    (own.exclusive || theirs.exclusive).then_some("a macvlan in the mode passthru is the only one")
+}
+
+/// Compares with the networks of the cluster. Masters inside of containers are left out, because they
+/// differ in each pod.
+fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(config) = subject.parsed() else {
+        return;
+    };
+    for (index, plugin) in config.plugins.iter().enumerate() {
+        let Some(parent) = plugin.parent.as_ref().filter(|parent| !parent.in_container) else {
+            continue;
+        };
+        let mut others = BTreeSet::new();
+        for network in subject.other_networks().take(MAX_COMPARISONS) {
+            let theirs = network.config.loaded();
+            let mut theirs = theirs.into_iter().flat_map(|config| &config.plugins);
+            // Conflicts between networks of one kind (mode passthru) are only reported for pods.
+            if theirs
+                .any(|other| other.kind != plugin.kind && master_conflict(plugin, other).is_some())
+            {
+                others.insert(format!("{}/{}", network.namespace, network.name));
+            }
+        }
+        if others.is_empty() {
+            continue;
+        }
+        let mut names: Vec<String> = others.iter().take(MAX_NAMED).cloned().collect();
+        if others.len() > MAX_NAMED {
+            names.push(format!("{} more", others.len() - MAX_NAMED));
+        }
+        let fields = super::fields::Fields::plugins(subject);
+        let field_ref = fields.get(index).map_or_else(
+            || subject.config_ref(),
+            |(_, plugin)| plugin.field_ref("master"),
+        );
+        report.add(
+            field_ref,
+            format!(
+                "{} is the master of {} and of {}, too: on one node the second fails, for an \
+                 interface carries macvlans or ipvlans, and not both",
+                parent.described(),
+                plugin.kind,
+                names.join(", ")
+            ),
+            HELP,
+        );
+    }
+}
+
+fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    // One attachment for each master and kind is enough to compare with.
+    let mut before: HashMap<(&str, bool), Vec<(Attachment<'_, '_>, &Plugin)>> = HashMap::new();
+    for attachment in subject.attachments() {
+        let config = attachment.network().and_then(|n| n.config.loaded());
+        let Some(plugin) = config.and_then(|config| config.main()) else {
+            continue;
+        };
+        let Some(parent) = &plugin.parent else {
+            continue;
+        };
+        if report.is_full() {
+            return;
+        }
+        let known = before
+            .entry((&*parent.master, parent.in_container))
+            .or_default();
+        let conflicting = known
+            .iter()
+            .find_map(|(other, theirs)| Some((other, master_conflict(plugin, theirs)?)));
+        if let Some((other, why)) = conflicting {
+            let name = |attachment: &Attachment<'_, '_>| {
+                attachment
+                    .selection
+                    .network_name()
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            let selection = attachment.selection;
+            report.add(
+                attachment.field_ref("", selection.span),
+                format!(
+                    "\"{}\" and \"{}\" have one master, {}, and the second fails: {why}",
+                    name(other),
+                    name(&attachment),
+                    parent.described()
+                ),
+                HELP,
+            );
+        }
+        let same =
+            |(_, other): &(_, &Plugin)| other.kind == plugin.kind && other.parent == plugin.parent;
+        if !known.iter().any(same) {
+            known.push((attachment, plugin));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `invalid-reconciler-schedule`: a schedule on which a reconciler stops, or keeps its previous schedule.
+
+use super::ConfigMapSubject;
+use crate::{
+    Check, Example, FieldRef, Levels, Report, Rule,
+    schedule::{SCHEDULE_HELP, Schedule, ScheduleError, check_robfig},
+};
+use nadmit_cni::{Span, json::JsonNode};
+
+/// The `ConfigMap` of Whereabouts's reconciler.
+const WHEREABOUTS: &str = "whereabouts-config";
+/// The `ConfigMap` of nadmit, which has the first of [`KEYS`].
+const NADMIT: &str = "nadmit-config";
+/// The keys of a schedule: that of OpenShift and nadmit, and that of upstream Whereabouts.
+const KEYS: [&str; 2] = ["reconciler_cron_expression", "cron-expression"];
+
+pub(crate) const RULE: Rule = Rule {
+    code: "invalid-reconciler-schedule",
+    levels: Levels::FAILS,
+    summary: "A reconciler is given a schedule that it cannot read",
+    explanation: "Whereabouts's reconciler, which frees stranded addresses, takes its schedule from \
+        the ConfigMap whereabouts-config, key reconciler_cron_expression on OpenShift and \
+        cron-expression elsewhere: five fields, no seconds. It takes up a change at once, and an \
+        invalid one ends it: no address is freed any more. Descriptors such as @daily are only \
+        warned of, for only five fields are documented. nadmit takes the schedule of its own full \
+        comparison from nadmit-config, key reconciler_cron_expression, in UTC: there an invalid one \
+        changes nothing, and the schedule before it goes on. Source: Whereabouts v0.9.4; \
+        OpenShift's documentation of the reconciler.",
+    wrong: Example(&[r#"apiVersion: v1
+kind: ConfigMap
+metadata: {name: whereabouts-config, namespace: openshift-multus}
+data:
+  reconciler_cron_expression: "0 */15 * * * *"
+"#]),
+    right: Example(&[r#"apiVersion: v1
+kind: ConfigMap
+metadata: {name: whereabouts-config, namespace: openshift-multus}
+data:
+  reconciler_cron_expression: "*/15 * * * *"
+"#]),
+    check: Check::ConfigMap(check),
+};
+
+fn check(subject: &ConfigMapSubject<'_>, report: &mut Report<'_>) {
+    let (keys, own) = match subject.name {
+        WHEREABOUTS => (&KEYS[..], false),
+        NADMIT => (&KEYS[..1], true),
+        _ => return,
+    };
+    let members = JsonNode::document(subject.data)
+        .ok()
+        .and_then(JsonNode::members);
+    for member in members.unwrap_or_default() {
+        let Some(key) = keys.iter().find(|key| **key == member.name.value) else {
+            continue;
+        };
+        let Some(text) = member.value.string() else {
+            continue;
+        };
+        let field_ref = |span| FieldRef {
+            field: format!("data[{key}]"),
+            source: Some((span, &*text)),
+        };
+        let read = if own {
+            Schedule::parse(&text).map(drop)
+        } else {
+            check_robfig(&text)
+        };
+        if !own && text.trim().starts_with('@') {
+            let message = format!("the schedule {:?} is not of the five fields", text.trim());
+            report.add_capped(
+                Levels::ADVICE,
+                field_ref(Span::default()),
+                message,
+                SCHEDULE_HELP,
+            );
+        } else if let Err(ScheduleError { span, message }) = read {
+            report.add(field_ref(span), message, SCHEDULE_HELP);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `cross-namespace-default-network`: a default network from another namespace.
+
+use crate::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{MACVLAN_CONF, OTHER_NAMESPACE, pod},
+};
+use nadmit_cni::annotations;
+
+pub(crate) const RULE: Rule = Rule {
+    code: "cross-namespace-default-network",
+    levels: Levels::ADVICE,
+    summary: "The pod's default network is one of another namespace",
+    explanation: "The annotation v1.multus-cni.io/default-network names the network of a pod's first \
+        interface (eth0). Multus isolates no namespaces there, whatever namespaceIsolation says: a \
+        pod may take any namespace's network. Networks of the pod's own namespace, of Multus's, of \
+        globalNamespaces and of OVN-Kubernetes (ovn-kubernetes, openshift-ovn-kubernetes) are left \
+        alone, and so is what KubeVirt writes on launcher pods. It is a warning, which the settings \
+        may raise to deny. Source: Multus, tryLoadK8sPodDefaultNetwork.",
+    wrong: Example(&[
+        MACVLAN_CONF,
+        OTHER_NAMESPACE,
+        concat!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: db-0\n  namespace: db\n  annotations:\n",
+            "    v1.multus-cni.io/default-network: web/front-net\n",
+            "spec:\n  containers: [{name: app, image: registry.example/app:1}]\n"
+        ),
+    ]),
+    right: Example(&[MACVLAN_CONF, OTHER_NAMESPACE, pod!("macvlan-conf")]),
+    check: Check::Pod(check),
+};
+
+/// The namespaces with OVN-Kubernetes's NAD for primary user-defined networks.
+const OVN_NAMESPACES: [&str; 2] = ["ovn-kubernetes", "openshift-ovn-kubernetes"];
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    let policy = subject.policy;
+    if subject.by_kubevirt {
+        return;
+    }
+    for attachment in subject.attachments() {
+        let other = attachment.namespace();
+        let shared = other == &*policy.multus_namespace
+            || policy.global_namespaces.contains(other)
+            || OVN_NAMESPACES.contains(&other);
+        let default_network = attachment.request.origin.key == annotations::DEFAULT_NETWORK;
+        let Some(written) = &attachment.selection.namespace else {
+            continue;
+        };
+        if !default_network || shared || other == subject.namespace {
+            continue;
+        }
+        report.add(
+            attachment.field_ref(attachment.member("namespace"), written.span),
+            format!(
+                "the default network of a pod of namespace {:?} is one of namespace {other:?}, \
+                 which Multus does not prevent",
+                subject.namespace
+            ),
+            format!(
+                "use a network of {:?} or of {:?}, or add {other:?} to globalNamespaces",
+                subject.namespace, policy.multus_namespace
+            ),
+        );
+    }
+}

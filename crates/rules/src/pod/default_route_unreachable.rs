@@ -1,0 +1,106 @@
+//! `default-route-unreachable`: a default route by a gateway that the attachment cannot reach.
+
+use std::net::IpAddr;
+
+use crate::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{STORAGE_NET, pod},
+};
+use nadmit_cni::{
+    configure::{configures, describe_subnets},
+    routing::{Route, RouteError},
+    text::Parsed,
+};
+
+use super::configured_attachment::ConfiguredAttachment;
+
+pub(crate) const RULE: Rule = Rule {
+    code: "default-route-unreachable",
+    levels: Levels::FAILS,
+    summary: "The attachment does not reach the gateway of its default route",
+    explanation: "Multus adds the default route to the attachment's interface after its plugins are \
+        done. If the gateway is in no subnet of the interface, and no route of the network without a \
+        gateway covers it, Linux refuses the route and the pod does not start (\"error setting \
+        default gateway\"). Of two gateways only the refusal of the last one fails the pod; the \
+        other's default route is missing without a word, which is warned of. So it is where a \
+        further plugin of the network may change its routes. Link-local gateways of IPv6 are reached \
+        everywhere. Source: Multus, netutils.SetDefaultGW; v4.3.0 executed.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(
+            r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"], "default-route": ["198.51.100.1"]}]"#
+        ),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.first_attachments() {
+        let Some(route) = &attachment.selection.default_route else {
+            continue;
+        };
+        let readable = route.value.iter().all(|gateway| gateway.value.is_ok());
+        let attached = ConfiguredAttachment::of(subject, attachment);
+        // Multus also sets no route on a DPDK device, because it finds no interface.
+        let Some(attached) = attached.filter(|a| readable && configures(&a.plugin.kind)) else {
+            continue;
+        };
+        if attached.certain_failure().is_some() {
+            continue;
+        }
+        let last = route.value.len().saturating_sub(1);
+        for (index, gateway) in route.value.iter().enumerate() {
+            let Some((address, refused)) = refusal(gateway, &attached) else {
+                continue;
+            };
+            let reach = &attached.possible[0].routing;
+            let why = match refused {
+                RouteError::Unreachable => describe_subnets(reach.addresses(), address.is_ipv4()),
+                other => other.to_string(),
+            };
+            let (levels, outcome) = match (index == last, attached.is_final()) {
+                (true, true) => (Levels::FAILS, "the pod does not start"),
+                (true, false) => (
+                    Levels::ADVICE,
+                    "the pod does not start unless another plugin of the network adds a route to it",
+                ),
+                (false, _) => (Levels::ADVICE, "this default route is missing"),
+            };
+            report.add_capped(
+                levels,
+                attachment.field_ref(&format!("default-route[{index}]"), gateway.span),
+                format!(
+                    "Linux refuses the default route by {address} on {}: {why}; {outcome}",
+                    attachment.interface()
+                ),
+                "write the address of a router of the interface's own subnet, or leave default-route \
+                 out",
+            );
+        }
+    }
+}
+
+/// Returns the reason why Linux rejects the gateway, if it does so on every possible interface.
+fn refusal<E>(
+    gateway: &Parsed<'_, IpAddr, E>,
+    attached: &ConfiguredAttachment<'_>,
+) -> Option<(IpAddr, RouteError)> {
+    let address = gateway.ok()?.to_canonical();
+    // `invalid-default-route` reports these.
+    if address.is_multicast() || address.is_loopback() || address.is_unspecified() {
+        return None;
+    }
+    let route = Route::default_via(address);
+    let mut refusals = attached
+        .possible
+        .iter()
+        .map(|configured| configured.routing.check(&route).err());
+    let first = refusals.next()??;
+    refusals
+        .all(|refused| refused.is_some())
+        .then_some((address, first))
+}

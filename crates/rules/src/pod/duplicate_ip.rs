@@ -1,0 +1,61 @@
+//! `duplicate-ip`: an address requested twice on one network.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use crate::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{STORAGE_NET, pod},
+};
+
+pub(crate) const RULE: Rule = Rule {
+    code: "duplicate-ip",
+    levels: Levels::MISLEADS,
+    summary: "One pod asks for an address twice on one network",
+    explanation: "Two interfaces of one pod with one address on one network answer for each other; \
+        the same address twice on one interface is refused by Linux. Neither is seen before the \
+        container runs. Source: Linux, RTM_NEWADDR.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(
+            r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}, {"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#
+        ),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(
+            r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}, {"name": "storage-net", "ips": ["192.0.2.206/24"]}]"#
+        ),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    let mut taken: BTreeMap<(&str, &str, IpAddr), (usize, usize)> = BTreeMap::new();
+    for attachment in subject.attachments() {
+        let (Some(ips), Some(name)) = (
+            &attachment.selection.ips,
+            attachment.selection.network_name(),
+        ) else {
+            continue;
+        };
+        for (index, written) in ips.value.iter().enumerate() {
+            let Some(request) = written.ok() else {
+                continue;
+            };
+            let key = (attachment.namespace(), name, request.address);
+            let here = (attachment.selection.index, index);
+            let (element, other) = *taken.entry(key).or_insert(here);
+            if (element, other) != here {
+                report.add(
+                    attachment.field_ref(&format!("ips[{index}]"), written.span),
+                    format!(
+                        "{} is asked for twice on network \"{name}\": also by \
+                         [{element}].ips[{other}]",
+                        request.address
+                    ),
+                    "ask for it once",
+                );
+            }
+        }
+    }
+}

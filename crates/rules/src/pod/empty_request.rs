@@ -1,0 +1,59 @@
+//! `empty-request`: a key with an empty value.
+
+use crate::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{MACVLAN_CONF, pod},
+};
+use nadmit_cni::{
+    json::{JsonMember, ValueKind},
+    selection::SelectionMember,
+};
+
+pub(crate) const RULE: Rule = Rule {
+    code: "empty-request",
+    levels: Levels::SPEC,
+    summary: "A key is there, but asks for nothing",
+    explanation: "The spec wants at least one element in ips and portMappings, a limit in \
+        bandwidth, and a value in mac, interface, infiniband-guid and ipam-claim-reference. Multus \
+        reads the empty value as absent, so that a template's empty variable is lost without a \
+        word. Source: the spec, section 4.1.2.1.",
+    wrong: Example(&[
+        MACVLAN_CONF,
+        pod!(r#"[{"name": "macvlan-conf", "ips": []}]"#),
+    ]),
+    right: Example(&[MACVLAN_CONF, pod!(r#"[{"name": "macvlan-conf"}]"#)]),
+    check: Check::Pod(check),
+};
+
+const LISTS: [&str; 2] = ["ips", "portMappings"];
+const TEXTS: [&str; 4] = [
+    "mac",
+    "interface",
+    "infiniband-guid",
+    "ipam-claim-reference",
+];
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        for SelectionMember { member, key } in &attachment.selection.members {
+            let Some(key) = *key else { continue };
+            if is_empty(key, member) {
+                report.add(
+                    attachment.field_ref(key, member.value.span()),
+                    format!("\"{key}\" is empty and asks for nothing"),
+                    "remove it, or write what you ask for",
+                );
+            }
+        }
+    }
+}
+
+fn is_empty(key: &str, member: &JsonMember<'_>) -> bool {
+    let may_not_be = match member.value.kind() {
+        ValueKind::List => LISTS.contains(&key),
+        ValueKind::String => TEXTS.contains(&key),
+        ValueKind::Object => key == "bandwidth",
+        _ => false,
+    };
+    may_not_be && member.value.is_empty()
+}

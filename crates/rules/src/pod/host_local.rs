@@ -1,0 +1,154 @@
+//! The rules on requested addresses of host-local networks: `too-many-ips` and `ips-not-in-range`.
+
+use std::net::IpAddr;
+
+use crate::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{BRIDGE_NET, STORAGE_NET, pod},
+};
+use nadmit_cni::{
+    IpRange, Subnet,
+    address::parse_address,
+    ipam::{HostLocalIpam, HostLocalRange, Ipam},
+    text::Parsed,
+};
+
+pub(crate) const TOO_MANY: Rule = Rule {
+    code: "too-many-ips",
+    levels: Levels::FAILS,
+    summary: "More than one address is asked for on a host-local network",
+    explanation: "Multus hands requested addresses to the plugin in CNI_ARGS, too, joined by commas \
+        (IP=a,b), whether it has the capability \"ips\" or not, and host-local reads one address \
+        there: with two or more, of whichever families, it always fails (\"invalid IP address\"). Of \
+        two families speaks ips-two-families. Source: host-local, LoadIPAMConfig; v1.1.1 and v1.10 \
+        executed.",
+    wrong: Example(&[
+        BRIDGE_NET,
+        pod!(r#"[{"name": "bridge-net", "ips": ["198.51.100.5", "198.51.100.6"]}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24", "192.0.2.206/24"]}]"#),
+    ]),
+    check: Check::Pod(too_many),
+};
+
+pub(crate) const NOT_IN_RANGE: Rule = Rule {
+    code: "ips-not-in-range",
+    levels: Levels::FAILS,
+    summary: "An address is asked for that the host-local network does not give",
+    explanation: "host-local gives a requested address only out of its ranges, and never a range's \
+        gateway: else it fails (\"failed to allocate all requested IPs\") and the pod stays in \
+        ContainerCreating. Source: host-local, cmdAdd and IPAllocator.Get; v1.1.1 and v1.10 executed.",
+    wrong: Example(&[
+        BRIDGE_NET,
+        pod!(r#"[{"name": "bridge-net", "ips": ["203.0.113.5"]}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(not_in_range),
+};
+
+fn too_many(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let Some(ips) = &attachment.selection.ips else {
+            continue;
+        };
+        let config = attachment.network().and_then(|n| n.config.loaded());
+        let Some(Ipam::HostLocal(_)) = config.and_then(|config| config.ipam()) else {
+            continue;
+        };
+        let mut parsed = ips.value.iter().filter_map(Parsed::ok);
+        let first = parsed.next().map(|ip| ip.address.is_ipv4());
+        let mixed = parsed.any(|ip| Some(ip.address.is_ipv4()) != first);
+        if ips.value.len() > 1 && !mixed {
+            report.add(
+                attachment.field_ref("ips", ips.span),
+                format!(
+                    "host-local fails on {} requested addresses: it takes one",
+                    ips.value.len()
+                ),
+                "ask for one address, or use a network with IPAM static",
+            );
+        }
+    }
+}
+
+fn not_in_range(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let Some(ips) = &attachment.selection.ips else {
+            continue;
+        };
+        let config = attachment.network().and_then(|n| n.config.loaded());
+        let Some(Ipam::HostLocal(ipam)) = config.and_then(|config| config.ipam()) else {
+            continue;
+        };
+        let Some(ranges) = ranges(ipam) else {
+            continue;
+        };
+        for (index, written) in ips.value.iter().enumerate() {
+            let Some(request) = written.ok() else {
+                continue;
+            };
+            let address = request.address;
+            let of = ranges.iter().find(|range| range.window.contains(address));
+            let fault = match of {
+                None => "is in none of the network's ranges",
+                Some(range) if range.gateway == Some(address) => "is the gateway of its range",
+                Some(_) => continue,
+            };
+            let shown: Vec<String> = ranges
+                .iter()
+                .take(3)
+                .map(|r| r.window.to_string())
+                .collect();
+            report.add(
+                attachment.field_ref(&format!("ips[{index}]"), written.span),
+                format!("host-local does not give {address}: it {fault}"),
+                format!("ask for an address of {}", shown.join(" or ")),
+            );
+        }
+    }
+}
+
+/// The assignable addresses and the gateway of a range.
+struct HostLocalWindow {
+    window: IpRange,
+    gateway: Option<IpAddr>,
+}
+
+/// Returns the ranges; `None` if there are none or one is not valid.
+fn ranges(ipam: &HostLocalIpam) -> Option<Vec<HostLocalWindow>> {
+    let all: Vec<HostLocalWindow> = ipam
+        .sets
+        .iter()
+        .flatten()
+        .map(parse_window)
+        .collect::<Option<_>>()?;
+    (!all.is_empty()).then_some(all)
+}
+
+fn parse_window(range: &HostLocalRange) -> Option<HostLocalWindow> {
+    let subnet = Subnet::parse(&range.subnet).ok()?;
+    let hosts = subnet.hosts()?;
+    let bound = |text: &Option<Box<str>>, default: IpAddr| match text.as_deref() {
+        None | Some("") => Some(default),
+        Some(text) => parse_address(text)
+            .ok()
+            .map(|address| address.to_canonical()),
+    };
+    let last = if hosts.is_ipv4() {
+        hosts.last()
+    } else {
+        subnet.range().last()
+    };
+    Some(HostLocalWindow {
+        window: IpRange::new(
+            bound(&range.range_start, hosts.first())?,
+            bound(&range.range_end, last)?,
+        )?,
+        gateway: bound(&range.gateway, hosts.first()),
+    })
+}

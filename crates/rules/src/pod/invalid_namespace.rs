@@ -1,0 +1,41 @@
+//! `invalid-namespace`: a namespace name that is not valid in Kubernetes.
+
+use crate::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{MACVLAN_CONF, pod},
+};
+use nadmit_cni::name;
+
+pub(crate) const RULE: Rule = Rule {
+    code: "invalid-namespace",
+    levels: Levels::FAILS,
+    summary: "A selection names a namespace that cannot exist",
+    explanation: "A namespace's name is a DNS-1123 label: lower-case letters, digits and \"-\", at \
+        most 63 of them. The pod would stay in ContainerCreating. Source: the spec, section 4.1.1; \
+        RFC 1123.",
+    wrong: Example(&[MACVLAN_CONF, pod!("DB/macvlan-conf")]),
+    right: Example(&[MACVLAN_CONF, pod!("db/macvlan-conf")]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let Some(written) = &attachment.selection.namespace else {
+            continue;
+        };
+        let Err(error) = written.value else { continue };
+        let lower = written.text.to_ascii_lowercase();
+        let help = if lower != *written.text && name::label(&lower).is_ok() {
+            format!("write \"{lower}\"")
+        } else {
+            "write the namespace's name as kubectl get namespaces shows it, or leave it out for \
+             the pod's own"
+                .to_owned()
+        };
+        report.add(
+            attachment.field_ref(attachment.member("namespace"), written.span),
+            format!("{:?} is not a valid namespace: it {error}", written.text),
+            help,
+        );
+    }
+}

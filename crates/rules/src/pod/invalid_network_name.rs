@@ -1,0 +1,74 @@
+//! `invalid-network-name`: a missing network name, or one that is not valid in Kubernetes.
+
+use crate::{
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{MACVLAN_CONF, pod},
+};
+use nadmit_cni::{AnnotationFormat, NameError, name, selection::SelectionName};
+
+pub(crate) const RULE: Rule = Rule {
+    code: "invalid-network-name",
+    levels: Levels::FAILS,
+    summary: "A selection names no network, or one that cannot exist",
+    explanation: "A network is an object, and an object's name is made of lower-case letters, \
+        digits, \"-\" and \".\". The short format takes no \".\" either. A trailing comma asks for \
+        a network without a name. The pod would stay in ContainerCreating. Source: the spec, \
+        section 4.1.1; RFC 1123; Multus, parsePodNetworkObjectName.",
+    wrong: Example(&[MACVLAN_CONF, pod!("Macvlan-Conf")]),
+    right: Example(&[MACVLAN_CONF, pod!("macvlan-conf")]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        match &attachment.selection.name {
+            None => missing(attachment, report),
+            // `qualified-name` reports names with a namespace.
+            Some(name) if super::qualified_name::split(attachment).is_none() => {
+                if let Err(error) = name.value {
+                    invalid(attachment, name, error, report);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn missing(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
+    if attachment
+        .request
+        .has_fault_at(&format!("[{}].name", attachment.selection.index))
+    {
+        return;
+    }
+    let help = match attachment.request.annotation.format {
+        AnnotationFormat::Short => "remove the comma that has no name beside it, or name a network",
+        AnnotationFormat::Json => "add \"name\": \"my-network\"",
+    };
+    let field_ref = attachment.field_ref("", attachment.selection.span);
+    report.add(field_ref, "the selection has no network name", help);
+}
+
+fn invalid(
+    attachment: Attachment<'_, '_>,
+    written: &SelectionName<'_>,
+    error: NameError,
+    report: &mut Report<'_>,
+) {
+    let lower = written.text.to_ascii_lowercase();
+    let help = match (attachment.request.annotation.format, error) {
+        (AnnotationFormat::Short, NameError::Character('.')) if name::subdomain(&lower).is_ok() => {
+            format!("the short format takes no dots; write [{{\"name\": \"{lower}\"}}]")
+        }
+        _ if lower != *written.text && name::subdomain(&lower).is_ok() => {
+            format!("write \"{lower}\"")
+        }
+        _ => "use lower-case letters, digits and \"-\"".to_owned(),
+    };
+    let member = attachment.member("name");
+    report.add(
+        attachment.field_ref(member, written.span),
+        format!("{:?} is not a valid network name: it {error}", written.text),
+        help,
+    );
+}

@@ -1,0 +1,67 @@
+//! `ip-without-prefix`: an address without a prefix length, which the IPAM plugin requires.
+
+use crate::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{STORAGE_NET, pod},
+};
+use nadmit_cni::{Network, address, ipam::Ipam};
+
+pub(crate) const RULE: Rule = Rule {
+    code: "ip-without-prefix",
+    levels: Levels::FAILS,
+    summary: "A requested address has no prefix length, and the IPAM plugin asks for one",
+    explanation: "The spec lets an address stand without its prefix length, but the plugin may ask \
+        for it. static does, with or without the capability \"ips\", and so does Whereabouts, with or \
+        without a range: the plugin fails and the pod stays in ContainerCreating. Source: the \
+        spec, section 4.1.2.1.3; executed with static v1.9 and Whereabouts v0.9.4.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205"]}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let Some(ipam) = attachment.network().and_then(asks_for_prefix) else {
+            continue;
+        };
+        let Some(ips) = &attachment.selection.ips else {
+            continue;
+        };
+        for (index, written) in ips.value.iter().enumerate() {
+            let Some(request) = written.ok().filter(|ip| ip.prefix.is_none()) else {
+                continue;
+            };
+            let example = if address::width(request.address) == 32 {
+                24
+            } else {
+                64
+            };
+            report.add(
+                attachment.field_ref(&format!("ips[{index}]"), written.span),
+                format!(
+                    "{:?} has no prefix length, without which IPAM {} fails",
+                    written.text,
+                    ipam.name()
+                ),
+                format!(
+                    "add the network's, such as \"{}/{example}\"",
+                    request.address
+                ),
+            );
+        }
+    }
+}
+
+fn asks_for_prefix(network: &Network) -> Option<&Ipam> {
+    let ipam = network.config.loaded()?.ipam()?;
+    match ipam {
+        Ipam::Static(_) | Ipam::Whereabouts(_) => Some(ipam),
+        Ipam::HostLocal(_) | Ipam::Dhcp(_) | Ipam::Other(_) => None,
+    }
+}

@@ -1,0 +1,46 @@
+//! `mac-unsupported`: a requested MAC for an ipvlan interface, which shares that of its master.
+
+use crate::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{IPVLAN_NET, STORAGE_NET, pod},
+};
+
+pub(crate) const RULE: Rule = Rule {
+    code: "mac-unsupported",
+    levels: Levels::MISLEADS,
+    summary: "A MAC is asked for on ipvlan, whose interfaces have their parent's",
+    explanation: "All ipvlan interfaces share the MAC of the interface below them; that is what \
+        ipvlan is for. The request is lost, or fails in a chained tuning plugin. Source: Linux, \
+        ipvlan; executed with ipvlan v1.9.",
+    wrong: Example(&[
+        IPVLAN_NET,
+        pod!(r#"[{"name": "ipvlan-net", "mac": "02:5e:00:00:00:01"}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"], "mac": "02:5e:00:00:00:01"}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let Some(mac) = &attachment.selection.mac else {
+            continue;
+        };
+        let config = attachment
+            .network()
+            .and_then(|network| network.config.loaded());
+        if config
+            .and_then(|c| c.main())
+            .is_none_or(|plugin| &*plugin.kind != "ipvlan")
+        {
+            continue;
+        }
+        report.add(
+            attachment.field_ref("mac", mac.span),
+            "interfaces of ipvlan have the MAC of the interface below them and take no other",
+            "remove \"mac\", or use a macvlan network",
+        );
+    }
+}

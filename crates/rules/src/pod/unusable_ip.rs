@@ -1,0 +1,150 @@
+//! `unusable-ip`: an address that is not valid for an interface, such as a multicast address.
+
+use std::net::IpAddr;
+
+use crate::{
+    Check, Example, Levels, PodSubject, Report, Rule,
+    examples::{STORAGE_NET, pod},
+};
+use nadmit_cni::{AddressRequest, address};
+
+pub(crate) const RULE: Rule = Rule {
+    code: "unusable-ip",
+    levels: Levels::MISLEADS,
+    summary: "A requested address is one that no interface can work with",
+    explanation: "The network's own address, its broadcast address, 0.0.0.0, ::, multicast and \
+        loopback addresses are taken by Multus and most plugins without a word, and nothing \
+        reaches the pod. Networks of one or two addresses (/31, /32, /127, /128) have neither \
+        network nor broadcast address, and IPv6 has no broadcast; the first address of an IPv6 \
+        network is the subnet-router anycast address, which is only warned of. Source: RFC 3021, \
+        RFC 4291 (section 2.6.1), RFC 6164; executed with Multus v4.3.0.",
+    wrong: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.255/24"]}]"#),
+    ]),
+    right: Example(&[
+        STORAGE_NET,
+        pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
+    ]),
+    check: Check::Pod(check),
+};
+
+const HELP: &str = "write an address of one host in the network, such as 192.0.2.205/24";
+
+fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
+    for attachment in subject.attachments() {
+        let Some(ips) = &attachment.selection.ips else {
+            continue;
+        };
+        for (index, written) in ips.value.iter().enumerate() {
+            let Some(request) = written.ok() else {
+                continue;
+            };
+            let field_ref = || attachment.field_ref(&format!("ips[{index}]"), written.span);
+            if let Some(what) = fault(request) {
+                report.add(field_ref(), format!("{:?} is {what}", written.text), HELP);
+            } else if is_anycast(request) {
+                report.add_capped(
+                    Levels::ADVICE,
+                    field_ref(),
+                    format!(
+                        "{:?} is the network's subnet-router anycast address",
+                        written.text
+                    ),
+                    "write another address of the network, unless every router answers to it",
+                );
+            }
+        }
+    }
+}
+
+fn fault(request: &AddressRequest) -> Option<&'static str> {
+    let address = request.address;
+    if address.is_unspecified() {
+        return Some("the unspecified address");
+    }
+    if address.is_multicast() {
+        return Some("a multicast address");
+    }
+    if address.is_loopback() {
+        return Some("a loopback address");
+    }
+    match address {
+        IpAddr::V4(v4) if v4.is_broadcast() => Some("the broadcast address"),
+        IpAddr::V4(v4) if has_hosts(request) => {
+            let prefix = u32::from(request.prefix?);
+            let host_bits = u32::MAX.checked_shr(prefix).unwrap_or(0);
+            match v4.to_bits() & host_bits {
+                0 => Some("the network's own address, not a host's"),
+                bits if bits == host_bits => Some("the network's broadcast address"),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn is_anycast(request: &AddressRequest) -> bool {
+    request.address.is_ipv6() && has_hosts(request) && request.network() == Some(request.address)
+}
+
+/// Returns true if the network has more than two addresses, so that its first and last one are special.
+fn has_hosts(request: &AddressRequest) -> bool {
+    request
+        .prefix
+        .is_some_and(|prefix| prefix + 1 < address::width(request.address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> AddressRequest {
+        AddressRequest::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+    }
+
+    #[test]
+    fn host_addresses_are_usable() {
+        for text in [
+            "10.0.0.1/24",
+            "10.0.1.0/23",
+            "10.0.0.255/23",
+            "10.0.0.0/31",
+            "10.0.0.1/31",
+            "10.0.0.0/32",
+            "10.0.0.0",
+            "2001:db8::1/64",
+            "2001:db8::ffff:ffff:ffff:ffff/64",
+            "2001:db8::/127",
+            "2001:db8::/128",
+            "169.254.1.1/16",
+        ] {
+            assert_eq!(
+                (fault(&request(text)), is_anycast(&request(text))),
+                (None, false),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_addresses_are_not_usable() {
+        for text in [
+            "10.0.0.0/24",
+            "10.0.0.255/24",
+            "10.0.0.0/30",
+            "10.0.0.3/30",
+            "0.0.0.0/0",
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1/24",
+            "127.0.0.1/8",
+            "::/64",
+            "::1/128",
+            "ff02::1/64",
+        ] {
+            assert!(fault(&request(text)).is_some(), "{text}");
+        }
+        assert!(is_anycast(&request("2001:db8::/64")));
+    }
+}

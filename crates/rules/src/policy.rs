@@ -1,0 +1,329 @@
+//! The settings that rules and admission decisions depend on.
+
+use std::{collections::HashSet, str::FromStr};
+
+use thiserror::Error;
+
+use nadmit_catalog::Mode;
+
+use super::{
+    level::{Level, Profile},
+    registry::{RULES, Rule},
+};
+
+/// The default namespace of Multus, in which it looks up cluster networks.
+const MULTUS_NAMESPACE: &str = "kube-system";
+/// The default of Multus's `globalNamespaces`.
+const GLOBAL_NAMESPACE: &str = "default";
+
+/// The ServiceAccount of nadmit in a default installation.
+const OWN_USER: &str = "system:serviceaccount:nadmit:nadmit";
+/// The controller of KubeVirt, as installed by KubeVirt and OpenShift Virtualization.
+const KUBEVIRT_USERS: [&str; 2] = [
+    "system:serviceaccount:kubevirt:kubevirt-controller",
+    "system:serviceaccount:openshift-cnv:kubevirt-controller",
+];
+
+/// The kubevirt-ipam-controller, as installed by upstream, the cluster network addons operator and
+/// OpenShift Virtualization.
+const IPAM_CONTROLLERS: [&str; 3] = [
+    "system:serviceaccount:kubevirt-ipam-controller-system:kubevirt-ipam-controller-manager",
+    "system:serviceaccount:cluster-network-addons:kubevirt-ipam-controller-manager",
+    "system:serviceaccount:openshift-cnv:kubevirt-ipam-controller-manager",
+];
+
+/// The namespaces in which upstream's manifests and OpenShift run Whereabouts.
+const WHEREABOUTS_NAMESPACES: [&str; 2] = ["kube-system", "openshift-multus"];
+/// The controllers of Kubernetes that delete the contents of namespaces and the dependents of deleted
+/// objects.
+const DELETION_CONTROLLERS: [&str; 2] = [
+    "system:serviceaccount:kube-system:namespace-controller",
+    "system:serviceaccount:kube-system:generic-garbage-collector",
+];
+
+/// The validated settings of `nadmit.yaml`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    levels: Box<[Level]>,
+    profile: Profile,
+    /// The mode of namespaces without the label `nadmit.io/mode`.
+    pub mode: Mode,
+    /// Multus's `namespaceIsolation`; `None` selects the default of the environment in which nadmit runs.
+    pub namespace_isolation: Option<NamespaceIsolation>,
+    /// The namespaces whose networks pods of every namespace may use (Multus's `globalNamespaces`).
+    pub global_namespaces: HashSet<Box<str>>,
+    /// The namespaces whose pods are not checked.
+    pub excluded_namespaces: HashSet<Box<str>>,
+    /// Set if the attachments of a pod may not change after its creation.
+    pub immutable_attachments: bool,
+    /// The users who may change the attachments of any running pod: nadmit's own ServiceAccount, which
+    /// injects addresses.
+    pub own_users: HashSet<Box<str>>,
+    /// The users who may change the attachments of KubeVirt's launcher pods: KubeVirt's controller, which
+    /// hot-plugs interfaces.
+    pub kubevirt_users: HashSet<Box<str>>,
+    /// The maximum level of findings on workload templates. The pods themselves are checked when they are
+    /// created.
+    pub workload_level: Level,
+    /// The users who may delete and change networks in use: operators that manage the networks.
+    pub operator_users: HashSet<Box<str>>,
+    /// The namespaces in which Whereabouts runs. Networks with node slices work only there.
+    pub whereabouts_namespaces: HashSet<Box<str>>,
+    /// The time of injection; `None` selects the default of the environment in which nadmit runs.
+    pub injection: Option<Injection>,
+    /// The namespace in which Multus looks up the network of `v1.multus-cni.io/default-network`.
+    pub multus_namespace: Box<str>,
+}
+
+/// Multus's `namespaceIsolation`: with it, a pod may use only the networks of its own namespace and of the
+/// global namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NamespaceIsolation {
+    /// Multus isolates namespaces.
+    On,
+    /// Multus does not isolate namespaces, which is its default.
+    Off,
+    /// The setting is missing and Multus's own configuration is not known. Selections that fail only with
+    /// isolation are warned about.
+    Unknown,
+}
+
+impl NamespaceIsolation {
+    /// Converts the boolean of Multus's setting.
+    pub fn of(isolates: bool) -> Self {
+        if isolates { Self::On } else { Self::Off }
+    }
+}
+
+/// The time at which addresses are injected into pods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Injection {
+    /// Never. Addresses that users write are only checked.
+    Off,
+    /// At the creation of a pod. The default without a cluster.
+    Create,
+    /// At the binding of a pod to a node, when the pod's name and UID are known. The default in a cluster.
+    /// Pods that are created with a node get their addresses at creation.
+    Bind,
+}
+
+impl Injection {
+    /// All variants.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Create, Self::Bind];
+
+    /// Returns the name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Create => "create",
+            Self::Bind => "bind",
+        }
+    }
+}
+
+impl FromStr for Injection {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|one| one.name() == text).ok_or(())
+    }
+}
+
+/// A level that cannot be set for a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LevelError {
+    /// No rule has this code.
+    #[error(transparent)]
+    Unknown(#[from] UnknownRule),
+    /// The rule is an authority rule, whose level cannot be lowered.
+    #[error(
+        "{code} always denies: it guards who may have which address, and no setting lowers that; \
+         remove it here, and change the pool instead"
+    )]
+    Authority {
+        /// The code of the rule.
+        code: &'static str,
+    },
+}
+
+/// A rule code that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there is no rule \"{code}\"{}", .similar.map_or(String::new(), |s| format!("; did you mean \"{s}\"?")))]
+pub struct UnknownRule {
+    /// The code as written.
+    pub code: String,
+    /// The most similar code, if there is a similar one.
+    pub similar: Option<&'static str>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::of(Profile::Default)
+    }
+}
+
+impl Policy {
+    /// Returns the default settings with the levels of `profile`.
+    pub fn of(profile: Profile) -> Self {
+        Self {
+            levels: RULES.iter().map(|rule| rule.levels.of(profile)).collect(),
+            profile,
+            mode: Mode::Deny,
+            namespace_isolation: None,
+            global_namespaces: HashSet::from([GLOBAL_NAMESPACE.into()]),
+            excluded_namespaces: HashSet::new(),
+            immutable_attachments: true,
+            own_users: HashSet::from([OWN_USER.into()]),
+            kubevirt_users: KUBEVIRT_USERS.into_iter().map(Into::into).collect(),
+            workload_level: Level::Warn,
+            operator_users: HashSet::new(),
+            whereabouts_namespaces: WHEREABOUTS_NAMESPACES.into_iter().map(Into::into).collect(),
+            injection: None,
+            multus_namespace: MULTUS_NAMESPACE.into(),
+        }
+    }
+
+    /// Returns the time of injection, by default at creation.
+    pub fn injection(&self) -> Injection {
+        self.injection.unwrap_or(Injection::Create)
+    }
+
+    /// Returns the profile from which the levels were preset.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Sets the level of one rule.
+    ///
+    /// # Errors
+    /// Returns [`LevelError::Unknown`] if no rule has the code, and [`LevelError::Authority`] if `level`
+    /// would lower an authority rule.
+    pub fn set_level(&mut self, code: &str, level: Level) -> Result<(), LevelError> {
+        let Some(index) = RULES.iter().position(|rule| rule.code == code) else {
+            return Err(LevelError::Unknown(UnknownRule {
+                code: code.to_owned(),
+                similar: similar_code(code),
+            }));
+        };
+        let rule = RULES[index];
+        if rule.levels.is_authority() && level < Level::Deny {
+            return Err(LevelError::Authority { code: rule.code });
+        }
+        self.levels[index] = level;
+        Ok(())
+    }
+
+    /// Returns the rules that are not off, with their levels.
+    pub fn active_rules(&self) -> impl Iterator<Item = (&'static Rule, Level)> {
+        let all = RULES.iter().copied().zip(self.levels.iter().copied());
+        all.filter(|(_, level)| *level > Level::Off)
+    }
+
+    /// Returns true if `user` may change the attachments of a running pod.
+    pub fn may_change_attachments(&self, user: &str, virt_launcher: bool) -> bool {
+        self.own_users.contains(user) || (virt_launcher && self.kubevirt_users.contains(user))
+    }
+
+    /// Returns true if `user` is one of KubeVirt's controllers, which write the annotations of launcher
+    /// pods.
+    pub fn is_kubevirt(&self, user: &str) -> bool {
+        self.kubevirt_users.contains(user) || IPAM_CONTROLLERS.contains(&user)
+    }
+
+    /// Returns the time of injection for pods of a namespace. It is off in excluded namespaces, but
+    /// addresses that their pods name are recorded all the same: settings do not decide who may have an
+    /// address.
+    pub fn injection_in(&self, namespace: &str) -> Injection {
+        match self.excluded_namespaces.contains(namespace) {
+            true => Injection::Off,
+            false => self.injection(),
+        }
+    }
+
+    /// Returns true if `user` may delete and change networks in use: the deletion controllers of
+    /// Kubernetes and the configured operators.
+    pub fn may_change_used_networks(&self, user: &str) -> bool {
+        DELETION_CONTROLLERS.contains(&user) || self.operator_users.contains(user)
+    }
+
+    /// Returns the namespaces in which Whereabouts runs, joined for messages.
+    pub fn describe_whereabouts_namespaces(&self) -> String {
+        let names = self.whereabouts_namespaces.iter().map(|name| &**name);
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        names.join(" or ")
+    }
+
+    /// Returns Multus's `namespaceIsolation`, by default on.
+    pub fn namespace_isolation(&self) -> NamespaceIsolation {
+        self.namespace_isolation.unwrap_or(NamespaceIsolation::On)
+    }
+
+    /// Returns true if Multus lets pods of the namespace `own` use networks of the namespace `other`.
+    pub fn may_use(&self, own: &str, other: &str) -> bool {
+        self.namespace_isolation() != NamespaceIsolation::On || self.may_use_if_isolated(own, other)
+    }
+
+    /// Returns true if pods of the namespace `own` may use networks of the namespace `other` even if Multus
+    /// isolates namespaces.
+    pub fn may_use_if_isolated(&self, own: &str, other: &str) -> bool {
+        own == other || self.global_namespaces.contains(other)
+    }
+}
+
+/// Returns the code most similar to `code`, if there is a similar one.
+pub fn similar_code(code: &str) -> Option<&'static str> {
+    nadmit_catalog::most_similar(code, RULES.iter().map(|rule| rule.code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_code_gets_a_suggestion() {
+        let error = Policy::default()
+            .set_level("unknown-netwrok", Level::Warn)
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "there is no rule \"unknown-netwrok\"; did you mean \"unknown-network\"?"
+        );
+        let error = Policy::default().set_level("zzz", Level::Warn).unwrap_err();
+        assert_eq!(error.to_string(), "there is no rule \"zzz\"");
+    }
+
+    #[test]
+    fn authority_rules_cannot_be_lowered() {
+        let guarded: Vec<&Rule> = RULES
+            .iter()
+            .copied()
+            .filter(|rule| rule.levels.is_authority())
+            .collect();
+        assert!(!guarded.is_empty());
+        for rule in guarded {
+            for profile in Profile::ALL {
+                let mut policy = Policy::of(profile);
+                for level in [Level::Off, Level::Warn] {
+                    let error = policy.set_level(rule.code, level).unwrap_err();
+                    assert!(error.to_string().contains("always denies"), "{error}");
+                }
+                assert_eq!(policy.set_level(rule.code, Level::Deny), Ok(()));
+                let active = policy.active_rules().find(|(r, _)| r.code == rule.code);
+                assert_eq!(active.map(|(_, level)| level), Some(Level::Deny));
+            }
+        }
+    }
+
+    #[test]
+    fn isolation_exempts_own_and_global_namespaces() {
+        let mut policy = Policy::default();
+        assert!(policy.may_use("db", "db") && policy.may_use("db", "default"));
+        assert!(!policy.may_use("db", "web"));
+        for set in [NamespaceIsolation::Off, NamespaceIsolation::Unknown] {
+            policy.namespace_isolation = Some(set);
+            assert!(policy.may_use("db", "web"));
+        }
+    }
+}

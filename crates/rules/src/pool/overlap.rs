@@ -1,0 +1,105 @@
+//! `pool-overlap`: two pools of one address space with common addresses.
+
+use super::{PoolSubject, spec_field};
+use crate::{
+    Check, Example, Levels, Report, Rule,
+    examples::{POOL, pool},
+};
+use nadmit_allocation::{Address, AddressRange, FreeNumbers};
+use nadmit_cni::range::IpRange;
+
+pub(crate) const RULE: Rule = Rule {
+    code: "pool-overlap",
+    levels: Levels::ADVICE,
+    summary: "Two pools of one address space have addresses in common",
+    explanation: "Within an address space (networkName; pools without one share the unnamed space) \
+        each address is given once, whichever pool gives it: nothing is given twice. But the \
+        pools take each other's addresses, so that their capacities do not add up and one may be \
+        empty before its time. Pools on wires that nothing connects want a networkName each; two \
+        MACs never are the same, of whatever pools.",
+    wrong: Example(&[POOL, pool!("backup", "  ranges: [{range: 192.0.2.208/28}]")]),
+    right: Example(&[
+        POOL,
+        pool!(
+            "backup",
+            "  networkName: backup\n  ranges: [{range: 192.0.2.208/28}]"
+        ),
+    ]),
+    check: Check::Pool(check),
+};
+
+fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
+    let Ok(pool) = &subject.pool else { return };
+    for other in subject.others().filter(|other| other.space == pool.space) {
+        for (index, range) in pool.ranges.iter().enumerate() {
+            for theirs in &other.ranges {
+                let Some((window, count)) = shared(range, theirs) else {
+                    continue;
+                };
+                if report.is_full() {
+                    return;
+                }
+                let addresses = if count == 1 { "address" } else { "addresses" };
+                report.add(
+                    spec_field(&format!("ranges[{index}].range")),
+                    format!(
+                        "{} has {count} {addresses} in common with {} of pool {:?}, between {} and \
+                         {}, in {}; each is given once all the same",
+                        range.subnet,
+                        theirs.subnet,
+                        other.name,
+                        window.first(),
+                        window.last(),
+                        pool.space
+                    ),
+                    "keep the ranges apart, or give one pool another networkName if its network \
+                     is another wire",
+                );
+            }
+        }
+    }
+}
+
+/// Returns the range of addresses that both ranges may assign, and their number.
+fn shared(one: &AddressRange, other: &AddressRange) -> Option<(IpRange, u128)> {
+    let window = one.window.intersection(other.window)?;
+    let number = |address| Address::Ip(address).number();
+    let exclusions = [one, other].into_iter().flat_map(|range| {
+        let excludes = range.excludes.iter();
+        let excludes = excludes.filter(|range| range.is_ipv4() == window.is_ipv4());
+        let excludes = excludes.map(|range| (number(range.first()), number(range.last())));
+        excludes.chain(
+            range
+                .gateway
+                .map(|gateway| (number(gateway), number(gateway))),
+        )
+    });
+    let common = FreeNumbers::new(number(window.first()), number(window.last()), exclusions);
+    (common.capacity() > 0).then(|| (window, common.capacity()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use nadmit_allocation::ParsedSpec;
+
+    fn range(spec: serde_json::Value) -> AddressRange {
+        let parsed = ParsedSpec::of_pool(&json!({ "ranges": [spec] }));
+        let pool = parsed.pool("a").unwrap_or_else(|e| panic!("{e:?}"));
+        pool.ranges[0].clone()
+    }
+
+    #[test]
+    fn only_addresses_that_both_assign_overlap() {
+        let whole = range(json!({"range": "192.0.2.0/24"}));
+        let count = |spec| shared(&whole, &range(spec)).map(|(_, count)| count);
+        assert_eq!(count(json!({"range": "192.0.2.0/28"})), Some(14));
+        let half =
+            json!({"range": "192.0.2.0/28", "exclude": ["192.0.2.0/29"], "gateway": "192.0.2.9"});
+        assert_eq!(count(half), Some(6));
+        assert_eq!(count(json!({"range": "192.0.3.0/24"})), None);
+        assert_eq!(count(json!({"range": "2001:db8::/64"})), None);
+    }
+}

@@ -1,0 +1,277 @@
+//! `pool-overlaps-whereabouts`: a pool whose addresses Whereabouts assigns, too.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{PoolSubject, spec_field};
+use crate::{
+    Check, Example, Levels, LiveRead, NetworkSubject, Report, Rule,
+    examples::{MACVLAN_CONF, POOLED_NET, pool},
+    network_subject::MAX_COMPARISONS,
+};
+use nadmit_allocation::{Address, AddressRange, Pool};
+use nadmit_catalog::Catalog;
+use nadmit_cni::{
+    assignable::{AddressInterval, AssignableRange, AssignableSource},
+    cni::NetworkConfig,
+    ipam::{Ipam, WhereaboutsIpam},
+};
+
+/// The maximum number of networks or pools that are reported.
+const MAX_NAMED: usize = 10;
+
+pub(crate) const RULE: Rule = Rule {
+    code: "pool-overlaps-whereabouts",
+    levels: Levels::FAILS,
+    summary: "Whereabouts gives addresses that an address pool gives, too",
+    explanation: "nadmit and Whereabouts do not know of each other: where a range of Whereabouts and \
+        a range of a pool have addresses in common, two pods get the same one. That holds in one \
+        address space: the pool's networkName is Whereabouts's network_name, or neither is named. \
+        While there is such a network the pool gives nothing and is not Ready. To take addresses \
+        over from Whereabouts, give its networks static IPAM and the pool's annotation first, then \
+        create the pool: what running pods have is adopted before it gives. Excluded addresses, a \
+        gateway, and what lies outside of start and end are in nobody's way. A network that is \
+        created or changed is judged in the same way.",
+    wrong: Example(&[
+        MACVLAN_CONF,
+        pool!("backup", "  ranges: [{range: 192.0.2.208/28}]"),
+    ]),
+    right: Example(&[
+        POOLED_NET,
+        pool!(
+            "storage",
+            "  ranges: [{range: 192.0.2.208/28}]\n  macs: {prefix: \"02:5e:00\"}"
+        ),
+    ]),
+    check: Check::NetworkAndPool {
+        network: check_network,
+        pool: check_pool,
+    },
+};
+
+/// A network of Whereabouts that assigns addresses of a pool.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WhereaboutsOverlap {
+    /// The index of the pool's range.
+    pub range: usize,
+    /// The namespace of the network.
+    pub namespace: Box<str>,
+    /// The name of the network.
+    pub network: Box<str>,
+    /// The first range of addresses that both assign.
+    pub shared: AddressInterval,
+}
+
+impl fmt::Display for WhereaboutsOverlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            namespace, network, ..
+        } = self;
+        write!(f, "network {namespace}/{network} ({})", self.shared)
+    }
+}
+
+/// Returns the networks of Whereabouts that assign addresses of a pool in its address space: one entry
+/// for each range and network, in this order. While there is one, the pool must not allocate.
+pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOverlap> {
+    let mut found = BTreeMap::new();
+    for (at, range) in pool.ranges.iter().enumerate() {
+        let whole = interval(range);
+        for (network, assignable) in catalog.networks_assigning(whole).take(MAX_COMPARISONS) {
+            let config = network.config.loaded();
+            let in_space = config.and_then(|config| whereabouts_ipam(config, assignable));
+            if !in_space.is_some_and(|ipam| shares_address_space(ipam, pool)) {
+                continue;
+            }
+            let Some(shared) = shared(range, assignable.range) else {
+                continue;
+            };
+            let key = (at, &network.namespace, &network.name);
+            let known = found.entry(key).or_insert(shared);
+            *known = shared.min(*known);
+        }
+    }
+    let overlaps = found.into_iter();
+    overlaps
+        .map(|((range, namespace, network), shared)| WhereaboutsOverlap {
+            range,
+            namespace: namespace.clone(),
+            network: network.clone(),
+            shared,
+        })
+        .collect()
+}
+
+/// Returns the IPAM of an assignable range, if it is a range of Whereabouts.
+fn whereabouts_ipam<'c>(
+    config: &'c NetworkConfig,
+    assignable: &AssignableRange,
+) -> Option<&'c WhereaboutsIpam> {
+    let AssignableSource::Range { .. } = assignable.source else {
+        return None;
+    };
+    match &config.plugins.get(assignable.plugin)?.ipam {
+        Some(Ipam::Whereabouts(ipam)) => Some(ipam),
+        _ => None,
+    }
+}
+
+/// Returns true if network and pool have the same `network_name`, or neither has one.
+fn shares_address_space(ipam: &WhereaboutsIpam, pool: &Pool) -> bool {
+    ipam.network_name.as_deref().unwrap_or_default() == pool.space.network_name()
+}
+
+fn interval(range: &AddressRange) -> AddressInterval {
+    AddressInterval {
+        first: range.window.first(),
+        last: range.window.last(),
+    }
+}
+
+/// Returns the intersection of a pool's range with another range, if the pool assigns any address of it.
+fn shared(range: &AddressRange, other: AddressInterval) -> Option<AddressInterval> {
+    let shared = interval(range).intersection(other)?;
+    let number = |ip| Address::Ip(ip).number();
+    let (first, last) = (number(shared.first), number(shared.last));
+    let given = range.free_numbers().lowest_within(first, last);
+    given.map(|_| shared)
+}
+
+fn check_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
+    let Ok(pool) = &subject.pool else { return };
+    for overlap in whereabouts_overlaps(subject.catalog, pool)
+        .into_iter()
+        .take(MAX_NAMED)
+    {
+        let subnet = pool.ranges.get(overlap.range).map(|range| range.subnet);
+        let subnet = subnet.map_or(String::new(), |subnet| subnet.to_string());
+        report.add_after_live_read(
+            LiveRead::Network {
+                namespace: overlap.namespace.clone(),
+                name: overlap.network.clone(),
+            },
+            spec_field(&format!("ranges[{}].range", overlap.range)),
+            format!(
+                "Whereabouts gives addresses of {subnet} to pods on {overlap}, in {}: two pods would \
+                 get one address",
+                pool.space
+            ),
+            format!(
+                "give {}/{} static IPAM and the annotation nadmit.io/address-pool: {} before, or \
+                 exclude its addresses here",
+                overlap.namespace, overlap.network, pool.name
+            ),
+        );
+    }
+}
+
+fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+    let Some(config) = subject.parsed() else {
+        return;
+    };
+    let mut found: BTreeMap<(&str, usize), (usize, AddressInterval)> = BTreeMap::new();
+    let mut left = MAX_COMPARISONS;
+    for assignable in subject.assignable_ranges(config) {
+        let Some(ipam) = whereabouts_ipam(config, &assignable) else {
+            continue;
+        };
+        let pools = subject.catalog.pool_config().pools.values();
+        for pool in pools.filter(|pool| shares_address_space(ipam, pool)) {
+            for (at, range) in pool.ranges.iter().enumerate().take(left) {
+                left -= 1;
+                if let Some(shared) = shared(range, assignable.range) {
+                    let known = found
+                        .entry((&pool.name, at))
+                        .or_insert((assignable.plugin, shared));
+                    *known = (assignable.plugin, shared.min(known.1));
+                }
+            }
+        }
+    }
+    for ((name, _), (plugin, shared)) in found.into_iter().take(MAX_NAMED) {
+        let Some(plugin) = subject.plugins().get(plugin) else {
+            continue;
+        };
+        let path = format!("{}.ipam", plugin.path);
+        let span = plugin
+            .ipam()
+            .map(|(node, _)| node.span())
+            .unwrap_or_default();
+        report.add_after_live_read(
+            LiveRead::Pool {
+                name: name.into(),
+                namespace: None,
+            },
+            subject.field_ref(&path, span),
+            format!(
+                "Whereabouts would give {shared}, which the pool {name:?} gives, too: two pods would \
+                 get one address"
+            ),
+            format!(
+                "write static IPAM and the annotation nadmit.io/address-pool: {name}, or a range that \
+                 does not overlap"
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use nadmit_allocation::ParsedSpec;
+    use nadmit_cni::Network;
+
+    fn found(pool: serde_json::Value, ipam: &str) -> Vec<String> {
+        let config = format!(r#"{{"type":"macvlan","ipam":{{{ipam}}}}}"#);
+        let network = Network::new("db", "old", Some(&config));
+        let catalog = Catalog::new([], [Arc::new(network)], []);
+        let pool = ParsedSpec::of_pool(&pool).pool("new");
+        let pool = pool.unwrap_or_else(|e| panic!("{e:?}"));
+        let overlaps = whereabouts_overlaps(&catalog, &pool);
+        overlaps.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn networks_overlap_only_within_one_address_space() {
+        let range = r#""type":"whereabouts","range":"192.0.2.192/27""#;
+        let pool = json!({"ranges": [{"range": "192.0.2.208/28"}]});
+        let shared = ["network db/old (192.0.2.209 to 192.0.2.222)"];
+        assert_eq!(found(pool.clone(), range), shared);
+        let empty = format!(r#"{range},"network_name":"""#);
+        assert_eq!(found(pool.clone(), &empty), shared);
+        let named = format!(r#"{range},"network_name":"blue""#);
+        assert_eq!(found(pool, &named), [""; 0]);
+        let blue = json!({"ranges": [{"range": "192.0.2.208/28"}], "networkName": "blue"});
+        assert_eq!(found(blue.clone(), &named), shared);
+        assert_eq!(found(blue, range), [""; 0]);
+    }
+
+    #[test]
+    fn unassignable_addresses_do_not_overlap() {
+        let range = r#""type":"whereabouts","range":"192.0.2.0/28""#;
+        let excluded = json!({"ranges": [{"range": "192.0.2.0/24", "exclude": ["192.0.2.0/28"]}]});
+        assert_eq!(found(excluded, range), [""; 0]);
+        let begun = json!({"ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.16"}]});
+        assert_eq!(found(begun, range), [""; 0]);
+        let whole = json!({"ranges": [{"range": "192.0.2.0/24"}]});
+        let theirs = format!(r#"{range},"exclude":["192.0.2.0/28"]"#);
+        assert_eq!(found(whole.clone(), &theirs), [""; 0]);
+        let fixed = r#""type":"static","addresses":[{"address":"192.0.2.5/24"}]"#;
+        assert_eq!(found(whole.clone(), fixed), [""; 0]);
+        // The overlap has two parts, of which the first is reported.
+        let theirs = format!(r#"{range},"exclude":["192.0.2.4/30"]"#);
+        let first = ["network db/old (192.0.2.1 to 192.0.2.3)"];
+        assert_eq!(found(whole, &theirs), first);
+    }
+
+    #[test]
+    fn each_range_is_compared() {
+        let pool = json!({"ranges": [{"range": "192.0.2.0/24"}, {"range": "2001:db8::/64"}]});
+        let range = r#""type":"whereabouts","range":"2001:db8::/120""#;
+        let shared = ["network db/old (2001:db8::1 to 2001:db8::fe)"];
+        assert_eq!(found(pool, range), shared);
+    }
+}

@@ -1,0 +1,94 @@
+//! `host-local-on-shared-wire`: host-local addresses for pods on several nodes that share a link.
+
+use crate::{
+    Check, Example, Levels, Report, Rule,
+    examples::{HOST_LOCAL_NET, MACVLAN_CONF},
+    workload::TemplateSubject,
+};
+use nadmit_cni::{cni::Plugin, ipam::Ipam};
+
+pub(crate) const RULE: Rule = Rule {
+    code: "host-local-on-shared-wire",
+    levels: Levels::ADVICE,
+    summary: "Pods of several nodes can get one address from host-local",
+    explanation: "host-local counts addresses on each node for itself. Behind macvlan, ipvlan, sriov \
+        and the like pods of all nodes are on one wire, so that two pods on two nodes get the same \
+        address and lose packets. It is warned of where a workload makes several pods at once: with \
+        more than one replica, in a DaemonSet, or in a Job with parallelism above 1. A bridge without \
+        an uplink is a wire of its own on each node. Source: host-local, its README.",
+    wrong: Example(&[HOST_LOCAL_NET, ON_HOST_LOCAL]),
+    right: Example(&[MACVLAN_CONF, ON_WHEREABOUTS]),
+    check: Check::Template(check),
+};
+
+const ON_HOST_LOCAL: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata: {name: agent, namespace: db}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata:
+      labels: {app: agent}
+      annotations:
+        k8s.v1.cni.cncf.io/networks: local-net
+    spec:
+      containers: [{name: app, image: registry.example/app:1}]
+"#;
+
+const ON_WHEREABOUTS: &str = r#"apiVersion: apps/v1
+kind: Deployment
+metadata: {name: agent, namespace: db}
+spec:
+  replicas: 3
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata:
+      labels: {app: agent}
+      annotations:
+        k8s.v1.cni.cncf.io/networks: macvlan-conf
+    spec:
+      containers: [{name: app, image: registry.example/app:1}]
+"#;
+
+/// The plugins whose interfaces are on the link of the node's interface.
+const SHARED_LINK_PLUGINS: [&str; 8] = [
+    "host-device",
+    "ib-sriov",
+    "ib-sriov-cni",
+    "ipoib",
+    "ipvlan",
+    "macvlan",
+    "sriov",
+    "vlan",
+];
+
+fn check(subject: &TemplateSubject<'_>, report: &mut Report<'_>) {
+    let Some(why) = subject.kind.several_nodes_reason(&subject.scale) else {
+        return;
+    };
+    for attachment in subject.pod.attachments() {
+        let config = attachment.network().and_then(|n| n.config.loaded());
+        let Some(plugin) = config.and_then(|config| config.addressing()) else {
+            continue;
+        };
+        if !matches!(plugin.ipam, Some(Ipam::HostLocal(_))) || !shares_node_link(plugin) {
+            continue;
+        }
+        let name = attachment.selection.network_name().unwrap_or_default();
+        report.add(
+            attachment.field_ref("", attachment.selection.span),
+            format!(
+                "two pods on two nodes can get the same address on network \"{name}\": its IPAM \
+                 host-local counts each node for itself, {} puts all on one wire, and {why}",
+                plugin.kind
+            ),
+            "use an IPAM that counts for the whole cluster, such as whereabouts, or an address pool \
+             (nadmit.io/address-pool) with IPAM static",
+        );
+    }
+}
+
+fn shares_node_link(plugin: &Plugin) -> bool {
+    SHARED_LINK_PLUGINS.contains(&&*plugin.kind)
+}

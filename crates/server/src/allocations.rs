@@ -1,0 +1,140 @@
+//! The server's access to allocations: commits plans to the ledger and applies the outcome to the
+//! index.
+
+use std::sync::Arc;
+
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+
+use super::live_reads::{self, SharedLists};
+use nadmit_allocation::{SharedIndex, Slice, Write, index::PlanId};
+use nadmit_host::clock::RandomSource;
+use nadmit_ledger::{CommitOutcome, Ledger, NotWritable, SliceLedger, claim, commit};
+use nadmit_rules::LiveRead;
+
+/// The allocation index with the ledger that records it.
+#[derive(Debug, Clone)]
+pub struct Allocations {
+    /// The in-memory view of the ledger.
+    pub index: Arc<SharedIndex>,
+    ledger: Option<Arc<Ledger>>,
+    /// The ledger of node slices; `None` outside of a cluster.
+    slices: Option<SliceLedger>,
+    lists: Arc<SharedLists>,
+    /// Source of unpredictable numbers.
+    random: RandomSource,
+}
+
+impl Allocations {
+    /// Creates allocations recorded by `ledger`.
+    pub fn new(index: Arc<SharedIndex>, ledger: Arc<Ledger>, random: RandomSource) -> Self {
+        Self {
+            index,
+            ledger: Some(ledger),
+            slices: None,
+            lists: Arc::default(),
+            random,
+        }
+    }
+
+    /// Adds slice support for a cluster: sliced pools can allocate, and other replicas may write to
+    /// the same ledger.
+    #[must_use]
+    pub fn with_slices(mut self, slices: SliceLedger) -> Self {
+        let mut index = self.index.lock();
+        index.enable_slices();
+        index.share_ledger();
+        drop(index);
+        self.slices = Some(slices);
+        self
+    }
+
+    /// Creates allocations without a ledger: every plan is rejected.
+    pub fn disabled() -> Self {
+        Self {
+            index: Arc::default(),
+            ledger: None,
+            slices: None,
+            lists: Arc::default(),
+            random: RandomSource::new(|| 0),
+        }
+    }
+
+    /// Checks that the ledger, if there is one, can be written.
+    ///
+    /// # Errors
+    /// Returns [`NotWritable`] if it cannot.
+    pub(super) async fn writable(&self) -> Result<(), NotWritable> {
+        match &self.ledger {
+            Some(ledger) => ledger.writable().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns an unpredictable number.
+    pub(super) fn random(&self) -> u128 {
+        self.random.next()
+    }
+
+    /// Refreshes the index for these live reads: afterwards it is at least as fresh as the ledger
+    /// was at the call.
+    ///
+    /// # Errors
+    /// Returns the reason if the ledger cannot be read.
+    pub(super) async fn refresh(&self, reads: &[LiveRead]) -> Result<(), String> {
+        let Some(ledger) = &self.ledger else {
+            return Ok(());
+        };
+        let refreshed = live_reads::refresh_index(
+            reads,
+            ledger,
+            self.slices.as_ref(),
+            &self.index,
+            &self.lists,
+        )
+        .await;
+        refreshed.map_err(|error| error.to_string())
+    }
+
+    /// Claims a slice for a node, or learns which node owns it. The plan can then be made again.
+    ///
+    /// # Errors
+    /// Returns the reason if nothing was recorded before `deadline`.
+    pub(super) async fn claim(&self, slice: Slice, deadline: Instant) -> Result<(), String> {
+        let Some(slices) = self.slices.clone() else {
+            self.index.lock().drop_claim(&slice);
+            return Err("this server knows no nodes".to_owned());
+        };
+        let index = Arc::clone(&self.index);
+        let task = tokio::spawn(async move { claim(&slices, &index, &slice).await });
+        match timeout_at(deadline, task).await {
+            Ok(Ok(claimed)) => claimed.map_err(|error| error.to_string()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("the node's slice was not recorded in time".to_owned()),
+        }
+    }
+
+    /// Commits a plan atomically and applies the outcome to the index. Once begun, the commit runs
+    /// to its end even if the caller stops waiting, which it does at `deadline`.
+    pub(super) async fn commit(
+        &self,
+        writes: Vec<Write>,
+        plan_id: PlanId,
+        deadline: Instant,
+    ) -> CommitOutcome {
+        let Some(ledger) = self.ledger.clone() else {
+            self.index.lock().abort(plan_id);
+            let reason = "this server keeps no allocations; start it with --data-dir";
+            return CommitOutcome::Failed(reason.to_owned());
+        };
+        let index = Arc::clone(&self.index);
+        let task: JoinHandle<CommitOutcome> = tokio::spawn(commit(ledger, index, writes, plan_id));
+        match timeout_at(deadline, task).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => CommitOutcome::Failed(error.to_string()),
+            Err(_) => CommitOutcome::Failed("it was not recorded in time".to_owned()),
+        }
+    }
+}

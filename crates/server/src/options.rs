@@ -1,0 +1,163 @@
+//! Options of the server: addresses, certificates, limits and timeouts.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::sync::{Notify, watch::Receiver};
+
+use super::tls::TlsPolicy;
+use nadmit_host::clock::Clock;
+use nadmit_pki::TlsPair;
+
+/// Options of a server.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// Address of the webhooks, served over HTTPS (`--listen`).
+    pub listen: SocketAddr,
+    /// Address of health and metrics, served over plain HTTP (`--admin-listen`).
+    pub admin_listen: Option<SocketAddr>,
+    /// Certificates of the server and its clients.
+    pub certificates: ServerCertificates,
+    /// TLS versions and cipher suites (`--tls-min-version`, `--tls-cipher-suites`).
+    pub tls: TlsPolicy,
+    /// Limits and timeouts.
+    pub limits: Limits,
+    /// Wall clock for certificate validity, HTTP dates and allocation timestamps.
+    pub clock: Clock,
+}
+
+/// Certificates of the server and CAs of its clients.
+#[derive(Debug, Clone)]
+pub struct ServerCertificates {
+    /// Source of the server's own certificate.
+    pub source: CertificateSource,
+    /// CAs of client certificates; without them, client certificates are not requested
+    /// (`--client-ca`).
+    pub client_ca: Option<PathBuf>,
+    /// Interval at which the files are checked for changes.
+    pub reload_interval: Duration,
+    /// Triggers an immediate check.
+    pub reload: Arc<Notify>,
+}
+
+/// Source of the server's certificate and key.
+#[derive(Debug, Clone)]
+pub enum CertificateSource {
+    /// `tls.crt` and `tls.key` in a directory (`--cert-dir`), created if absent.
+    Directory {
+        /// Certificate directory.
+        path: PathBuf,
+        /// Host names and addresses for which a certificate is created.
+        names: Vec<String>,
+    },
+    /// Two PEM files.
+    Files {
+        /// Certificate chain (`--tls-cert`).
+        cert: PathBuf,
+        /// Private key (`--tls-key`).
+        key: PathBuf,
+    },
+    /// A Secret that a controller maintains (`--tls-secret`). Until it has delivered a certificate,
+    /// the server is not ready and fails every handshake.
+    Secret {
+        /// Name of the Secret, for error messages.
+        secret: String,
+        /// Current certificate and key.
+        pair: Receiver<Option<Arc<TlsPair>>>,
+    },
+}
+
+/// Limits and timeouts of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Maximum size of a body, in bytes. An API object has at most 3 MiB and an UPDATE carries two.
+    /// JSON may take six bytes for a character, so an encoding above this limit is rejected.
+    pub body_bytes: usize,
+    /// Maximum memory of all requests that are being received or processed, in bytes: heads and
+    /// bodies.
+    pub bodies_bytes: usize,
+    /// Maximum number of reviews processed concurrently.
+    pub reviews: usize,
+    /// Maximum number of open connections.
+    pub connections: usize,
+    /// Maximum number of concurrent streams of an HTTP/2 connection.
+    pub streams: u32,
+    /// Timeout of a TLS handshake.
+    pub handshake: Duration,
+    /// Timeout from the handshake to the first byte of the first request (for HTTP/2, to the end of
+    /// its head).
+    pub first_request: Duration,
+    /// Timeout from the first to the last byte of an HTTP/1 request head.
+    pub header: Duration,
+    /// Timeout from the head of a request to the last byte of its body.
+    pub body: Duration,
+    /// Timeout between two requests of a connection. The API server keeps idle connections for 90 s
+    /// and must be the one that closes them; otherwise a request may arrive at a closed connection.
+    pub idle: Duration,
+    /// Allows more than one request on a connection.
+    pub keep_alive: bool,
+    /// Time that a draining server keeps accepting connections and requests.
+    pub drain_grace: Duration,
+    /// Time after that to finish requests in progress.
+    pub drain_limit: Duration,
+}
+
+impl Default for ServerCertificates {
+    /// A certificate created in the directory `certs`, for this host only.
+    fn default() -> Self {
+        Self {
+            source: CertificateSource::Directory {
+                path: "certs".into(),
+                names: CertificateSource::local_names(),
+            },
+            client_ca: None,
+            reload_interval: Duration::from_secs(5),
+            reload: Arc::default(),
+        }
+    }
+}
+
+impl CertificateSource {
+    /// Names and addresses of the local host.
+    pub fn local_names() -> Vec<String> {
+        ["localhost", "127.0.0.1", "::1"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 8 << 20,
+            bodies_bytes: 96 << 20,
+            reviews: 256,
+            connections: 1024,
+            streams: 128,
+            handshake: Duration::from_secs(5),
+            first_request: Duration::from_secs(10),
+            header: Duration::from_secs(10),
+            body: Duration::from_secs(10),
+            idle: Duration::from_secs(120),
+            keep_alive: true,
+            drain_grace: Duration::from_secs(5),
+            drain_limit: Duration::from_secs(25),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_connection_may_send_the_largest_body() {
+        let limits = Limits::default();
+        // One connection may use a ninth (`budget`).
+        assert!(limits.bodies_bytes / 9 > limits.body_bytes + (64 << 10));
+    }
+
+    #[test]
+    fn the_idle_timeout_exceeds_that_of_the_api_server() {
+        assert!(Limits::default().idle > Duration::from_secs(90));
+    }
+}

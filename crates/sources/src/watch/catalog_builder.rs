@@ -1,0 +1,300 @@
+//! Builds the catalog from the watched objects, and keeps the inputs that the catalog itself does not
+//! contain.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use nadmit_allocation::Reservation;
+use nadmit_catalog::{Catalog, NamedPool, WhereaboutsSlicing};
+use nadmit_cni::{Network, operator::Daemons};
+
+use super::{kinds::WatchedKind, progress::ObjectKey, read::DecodedObject};
+
+/// The catalog under construction.
+#[derive(Default)]
+pub(super) struct CatalogBuilder {
+    catalog: Catalog,
+    /// True if the catalog differs from the one taken last.
+    changed: bool,
+    /// True if pools, reservations, or the pools of networks changed, and with them the layout.
+    layout_changed: bool,
+    pools: BTreeMap<Box<str>, NamedPool>,
+    /// The valid reservations.
+    reservations: BTreeMap<ObjectKey, Arc<Reservation>>,
+    /// The networks that exist as objects; others are planned by an operator.
+    networks: BTreeSet<ObjectKey>,
+    operators: BTreeMap<Box<str>, Vec<Arc<Network>>>,
+    planned: BTreeMap<ObjectKey, Arc<Network>>,
+    controllers: BTreeMap<Box<str>, bool>,
+    slice_pools: BTreeSet<ObjectKey>,
+}
+
+impl CatalogBuilder {
+    /// Returns the catalog if it has changed since the last call.
+    pub(super) fn take(&mut self) -> Option<Arc<Catalog>> {
+        if std::mem::take(&mut self.layout_changed) {
+            let pools = self.pools.values().cloned();
+            let reservations = self.reservations.values().cloned();
+            self.changed |= self.catalog.set_pools(pools, reservations);
+        }
+        std::mem::take(&mut self.changed).then(|| Arc::new(self.catalog.clone()))
+    }
+
+    /// Returns true if [`Self::take`] may return a catalog.
+    pub(super) fn is_changed(&self) -> bool {
+        self.changed || self.layout_changed
+    }
+
+    /// Returns the present catalog, whether taken or not.
+    pub(super) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Adds or replaces an object.
+    pub(super) fn put(&mut self, watched: WatchedKind, key: &ObjectKey, decoded: DecodedObject) {
+        let (namespace, name) = (&*key.0, &*key.1);
+        match decoded {
+            DecodedObject::Namespace(found) => {
+                let news = self
+                    .catalog
+                    .put_namespace(name, found.labels, found.all_labels);
+                self.namespace_changed(news);
+            }
+            DecodedObject::Network(network) => {
+                self.networks.insert(key.clone());
+                self.put_network(network);
+            }
+            DecodedObject::Pool(found) => {
+                self.layout_changed = true;
+                self.pools.insert(name.into(), (found.name, found.pool));
+            }
+            DecodedObject::Reservation(found) => {
+                self.layout_changed = true;
+                match found.reservation {
+                    Some(made) => drop(self.reservations.insert(key.clone(), made)),
+                    None => drop(self.reservations.remove(key)),
+                }
+            }
+            DecodedObject::Pod(pod) => self.changed |= self.catalog.put_pod(pod),
+            DecodedObject::Operator(networks) => {
+                self.operators.insert(name.into(), networks);
+                self.refresh_planned();
+            }
+            DecodedObject::Controller(runs) => {
+                self.controllers.insert(namespace.into(), runs);
+                self.refresh_slicing();
+            }
+            DecodedObject::StatefulSet(ordinals) => {
+                let workloads = self.catalog.workloads_mut();
+                self.changed |= workloads.set_stateful_set((namespace, name), Some(ordinals));
+            }
+            DecodedObject::Migration(migration) => {
+                let workloads = self.catalog.workloads_mut();
+                self.changed |= workloads.set_migration((namespace, name), Some(migration));
+            }
+            DecodedObject::Node(node) => {
+                self.changed |= self.catalog.nodes_mut().set(name, Some(node))
+            }
+            DecodedObject::Existing => self.exists(watched, key, true),
+        }
+    }
+
+    /// Removes an object.
+    pub(super) fn remove(&mut self, watched: WatchedKind, key: &ObjectKey) {
+        let (namespace, name) = (&*key.0, &*key.1);
+        match watched {
+            WatchedKind::Namespaces => {
+                let news = self.catalog.remove_namespace(name);
+                self.namespace_changed(news);
+            }
+            WatchedKind::Networks => {
+                self.networks.remove(key);
+                match self.planned.get(key) {
+                    Some(planned) => self.put_network(Arc::clone(planned)),
+                    None => self.remove_network(key),
+                }
+            }
+            WatchedKind::Pools => self.layout_changed |= self.pools.remove(name).is_some(),
+            WatchedKind::Reservations => {
+                self.layout_changed |= self.reservations.remove(key).is_some();
+            }
+            WatchedKind::Pods => self.changed |= self.catalog.remove_pod(namespace, name),
+            WatchedKind::Operators => {
+                self.operators.remove(name);
+                self.refresh_planned();
+            }
+            WatchedKind::Controllers => {
+                self.controllers.remove(namespace);
+                self.refresh_slicing();
+            }
+            WatchedKind::StatefulSets => {
+                let workloads = self.catalog.workloads_mut();
+                self.changed |= workloads.set_stateful_set((namespace, name), None);
+            }
+            WatchedKind::Migrations => {
+                let workloads = self.catalog.workloads_mut();
+                self.changed |= workloads.set_migration((namespace, name), None);
+            }
+            WatchedKind::Nodes => self.changed |= self.catalog.nodes_mut().set(name, None),
+            WatchedKind::SlicePools
+            | WatchedKind::VirtualMachines
+            | WatchedKind::VirtualMachineInstances => {
+                self.exists(watched, key, false);
+            }
+        }
+    }
+
+    /// Notes that a namespace changed: its labels decide which pools serve it and its reservations.
+    fn namespace_changed(&mut self, news: bool) {
+        self.changed |= news;
+        self.layout_changed |= news && !self.reservations.is_empty();
+    }
+
+    /// Sets whether all objects of a kind are known, for kinds whose absence matters.
+    pub(super) fn set_known(&mut self, watched: WatchedKind, known: bool) {
+        self.changed |= match watched {
+            WatchedKind::StatefulSets => {
+                self.catalog.workloads_mut().set_stateful_sets_known(known)
+            }
+            WatchedKind::VirtualMachines => self.catalog.workloads_mut().set_machines_known(known),
+            WatchedKind::VirtualMachineInstances => {
+                self.catalog.workloads_mut().set_instances_known(known)
+            }
+            WatchedKind::Migrations => self.catalog.workloads_mut().set_migrations_known(known),
+            WatchedKind::Nodes => self.catalog.nodes_mut().set_known(known),
+            _ => false,
+        };
+    }
+
+    fn exists(&mut self, watched: WatchedKind, key: &ObjectKey, exists: bool) {
+        let id = (&*key.0, &*key.1);
+        match watched {
+            WatchedKind::VirtualMachines => {
+                self.changed |= self.catalog.workloads_mut().set_machine(id, exists);
+            }
+            WatchedKind::VirtualMachineInstances => {
+                self.changed |= self.catalog.workloads_mut().set_instance(id, exists);
+            }
+            _ => {
+                if exists {
+                    self.slice_pools.insert(key.clone());
+                } else {
+                    self.slice_pools.remove(key);
+                }
+                self.refresh_slicing();
+            }
+        }
+    }
+
+    fn put_network(&mut self, network: Arc<Network>) {
+        let news = self.catalog.put_network(network);
+        self.changed |= news;
+        self.layout_changed |= news;
+    }
+
+    fn remove_network(&mut self, key: &ObjectKey) {
+        let news = self.catalog.remove_network(&key.0, &key.1);
+        self.changed |= news;
+        self.layout_changed |= news;
+    }
+
+    /// Rebuilds the planned networks: those that operators list and are about to create. A network that
+    /// exists takes precedence.
+    fn refresh_planned(&mut self) {
+        let planned = self.operators.values().flatten();
+        let key = |network: &Network| (network.namespace.clone(), network.name.clone());
+        let planned: BTreeMap<ObjectKey, _> = planned.map(|n| (key(n), Arc::clone(n))).collect();
+        let before = std::mem::replace(&mut self.planned, planned.clone());
+        for gone in before.into_keys().filter(|key| !planned.contains_key(key)) {
+            if !self.networks.contains(&gone) {
+                self.remove_network(&gone);
+            }
+        }
+        for (key, network) in planned {
+            if !self.networks.contains(&key) {
+                self.put_network(network);
+            }
+        }
+        let networks = self.operators.values().flatten();
+        let daemons = Daemons::of(networks.map(|network| &**network));
+        let daemons = (!self.operators.is_empty()).then_some(daemons);
+        self.changed |= self.catalog.set_operator(daemons);
+    }
+
+    fn refresh_slicing(&mut self) {
+        let mut slicing = WhereaboutsSlicing::default();
+        for (namespace, runs) in &self.controllers {
+            slicing.add_controller(namespace.clone(), *runs);
+        }
+        for (namespace, name) in &self.slice_pools {
+            slicing.add_pool(namespace.clone(), name.clone());
+        }
+        self.changed |= self.catalog.set_slicing(slicing);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(pool: Option<&str>) -> Arc<Network> {
+        let mut network = Network::new("db", "a-net", None);
+        network.address_pool = pool.map(Into::into);
+        Arc::new(network)
+    }
+
+    fn pool_of(builder: &mut CatalogBuilder) -> Option<Option<Box<str>>> {
+        builder.take();
+        let found = builder.catalog().network("db", "a-net");
+        found.map(|network| network.address_pool.clone())
+    }
+
+    #[test]
+    fn existing_networks_take_precedence_over_planned_ones() {
+        let (mut builder, key) = (CatalogBuilder::default(), ("db".into(), "a-net".into()));
+        let operator: ObjectKey = ("".into(), "cluster".into());
+        let planned = || DecodedObject::Operator(vec![network(None)]);
+        builder.put(WatchedKind::Operators, &operator, planned());
+        assert_eq!(pool_of(&mut builder), Some(None));
+        assert!(builder.catalog().operator().is_some());
+        builder.put(
+            WatchedKind::Networks,
+            &key,
+            DecodedObject::Network(network(Some("p"))),
+        );
+        assert_eq!(pool_of(&mut builder), Some(Some("p".into())));
+        builder.remove(WatchedKind::Networks, &key);
+        assert_eq!(pool_of(&mut builder), Some(None));
+        // The operator creates it unchanged; it stays when the operator's object is removed.
+        builder.put(
+            WatchedKind::Networks,
+            &key,
+            DecodedObject::Network(network(None)),
+        );
+        builder.remove(WatchedKind::Operators, &operator);
+        assert_eq!(pool_of(&mut builder), Some(None));
+        assert!(builder.catalog().operator().is_none());
+        builder.remove(WatchedKind::Networks, &key);
+        assert_eq!(pool_of(&mut builder), None);
+    }
+
+    #[test]
+    fn a_no_op_change_makes_no_catalog() {
+        let (mut builder, key) = (CatalogBuilder::default(), ("db".into(), "a-net".into()));
+        builder.put(
+            WatchedKind::Networks,
+            &key,
+            DecodedObject::Network(network(None)),
+        );
+        assert!(builder.take().is_some());
+        builder.put(
+            WatchedKind::Networks,
+            &key,
+            DecodedObject::Network(network(None)),
+        );
+        builder.remove(WatchedKind::SlicePools, &key);
+        assert!(!builder.is_changed() && builder.take().is_none());
+    }
+}

@@ -1,0 +1,402 @@
+//! Decodes the objects that the API server sends.
+//!
+//! Rare kinds are read by the same code as manifests. Pods, of which there may be tens of thousands
+//! with eight thousand bytes each, and nodes are decoded into slim types; their interpretation is
+//! shared all the same ([`super::super::objects`]).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+use crate::{
+    SourceError,
+    cluster::projection::{self, ProjectedItem},
+    objects::{AddressPool, AddressReservation, FileNamespace, FileObjects},
+};
+use nadmit_catalog::{Migration, Node, Ordinals, Pod};
+use nadmit_cni::Network;
+use nadmit_manifests as manifests;
+
+use super::{kinds::WatchedKind, node, pod, progress::ObjectKey};
+
+/// A decoded object, as the catalog uses it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum DecodedObject {
+    Namespace(FileNamespace),
+    Network(Arc<Network>),
+    Pool(AddressPool),
+    Reservation(AddressReservation),
+    Pod(Arc<Pod>),
+    /// The additional networks.
+    Operator(Vec<Arc<Network>>),
+    /// True if the slice controller runs.
+    Controller(bool),
+    StatefulSet(Ordinals),
+    Migration(Migration),
+    Node(Node),
+    /// An object of which only the existence matters.
+    Existing,
+}
+
+/// An object from a list or a watch.
+#[derive(Debug)]
+pub(super) struct WatchedObject {
+    pub key: ObjectKey,
+    pub revision: u64,
+    /// The content; `None` if the catalog has no use for it.
+    pub decoded: Option<DecodedObject>,
+    /// The errors in the object.
+    pub problems: Vec<String>,
+}
+
+/// The identity and version of an object.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: Box<str>,
+    #[serde(default)]
+    namespace: Box<str>,
+    resource_version: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Head {
+    metadata: Metadata,
+}
+
+/// Returns the key and revision of an object.
+///
+/// # Errors
+/// If it is not a Kubernetes object.
+pub(super) fn head(object: &RawValue) -> Result<(ObjectKey, u64), serde_json::Error> {
+    let Head { metadata } = serde_json::from_str(object.get())?;
+    let revision = revision(&metadata.resource_version)?;
+    Ok(((metadata.namespace, metadata.name), revision))
+}
+
+/// Parses a `resourceVersion` as a number.
+///
+/// # Errors
+/// If it is not a number, because then versions cannot be compared.
+pub(super) fn revision(text: &str) -> Result<u64, serde_json::Error> {
+    use serde::de::Error as _;
+    let number = text.parse();
+    number.map_err(|_| {
+        let message = format!("the resourceVersion {text:?} is not a number");
+        serde_json::Error::custom(message)
+    })
+}
+
+/// Returns the revision of a bookmark: everything up to it was delivered.
+///
+/// # Errors
+/// If it is not a bookmark.
+pub(super) fn bookmark(object: &RawValue) -> Result<u64, serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        resource_version: String,
+    }
+    #[derive(Deserialize)]
+    struct Bookmark {
+        metadata: Metadata,
+    }
+    let Bookmark { metadata } = serde_json::from_str(object.get())?;
+    revision(&metadata.resource_version)
+}
+
+/// Decodes an object. If its content is invalid, it is ignored and has a problem.
+///
+/// # Errors
+/// If it is not a Kubernetes object.
+pub(super) fn read(
+    watched: WatchedKind,
+    object: &RawValue,
+) -> Result<WatchedObject, serde_json::Error> {
+    let (key, revision) = head(object)?;
+    let mut problems = Vec::new();
+    let decoded = decode(watched, object, &mut problems).unwrap_or_else(|error| {
+        let name = projection::object_name(watched.kind().name, &key.0, &key.1);
+        problems.push(format!("{name} cannot be read and says nothing: {error}"));
+        None
+    });
+    Ok(WatchedObject {
+        key,
+        revision,
+        decoded,
+        problems,
+    })
+}
+
+fn decode(
+    watched: WatchedKind,
+    object: &RawValue,
+    problems: &mut Vec<String>,
+) -> Result<Option<DecodedObject>, serde_json::Error> {
+    Ok(match watched {
+        WatchedKind::Pods => pod::read(object.get())?.map(|pod| DecodedObject::Pod(Arc::new(pod))),
+        WatchedKind::Nodes => Some(DecodedObject::Node(node::read(object.get())?)),
+        WatchedKind::StatefulSets => Some(DecodedObject::StatefulSet(ordinals(object.get())?)),
+        WatchedKind::Migrations => Some(DecodedObject::Migration(migration(object.get())?)),
+        WatchedKind::SlicePools
+        | WatchedKind::VirtualMachines
+        | WatchedKind::VirtualMachineInstances => Some(DecodedObject::Existing),
+        _ => as_manifest(watched, object, problems)?,
+    })
+}
+
+fn as_manifest(
+    watched: WatchedKind,
+    object: &RawValue,
+    problems: &mut Vec<String>,
+) -> Result<Option<DecodedObject>, serde_json::Error> {
+    let ProjectedItem::Object(object) = projection::project(watched.kind(), object)? else {
+        return Ok(None);
+    };
+    let read = manifests::read(&object.text, &object.name);
+    let mut errors: Vec<SourceError> = read.errors.into_iter().map(Into::into).collect();
+    let found = FileObjects::of(read.objects, &object.name, &mut errors);
+    problems.extend(
+        errors
+            .iter()
+            .map(|error| describe_problem(&object.name, error)),
+    );
+    Ok(decoded(found))
+}
+
+/// Returns the only object that was read.
+fn decoded(objects: FileObjects) -> Option<DecodedObject> {
+    let FileObjects {
+        networks,
+        namespaces,
+        operators,
+        pools,
+        reservations,
+        controllers,
+        ..
+    } = objects;
+    let networks = networks.into_iter().map(|(o, _)| DecodedObject::Network(o));
+    let mut found = networks
+        .chain(
+            namespaces
+                .into_iter()
+                .map(|(o, _)| DecodedObject::Namespace(o)),
+        )
+        .chain(
+            operators
+                .into_iter()
+                .map(|(o, _)| DecodedObject::Operator(o)),
+        )
+        .chain(pools.into_iter().map(|(o, _)| DecodedObject::Pool(o)))
+        .chain(
+            reservations
+                .into_iter()
+                .map(|(o, _)| DecodedObject::Reservation(o)),
+        )
+        .chain(
+            controllers
+                .into_iter()
+                .map(|((_, o), _)| DecodedObject::Controller(o)),
+        );
+    found.next()
+}
+
+/// Describes an error in an object, located by the object's name.
+fn describe_problem(object: &str, error: &SourceError) -> String {
+    match error {
+        SourceError::Manifest(error) => format!("{object}: {}", error.fault),
+        SourceError::Label {
+            label,
+            expected,
+            text,
+            ..
+        } => format!(
+            "{object}: the label {label} is {text:?}, which is taken for no label: write {expected}"
+        ),
+        SourceError::Pool { fault, .. } => {
+            format!("{object} is not valid and gives nothing: {fault}")
+        }
+        other => format!("{object}: {other}"),
+    }
+}
+
+/// Decodes the replicas of a StatefulSet; one by default.
+fn ordinals(text: &str) -> Result<Ordinals, serde_json::Error> {
+    #[derive(Default, Deserialize)]
+    struct Start {
+        start: Option<i64>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Spec {
+        replicas: Option<i64>,
+        ordinals: Option<Start>,
+    }
+    #[derive(Deserialize)]
+    struct Set {
+        #[serde(default)]
+        spec: Spec,
+    }
+    let Set { spec } = serde_json::from_str(text)?;
+    let count =
+        |number: Option<i64>, absent| number.map_or(absent, |n| u32::try_from(n).unwrap_or(0));
+    Ok(Ordinals {
+        start: count(spec.ordinals.and_then(|ordinals| ordinals.start), 0),
+        replicas: count(spec.replicas, 1),
+    })
+}
+
+/// Decodes a migration. A migration marked for deletion counts as ended: KubeVirt removes its target,
+/// unless the machine already runs there.
+fn migration(text: &str) -> Result<Migration, serde_json::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Metadata {
+        #[serde(default)]
+        uid: Box<str>,
+        #[serde(default)]
+        deletion_timestamp: Option<IgnoredAny>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Spec {
+        #[serde(default)]
+        vmi_name: Box<str>,
+    }
+    #[derive(Default, Deserialize)]
+    struct Status {
+        #[serde(default)]
+        phase: Box<str>,
+    }
+    #[derive(Deserialize)]
+    struct Object {
+        metadata: Metadata,
+        #[serde(default)]
+        spec: Spec,
+        #[serde(default)]
+        status: Option<Status>,
+    }
+    let object: Object = serde_json::from_str(text)?;
+    let phase = object.status.unwrap_or_default().phase;
+    let metadata = object.metadata;
+    Ok(Migration {
+        ended: matches!(&*phase, "Succeeded" | "Failed") || metadata.deletion_timestamp.is_some(),
+        uid: metadata.uid,
+        machine: object.spec.vmi_name,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_object(watched: WatchedKind, text: &str) -> WatchedObject {
+        let raw = RawValue::from_string(text.to_owned()).unwrap_or_else(|e| panic!("{e}"));
+        read(watched, &raw).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    #[test]
+    fn an_object_decodes_like_its_manifest() {
+        let network = read_object(
+            WatchedKind::Networks,
+            r#"{"metadata":{"name":"a-net","namespace":"db","resourceVersion":"7","managedFields":[{}],
+                "annotations":{"nadmit.io/address-pool":"storage"}},
+                "spec":{"config":"{\"cniVersion\":\"1.0.0\",\"type\":\"macvlan\"}"}}"#,
+        );
+        assert_eq!(network.revision, 7);
+        let Some(DecodedObject::Network(network)) = network.decoded else {
+            panic!("{network:?}")
+        };
+        assert_eq!(network.address_pool.as_deref(), Some("storage"));
+        assert!(network.config.loaded().is_some());
+    }
+
+    #[test]
+    fn problems_name_the_object() {
+        let pool = read_object(
+            WatchedKind::Pools,
+            r#"{"metadata":{"name":"storage","resourceVersion":"7"},
+                "spec":{"ranges":[{"range":"192.0.2.0"}]}}"#,
+        );
+        assert!(matches!(
+            &pool.decoded,
+            Some(DecodedObject::Pool(AddressPool { pool: Err(_), .. }))
+        ));
+        let describe_problem = pool.problems.concat();
+        assert!(
+            describe_problem.starts_with("AddressPool storage is not valid and gives nothing: "),
+            "{describe_problem}"
+        );
+        let namespace = read_object(
+            WatchedKind::Namespaces,
+            r#"{"metadata":{"name":"db","resourceVersion":"7","labels":{"nadmit.io/mode":"loud"}}}"#,
+        );
+        assert_eq!(
+            namespace.problems,
+            [
+                "Namespace db: the label nadmit.io/mode is \"loud\", which is taken for no label: write \
+              deny, warn or off"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_stateful_set_has_its_desired_replicas() {
+        let of = |spec: &str| {
+            let text = format!(
+                r#"{{"metadata":{{"name":"db","namespace":"db","resourceVersion":"7"}},"spec":{spec}}}"#
+            );
+            match read_object(WatchedKind::StatefulSets, &text).decoded {
+                Some(DecodedObject::StatefulSet(Ordinals { start, replicas })) => (start, replicas),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(of("{}"), (0, 1));
+        assert_eq!(of(r#"{"replicas":0}"#), (0, 0));
+        assert_eq!(of(r#"{"replicas":3,"ordinals":{"start":5}}"#), (5, 3));
+    }
+
+    #[test]
+    fn a_migration_is_active_until_it_ends_or_is_deleted() {
+        let of = |metadata: &str, status: &str| {
+            let text = format!(
+                r#"{{"metadata":{{"name":"m","namespace":"vms","uid":"u","resourceVersion":"7"{metadata}}},
+                    "spec":{{"vmiName":"vm1"}}{status}}}"#
+            );
+            match read_object(WatchedKind::Migrations, &text).decoded {
+                Some(DecodedObject::Migration(found)) => {
+                    assert_eq!((&*found.uid, &*found.machine), ("u", "vm1"));
+                    found.ended
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        for status in ["", r#","status":null"#, r#","status":{}"#] {
+            assert!(!of("", status), "{status}");
+        }
+        for (phase, ended) in [
+            ("Pending", false),
+            ("Running", false),
+            ("Succeeded", true),
+            ("Failed", true),
+        ] {
+            let status = format!(r#","status":{{"phase":"{phase}"}}"#);
+            assert_eq!(of("", &status), ended, "{phase}");
+        }
+        let deleted = r#","deletionTimestamp":"2026-11-01T00:00:00Z""#;
+        assert!(of(deleted, r#","status":{"phase":"Scheduling"}"#));
+    }
+
+    #[test]
+    fn a_non_numeric_version_is_an_error() {
+        let raw = r#"{"metadata":{"name":"db","resourceVersion":"x"}}"#;
+        let raw = RawValue::from_string(raw.to_owned()).unwrap_or_else(|e| panic!("{e}"));
+        let error = read(WatchedKind::Namespaces, &raw)
+            .err()
+            .map(|e| e.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("the resourceVersion \"x\" is not a number")
+        );
+    }
+}
