@@ -15,7 +15,7 @@ if [ -z "$binary" ]; then
   build=(cargo build)
   if command -v cargo-auditable >/dev/null 2>&1; then build=(cargo auditable build); fi
   # Static glibc: no libc is needed in the image.
-  RUSTFLAGS="-C target-feature=+crt-static" "${build[@]}" --profile dist --locked --target "$target"
+  RUSTFLAGS="-C target-feature=+crt-static" "${build[@]}" --package nadmit --profile dist --locked --target "$target"
   binary=${CARGO_TARGET_DIR:-target}/$target/dist/nadmit
 fi
 mkdir -p "$root"/{certs,manifests,run/nadmit,var/lib/nadmit}

@@ -1,153 +1,66 @@
-//! The layering of modules: permitted imports, and what pure modules may not use.
+//! The crates of the workspace: who depends on whom, and what pure crates may not touch.
 //!
-//! This table is the one in ARCHITECTURE.md, whose diagram is printed from it (`cargo test --test
-//! it architecture -- --nocapture` shows it when it differs).
+//! Cargo enforces the dependencies. The table of ARCHITECTURE.md is printed from the manifests
+//! (`cargo test --test it architecture -- --nocapture` shows it when it differs).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
 
-use crate::support::TestResult;
 use libtest_mimic::{Failed, Trial};
 
-/// A module: its name, whether it is pure, and the modules that it may import.
-struct Module {
-    name: &'static str,
-    pure: bool,
-    imports: &'static [&'static str],
-}
-
-const fn pure(name: &'static str, imports: &'static [&'static str]) -> Module {
-    Module {
-        name,
-        pure: true,
-        imports,
-    }
-}
-
-const fn impure(name: &'static str, imports: &'static [&'static str]) -> Module {
-    Module {
-        name,
-        pure: false,
-        imports,
-    }
-}
-
-/// The modules from the bottom to the top: each imports only modules listed above it.
-const MODULES: &[Module] = &[
-    pure("network", &[]),
-    pure("allocation", &["network"]),
-    impure("clock", &["allocation"]),
-    impure("files", &[]),
-    pure("catalog", &["network", "allocation"]),
-    pure("rules", &["network", "allocation", "catalog"]),
-    pure("admission", &["network", "allocation", "catalog", "rules"]),
-    pure("document", &["network"]),
-    pure("config", &["network", "rules", "document"]),
-    impure("api", &["network", "allocation"]),
-    pure("manifests", &["network", "allocation", "document"]),
-    impure(
-        "sources",
-        &[
-            "network",
-            "allocation",
-            "catalog",
-            "api",
-            "files",
-            "manifests",
-        ],
-    ),
-    impure("ledger", &["allocation", "api"]),
-    impure("install", &["network", "rules", "config", "sources"]),
-    pure("inspect", &["network", "allocation", "catalog"]),
-    impure("pki", &[]),
-    impure(
-        "check",
-        &[
-            "network",
-            "allocation",
-            "catalog",
-            "rules",
-            "document",
-            "manifests",
-            "sources",
-        ],
-    ),
-    impure(
-        "server",
-        &[
-            "allocation",
-            "clock",
-            "catalog",
-            "rules",
-            "admission",
-            "config",
-            "files",
-            "ledger",
-            "inspect",
-            "pki",
-        ],
-    ),
-    impure(
-        "controllers",
-        &[
-            "network",
-            "allocation",
-            "clock",
-            "catalog",
-            "rules",
-            "admission",
-            "api",
-            "ledger",
-            "pki",
-        ],
-    ),
-    impure(
-        "cli",
-        &[
-            "network",
-            "allocation",
-            "clock",
-            "catalog",
-            "rules",
-            "admission",
-            "config",
-            "api",
-            "manifests",
-            "sources",
-            "ledger",
-            "install",
-            "inspect",
-            "check",
-            "server",
-            "controllers",
-        ],
-    ),
+/// The crates without I/O, clock, randomness, runtime and Kubernetes client, from the bottom to the top.
+const PURE: &[&str] = &[
+    "cni",
+    "allocation",
+    "catalog",
+    "rules",
+    "manifests",
+    "admission",
+    "inspect",
 ];
 
-/// Paths that make a module impure.
+/// The other crates, from the bottom to the top.
+const IMPURE: &[&str] = &[
+    "host",
+    "pki",
+    "api",
+    "sources",
+    "ledger",
+    "controllers",
+    "server",
+];
+
+/// The crates of other projects that pure crates may depend on: parsers, encoders and hashes.
+const PURE_DEPENDENCIES: &[&str] = &[
+    "base64",
+    "croner",
+    "json-patch",
+    "serde",
+    "serde-saphyr",
+    "serde_json",
+    "sha2",
+    "shuttle",
+    "strsim",
+    "thiserror",
+    "wide",
+];
+
+/// Paths of the standard library that reach outside of the process.
 const IMPURE_PATHS: &[&str] = &[
-    "tokio::",
-    "kube::",
-    "k8s_openapi::",
-    "axum::",
-    "hyper::",
-    "rustls::",
-    "tracing::",
-    "rand::",
-    "jiff::",
-    "getrandom::",
     "std::fs",
     "std::env",
     "std::io",
+    "std::net::Tcp",
+    "std::net::Udp",
     "std::process",
     "std::thread",
     "std::time",
 ];
 
-/// Names that make a module impure, however they are imported.
+/// Names that do so however they were imported.
 const IMPURE_NAMES: &[&str] = &[
     "SystemTime",
     "Instant",
@@ -158,23 +71,40 @@ const IMPURE_NAMES: &[&str] = &[
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
+        Trial::test("architecture::every_crate_is_listed", every_crate_is_listed),
         Trial::test(
-            "architecture::every_folder_is_a_module",
-            every_folder_is_a_module,
+            "architecture::pure_crates_depend_on_pure_crates",
+            pure_dependencies,
         ),
-        Trial::test("architecture::modules_import_only_what_they_may", imports),
-        Trial::test("architecture::there_are_no_cycles", no_cycles),
-        Trial::test("architecture::pure_modules_have_no_side_effects", purity),
-        Trial::test("architecture::the_diagram_is_current", diagram_is_current),
+        Trial::test("architecture::pure_crates_have_no_side_effects", purity),
+        Trial::test("architecture::the_table_is_current", table_is_current),
         Trial::test("architecture::files_have_module_docs", module_docs),
     ]
 }
 
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Returns the path and text of every Rust file below `folder`, except tests.
+/// The crates of the workspace below `crates/`, in the order of the table.
+fn crates() -> impl Iterator<Item = &'static str> {
+    PURE.iter().chain(IMPURE).copied()
+}
+
+/// Returns the names in the `[dependencies]` of a crate of the workspace.
+fn dependencies(name: &str) -> Result<Vec<String>, Failed> {
+    let manifest = root().join("crates").join(name).join("Cargo.toml");
+    let text = fs::read_to_string(manifest)?;
+    let section = text.split("\n[").find(|s| s.starts_with("dependencies]"));
+    let lines = section.unwrap_or_default().lines().skip(1);
+    let names = lines.filter_map(|line| line.split(['.', ' ', '=']).next());
+    Ok(names
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// Returns every Rust file below `folder` that is not a test, with its text.
 fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>, Failed> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -193,7 +123,7 @@ fn files(folder: &Path) -> Result<Vec<(PathBuf, String)>, Failed> {
     Ok(found)
 }
 
-/// Returns the code of a file without comments and without its unit tests, which may use anything.
+/// Returns the code of a file: without comments, and without its own tests, which may use anything.
 fn code(text: &str) -> String {
     let before_tests = text
         .split("#[cfg(test)]\nmod tests")
@@ -205,187 +135,118 @@ fn code(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the modules that a text names by `crate::module` or in a `use crate::{module, ...}`.
-fn named_modules(code: &str) -> BTreeSet<&str> {
-    let mut found = BTreeSet::new();
-    for piece in code.split("crate::").skip(1) {
-        match piece.strip_prefix('{') {
-            None => {
-                found.insert(identifier(piece));
-            }
-            Some(group) => found.extend(top_level(group)),
-        }
-    }
-    found
-}
-
-fn identifier(text: &str) -> &str {
-    let end = text
-        .find(|c: char| !c.is_alphanumeric() && c != '_')
-        .unwrap_or(text.len());
-    &text[..end]
-}
-
-/// Returns the first identifiers of a group's entries: `{a::b, c::{d, e}}` names a and c.
-fn top_level(group: &str) -> Vec<&str> {
-    let (mut depth, mut start, mut entries) = (0, 0, Vec::new());
-    for (at, c) in group.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => {
-                entries.push(&group[start..at]);
-                break;
-            }
-            '}' => depth -= 1,
-            ',' if depth == 0 => {
-                entries.push(&group[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    entries
-        .into_iter()
-        .map(|entry| identifier(entry.trim()))
-        .filter(|e| !e.is_empty())
-        .collect()
-}
-
-fn every_folder_is_a_module() -> TestResult {
-    let folders: BTreeSet<String> = fs::read_dir(source())?
+fn every_crate_is_listed() -> Result<(), Failed> {
+    let folders: BTreeSet<String> = fs::read_dir(root().join("crates"))?
         .filter_map(Result::ok)
-        .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name != "fake-apiserver")
         .collect();
-    let modules: BTreeSet<String> = MODULES
-        .iter()
-        .map(|module| module.name.to_owned())
-        .collect();
-    if folders == modules {
+    let listed: BTreeSet<String> = crates().map(str::to_owned).collect();
+    if folders == listed {
         return Ok(());
     }
-    Err(format!("folders of src/ {folders:?}, modules of the table {modules:?}").into())
+    Err(format!("folders of crates/ {folders:?}, crates of the table {listed:?}").into())
 }
 
-fn imports() -> TestResult {
-    let names: BTreeSet<&str> = MODULES.iter().map(|module| module.name).collect();
+fn pure_dependencies() -> Result<(), Failed> {
     let mut wrong = Vec::new();
-    for module in MODULES {
-        for (path, text) in files(&source().join(module.name))? {
-            let code = code(&text);
-            for named in named_modules(&code) {
-                let foreign = names.contains(named) && named != module.name;
-                if foreign && !module.imports.contains(&named) {
-                    wrong.push(format!(
-                        "{}: {} may not import {named}",
-                        path.display(),
-                        module.name
-                    ));
-                }
+    for name in PURE {
+        for dependency in dependencies(name)? {
+            let pure = match dependency.strip_prefix("nadmit-") {
+                Some(layer) => PURE.contains(&layer),
+                None => PURE_DEPENDENCIES.contains(&&*dependency),
+            };
+            if !pure {
+                wrong.push(format!("{name} depends on {dependency}, which is not pure"));
             }
         }
     }
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(wrong.join("\n").into())
-    }
+    none_of(&wrong)
 }
 
-fn no_cycles() -> TestResult {
-    let positions: BTreeMap<&str, usize> = MODULES
-        .iter()
-        .enumerate()
-        .map(|(index, module)| (module.name, index))
+fn purity() -> Result<(), Failed> {
+    let mut wrong = Vec::new();
+    for name in PURE {
+        for (path, text) in files(&root().join("crates").join(name).join("src"))? {
+            let code = code(&text);
+            wrong.extend(side_effects(&code).map(|found| format!("{}: {found}", path.display())));
+        }
+    }
+    none_of(&wrong)
+}
+
+/// Returns the paths and names in a text of code that reach outside of the process.
+fn side_effects(code: &str) -> impl Iterator<Item = String> {
+    let words: BTreeSet<&str> = code
+        .split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
         .collect();
-    for (index, module) in MODULES.iter().enumerate() {
-        for import in module.imports {
-            match positions.get(import) {
-                Some(below) if *below < index => {}
-                _ => return Err(format!("{} imports {import}, not below it", module.name).into()),
-            }
-        }
+    let parts: BTreeSet<&str> = words.iter().flat_map(|word| word.split("::")).collect();
+    let paths = IMPURE_PATHS
+        .iter()
+        .filter(|path| words.iter().any(|word| word.starts_with(**path)));
+    let names = IMPURE_NAMES.iter().filter(|name| parts.contains(**name));
+    let mut found: Vec<String> = paths.chain(names).map(|one| (*one).to_owned()).collect();
+    // Inside of `use std::{...}` the path is split.
+    for group in code.split("use std::{").skip(1) {
+        let group = group.split("\n}").next().unwrap_or_default();
+        let modules = group
+            .lines()
+            .filter_map(|line| line.trim().split("::").next());
+        let modules = modules.map(|module| module.trim_end_matches(','));
+        found.extend(
+            modules
+                .filter(|module| ["fs", "env", "io", "process", "thread", "time"].contains(module))
+                .map(|module| format!("std::{module}")),
+        );
     }
-    Ok(())
+    found.into_iter()
 }
 
-fn purity() -> TestResult {
-    let mut wrong = Vec::new();
-    for module in MODULES.iter().filter(|module| module.pure) {
-        for (path, text) in files(&source().join(module.name))? {
-            let code = code(&text);
-            let words: BTreeSet<&str> = code
-                .split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':')
-                .collect();
-            let paths = IMPURE_PATHS
-                .iter()
-                .filter(|p| words.iter().any(|w| w.starts_with(**p)));
-            let parts: BTreeSet<&str> = words.iter().flat_map(|word| word.split("::")).collect();
-            let names = IMPURE_NAMES.iter().filter(|name| parts.contains(**name));
-            wrong.extend(
-                paths
-                    .chain(names)
-                    .map(|what| format!("{}: {what}", path.display())),
-            );
-            // Inside a `use std::{...}` the path is split.
-            for line in code.lines().map(str::trim) {
-                let std_module = line
-                    .trim_end_matches(',')
-                    .split("::")
-                    .next()
-                    .unwrap_or_default();
-                let impure = ["fs", "env", "process", "thread", "time"];
-                if impure.contains(&std_module) && code.contains("use std::{") {
-                    wrong.push(format!("{}: std::{std_module}", path.display()));
-                }
-            }
-        }
-    }
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(wrong.join("\n").into())
-    }
-}
-
-/// Renders the table for ARCHITECTURE.md.
-fn render_diagram() -> String {
+/// Returns the table as ARCHITECTURE.md shows it.
+fn table() -> Result<String, Failed> {
     let mut lines = String::new();
-    for module in MODULES {
-        let kind = if module.pure { "pure" } else { "" };
-        let imports = if module.imports.is_empty() {
-            "-".into()
+    for name in crates() {
+        let kind = if PURE.contains(&name) { "pure" } else { "" };
+        let layers: Vec<String> = dependencies(name)?
+            .iter()
+            .filter_map(|one| one.strip_prefix("nadmit-"))
+            .map(str::to_owned)
+            .collect();
+        let layers = if layers.is_empty() {
+            "-".to_owned()
         } else {
-            module.imports.join(" ")
+            layers.join(" ")
         };
-        lines.push_str(format!("{:<10} {kind:<5} <- {imports}", module.name).trim_end());
-        lines.push('\n');
+        lines.push_str(&format!("{name:<11} {kind:<5} <- {layers}\n"));
     }
-    lines
+    Ok(lines)
 }
 
-fn diagram_is_current() -> TestResult {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md");
-    let text = fs::read_to_string(page)?;
-    if text.contains(&render_diagram()) {
+fn table_is_current() -> Result<(), Failed> {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md"))?;
+    let table = table()?;
+    if text.contains(&table) {
         return Ok(());
     }
-    Err(format!(
-        "ARCHITECTURE.md does not show the current modules:\n{}",
-        render_diagram()
-    )
-    .into())
+    Err(format!("ARCHITECTURE.md does not show the crates as they are:\n{table}").into())
 }
 
-fn module_docs() -> TestResult {
-    let silent: Vec<String> = files(&source())?
-        .into_iter()
-        .filter(|(_, text)| !text.starts_with("//!"))
-        .map(|(path, _)| path.display().to_string())
-        .collect();
-    if silent.is_empty() {
-        Ok(())
-    } else {
-        Err(silent.join("\n").into())
+fn module_docs() -> Result<(), Failed> {
+    let mut silent = Vec::new();
+    for folder in ["src", "crates"] {
+        let files = files(&root().join(folder))?.into_iter();
+        silent.extend(
+            files
+                .filter(|(_, text)| !text.starts_with("//!"))
+                .map(|(path, _)| path.display().to_string()),
+        );
     }
+    none_of(&silent)
+}
+
+fn none_of(wrong: &[String]) -> Result<(), Failed> {
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(wrong.join("\n").into())
 }

@@ -356,7 +356,7 @@ fn stated(rule: &Rule, got: &[String]) -> String {
 
 fn page() -> Result<String, Failed> {
     let mut page = String::from(
-        "# Rules\n\n<!-- check: each block alone -->\n\nThis page is made from the registry (`src/rules/registry.rs`); \
+        "# Rules\n\n<!-- check: each block alone -->\n\nThis page is made from the registry (`crates/rules/src/registry.rs`); \
          `nadmit explain CODE` shows the same. Levels are those of the profiles: `default` denies \
          what fails and what silently does something else than was asked, `multus` only what \
          Multus, the plugin or Linux would fail, `strict` keeps to the spec. Some findings of a \

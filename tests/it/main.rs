@@ -40,6 +40,7 @@ mod pools;
 mod process;
 mod profiles;
 mod properties;
+mod prose;
 mod real;
 mod reconciler;
 mod reports;
@@ -50,6 +51,7 @@ mod simulation;
 mod support;
 mod targets;
 mod tour;
+mod tour_of_an_address;
 mod whereabouts;
 mod wire;
 
@@ -62,6 +64,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let tests: Vec<Trial> = [
         tour::tests(),
+        tour_of_an_address::tests(),
         api_conversations::tests(),
         architecture::tests(),
         authority::tests(),
@@ -97,6 +100,7 @@ fn main() {
         networks::tests(),
         profiles::tests(),
         properties::tests(),
+        prose::tests(),
         real::tests(),
         reports::tests(),
         reconciler::tests(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 const HEAD: &str = "# API
 
-This page is made from the definitions of the kinds (`src/api`, `nadmit crds`). All of them are of
+This page is made from the definitions of the kinds (`crates/api`, `nadmit crds`). All of them are of
 `nadmit.io/v1alpha1`. What addresses, ranges and MACs may say is checked by the webhook and by
 `nadmit check`: [rules.md](rules.md). What a pool means: [pools.md](pools.md).
 ";

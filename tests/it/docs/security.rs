@@ -8,8 +8,9 @@ use super::{ROOT, below};
 use crate::support::TestResult;
 
 /// Sources of the names of tests, of unit tests, and of cases.
-const SOURCES: [(&str, &[&str]); 3] = [
+const SOURCES: [(&str, &[&str]); 4] = [
     ("src", &["rs"]),
+    ("crates", &["rs"]),
     ("tests", &["rs"]),
     ("tests/conformance/cases", &["yaml"]),
 ];

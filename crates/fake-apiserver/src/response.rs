@@ -75,7 +75,7 @@ pub(super) fn nothing_there() -> Response<Body> {
 
 /// A Status that reports an error.
 #[derive(Clone, Debug)]
-pub(crate) struct ApiStatus {
+pub struct ApiStatus {
     pub(super) code: u16,
     reason: String,
     pub(super) message: String,
@@ -85,7 +85,7 @@ pub(crate) struct ApiStatus {
 
 impl ApiStatus {
     /// Returns a failure with this code, reason and message.
-    pub(crate) fn new(code: u16, reason: &str, message: &str) -> Self {
+    pub fn new(code: u16, reason: &str, message: &str) -> Self {
         Self {
             code,
             reason: reason.to_owned(),

@@ -25,7 +25,7 @@ type MatchCondition = dyn Fn(&Value) -> bool + Send + Sync;
 
 /// A webhook. It is called for the requests that its rules match; `on` adds rules.
 #[derive(Clone)]
-pub(crate) struct Webhook {
+pub struct Webhook {
     pub(super) name: String,
     pub(super) mutating: bool,
     operations: Vec<String>,
@@ -42,7 +42,7 @@ pub(crate) struct Webhook {
 impl Webhook {
     /// Returns a webhook that may patch. The closure maps an AdmissionReview to one; an error is a
     /// failed call.
-    pub(crate) fn mutating<F>(name: &str, call: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
+    pub fn mutating<F>(name: &str, call: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Value, String>> + Send + 'static,
     {
@@ -53,10 +53,7 @@ impl Webhook {
     }
 
     /// Returns a webhook that may only deny.
-    pub(crate) fn validating<F>(
-        name: &str,
-        call: impl Fn(Value) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub fn validating<F>(name: &str, call: impl Fn(Value) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<Value, String>> + Send + 'static,
     {
@@ -76,7 +73,7 @@ impl Webhook {
 
     /// Adds a rule of operations (`CREATE`) and resources (`pods`, `pods/binding`,
     /// `addresspools.nadmit.io`); `*` matches any.
-    pub(crate) fn on(mut self, operations: &[&str], resources: &[&str]) -> Self {
+    pub fn on(mut self, operations: &[&str], resources: &[&str]) -> Self {
         self.operations
             .extend(operations.iter().map(|o| (*o).to_owned()));
         self.resources
@@ -85,28 +82,25 @@ impl Webhook {
     }
 
     /// Sets failurePolicy Ignore; the default is Fail.
-    pub(crate) fn ignoring_failure(mut self) -> Self {
+    pub fn ignoring_failure(mut self) -> Self {
         self.ignores_failure = true;
         self
     }
 
     /// Limits the webhook to namespaces whose labels match a selector.
-    pub(crate) fn in_namespaces(mut self, selector: &str) -> Self {
+    pub fn in_namespaces(mut self, selector: &str) -> Self {
         self.namespaces = Some(ObjectSelector::labels(selector));
         self
     }
 
     /// Adds a match condition on the request in the review.
-    pub(crate) fn when(
-        mut self,
-        condition: impl Fn(&Value) -> bool + Send + Sync + 'static,
-    ) -> Self {
+    pub fn when(mut self, condition: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Self {
         self.when = Some(Arc::new(condition));
         self
     }
 
     /// Sets the timeout of a call; the default is 10 s.
-    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
+    pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
@@ -148,10 +142,7 @@ impl Webhook {
 }
 
 /// Calls a service over HTTP as the API server calls a webhook.
-pub(crate) fn posting<S>(
-    service: S,
-    path: &str,
-) -> impl Fn(Value) -> CallFuture + Send + Sync + 'static
+pub fn posting<S>(service: S, path: &str) -> impl Fn(Value) -> CallFuture + Send + Sync + 'static
 where
     S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + Sync + 'static,
     S::Future: Send,
@@ -183,7 +174,7 @@ where
 
 impl ApiServer {
     /// Registers a webhook, or replaces the one of the same type and name.
-    pub(crate) fn webhook(&self, webhook: Webhook) {
+    pub fn webhook(&self, webhook: Webhook) {
         let mut webhooks = locked(&self.shared.webhooks);
         webhooks.retain(|known| (&known.name, known.mutating) != (&webhook.name, webhook.mutating));
         webhooks.push(webhook);
@@ -192,12 +183,12 @@ impl ApiServer {
     }
 
     /// Removes a webhook.
-    pub(crate) fn without_webhook(&self, name: &str) {
+    pub fn without_webhook(&self, name: &str) {
         locked(&self.shared.webhooks).retain(|known| known.name != name);
     }
 
     /// Returns the number of calls of a webhook.
-    pub(crate) fn calls(&self, name: &str) -> u64 {
+    pub fn calls(&self, name: &str) -> u64 {
         let webhooks = locked(&self.shared.webhooks);
         let named = webhooks.iter().filter(|webhook| webhook.name == name);
         named

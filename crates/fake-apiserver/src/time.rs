@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 /// Returns the current time.
-pub(crate) type NowFn = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+pub type NowFn = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Returns tokio's time, which a test can pause, counted from a fixed day.
 pub(super) fn of_tokio() -> NowFn {

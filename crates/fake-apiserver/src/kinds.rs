@@ -8,33 +8,33 @@ use super::schema::Schema;
 
 /// One resource in one version.
 #[derive(Clone, Debug)]
-pub(crate) struct ResourceKind {
+pub struct ResourceKind {
     /// The API group, empty for the core group.
-    pub(crate) group: String,
+    pub group: String,
     /// The API version, without the group.
-    pub(crate) version: String,
+    pub version: String,
     /// The kind in CamelCase.
-    pub(crate) kind: String,
+    pub kind: String,
     /// The resource in URLs.
-    pub(crate) plural: String,
+    pub plural: String,
     /// True if objects belong to a namespace.
-    pub(crate) namespaced: bool,
+    pub namespaced: bool,
     /// Set if the kind has a `/status` subresource.
-    pub(crate) status: bool,
+    pub status: bool,
     /// Set if the kind comes from a CustomResourceDefinition, for which the API server words some
     /// responses differently.
-    pub(crate) custom: bool,
+    pub custom: bool,
     /// Set if objects carry `metadata.generation`.
-    pub(crate) generation: bool,
+    pub generation: bool,
     /// Selectable fields besides `metadata.name` and `metadata.namespace`.
-    pub(crate) selectable: Vec<String>,
+    pub selectable: Vec<String>,
     /// The schema of a custom resource; a kind without one accepts any object.
-    pub(crate) schema: Option<Arc<Schema>>,
+    pub schema: Option<Arc<Schema>>,
 }
 
 impl ResourceKind {
     /// Returns a custom kind without status, schema or selectable fields.
-    pub(crate) fn custom(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
+    pub fn custom(api_version: &str, kind: &str, plural: &str, namespaced: bool) -> Self {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         Self {
             group: group.to_owned(),
@@ -51,7 +51,7 @@ impl ResourceKind {
     }
 
     /// Returns the kind of the first version of a CustomResourceDefinition.
-    pub(crate) fn of_definition(definition: &Value) -> Option<Self> {
+    pub fn of_definition(definition: &Value) -> Option<Self> {
         let spec = &definition["spec"];
         let version = &spec["versions"][0];
         let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -92,22 +92,22 @@ impl ResourceKind {
     }
 
     /// Returns `v1` or `apps/v1`.
-    pub(crate) fn api_version(&self) -> String {
+    pub fn api_version(&self) -> String {
         group_version(&self.group, &self.version)
     }
 
     /// Returns `pods` or `deployments.apps`, as in the store and in messages.
-    pub(crate) fn qualified(&self) -> String {
+    pub fn qualified(&self) -> String {
         qualified(&self.plural, &self.group)
     }
 
     /// Returns `Pod` or `Deployment.apps`.
-    pub(crate) fn qualified_kind(&self) -> String {
+    pub fn qualified_kind(&self) -> String {
         qualified(&self.kind, &self.group)
     }
 
     /// Returns the key of an object in etcd.
-    pub(crate) fn registry_key(&self, namespace: &str, name: &str) -> String {
+    pub fn registry_key(&self, namespace: &str, name: &str) -> String {
         let group = if self.custom { &self.group } else { "" };
         let parts = ["/registry", group, &self.plural, namespace, name];
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
@@ -124,7 +124,7 @@ pub(super) fn group_version(group: &str, version: &str) -> String {
 }
 
 /// Returns `pods` or `deployments.apps`.
-pub(crate) fn qualified(name: &str, group: &str) -> String {
+pub(super) fn qualified(name: &str, group: &str) -> String {
     if group.is_empty() {
         return name.to_owned();
     }
@@ -224,7 +224,7 @@ const DEFINITIONS: &[&str] = &[
 ];
 
 /// Returns the kinds of a cluster with nadmit and every kind that nadmit can read.
-pub(crate) fn installed() -> Vec<ResourceKind> {
+pub fn installed() -> Vec<ResourceKind> {
     // A simulation starts many servers, so the schemas are parsed only once.
     static KINDS: OnceLock<Vec<ResourceKind>> = OnceLock::new();
     let read = || {

@@ -10,25 +10,25 @@ use super::{kinds::qualified, response::ApiStatus};
 
 /// A request for a resource.
 #[derive(Clone, Debug)]
-pub(crate) struct ResourceRequest {
+pub struct ResourceRequest {
     /// One of get, list, watch, create, update, patch, delete and deletecollection.
-    pub(crate) verb: &'static str,
+    pub verb: &'static str,
     /// The API group, empty for the core group.
-    pub(crate) group: String,
+    pub group: String,
     /// The API version, without the group.
-    pub(crate) version: String,
+    pub version: String,
     /// The plural name of the resource.
-    pub(crate) resource: String,
+    pub resource: String,
     /// One of `status`, `binding` and `eviction`, or empty.
-    pub(crate) subresource: String,
+    pub subresource: String,
     /// The namespace in the path.
-    pub(crate) namespace: Option<String>,
+    pub namespace: Option<String>,
     /// The name in the path; `None` for a request to the collection.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
     /// The decoded query parameters.
-    pub(crate) query: BTreeMap<String, String>,
+    pub query: BTreeMap<String, String>,
     /// The client that sent the request: see `ApiServer::named`.
-    pub(crate) client: String,
+    pub client: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     /// Set if nothing that this request asks for may be written.
@@ -37,7 +37,7 @@ pub(crate) struct ResourceRequest {
 
 impl ResourceRequest {
     /// Returns the impersonated user, if any.
-    pub(crate) fn acting_as(&self) -> Option<&str> {
+    pub fn acting_as(&self) -> Option<&str> {
         let user = self.headers.get("impersonate-user")?;
         user.to_str().ok()
     }
@@ -99,17 +99,17 @@ impl ResourceRequest {
     }
 
     /// Returns the resource with its group: `pods` or `addresspools.nadmit.io`.
-    pub(crate) fn qualified(&self) -> String {
+    pub fn qualified(&self) -> String {
         qualified(&self.resource, &self.group)
     }
 
     /// Returns true if the verb may change something.
-    pub(crate) fn writes(&self) -> bool {
+    pub fn writes(&self) -> bool {
         !matches!(self.verb, "get" | "list" | "watch")
     }
 
     /// Returns the name of the object: from the path, or from the body of a new object.
-    pub(crate) fn object_name(&self) -> String {
+    pub fn object_name(&self) -> String {
         if let Some(name) = &self.name {
             return name.clone();
         }

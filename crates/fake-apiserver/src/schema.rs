@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 
 /// An `openAPIV3Schema`.
 #[derive(Debug)]
-pub(crate) struct Schema(Value);
+pub struct Schema(Value);
 
 /// The reason why a field is invalid, as an entry of `details.causes`.
 #[derive(Debug)]
-pub(crate) struct FieldCause {
+pub(super) struct FieldCause {
     reason: &'static str,
     message: String,
     pub(super) field: String,
@@ -35,7 +35,7 @@ impl FieldCause {
 }
 
 impl Schema {
-    pub(crate) fn new(schema: Value) -> Self {
+    pub fn new(schema: Value) -> Self {
         Self(schema)
     }
 

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 use super::{ApiServer, time};
 
 /// The objects of YAML files, and the kinds that are not installed.
-pub(crate) struct SeedObjects {
+pub struct SeedObjects {
     objects: Vec<Value>,
     missing: Vec<String>,
 }
 
 impl SeedObjects {
     /// Loads the objects of the YAML files in a folder.
-    pub(crate) fn of_folder(folder: &Path) -> Result<Self, Failed> {
+    pub fn of_folder(folder: &Path) -> Result<Self, Failed> {
         let mut files: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
         files.sort_by_key(fs::DirEntry::path);
         let mut all = Self::of_text("")?;
@@ -27,7 +27,7 @@ impl SeedObjects {
     }
 
     /// Parses objects from YAML text.
-    pub(crate) fn of_text(text: &str) -> Result<Self, Failed> {
+    pub fn of_text(text: &str) -> Result<Self, Failed> {
         Ok(Self {
             objects: serde_saphyr::from_multiple(text)?,
             missing: Vec::new(),
@@ -35,7 +35,7 @@ impl SeedObjects {
     }
 
     /// Omits this resource, as if its definition were missing.
-    pub(crate) fn without(mut self, resource: &str) -> Self {
+    pub fn without(mut self, resource: &str) -> Self {
         self.missing.push(resource.to_owned());
         self
     }
@@ -58,7 +58,7 @@ impl SeedObjects {
 impl ApiServer {
     /// Stores an object as it is, past webhooks, faults and checks; returns false if its kind is
     /// unknown.
-    pub(crate) fn put(&self, mut object: Value) -> bool {
+    pub fn put(&self, mut object: Value) -> bool {
         let now = time::written((self.shared.clock)());
         let mut state = self.shared.state();
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -82,7 +82,7 @@ impl ApiServer {
     }
 
     /// Stores a namespace with labels.
-    pub(crate) fn namespace(&self, name: &str, labels: &[(&str, &str)]) {
+    pub fn namespace(&self, name: &str, labels: &[(&str, &str)]) {
         let own = [("kubernetes.io/metadata.name", name)];
         let labels = own.iter().chain(labels);
         let labels: serde_json::Map<String, Value> = labels

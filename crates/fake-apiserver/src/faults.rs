@@ -9,7 +9,7 @@ use std::{
 use super::{resource_request::ResourceRequest, response::ApiStatus};
 
 /// A fault of lists.
-pub(crate) enum ListFault {
+pub enum ListFault {
     /// The caller may not list this resource.
     Forbidden(&'static str),
     /// The caller is not authenticated.
@@ -20,7 +20,7 @@ pub(crate) enum ListFault {
 
 impl ListFault {
     /// Returns the rule that injects this fault into every list.
-    pub(crate) fn rule(self) -> FaultRule {
+    pub fn rule(self) -> FaultRule {
         match self {
             Self::Forbidden(resource) => {
                 FaultRule::of("list", resource, InjectedFailure::Forbidden.into())
@@ -38,7 +38,7 @@ impl ListFault {
 
 /// The failure that the caller gets instead of the response.
 #[derive(Clone, Debug)]
-pub(crate) enum InjectedFailure {
+pub enum InjectedFailure {
     /// 401
     Unauthorized,
     /// 403
@@ -104,24 +104,24 @@ impl InjectedFailure {
 
 /// The fault applied to a request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct FaultAction {
+pub struct FaultAction {
     /// Delay before the request takes effect.
-    pub(crate) before: Duration,
+    pub before: Duration,
     /// Delay between the effect and the response.
-    pub(crate) after: Duration,
+    pub after: Duration,
     /// The failure that the caller gets instead of the response.
-    pub(crate) failure: Option<InjectedFailure>,
+    pub failure: Option<InjectedFailure>,
     /// The effect on a matching request.
-    pub(crate) effect: FaultEffect,
+    pub effect: FaultEffect,
     /// Staleness of a watch, or of a list from the cache.
-    pub(crate) lag: Duration,
+    pub lag: Duration,
     /// Time after which the watch breaks.
-    pub(crate) drop_after: Option<Duration>,
+    pub drop_after: Option<Duration>,
 }
 
 /// The effect of a request that fails for its caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum FaultEffect {
+pub enum FaultEffect {
     /// It takes effect only if it does not fail.
     #[default]
     AsAnswered,
@@ -144,7 +144,7 @@ impl From<InjectedFailure> for FaultAction {
 
 impl FaultAction {
     /// Delays the request before and after its effect.
-    pub(crate) fn slow(before: Duration, after: Duration) -> Self {
+    pub fn slow(before: Duration, after: Duration) -> Self {
         Self {
             before,
             after,
@@ -153,7 +153,7 @@ impl FaultAction {
     }
 
     /// Takes effect, but fails for the caller.
-    pub(crate) fn lost(failure: InjectedFailure) -> Self {
+    pub fn lost(failure: InjectedFailure) -> Self {
         Self {
             effect: FaultEffect::Lost,
             ..failure.into()
@@ -161,7 +161,7 @@ impl FaultAction {
     }
 
     /// Fails after the webhooks have responded.
-    pub(crate) fn after_admission(failure: InjectedFailure) -> Self {
+    pub fn after_admission(failure: InjectedFailure) -> Self {
         Self {
             effect: FaultEffect::Admitted,
             ..failure.into()
@@ -169,7 +169,7 @@ impl FaultAction {
     }
 
     /// Fails, and takes effect afterwards.
-    pub(crate) fn later(after: Duration, failure: InjectedFailure) -> Self {
+    pub fn later(after: Duration, failure: InjectedFailure) -> Self {
         Self {
             effect: FaultEffect::Later(after),
             ..failure.into()
@@ -177,7 +177,7 @@ impl FaultAction {
     }
 
     /// Delays every event of a watch.
-    pub(crate) fn lagging(lag: Duration) -> Self {
+    pub fn lagging(lag: Duration) -> Self {
         Self {
             lag,
             ..Self::default()
@@ -185,7 +185,7 @@ impl FaultAction {
     }
 
     /// Breaks a watch after this time.
-    pub(crate) fn dropped(after: Duration) -> Self {
+    pub fn dropped(after: Duration) -> Self {
         Self {
             drop_after: Some(after),
             ..Self::default()
@@ -195,7 +195,7 @@ impl FaultAction {
 
 /// A fault for the requests that it matches.
 #[derive(Clone, Debug)]
-pub(crate) struct FaultRule {
+pub struct FaultRule {
     verb: String,
     resource: String,
     name: Option<String>,
@@ -208,7 +208,7 @@ pub(crate) struct FaultRule {
 impl FaultRule {
     /// Returns a permanent rule for a verb and a resource (`addresspools`, with or without its
     /// group) or subresource (`pods/binding`); `*` matches any.
-    pub(crate) fn of(verb: &str, resource: &str, action: FaultAction) -> Self {
+    pub fn of(verb: &str, resource: &str, action: FaultAction) -> Self {
         Self {
             verb: verb.to_owned(),
             resource: resource.to_owned(),
@@ -221,19 +221,19 @@ impl FaultRule {
     }
 
     /// Limits the rule to the object of this name.
-    pub(crate) fn named(mut self, name: &str) -> Self {
+    pub fn named(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
     /// Limits the rule to this client.
-    pub(crate) fn for_client(mut self, client: &str) -> Self {
+    pub fn for_client(mut self, client: &str) -> Self {
         self.client = Some(client.to_owned());
         self
     }
 
     /// Limits the number of times that the rule applies.
-    pub(crate) fn times(mut self, times: usize) -> Self {
+    pub fn times(mut self, times: usize) -> Self {
         self.left = times;
         self
     }

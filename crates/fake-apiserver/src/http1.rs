@@ -10,7 +10,7 @@ use super::ApiServer;
 
 impl ApiServer {
     /// Listens in a thread of its own until the process ends.
-    pub(crate) fn listen(&self) -> io::Result<()> {
+    pub fn listen(&self) -> io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;

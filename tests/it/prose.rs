@@ -1,0 +1,189 @@
+//! The language of comments: each doc comment begins with a noun phrase or a verb, and words that only this
+//! project used do not come back.
+//!
+//! docs/glossary.md has the words that are used.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use libtest_mimic::{Failed, Trial};
+
+/// First words that make a reader look for the subject of the sentence.
+const BEGINNINGS: &[&str] = &[
+    "What", "Who", "Whose", "Whom", "Whether", "How", "That", "The same", "Its", "Which",
+];
+
+/// Words of private meaning, and idioms that have to be decoded.
+const WORDS: &[&str] = &[
+    "told",
+    "tell",
+    "tells",
+    "hear",
+    "hears",
+    "heard",
+    "nobody",
+    "patience",
+    "desk",
+    "beside",
+    "loudest",
+    "louder",
+    "anew",
+    "whoever",
+    "gravity",
+    "gravest",
+    "housekeeper",
+    "steward",
+    "dawdle",
+    "dawdles",
+    "counts for nothing",
+    "comes to nothing",
+    "for good",
+    "who asks",
+    "of before",
+    "manyeth",
+    "a moment ago",
+];
+
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
+        Trial::test("prose::doc_comments_name_their_subject", beginnings),
+        Trial::test("prose::private_words_do_not_come_back", words),
+        Trial::test("prose::a_banned_beginning_is_found", finds_beginnings),
+        Trial::test("prose::a_banned_word_is_found", finds_words),
+    ]
+}
+
+/// Returns every Rust file of the workspace, with its text.
+fn files() -> Result<Vec<(PathBuf, String)>, Failed> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut folders: Vec<PathBuf> = ["src", "crates", "tests", "benches", "fuzz/fuzz_targets"]
+        .iter()
+        .map(|folder| root.join(folder))
+        .collect();
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path)?;
+                found.push((path, text));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Returns the text of a comment, and whether it documents an item or module.
+fn comment(line: &str) -> Option<(&str, bool)> {
+    let text = line.trim_start().strip_prefix("//")?;
+    let documented = text.strip_prefix(['/', '!']);
+    Some((documented.unwrap_or(text).trim(), documented.is_some()))
+}
+
+/// Returns the numbers of the lines on which a doc comment begins in a banned way.
+fn banned_beginnings(text: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    let mut goes_on = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        let Some((sentence, true)) = comment(line) else {
+            goes_on = false;
+            continue;
+        };
+        let begins = |word: &&&str| {
+            sentence
+                .strip_prefix(**word)
+                .is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+        };
+        if !goes_on && BEGINNINGS.iter().any(|word| begins(&word)) {
+            found.push(number);
+        }
+        goes_on = true;
+    }
+    found
+}
+
+/// Returns the banned words in comments, each with the number of its line.
+fn banned_words(text: &str) -> Vec<(usize, &'static str)> {
+    let mut found = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let Some((sentence, _)) = comment(line) else {
+            continue;
+        };
+        let words: String = sentence
+            .chars()
+            .map(|c| {
+                if c.is_alphanumeric() {
+                    c.to_ascii_lowercase()
+                } else {
+                    ' '
+                }
+            })
+            .collect();
+        let words = format!(
+            " {} ",
+            words.split_whitespace().collect::<Vec<_>>().join(" ")
+        );
+        let banned = WORDS
+            .iter()
+            .filter(|word| words.contains(&format!(" {word} ")));
+        found.extend(banned.map(|word| (number, *word)));
+    }
+    found
+}
+
+fn beginnings() -> Result<(), Failed> {
+    let mut wrong = Vec::new();
+    for (path, text) in files()? {
+        wrong.extend(
+            banned_beginnings(&text)
+                .into_iter()
+                .map(|line| format!("{}:{line}", path.display())),
+        );
+    }
+    none_of(
+        &wrong,
+        "begin with a noun phrase, or with a verb such as \"Returns\"",
+    )
+}
+
+fn words() -> Result<(), Failed> {
+    let mut wrong = Vec::new();
+    for (path, text) in files()? {
+        wrong.extend(
+            banned_words(&text)
+                .into_iter()
+                .map(|(line, word)| format!("{}:{line}: {word:?}", path.display())),
+        );
+    }
+    none_of(&wrong, "docs/glossary.md has the words to use")
+}
+
+fn none_of(wrong: &[String], help: &str) -> Result<(), Failed> {
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{}\n{help}", wrong.join("\n")).into())
+}
+
+fn finds_beginnings() -> Result<(), Failed> {
+    let text = "/// Whether it holds.\nfn a() {}\n/// Returns true if it holds.\n/// That is all.\n//! How it is.\n// How it is done.\n";
+    let lines = banned_beginnings(text);
+    // Line 5 continues a comment as far as the text shows: only the first line of each counts.
+    if lines == [1] {
+        return Ok(());
+    }
+    Err(format!("{lines:?}").into())
+}
+
+fn finds_words() -> Result<(), Failed> {
+    let found = banned_words("// Whoever is told.\nlet told = 1;\n/// It counts for nothing.\n");
+    if found == [(1, "told"), (1, "whoever"), (3, "counts for nothing")] {
+        return Ok(());
+    }
+    Err(format!("{found:?}").into())
+}
