@@ -112,14 +112,14 @@ async fn tour() -> TestResult {
         networks,
         json!([{"name": "storage-net", "ips": ["192.0.2.193/27"]}])
     );
-    let holder = json!({"kind": "Pod", "namespace": "db", "name": "web"});
+    let holder = json!({"pod": {"namespace": "db", "name": "web"}});
     assert_eq!(
         allocations(&server),
         [("192.0.2.193".to_owned(), holder.clone())]
     );
 
     // 4. The API server shows the patched Binding to `/validate`, which lets pass what the ledger records for this
-    //    pod, and nothing else: whoever may create Bindings cannot bring an address of their own.
+    //    pod, and nothing else: a user who may create Bindings cannot bring an address of their own.
     let response = validate(review("pods", Some("binding"), "CREATE", &patched)).await?;
     assert_eq!(response["response"]["allowed"], true);
     let mut forged = patched.clone();
@@ -221,14 +221,8 @@ fn allocations(server: &ApiServer) -> Vec<(String, Value)> {
     let all = server.all("addressallocations.nadmit.io");
     let row = |object: &Arc<Value>| {
         let spec = &object["spec"];
-        let holder = &spec["holder"];
-        let holder = json!({
-            "kind": holder["kind"], "namespace": holder["namespace"], "name": holder["name"],
-        });
-        (
-            spec["address"].as_str().unwrap_or_default().to_owned(),
-            holder,
-        )
+        let address = spec["address"].as_str().unwrap_or_default();
+        (address.to_owned(), spec["holder"].clone())
     };
     all.iter().map(row).collect()
 }

@@ -202,7 +202,7 @@ fn too_large(limit: usize) -> Reject {
 /// Returns the first piece of a body that was rejected for its announced length; empty if none
 /// arrives.
 pub(super) async fn first_piece(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> Bytes {
-    // A client that waits for "100 Continue" must not be told to send the body.
+    // A client that waits for "100 Continue" must not be made to send the body.
     if headers.contains_key(header::EXPECT) {
         return Bytes::new();
     }
@@ -246,7 +246,7 @@ pub(super) async fn discard(
 /// Reads a body to its end; returns false if it did not get there within the limits.
 async fn drain(body: &mut Body, headers: &HeaderMap, limits: &Limits) -> bool {
     let max_bytes = limits.body_bytes as u64 * MAX_DISCARD_FACTOR;
-    // A client that waits for "100 Continue" has not sent the body and must not be told to.
+    // A client that waits for "100 Continue" has not sent the body and must not be made to.
     if headers.contains_key(header::EXPECT) || body.size_hint().lower() > max_bytes {
         return body.is_end_stream();
     }

@@ -208,7 +208,7 @@ impl ConnectionContext {
             .ok()
     }
 
-    /// Tells the client to open a new connection for its next request.
+    /// Asks the client to open a new connection for its next request.
     fn announce_close(&self, version: Version, response: &mut Response<Body>) {
         if version == Version::HTTP_2 {
             self.answered.notify_one();

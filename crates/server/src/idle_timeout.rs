@@ -69,7 +69,7 @@ pub(super) struct ConnectionTimeouts {
     /// Time to the next request, and time to read a response.
     pub(super) idle: Duration,
     /// Time from the first to the last byte of a request's head; `None` for HTTP/2, where heads
-    /// cannot be told apart from other bytes.
+    /// cannot be distinguished from other bytes.
     pub(super) head: Option<Duration>,
 }
 

@@ -46,7 +46,7 @@ fn alone() -> TestResult {
     ] {
         assert!(!may(user)?, "{user}");
     }
-    // The message tells a refused user what to do instead.
+    // The message says what a refused user can do instead.
     let message = validation["message"].as_str().unwrap_or_default();
     assert!(
         message.contains("--as=system:serviceaccount:nadmit:nadmit"),

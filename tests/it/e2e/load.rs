@@ -34,7 +34,7 @@ fn rotated() -> TestResult {
     soon("nadmit is not ready", || {
         Ok(nadmit.is_ready()?.then_some(()))
     })?;
-    // Validity periods are in whole seconds, and tell the certificates apart.
+    // Validity periods are in whole seconds, and distinguish the certificates.
     thread::sleep(Duration::from_millis(1100));
     let next = home.path("next");
     certificates(&next)?;

@@ -218,7 +218,7 @@ fn fold(raw: &str, mut at: usize, offset: usize, out: &mut DecodedScalar) -> usi
     at
 }
 
-/// Returns the offsets of the line breaks of at most `most` empty lines at the end of `before`,
+/// Returns the offsets of the line breaks of at most `most` empty lines at the end of the text `before`,
 /// whose last line is incomplete.
 fn empty_lines(before: &str, most: usize) -> Vec<usize> {
     let mut rest = before.trim_end_matches(' ');
