@@ -105,7 +105,7 @@ fn installed() -> TestResult {
             "namespaceIsolation is true, as Multus is set in ConfigMap kube-system/multus-daemon-config",
             "tested: a pod with an unknown network is warned of",
             "certificates self-managed, image registry.example/nadmit:1",
-            "whether the replicas go by them already is not known (no pod of nadmit runs)",
+            "it is unknown whether the replicas use them yet (no pod of nadmit runs)",
             "nadmit is installed, mode warn",
         ],
     )?;
