@@ -45,7 +45,6 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "shuttle",
     "strsim",
     "thiserror",
-    "wide",
 ];
 
 /// Paths of the standard library that reach outside of the process.

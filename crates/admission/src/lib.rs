@@ -9,7 +9,6 @@
 mod binding;
 mod context;
 mod decide;
-mod json;
 mod late_injection;
 mod migration_guard;
 mod mutate;
