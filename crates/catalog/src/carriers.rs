@@ -10,14 +10,15 @@ use nadmit_cni::{
     status,
 };
 
-/// The maximum number of pods indexed per address; findings name no more.
-const MAX_PODS_PER_ADDRESS: usize = 8;
+/// A pod's namespace and name.
+type PodKey = (Box<str>, Box<str>);
 
-/// The pods that carry one address, by namespace and name.
+/// The pods that carry one address, on any link.
 #[derive(Debug, Clone)]
 pub(super) struct Carriers {
     address: Box<str>,
-    pods: BTreeSet<(Box<str>, Box<str>)>,
+    /// Each change copies the set; the keys are shared.
+    pods: BTreeSet<Arc<PodKey>>,
 }
 
 impl HasName for Carriers {
@@ -52,7 +53,7 @@ impl Catalog {
     ) -> Option<&Arc<Pod>> {
         let carriers = self.carriers.get(&address.to_string())?;
         let pods = carriers.pods.iter();
-        let mut pods = pods.filter_map(|(namespace, name)| self.pod(namespace, name));
+        let mut pods = pods.filter_map(|pod| self.pod(&pod.0, &pod.1));
         pods.find(|pod| {
             (&*pod.namespace, &*pod.name) != own
                 && !pod.terminating
@@ -97,9 +98,7 @@ impl Catalog {
         if let Some(pod) = now {
             for address in new.difference(&old) {
                 self.change_carriers(*address, |pods| {
-                    if pods.len() < MAX_PODS_PER_ADDRESS {
-                        pods.insert(key(pod));
-                    }
+                    pods.insert(Arc::new(key(pod)));
                 });
             }
         }
@@ -108,7 +107,7 @@ impl Catalog {
     fn change_carriers(
         &mut self,
         address: Address,
-        change: impl FnOnce(&mut BTreeSet<(Box<str>, Box<str>)>),
+        change: impl FnOnce(&mut BTreeSet<Arc<PodKey>>),
     ) {
         let name = address.to_string();
         let mut pods = match self.carriers.get(&name) {
@@ -166,4 +165,53 @@ fn carried_interfaces(pod: &Pod) -> Vec<CarriedInterface> {
         });
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use nadmit_allocation::Holder;
+
+    use super::*;
+    use crate::RequestedAnnotations;
+
+    fn pod(name: &str, network: &str) -> Arc<Pod> {
+        Arc::new(Pod {
+            namespace: "db".into(),
+            name: name.into(),
+            uid: None,
+            holder: Holder::Pod {
+                namespace: "db".into(),
+                name: name.into(),
+            },
+            host_network: false,
+            networks: Some(format!(r#"[{{"name":"{network}","ips":["192.0.2.7/24"]}}]"#).into()),
+            default_network: None,
+            network_status: None,
+            requested: RequestedAnnotations::default(),
+            node: None,
+            terminating: false,
+            mirror: false,
+            migration: None,
+        })
+    }
+
+    /// Private ranges are used on many links: pods on other links hide no carrier on this one.
+    #[test]
+    fn a_carrier_is_found_among_many_on_other_links() {
+        let network = Network::new("db", "z-net", None);
+        let mut catalog = Catalog::default();
+        for number in 0..20 {
+            catalog.put_pod(pod(&format!("a-{number}"), &format!("net-{number}")));
+        }
+        catalog.put_pod(pod("z", "z-net"));
+        let address = Address::Ip([192, 0, 2, 7].into());
+        catalog.put_network(Arc::new(network.clone()));
+        let found = |catalog: &Catalog| {
+            let carrier = catalog.carrier_on_link(address, &network, ("db", "new"), |_| false);
+            carrier.map(|pod| pod.name.clone())
+        };
+        assert_eq!(found(&catalog).as_deref(), Some("z"));
+        catalog.remove_pod("db", "z");
+        assert_eq!(found(&catalog), None);
+    }
 }
