@@ -3,9 +3,8 @@
 
     tests/sizes.py [CHECKOUT ...]    one column a checkout; this one unless given
 
-Counts src/ and crates/*/src/ ("source"), of which files named tests.rs, below tests/, and modules under
-#[cfg(test)] are tests, and everything else in Rust (tests/, benches/, fuzz/, crates/*/tests). It reads text,
-not syntax trees: rustfmt's layout is what it relies on.
+Source is src/ and crates/*/src/ without the fake API server. Files named tests.rs or below tests/, modules under
+#[cfg(test)], and all other Rust are tests. The script reads text, not syntax trees, and relies on rustfmt's layout.
 """
 import collections
 import os
@@ -29,7 +28,9 @@ def rust_files(top):
 
 def is_source(path):
     parts = path.split(os.sep)
-    return parts[0] == "src" or (parts[0] == "crates" and len(parts) > 2 and parts[2] == "src")
+    if parts[0] == "crates":
+        return len(parts) > 2 and parts[2] == "src" and parts[1] != "fake-apiserver"
+    return parts[0] == "src"
 
 
 def is_test_file(path):
