@@ -41,45 +41,27 @@ pub fn max_level(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<
 /// Runs the rules on pods. Findings have at most the level `max_level`, except those of authority rules,
 /// which always deny; with [`Level::Off`] only authority rules are run.
 pub fn judge_pod(subject: &PodSubject<'_>, max_level: Level) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, max_level);
-    for (rule, level) in subject.policy.active_rules() {
-        let Some(check) = pod_check(rule, subject) else {
-            continue;
-        };
-        if rule.levels.is_authority() {
-            report.begin_authority(rule);
-        } else if report.is_off() {
-            continue;
-        } else {
-            report.begin(rule, level);
-        }
-        check(subject, &mut report);
-    }
-    report.into_findings()
+    run_with_authority(subject.policy, max_level, |rule, report| {
+        run_pod_rule(rule, subject, report);
+    })
 }
 
 /// Runs the rules on address pools.
 pub fn judge_pool(subject: &PoolSubject<'_>, policy: &Policy) -> Vec<Finding> {
-    let mut report = Report::new(policy, Level::Deny);
-    for (rule, level) in policy.active_rules() {
+    run(policy, Level::Deny, |rule, report| {
         if let Check::Pool(check) | Check::NetworkAndPool { pool: check, .. } = rule.check {
-            report.begin(rule, level);
-            check(subject, &mut report);
+            check(subject, report);
         }
-    }
-    report.into_findings()
+    })
 }
 
 /// Runs the rules on the change or deletion of an address pool with held addresses.
 pub fn judge_pool_change(subject: &PoolChangeSubject<'_>, policy: &Policy) -> Vec<Finding> {
-    let mut report = Report::new(policy, Level::Deny);
-    for (rule, level) in policy.active_rules() {
+    run(policy, Level::Deny, |rule, report| {
         if let Check::PoolChange(check) = rule.check {
-            report.begin(rule, level);
-            check(subject, &mut report);
+            check(subject, report);
         }
-    }
-    report.into_findings()
+    })
 }
 
 /// Runs the rules on reservations. Findings have at most the level `max_level`, except those of authority
@@ -89,48 +71,32 @@ pub fn judge_reservation(
     policy: &Policy,
     max_level: Level,
 ) -> Vec<Finding> {
-    let mut report = Report::new(policy, max_level);
-    for (rule, level) in policy.active_rules() {
-        let Check::Reservation(check) = rule.check else {
-            continue;
-        };
-        if rule.levels.is_authority() {
-            report.begin_authority(rule);
-        } else if report.is_off() {
-            continue;
-        } else {
-            report.begin(rule, level);
+    run_with_authority(policy, max_level, |rule, report| {
+        if let Check::Reservation(check) = rule.check {
+            check(subject, report);
         }
-        check(subject, &mut report);
-    }
-    report.into_findings()
+    })
 }
 
 /// Runs the rules on what pools rejected for a pod. No namespace label lowers their level.
 pub fn judge_allocation(subject: &AllocationSubject<'_, '_>) -> Vec<Finding> {
-    let mut report = Report::new(subject.pod.policy, Level::Deny);
-    for (rule, level) in subject.pod.policy.active_rules() {
+    run(subject.pod.policy, Level::Deny, |rule, report| {
         if let Check::Allocation(check) = rule.check {
-            report.begin(rule, level);
-            check(rule.code, subject, &mut report);
+            check(rule.code, subject, report);
         }
-    }
-    report.into_findings()
+    })
 }
 
 /// Runs the rules on a network's configuration.
 pub fn judge_network(subject: &NetworkSubject<'_>, max_level: Level) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, max_level);
-    for (rule, level) in subject.policy.active_rules() {
+    run(subject.policy, max_level, |rule, report| {
         if let Check::Network(check)
         | Check::NetworkAndPod { network: check, .. }
         | Check::NetworkAndPool { network: check, .. } = rule.check
         {
-            report.begin(rule, level);
-            check(subject, &mut report);
+            check(subject, report);
         }
-    }
-    report.into_findings()
+    })
 }
 
 /// Runs the rules on the deletion (`deleted`) or change of a network in use.
@@ -140,17 +106,11 @@ pub fn judge_network_use(
     policy: &Policy,
     max_level: Level,
 ) -> Vec<Finding> {
-    let mut report = Report::new(policy, max_level);
-    for (rule, level) in policy.active_rules() {
-        let check = match rule.check {
-            Check::NetworkDelete(check) if deleted => check,
-            Check::NetworkUpdate(check) if !deleted => check,
-            _ => continue,
-        };
-        report.begin(rule, level);
-        check(subject, &mut report);
-    }
-    report.into_findings()
+    run(policy, max_level, |rule, report| match rule.check {
+        Check::NetworkDelete(check) if deleted => check(subject, report),
+        Check::NetworkUpdate(check) if !deleted => check(subject, report),
+        _ => {}
+    })
 }
 
 /// Runs the rules on the additional networks of OpenShift's Cluster Network Operator: on the list, and on
@@ -162,14 +122,11 @@ pub fn judge_operator(
 ) -> Vec<Finding> {
     let siblings = entries.iter().filter_map(AdditionalNetwork::network);
     let siblings = Catalog::new([], siblings.map(Arc::new), []);
-    let mut report = Report::new(policy, Level::Deny);
-    for (rule, level) in policy.active_rules() {
+    let mut found = run(policy, Level::Deny, |rule, report| {
         if let Check::Operator(check) = rule.check {
-            report.begin(rule, level);
-            check(&OperatorSubject { entries }, &mut report);
+            check(&OperatorSubject { entries }, report);
         }
-    }
-    let mut found = report.into_findings();
+    });
     for entry in entries {
         let max_level = max_level(&entry.namespace, catalog, policy);
         let (Some(max_level), Some(config)) = (max_level, entry.config.as_deref()) else {
@@ -249,38 +206,29 @@ pub fn judge_config_map(
     policy: &Policy,
     max_level: Level,
 ) -> Vec<Finding> {
-    let mut report = Report::new(policy, max_level);
-    for (rule, level) in policy.active_rules() {
+    run(policy, max_level, |rule, report| {
         if let Check::ConfigMap(check) = rule.check {
-            report.begin(rule, level);
-            check(subject, &mut report);
+            check(subject, report);
         }
-    }
-    report.into_findings()
+    })
 }
 
 /// Runs the rules on Bindings.
 pub fn judge_binding(subject: &BindingSubject<'_>) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, Level::Deny);
-    for (rule, level) in subject.policy.active_rules() {
+    run(subject.policy, Level::Deny, |rule, report| {
         if let Check::Binding(check) = rule.check {
-            report.begin(rule, level);
-            check(subject, &mut report);
+            check(subject, report);
         }
-    }
-    report.into_findings()
+    })
 }
 
 /// Runs the rules on updates of pods.
 pub fn judge_update(subject: &UpdateSubject<'_>, max_level: Level) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, max_level);
-    for (rule, level) in subject.policy.active_rules() {
+    run(subject.policy, max_level, |rule, report| {
         if let Check::Update(check) = rule.check {
-            report.begin(rule, level);
-            check(subject, &mut report);
+            check(subject, report);
         }
-    }
-    report.into_findings()
+    })
 }
 
 /// Runs the rules on pods and on templates for a workload's template. Field paths begin with the path of
@@ -293,15 +241,16 @@ pub fn judge_template(subject: &TemplateSubject<'_>, max_level: Level) -> Vec<Fi
         return Vec::new();
     }
     let mut report = Report::new(policy, max_level);
-    run_pod_rules(&subject.pod, &mut report);
-    for (rule, level) in policy.active_rules() {
+    run_into(&mut report, policy, |rule, report| {
+        run_pod_rule(rule, &subject.pod, report);
+    });
+    run_into(&mut report, policy, |rule, report| {
         if let Check::Template(check) = rule.check
             && !subject.pod.host_network
         {
-            report.begin(rule, level);
-            check(subject, &mut report);
+            check(subject, report);
         }
-    }
+    });
     let mut findings = report.into_findings();
     for finding in &mut findings {
         finding.field.insert_str(0, subject.kind.template);
@@ -315,14 +264,11 @@ pub fn judge_metadata(subject: &MetadataSubject<'_>, max_level: Level) -> Vec<Fi
     if max_level == Level::Off || subject.keys.is_empty() {
         return Vec::new();
     }
-    let mut report = Report::new(subject.policy, max_level);
-    for (rule, level) in subject.policy.active_rules() {
+    run(subject.policy, max_level, |rule, report| {
         if let Check::Workload(check) = rule.check {
-            report.begin(rule, level);
-            check(subject, &mut report);
+            check(subject, report);
         }
-    }
-    report.into_findings()
+    })
 }
 
 /// Runs the rules on the networks of a KubeVirt `VirtualMachine`.
@@ -338,44 +284,76 @@ pub fn judge_virtual_machine(
 
 /// Returns the warnings about prefix lengths that injection corrects.
 pub fn judge_corrected_prefixes(subject: &PodSubject<'_>, max_level: Level) -> Vec<Finding> {
-    let mut report = Report::new(subject.policy, max_level.min(Level::Warn));
-    run_pod_rules_of(subject, &mut report, |code| code == PREFIX.code);
-    let mut findings = report.into_findings();
+    let max_level = max_level.min(Level::Warn);
+    let mut findings = judge_pod_by(subject, max_level, |code| code == PREFIX.code);
     findings.retain(|finding| finding.level > Level::Off);
     findings
 }
 
-fn run_pod_rules(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    run_pod_rules_of(subject, report, |_| true);
+/// Runs the rules on pods whose codes `selects` accepts; no authority rule denies more than `max_level`.
+pub(super) fn judge_pod_by(
+    subject: &PodSubject<'_>,
+    max_level: Level,
+    selects: fn(&str) -> bool,
+) -> Vec<Finding> {
+    run(subject.policy, max_level, |rule, report| {
+        if selects(rule.code) {
+            run_pod_rule(rule, subject, report);
+        }
+    })
 }
 
-/// Runs the rules on pods whose codes `selects` accepts.
-pub(super) fn run_pod_rules_of(
-    subject: &PodSubject<'_>,
+/// Calls `check` with each active rule. Findings have at most the level `max_level`.
+fn run(
+    policy: &Policy,
+    max_level: Level,
+    check: impl Fn(&'static Rule, &mut Report<'_>),
+) -> Vec<Finding> {
+    let mut report = Report::new(policy, max_level);
+    run_into(&mut report, policy, check);
+    report.into_findings()
+}
+
+/// Calls `check` with each active rule, which adds its findings to the report.
+fn run_into(
     report: &mut Report<'_>,
-    wanted: fn(&str) -> bool,
+    policy: &Policy,
+    check: impl Fn(&'static Rule, &mut Report<'_>),
 ) {
-    for (rule, level) in subject.policy.active_rules() {
-        if !wanted(rule.code) {
-            continue;
-        }
-        if let Some(check) = pod_check(rule, subject) {
-            report.begin(rule, level);
-            check(subject, report);
-        }
+    for (rule, level) in policy.active_rules() {
+        report.begin(rule, level);
+        check(rule, report);
     }
 }
 
-/// Returns the check of a rule, if it applies to this pod.
-fn pod_check(
-    rule: &Rule,
-    subject: &PodSubject<'_>,
-) -> Option<fn(&PodSubject<'_>, &mut Report<'_>)> {
+/// Calls `check` with each active rule. Authority rules deny whatever `max_level` is; with [`Level::Off`]
+/// only they are run.
+fn run_with_authority(
+    policy: &Policy,
+    max_level: Level,
+    check: impl Fn(&'static Rule, &mut Report<'_>),
+) -> Vec<Finding> {
+    let mut report = Report::new(policy, max_level);
+    for (rule, level) in policy.active_rules() {
+        if rule.levels.is_authority() {
+            report.begin_authority(rule);
+        } else if report.is_off() {
+            continue;
+        } else {
+            report.begin(rule, level);
+        }
+        check(rule, &mut report);
+    }
+    report.into_findings()
+}
+
+/// Runs a rule on a pod, if it applies to this pod.
+fn run_pod_rule(rule: &Rule, subject: &PodSubject<'_>, report: &mut Report<'_>) {
     match rule.check {
         Check::Pod(check) | Check::NetworkAndPod { pod: check, .. } if !subject.host_network => {
-            Some(check)
+            check(subject, report);
         }
-        Check::HostNetworkPod(check) if subject.host_network => Some(check),
-        _ => None,
+        Check::HostNetworkPod(check) if subject.host_network => check(subject, report),
+        _ => {}
     }
 }

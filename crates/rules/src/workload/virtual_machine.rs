@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{Finding, Level, PodSubject, Policy, Report, judge::run_pod_rules_of};
+use crate::{Finding, Level, PodSubject, Policy, judge::judge_pod_by};
 use nadmit_catalog::Catalog;
 
 /// The rules that apply to virtual machines: those on the existence and validity of networks. The other
@@ -44,9 +44,7 @@ impl VirtualMachineSubject<'_> {
             self.policy,
             self.catalog,
         );
-        let mut report = Report::new(self.policy, max_level);
-        run_pod_rules_of(&subject, &mut report, |code| CODES.contains(&code));
-        let mut findings = report.into_findings();
+        let mut findings = judge_pod_by(&subject, max_level, |code| CODES.contains(&code));
         for finding in &mut findings {
             let index = self.index_of(&finding.field);
             finding.field = network_name_path(index.unwrap_or_default());
