@@ -5,6 +5,7 @@ mod within;
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::block::{BITS, BitBlock};
+use nadmit_cni::NumberRange;
 
 /// The free numbers of a range with exclusions.
 ///
@@ -22,7 +23,7 @@ pub struct FreeNumbers {
     /// Partially free blocks: some of their numbers are free, others are not.
     partial_blocks: BTreeMap<u128, BitBlock>,
     /// Sorted ranges of all allocatable numbers, free or not.
-    allocatable: Box<[(u128, u128)]>,
+    allocatable: Box<[NumberRange]>,
     free: u128,
     capacity: u128,
 }
@@ -39,18 +40,12 @@ fn number(block: u128, position: usize) -> u128 {
 }
 
 impl FreeNumbers {
-    /// Creates the set of all numbers from `first` to `last`, except the exclusions. Exclusions may
-    /// overlap each other and extend beyond the range. The set is empty if `first` is greater than
-    /// `last`.
-    pub fn new(
-        first: u128,
-        last: u128,
-        exclusions: impl IntoIterator<Item = (u128, u128)>,
-    ) -> Self {
-        let givable = subtract(first, last, exclusions);
-        let capacity = givable.iter().fold(0, |sum: u128, (from, to)| {
-            sum.saturating_add((to - from).saturating_add(1))
-        });
+    /// Creates the set of all numbers of the range, except the exclusions. Exclusions may overlap each
+    /// other and extend beyond the range.
+    pub fn new(range: NumberRange, exclusions: impl IntoIterator<Item = NumberRange>) -> Self {
+        let allocatable = range.subtract(exclusions);
+        let counts = allocatable.iter().map(|run| run.count());
+        let capacity = counts.fold(0, u128::saturating_add);
         let mut numbers = Self {
             free_blocks: BTreeMap::new(),
             partial_blocks: BTreeMap::new(),
@@ -58,16 +53,16 @@ impl FreeNumbers {
             capacity,
             allocatable: Box::default(),
         };
-        for (from, to) in &givable {
-            numbers.fill(*from, *to);
+        for run in &allocatable {
+            numbers.fill(*run);
         }
-        numbers.allocatable = givable.into();
+        numbers.allocatable = allocatable.into();
         numbers
     }
 
     /// Marks a run as free. Neither the run nor its direct neighbours may be free yet.
-    fn fill(&mut self, from: u128, to: u128) {
-        let ((first, start), (last, end)) = (position(from), position(to));
+    fn fill(&mut self, run: NumberRange) {
+        let ((first, start), (last, end)) = (position(run.first), position(run.last));
         // The first and the last block may be shared with other runs.
         let whole_from = if start == 0 { first } else { first + 1 };
         let whole_to = if end == BITS - 1 {
@@ -114,11 +109,12 @@ impl FreeNumbers {
         lower(mixed, whole)
     }
 
-    /// Returns the lowest free number from `first` to `last`.
-    pub fn lowest_within(&self, first: u128, last: u128) -> Option<u128> {
-        if first > last {
+    /// Returns the lowest free number in a range.
+    pub fn lowest_within(&self, range: NumberRange) -> Option<u128> {
+        if range.is_empty() {
             return None;
         }
+        let NumberRange { first, last } = range;
         let (block, start) = position(first);
         if run_of(&self.free_blocks, block).is_some() {
             return Some(first);
@@ -146,13 +142,11 @@ impl FreeNumbers {
 
     /// Returns true if the number is allocatable, whether it is allocated or not.
     pub fn is_allocatable(&self, number: u128) -> bool {
-        let behind = self
-            .allocatable
-            .partition_point(|(from, _)| *from <= number);
+        let behind = self.allocatable.partition_point(|run| run.first <= number);
         let before = behind
             .checked_sub(1)
             .and_then(|at| self.allocatable.get(at));
-        before.is_some_and(|(_, to)| number <= *to)
+        before.is_some_and(|run| run.contains(number))
     }
 
     /// Allocates the lowest free number.
@@ -229,14 +223,14 @@ impl FreeNumbers {
         true
     }
 
-    /// Returns the ranges of free numbers as (first, last), in ascending order.
-    pub fn free_ranges(&self) -> impl Iterator<Item = (u128, u128)> {
+    /// Returns the ranges of free numbers in ascending order.
+    pub fn free_ranges(&self) -> impl Iterator<Item = NumberRange> {
         let mut whole = self.free_blocks.iter().peekable();
         let mut mixed = self
             .partial_blocks
             .iter()
             .flat_map(|(block, bits)| {
-                let run = |(from, to)| (number(*block, from), number(*block, to));
+                let run = |(from, to)| NumberRange::new(number(*block, from), number(*block, to));
                 bits.runs().map(run)
             })
             .peekable();
@@ -244,22 +238,23 @@ impl FreeNumbers {
             let next = whole.peek().map(|(first, _)| number(**first, 0));
             if mixed
                 .peek()
-                .is_some_and(|(from, _)| next.is_none_or(|next| *from < next))
+                .is_some_and(|run| next.is_none_or(|next| run.first < next))
             {
                 return mixed.next();
             }
             let (first, last) = whole.next()?;
-            Some((number(*first, 0), number(*last, BITS - 1)))
+            Some(NumberRange::new(number(*first, 0), number(*last, BITS - 1)))
         });
         let mut pieces = pieces.peekable();
         std::iter::from_fn(move || {
-            let (from, mut to) = pieces.next()?;
+            let mut range = pieces.next()?;
             // Pieces of adjacent blocks are merged into one range.
-            while let Some((_, end)) = pieces.next_if(|(next, _)| to.checked_add(1) == Some(*next))
+            while let Some(next) =
+                pieces.next_if(|next| range.last.checked_add(1) == Some(next.first))
             {
-                to = end;
+                range.last = next.last;
             }
-            Some((from, to))
+            Some(range)
         })
     }
 }
@@ -300,33 +295,6 @@ fn lower(one: Option<u128>, other: Option<u128>) -> Option<u128> {
     }
 }
 
-/// Returns the parts of a range that the exclusions leave, in ascending order.
-fn subtract(
-    first: u128,
-    last: u128,
-    exclusions: impl IntoIterator<Item = (u128, u128)>,
-) -> Vec<(u128, u128)> {
-    let mut exclusions: Vec<(u128, u128)> = exclusions.into_iter().collect();
-    exclusions.sort_unstable();
-    let mut left = Vec::new();
-    // The first number that is not processed yet; `None` after the last possible number.
-    let mut next = (first <= last).then_some(first);
-    for (from, to) in exclusions {
-        let Some(start) = next.filter(|start| from <= last && *start <= to) else {
-            continue;
-        };
-        if start < from {
-            left.push((start, from - 1));
-        }
-        next = to.checked_add(1).filter(|next| *next <= last);
-        if next.is_none() {
-            break;
-        }
-    }
-    left.extend(next.map(|start| (start, last)));
-    left
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -335,31 +303,43 @@ mod tests {
 
     use super::*;
 
+    fn free_numbers(
+        first: u128,
+        last: u128,
+        exclusions: impl IntoIterator<Item = (u128, u128)>,
+    ) -> FreeNumbers {
+        let exclusions = exclusions.into_iter();
+        let exclusions = exclusions.map(|(first, last)| NumberRange::new(first, last));
+        FreeNumbers::new(NumberRange::new(first, last), exclusions)
+    }
+
+    fn free_ranges(numbers: &FreeNumbers) -> Vec<(u128, u128)> {
+        let ranges = numbers.free_ranges();
+        ranges.map(|range| (range.first, range.last)).collect()
+    }
+
     #[test]
     fn exclusions_apply_in_any_order() {
-        let free = FreeNumbers::new(10, 20, [(12, 13), (0, 10), (13, 15), (20, 30), (40, 50)]);
-        assert_eq!(free.free_ranges().collect::<Vec<_>>(), [(11, 11), (16, 19)]);
+        let free = free_numbers(10, 20, [(12, 13), (0, 10), (13, 15), (20, 30), (40, 50)]);
+        assert_eq!(free_ranges(&free), [(11, 11), (16, 19)]);
         assert_eq!((free.capacity(), free.free()), (5, 5));
         assert!(!free.is_allocatable(12) && free.is_allocatable(16));
-        let none = FreeNumbers::new(10, 20, [(0, u128::MAX)]);
+        let none = free_numbers(10, 20, [(0, u128::MAX)]);
         assert_eq!((none.capacity(), none.lowest()), (0, None));
-        let all = FreeNumbers::new(0, u128::MAX, []);
+        let all = free_numbers(0, u128::MAX, []);
         assert_eq!((all.capacity(), all.lowest()), (u128::MAX, Some(0)));
-        assert_eq!(FreeNumbers::new(5, 4, []).lowest(), None);
+        assert_eq!(free_numbers(5, 4, []).lowest(), None);
     }
 
     #[test]
     fn the_last_number_can_be_allocated_and_released() {
-        let mut free = FreeNumbers::new(u128::MAX - 1, u128::MAX, []);
+        let mut free = free_numbers(u128::MAX - 1, u128::MAX, []);
         assert!(free.allocate(u128::MAX) && !free.allocate(u128::MAX));
         assert_eq!(free.allocate_lowest(), Some(u128::MAX - 1));
         assert_eq!(free.allocate_lowest(), None);
         assert!(free.release(u128::MAX) && !free.release(u128::MAX));
         assert!(free.release(u128::MAX - 1));
-        assert_eq!(
-            free.free_ranges().collect::<Vec<_>>(),
-            [(u128::MAX - 1, u128::MAX)]
-        );
+        assert_eq!(free_ranges(&free), [(u128::MAX - 1, u128::MAX)]);
     }
 
     #[derive(Debug, Clone)]
@@ -419,7 +399,7 @@ mod tests {
             .filter(|n| !exclusions.iter().any(|(from, to)| (from..=to).contains(&n)))
             .collect();
         let mut naive = givable.clone();
-        let mut free = FreeNumbers::new(at(3), at(35), exclusions);
+        let mut free = free_numbers(at(3), at(35), exclusions);
         let whole = free.clone();
         for step in steps {
             match *step {
@@ -431,12 +411,15 @@ mod tests {
                 }
                 Step::Within(a, b) => {
                     let lowest = (a <= b).then(|| naive.range(at(a)..=at(b)).next().copied());
-                    prop_assert_eq!(free.lowest_within(at(a), at(b)), lowest.flatten());
+                    prop_assert_eq!(
+                        free.lowest_within(NumberRange::new(at(a), at(b))),
+                        lowest.flatten()
+                    );
                 }
             }
             prop_assert_eq!(free.free(), naive.len() as u128);
             prop_assert_eq!(free.lowest(), naive.first().copied());
-            prop_assert_eq!(free.free_ranges().collect::<Vec<_>>(), gaps(&naive));
+            prop_assert_eq!(free_ranges(&free), gaps(&naive));
         }
         for number in givable.difference(&naive) {
             prop_assert!(free.release(*number));

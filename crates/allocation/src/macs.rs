@@ -1,7 +1,10 @@
 //! The MACs of a pool.
 
 use super::{Address, FreeNumbers, pool::SpecError, range::AddressRange, spec::MacsSpec};
-use nadmit_cni::mac::{HardwareAddress, Mac};
+use nadmit_cni::{
+    NumberRange,
+    mac::{HardwareAddress, Mac},
+};
 
 /// The number of bits of a MAC.
 const BITS: u32 = 48;
@@ -92,12 +95,16 @@ impl Macs {
         let mut block = self.first >> 40;
         while block <= self.last >> 40 {
             if group(block << 40) {
-                exclusions.push((block << 40, (block << 40) | (GROUP_BIT - 1)));
+                exclusions.push(NumberRange::new(
+                    block << 40,
+                    (block << 40) | (GROUP_BIT - 1),
+                ));
             }
             block += 1;
         }
-        exclusions.push((0, 0));
-        FreeNumbers::new(self.first + self.derived_count, self.last, exclusions)
+        exclusions.push(NumberRange::single(0));
+        let own = NumberRange::new(self.first + self.derived_count, self.last);
+        FreeNumbers::new(own, exclusions)
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::{Address, FreeNumbers, pool::SpecError, spec::RangeSpec};
 use nadmit_cni::{
+    NumberRange,
     address::parse_address,
     range::{BoundedSubnet, IpRange, Subnet},
 };
@@ -43,7 +44,7 @@ pub enum ExclusionReason {
 
 /// The range `::ffff:0:0/96` of IPv4-mapped IPv6 addresses, each of which would be a second name for an
 /// IPv4 address.
-const IPV4_MAPPED: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
+const IPV4_MAPPED: NumberRange = NumberRange::new(0xffff_0000_0000, 0xffff_ffff_ffff);
 
 impl AddressRange {
     /// Validates the spec of a range.
@@ -86,20 +87,15 @@ impl AddressRange {
 
     /// Returns all allocatable addresses of the range, all of them free.
     pub fn free_numbers(&self) -> FreeNumbers {
-        let numbers = |window: IpRange| {
-            let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
-            (first, last)
-        };
-        let (first, last) = numbers(self.window);
-        let gateway = self.gateway.map(|ip| Address::Ip(ip).number());
+        let gateway = self.gateway.map(IpRange::single);
         let mapped = (!self.window.is_ipv4()).then_some(IPV4_MAPPED);
         let exclusions = self
             .excludes
             .iter()
             .filter(|window| window.is_ipv4() == self.window.is_ipv4())
-            .map(|window| numbers(*window));
-        let exclusions = exclusions.chain(gateway.map(|g| (g, g))).chain(mapped);
-        FreeNumbers::new(first, last, exclusions)
+            .copied();
+        let exclusions = exclusions.chain(gateway).map(IpRange::numbers);
+        FreeNumbers::new(self.window.numbers(), exclusions.chain(mapped))
     }
 
     /// Returns true if the subnet contains the address.
@@ -336,8 +332,8 @@ mod tests {
     #[test]
     fn ipv4_mapped_addresses_are_not_allocatable() {
         let range = range(r#"{"range":"::/64"}"#).unwrap_or_else(|e| panic!("{e:?}"));
-        assert!(!range.free_numbers().is_allocatable(IPV4_MAPPED.0));
-        let last = std::net::Ipv6Addr::from_bits(IPV4_MAPPED.1);
+        assert!(!range.free_numbers().is_allocatable(IPV4_MAPPED.first));
+        let last = std::net::Ipv6Addr::from_bits(IPV4_MAPPED.last);
         assert!(last.to_ipv4_mapped().is_some());
     }
 }

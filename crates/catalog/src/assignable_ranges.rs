@@ -1,14 +1,14 @@
 //! An index of the addresses that networks assign, for rules that compare networks.
 //!
-//! Intervals are sorted by their first address, each with the highest last address up to it. A
-//! search begins at the last interval that starts early enough, and goes down until no earlier one
-//! can reach far enough. Next to one wide range it visits every interval, a few nanoseconds each.
+//! Ranges are sorted by their first address, each with the highest last address up to it. A
+//! search begins at the last range that starts early enough, and goes down until no earlier one
+//! can reach far enough. Next to one wide range it visits every range, a few nanoseconds each.
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use nadmit_cni::{
-    Network,
-    assignable::{self, AddressInterval, AssignableRange},
+    IpRange, Network,
+    assignable::{self, AssignableRange},
     slices::SliceView,
 };
 
@@ -52,7 +52,7 @@ impl AssignableRanges {
             let entry = |supply: AssignableRange| RangeEntry {
                 supply,
                 network: Arc::clone(network),
-                reach: supply.range.last,
+                reach: supply.range.last(),
             };
             entries.extend(assignable::assignable_ranges(config).into_iter().map(entry));
         }
@@ -81,19 +81,19 @@ impl AssignableRanges {
         &self.sliced
     }
 
-    /// Returns the ranges that overlap `interval`, in no particular order.
+    /// Returns the ranges that overlap `range`, in no particular order.
     pub(super) fn overlapping(
         &self,
-        interval: AddressInterval,
+        range: IpRange,
     ) -> impl Iterator<Item = (&Arc<Network>, &AssignableRange)> {
         let begun = self
             .entries
-            .partition_point(|entry| entry.supply.range.first <= interval.last);
+            .partition_point(|entry| entry.supply.range.first() <= range.last());
         self.entries[..begun]
             .iter()
             .rev()
-            .take_while(move |entry| entry.reach >= interval.first)
-            .filter(move |entry| entry.supply.range.last >= interval.first)
+            .take_while(move |entry| entry.reach >= range.first())
+            .filter(move |entry| entry.supply.range.last() >= range.first())
             .map(|entry| (&entry.network, &entry.supply))
     }
 }
@@ -120,9 +120,9 @@ mod tests {
         let networks: Vec<_> = ranges.iter().enumerate().map(network).collect();
         let assignable_ranges = AssignableRanges::of(networks.iter());
         let found = |cidr: &str| {
-            let interval = AddressInterval::from_cidr(cidr).unwrap_or_else(|| panic!("{cidr}"));
+            let range = IpRange::parse(cidr).unwrap_or_else(|| panic!("{cidr}"));
             let mut found: Vec<_> = assignable_ranges
-                .overlapping(interval)
+                .overlapping(range)
                 .map(|(n, _)| n.name.as_ref())
                 .collect();
             found.sort_unstable();

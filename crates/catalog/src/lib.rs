@@ -41,11 +41,7 @@ pub use self::{
     slicing::WhereaboutsSlicing,
     workloads::{Existence, Migration, Ordinals, Workloads},
 };
-use nadmit_cni::{
-    Network,
-    assignable::{AddressInterval, AssignableRange},
-    operator::Daemons,
-};
+use nadmit_cni::{IpRange, Network, assignable::AssignableRange, operator::Daemons};
 
 /// The minimum similarity of two names for a suggestion (Jaro-Winkler, 0 to 1).
 const MIN_SIMILARITY: f64 = 0.8;
@@ -179,12 +175,12 @@ impl Catalog {
         most_similar(name, networks.map(|candidate| &*candidate.name))
     }
 
-    /// Returns the networks that assign addresses of `interval`, with their assignable ranges.
+    /// Returns the networks that assign addresses of `range`, with their assignable ranges.
     pub fn networks_assigning(
         &self,
-        interval: AddressInterval,
+        range: IpRange,
     ) -> impl Iterator<Item = (&Arc<Network>, &AssignableRange)> {
-        self.assignable_ranges().overlapping(interval)
+        self.assignable_ranges().overlapping(range)
     }
 
     /// Returns the Whereabouts networks with a range and this `network_name`; `None` selects those

@@ -4,28 +4,18 @@
 //! This module does not report mistakes. What cannot be parsed assigns nothing; the rules for a
 //! single network report it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
 use super::{
-    address::{AddressRequest, parse_address, width},
+    address::{AddressRequest, parse_address},
     cni::NetworkConfig,
     ipam::{ConfiguredAddress, Ipam, WhereaboutsIpam, WhereaboutsRange},
+    range::{IpRange, Subnet},
 };
-
-/// A range of consecutive addresses of one family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AddressInterval {
-    /// The first address.
-    pub first: IpAddr,
-    /// The last address, which is not below the first.
-    pub last: IpAddr,
-}
 
 /// A range of addresses that a network assigns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AssignableRange {
     /// The addresses.
-    pub range: AddressInterval,
+    pub range: IpRange,
     /// The index of the plugin whose IPAM assigns them.
     pub plugin: usize,
     /// The configuration that they result from.
@@ -41,100 +31,13 @@ pub enum AssignableSource {
         index: usize,
         /// The subnet, by which Whereabouts names its `IPPool`; `None` if each node allocates from
         /// its own slice.
-        pool: Option<AddressInterval>,
+        pool: Option<IpRange>,
     },
     /// A configured address.
     Configured {
         /// The index in the addresses of the IPAM.
         index: usize,
     },
-}
-
-impl AddressInterval {
-    /// Returns the addresses of a CIDR, or a single address without a prefix.
-    pub fn from_cidr(text: &str) -> Option<Self> {
-        let request = AddressRequest::parse(text).ok()?;
-        let Some(prefix) = request.prefix else {
-            return Some(Self::single(request.address));
-        };
-        let first = request.network()?;
-        let host = u32::from(width(first) - prefix);
-        let hosts = u128::MAX.checked_shr(128 - host).unwrap_or(0);
-        Some(Self {
-            first,
-            last: same_family(first, bits(first) | hosts),
-        })
-    }
-
-    /// Creates a range of one address.
-    pub fn single(address: IpAddr) -> Self {
-        Self {
-            first: address,
-            last: address,
-        }
-    }
-
-    /// Returns the addresses that are in both ranges.
-    pub fn intersection(self, other: Self) -> Option<Self> {
-        let (first, last) = (self.first.max(other.first), self.last.min(other.last));
-        // `IpAddr` orders IPv4 before IPv6, so ranges of different families do not intersect.
-        (first <= last).then_some(Self { first, last })
-    }
-
-    /// Returns true if the range contains the address.
-    pub fn contains(self, address: IpAddr) -> bool {
-        self.first <= address && address <= self.last
-    }
-
-    /// Returns the range without its first and last address, which Whereabouts never assigns;
-    /// `None` if nothing is left.
-    fn without_ends(self) -> Option<Self> {
-        let [first, last] = [
-            bits(self.first).checked_add(1)?,
-            bits(self.last).checked_sub(1)?,
-        ];
-        (first <= last).then(|| Self {
-            first: same_family(self.first, first),
-            last: same_family(self.first, last),
-        })
-    }
-
-    /// Returns the parts of the range outside of the excluded ranges.
-    fn subtract(self, exclusions: impl Iterator<Item = Self>) -> Vec<Self> {
-        let mut exclusions: Vec<Self> = exclusions
-            .filter_map(|excluded| self.intersection(excluded))
-            .collect();
-        exclusions.sort_unstable();
-        let mut left = Vec::new();
-        // The first address not processed yet; `None` after the last.
-        let mut next = Some(bits(self.first));
-        for excluded in exclusions {
-            let Some(first) = next.filter(|next| *next <= bits(excluded.last)) else {
-                continue;
-            };
-            if first < bits(excluded.first) {
-                left.push(Self {
-                    first: same_family(self.first, first),
-                    last: same_family(self.first, bits(excluded.first) - 1),
-                });
-            }
-            next = (excluded.last < self.last).then(|| bits(excluded.last) + 1);
-        }
-        left.extend(next.map(|first| Self {
-            first: same_family(self.first, first),
-            last: self.last,
-        }));
-        left
-    }
-}
-
-impl std::fmt::Display for AddressInterval {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.first == self.last {
-            return self.first.fmt(f);
-        }
-        write!(f, "{} to {}", self.first, self.last)
-    }
 }
 
 /// Returns every range that a configuration assigns, in the order of the configuration.
@@ -172,7 +75,7 @@ fn push_configured(
     for (index, configured) in addresses.iter().enumerate() {
         if let Ok(request) = AddressRequest::parse(&configured.address) {
             supplies.push(AssignableRange {
-                range: AddressInterval::single(request.address),
+                range: IpRange::single(request.address),
                 plugin,
                 source: AssignableSource::Configured { index },
             });
@@ -186,13 +89,13 @@ fn push_configured(
 fn whereabouts_ranges(
     ipam: &WhereaboutsIpam,
     range: &WhereaboutsRange,
-) -> Option<(AddressInterval, Vec<AddressInterval>)> {
+) -> Option<(IpRange, Vec<IpRange>)> {
     let (start, cidr) = match range.range.split_once('-') {
         Some((start, cidr)) => (Some(start.trim()), cidr.trim()),
         None => (None, range.range.trim()),
     };
-    let subnet = AddressInterval::from_cidr(cidr.contains('/').then_some(cidr)?)?;
-    let inner = subnet.without_ends()?;
+    let cidr_subnet = Subnet::parse(cidr).ok()?;
+    let (subnet, inner) = (cidr_subnet.range(), cidr_subnet.hosts()?);
     if ipam.node_slice_size.is_some() {
         return Some((subnet, vec![inner]));
     }
@@ -204,33 +107,15 @@ fn whereabouts_ranges(
     let end = start.and(cidr.split('/').next());
     let first = inside(range.range_start.as_deref()).or(inside(start));
     let last = inside(range.range_end.as_deref()).or(inside(end));
-    let bounds = AddressInterval {
-        first: first.unwrap_or(inner.first),
-        last: last.unwrap_or(inner.last),
-    };
+    let bounds = IpRange::new(first.unwrap_or(inner.first()), last.unwrap_or(inner.last()));
     let exclusions = range
         .exclude
         .iter()
-        .filter_map(|text| AddressInterval::from_cidr(text.trim()));
-    let ranges = inner
-        .intersection(bounds)
-        .map(|inner| inner.subtract(exclusions));
+        .filter_map(|text| IpRange::parse(text.trim()));
+    let ranges = bounds
+        .and_then(|bounds| inner.intersection(bounds))
+        .map(|inner| inner.subtract(exclusions).collect());
     Some((subnet, ranges.unwrap_or_default()))
-}
-
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => v4.to_bits().into(),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
-}
-
-/// Returns the address with these bits and the family of `like`.
-fn same_family(like: IpAddr, bits: u128) -> IpAddr {
-    match like {
-        IpAddr::V4(_) => Ipv4Addr::from_bits(u32::try_from(bits).unwrap_or(u32::MAX)).into(),
-        IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
-    }
 }
 
 #[cfg(test)]
@@ -240,7 +125,7 @@ mod tests {
     fn supplies(ipam: &str) -> Vec<String> {
         let config = NetworkConfig::parse(&format!(r#"{{"type":"macvlan","ipam":{ipam}}}"#));
         let supplies = assignable_ranges(&config.unwrap_or_else(|e| panic!("{e}")));
-        supplies.iter().map(|s| s.range.to_string()).collect()
+        supplies.iter().map(|s| s.range.in_words()).collect()
     }
 
     #[test]

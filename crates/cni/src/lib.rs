@@ -28,6 +28,7 @@ pub mod link;
 pub mod mac;
 pub mod name;
 pub mod near_miss;
+pub mod number_range;
 pub mod operator;
 pub mod ovn;
 pub mod range;
@@ -43,6 +44,7 @@ pub use self::{
     interface::InterfaceError,
     mac::{HardwareAddress, Mac},
     name::NameError,
+    number_range::NumberRange,
     range::{BoundedSubnet, IpRange, Subnet},
     selection::{Annotation, AnnotationFormat, Selection},
     text::{Parsed, Position, Span, Spanned},

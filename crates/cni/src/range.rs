@@ -10,7 +10,10 @@ use std::{
 
 use thiserror::Error;
 
-use super::address::{AddressError, AddressRequest, parse_address, width};
+use super::{
+    address::{AddressError, AddressRequest, parse_address, width},
+    number_range::NumberRange,
+};
 
 /// A subnet: an address and a prefix length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +24,13 @@ pub struct Subnet {
     pub prefix: u8,
 }
 
-/// A range of consecutive addresses of one family, including its first and last address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A range of consecutive addresses of one family, including its first and last address. Ranges are
+/// ordered by their first address, IPv4 before IPv6.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IpRange {
-    v4: bool,
-    first: u128,
-    last: u128,
+    v6: bool,
+    /// The addresses as numbers; never empty.
+    numbers: NumberRange,
 }
 
 /// A subnet, and the bounds of Whereabouts's notation with a dash.
@@ -80,19 +84,17 @@ impl Subnet {
             .map_or(u128::MAX, |size| size - 1);
         let first = bits(self.address) & !mask;
         IpRange {
-            v4: self.address.is_ipv4(),
-            first,
-            last: first | mask,
+            v6: self.address.is_ipv6(),
+            numbers: NumberRange::new(first, first | mask),
         }
     }
 
     /// Returns its addresses without the first and the last; `None` if nothing is between them.
     pub fn hosts(self) -> Option<IpRange> {
-        let whole = self.range();
+        let IpRange { v6, numbers } = self.range();
         (self.host_bits() > 1).then(|| IpRange {
-            first: whole.first + 1,
-            last: whole.last - 1,
-            ..whole
+            v6,
+            numbers: NumberRange::new(numbers.first + 1, numbers.last - 1),
         })
     }
 
@@ -113,81 +115,96 @@ impl IpRange {
     /// Creates the range from `first` to `last`; `None` if they differ in family or are in the
     /// wrong order.
     pub fn new(first: IpAddr, last: IpAddr) -> Option<Self> {
-        let range = Self {
-            v4: first.is_ipv4(),
-            first: bits(first),
-            last: bits(last),
-        };
-        (last.is_ipv4() == range.v4 && range.first <= range.last).then_some(range)
+        let numbers = NumberRange::new(bits(first), bits(last));
+        let v6 = first.is_ipv6();
+        (last.is_ipv6() == v6 && !numbers.is_empty()).then_some(Self { v6, numbers })
+    }
+
+    /// Creates a range of one address.
+    pub fn single(address: IpAddr) -> Self {
+        Self {
+            v6: address.is_ipv6(),
+            numbers: NumberRange::single(bits(address)),
+        }
+    }
+
+    /// Parses the addresses of a CIDR, or a single address without a prefix; `None` if the text is
+    /// neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        let AddressRequest { address, prefix } = AddressRequest::parse(text).ok()?;
+        let subnet = prefix.map(|prefix| Subnet { address, prefix });
+        Some(subnet.map_or_else(|| Self::single(address), Subnet::range))
     }
 
     /// Returns the first address.
     pub fn first(self) -> IpAddr {
-        self.address(self.first)
+        self.address(self.numbers.first)
     }
 
     /// Returns the last address.
     pub fn last(self) -> IpAddr {
-        self.address(self.last)
+        self.address(self.numbers.last)
+    }
+
+    /// Returns the addresses as numbers.
+    pub fn numbers(self) -> NumberRange {
+        self.numbers
     }
 
     /// Returns true if these are IPv4 addresses.
     pub fn is_ipv4(self) -> bool {
-        self.v4
+        !self.v6
     }
 
     /// Returns the number of addresses; one less for the whole IPv6 address space.
     pub fn count(self) -> u128 {
-        (self.last - self.first).saturating_add(1)
+        self.numbers.count()
     }
 
     /// Returns true if the range contains the address.
     pub fn contains(self, address: IpAddr) -> bool {
-        address.is_ipv4() == self.v4 && (self.first..=self.last).contains(&bits(address))
+        address.is_ipv6() == self.v6 && self.numbers.contains(bits(address))
     }
 
     /// Returns the addresses that are in both ranges.
     pub fn intersection(self, other: Self) -> Option<Self> {
-        let common = Self {
-            v4: self.v4,
-            first: self.first.max(other.first),
-            last: self.last.min(other.last),
-        };
-        (self.v4 == other.v4 && common.first <= common.last).then_some(common)
+        let numbers = self.numbers.intersection(other.numbers);
+        let v6 = self.v6;
+        (v6 == other.v6 && !numbers.is_empty()).then_some(Self { v6, numbers })
+    }
+
+    /// Returns the parts of the range that are in none of the `excluded` ranges, which may overlap, in
+    /// ascending order.
+    pub fn subtract(self, excluded: impl IntoIterator<Item = Self>) -> impl Iterator<Item = Self> {
+        let excluded = excluded.into_iter().filter(|other| other.v6 == self.v6);
+        let left = self.numbers.subtract(excluded.map(Self::numbers));
+        let v6 = self.v6;
+        left.into_iter().map(move |numbers| Self { v6, numbers })
     }
 
     /// Returns the number of addresses that are in none of the `excluded` ranges, which may
     /// overlap.
     pub fn count_without(self, excluded: impl IntoIterator<Item = Self>) -> u128 {
-        let inside = excluded
-            .into_iter()
-            .filter_map(|other| self.intersection(other));
-        let mut inside: Vec<Self> = inside.collect();
-        inside.sort_unstable_by_key(|range| range.first);
-        let mut left = self.count();
-        // The first address after the excluded ones so far; `None` after the last address of the
-        // family.
-        let mut next = Some(self.first);
-        for range in inside {
-            let Some(from) = next else { break };
-            if range.last < from {
-                continue;
-            }
-            let taken = (range.last - range.first.max(from)).saturating_add(1);
-            left = left.saturating_sub(taken);
-            next = range.last.checked_add(1);
-        }
-        left
+        let left = self.subtract(excluded).map(Self::count);
+        left.fold(0, u128::saturating_add)
     }
 
-    /// Returns a key for sorting by family and first address.
+    /// Formats the range as in "10.0.0.1 to 10.0.0.9", or as a single address.
+    pub fn in_words(self) -> String {
+        match (self.first(), self.last()) {
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first} to {last}"),
+        }
+    }
+
+    /// Returns a key for sorting by first address, IPv6 before IPv4.
     pub fn sort_key(self) -> (bool, u128) {
-        (self.v4, self.first)
+        (self.is_ipv4(), self.numbers.first)
     }
 
     fn address(self, bits: u128) -> IpAddr {
         match u32::try_from(bits) {
-            Ok(bits) if self.v4 => Ipv4Addr::from_bits(bits).into(),
+            Ok(bits) if !self.v6 => Ipv4Addr::from_bits(bits).into(),
             _ => Ipv6Addr::from_bits(bits).into(),
         }
     }
@@ -293,7 +310,7 @@ mod tests {
         assert_eq!(without(&["0.0.0.0/0", "10.0.0.0/24"]), 0);
         let all = range("::/0");
         assert_eq!(all.count_without([all, all]), 0);
-        assert_eq!(all.count_without([range("::/1")]), (1 << 127) - 1);
+        assert_eq!(all.count_without([range("::/1")]), 1 << 127);
     }
 
     #[test]

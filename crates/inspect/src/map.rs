@@ -9,6 +9,7 @@ use nadmit_allocation::{
     Address, AddressRange, Allocation, ExclusionReason, Family, Holder, Index, NetworkRef, Pool,
 };
 use nadmit_catalog::Catalog;
+use nadmit_cni::NumberRange;
 
 /// The map of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,13 +128,13 @@ fn runs(
     pool: &Pool,
     index: &Index,
     (first, last): (Address, Address),
-    free_ranges: Vec<(u128, u128)>,
+    free_ranges: Vec<NumberRange>,
     fill_gap: GapFiller<'_>,
 ) -> Vec<AddressRun> {
     let family = first.family();
-    let free = free_ranges.into_iter().map(|(from, to)| AddressRun {
-        first: family.address(from),
-        last: family.address(to),
+    let free = free_ranges.into_iter().map(|range| AddressRun {
+        first: family.address(range.first),
+        last: family.address(range.last),
         state: AddressState::Free,
     });
     let held = index

@@ -4,8 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use nadmit_catalog::Catalog;
 use nadmit_cni::{
-    Network, Span,
-    assignable::{self, AddressInterval, AssignableRange},
+    IpRange, Network, Span,
+    assignable::{self, AssignableRange},
     cni::{NetworkConfig, Plugin},
     json::{JsonMember, JsonNode, find},
 };
@@ -126,21 +126,21 @@ impl<'a> NetworkSubject<'a> {
             .take(MAX_ASSIGNABLE_RANGES)
     }
 
-    /// Returns the ranges of other networks that overlap `interval`.
+    /// Returns the ranges of other networks that overlap `range`.
     pub fn other_networks_assigning(
         &self,
-        interval: AddressInterval,
+        range: IpRange,
     ) -> impl Iterator<Item = (&'a Arc<Network>, &'a AssignableRange)> {
         let own = (self.namespace, self.name);
         let siblings = self.siblings;
-        let known = self.catalog.networks_assigning(interval);
+        let known = self.catalog.networks_assigning(range);
         // The known versions of siblings are about to change, so those of the list are used instead.
         let known = known.filter(move |(network, _)| {
             siblings.is_none_or(|s| s.network(&network.namespace, &network.name).is_none())
         });
         let listed = siblings
             .into_iter()
-            .flat_map(move |s| s.networks_assigning(interval));
+            .flat_map(move |s| s.networks_assigning(range));
         known
             .chain(listed)
             .filter(move |(network, _)| (&*network.namespace, &*network.name) != own)

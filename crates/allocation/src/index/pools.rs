@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{Index, slice_map::SliceMap};
 use crate::{Address, Allocation, Family, FreeNumbers, Holder, Pool, Reservation};
+use nadmit_cni::NumberRange;
 
 /// A pool with its free addresses.
 #[derive(Debug)]
@@ -273,7 +274,7 @@ impl Index {
     }
 
     /// Returns the free ranges of a range of a pool.
-    pub fn free_ranges(&self, pool: &str, range: usize) -> Vec<(u128, u128)> {
+    pub fn free_ranges(&self, pool: &str, range: usize) -> Vec<NumberRange> {
         let state = self.pools.get(pool);
         let numbers = state.and_then(|state| state.ranges.get(range));
         numbers

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Index, SpaceState, Usage, entries::IndexEntry};
 use crate::{Address, Allocation, Family, FreeNumbers, Holder, Pool, Reservation, Space, Version};
+use nadmit_cni::NumberRange;
 
 /// An allocation with its version; `None` while a write is pending.
 pub type IndexedAllocation<'i> = (&'i Allocation, Option<Version>);
@@ -111,7 +112,7 @@ impl Index {
     }
 
     /// Returns the free ranges of a pool's MACs that are not derived from addresses.
-    pub fn free_mac_ranges(&self, pool: &str) -> Vec<(u128, u128)> {
+    pub fn free_mac_ranges(&self, pool: &str) -> Vec<NumberRange> {
         let macs = self.pools.get(pool).and_then(|state| state.macs.as_ref());
         macs.map(FreeNumbers::free_ranges)
             .map(Iterator::collect)

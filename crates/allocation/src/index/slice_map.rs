@@ -6,6 +6,7 @@ use std::{
 };
 
 use crate::{Address, FreeNumbers, Pool, SlicingConfig};
+use nadmit_cni::NumberRange;
 
 /// The slots of a sliced range. A slot is a position at which a slice exists or may be claimed; slots
 /// are numbered from the first address of the subnet.
@@ -42,16 +43,16 @@ impl SliceMap {
         // Slots without allocatable addresses cannot be claimed.
         let mut empty = Vec::new();
         let mut next = 0;
-        for (from, to) in free.allocatable() {
-            let (first, last) = (slot(*from), slot(*to));
+        for run in free.allocatable() {
+            let (first, last) = (slot(run.first), slot(run.last));
             if next < first {
-                empty.push((next, first - 1));
+                empty.push(NumberRange::new(next, first - 1));
             }
             next = next.max(last + 1);
         }
         let unclaimed = match next.checked_sub(1) {
-            Some(last) => FreeNumbers::new(0, last, empty),
-            None => FreeNumbers::new(1, 0, []),
+            Some(last) => FreeNumbers::new(NumberRange::new(0, last), empty),
+            None => FreeNumbers::new(NumberRange::new(1, 0), []),
         };
         Self {
             base,
@@ -67,15 +68,15 @@ impl SliceMap {
         number.saturating_sub(self.base) >> self.host_bits
     }
 
-    /// Returns the first and the last number of a slot.
-    pub(super) fn bounds(&self, slot: u128) -> (u128, u128) {
+    /// Returns the numbers of a slot.
+    pub(super) fn numbers(&self, slot: u128) -> NumberRange {
         let first = self.base + (slot << self.host_bits);
-        (first, first | ((1 << self.host_bits) - 1))
+        NumberRange::new(first, first | ((1 << self.host_bits) - 1))
     }
 
     /// Returns true if a slot begins with this number.
     pub(super) fn is_slot_start(&self, number: u128) -> bool {
-        self.bounds(self.slot(number)).0 == number
+        self.numbers(self.slot(number)).first == number
     }
 
     /// Sets the state of a slot.
@@ -110,16 +111,16 @@ impl SliceMap {
         self.unclaimed.is_free(slot)
     }
 
-    /// Returns the bounds of a node's slices, in ascending order.
-    pub(super) fn of_node(&self, node: &str) -> impl Iterator<Item = (u128, u128)> {
+    /// Returns the numbers of each of a node's slices, in ascending order.
+    pub(super) fn of_node(&self, node: &str) -> impl Iterator<Item = NumberRange> {
         let slots = self.nodes.get(node).into_iter().flatten();
-        slots.map(|slot| self.bounds(*slot))
+        slots.map(|slot| self.numbers(*slot))
     }
 
     /// Returns the lowest free number in a node's slices.
     pub(super) fn lowest_of(&self, node: &str, free: &FreeNumbers) -> Option<u128> {
         let mut slices = self.of_node(node);
-        slices.find_map(|(first, last)| free.lowest_within(first, last))
+        slices.find_map(|slice| free.lowest_within(slice))
     }
 
     /// Returns the lowest slot that can be claimed and has a free address. The loop iterates only while
@@ -127,8 +128,11 @@ impl SliceMap {
     pub(super) fn lowest_unclaimed(&self, free: &FreeNumbers) -> Option<u128> {
         let mut from = 0;
         loop {
-            let slot = self.unclaimed.lowest_within(from, u128::MAX)?;
-            let number = free.lowest_within(self.bounds(slot).0, u128::MAX)?;
+            let slot = self
+                .unclaimed
+                .lowest_within(NumberRange::new(from, u128::MAX))?;
+            let from_slot = NumberRange::new(self.numbers(slot).first, u128::MAX);
+            let number = free.lowest_within(from_slot)?;
             from = self.slot(number);
             if from == slot {
                 return Some(slot);
@@ -144,9 +148,9 @@ impl SliceMap {
 
     /// Counts the free numbers that are in no node's slice.
     pub(super) fn free_outside(&self, free: &FreeNumbers) -> u128 {
-        let owned = self.owners.keys().map(|slot| self.bounds(*slot));
-        owned.fold(free.free(), |left, (first, last)| {
-            left.saturating_sub(free.free_within(first, last))
+        let owned = self.owners.keys().map(|slot| self.numbers(*slot));
+        owned.fold(free.free(), |left, slice| {
+            left.saturating_sub(free.free_within(slice))
         })
     }
 }
@@ -157,7 +161,10 @@ mod tests {
 
     /// Addresses 256 to 319 in slots of 16, some of them excluded.
     fn sample() -> (SliceMap, FreeNumbers) {
-        let free = FreeNumbers::new(257, 318, [(272, 287), (300, 301)]);
+        let free = FreeNumbers::new(
+            NumberRange::new(257, 318),
+            [NumberRange::new(272, 287), NumberRange::new(300, 301)],
+        );
         let slicing = SlicingConfig {
             host_bits: 4,
             strict: false,
@@ -174,9 +181,13 @@ mod tests {
         let mut claimed = Vec::new();
         while let Some(slot) = map.lowest_unclaimed(&free) {
             map.set(slot, true, Some(&node));
-            claimed.push(map.bounds(slot));
+            claimed.push(map.numbers(slot));
         }
-        assert_eq!(claimed, [(256, 271), (288, 303), (304, 319)]);
+        let slots = [(256, 271), (288, 303), (304, 319)];
+        assert_eq!(
+            claimed,
+            slots.map(|(first, last)| NumberRange::new(first, last))
+        );
         assert_eq!(map.of_node("a").collect::<Vec<_>>(), claimed);
         assert_eq!((map.count(), map.free_outside(&free)), ((3, 3), 0));
         while let Some(number) = map.lowest_of("a", &free) {

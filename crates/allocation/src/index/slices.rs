@@ -155,13 +155,13 @@ impl Index {
         let mut slices = self.slices_of(pool);
         slices.retain(|slice| slice.mismatch(&self.pool_config).is_none());
         let usage = |slice: &Slice| {
-            let (first, last) = bounds(slice);
+            let window = slice.window.range().numbers();
             let at = state.pool.range_of(slice.window.address)?;
             let numbers = state.ranges.get(at)?;
             Some(SliceUsage {
                 slice: slice.clone(),
-                capacity: numbers.capacity_within(first, last),
-                free: numbers.free_within(first, last),
+                capacity: numbers.capacity_within(window),
+                free: numbers.free_within(window),
             })
         };
         slices.into_iter().filter_map(usage).collect()
@@ -266,11 +266,4 @@ fn slice_map_of<'p>(
     let size = state.pool.slice_around(first)?.prefix;
     let at = state.pool.range_of(first)?;
     Some((state.slice_maps.get_mut(at)?, size))
-}
-
-/// Returns the first and the last number of a slice.
-fn bounds(slice: &Slice) -> (u128, u128) {
-    let window = slice.window.range();
-    let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
-    (first, last)
 }

@@ -8,8 +8,8 @@ use crate::{
     network_subject::{MAX_COMPARISONS, PluginObject},
 };
 use nadmit_cni::{
-    Network, Span,
-    assignable::{AddressInterval, AssignableRange, AssignableSource},
+    IpRange, Network, Span,
+    assignable::{AssignableRange, AssignableSource},
     cni::NetworkConfig,
     ipam::{Ipam, WhereaboutsIpam},
     json::{JsonMember, find},
@@ -81,7 +81,7 @@ enum OverlapEffect {
 struct OverlappingNetwork<'c> {
     network: &'c Arc<Network>,
     ipam: &'c WhereaboutsIpam,
-    shared: AddressInterval,
+    shared: IpRange,
     effect: OverlapEffect,
 }
 
@@ -234,7 +234,8 @@ fn report_duplicate_assignment(
         format!(
             "the range {:?} overlaps that of {namespace}/{name}, and Whereabouts would give {} \
              twice, because {why}",
-            range.text, other.shared
+            range.text,
+            other.shared.in_words()
         ),
         help,
     );
@@ -255,7 +256,9 @@ fn report_advice(
         .map(|other| {
             format!(
                 "{}/{} ({})",
-                other.network.namespace, other.network.name, other.shared
+                other.network.namespace,
+                other.network.name,
+                other.shared.in_words()
             )
         })
         .collect();

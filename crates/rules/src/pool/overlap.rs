@@ -5,7 +5,7 @@ use crate::{
     Check, Example, Levels, Report, Rule,
     examples::{POOL, pool},
 };
-use nadmit_allocation::{Address, AddressRange, FreeNumbers};
+use nadmit_allocation::AddressRange;
 use nadmit_cni::range::IpRange;
 
 pub(crate) const RULE: Rule = Rule {
@@ -63,19 +63,15 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
 /// Returns the range of addresses that both ranges may assign, and their number.
 fn shared(one: &AddressRange, other: &AddressRange) -> Option<(IpRange, u128)> {
     let window = one.window.intersection(other.window)?;
-    let number = |address| Address::Ip(address).number();
     let exclusions = [one, other].into_iter().flat_map(|range| {
         let excludes = range.excludes.iter();
-        let excludes = excludes.filter(|range| range.is_ipv4() == window.is_ipv4());
-        let excludes = excludes.map(|range| (number(range.first()), number(range.last())));
-        excludes.chain(
-            range
-                .gateway
-                .map(|gateway| (number(gateway), number(gateway))),
-        )
+        let excludes = excludes.copied();
+        excludes.chain(range.gateway.map(IpRange::single))
     });
-    let common = FreeNumbers::new(number(window.first()), number(window.last()), exclusions);
-    (common.capacity() > 0).then(|| (window, common.capacity()))
+    match window.count_without(exclusions) {
+        0 => None,
+        count => Some((window, count)),
+    }
 }
 
 #[cfg(test)]

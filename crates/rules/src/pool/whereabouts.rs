@@ -8,10 +8,11 @@ use crate::{
     examples::{MACVLAN_CONF, POOLED_NET, pool},
     network_subject::MAX_COMPARISONS,
 };
-use nadmit_allocation::{Address, AddressRange, Pool};
+use nadmit_allocation::{AddressRange, Pool};
 use nadmit_catalog::Catalog;
 use nadmit_cni::{
-    assignable::{AddressInterval, AssignableRange, AssignableSource},
+    IpRange,
+    assignable::{AssignableRange, AssignableSource},
     cni::NetworkConfig,
     ipam::{Ipam, WhereaboutsIpam},
 };
@@ -58,7 +59,7 @@ pub struct WhereaboutsOverlap {
     /// The name of the network.
     pub network: Box<str>,
     /// The first range of addresses that both assign.
-    pub shared: AddressInterval,
+    pub shared: IpRange,
 }
 
 impl fmt::Display for WhereaboutsOverlap {
@@ -66,7 +67,11 @@ impl fmt::Display for WhereaboutsOverlap {
         let Self {
             namespace, network, ..
         } = self;
-        write!(f, "network {namespace}/{network} ({})", self.shared)
+        write!(
+            f,
+            "network {namespace}/{network} ({})",
+            self.shared.in_words()
+        )
     }
 }
 
@@ -75,8 +80,10 @@ impl fmt::Display for WhereaboutsOverlap {
 pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOverlap> {
     let mut found = BTreeMap::new();
     for (at, range) in pool.ranges.iter().enumerate() {
-        let whole = interval(range);
-        for (network, assignable) in catalog.networks_assigning(whole).take(MAX_COMPARISONS) {
+        for (network, assignable) in catalog
+            .networks_assigning(range.window)
+            .take(MAX_COMPARISONS)
+        {
             let config = network.config.loaded();
             let in_space = config.and_then(|config| whereabouts_ipam(config, assignable));
             if !in_space.is_some_and(|ipam| shares_address_space(ipam, pool)) {
@@ -120,19 +127,10 @@ fn shares_address_space(ipam: &WhereaboutsIpam, pool: &Pool) -> bool {
     ipam.network_name.as_deref().unwrap_or_default() == pool.space.network_name()
 }
 
-fn interval(range: &AddressRange) -> AddressInterval {
-    AddressInterval {
-        first: range.window.first(),
-        last: range.window.last(),
-    }
-}
-
 /// Returns the intersection of a pool's range with another range, if the pool assigns any address of it.
-fn shared(range: &AddressRange, other: AddressInterval) -> Option<AddressInterval> {
-    let shared = interval(range).intersection(other)?;
-    let number = |ip| Address::Ip(ip).number();
-    let (first, last) = (number(shared.first), number(shared.last));
-    let given = range.free_numbers().lowest_within(first, last);
+fn shared(range: &AddressRange, other: IpRange) -> Option<IpRange> {
+    let shared = range.window.intersection(other)?;
+    let given = range.free_numbers().lowest_within(shared.numbers());
     given.map(|_| shared)
 }
 
@@ -168,7 +166,7 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(config) = subject.parsed() else {
         return;
     };
-    let mut found: BTreeMap<(&str, usize), (usize, AddressInterval)> = BTreeMap::new();
+    let mut found: BTreeMap<(&str, usize), (usize, IpRange)> = BTreeMap::new();
     let mut left = MAX_COMPARISONS;
     for assignable in subject.assignable_ranges(config) {
         let Some(ipam) = whereabouts_ipam(config, &assignable) else {

@@ -8,6 +8,7 @@ use crate::{
     error::{AllocationError, Exhausted},
     index::{Index, pools::PoolSlot},
 };
+use nadmit_cni::NumberRange;
 
 impl Index {
     pub(super) fn choose_ips(
@@ -143,11 +144,11 @@ impl Index {
         let free = state.free(slot);
         let window = range.map(|range| range.range());
         let start_offset = window.and_then(|window| {
-            let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
-            Some((self.start_offset(first, last)?, last))
+            let NumberRange { first, last } = window.numbers();
+            Some(NumberRange::new(self.start_offset(first, last)?, last))
         });
         let lowest = free.and_then(|free| {
-            let behind = start_offset.and_then(|(from, to)| free.lowest_within(from, to));
+            let behind = start_offset.and_then(|numbers| free.lowest_within(numbers));
             behind.or_else(|| free.lowest())
         });
         lowest.map(|number| family.address(number)).ok_or_else(|| {

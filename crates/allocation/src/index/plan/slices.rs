@@ -216,17 +216,16 @@ impl Index {
         let state = self.pools.get(&pool.name)?;
         let (slice_map, free) = (state.slice_maps.get(range)?, state.ranges.get(range)?);
         let first_free = |slice: &Slice| {
-            let window = slice.window.range();
-            let [first, last] = [window.first(), window.last()].map(|ip| Address::Ip(ip).number());
-            address(pool, range, free.lowest_within(first, last)?)
+            let numbers = slice.window.range().numbers();
+            address(pool, range, free.lowest_within(numbers)?)
         };
         let mut own = self.claims_of(&pool.name).filter(|slice| {
             slice.node == scope.node && pool.range_of(slice.window.address) == Some(range)
         });
         let claimed = own.find_map(|slice| Some((slice.clone(), first_free(slice)?)));
         claimed.or_else(|| {
-            let (first, _) = slice_map.bounds(slice_map.lowest_unclaimed(free)?);
-            let window = pool.slice_around(address(pool, range, first)?)?;
+            let numbers = slice_map.numbers(slice_map.lowest_unclaimed(free)?);
+            let window = pool.slice_around(address(pool, range, numbers.first)?)?;
             let slice = Slice::new(&pool.name, window, &scope.node);
             let ip = first_free(&slice)?;
             Some((slice, ip))
@@ -240,8 +239,8 @@ impl Index {
             return AllocationError::Internal("a pool of the layout is not in the index");
         };
         let own = || slice_map.of_node(&scope.node);
-        let capacity = own().fold(0u128, |sum, (first, last)| {
-            sum.saturating_add(free.capacity_within(first, last))
+        let capacity = own().fold(0u128, |sum, slice| {
+            sum.saturating_add(free.capacity_within(slice))
         });
         AllocationError::SlicesFull(Box::new(SlicesFull {
             pool: Arc::clone(&scope.pool.name),
