@@ -10,6 +10,9 @@
 //!   the cluster, and keeps the content of the ConfigMap `nadmit-config`.
 //! - Reported settings are in effect: [`install`] asks the replicas which settings they use.
 //! - Only objects of nadmit's manifests are deleted.
+//!
+//! kustomize and helm install the same files of `deploy/`. They are other programs, and they neither wait
+//! for replicas before they register webhooks nor ask which settings are in effect.
 
 mod apply;
 mod config_text;

@@ -1,4 +1,8 @@
 //! A set of free numbers with fast access to the lowest one.
+//!
+//! `rangemap` and `range-set-blaze` keep such sets, too: as maps of ranges, in which a scattered number
+//! costs tens of bytes in place of one bit, and allocating a given number splits a range
+//! (docs/performance.md).
 
 mod within;
 

@@ -4,6 +4,9 @@
 //! serde alone would stop at the first value of a wrong type and silently skip misspelt keys. This
 //! parser reads the rest and reports both with their paths. The API server enforces the same shape
 //! through the schemas of the CRDs; folders of manifests and plain HTTP requests have no schema.
+//!
+//! It shares nothing with the readers of documents (`nadmit.yaml`, manifests): its input is a JSON value
+//! without positions, which it also cleans for serde, and its table of types nests.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

@@ -1,4 +1,7 @@
 //! A certificate chain with its private key.
+//!
+//! `rustls-cert-file-reader` reads such a pair from files; this one comes from a Secret, too, its size is
+//! bounded by the reader, and its errors say which half is wrong without a part of the key.
 
 use rustls::{
     Error, InconsistentKeys,

@@ -3,6 +3,8 @@
 //!
 //! Leading white space of such a line is insignificant. So the line is indented, the document is
 //! parsed again, and every location is mapped back to the original text.
+//!
+//! The parser of `serde-saphyr` rejects such lines, as the specification does.
 
 use super::{Booleans, DocumentNode, NodeValue, SyntaxError, split::Chunk, yaml};
 

@@ -6,6 +6,10 @@
 //!
 //! Resources are bounded for every input: aliases are expanded up to a limit, so that an alias bomb
 //! is an error, and nesting is limited to what fits on a stack.
+//!
+//! `marked-yaml` and `saphyr`'s `MarkedYaml` are such trees, too, but the one rejects anchors, and the
+//! other keeps mappings in a hash map and so loses repeated keys. So the trees are built here, from the
+//! events of `serde-saphyr`'s parser.
 
 mod json;
 mod lenient;

@@ -5,6 +5,9 @@
 //! decoding the scalar once more while recording the position of every character. It is used only
 //! if the decoded text equals the parser's, so it is never wrong; for an unsupported notation no map
 //! exists. Maps are created for findings only, which are rare.
+//!
+//! The parsers (`saphyr-parser`, `granit-parser`, `marked-yaml`) report where a scalar begins and ends,
+//! but not where each of its characters is.
 
 use super::SourceLocation;
 

@@ -1,4 +1,7 @@
 //! The JSON format: a list of objects, read as Multus's decoder (Go's `encoding/json`) does.
+//!
+//! It shares nothing with the readers of documents (`nadmit.yaml`, manifests): it merges repeated members
+//! as Go does, and formats paths only for errors, since every pod passes here.
 
 use std::{borrow::Cow, fmt};
 
