@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-use super::shared_addresses::SharedAddresses;
+use super::shared_addresses::{SharedAddresses, pod_of};
 
 /// The index of a pod's file, and its index among the file's objects.
 pub(super) type ObjectIndex = (usize, usize);
@@ -217,11 +217,6 @@ fn manifest_pod_names(read: &[Vec<Located<Manifest>>]) -> HashSet<(&str, &str)> 
         _ => None,
     });
     names.collect()
-}
-
-/// Returns the namespace and name of the pod that uses an address.
-pub(super) fn pod_of(one: &InUse) -> Option<(&str, &str)> {
-    Some((one.holder.namespace(), &one.pod.as_ref()?.name))
 }
 
 /// Returns the requester for a pod. A pod without a name differs from every other; one whose name

@@ -1,5 +1,7 @@
 //! The output for people on a cluster: a table of denials and warnings by namespace and rule, then
 //! each finding with its object and field.
+//!
+//! The table is padded by hand: `comfy-table` draws borders and styles only cells that it formats itself.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -7,8 +9,8 @@ use crate::rules::Level;
 
 use super::{
     CheckOutcome, ClusterScope, Diagnostic,
-    human::{BOLD, FRAME, level_counts, plural, style, write_headline, write_help},
     terminal::sanitize_line as printable,
+    text::{BOLD, FRAME, level_counts, plural, style, write_headline, write_help},
 };
 
 /// The table's name for cluster-scoped objects.

@@ -1,16 +1,16 @@
 //! The output for people: the line, a caret under the position, the problem and the remedy. See
 //! [`super::cluster_report`] for clusters.
+//!
+//! `annotate-snippets` renders nearly the same, but has no place for the object behind the position, adds
+//! an empty line before the help, and cuts long lines elsewhere; the output is stable for scripts.
 
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Style};
-
-use crate::rules::Level;
-
-use super::{CheckOutcome, Diagnostic, cluster_report, terminal::sanitize_line as printable};
-
-pub(super) const BOLD: Style = Style::new().bold();
-pub(super) const FRAME: Style = AnsiColor::Blue.on_default().bold();
+use super::{
+    CheckOutcome, Diagnostic, cluster_report,
+    terminal::sanitize_line as printable,
+    text::{FRAME, level_counts, plural, style, write_headline, write_help},
+};
 
 /// The maximum number of characters shown of a line.
 const WIDTH: usize = 100;
@@ -28,15 +28,6 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
     }
     write_summary(outcome, &mut out);
     out
-}
-
-/// Returns the colour of a level.
-pub(super) fn style(level: Level) -> Style {
-    let color = match level {
-        Level::Deny => AnsiColor::Red,
-        _ => AnsiColor::Yellow,
-    };
-    color.on_default().bold()
 }
 
 fn write_diagnostic(outcome: &CheckOutcome, diagnostic: &Diagnostic, out: &mut String) {
@@ -79,32 +70,6 @@ fn write_diagnostic(outcome: &CheckOutcome, diagnostic: &Diagnostic, out: &mut S
     }
     write_help(diagnostic, gutter, out);
     out.push('\n');
-}
-
-/// Writes the level, the code and the message.
-pub(super) fn write_headline(diagnostic: &Diagnostic, out: &mut String) {
-    let color = style(diagnostic.level);
-    let (level, code) = (diagnostic.level, diagnostic.code);
-    let message = printable(&diagnostic.message);
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "{color}{level}[{code}]{color:#}{BOLD}: {message}{BOLD:#}"
-    );
-}
-
-/// Writes the help, if there is any.
-pub(super) fn write_help(diagnostic: &Diagnostic, gutter: usize, out: &mut String) {
-    if diagnostic.help.is_empty() {
-        return;
-    }
-    let help = printable(&diagnostic.help);
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "{:gutter$} {FRAME}={FRAME:#} {BOLD}help{BOLD:#}: {help}",
-        ""
-    );
 }
 
 fn object_suffix(diagnostic: &Diagnostic) -> String {
@@ -170,34 +135,4 @@ fn write_summary(outcome: &CheckOutcome, out: &mut String) {
         plural(outcome.files.len(), "file")
     );
     let _ = writeln!(out, "{} ({read})", level_counts(outcome));
-}
-
-/// Returns a number with its noun in singular or plural.
-pub(super) fn plural(count: usize, word: &str) -> String {
-    match count {
-        1 => format!("1 {word}"),
-        _ => format!("{count} {word}s"),
-    }
-}
-
-/// Returns the numbers of denials and warnings, coloured.
-pub(super) fn level_counts(outcome: &CheckOutcome) -> String {
-    let (denials, warnings) = (outcome.count(Level::Deny), outcome.count(Level::Warn));
-    let (color, text) = match (denials, warnings) {
-        (0, 0) => (
-            AnsiColor::Green.on_default().bold(),
-            "no finding".to_owned(),
-        ),
-        (0, _) => (style(Level::Warn), denials_and_warnings(denials, warnings)),
-        _ => (style(Level::Deny), denials_and_warnings(denials, warnings)),
-    };
-    format!("{color}{text}{color:#}")
-}
-
-fn denials_and_warnings(denials: usize, warnings: usize) -> String {
-    format!(
-        "{}, {}",
-        plural(denials, "denial"),
-        plural(warnings, "warning")
-    )
 }

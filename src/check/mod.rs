@@ -30,6 +30,7 @@ mod sarif;
 mod shared_addresses;
 mod spans;
 mod terminal;
+mod text;
 
 pub use self::{
     adoption::{Adoption, AdoptionState, DuplicateAddress, PoolAddress, PoolAdoption},

@@ -10,8 +10,6 @@ use crate::{
     rules::{Finding, PodSubject, allocation::AllocationSubject, judge::judge_allocation},
 };
 
-use super::allocation_dry_run::pod_of;
-
 /// The pods that use another holder's address, by namespace and name.
 #[derive(Debug, Default)]
 pub(super) struct SharedAddresses<'u>(
@@ -82,4 +80,9 @@ fn is_of(one: &InUse, holder: &Holder) -> bool {
     let through = matches!(holder, Holder::Network { namespace, name }
         if (namespace, name) == (&one.network.namespace, &one.network.name));
     one.holder == *holder || through
+}
+
+/// Returns the namespace and name of the pod that uses an address.
+pub(super) fn pod_of(one: &InUse) -> Option<(&str, &str)> {
+    Some((one.holder.namespace(), &one.pod.as_ref()?.name))
 }
