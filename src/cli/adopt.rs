@@ -2,13 +2,15 @@
 
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
-use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::{
     cluster::{self, NadmitNamespaceArgs},
-    out,
+    kube_args::KubeArgs,
+    out::{self, Output},
+    style::{BOLD, DIM, GREEN, RED, YELLOW},
+    table::{self, Align},
 };
 use crate::{
     allocation::Stored,
@@ -16,14 +18,8 @@ use crate::{
     config::Config,
     ledger::{Actor, ClusterLedger, ClusterLedgerOptions, Store as _},
     rules::Policy,
-    sources::{self, Cluster, ClusterAccess, ClusterQuery, ClusterSnapshot},
+    sources::{self, Cluster, ClusterQuery, ClusterSnapshot},
 };
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GREEN: Style = AnsiColor::Green.on_default();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
-const RED: Style = AnsiColor::Red.on_default();
 
 /// Exit code if something prevents the adoption.
 const EXIT_BLOCKED: u8 = 1;
@@ -46,28 +42,15 @@ pub(super) struct AdoptArgs {
     #[arg(long)]
     dry_run: bool,
     /// Output format
-    #[arg(long, short, value_enum, default_value_t = AdoptOutput::Table)]
-    output: AdoptOutput,
+    #[arg(long, short, value_enum, default_value_t = Output::Table)]
+    output: Output,
     /// The settings (nadmit.yaml) of the server; by default those of the ConfigMap nadmit-config
     #[arg(long, env = "NADMIT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The context in the kubeconfig, if not the current one
-    #[arg(long, value_name = "CONTEXT")]
-    context: Option<String>,
-    /// The kubeconfig; by default those of the environment variable KUBECONFIG, else ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    kube: KubeArgs,
     #[command(flatten)]
     nadmit: NadmitNamespaceArgs,
-}
-
-/// Output format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum AdoptOutput {
-    /// For people
-    Table,
-    /// For programs
-    Json,
 }
 
 /// Prints the adoption, and returns the exit code.
@@ -75,11 +58,11 @@ pub(super) fn run(args: &AdoptArgs) -> ExitCode {
     match args.adoption() {
         Ok(adoption) => {
             match args.output {
-                AdoptOutput::Json => {
+                Output::Json => {
                     // Strings and numbers can always be serialized.
                     out::line(serde_json::to_string_pretty(&adoption).unwrap_or_default());
                 }
-                AdoptOutput::Table => out::text(render(&adoption)),
+                Output::Table => out::text(render(&adoption)),
             }
             ExitCode::from(if adoption.is_blocked() {
                 EXIT_BLOCKED
@@ -134,11 +117,7 @@ impl AdoptArgs {
         &self,
         written: Option<Policy>,
     ) -> anyhow::Result<(Vec<File>, Vec<Stored>, Policy)> {
-        let access = ClusterAccess {
-            kubeconfig: self.kubeconfig.clone(),
-            context: self.context.clone(),
-        };
-        let cluster = access.connect().await?;
+        let cluster = self.kube.connect().await?;
         let ClusterSnapshot {
             objects,
             unreadable: unknown,
@@ -218,19 +197,17 @@ fn render_pool(pool: &PoolAdoption) -> String {
         page += &format!("  {YELLOW}used twice{YELLOW:#}: {address} is used by {users}\n");
     }
     let cells = |held: &PoolAddress| {
-        let address = held.address.to_string();
-        [address, held.holder.clone(), held.network.clone()]
-    };
-    let rows: Vec<[String; 3]> = pool.addresses.iter().map(cells).collect();
-    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max();
-    let [first, second, third] = [0, 1, 2].map(|at| width(at).unwrap_or_default());
-    for (held, [address, holder, network]) in pool.addresses.iter().zip(&rows) {
         let state = match held.state {
             AdoptionState::Recorded => format!("{DIM}recorded{DIM:#}"),
             AdoptionState::Adopt => format!("{GREEN}adopt{GREEN:#}"),
             AdoptionState::Reserve => format!("{GREEN}reserve{GREEN:#}"),
         };
-        page += &format!("  {address:first$}  {holder:second$}  {network:third$}  {state}\n");
+        let address = held.address.to_string();
+        vec![address, held.holder.clone(), held.network.clone(), state]
+    };
+    let rows: Vec<Vec<String>> = pool.addresses.iter().map(cells).collect();
+    for line in table::lines(&[Align::Left; 4], &rows) {
+        page += &format!("  {line}\n");
     }
     page
 }

@@ -2,13 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use anstyle::Style;
 use serde_json::json;
 
-use super::out;
+use super::{out, style::BOLD};
 use crate::{catalog::Catalog, network::annotations};
-
-const BOLD: Style = Style::new().bold();
 
 /// Addresses and files of a running server.
 pub(super) struct ServerInfo {

@@ -1,7 +1,6 @@
 //! `nadmit check`: checks manifests and the objects of a cluster without a server.
 
 mod cluster;
-mod progress;
 
 use std::{
     io::Write as _,
@@ -12,14 +11,13 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser as _};
 
+use super::progress::ProgressLine;
 use crate::{
     check::{self, CheckOptions, CheckOutcome, ClusterScope, OutputFormat},
     config::Config,
     rules::{Policy, Profile},
     sources,
 };
-
-pub(super) use self::progress::ProgressLine;
 
 /// Environment variable with the path of the settings; the server uses the same.
 const CONFIG_VARIABLE: &str = "NADMIT_CONFIG";

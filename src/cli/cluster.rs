@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use clap::Args;
 use serde_json::Value;
 
-use super::check::ProgressLine;
+use super::progress::ProgressLine;
 use crate::{
     config::Config,
     rules::{Injection, Policy},

@@ -6,7 +6,10 @@ use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use clap::Args;
 
-use super::out;
+use super::{
+    out,
+    style::{BOLD, DIM},
+};
 use crate::rules::{Level, Profile, RULES, Rule, policy::similar_code, registry};
 
 /// Arguments of `nadmit explain`.
@@ -19,9 +22,6 @@ pub(super) struct ExplainArgs {
     #[arg(long, conflicts_with = "code")]
     list: bool,
 }
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
 
 /// Prints the explanation or the list.
 ///

@@ -2,49 +2,24 @@
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write as _},
-    path::PathBuf,
     time::Duration,
 };
 
-use anstyle::{AnsiColor, Style};
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 
-use super::out;
+use super::{
+    kube_args::KubeArgs,
+    out,
+    style::{BOLD, DIM, GREEN, YELLOW},
+};
 use crate::{
     install::{
         self, Certificates, HelmPolicy, InstallProgress, InstallSettings, Installation,
         ProbeOutcome, UninstallOptions, Wait,
     },
     rules::Mode,
-    sources::{Cluster, ClusterAccess},
 };
-
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GREEN: Style = AnsiColor::Green.on_default();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
-
-/// Arguments that select the cluster.
-#[derive(Debug, Args)]
-pub(super) struct TargetArgs {
-    /// The context in the kubeconfig, if not the current one
-    #[arg(long, value_name = "CONTEXT")]
-    context: Option<String>,
-    /// The kubeconfig; by default those of the environment variable KUBECONFIG, else ~/.kube/config
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-}
-
-impl TargetArgs {
-    pub(super) async fn connect(&self) -> anyhow::Result<Cluster> {
-        let access = ClusterAccess {
-            kubeconfig: self.kubeconfig.clone(),
-            context: self.context.clone(),
-        };
-        Ok(access.connect().await?)
-    }
-}
 
 /// Arguments of `nadmit install`.
 #[derive(Debug, Args)]
@@ -102,7 +77,7 @@ pub(super) struct InstallArgs {
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
-    to: TargetArgs,
+    kube: KubeArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -175,7 +150,7 @@ pub(super) fn run(args: &InstallArgs) -> anyhow::Result<()> {
 }
 
 async fn install(args: &InstallArgs) -> anyhow::Result<()> {
-    let cluster = args.to.connect().await?;
+    let cluster = args.kube.connect().await?;
     let client = cluster.client();
     out::line(format_args!(
         "{BOLD}nadmit {}{BOLD:#} to {}",
@@ -290,7 +265,7 @@ pub(super) struct UninstallArgs {
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
-    to: TargetArgs,
+    kube: KubeArgs,
 }
 
 /// Removes nadmit from the cluster.
@@ -299,7 +274,7 @@ pub(super) struct UninstallArgs {
 /// When the cluster refuses, or --purge is not confirmed.
 pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let cluster = args.to.connect().await?;
+        let cluster = args.kube.connect().await?;
         let client = cluster.client();
         let records = match args.purge {
             true => Some(install::count_records(&cluster).await?),

@@ -10,11 +10,13 @@ mod demo;
 mod explain;
 mod https;
 mod install;
+mod kube_args;
 mod live_config;
 mod logging;
 mod open_files;
 mod operate;
 mod out;
+mod progress;
 mod replica;
 mod reserve;
 mod runtime;
@@ -22,6 +24,8 @@ mod serve;
 mod signals;
 mod standalone;
 mod status;
+mod style;
+mod table;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -131,13 +135,13 @@ pub fn run() -> ExitCode {
 }
 
 fn print_error(error: &anyhow::Error) {
-    let bold = anstyle::AnsiColor::Red.on_default().bold();
+    let bold = style::RED.bold();
     let error = sanitize(&format!("{error:#}"));
     let _ = writeln!(anstream::stderr(), "{bold}error:{bold:#} {error}");
 }
 
 fn print_warning(text: impl std::fmt::Display) {
-    let bold = anstyle::AnsiColor::Yellow.on_default().bold();
+    let bold = style::YELLOW.bold();
     let text = sanitize(&text.to_string());
     let _ = writeln!(anstream::stderr(), "{bold}warning:{bold:#} {text}");
 }

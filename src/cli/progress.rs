@@ -9,7 +9,7 @@ use std::{
 const SHOW_AFTER_MS: u128 = 1_000;
 
 /// A progress line on a terminal, shown when an operation takes long.
-pub(in crate::cli) struct ProgressLine {
+pub(super) struct ProgressLine {
     begun: Instant,
     terminal: bool,
     shown: bool,
@@ -17,7 +17,7 @@ pub(in crate::cli) struct ProgressLine {
 
 impl ProgressLine {
     /// Starts the clock.
-    pub(in crate::cli) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             begun: Instant::now(),
             terminal: std::io::stderr().is_terminal(),
@@ -26,7 +26,7 @@ impl ProgressLine {
     }
 
     /// Shows a line, if enough time has passed.
-    pub(in crate::cli) fn show(&mut self, line: impl FnOnce() -> String) {
+    pub(super) fn show(&mut self, line: impl FnOnce() -> String) {
         if self.terminal && self.begun.elapsed().as_millis() > SHOW_AFTER_MS {
             self.shown = true;
             let _ = write!(std::io::stderr(), "\r{}\x1b[K", line());
@@ -34,7 +34,7 @@ impl ProgressLine {
     }
 
     /// Clears the line.
-    pub(in crate::cli) fn clear(&self) {
+    pub(super) fn clear(&self) {
         if self.shown {
             let _ = write!(std::io::stderr(), "\r\x1b[K");
         }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     banner,
+    kube_args::{self, KubeArgs},
     live_config::{EnvironmentDefaults, LiveConfig},
     logging::{LogArgs, LogFormat},
     open_files,
@@ -38,6 +39,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Arguments of `nadmit serve`.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("source").required(true).args(["manifests", "cluster"])))]
+#[command(mut_args(kube_args::with_cluster_or_in_pod))]
 pub(super) struct ServeArgs {
     /// The folder of manifests (NetworkAttachmentDefinitions, Namespaces, Pods), polled for changes
     #[arg(
@@ -52,13 +54,8 @@ pub(super) struct ServeArgs {
     /// The cluster is that of the pod that nadmit runs in, or of the kubeconfig.
     #[arg(long, env = "NADMIT_CLUSTER")]
     cluster: bool,
-    /// The kubeconfig; by default those of KUBECONFIG, else ~/.kube/config, else, in a pod, its service
-    /// account
-    #[arg(long, value_name = "FILE", requires = "cluster")]
-    kubeconfig: Option<PathBuf>,
-    /// The context in the kubeconfig, if not the current one
-    #[arg(long, value_name = "CONTEXT", requires = "cluster")]
-    context: Option<String>,
+    #[command(flatten)]
+    kube: KubeArgs,
     /// nadmit's own namespace, where its Lease is; by default that of the pod or the context
     #[arg(
         long,
@@ -230,10 +227,7 @@ impl ServeArgs {
 
     /// Returns the access to the cluster.
     pub(super) fn access(&self) -> ClusterAccess {
-        ClusterAccess {
-            kubeconfig: self.kubeconfig.clone(),
-            context: self.context.clone(),
-        }
+        self.kube.access()
     }
 
     fn certificates(&self, kept: Option<CertificateSource>) -> ServerCertificates {

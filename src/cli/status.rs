@@ -2,21 +2,18 @@
 
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::{
-    install::{TargetArgs, runtime},
+    install::runtime,
+    kube_args::KubeArgs,
     out,
+    style::{BOLD, GREEN, RED, YELLOW},
 };
 use crate::install::{self, InstallStatus, IsolationStatus};
 
-const BOLD: Style = Style::new().bold();
-const GREEN: Style = AnsiColor::Green.on_default();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
-const RED: Style = AnsiColor::Red.on_default();
 /// Remaining lifetime below which a certificate is highlighted, in seconds: a week.
 const EXPIRY_WARNING_SECONDS: i64 = 7 * 24 * 3600;
 
@@ -27,9 +24,10 @@ pub(super) struct StatusArgs {
     #[arg(long, short, value_enum, default_value_t = StatusOutput::Text)]
     output: StatusOutput,
     #[command(flatten)]
-    to: TargetArgs,
+    kube: KubeArgs,
 }
 
+/// Output format; its first value is `text`, not `table` as elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum StatusOutput {
     /// For people
@@ -44,7 +42,7 @@ enum StatusOutput {
 /// When the cluster cannot be read, nadmit is not installed, or no replica is ready.
 pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     let (status, server) = runtime()?.block_on(async {
-        let cluster = args.to.connect().await?;
+        let cluster = args.kube.connect().await?;
         let status = install::status(&cluster.client()).await?;
         anyhow::Ok((status, cluster.server().to_owned()))
     })?;

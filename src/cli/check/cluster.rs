@@ -1,22 +1,22 @@
 //! Reads the cluster of the kubeconfig for a check.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use crate::{
     check::File,
     cli::{
         cluster::{self, NadmitNamespaceArgs},
+        kube_args::{self, KubeArgs},
         print_warning,
     },
     install::{Isolation, IsolationUnknown},
     rules::Policy,
-    sources::{Cluster, ClusterAccess, ClusterQuery, ClusterSnapshot},
+    sources::{Cluster, ClusterQuery, ClusterSnapshot},
 };
 
 /// Arguments that select the cluster and what is checked in it.
 #[derive(Debug, Args)]
+#[command(mut_args(kube_args::with_cluster))]
 pub(super) struct CheckClusterArgs {
     /// Check the paths against the cluster's objects, too; without a path, check the objects of the cluster
     ///
@@ -34,12 +34,8 @@ pub(super) struct CheckClusterArgs {
         conflicts_with = "paths"
     )]
     pub(super) namespace: Option<String>,
-    /// The context in the kubeconfig, if not the current one
-    #[arg(long, value_name = "CONTEXT", requires = "cluster")]
-    context: Option<String>,
-    /// The kubeconfig; by default those of the environment variable KUBECONFIG, else ~/.kube/config
-    #[arg(long, value_name = "FILE", requires = "cluster")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    kube: KubeArgs,
     #[command(flatten)]
     nadmit: NadmitNamespaceArgs,
 }
@@ -87,11 +83,7 @@ impl CheckClusterArgs {
         sought: &ClusterQuery,
         written: Option<&Policy>,
     ) -> anyhow::Result<ClusterContents> {
-        let access = ClusterAccess {
-            kubeconfig: self.kubeconfig.clone(),
-            context: self.context.clone(),
-        };
-        let cluster = access.connect().await?;
+        let cluster = self.kube.connect().await?;
         let ClusterSnapshot {
             mut objects,
             unrelated,

@@ -2,20 +2,21 @@
 
 use std::fmt::Write as _;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use anyhow::Context as _;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::StatusCode;
 use serde_json::Value;
 
 use super::scenes::{Scene, SceneReview};
-use crate::network::annotations::NETWORKS;
+use crate::{
+    cli::style::{self, BOLD, DIM},
+    network::annotations::NETWORKS,
+};
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const GREEN: Style = AnsiColor::Green.on_default().bold();
-const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-const RED: Style = AnsiColor::Red.on_default().bold();
+const GREEN: Style = style::GREEN.bold();
+const YELLOW: Style = style::YELLOW.bold();
+const RED: Style = style::RED.bold();
 
 /// Returns the introduction.
 pub(super) fn opening() -> String {

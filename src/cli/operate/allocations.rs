@@ -2,14 +2,12 @@
 
 use clap::Args;
 
-use super::{
-    OperatorCommand, Output, SourceArgs,
-    backend::Backend,
-    print_json,
-    show::{self, Align},
-};
+use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json, show};
 use crate::{
-    cli::{clock, out},
+    cli::{
+        clock, out,
+        table::{self, Align},
+    },
     inspect::{AllocationRow, Filter},
 };
 
@@ -77,7 +75,7 @@ fn table(rows: &[AllocationRow], all: bool) -> String {
         ("HOLDER", Align::Left),
     ];
     let lines: Vec<Vec<String>> = rows.iter().map(line).collect();
-    show::table(&head, &lines)
+    table::table(&head, &lines)
 }
 
 fn line(row: &AllocationRow) -> Vec<String> {

@@ -2,11 +2,12 @@
 
 use super::{
     picture::{FREE, NEVER},
-    rows::{CELLS_PER_ROW, label_width, line},
-    show::{self, DIM, GREEN, RED, YELLOW},
+    rows::{CELLS_PER_ROW, GridSize, label_width, line},
+    show,
 };
 use crate::{
     allocation::Address,
+    cli::style::{DIM, GREEN, RED, YELLOW},
     inspect::{AddressRun, AddressState, RangeMap},
 };
 
@@ -30,7 +31,10 @@ pub(super) fn render_blocks(range: &RangeMap, size: u128) -> String {
         .step_by(CELLS_PER_ROW)
         .map(|at| family.address(base + at as u128 * block));
     let addresses: Vec<Address> = addresses.collect();
-    let width = label_width(addresses.iter().copied());
+    let size = GridSize {
+        label_width: label_width(addresses.iter().copied()),
+        cells: count,
+    };
     let mut page = format!(
         "{DIM}cell = {block} addresses{DIM:#}  {FREE} free  {GREEN}░{GREEN:#} to 1/3  \
          {YELLOW}▒{YELLOW:#} to 2/3  {YELLOW}▓{YELLOW:#} more  {RED}█{RED:#} all  \
@@ -42,7 +46,7 @@ pub(super) fn render_blocks(range: &RangeMap, size: u128) -> String {
         let note = format!("{:>3} %", show::percent(given, taken));
         page += &line(
             &address.to_string(),
-            (width, count),
+            size,
             row.iter().map(BlockUsage::sign),
             &note,
         );

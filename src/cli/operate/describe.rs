@@ -3,14 +3,13 @@
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use super::{
-    OperatorCommand, Output, SourceArgs,
-    backend::Backend,
-    print_json,
-    show::{self, Align, BOLD, DIM, GREEN, YELLOW},
-};
+use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json};
 use crate::{
-    cli::out,
+    cli::{
+        out,
+        style::{BOLD, DIM, GREEN, YELLOW},
+        table::{Align, table},
+    },
     inspect::{AddressLine, AttachmentView, PodView},
 };
 
@@ -113,7 +112,7 @@ fn attachment(one: &AttachmentView, seen: bool) -> String {
         .iter()
         .map(|line| cells(line, one.pool.is_some(), seen))
         .collect();
-    title + &show::table(&head, &rows)
+    title + &table(&head, &rows)
 }
 
 fn cells(line: &AddressLine, served: bool, seen: bool) -> Vec<String> {

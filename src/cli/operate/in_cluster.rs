@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -21,7 +20,11 @@ use crate::{
     api::call::RetryPolicy,
     catalog::Catalog,
     check::{self, File},
-    cli::{self, cluster, print_warning},
+    cli::{
+        self, cluster,
+        kube_args::{self, KubeArgs},
+        print_warning,
+    },
     inspect::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois, pod_of},
     ledger::{Actor, ClusterLedger, ClusterLedgerOptions, Ledger, SliceLedger, Store as _},
     rules::Policy,
@@ -29,9 +32,7 @@ use crate::{
         OperatorService,
         operator::{ReleaseRequest, Released},
     },
-    sources::{
-        Cluster, ClusterAccess, ClusterObject, ClusterQuery, ClusterSnapshot, UnreadableList,
-    },
+    sources::{Cluster, ClusterObject, ClusterQuery, ClusterSnapshot, UnreadableList},
 };
 
 /// Time limits of a page of records and of all attempts: a person waits, not a webhook.
@@ -52,6 +53,7 @@ const RESERVATIONS: &str = "addressreservations";
 
 /// Arguments that select a cluster.
 #[derive(Debug, Clone, Args)]
+#[command(mut_args(kube_args::with_cluster_or_in_pod))]
 pub(super) struct ClusterArgs {
     /// Use a cluster's API server with your own permissions, without a server of nadmit
     ///
@@ -59,13 +61,8 @@ pub(super) struct ClusterArgs {
     /// permissions are listed in docs/operating-addresses.md.
     #[arg(long)]
     pub(super) cluster: bool,
-    /// The context in the kubeconfig, if not the current one
-    #[arg(long, value_name = "CONTEXT", requires = "cluster")]
-    context: Option<String>,
-    /// The kubeconfig; by default those of KUBECONFIG, else ~/.kube/config, else, in a pod, its service
-    /// account
-    #[arg(long, value_name = "FILE", requires = "cluster")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    kube: KubeArgs,
     /// Impersonate this user. If policy reserves writes to nadmit and no replica is running, use
     /// system:serviceaccount:nadmit:nadmit
     #[arg(long = "as", value_name = "USER", requires = "cluster")]
@@ -95,10 +92,7 @@ impl ClusterBackend {
     /// # Errors
     /// When the cluster does not respond, lacks nadmit's kinds, or denies the list of allocations.
     pub(super) async fn connect(args: &ClusterArgs) -> anyhow::Result<Self> {
-        let access = ClusterAccess {
-            kubeconfig: args.kubeconfig.clone(),
-            context: args.context.clone(),
-        };
+        let access = args.kube.access();
         let user = args.user.as_deref();
         let cluster = access.connect_as(user).await?;
         if !cluster.has_allocations().await? {

@@ -6,11 +6,12 @@
 use super::{
     blocks::render_blocks,
     picture::{FREE, Groups, MapGroup, follows, owner},
-    rows::{CELLS_PER_ROW, label_width, line, ruler},
-    show::{self, BOLD, DIM, YELLOW},
+    rows::{CELLS_PER_ROW, GridSize, label_width, line, ruler},
+    show,
 };
 use crate::{
     allocation::Address,
+    cli::style::{BOLD, DIM, YELLOW},
     inspect::{AddressRun, AddressState, PoolMap, PoolRow, RangeMap, RangeRow},
 };
 
@@ -92,6 +93,10 @@ fn grid(range: &RangeMap, pool: &str) -> String {
             .filter_map(|row| row.first())
             .map(|c| c.0),
     );
+    let size = GridSize {
+        label_width: width,
+        cells: cells.len(),
+    };
     let mut page = ruler(width, cells.len());
     for row in cells.chunks(CELLS_PER_ROW) {
         let Some((first, _)) = row.first() else {
@@ -103,7 +108,7 @@ fn grid(range: &RangeMap, pool: &str) -> String {
             0 => String::new(),
             free => format!("{free:>2} free"),
         };
-        page += &line(&first.to_string(), (width, cells.len()), signs, &note);
+        page += &line(&first.to_string(), size, signs, &note);
     }
     page + "\n" + &legend(&groups, pool)
 }

@@ -17,7 +17,7 @@ mod whois;
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 
 use self::in_cluster::ClusterArgs;
@@ -29,7 +29,7 @@ pub(super) use self::{
     transfer::{ExportArgs, ImportArgs},
     whois::WhoisArgs,
 };
-use super::out;
+use super::out::{self, Output};
 
 /// Arguments that select the server, file or cluster.
 #[derive(Debug, Clone, Args)]
@@ -47,15 +47,6 @@ struct SourceArgs {
     manifests: Option<PathBuf>,
     #[command(flatten)]
     cluster: ClusterArgs,
-}
-
-/// Output format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Output {
-    /// For people
-    Table,
-    /// For programs
-    Json,
 }
 
 /// An operator's command.

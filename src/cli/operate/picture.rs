@@ -2,9 +2,9 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::show::{DIM, YELLOW};
 use crate::{
     allocation::{Address, Holder},
+    cli::style::{DIM, YELLOW},
     inspect::{AddressRun, AddressState},
 };
 

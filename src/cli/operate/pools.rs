@@ -4,14 +4,13 @@ use std::{io::IsTerminal as _, time::Duration};
 
 use clap::Args;
 
-use super::{
-    OperatorCommand, Output, SourceArgs,
-    backend::Backend,
-    map,
-    show::{self, Align, DIM},
-};
+use super::{OperatorCommand, Output, SourceArgs, backend::Backend, map, show};
 use crate::{
-    cli::out,
+    cli::{
+        out,
+        style::DIM,
+        table::{self, Align},
+    },
     inspect::{PoolRow, RangeRow, SlicesRow},
 };
 
@@ -114,7 +113,7 @@ fn table(rows: &[PoolRow]) -> String {
         ("", Align::Left),
     ];
     let lines: Vec<Vec<String>> = rows.iter().flat_map(lines).collect();
-    let mut page = show::table(&head, &lines);
+    let mut page = table::table(&head, &lines);
     for row in rows {
         if let Some(slices) = &row.slices {
             page += &format!("{DIM}{}: {}{DIM:#}\n", row.name, in_slices(slices));

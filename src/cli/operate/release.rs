@@ -5,10 +5,10 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::bail;
 use clap::Args;
 
-use super::{OperatorCommand, SourceArgs, backend::Backend, show::BOLD};
+use super::{OperatorCommand, SourceArgs, backend::Backend};
 use crate::{
     allocation::{Address, Allocation, Version},
-    cli::out,
+    cli::{out, style::BOLD},
     inspect::{AllocationRow, Filter, Whois},
     server::operator::ReleaseRequest,
 };

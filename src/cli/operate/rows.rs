@@ -2,19 +2,26 @@
 
 use anstyle::Style;
 
-use super::show::DIM;
-use crate::allocation::Address;
+use crate::{allocation::Address, cli::style::DIM};
 
 /// Number of cells per row.
 pub(super) const CELLS_PER_ROW: usize = 32;
 /// Number of cells that are not separated by a space.
 const CELL_GROUP: usize = 8;
 
-/// Renders one row of cells after its label. `width` is the width of the labels, `all` the number of cells
-/// in all rows.
+/// The size of a grid.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct GridSize {
+    /// Width of the labels.
+    pub(super) label_width: usize,
+    /// Number of cells in all rows.
+    pub(super) cells: usize,
+}
+
+/// Renders one row of cells after its label.
 pub(super) fn line(
     label: &str,
-    (width, all): (usize, usize),
+    size: GridSize,
     cells: impl Iterator<Item = (char, Style)>,
     note: &str,
 ) -> String {
@@ -28,7 +35,8 @@ pub(super) fn line(
         row += &format!("{style}{sign}{style:#}");
         length += 1;
     }
-    let pad = " ".repeat(full(all).saturating_sub(length));
+    let pad = " ".repeat(full(size.cells).saturating_sub(length));
+    let width = size.label_width;
     if note.is_empty() {
         return format!("  {label:<width$}  {row}\n");
     }

@@ -1,59 +1,11 @@
-//! Rendering shared by the commands: tables, counts, ages, runs of addresses.
-
-use anstyle::{AnsiColor, Style};
+//! Rendering shared by the commands: counts, ages, runs of addresses.
 
 use crate::{
     allocation::{Address, Timestamp},
     api,
+    cli::style::{DIM, GREEN, RED, YELLOW},
     inspect::RangeRow,
 };
-
-pub(super) const BOLD: Style = Style::new().bold();
-pub(super) const DIM: Style = Style::new().dimmed();
-pub(super) const GREEN: Style = AnsiColor::Green.on_default();
-pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
-pub(super) const RED: Style = AnsiColor::Red.on_default();
-
-/// Alignment of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
-    Left,
-    Right,
-}
-
-/// Renders a table. The last column may contain styled text; the others must be plain.
-pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
-    let widths: Vec<usize> = (0..head.len())
-        .map(|at| {
-            let cells = rows.iter().filter_map(|row| row.get(at));
-            let longest = cells.map(|cell| cell.chars().count()).max();
-            longest.unwrap_or_default().max(head[at].0.chars().count())
-        })
-        .collect();
-    let line = |cells: Vec<&str>| {
-        let mut line = String::new();
-        let last = cells.len().saturating_sub(1);
-        for (at, cell) in cells.into_iter().enumerate() {
-            let pad = " ".repeat(widths[at].saturating_sub(cell.chars().count()));
-            match head[at].1 {
-                Align::Right => line += &format!("{pad}{cell}"),
-                Align::Left if at == last => line += cell,
-                Align::Left => line += &format!("{cell}{pad}"),
-            }
-            if at < last {
-                line += "  ";
-            }
-        }
-        line.trim_end().to_owned()
-    };
-    let titles = line(head.iter().map(|(title, _)| *title).collect());
-    let mut out = format!("{BOLD}{titles}{BOLD:#}\n");
-    for row in rows {
-        out += &line(row.iter().map(String::as_str).collect());
-        out.push('\n');
-    }
-    out
-}
 
 /// Renders a count, abbreviated if it is large.
 pub(super) fn count(number: u128) -> String {

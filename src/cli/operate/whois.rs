@@ -4,15 +4,13 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::{
-    OperatorCommand, Output, SourceArgs,
-    backend::Backend,
-    print_json,
-    show::{self, BOLD, DIM},
-};
+use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json, show};
 use crate::{
     allocation::Address,
-    cli::{clock, out},
+    cli::{
+        clock, out,
+        style::{BOLD, DIM},
+    },
     inspect::{AllocationRow, UnheldState, Whois},
 };
 

@@ -1,0 +1,56 @@
+//! The arguments that select a kubeconfig.
+
+use std::path::PathBuf;
+
+use clap::{Arg, Args};
+
+use crate::sources::{Cluster, ClusterAccess};
+
+/// The kubeconfig and its context.
+#[derive(Debug, Clone, Args)]
+pub(super) struct KubeArgs {
+    /// The context in the kubeconfig, if not the current one
+    #[arg(long, value_name = "CONTEXT")]
+    context: Option<String>,
+    /// The kubeconfig; by default those of the environment variable KUBECONFIG, else ~/.kube/config
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+impl KubeArgs {
+    /// Returns the access to the cluster.
+    pub(super) fn access(&self) -> ClusterAccess {
+        ClusterAccess {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+        }
+    }
+
+    /// Connects to the cluster.
+    ///
+    /// # Errors
+    /// When the kubeconfig is invalid, or the cluster does not respond.
+    pub(super) async fn connect(&self) -> anyhow::Result<Cluster> {
+        Ok(self.access().connect().await?)
+    }
+}
+
+/// Makes the arguments of [`KubeArgs`] require `--cluster`, for commands that can do without a cluster.
+pub(super) fn with_cluster(arg: Arg) -> Arg {
+    match arg.get_id().as_str() {
+        "context" | "kubeconfig" => arg.requires("cluster"),
+        _ => arg,
+    }
+}
+
+/// Does so for commands that may run in a pod, too.
+pub(super) fn with_cluster_or_in_pod(arg: Arg) -> Arg {
+    let arg = with_cluster(arg);
+    match arg.get_id().as_str() {
+        "kubeconfig" => arg.help(
+            "The kubeconfig; by default those of KUBECONFIG, else ~/.kube/config, else, in a pod, its \
+             service account",
+        ),
+        _ => arg,
+    }
+}

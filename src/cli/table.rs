@@ -1,0 +1,80 @@
+//! Tables for a terminal.
+//!
+//! `comfy-table` and `tabled` wrap cells and draw borders; these columns are only padded, and the
+//! last one may be styled.
+
+use super::style::BOLD;
+
+/// Alignment of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// Renders a table. The last column may contain styled text; the others must be plain.
+pub(super) fn table(head: &[(&str, Align)], rows: &[Vec<String>]) -> String {
+    let titles = head.iter().map(|(title, _)| (*title).to_owned()).collect();
+    let alignments: Vec<Align> = head.iter().map(|(_, align)| *align).collect();
+    let all: Vec<Vec<String>> = [titles].into_iter().chain(rows.iter().cloned()).collect();
+    let mut lines = lines(&alignments, &all).into_iter();
+    let titles = lines.next().unwrap_or_default();
+    let mut out = format!("{BOLD}{titles}{BOLD:#}\n");
+    for line in lines {
+        out += &line;
+        out.push('\n');
+    }
+    out
+}
+
+/// Renders each row as a line of padded columns.
+pub(super) fn lines(alignments: &[Align], rows: &[Vec<String>]) -> Vec<String> {
+    let width = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at));
+        cells.map(|cell| cell.chars().count()).max()
+    };
+    let columns = alignments.iter().enumerate();
+    let columns: Vec<(Align, usize)> = columns
+        .map(|(at, align)| (*align, width(at).unwrap_or_default()))
+        .collect();
+    rows.iter().map(|row| line(&columns, row)).collect()
+}
+
+/// Renders a row with columns of these alignments and widths.
+fn line(columns: &[(Align, usize)], row: &[String]) -> String {
+    let mut line = String::new();
+    let last = row.len().saturating_sub(1);
+    for (at, ((align, width), cell)) in columns.iter().zip(row).enumerate() {
+        let pad = " ".repeat(width.saturating_sub(cell.chars().count()));
+        match align {
+            Align::Right => line += &format!("{pad}{cell}"),
+            Align::Left if at == last => line += cell,
+            Align::Left => line += &format!("{cell}{pad}"),
+        }
+        if at < last {
+            line += "  ";
+        }
+    }
+    line.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let head = [
+            ("NAME", Align::Left),
+            ("FREE", Align::Right),
+            ("NOTE", Align::Left),
+        ];
+        let rows = [["a", "12345", "x"], ["longest", "1", ""]];
+        let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+        let table = table(&head, &rows);
+        assert_eq!(
+            anstream::adapter::strip_str(&table).to_string(),
+            "NAME      FREE  NOTE\na        12345  x\nlongest      1\n"
+        );
+    }
+}
