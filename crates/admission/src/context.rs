@@ -1,8 +1,10 @@
 //! The inputs of a decision, apart from the review.
 
-use nadmit_allocation::{SharedIndex, Timestamp};
+use std::sync::MutexGuard;
+
+use nadmit_allocation::{Index, SharedIndex, Timestamp};
 use nadmit_catalog::Catalog;
-use nadmit_rules::{LiveRead, Policy};
+use nadmit_rules::{Level, LiveRead, Policy, judge};
 
 /// The state that a review is decided against. Time and randomness enter here, and nowhere else.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +95,23 @@ impl<'a> ReviewContext<'a> {
             now: Timestamp::default(),
             random: 0,
         }
+    }
+
+    /// Returns the maximum level of findings in a namespace; `None` if the rules are off there.
+    pub(crate) fn max_level(&self, namespace: &str) -> Option<Level> {
+        judge::max_level(namespace, self.catalog, self.policy)
+    }
+
+    /// Returns true if there are pools; their rules apply in every namespace.
+    pub(crate) fn has_pools(&self) -> bool {
+        !self.catalog.pool_config().pools.is_empty()
+    }
+
+    /// Locks the index, with the catalog's pools.
+    pub(crate) fn lock_synced(&self) -> MutexGuard<'a, Index> {
+        let mut index = self.allocations.lock();
+        index.sync(self.catalog.pool_config());
+        index
     }
 
     /// Returns this context with another freshness.

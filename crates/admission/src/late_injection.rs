@@ -5,11 +5,11 @@
 //! still take effect until network-status reports the attachments. The result is the one that
 //! injection at binding would have given.
 
-use super::{
-    binding::{original_annotations, requester_in_catalog, subject_in_catalog},
+use crate::{
     context::ReviewContext,
     migration_guard::{LaunchAccess, check_access, holds_any},
-    mutate::{DesiredAnnotations, to_findings},
+    mutate::{DesiredAnnotations, original_annotations, to_findings},
+    pod::{requester_in_catalog, subject_in_catalog},
 };
 use nadmit_allocation::{
     Slice, Write,
@@ -77,8 +77,7 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
             }
         }
     }
-    let mut index = context.allocations.lock();
-    index.sync(context.catalog.pool_config());
+    let mut index = context.lock_synced();
     let planned = match index.plan(&requester, &requests, context.now) {
         Ok(planned) => planned,
         Err(rejections) if rejections.iter().any(|one| one.error.is_busy()) => {

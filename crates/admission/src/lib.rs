@@ -6,32 +6,31 @@
 //! [`Decision::Commit`].
 //! This module knows nothing of sockets, clocks or clusters.
 
-mod binding;
+mod binding_target;
 mod context;
-mod decide;
+mod decision;
+mod injection_time;
 mod late_injection;
 mod migration_guard;
 mod mutate;
 mod object;
 mod pod;
-mod pool;
 mod response;
 mod review;
+mod router;
 mod truncated;
-mod unrecorded;
-mod validate_addresses;
-mod workload;
+mod validate;
 
 pub use self::{
-    binding::is_binding,
     context::{Freshness, ReviewContext},
-    decide::{Decision, PendingCommit, Webhook, decide},
+    decision::{Decision, PendingCommit},
     late_injection::{LateInjection, inject_late},
     object::{
         RawJson, ReviewAnnotations, ReviewLabels, ReviewMetadata, ReviewObject, ReviewSpec,
         TargetNode,
     },
     response::{AdmissionResponse, Verdict},
-    review::{AdmissionRequest, Operation, OwnSpecs, Review, ReviewError},
+    review::{AdmissionRequest, Operation, OwnSpecs, Review, ReviewError, Target},
+    router::{Webhook, decide},
     truncated::reject_oversized,
 };

@@ -7,7 +7,7 @@
 //! `kubevirt.io/migrationJobName`, label `kubevirt.io/migrationJobUID`). The status of the
 //! VirtualMachineInstance is no such proof: it names the target only after that pod is ready.
 
-use super::{
+use crate::{
     context::ReviewContext, object::ReviewObject, pod::subject_under_review,
     review::AdmissionRequest,
 };
@@ -22,7 +22,7 @@ use nadmit_rules::{Injection, LiveRead, allocation::attachment_requests};
 const CREATE_REQUEST_TIMEOUT: i64 = 30;
 
 /// A pod's access to the addresses of its holder.
-pub(super) enum LaunchAccess {
+pub(crate) enum LaunchAccess {
     /// Access is granted.
     Granted,
     /// These live reads have to be made first.
@@ -32,7 +32,7 @@ pub(super) enum LaunchAccess {
 }
 
 /// Returns the migration that a pod under review claims to be the target of.
-pub(super) fn migration_of(pod: &ReviewObject<'_>) -> Option<MigrationRef> {
+pub(crate) fn migration_of(pod: &ReviewObject<'_>) -> Option<MigrationRef> {
     let metadata = &pod.metadata;
     MigrationRef::new(
         metadata.annotations.migration_name.as_deref(),
@@ -41,7 +41,7 @@ pub(super) fn migration_of(pod: &ReviewObject<'_>) -> Option<MigrationRef> {
 }
 
 /// Returns whether this pod may use, or be allocated, its holder's addresses on these interfaces.
-pub(super) fn check_access(
+pub(crate) fn check_access(
     requester: &Requester,
     migration: Option<&MigrationRef>,
     requests: &[AttachmentRequest],
@@ -95,7 +95,7 @@ pub(super) fn check_access(
 
 /// Returns true if any attachment names an address that the holder has there: a pod that was
 /// admitted before stays admitted.
-pub(super) fn holds_any(requests: &[AttachmentRequest], holder: &Holder, index: &Index) -> bool {
+pub(crate) fn holds_any(requests: &[AttachmentRequest], holder: &Holder, index: &Index) -> bool {
     requests.iter().any(|requested| {
         let held = index.held_by(holder, &requested.network, &requested.interface);
         held.iter().any(|held| match held.address {
@@ -106,13 +106,13 @@ pub(super) fn holds_any(requests: &[AttachmentRequest], holder: &Holder, index: 
 }
 
 /// Returns true if the pod under review was admitted before it was changed.
-pub(super) fn was_admitted(
+pub(crate) fn was_admitted(
     request: &AdmissionRequest<'_>,
     before: &ReviewObject<'_>,
     requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> bool {
-    let subject = subject_under_review(request, before, context.policy, context.catalog);
+    let subject = subject_under_review(request, before, context);
     let requests: Vec<AttachmentRequest> = attachment_requests(&subject)
         .into_iter()
         .map(|one| one.request)

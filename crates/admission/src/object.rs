@@ -377,7 +377,19 @@ impl<'de: 'a, 'a> Deserialize<'de> for ReviewAnnotations<'a> {
     }
 }
 
+impl ReviewObject<'_> {
+    /// Returns true if the object is being deleted.
+    pub(crate) fn is_terminating(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+}
+
 impl ReviewAnnotations<'_> {
+    /// Returns true if the annotations request networks.
+    pub(crate) fn request_networks(&self) -> bool {
+        self.networks.is_some() || self.default_network.is_some()
+    }
+
     /// Returns the number of bytes of the values that nadmit reads.
     fn value_bytes(&self) -> usize {
         let values = [

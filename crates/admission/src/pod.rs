@@ -1,16 +1,17 @@
-//! A pod under review, as the allocation core and the rules see it.
+//! A pod under review or in the catalog, as the allocation core and the rules see it.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::{
+use crate::{
+    context::ReviewContext,
     object::{RawJson, ReviewObject},
     review::{AdmissionRequest, Operation},
 };
-use nadmit_allocation::{Controller, RequesterIdentity, index::Requester};
-use nadmit_catalog::Catalog;
-use nadmit_rules::{PodSubject, Policy};
+use nadmit_allocation::{Controller, PodRef, RequesterIdentity, index::Requester};
+use nadmit_catalog::Pod;
+use nadmit_rules::{Level, PodSubject};
 
 /// The relevant part of an owner reference.
 #[derive(Deserialize)]
@@ -38,10 +39,9 @@ fn with_identity<R>(
         .and_then(RawJson::read)
         .unwrap_or_default();
     let controller = owners.iter().find(|owner| owner.controller);
-    let name = request.name.as_deref().filter(|name| !name.is_empty());
     then(RequesterIdentity {
-        namespace: request.namespace.as_deref().unwrap_or_default(),
-        name: name.or(pod.metadata.name.as_deref()).unwrap_or_default(),
+        namespace: request.namespace(),
+        name: request.pod_name(),
         generate_name: pod.metadata.generate_name.as_deref().unwrap_or_default(),
         uid: pod.metadata.uid.as_deref(),
         controller: controller.map(|owner| Controller {
@@ -55,7 +55,7 @@ fn with_identity<R>(
 
 /// Returns the requester for a pod under review, on the node that it names. The pod holds by
 /// `token`, if it has one.
-pub(super) fn requester_under_review(
+pub(crate) fn requester_under_review(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     token: Option<&str>,
@@ -65,29 +65,69 @@ pub(super) fn requester_under_review(
 }
 
 /// Returns the rules' view of a pod under review.
-pub(super) fn subject_under_review<'s>(
+pub(crate) fn subject_under_review<'s>(
     request: &'s AdmissionRequest<'_>,
     pod: &'s ReviewObject<'_>,
-    policy: &'s Policy,
-    catalog: &'s Catalog,
+    context: &ReviewContext<'s>,
 ) -> PodSubject<'s> {
     let annotations = &pod.metadata.annotations;
+    let policy = context.policy;
     let mut subject = PodSubject::new(
-        request.namespace.as_deref().unwrap_or_default(),
+        request.namespace(),
         pod.spec.host_network,
         annotations.networks.as_deref(),
         annotations.default_network.as_deref(),
         policy,
-        catalog,
+        context.catalog,
     );
     subject.has_node = pod.spec.node_name.is_some();
     subject.unread = annotations.near_misses.iter().map(|key| &**key).collect();
     if request.operation == Operation::Create {
-        let name = request.name.as_deref().filter(|name| !name.is_empty());
-        subject.name = Some(name.or(pod.metadata.name.as_deref()).unwrap_or_default());
+        subject.name = Some(request.pod_name());
         subject.is_launcher = pod.metadata.labels.virt_launcher;
     }
     let launcher = pod.metadata.labels.virt_launcher;
     subject.by_kubevirt = launcher && policy.is_kubevirt(&request.user_info.username);
     subject
+}
+
+/// Returns the maximum level of findings on the pod under review. Where rules are off, as on a pod
+/// that is being deleted, the rules that guard address pools still apply.
+pub(crate) fn max_level_of_pod(
+    request: &AdmissionRequest<'_>,
+    context: &ReviewContext<'_>,
+) -> Level {
+    let terminating = request
+        .object
+        .as_ref()
+        .is_some_and(ReviewObject::is_terminating);
+    let max_level = context.max_level(request.namespace());
+    max_level.filter(|_| !terminating).unwrap_or(Level::Off)
+}
+
+/// Returns the rules' view of a pod in the catalog.
+pub(crate) fn subject_in_catalog<'s>(pod: &'s Pod, context: &ReviewContext<'s>) -> PodSubject<'s> {
+    let mut subject = PodSubject::new(
+        &pod.namespace,
+        pod.host_network,
+        pod.networks.as_deref(),
+        pod.default_network.as_deref(),
+        context.policy,
+        context.catalog,
+    );
+    subject.has_node = pod.node.is_some();
+    subject
+}
+
+/// Returns the requester for a pod in the catalog on this node.
+pub(crate) fn requester_in_catalog(pod: &Pod, node: Option<&str>) -> Requester {
+    Requester {
+        holder: pod.holder.clone(),
+        pod: Some(PodRef {
+            name: (&*pod.name).into(),
+            uid: pod.uid.as_deref().map(Into::into),
+            node: node.map(Into::into),
+        }),
+        node: node.map(Into::into),
+    }
 }

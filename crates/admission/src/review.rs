@@ -11,16 +11,20 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
-use nadmit_cni::annotations;
-
-use super::object::{self, ReviewObject};
+use crate::object::{self, ReviewObject};
+use nadmit_cni::{annotations, operator};
+use nadmit_rules::workload::WorkloadKind;
 
 /// The only review version that nadmit supports.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 /// The kind of the object that contains request and response.
 pub(super) const KIND: &str = "AdmissionReview";
 /// The API group of nadmit's own kinds.
-pub(super) const OWN_GROUP: &str = "nadmit.io";
+const OWN_GROUP: &str = "nadmit.io";
+/// The API group of `NetworkAttachmentDefinitions`.
+const NAD_GROUP: &str = "k8s.cni.cncf.io";
+/// KubeVirt's API group.
+const KUBEVIRT_GROUP: &str = "kubevirt.io";
 
 /// A parsed review.
 #[derive(Debug)]
@@ -112,8 +116,56 @@ pub struct UserInfo<'a> {
 
 impl UserInfo<'_> {
     /// Returns true for a kubelet's user, by the prefix that the Node authorizer requires.
-    pub(super) fn is_node(&self) -> bool {
+    fn is_node(&self) -> bool {
         self.username.starts_with("system:node:")
+    }
+}
+
+/// The object that a request concerns, by resource and subresource.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// A pod.
+    Pod,
+    /// A pod's status.
+    PodStatus,
+    /// The binding of a pod to a node: `pods/binding`, or the older `bindings`.
+    Binding,
+    /// A `NetworkAttachmentDefinition`.
+    Network,
+    /// The object that configures OpenShift's network operator.
+    NetworkOperator,
+    /// A `ConfigMap`.
+    ConfigMap,
+    /// An `AddressPool`.
+    Pool,
+    /// An `AddressReservation`.
+    Reservation,
+    /// An object with a pod template.
+    Workload(&'static WorkloadKind),
+    /// KubeVirt's `VirtualMachine`.
+    VirtualMachine,
+    /// Any other resource or subresource.
+    Other,
+}
+
+impl Target {
+    /// Returns the target with this API group, plural name and subresource.
+    fn of(group: &str, resource: &str, subresource: &str) -> Self {
+        match (group, resource, subresource) {
+            ("", "pods", "") => Self::Pod,
+            ("", "pods", "status") => Self::PodStatus,
+            ("", "pods", "binding") | ("", "bindings", "") => Self::Binding,
+            ("", "configmaps", "") => Self::ConfigMap,
+            (NAD_GROUP, "network-attachment-definitions", "") => Self::Network,
+            (operator::GROUP, "networks", "") => Self::NetworkOperator,
+            (OWN_GROUP, "addresspools", "") => Self::Pool,
+            (OWN_GROUP, "addressreservations", "") => Self::Reservation,
+            (KUBEVIRT_GROUP, "virtualmachines", "") => Self::VirtualMachine,
+            (group, resource, "") => {
+                WorkloadKind::of_resource(group, resource).map_or(Self::Other, Self::Workload)
+            }
+            _ => Self::Other,
+        }
     }
 }
 
@@ -200,7 +252,52 @@ struct LenientEnvelope<'a> {
     request: Option<&'a RawValue>,
 }
 
-impl AdmissionRequest<'_> {
+impl<'a> AdmissionRequest<'a> {
+    /// Returns the object that the request concerns.
+    pub fn target(&self) -> Target {
+        let subresource = self.subresource.as_deref().unwrap_or_default();
+        Target::of(&self.resource.group, &self.resource.resource, subresource)
+    }
+
+    /// Returns true if the request binds a pod to a node.
+    pub fn is_binding(&self) -> bool {
+        matches!(
+            (self.target(), self.operation),
+            (Target::Binding, Operation::Create)
+        )
+    }
+
+    /// Returns the namespace; empty for objects without one.
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the name of the pod under review, or of the pod to bind; empty if it is not generated
+    /// yet.
+    pub(crate) fn pod_name(&self) -> &str {
+        let name = self.name.as_deref().filter(|name| !name.is_empty());
+        let object = self.object.as_ref();
+        name.or_else(|| object?.metadata.name.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// Returns the object under review, unless it is exempt: being deleted, or a static pod's
+    /// mirror, which the kubelet runs whatever the response is.
+    pub(crate) fn reviewable_object(&self) -> Option<&ReviewObject<'a>> {
+        self.non_static_object()
+            .filter(|object| !object.is_terminating())
+    }
+
+    /// Returns the object under review, unless it is a static pod's mirror. A pod that is being
+    /// deleted keeps running for its grace period, which the deleting user chooses, and could be
+    /// hot-plugged an address.
+    pub(crate) fn non_static_object(&self) -> Option<&ReviewObject<'a>> {
+        // Anyone who creates a pod can set the mirror annotation; only nodes have static pods.
+        let is_static =
+            |pod: &&ReviewObject<'_>| pod.metadata.annotations.mirror && self.user_info.is_node();
+        self.object.as_ref().filter(|pod| !is_static(pod))
+    }
+
     /// Returns true for the dry run by which `nadmit install` checks that the webhook is called. No
     /// user creates such a pod.
     pub fn is_self_test(&self) -> bool {

@@ -372,7 +372,7 @@ fn unavailable(
     request: &AdmissionRequest<'_>,
     reject: Reject,
 ) -> Result<AdmissionResponse, Reject> {
-    if admission::is_binding(request) {
+    if request.is_binding() {
         return Ok(AdmissionResponse::unavailable(request, reject.sentence));
     }
     Err(reject)

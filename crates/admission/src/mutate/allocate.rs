@@ -1,23 +1,30 @@
 //! Plans addresses for a pod's attachments, and makes the response that carries them.
 
-use super::{DesiredAnnotations, OriginalAnnotations, annotation_bytes, patch, reject};
+use std::{collections::HashMap, sync::Arc};
+
+use super::{DesiredAnnotations, OriginalAnnotations, annotation_bytes, patch};
 use crate::{
     context::ReviewContext,
-    decide::{Decision, PendingCommit, max_level},
+    decision::{Decision, PendingCommit},
     migration_guard::{LaunchAccess, check_access},
     object::ReviewAnnotations,
     response::AdmissionResponse,
     review::AdmissionRequest,
 };
 use nadmit_allocation::{
-    AllocationError, Index, Write,
+    Address, AllocationError, Index, Write,
     index::{Assignment, AttachmentRequest, PlanId, Rejection, Requester},
 };
 use nadmit_catalog::MigrationRef;
 use nadmit_cni::selection::MAX_ANNOTATIONS_BYTES;
 use nadmit_rules::{
-    Level, LiveRead, PodSubject, allocation::PoolRequest, judge::judge_corrected_prefixes,
+    Finding, Level, LiveRead, PodSubject,
+    allocation::{AllocationSubject, PoolRequest},
+    judge::{judge_allocation, judge_corrected_prefixes},
 };
+
+/// The maximum number of retained addresses named in a denial.
+const MAX_RETAINED_NAMED: usize = 5;
 
 /// A request to allocate addresses for one pod.
 pub(crate) struct AllocationRequest<'s, 'a> {
@@ -68,8 +75,7 @@ impl AllocationRequest<'_, '_> {
                 }
             }
         }
-        let mut index = context.allocations.lock();
-        index.sync(context.catalog.pool_config());
+        let mut index = context.lock_synced();
         if let Some(live_read) = self.unread_holdings(&requests, &index, context) {
             return Decision::VerifyLive(vec![live_read]);
         }
@@ -110,7 +116,7 @@ impl AllocationRequest<'_, '_> {
             let rejections = vec![annotations_too_long(bytes)];
             return reject(request, self.subject, self.attachments, rejections, context);
         }
-        let max_level = max_level(request, context.catalog, context.policy);
+        let max_level = context.max_level(request.namespace());
         let corrected = judge_corrected_prefixes(self.subject, max_level.unwrap_or(Level::Off));
         let response =
             AdmissionResponse::new(request, corrected).with_patch(patch(self.current, &desired));
@@ -221,4 +227,86 @@ fn commit_then_respond(
             response,
         }),
     }
+}
+
+/// Turns rejections into a decision. Those that depend on other objects lead to live reads first.
+pub(crate) fn reject(
+    request: &AdmissionRequest<'_>,
+    subject: &PodSubject<'_>,
+    attachments: &[PoolRequest],
+    rejections: Vec<Rejection>,
+    context: &ReviewContext<'_>,
+) -> Decision {
+    if let Some(slice) = rejections.iter().find_map(|one| one.error.required_slice()) {
+        return Decision::ClaimSlice(slice.clone());
+    }
+    let busy = rejections.iter().any(|one| one.error.is_busy());
+    let findings = to_findings(
+        subject,
+        attachments,
+        with_retained_addresses(rejections, context),
+    );
+    if busy {
+        return Decision::Retry(AdmissionResponse::new(request, findings));
+    }
+    Decision::from_findings(request, findings, context.freshness)
+}
+
+/// Adds the addresses that workloads retain without a pod to rejections for a namespace's limit.
+fn with_retained_addresses(
+    mut rejections: Vec<Rejection>,
+    context: &ReviewContext<'_>,
+) -> Vec<Rejection> {
+    // Once for each pool, because it scans all records.
+    let mut of_pools: HashMap<Arc<str>, Vec<Address>> = HashMap::new();
+    for one in &mut rejections {
+        if let AllocationError::NamespaceLimit {
+            namespace,
+            pool,
+            retained,
+            ..
+        } = &mut one.error
+        {
+            let addresses = of_pools.entry(Arc::clone(pool));
+            let addresses =
+                addresses.or_insert_with(|| retained_addresses(namespace, pool, context));
+            retained.clone_from(addresses);
+        }
+    }
+    rejections
+}
+
+/// Returns the lowest addresses of a pool that a namespace's workloads retain without a pod.
+fn retained_addresses(
+    namespace: &Arc<str>,
+    pool: &str,
+    context: &ReviewContext<'_>,
+) -> Vec<Address> {
+    let index = context.allocations.lock();
+    let records = index.recorded().map(|(record, _)| record);
+    let retained = records.filter(|record| {
+        *record.pool == *pool
+            && record.holder.namespace() == namespace
+            && context.catalog.is_retained(record)
+    });
+    let mut addresses: Vec<Address> = retained.map(|record| record.address).collect();
+    addresses.sort_unstable();
+    addresses.truncate(MAX_RETAINED_NAMED);
+    addresses
+}
+
+/// Returns findings for rejected attachments.
+pub(crate) fn to_findings(
+    subject: &PodSubject<'_>,
+    attachments: &[PoolRequest],
+    rejections: Vec<Rejection>,
+) -> Vec<Finding> {
+    let rejections: Vec<_> = rejections
+        .into_iter()
+        .filter_map(|one| Some((attachments.get(one.request)?.attachment, one.error)))
+        .collect();
+    judge_allocation(&AllocationSubject {
+        pod: subject,
+        errors: &rejections,
+    })
 }

@@ -1,6 +1,7 @@
 //! A pod's annotations after injection.
 
 use nadmit_allocation::index::{Assignment, AttachmentRequest, MacRequest};
+use nadmit_catalog::Pod;
 use nadmit_cni::{AddressRequest, annotations, selection::Addition};
 use nadmit_rules::{Attachment, PodSubject, allocation::PoolRequest};
 
@@ -9,6 +10,14 @@ use nadmit_rules::{Attachment, PodSubject, allocation::PoolRequest};
 pub(crate) struct OriginalAnnotations<'a> {
     pub(crate) networks: Option<&'a str>,
     pub(crate) default_network: Option<&'a str>,
+}
+
+/// Returns the pod's annotations from before injection, if it was injected.
+pub(crate) fn original_annotations(pod: &Pod) -> OriginalAnnotations<'_> {
+    OriginalAnnotations {
+        networks: pod.requested.networks.as_deref(),
+        default_network: pod.requested.default_network.as_deref(),
+    }
 }
 
 /// The desired annotation values. `None` removes a nadmit annotation and leaves a Multus annotation

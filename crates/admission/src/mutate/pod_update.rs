@@ -3,7 +3,7 @@
 use super::{AllocationRequest, OriginalAnnotations, desired::DesiredAnnotations, patch::patch};
 use crate::{
     context::ReviewContext,
-    decide::Decision,
+    decision::Decision,
     migration_guard,
     object::{ReviewAnnotations, ReviewObject},
     pod::{requester_under_review, subject_under_review},
@@ -21,13 +21,9 @@ use nadmit_rules::{
 /// again, and nadmit's own annotations stay as they are. Where attachments may change, a
 /// hot-plugged network gets addresses, remaining networks keep theirs, and those of unplugged
 /// networks are released later.
-pub(super) fn pod_update(
-    request: &AdmissionRequest<'_>,
-    pod: &ReviewObject<'_>,
-    context: &ReviewContext<'_>,
-) -> Decision {
+pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
-    let Some(before) = &request.old_object else {
+    let (Some(pod), Some(before)) = (request.non_static_object(), &request.old_object) else {
         return allow();
     };
     let user = &*request.user_info.username;
@@ -35,7 +31,7 @@ pub(super) fn pod_update(
         return allow();
     }
     let (old, new) = (&before.metadata.annotations, &pod.metadata.annotations);
-    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let namespace = request.namespace();
     let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
     let desired = DesiredAnnotations {
         networks: restore_injected(
@@ -71,7 +67,7 @@ fn hot_plugged(
     [before, pod]: [&ReviewObject<'_>; 2],
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
-    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let namespace = request.namespace();
     let policy = context.policy;
     let labels = context.catalog.namespace(namespace).map(|n| n.labels);
     let mutable = labels.unwrap_or_default().mutable_attachments || !policy.immutable_attachments;
@@ -82,7 +78,7 @@ fn hot_plugged(
     if !may || !bound || policy.injection_in(namespace) == Injection::Off {
         return None;
     }
-    let subject = subject_under_review(request, pod, policy, context.catalog);
+    let subject = subject_under_review(request, pod, context);
     let attachments = attachment_requests(&subject);
     if attachments.is_empty() || !can_be_served(&subject) {
         return None;

@@ -46,8 +46,7 @@ impl ResolvedRequester {
                 is_known: true,
             });
         }
-        let unnamed = request.name.as_deref().is_none_or(str::is_empty)
-            && pod.metadata.name.as_deref().is_none_or(str::is_empty);
+        let unnamed = request.pod_name().is_empty();
         let fresh = unnamed.then(|| format!("{random:032x}"));
         let requester = requester_under_review(request, pod, fresh.as_deref())?;
         let is_known = holds(&requester);

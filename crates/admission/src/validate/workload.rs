@@ -3,10 +3,9 @@
 //!
 //! The review keeps a template as JSON text; only reviews of workloads parse it.
 
-use nadmit_catalog::Catalog;
 use nadmit_cni::annotations;
 use nadmit_rules::{
-    Finding, Level, PodSubject, Policy,
+    Finding, Level, PodSubject,
     judge::{judge_metadata, judge_template, judge_virtual_machine},
     new_findings::subtract_baseline,
     workload::{
@@ -15,73 +14,64 @@ use nadmit_rules::{
     },
 };
 
-use super::{
+use crate::{
+    context::ReviewContext,
     object::{RawJson, ReviewAnnotations, ReviewObject, ReviewSpec},
     review::AdmissionRequest,
 };
 
-/// KubeVirt's API group.
-const KUBEVIRT_GROUP: &str = "kubevirt.io";
-/// The plural name of KubeVirt's virtual machines.
-const MACHINES: &str = "virtualmachines";
-
-/// A kind of object with a pod template or networks.
-#[derive(Clone, Copy)]
-pub(super) enum Template {
-    /// A Kubernetes workload.
-    Workload(&'static WorkloadKind),
-    /// A `VirtualMachine`.
-    Machine,
+/// Returns the findings on a workload's pod template.
+pub(crate) fn workload(
+    kind: &'static WorkloadKind,
+    request: &AdmissionRequest<'_>,
+    context: &ReviewContext<'_>,
+) -> Vec<Finding> {
+    new_findings(request, context, |object, max_level| {
+        template_findings(kind, request, object, max_level, context)
+    })
 }
 
-impl Template {
-    /// Returns the template for this API group and plural name.
-    pub(super) fn of(group: &str, resource: &str) -> Option<Self> {
-        if (group, resource) == (KUBEVIRT_GROUP, MACHINES) {
-            return Some(Self::Machine);
-        }
-        WorkloadKind::of_resource(group, resource).map(Self::Workload)
-    }
+/// Returns the findings on a virtual machine's networks.
+pub(crate) fn virtual_machine(
+    request: &AdmissionRequest<'_>,
+    context: &ReviewContext<'_>,
+) -> Vec<Finding> {
+    new_findings(request, context, |object, max_level| {
+        machine_findings(request, object, max_level, context)
+    })
+}
 
-    /// Returns the findings on the new object; for an update only the new ones.
-    pub(super) fn findings(
-        self,
-        request: &AdmissionRequest<'_>,
-        after: &ReviewObject<'_>,
-        max_level: Level,
-        catalog: &Catalog,
-        policy: &Policy,
-    ) -> Vec<Finding> {
-        let findings = |object: &ReviewObject<'_>| match self {
-            Self::Workload(kind) => workload(kind, request, object, max_level, catalog, policy),
-            Self::Machine => machine(request, object, max_level, catalog, policy),
-        };
-        let own = keys(&after.metadata.annotations);
-        match &request.old_object {
-            None => findings(after),
-            // Most updates of a workload change only its metadata.
-            Some(before)
-                if before.spec == after.spec && keys(&before.metadata.annotations) == own =>
-            {
-                Vec::new()
-            }
-            Some(before) => subtract_baseline(findings(after), &findings(before)),
+/// Returns the findings on the new object; for an update only the new ones.
+fn new_findings(
+    request: &AdmissionRequest<'_>,
+    context: &ReviewContext<'_>,
+    findings: impl Fn(&ReviewObject<'_>, Level) -> Vec<Finding>,
+) -> Vec<Finding> {
+    let (Some(after), Some(max_level)) = (
+        request.reviewable_object(),
+        context.max_level(request.namespace()),
+    ) else {
+        return Vec::new();
+    };
+    let own = keys(&after.metadata.annotations);
+    match &request.old_object {
+        None => findings(after, max_level),
+        // Most updates of a workload change only its metadata.
+        Some(before) if before.spec == after.spec && keys(&before.metadata.annotations) == own => {
+            Vec::new()
         }
+        Some(before) => subtract_baseline(findings(after, max_level), &findings(before, max_level)),
     }
 }
 
-fn namespace<'r>(request: &'r AdmissionRequest<'_>) -> &'r str {
-    request.namespace.as_deref().unwrap_or_default()
-}
-
-fn workload(
+fn template_findings(
     kind: &'static WorkloadKind,
     request: &AdmissionRequest<'_>,
     object: &ReviewObject<'_>,
     max_level: Level,
-    catalog: &Catalog,
-    policy: &Policy,
+    context: &ReviewContext<'_>,
 ) -> Vec<Finding> {
+    let (catalog, policy) = (context.catalog, context.policy);
     let mut metadata = MetadataSubject {
         kind: kind.kind,
         location: NetworksLocation::Template(kind.template),
@@ -104,7 +94,7 @@ fn workload(
     let annotations = &template.metadata.annotations;
     metadata.in_template = keys(annotations);
     let mut pod = PodSubject::new(
-        namespace(request),
+        request.namespace(),
         template.spec.host_network,
         annotations.networks.as_deref(),
         annotations.default_network.as_deref(),
@@ -150,18 +140,18 @@ fn scale<'s>(
     }
 }
 
-fn machine(
+fn machine_findings(
     request: &AdmissionRequest<'_>,
     object: &ReviewObject<'_>,
     max_level: Level,
-    catalog: &Catalog,
-    policy: &Policy,
+    context: &ReviewContext<'_>,
 ) -> Vec<Finding> {
+    let (catalog, policy) = (context.catalog, context.policy);
     let template: Option<ReviewObject<'_>> = object.spec.template.and_then(RawJson::read);
     let networks = template.and_then(|template| template.spec.networks);
     let names = networks.map(RawJson::multus_names).unwrap_or_default();
     let subject = VirtualMachineSubject {
-        namespace: namespace(request),
+        namespace: request.namespace(),
         networks: names
             .iter()
             .map(|(index, name)| (*index, &**name))

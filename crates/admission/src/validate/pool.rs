@@ -4,45 +4,31 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, value::RawValue};
 
-use super::{
-    decide::{max_level, reviewable},
-    review::{AdmissionRequest, Operation},
-};
+use crate::{context::ReviewContext, review::AdmissionRequest};
 use nadmit_allocation::{Address, Holder, ParsedSpec, Pool, Reservation, SharedIndex};
-use nadmit_catalog::Catalog;
 use nadmit_rules::{
-    Finding, HeldAddress, Level, Policy, PoolChangeSubject, PoolHoldings, PoolSubject,
-    ReservationSubject,
+    Finding, HeldAddress, Level, PoolChangeSubject, PoolHoldings, PoolSubject, ReservationSubject,
     judge::{judge_pool, judge_pool_change, judge_reservation},
     new_findings::subtract_baseline,
 };
-
-/// The plural name of pools.
-const POOLS: &str = "addresspools";
-/// The plural name of reservations.
-const RESERVATIONS: &str = "addressreservations";
 
 /// The maximum number of addresses named in a finding.
 const MAX_NAMED: usize = 10;
 
 /// A pool before and after a change.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct PoolChange<'a> {
+struct PoolChange<'a> {
     /// The pool before the change; `None` if its spec was invalid.
-    pub(super) before: Option<&'a Pool>,
+    before: Option<&'a Pool>,
     /// The pool after the change; `None` if it is deleted.
-    pub(super) after: Option<&'a Pool>,
+    after: Option<&'a Pool>,
 }
 
 /// Returns what is held from the pool of this name, and which of it the change cuts off.
 ///
 /// Only addresses in the pool's own ranges and MACs count: a MAC that a pod brought with it is
 /// recorded under the pool, too, but must not keep the pool from being changed.
-pub(super) fn held_through_change(
-    index: &SharedIndex,
-    pool: &str,
-    change: PoolChange<'_>,
-) -> PoolHoldings {
+fn held_through_change(index: &SharedIndex, pool: &str, change: PoolChange<'_>) -> PoolHoldings {
     let mut held = PoolHoldings::default();
     // The lowest addresses that are cut off.
     let mut named: BTreeMap<Address, Holder> = BTreeMap::new();
@@ -98,35 +84,15 @@ fn allocates(pool: &Pool, address: Address) -> bool {
     }
 }
 
-/// Returns the findings on a pool or a reservation; for an update only the new ones. `held` returns
-/// what is held from a pool (see [`held_through_change`]), `share` how much the reservation's
-/// namespace would have of one.
-pub(super) fn findings(
+/// Returns the findings on a pool; for an update only the new ones.
+pub(crate) fn findings(
     request: &AdmissionRequest<'_>,
-    catalog: &Catalog,
-    policy: &Policy,
-    held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
-    share: &dyn Fn(&Reservation, &Pool) -> u64,
+    context: &ReviewContext<'_>,
 ) -> Vec<Finding> {
-    match (&*request.resource.resource, request.operation) {
-        (POOLS, Operation::Create | Operation::Update) => pool(request, catalog, policy, held),
-        (POOLS, Operation::Delete) => pool_delete(request, policy, held),
-        (RESERVATIONS, Operation::Create | Operation::Update) => {
-            reservation(request, catalog, policy, share)
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn pool(
-    request: &AdmissionRequest<'_>,
-    catalog: &Catalog,
-    policy: &Policy,
-    held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
-) -> Vec<Finding> {
-    let Some(object) = reviewable(request) else {
+    let Some(object) = request.reviewable_object() else {
         return Vec::new();
     };
+    let (catalog, policy) = (context.catalog, context.policy);
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let after = ParsedSpec::of_pool(&spec_value(request.own.after));
     let after = PoolSubject::new(name, &after, catalog);
@@ -143,20 +109,19 @@ fn pool(
             before: before.pool.as_ref().ok(),
             after: Some(after),
         };
-        found.extend(change_findings(name, change, policy, held));
+        found.extend(change_findings(name, change, context));
     }
     found
 }
 
 /// Returns the findings on a pool's deletion. A deletion that is already in progress is not
 /// checked.
-fn pool_delete(
+pub(crate) fn delete_findings(
     request: &AdmissionRequest<'_>,
-    policy: &Policy,
-    held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
+    context: &ReviewContext<'_>,
 ) -> Vec<Finding> {
     let old = request.old_object.as_ref();
-    let Some(old) = old.filter(|old| old.metadata.deletion_timestamp.is_none()) else {
+    let Some(old) = old.filter(|old| !old.is_terminating()) else {
         return Vec::new();
     };
     let name = old.metadata.name.as_deref().unwrap_or_default();
@@ -165,41 +130,43 @@ fn pool_delete(
         before: before.as_ref().ok(),
         after: None,
     };
-    change_findings(name, change, policy, held)
+    change_findings(name, change, context)
 }
 
 fn change_findings(
     name: &str,
     change: PoolChange<'_>,
-    policy: &Policy,
-    held: impl Fn(&str, PoolChange<'_>) -> PoolHoldings,
+    context: &ReviewContext<'_>,
 ) -> Vec<Finding> {
     let subject = PoolChangeSubject {
         name,
         before: change.before,
         after: change.after,
-        holdings: &held(name, change),
+        holdings: &held_through_change(context.allocations, name, change),
     };
-    judge_pool_change(&subject, policy)
+    judge_pool_change(&subject, context.policy)
 }
 
-fn reservation(
+/// Returns the findings on a reservation; for an update only the new ones.
+pub(crate) fn reservation(
     request: &AdmissionRequest<'_>,
-    catalog: &Catalog,
-    policy: &Policy,
-    share: &dyn Fn(&Reservation, &Pool) -> u64,
+    context: &ReviewContext<'_>,
 ) -> Vec<Finding> {
-    let Some(object) = reviewable(request) else {
+    let Some(object) = request.reviewable_object() else {
         return Vec::new();
     };
-    let max_level = max_level(request, catalog, policy).unwrap_or(Level::Off);
-    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let namespace = request.namespace();
+    let max_level = context.max_level(namespace).unwrap_or(Level::Off);
     let name = object.metadata.name.as_deref().unwrap_or_default();
+    let share = |reservation: &Reservation, pool: &Pool| {
+        let index = context.lock_synced();
+        index.namespace_usage_with(reservation, pool)
+    };
     let findings = |spec| {
         let parsed = ParsedSpec::of_reservation(&spec_value(spec));
-        let mut subject = ReservationSubject::new(namespace, name, &parsed, catalog);
-        subject.namespace_total = Some(share);
-        judge_reservation(&subject, policy, max_level)
+        let mut subject = ReservationSubject::new(namespace, name, &parsed, context.catalog);
+        subject.namespace_total = Some(&share);
+        judge_reservation(&subject, context.policy, max_level)
     };
     let found = findings(request.own.after);
     match &request.old_object {
@@ -220,57 +187,12 @@ mod tests {
     use super::*;
     use crate::Review;
     use nadmit_allocation::{Stored, Version};
+    use nadmit_catalog::Catalog;
+    use nadmit_rules::Policy;
 
-    /// Returns the codes and fields of the findings on a pool that is changed, or without an
-    /// `after` deleted, while `count` addresses are held.
-    fn found(after: Option<Value>, count: u64) -> Vec<String> {
-        let object = |spec: &Value| json!({"metadata": {"name": "storage"}, "spec": spec});
-        let before = object(&json!({"ranges": [{"range": "192.0.2.0/24"}]}));
-        let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
-            "uid": "u", "kind": {"kind": "AddressPool"},
-            "resource": {"group": "nadmit.io", "resource": "addresspools"},
-            "operation": if after.is_some() { "UPDATE" } else { "DELETE" },
-            "object": after.as_ref().map(object), "oldObject": before,
-        }});
-        let body = review.to_string();
-        let review = Review::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
-        let (catalog, policy) = (Catalog::default(), Policy::default());
-        let held = |name: &str, change: PoolChange<'_>| {
-            assert_eq!((name, change.before.is_some()), ("storage", true));
-            assert_eq!(change.after.is_some(), after.is_some());
-            PoolHoldings {
-                count,
-                ..PoolHoldings::default()
-            }
-        };
-        let findings = findings(&review.request, &catalog, &policy, held, &|_, _| 0);
-        let found = findings.into_iter();
-        found.map(|f| format!("{} {}", f.code, f.field)).collect()
-    }
-
-    #[test]
-    fn held_addresses_block_changes_and_deletion_of_a_pool() {
-        assert_eq!(found(None, 0), [""; 0]);
-        assert_eq!(found(None, 2), ["pool-in-use metadata.name"]);
-        let other = json!({"ranges": [{"range": "192.0.3.0/24"}]});
-        assert_eq!(found(Some(other.clone()), 0), [""; 0]);
-        assert_eq!(found(Some(other), 2), ["pool-in-use spec.ranges[0].range"]);
-        let wider = json!({"ranges": [{"range": "192.0.2.0/23"}]});
-        assert_eq!(found(Some(wider), 2), [""; 0]);
-    }
-
-    /// Returns what is held from a pool when its spec `before` becomes `after`, or when it is
-    /// deleted.
-    fn held_through(before: &Value, after: Option<&Value>) -> PoolHoldings {
+    /// Returns an index in which holders have these addresses of the pool.
+    fn index_with<'t>(addresses: impl IntoIterator<Item = &'t str>) -> SharedIndex {
         let index = SharedIndex::default();
-        let addresses = [
-            "192.0.2.5",
-            // In the range, but adopted: it is excluded.
-            "192.0.2.200",
-            "02:5e:00:00:01:07",
-            // Brought by a pod.
-            "ca:fe:c0:ff:ee:00",
-        ];
         for (at, address) in (1..).zip(addresses) {
             let record = json!({
                 "address": address, "pool": "storage", "since": 0,
@@ -282,6 +204,60 @@ mod tests {
                 version: Version(at),
             });
         }
+        index
+    }
+
+    /// Returns the codes and fields of the findings on a pool that is changed, or without an
+    /// `after` deleted, while these addresses are held.
+    fn found(after: Option<Value>, held: &[&str]) -> Vec<String> {
+        let object = |spec: &Value| json!({"metadata": {"name": "storage"}, "spec": spec});
+        let before = object(&json!({"ranges": [{"range": "192.0.2.0/24"}]}));
+        let review = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+            "uid": "u", "kind": {"kind": "AddressPool"},
+            "resource": {"group": "nadmit.io", "resource": "addresspools"},
+            "operation": if after.is_some() { "UPDATE" } else { "DELETE" },
+            "object": after.as_ref().map(object), "oldObject": before,
+        }});
+        let body = review.to_string();
+        let review = Review::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{e}"));
+        let (catalog, policy) = (Catalog::default(), Policy::default());
+        let index = index_with(held.iter().copied());
+        let context = ReviewContext::authoritative(&catalog, &policy, &index);
+        let findings = match after {
+            Some(_) => findings(&review.request, &context),
+            None => delete_findings(&review.request, &context),
+        };
+        let found = findings.into_iter();
+        found.map(|f| format!("{} {}", f.code, f.field)).collect()
+    }
+
+    #[test]
+    fn held_addresses_block_changes_and_deletion_of_a_pool() {
+        let held = ["192.0.2.5", "192.0.2.6"];
+        assert_eq!(found(None, &[]), [""; 0]);
+        assert_eq!(found(None, &held), ["pool-in-use metadata.name"]);
+        let other = json!({"ranges": [{"range": "192.0.3.0/24"}]});
+        assert_eq!(found(Some(other.clone()), &[]), [""; 0]);
+        let fields = [
+            "pool-in-use spec.ranges[0].range",
+            "pool-in-use spec.ranges",
+        ];
+        assert_eq!(found(Some(other), &held), fields);
+        let wider = json!({"ranges": [{"range": "192.0.2.0/23"}]});
+        assert_eq!(found(Some(wider), &held), [""; 0]);
+    }
+
+    /// Returns what is held from a pool when its spec `before` becomes `after`, or when it is
+    /// deleted.
+    fn held_through(before: &Value, after: Option<&Value>) -> PoolHoldings {
+        let index = index_with([
+            "192.0.2.5",
+            // In the range, but adopted: it is excluded.
+            "192.0.2.200",
+            "02:5e:00:00:01:07",
+            // Brought by a pod.
+            "ca:fe:c0:ff:ee:00",
+        ]);
         let pool = |spec: &Value| ParsedSpec::of_pool(spec).pool("storage").ok();
         let (before, after) = (pool(before), after.and_then(pool));
         let change = PoolChange {
@@ -330,18 +306,8 @@ mod tests {
 
     #[test]
     fn names_the_lowest_removed_addresses_in_order() {
-        let index = SharedIndex::default();
-        for at in (1..=30_u8).rev() {
-            let record = json!({
-                "address": format!("192.0.2.{at}"), "pool": "storage", "since": 0,
-                "network": {"namespace": "db", "name": "a"},
-                "holder": {"pod": {"namespace": "db", "name": format!("p{at}")}},
-            });
-            index.lock().apply(Stored {
-                allocation: serde_json::from_value(record).unwrap_or_else(|e| panic!("{e}")),
-                version: Version(u64::from(at)),
-            });
-        }
+        let addresses: Vec<String> = (1..=30).rev().map(|at| format!("192.0.2.{at}")).collect();
+        let index = index_with(addresses.iter().map(String::as_str));
         let pool =
             |range| ParsedSpec::of_pool(&json!({"ranges": [{"range": range}]})).pool("storage");
         let pools = [pool("192.0.2.0/24"), pool("192.0.3.0/24")];

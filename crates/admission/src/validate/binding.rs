@@ -1,97 +1,31 @@
-//! Reviews of Bindings: a pod is being bound to a node. The request is a CREATE of `pods/binding`,
-//! or of the older `bindings`.
-//!
-//! At this point the pod's name, UID and node are known, no allocation has to expire, and a denial
-//! makes the scheduler back off: the pod stays Pending, with the reason in its events. The API
-//! server merges a Binding's annotations into the pod's, replacing those with the same key; so the
-//! annotations that a Binding brings are checked, too.
-//!
-//! | found | response |
-//! |---|---|
-//! | no such pod, another UID, already bound, being deleted | allowed: the API server rejects it, or there is nothing to do |
-//! | host network, mirror pod, no network with a pool | allowed |
-//! | live reads failed, or the pool is not ready | rejected with a retryable status |
-//! | pool exhausted | read live, then denied with numbers |
-//! | otherwise | recorded, and injected into the Binding |
-//!
-//! A Binding without a UID is for whichever pod has the name now, which is read live.
+//! `POST /validate` of Bindings: the annotations that a Binding brings are merged into the pod's.
 
-use super::{
+use crate::{
+    binding_target::{BindingTarget, node_name, resolve_target},
     context::ReviewContext,
-    decide::Decision,
+    decision::Decision,
     migration_guard::{LaunchAccess, check_access},
-    mutate::{AllocationRequest, DesiredAnnotations, OriginalAnnotations},
+    mutate::{DesiredAnnotations, original_annotations},
     object::{ReviewAnnotations, ReviewObject},
+    pod::{requester_in_catalog, subject_in_catalog},
     response::AdmissionResponse,
-    review::{AdmissionRequest, Operation},
+    review::AdmissionRequest,
 };
 use nadmit_allocation::{
-    Address, Index, PodRef,
+    Address, Index,
     index::{Assignment, AttachmentRequest, MacRequest, Requester},
 };
 use nadmit_catalog::Pod;
 use nadmit_cni::annotations;
 use nadmit_rules::{
-    BindingAnnotation, BindingSubject, Injection, Level, LiveRead, PodSubject,
+    BindingAnnotation, BindingSubject, LiveRead, PodSubject,
     allocation::{PoolRequest, attachment_requests, can_be_served},
-    judge::{judge_binding, judge_pod},
-    subject::Resolution,
+    judge::judge_binding,
 };
 
-/// Returns true if the request binds a pod to a node.
-pub fn is_binding(request: &AdmissionRequest<'_>) -> bool {
-    let resource = (&*request.resource.group, &*request.resource.resource);
-    let subresource = request.subresource.as_deref().unwrap_or_default();
-    let is_target = matches!(
-        (resource, subresource),
-        (("", "pods"), "binding") | (("", "bindings"), "")
-    );
-    is_target && request.operation == Operation::Create
-}
-
-/// Decides a `POST /mutate` of a Binding.
-pub(super) fn mutate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
-    let allow = || Decision::Respond(AdmissionResponse::allow(request));
-    let Some(binding) = request.object.as_ref() else {
-        return allow();
-    };
-    let namespace = request.namespace.as_deref().unwrap_or_default();
-    if context.policy.injection_in(namespace) != Injection::Bind {
-        return allow();
-    }
-    let pod = match resolve_target(request, binding, context) {
-        BindingTarget::Pod(pod) => pod,
-        BindingTarget::Nothing => return allow(),
-        BindingTarget::NeedsRead(live_read) => return Decision::VerifyLive(vec![live_read]),
-    };
-    let subject = subject_in_catalog(pod, context);
-    if let Some(live_read) = unresolved_network(&subject, context) {
-        return Decision::VerifyLive(vec![live_read]);
-    }
-    let attachments = attachment_requests(&subject);
-    if attachments.is_empty() || !can_be_served(&subject) {
-        return allow();
-    }
-    let denied = judge_pod(&subject, Level::Off);
-    if !denied.is_empty() {
-        return Decision::from_findings(request, denied, context.freshness);
-    }
-    let request_for_pod = AllocationRequest {
-        subject: &subject,
-        attachments: &attachments,
-        requester: requester_in_catalog(pod, node_name(binding)),
-        migration: pod.migration.as_deref(),
-        already_admitted: false,
-        original: original_annotations(pod),
-        token: None,
-        current: &binding.metadata.annotations,
-    };
-    request_for_pod.decide(request, context)
-}
-
-/// Decides a `POST /validate` of a Binding: its network annotations have to be exactly those that
+/// Decides about a Binding: its network annotations have to be exactly those that
 /// nadmit holds for the pod.
-pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
+pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let binding = request.object.as_ref();
     let Some(binding) = binding.filter(|binding| mentions_networks(&binding.metadata.annotations))
@@ -139,106 +73,6 @@ pub(super) fn validate(request: &AdmissionRequest<'_>, context: &ReviewContext<'
         annotations: &compared,
     });
     Decision::from_findings(request, findings, context.freshness)
-}
-
-/// The pod that a Binding is for.
-enum BindingTarget<'c> {
-    /// A pod that may be bound.
-    Pod(&'c Pod),
-    /// No pod, or one that needs nothing.
-    Nothing,
-    /// The pod has to be read live first.
-    NeedsRead(LiveRead),
-}
-
-fn resolve_target<'c>(
-    request: &AdmissionRequest<'_>,
-    binding: &ReviewObject<'_>,
-    context: &ReviewContext<'c>,
-) -> BindingTarget<'c> {
-    let namespace = request.namespace.as_deref().unwrap_or_default();
-    let name = request.name.as_deref().filter(|name| !name.is_empty());
-    let name = name
-        .or(binding.metadata.name.as_deref())
-        .unwrap_or_default();
-    let live_read = LiveRead::Pod {
-        namespace: namespace.into(),
-        name: name.into(),
-    };
-    let is_verified = context.freshness.covers(&live_read);
-    let uid = binding
-        .metadata
-        .uid
-        .as_deref()
-        .filter(|uid| !uid.is_empty());
-    let pod = context.catalog.pod(namespace, name);
-    let pod = pod.filter(|pod| uid.is_none_or(|uid| pod.uid.as_deref() == Some(uid)));
-    match pod {
-        Some(pod) if pod.host_network || pod.mirror => BindingTarget::Nothing,
-        // UIDs are never reused, and the annotations of an unbound pod do not change.
-        Some(pod) if (is_verified || uid.is_some()) && is_unbound(pod) => BindingTarget::Pod(pod),
-        _ if is_verified => BindingTarget::Nothing,
-        _ => BindingTarget::NeedsRead(live_read),
-    }
-}
-
-fn is_unbound(pod: &Pod) -> bool {
-    pod.node.is_none() && !pod.terminating
-}
-
-/// Returns the rules' view of a pod in the catalog.
-pub(super) fn subject_in_catalog<'s>(pod: &'s Pod, context: &ReviewContext<'s>) -> PodSubject<'s> {
-    let mut subject = PodSubject::new(
-        &pod.namespace,
-        pod.host_network,
-        pod.networks.as_deref(),
-        pod.default_network.as_deref(),
-        context.policy,
-        context.catalog,
-    );
-    subject.has_node = pod.node.is_some();
-    subject
-}
-
-/// Returns the requester for a pod in the catalog on this node.
-pub(super) fn requester_in_catalog(pod: &Pod, node: Option<&str>) -> Requester {
-    Requester {
-        holder: pod.holder.clone(),
-        pod: Some(PodRef {
-            name: (&*pod.name).into(),
-            uid: pod.uid.as_deref().map(Into::into),
-            node: node.map(Into::into),
-        }),
-        node: node.map(Into::into),
-    }
-}
-
-/// Returns the name of the node that a Binding targets.
-fn node_name<'s>(binding: &'s ReviewObject<'_>) -> Option<&'s str> {
-    let target = binding.target.as_ref()?;
-    Some(&*target.name).filter(|name| !name.is_empty())
-}
-
-/// Returns the pod's annotations from before injection, if it was injected.
-pub(super) fn original_annotations(pod: &Pod) -> OriginalAnnotations<'_> {
-    OriginalAnnotations {
-        networks: pod.requested.networks.as_deref(),
-        default_network: pod.requested.default_network.as_deref(),
-    }
-}
-
-/// Returns the live read of a network that the pod names and the catalog lacks: it may be new, and
-/// may have a pool.
-fn unresolved_network(subject: &PodSubject<'_>, context: &ReviewContext<'_>) -> Option<LiveRead> {
-    let mut live_reads = subject.attachments().filter_map(|attachment| {
-        let missing = matches!(attachment.resolution, Resolution::Missing);
-        let name = attachment.selection.network_name().filter(|_| missing)?;
-        Some(LiveRead::Network {
-            namespace: attachment.namespace().into(),
-            name: name.into(),
-        })
-    });
-    live_reads.find(|live_read| !context.freshness.covers(live_read))
 }
 
 /// Returns true if any of the network annotations, or nadmit's own, is set.
@@ -304,8 +138,7 @@ fn held_annotations(
         LaunchAccess::NeedsRead(live_reads) => return Err(HoldingsUnknown::NeedsRead(live_reads)),
         LaunchAccess::Denied(_) => return Ok(DesiredAnnotations::default()),
     }
-    let mut index = context.allocations.lock();
-    index.sync(context.catalog.pool_config());
+    let mut index = context.lock_synced();
     let assignments = index.preview_ignoring_readiness(&requester, &requests, context.now);
     if let Err(rejections) = &assignments
         && rejections.iter().any(|one| one.error.is_busy())
@@ -419,7 +252,7 @@ fn required_reads(
     pod: Option<&Pod>,
     context: &ReviewContext<'_>,
 ) -> Vec<LiveRead> {
-    let namespace = request.namespace.as_deref().unwrap_or_default();
+    let namespace = request.namespace();
     let subject = subject_of_binding(namespace, &binding.metadata.annotations, context);
     let of_address = |one: &PoolRequest| {
         let pool: Box<str> = (&*one.request.pool).into();

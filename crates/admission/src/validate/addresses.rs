@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use super::{
+use super::unrecorded;
+use crate::{
     context::ReviewContext,
-    decide::{Decision, PendingCommit},
+    decision::{Decision, PendingCommit},
+    injection_time::{injects_at_binding, is_due},
     migration_guard::{self, LaunchAccess, check_access},
     mutate::{
-        DesiredAnnotations, OriginalAnnotations, annotation_bytes, annotations_too_long,
-        injects_at_binding, is_due, reject, to_findings,
+        DesiredAnnotations, OriginalAnnotations, annotation_bytes, annotations_too_long, reject,
+        to_findings,
     },
     object::ReviewObject,
     pod::{requester_under_review, subject_under_review},
@@ -25,8 +27,20 @@ use nadmit_rules::{
     allocation::{PoolRequest, attachment_requests, can_be_served},
 };
 
-/// Decides about a pod's addresses, after its other findings. Returns `None` if they are in order.
+/// Decides about the addresses and MACs that a pod names, on networks with and without a pool, after
+/// its other findings. Returns `None` if they are in order.
 pub(super) fn decide(
+    request: &AdmissionRequest<'_>,
+    pod: &ReviewObject<'_>,
+    subject: &PodSubject<'_>,
+    context: &ReviewContext<'_>,
+) -> Option<Decision> {
+    let unrecorded = unrecorded::decide(request, pod, subject, context);
+    unrecorded.or_else(|| pooled_addresses(request, pod, subject, context))
+}
+
+/// Decides about a pod's addresses on networks with a pool.
+fn pooled_addresses(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
     subject: &PodSubject<'_>,
@@ -55,8 +69,7 @@ pub(super) fn decide(
     let requests: Vec<AttachmentRequest> =
         attachments.iter().map(|one| one.request.clone()).collect();
     let preview = {
-        let mut index = context.allocations.lock();
-        index.sync(context.catalog.pool_config());
+        let mut index = context.lock_synced();
         index.preview(&requester, &requests, context.now)
     };
     let rejections = match preview {
@@ -117,8 +130,7 @@ fn validate_recorded(
     requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
-    let mut index = context.allocations.lock();
-    index.sync(context.catalog.pool_config());
+    let mut index = context.lock_synced();
     let requests: Vec<AttachmentRequest> =
         attachments.iter().map(|one| one.request.clone()).collect();
     let old = request
@@ -215,7 +227,7 @@ fn preexisting(
     index: &Index,
     context: &ReviewContext<'_>,
 ) -> HashSet<String> {
-    let subject = subject_under_review(request, old, context.policy, context.catalog);
+    let subject = subject_under_review(request, old, context);
     let requests: Vec<AttachmentRequest> = attachment_requests(&subject)
         .into_iter()
         .map(|one| one.request)

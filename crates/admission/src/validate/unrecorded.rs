@@ -1,9 +1,9 @@
 //! MACs that a pod names on a pool's link, on a network that the pool does not serve. Nothing
 //! records them there, so they must not be another holder's.
 
-use super::{
+use crate::{
     context::ReviewContext,
-    decide::Decision,
+    decision::Decision,
     object::ReviewObject,
     pod::{requester_under_review, subject_under_review},
     review::{AdmissionRequest, Operation},
@@ -29,7 +29,7 @@ pub(super) fn decide(
     let before = request.old_object.as_ref();
     if let Some(before) = before.filter(|_| request.operation == Operation::Update) {
         // Problems that already existed before the update are not reported again.
-        let before = subject_under_review(request, before, context.policy, context.catalog);
+        let before = subject_under_review(request, before, context);
         let known = macs_of_others(&before, &requester, context);
         taken.retain(|one| known.iter().all(|known| known.mac != one.mac));
     }
