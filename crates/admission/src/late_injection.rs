@@ -6,9 +6,10 @@
 //! injection at binding would have given.
 
 use crate::{
+    annotations::{CurrentAnnotations, DesiredAnnotations, OriginalAnnotations},
     context::ReviewContext,
     migration_guard::{LaunchAccess, check_access, holds_any},
-    mutate::{DesiredAnnotations, original_annotations, to_findings},
+    mutate::to_findings,
     pod::{requester_in_catalog, subject_in_catalog},
 };
 use nadmit_allocation::{
@@ -16,7 +17,6 @@ use nadmit_allocation::{
     index::{AttachmentRequest, PlanId},
 };
 use nadmit_catalog::Pod;
-use nadmit_cni::annotations;
 use nadmit_rules::{
     Finding, Injection, Level,
     allocation::{attachment_requests, can_be_served},
@@ -93,11 +93,11 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
     };
     let desired = DesiredAnnotations::new(
         &subject,
-        original_annotations(pod),
+        OriginalAnnotations::of_pod(pod),
         &attachments,
         &planned.assignments,
     );
-    let annotations = annotation_changes(pod, desired);
+    let annotations = desired.changes(CurrentAnnotations::of_pod(pod));
     // What a bound pod carries was recorded completely before, by one of the replicas.
     let recorded = planned.writes.iter().all(|one| index.only_refreshes(one));
     if annotations.is_empty() && recorded {
@@ -118,32 +118,4 @@ fn may_need_injection(pod: &Pod) -> bool {
         && !pod.mirror
         && !pod.host_network
         && pod.network_status.as_deref().is_none_or(str::is_empty)
-}
-
-/// Returns the annotations that have to change.
-fn annotation_changes(pod: &Pod, desired: DesiredAnnotations) -> Vec<(&'static str, String)> {
-    let all = [
-        (annotations::NETWORKS, &pod.networks, desired.networks),
-        (
-            annotations::DEFAULT_NETWORK,
-            &pod.default_network,
-            desired.default_network,
-        ),
-        (
-            annotations::REQUESTED_NETWORKS,
-            &pod.requested.networks,
-            desired.requested_networks,
-        ),
-        (
-            annotations::REQUESTED_DEFAULT_NETWORK,
-            &pod.requested.default_network,
-            desired.requested_default_network,
-        ),
-    ];
-    all.into_iter()
-        .filter_map(|(key, before, now)| {
-            let now = now?;
-            (before.as_deref() != Some(&*now)).then_some((key, now))
-        })
-        .collect()
 }

@@ -6,6 +6,7 @@
 //! [`Decision::Commit`].
 //! This module knows nothing of sockets, clocks or clusters.
 
+mod annotations;
 mod binding_target;
 mod context;
 mod decision;

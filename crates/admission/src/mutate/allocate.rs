@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{DesiredAnnotations, OriginalAnnotations, annotation_bytes, patch};
 use crate::{
+    annotations::{DesiredAnnotations, OriginalAnnotations},
     context::ReviewContext,
     decision::{Decision, PendingCommit},
     migration_guard::{LaunchAccess, check_access},
@@ -107,7 +107,7 @@ impl AllocationRequest<'_, '_> {
         let mut desired =
             DesiredAnnotations::new(self.subject, self.original, self.attachments, &assignments);
         desired.token = self.token;
-        let bytes = annotation_bytes(self.current, &desired);
+        let bytes = desired.bytes_after(self.current);
         if bytes > MAX_ANNOTATIONS_BYTES {
             if let Some(records) = records {
                 index.abort(records.plan_id);
@@ -118,8 +118,8 @@ impl AllocationRequest<'_, '_> {
         }
         let max_level = context.max_level(request.namespace());
         let corrected = judge_corrected_prefixes(self.subject, max_level.unwrap_or(Level::Off));
-        let response =
-            AdmissionResponse::new(request, corrected).with_patch(patch(self.current, &desired));
+        let response = AdmissionResponse::new(request, corrected)
+            .with_patch(desired.to_json_patch(self.current));
         commit_then_respond(records, response, &mut index)
     }
 

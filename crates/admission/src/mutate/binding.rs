@@ -16,10 +16,10 @@
 
 use super::AllocationRequest;
 use crate::{
+    annotations::OriginalAnnotations,
     binding_target::{BindingTarget, node_name, resolve_target},
     context::ReviewContext,
     decision::Decision,
-    mutate::original_annotations,
     pod::{requester_in_catalog, subject_in_catalog},
     response::AdmissionResponse,
     review::AdmissionRequest,
@@ -63,7 +63,7 @@ pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
         requester: requester_in_catalog(pod, node_name(binding)),
         migration: pod.migration.as_deref(),
         already_admitted: false,
-        original: original_annotations(pod),
+        original: OriginalAnnotations::of_pod(pod),
         token: None,
         current: &binding.metadata.annotations,
     };

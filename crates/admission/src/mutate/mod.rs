@@ -16,8 +16,6 @@
 
 mod allocate;
 mod binding;
-mod desired;
-mod patch;
 mod pod;
 mod pod_update;
 mod requester;
@@ -25,8 +23,6 @@ mod requester;
 pub(crate) use self::{
     allocate::{AllocationRequest, annotations_too_long, reject, to_findings},
     binding::decide as binding,
-    desired::{DesiredAnnotations, OriginalAnnotations, original_annotations},
-    patch::{annotation_bytes, patch},
     pod::decide as pod,
     pod_update::decide as pod_update,
 };

@@ -1,10 +1,8 @@
 //! `POST /mutate` of a new pod.
 
-use super::{
-    AllocationRequest, DesiredAnnotations, OriginalAnnotations, patch, reject,
-    requester::ResolvedRequester,
-};
+use super::{AllocationRequest, reject, requester::ResolvedRequester};
 use crate::{
+    annotations::{DesiredAnnotations, OriginalAnnotations},
     context::ReviewContext,
     decision::Decision,
     injection_time::{is_due, lacking_node},
@@ -33,7 +31,7 @@ pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
     if has_nothing {
         let response = AdmissionResponse::allow(request);
         return Decision::Respond(
-            response.with_patch(patch(current, &DesiredAnnotations::default())),
+            response.with_patch(DesiredAnnotations::default().to_json_patch(current)),
         );
     }
     // The rules that guard address pools apply even where all other rules are off.
@@ -55,10 +53,7 @@ pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
         return Decision::Respond(AdmissionResponse::allow(request));
     };
     let original = if resolved.is_known {
-        OriginalAnnotations {
-            networks: current.requested_networks.as_deref(),
-            default_network: current.requested_default_network.as_deref(),
-        }
+        OriginalAnnotations::of_object(current)
     } else {
         OriginalAnnotations::default()
     };

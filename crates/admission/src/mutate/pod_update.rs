@@ -1,7 +1,8 @@
 //! `POST /mutate` of a pod's update.
 
-use super::{AllocationRequest, OriginalAnnotations, desired::DesiredAnnotations, patch::patch};
+use super::AllocationRequest;
 use crate::{
+    annotations::{DesiredAnnotations, OriginalAnnotations},
     context::ReviewContext,
     decision::Decision,
     migration_guard,
@@ -57,7 +58,7 @@ pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
             return decision;
         }
     }
-    Decision::Respond(AdmissionResponse::allow(request).with_patch(patch(new, &desired)))
+    Decision::Respond(AdmissionResponse::allow(request).with_patch(desired.to_json_patch(new)))
 }
 
 /// Allocates addresses for the networks of a running pod, as for those of a new pod. Returns `None`

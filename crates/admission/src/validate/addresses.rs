@@ -4,14 +4,12 @@ use std::collections::HashSet;
 
 use super::unrecorded;
 use crate::{
+    annotations::{DesiredAnnotations, OriginalAnnotations},
     context::ReviewContext,
     decision::{Decision, PendingCommit},
     injection_time::{injects_at_binding, is_due},
     migration_guard::{self, LaunchAccess, check_access},
-    mutate::{
-        DesiredAnnotations, OriginalAnnotations, annotation_bytes, annotations_too_long, reject,
-        to_findings,
-    },
+    mutate::{annotations_too_long, reject, to_findings},
     object::ReviewObject,
     pod::{requester_under_review, subject_under_review},
     response::AdmissionResponse,
@@ -81,7 +79,7 @@ fn pooled_addresses(
                 &attachments,
                 &assignments,
             );
-            let bytes = annotation_bytes(&pod.metadata.annotations, &desired);
+            let bytes = desired.bytes_after(&pod.metadata.annotations);
             let rejections =
                 vec![(bytes > MAX_ANNOTATIONS_BYTES).then(|| annotations_too_long(bytes))?];
             return Some(reject(request, subject, &attachments, rejections, context));

@@ -1,11 +1,11 @@
 //! `POST /validate` of Bindings: the annotations that a Binding brings are merged into the pod's.
 
 use crate::{
+    annotations::{CurrentAnnotations, DesiredAnnotations, OriginalAnnotations},
     binding_target::{BindingTarget, node_name, resolve_target},
     context::ReviewContext,
     decision::Decision,
     migration_guard::{LaunchAccess, check_access},
-    mutate::{DesiredAnnotations, original_annotations},
     object::{ReviewAnnotations, ReviewObject},
     pod::{requester_in_catalog, subject_in_catalog},
     response::AdmissionResponse,
@@ -16,7 +16,6 @@ use nadmit_allocation::{
     index::{Assignment, AttachmentRequest, MacRequest, Requester},
 };
 use nadmit_catalog::Pod;
-use nadmit_cni::annotations;
 use nadmit_rules::{
     BindingAnnotation, BindingSubject, LiveRead, PodSubject,
     allocation::{PoolRequest, attachment_requests, can_be_served},
@@ -28,7 +27,8 @@ use nadmit_rules::{
 pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
     let binding = request.object.as_ref();
-    let Some(binding) = binding.filter(|binding| mentions_networks(&binding.metadata.annotations))
+    let Some(binding) = binding
+        .filter(|binding| CurrentAnnotations::of_object(&binding.metadata.annotations).any())
     else {
         return allow();
     };
@@ -73,37 +73,6 @@ pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
         annotations: &compared,
     });
     Decision::from_findings(request, findings, context.freshness)
-}
-
-/// Returns true if any of the network annotations, or nadmit's own, is set.
-fn mentions_networks(annotations: &ReviewAnnotations<'_>) -> bool {
-    network_annotations(annotations)
-        .iter()
-        .any(|(_, text)| text.is_some())
-}
-
-fn network_annotations<'s>(
-    annotations: &'s ReviewAnnotations<'_>,
-) -> [(&'static str, Option<&'s str>); 5] {
-    [
-        (annotations::NETWORKS, annotations.networks.as_deref()),
-        (
-            annotations::DEFAULT_NETWORK,
-            annotations.default_network.as_deref(),
-        ),
-        (
-            annotations::REQUESTED_NETWORKS,
-            annotations.requested_networks.as_deref(),
-        ),
-        (
-            annotations::REQUESTED_DEFAULT_NETWORK,
-            annotations.requested_default_network.as_deref(),
-        ),
-        (
-            annotations::HOLDER_TOKEN,
-            annotations.holder_token.as_deref(),
-        ),
-    ]
 }
 
 /// The reason why a pod's holdings are not known.
@@ -152,7 +121,7 @@ fn held_annotations(
         assignments.map_or_else(DesiredAnnotations::default, |assignments| {
             DesiredAnnotations::new(
                 &subject,
-                original_annotations(pod),
+                OriginalAnnotations::of_pod(pod),
                 &attachments,
                 &assignments,
             )
@@ -225,21 +194,12 @@ fn compare_annotations<'s>(
     annotations: &'s ReviewAnnotations<'_>,
     held: &'s DesiredAnnotations,
 ) -> Vec<BindingAnnotation<'s>> {
-    let held = [
-        &held.networks,
-        &held.default_network,
-        &held.requested_networks,
-        &held.requested_default_network,
-        &held.token,
-    ];
-    let pairs = network_annotations(annotations).into_iter().zip(held);
-    pairs
-        .filter_map(|((key, text), held)| {
-            Some(BindingAnnotation {
-                key,
-                text: text?,
-                recorded: held.as_deref(),
-            })
+    CurrentAnnotations::of_object(annotations)
+        .compare(held)
+        .map(|(key, text, recorded)| BindingAnnotation {
+            key,
+            text,
+            recorded,
         })
         .collect()
 }
