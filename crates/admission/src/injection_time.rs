@@ -5,7 +5,7 @@ use nadmit_allocation::{
     AllocationError,
     index::{AttachmentRequest, MacRequest, Rejection},
 };
-use nadmit_rules::{Injection, allocation::PoolRequest};
+use nadmit_rules::Injection;
 
 /// Returns true if a new pod gets its addresses at binding instead of at creation.
 pub(crate) fn injects_at_binding(
@@ -56,17 +56,17 @@ fn needs_node(requested: &AttachmentRequest, context: &ReviewContext<'_>) -> boo
 pub(crate) fn lacking_node(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
-    attachments: &[PoolRequest],
+    requests: &[AttachmentRequest],
     context: &ReviewContext<'_>,
 ) -> Vec<Rejection> {
     if injection(request, context) != Injection::Create || pod.spec.node_name.is_some() {
         return Vec::new();
     }
     let pools = &context.catalog.pool_config().pools;
-    let attachments = attachments.iter().enumerate();
-    let rejections = attachments.filter_map(|(position, one)| {
-        let pool = pools.get(&one.request.pool)?;
-        let is_sliced = pool.slicing.is_some() && one.request.needs_ips;
+    let requests = requests.iter().enumerate();
+    let rejections = requests.filter_map(|(position, requested)| {
+        let pool = pools.get(&requested.pool)?;
+        let is_sliced = pool.slicing.is_some() && requested.needs_ips;
         is_sliced.then(|| Rejection {
             request: position,
             error: AllocationError::NodeUnknown(pool.name.clone()),

@@ -6,22 +6,18 @@
 //! injection at binding would have given.
 
 use crate::{
-    annotations::{CurrentAnnotations, DesiredAnnotations, OriginalAnnotations},
+    allocate::{AllocationRequest, Launch},
+    annotations::{CurrentAnnotations, OriginalAnnotations},
     context::ReviewContext,
-    migration_guard::{LaunchAccess, check_access, holds_any},
-    mutate::to_findings,
+    migration_guard::{LaunchAccess, holds_any},
     pod::{requester_in_catalog, subject_in_catalog},
 };
 use nadmit_allocation::{
     Slice, Write,
-    index::{AttachmentRequest, PlanId},
+    index::{PlanId, Rejection},
 };
 use nadmit_catalog::Pod;
-use nadmit_rules::{
-    Finding, Injection, Level,
-    allocation::{attachment_requests, can_be_served},
-    judge::judge_pod,
-};
+use nadmit_rules::{Finding, Injection};
 
 /// The outcome of [`inject_late`] for a bound pod.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,51 +48,36 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
         return LateInjection::NotNeeded;
     }
     let subject = subject_in_catalog(pod, context);
-    let attachments = attachment_requests(&subject);
-    if attachments.is_empty() || !can_be_served(&subject) {
+    let Ok(allocation) = AllocationRequest::eligible(&subject) else {
         return LateInjection::NotNeeded;
-    }
-    let denied = judge_pod(&subject, Level::Off);
+    };
+    let denied = allocation.authority_findings();
     if !denied.is_empty() {
         return LateInjection::Rejected(denied);
     }
-    let requests: Vec<AttachmentRequest> =
-        attachments.iter().map(|one| one.request.clone()).collect();
     let requester = requester_in_catalog(pod, pod.node.as_deref());
-    let already_admitted = holds_any(&requests, &requester.holder, &context.allocations.lock());
-    if !already_admitted {
-        match check_access(&requester, pod.migration.as_deref(), &requests, context) {
-            LaunchAccess::Granted => {}
-            LaunchAccess::NeedsRead(_) => return LateInjection::Busy,
-            LaunchAccess::Denied(rejection) => {
-                return LateInjection::Rejected(to_findings(
-                    &subject,
-                    &attachments,
-                    vec![rejection],
-                ));
-            }
+    let held = holds_any(
+        allocation.requests(),
+        &requester.holder,
+        &context.allocations.lock(),
+    );
+    let launch = match held {
+        true => Launch::Admitted,
+        false => Launch::New(pod.migration.as_deref()),
+    };
+    match allocation.access(&requester, launch, context) {
+        LaunchAccess::Granted => {}
+        LaunchAccess::NeedsRead(_) => return LateInjection::Busy,
+        LaunchAccess::Denied(rejection) => {
+            return LateInjection::Rejected(allocation.to_findings(vec![rejection]));
         }
     }
     let mut index = context.lock_synced();
-    let planned = match index.plan(&requester, &requests, context.now) {
+    let planned = match index.plan(&requester, allocation.requests(), context.now) {
         Ok(planned) => planned,
-        Err(rejections) if rejections.iter().any(|one| one.error.is_busy()) => {
-            return LateInjection::Busy;
-        }
-        Err(rejections) => {
-            if let Some(slice) = rejections.iter().find_map(|one| one.error.required_slice()) {
-                return LateInjection::ClaimSlice(slice.clone());
-            }
-            drop(index);
-            return LateInjection::Rejected(to_findings(&subject, &attachments, rejections));
-        }
+        Err(rejections) => return rejected(&allocation, rejections),
     };
-    let desired = DesiredAnnotations::new(
-        &subject,
-        OriginalAnnotations::of_pod(pod),
-        &attachments,
-        &planned.assignments,
-    );
+    let desired = allocation.desired(OriginalAnnotations::of_pod(pod), &planned.assignments);
     let annotations = desired.changes(CurrentAnnotations::of_pod(pod));
     // What a bound pod carries was recorded completely before, by one of the replicas.
     let recorded = planned.writes.iter().all(|one| index.only_refreshes(one));
@@ -108,6 +89,17 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
         writes: planned.writes,
         plan_id: planned.id,
         annotations,
+    }
+}
+
+/// Returns the outcome of a rejected plan.
+fn rejected(allocation: &AllocationRequest<'_, '_>, rejections: Vec<Rejection>) -> LateInjection {
+    if rejections.iter().any(|one| one.error.is_busy()) {
+        return LateInjection::Busy;
+    }
+    match rejections.iter().find_map(|one| one.error.required_slice()) {
+        Some(slice) => LateInjection::ClaimSlice(slice.clone()),
+        None => LateInjection::Rejected(allocation.to_findings(rejections)),
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`Decision::Commit`].
 //! This module knows nothing of sockets, clocks or clusters.
 
+mod allocate;
 mod annotations;
 mod binding_target;
 mod context;
@@ -16,6 +17,7 @@ mod migration_guard;
 mod mutate;
 mod object;
 mod pod;
+mod rejection;
 mod response;
 mod review;
 mod router;

@@ -8,7 +8,7 @@
 //! VirtualMachineInstance is no such proof: it names the target only after that pod is ready.
 
 use crate::{
-    context::ReviewContext, object::ReviewObject, pod::subject_under_review,
+    context::ReviewContext, object::ReviewObject, pod::requests_under_review,
     review::AdmissionRequest,
 };
 use nadmit_allocation::{
@@ -16,7 +16,7 @@ use nadmit_allocation::{
     index::{AttachmentRequest, MacRequest, Rejection, Requester},
 };
 use nadmit_catalog::{Existence, MigrationRef, Pod};
-use nadmit_rules::{Injection, LiveRead, allocation::attachment_requests};
+use nadmit_rules::{Injection, LiveRead};
 
 /// The seconds that a request to create a pod may last after its records are written.
 const CREATE_REQUEST_TIMEOUT: i64 = 30;
@@ -112,11 +112,7 @@ pub(crate) fn was_admitted(
     requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> bool {
-    let subject = subject_under_review(request, before, context);
-    let requests: Vec<AttachmentRequest> = attachment_requests(&subject)
-        .into_iter()
-        .map(|one| one.request)
-        .collect();
+    let requests = requests_under_review(request, before, context);
     holds_any(&requests, &requester.holder, &context.allocations.lock())
 }
 

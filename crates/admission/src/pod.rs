@@ -9,9 +9,12 @@ use crate::{
     object::{RawJson, ReviewObject},
     review::{AdmissionRequest, Operation},
 };
-use nadmit_allocation::{Controller, PodRef, RequesterIdentity, index::Requester};
+use nadmit_allocation::{
+    Controller, PodRef, RequesterIdentity,
+    index::{AttachmentRequest, Requester},
+};
 use nadmit_catalog::Pod;
-use nadmit_rules::{Level, PodSubject};
+use nadmit_rules::{Level, PodSubject, allocation::attachment_requests};
 
 /// The relevant part of an owner reference.
 #[derive(Deserialize)]
@@ -89,6 +92,17 @@ pub(crate) fn subject_under_review<'s>(
     let launcher = pod.metadata.labels.virt_launcher;
     subject.by_kubevirt = launcher && policy.is_kubevirt(&request.user_info.username);
     subject
+}
+
+/// Returns the requests to pools of a pod under review, before or after an update.
+pub(crate) fn requests_under_review(
+    request: &AdmissionRequest<'_>,
+    pod: &ReviewObject<'_>,
+    context: &ReviewContext<'_>,
+) -> Vec<AttachmentRequest> {
+    let subject = subject_under_review(request, pod, context);
+    let attachments = attachment_requests(&subject).into_iter();
+    attachments.map(|one| one.request).collect()
 }
 
 /// Returns the maximum level of findings on the pod under review. Where rules are off, as on a pod

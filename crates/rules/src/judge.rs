@@ -27,7 +27,7 @@ const MAX_OPERATOR_FINDINGS: usize = 100;
 
 /// Returns the maximum level of findings on objects of `namespace`; `None` if its rules are off.
 pub fn max_level(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<Level> {
-    if policy.excluded_namespaces.contains(namespace) {
+    if policy.excludes(namespace) {
         return None;
     }
     let labelled = catalog.namespace(namespace).and_then(|n| n.labels.mode);

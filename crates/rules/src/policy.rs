@@ -235,10 +235,15 @@ impl Policy {
     /// addresses that their pods name are recorded all the same: settings do not decide who may have an
     /// address.
     pub fn injection_in(&self, namespace: &str) -> Injection {
-        match self.excluded_namespaces.contains(namespace) {
+        match self.excludes(namespace) {
             true => Injection::Off,
             false => self.injection(),
         }
+    }
+
+    /// Returns true if the rules and injection are off in a namespace.
+    pub fn excludes(&self, namespace: &str) -> bool {
+        self.excluded_namespaces.contains(namespace)
     }
 
     /// Returns true if `user` may delete and change networks in use: the deletion controllers of

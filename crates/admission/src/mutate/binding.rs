@@ -14,8 +14,8 @@
 //! | pool exhausted | read live, then denied with numbers |
 //! | otherwise | recorded, and injected into the Binding |
 
-use super::AllocationRequest;
 use crate::{
+    allocate::{AllocationRequest, InjectedPod, Launch},
     annotations::OriginalAnnotations,
     binding_target::{BindingTarget, node_name, resolve_target},
     context::ReviewContext,
@@ -24,12 +24,7 @@ use crate::{
     response::AdmissionResponse,
     review::AdmissionRequest,
 };
-use nadmit_rules::{
-    Injection, Level, LiveRead, PodSubject,
-    allocation::{attachment_requests, can_be_served},
-    judge::judge_pod,
-    subject::Resolution,
-};
+use nadmit_rules::{Injection, LiveRead, PodSubject, subject::Resolution};
 
 /// Decides about a Binding.
 pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
@@ -49,25 +44,21 @@ pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
     if let Some(live_read) = unresolved_network(&subject, context) {
         return Decision::VerifyLive(vec![live_read]);
     }
-    let attachments = attachment_requests(&subject);
-    if attachments.is_empty() || !can_be_served(&subject) {
+    let Ok(allocation) = AllocationRequest::eligible(&subject) else {
         return allow();
-    }
-    let denied = judge_pod(&subject, Level::Off);
+    };
+    let denied = allocation.authority_findings();
     if !denied.is_empty() {
         return Decision::from_findings(request, denied, context.freshness);
     }
-    let request_for_pod = AllocationRequest {
-        subject: &subject,
-        attachments: &attachments,
+    let injected = InjectedPod {
         requester: requester_in_catalog(pod, node_name(binding)),
-        migration: pod.migration.as_deref(),
-        already_admitted: false,
+        launch: Launch::New(pod.migration.as_deref()),
         original: OriginalAnnotations::of_pod(pod),
         token: None,
         current: &binding.metadata.annotations,
     };
-    request_for_pod.decide(request, context)
+    allocation.inject(injected, request, context)
 }
 
 /// Returns the live read of a network that the pod names and the catalog lacks: it may be new, and

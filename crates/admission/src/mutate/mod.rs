@@ -14,15 +14,11 @@
 //! - nadmit's own annotations on a new pod stay only if the ledger knows them: copied or forged
 //!   ones are removed.
 
-mod allocate;
 mod binding;
 mod pod;
 mod pod_update;
 mod requester;
 
 pub(crate) use self::{
-    allocate::{AllocationRequest, annotations_too_long, reject, to_findings},
-    binding::decide as binding,
-    pod::decide as pod,
-    pod_update::decide as pod_update,
+    binding::decide as binding, pod::decide as pod, pod_update::decide as pod_update,
 };

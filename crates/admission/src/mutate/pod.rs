@@ -1,7 +1,8 @@
 //! `POST /mutate` of a new pod.
 
-use super::{AllocationRequest, reject, requester::ResolvedRequester};
+use super::requester::ResolvedRequester;
 use crate::{
+    allocate::{AllocationRequest, InjectedPod, Launch},
     annotations::{DesiredAnnotations, OriginalAnnotations},
     context::ReviewContext,
     decision::Decision,
@@ -12,11 +13,6 @@ use crate::{
     review::AdmissionRequest,
 };
 use nadmit_allocation::index::AttachmentRequest;
-use nadmit_rules::{
-    Level,
-    allocation::{attachment_requests, can_be_served},
-    judge::judge_pod,
-};
 
 /// Decides about a new pod.
 pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
@@ -25,29 +21,23 @@ pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
     };
     let current = &pod.metadata.annotations;
     let subject = subject_under_review(request, pod, context);
-    let mut attachments = attachment_requests(&subject);
-    attachments.retain(|one| is_due(request, pod, &one.request, context));
-    let has_nothing = attachments.is_empty() || !can_be_served(&subject);
-    if has_nothing {
-        let response = AdmissionResponse::allow(request);
-        return Decision::Respond(
-            response.with_patch(DesiredAnnotations::default().to_json_patch(current)),
-        );
-    }
-    // The rules that guard address pools apply even where all other rules are off.
-    let denied = judge_pod(&subject, Level::Off);
+    let is_due = |requested: &AttachmentRequest| is_due(request, pod, requested, context);
+    let Ok(allocation) = AllocationRequest::eligible_where(&subject, is_due) else {
+        let nothing = DesiredAnnotations::default().to_json_patch(current);
+        return Decision::Respond(AdmissionResponse::allow(request).with_patch(nothing));
+    };
+    let denied = allocation.authority_findings();
     if !denied.is_empty() {
         return Decision::from_findings(request, denied, context.freshness);
     }
-    let rejections = lacking_node(request, pod, &attachments, context);
+    let rejections = lacking_node(request, pod, allocation.requests(), context);
     if !rejections.is_empty() {
-        return reject(request, &subject, &attachments, rejections, context);
+        return allocation.reject(request, rejections, context);
     }
-    let requests: Vec<AttachmentRequest> =
-        attachments.iter().map(|one| one.request.clone()).collect();
     let resolved = {
         let index = context.lock_synced();
-        ResolvedRequester::resolve(request, pod, &requests, &index, context.random)
+        let requests = allocation.requests();
+        ResolvedRequester::resolve(request, pod, requests, &index, context.random)
     };
     let Some(resolved) = resolved else {
         return Decision::Respond(AdmissionResponse::allow(request));
@@ -58,15 +48,12 @@ pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
         OriginalAnnotations::default()
     };
     let migration = migration_guard::migration_of(pod);
-    let request_for_pod = AllocationRequest {
-        subject: &subject,
-        attachments: &attachments,
+    let injected = InjectedPod {
         requester: resolved.requester,
-        migration: migration.as_ref(),
-        already_admitted: false,
+        launch: Launch::New(migration.as_ref()),
         original,
         token: resolved.token,
         current,
     };
-    request_for_pod.decide(request, context)
+    allocation.inject(injected, request, context)
 }

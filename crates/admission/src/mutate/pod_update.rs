@@ -1,22 +1,18 @@
 //! `POST /mutate` of a pod's update.
 
-use super::AllocationRequest;
 use crate::{
+    allocate::{AllocationRequest, InjectedPod, Launch},
     annotations::{DesiredAnnotations, OriginalAnnotations},
     context::ReviewContext,
     decision::Decision,
     migration_guard,
-    object::{ReviewAnnotations, ReviewObject},
+    object::ReviewObject,
     pod::{requester_under_review, subject_under_review},
     response::AdmissionResponse,
     review::AdmissionRequest,
 };
 use nadmit_cni::{Annotation, selection::normalized::NormalizedAnnotation};
-use nadmit_rules::{
-    Injection,
-    allocation::{attachment_requests, can_be_served},
-    subject::AnnotationOrigin,
-};
+use nadmit_rules::{Injection, subject::AnnotationOrigin};
 
 /// Decides about a pod's update. Injected addresses are restored when the pod's manifest is applied
 /// again, and nadmit's own annotations stay as they are. Where attachments may change, a
@@ -80,25 +76,22 @@ fn hot_plugged(
         return None;
     }
     let subject = subject_under_review(request, pod, context);
-    let attachments = attachment_requests(&subject);
-    if attachments.is_empty() || !can_be_served(&subject) {
-        return None;
-    }
+    let allocation = AllocationRequest::eligible(&subject).ok()?;
     let token = before.metadata.annotations.holder_token.as_deref();
     let requester = requester_under_review(request, pod, token)?;
-    let current: &ReviewAnnotations<'_> = &pod.metadata.annotations;
     let migration = migration_guard::migration_of(before);
-    let request_for_pod = AllocationRequest {
-        subject: &subject,
-        attachments: &attachments,
-        already_admitted: migration_guard::was_admitted(request, before, &requester, context),
-        migration: migration.as_ref(),
+    let launch = match migration_guard::was_admitted(request, before, &requester, context) {
+        true => Launch::Admitted,
+        false => Launch::New(migration.as_ref()),
+    };
+    let injected = InjectedPod {
         requester,
+        launch,
         original: OriginalAnnotations::default(),
         token: token.map(str::to_owned),
-        current,
+        current: &pod.metadata.annotations,
     };
-    Some(request_for_pod.decide(request, context))
+    Some(allocation.inject(injected, request, context))
 }
 
 /// Returns the injected text, if the new one means the same as the text before injection.

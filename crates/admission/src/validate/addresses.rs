@@ -1,17 +1,16 @@
 //! `POST /validate` of a pod's addresses: they have to be exactly those recorded for the pod.
 
-use std::collections::HashSet;
-
 use super::unrecorded;
 use crate::{
-    annotations::{DesiredAnnotations, OriginalAnnotations},
+    allocate::{AllocationRequest, Launch},
+    annotations::OriginalAnnotations,
     context::ReviewContext,
     decision::{Decision, PendingCommit},
     injection_time::{injects_at_binding, is_due},
-    migration_guard::{self, LaunchAccess, check_access},
-    mutate::{annotations_too_long, reject, to_findings},
+    migration_guard,
     object::ReviewObject,
-    pod::{requester_under_review, subject_under_review},
+    pod::{requester_under_review, requests_under_review},
+    rejection::too_long,
     response::AdmissionResponse,
     review::{AdmissionRequest, Operation},
 };
@@ -19,11 +18,7 @@ use nadmit_allocation::{
     Address, AllocationError, Holder, Index, Pool,
     index::{AttachmentRequest, MacRequest, Rejection, Requester},
 };
-use nadmit_cni::selection::MAX_ANNOTATIONS_BYTES;
-use nadmit_rules::{
-    Finding, Level, PodSubject,
-    allocation::{PoolRequest, attachment_requests, can_be_served},
-};
+use nadmit_rules::{Finding, Level, PodSubject};
 
 /// Decides about the addresses and MACs that a pod names, on networks with and without a pool, after
 /// its other findings. Returns `None` if they are in order.
@@ -44,51 +39,34 @@ fn pooled_addresses(
     subject: &PodSubject<'_>,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
-    let attachments = attachment_requests(subject);
-    if attachments.is_empty() || !can_be_served(subject) {
-        return None;
-    }
+    let allocation = AllocationRequest::eligible(subject).ok()?;
     let token = pod.metadata.annotations.holder_token.as_deref();
     let requester = requester_under_review(request, pod, token)?;
     let later = request.operation == Operation::Create && injects_at_binding(request, pod, context);
     let dry = request.dry_run == Some(true);
-    let due = |one: &PoolRequest| !dry && (!later || is_due(request, pod, &one.request, context));
-    let due: Vec<PoolRequest> = attachments.iter().filter(|one| due(one)).cloned().collect();
-    if !due.is_empty() {
-        let second_launcher = second_launcher(request, pod, subject, &due, &requester, context);
+    let due = allocation.only(|one| !dry && (!later || is_due(request, pod, one, context)));
+    if let Some(due) = due {
+        let second_launcher = second_launcher(request, pod, &due, &requester, context);
         if second_launcher.is_some() {
             return second_launcher;
         }
-        let decided = validate_recorded(request, subject, &due, &requester, context);
+        let decided = validate_recorded(request, &due, &requester, context);
         if decided.is_some() || !later {
             return decided;
         }
     }
-    let requests: Vec<AttachmentRequest> =
-        attachments.iter().map(|one| one.request.clone()).collect();
-    let preview = {
-        let mut index = context.lock_synced();
-        index.preview(&requester, &requests, context.now)
-    };
-    let rejections = match preview {
+    let rejections = match allocation.preview(&requester, context) {
         Ok(assignments) => {
             // The annotations injected at binding have to fit, too.
-            let desired = DesiredAnnotations::new(
-                subject,
-                OriginalAnnotations::default(),
-                &attachments,
-                &assignments,
-            );
-            let bytes = desired.bytes_after(&pod.metadata.annotations);
-            let rejections =
-                vec![(bytes > MAX_ANNOTATIONS_BYTES).then(|| annotations_too_long(bytes))?];
-            return Some(reject(request, subject, &attachments, rejections, context));
+            let desired = allocation.desired(OriginalAnnotations::default(), &assignments);
+            let rejection = too_long(&desired, &pod.metadata.annotations)?;
+            return Some(allocation.reject(request, vec![rejection], context));
         }
         Err(rejections) => rejections,
     };
     match later {
-        true => warn_at_bind(request, subject, &attachments, rejections, context),
-        false => Some(reject(request, subject, &attachments, rejections, context)),
+        true => warn_at_bind(request, &allocation, rejections, context),
+        false => Some(allocation.reject(request, rejections, context)),
     }
 }
 
@@ -97,55 +75,47 @@ fn pooled_addresses(
 fn second_launcher(
     request: &AdmissionRequest<'_>,
     pod: &ReviewObject<'_>,
-    subject: &PodSubject<'_>,
-    due: &[PoolRequest],
+    due: &AllocationRequest<'_, '_>,
     requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let before = request.old_object.as_ref();
     let before = before.filter(|_| request.operation == Operation::Update);
-    if before
-        .is_some_and(|before| migration_guard::was_admitted(request, before, requester, context))
-    {
-        return None;
-    }
     let migration = migration_guard::migration_of(before.unwrap_or(pod));
-    let requests: Vec<AttachmentRequest> = due.iter().map(|one| one.request.clone()).collect();
-    match check_access(requester, migration.as_ref(), &requests, context) {
-        LaunchAccess::Granted => None,
-        LaunchAccess::NeedsRead(live_reads) => Some(Decision::VerifyLive(live_reads)),
-        LaunchAccess::Denied(rejection) => {
-            Some(reject(request, subject, due, vec![rejection], context))
+    let launch = match before {
+        Some(before) if migration_guard::was_admitted(request, before, requester, context) => {
+            Launch::Admitted
         }
-    }
+        _ => Launch::New(migration.as_ref()),
+    };
+    due.without_access(request, requester, launch, context)
 }
 
 /// Decides about attachments whose addresses must be recorded already.
 fn validate_recorded(
     request: &AdmissionRequest<'_>,
-    subject: &PodSubject<'_>,
-    attachments: &[PoolRequest],
+    due: &AllocationRequest<'_, '_>,
     requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let mut index = context.lock_synced();
-    let requests: Vec<AttachmentRequest> =
-        attachments.iter().map(|one| one.request.clone()).collect();
+    let requests = due.requests();
     let old = request
         .old_object
         .as_ref()
         .filter(|_| request.operation == Operation::Update);
-    let known = old.map(|old| preexisting(request, old, requester, &index, context));
+    // Problems that existed before the update are not reported again.
+    let preexisting = old.map_or_else(Vec::new, |old| {
+        let requests = requests_under_review(request, old, context);
+        unmet(&requests, requester, &index, false)
+    });
     // An attachment added by an update gets nothing later.
     let later = request.operation == Operation::Create;
-    let mut rejections = unmet(&requests, requester, &index, later);
-    rejections.retain(|one| {
-        let known = known.as_ref();
-        known.is_none_or(|known| !known.contains(&one.error.to_string()))
-    });
+    let mut rejections = unmet(requests, requester, &index, later);
+    rejections.retain(|one| preexisting.iter().all(|known| known.error != one.error));
     if !rejections.is_empty() {
         drop(index);
-        return Some(reject(request, subject, attachments, rejections, context));
+        return Some(due.reject(request, rejections, context));
     }
     // Without injected addresses there is nothing to claim.
     let has_address = |requested: &AttachmentRequest| {
@@ -159,11 +129,11 @@ fn validate_recorded(
     if !claims || request.operation != Operation::Create || !requests.iter().all(has_address) {
         return None;
     }
-    match claim_records(request, requester, &requests, &mut index, context) {
+    match claim_records(request, requester, requests, &mut index, context) {
         Ok(plan) => plan.map(Decision::Commit),
         Err(rejections) => {
             drop(index);
-            Some(reject(request, subject, attachments, rejections, context))
+            Some(due.reject(request, rejections, context))
         }
     }
 }
@@ -172,8 +142,7 @@ fn validate_recorded(
 /// freed before the pod is bound. Conditions certain to clear until then are not reported.
 fn warn_at_bind(
     request: &AdmissionRequest<'_>,
-    subject: &PodSubject<'_>,
-    attachments: &[PoolRequest],
+    allocation: &AllocationRequest<'_, '_>,
     rejections: Vec<Rejection>,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
@@ -182,9 +151,9 @@ fn warn_at_bind(
         .filter(|one| one.error.is_exhaustion() || !one.error.may_clear_before_binding())
         .partition(|one| one.error.may_clear_before_binding());
     if !lasting.is_empty() {
-        return Some(reject(request, subject, attachments, lasting, context));
+        return Some(allocation.reject(request, lasting, context));
     }
-    let findings = to_findings(subject, attachments, exhausted);
+    let findings = allocation.to_findings(exhausted);
     let warnings: Vec<Finding> = findings
         .into_iter()
         .map(|finding| Finding {
@@ -215,23 +184,6 @@ fn claim_records(
         borrowed: planned.borrowed,
         response: AdmissionResponse::allow(request),
     }))
-}
-
-/// Returns the problems that existed before the update; they are not reported again.
-fn preexisting(
-    request: &AdmissionRequest<'_>,
-    old: &ReviewObject<'_>,
-    requester: &Requester,
-    index: &Index,
-    context: &ReviewContext<'_>,
-) -> HashSet<String> {
-    let subject = subject_under_review(request, old, context);
-    let requests: Vec<AttachmentRequest> = attachment_requests(&subject)
-        .into_iter()
-        .map(|one| one.request)
-        .collect();
-    let unmet = unmet(&requests, requester, index, false);
-    unmet.into_iter().map(|one| one.error.to_string()).collect()
 }
 
 /// Returns the addresses that attachments name without a record, and those that they lack. With

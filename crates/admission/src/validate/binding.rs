@@ -1,11 +1,14 @@
 //! `POST /validate` of Bindings: the annotations that a Binding brings are merged into the pod's.
 
+use std::net::IpAddr;
+
 use crate::{
+    allocate::{AllocationRequest, Launch},
     annotations::{CurrentAnnotations, DesiredAnnotations, OriginalAnnotations},
     binding_target::{BindingTarget, node_name, resolve_target},
     context::ReviewContext,
     decision::Decision,
-    migration_guard::{LaunchAccess, check_access},
+    migration_guard::LaunchAccess,
     object::{ReviewAnnotations, ReviewObject},
     pod::{requester_in_catalog, subject_in_catalog},
     response::AdmissionResponse,
@@ -18,7 +21,7 @@ use nadmit_allocation::{
 use nadmit_catalog::Pod;
 use nadmit_rules::{
     BindingAnnotation, BindingSubject, LiveRead, PodSubject,
-    allocation::{PoolRequest, attachment_requests, can_be_served},
+    allocation::{PoolRequest, attachment_requests},
     judge::judge_binding,
 };
 
@@ -92,23 +95,24 @@ fn held_annotations(
     context: &ReviewContext<'_>,
 ) -> Result<DesiredAnnotations, HoldingsUnknown> {
     let subject = subject_in_catalog(pod, context);
-    let mut attachments = attachment_requests(&subject);
-    if let Some(proposed) = proposed {
-        request_ips_of_binding(&mut attachments, &pod.namespace, proposed, context);
-    }
-    if attachments.is_empty() || !can_be_served(&subject) {
+    let Ok(mut allocation) = AllocationRequest::eligible(&subject) else {
         return Ok(DesiredAnnotations::default());
+    };
+    if let Some(proposed) = proposed {
+        let proposed = subject_of_binding(&pod.namespace, proposed, context);
+        let proposed = attachment_requests(&proposed);
+        allocation = allocation.with_ips(|requested| proposed_ips(&proposed, requested));
     }
     let requester = requester_in_catalog(pod, node);
-    let requests: Vec<AttachmentRequest> =
-        attachments.iter().map(|one| one.request.clone()).collect();
-    match check_access(&requester, pod.migration.as_deref(), &requests, context) {
+    let launch = Launch::New(pod.migration.as_deref());
+    match allocation.access(&requester, launch, context) {
         LaunchAccess::Granted => {}
         LaunchAccess::NeedsRead(live_reads) => return Err(HoldingsUnknown::NeedsRead(live_reads)),
         LaunchAccess::Denied(_) => return Ok(DesiredAnnotations::default()),
     }
+    let requests = allocation.requests();
     let mut index = context.lock_synced();
-    let assignments = index.preview_ignoring_readiness(&requester, &requests, context.now);
+    let assignments = index.preview_ignoring_readiness(&requester, requests, context.now);
     if let Err(rejections) = &assignments
         && rejections.iter().any(|one| one.error.is_busy())
     {
@@ -116,15 +120,10 @@ fn held_annotations(
     }
     let assignments = assignments
         .ok()
-        .filter(|assignments| is_recorded(&requester, &requests, assignments, &index));
+        .filter(|assignments| is_recorded(&requester, requests, assignments, &index));
     Ok(
         assignments.map_or_else(DesiredAnnotations::default, |assignments| {
-            DesiredAnnotations::new(
-                &subject,
-                OriginalAnnotations::of_pod(pod),
-                &attachments,
-                &assignments,
-            )
+            allocation.desired(OriginalAnnotations::of_pod(pod), &assignments)
         }),
     )
 }
@@ -145,26 +144,13 @@ fn subject_of_binding<'s>(
     )
 }
 
-/// Makes attachments without requested addresses request those in the Binding's annotations.
-fn request_ips_of_binding(
-    attachments: &mut [PoolRequest],
-    namespace: &str,
-    proposed: &ReviewAnnotations<'_>,
-    context: &ReviewContext<'_>,
-) {
-    let proposed = attachment_requests(&subject_of_binding(namespace, proposed, context));
-    for one in attachments
-        .iter_mut()
-        .filter(|one| one.request.ips.is_empty())
-    {
-        let same = |other: &&PoolRequest| {
-            other.request.network == one.request.network
-                && other.request.interface == one.request.interface
-        };
-        if let Some(other) = proposed.iter().find(same) {
-            one.request.ips.clone_from(&other.request.ips);
-        }
-    }
+/// Returns the addresses that a Binding's annotations name for an attachment.
+fn proposed_ips(proposed: &[PoolRequest], requested: &AttachmentRequest) -> Option<Vec<IpAddr>> {
+    let same = |other: &&PoolRequest| {
+        other.request.network == requested.network && other.request.interface == requested.interface
+    };
+    let other = proposed.iter().find(same)?;
+    Some(other.request.ips.clone())
 }
 
 /// Returns true if all of the assignment is recorded for the requester: addresses from a preview
