@@ -41,6 +41,7 @@ pub use nadmit_inspect as inspect;
 pub use nadmit_ledger as ledger;
 pub use nadmit_manifests as manifests;
 pub use nadmit_pki as pki;
+pub use nadmit_reconcile as reconcile;
 pub use nadmit_rules as rules;
 pub use nadmit_rules::config;
 pub use nadmit_server as server;

@@ -16,6 +16,7 @@ const PURE: &[&str] = &[
     "cni",
     "allocation",
     "catalog",
+    "reconcile",
     "rules",
     "manifests",
     "admission",

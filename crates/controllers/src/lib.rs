@@ -39,7 +39,7 @@ pub use self::{
     ledger_sync::LedgerSync,
     live_reader::{LiveReader, ReadTarget},
     pod_writer::{AnnotationPatch, ClusterPodWriter, PatchOutcome, PodWriter},
-    reconciler::{PlannedAction, ReconcileReport, Reconciler, ReconcilerParts},
+    reconciler::{ReconcileReport, Reconciler, ReconcilerParts},
     resync::{ResyncHistory, ResyncResult, ResyncRun, ResyncScheduler},
     slice_sync::SliceSync,
     status::StatusWriter,

@@ -240,9 +240,9 @@ async fn plan() -> TestResult {
     fixture.running("a", "192.0.2.7", "node-1");
     let replica = fixture.replica("a", false).await?;
     let plan = replica.reconciler.plan().await;
-    let descriptions: Vec<&str> = plan.iter().map(|action| &*action.description).collect();
+    let descriptions: Vec<String> = plan.iter().map(ToString::to_string).collect();
     let expected = "192.0.2.7 of pool storage is in use by pod db/a: record it";
-    same(descriptions, vec![expected])?;
+    same(descriptions, vec![expected.to_owned()])?;
     seconds(5).await;
     same(fixture.held(), vec![])
 }

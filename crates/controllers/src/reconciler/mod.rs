@@ -1,9 +1,12 @@
 //! The reconciler of a cluster.
 //!
-//! Every replica compares what it knows (records, pods, networks, workloads, nodes) and marks a pool as
-//! ready when nothing in its ranges is missing from the records ([`ready`]). Only the leader writes: it
-//! records what is in use, frees what is gone, injects what the webhook missed, deletes the slices of
+//! Every replica plans on what it knows (records, pods, networks, workloads, nodes) and marks a pool as
+//! ready when nothing in its ranges is missing from the records ([`readiness`]). Only the leader writes:
+//! it records what is in use, frees what is gone, injects what the webhook missed, deletes the slices of
 //! nodes that are gone, and emits warnings about what only operators can fix.
+//!
+//! Everything that judges is in `nadmit-reconcile`. A pass plans ([`Planner`]), reads live and plans again
+//! ([`verify`]), and writes ([`apply`]).
 //!
 //! # Guarantees
 //! - A record is freed only after everything that the decision depends on (the pod, its node, its
@@ -12,18 +15,12 @@
 //! - Two leaders at once do no harm: every write names the version it depends on.
 //! - Writes are in a deterministic order; all time comes from tokio and the clock.
 
-mod absence_tracker;
+mod apply;
 mod backfill;
-mod cluster_view;
-mod compare;
-mod live_reads;
-mod observed_addresses;
-mod pod_index;
-mod ready;
-mod refresh;
-mod release;
+mod readiness;
 mod report;
 mod slice_gc;
+mod verify;
 mod warnings;
 
 use std::{
@@ -40,15 +37,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::report::{PlannedAction, ReconcileReport};
-use self::{
-    absence_tracker::AbsenceTracker, observed_addresses::ObservedAddresses, warnings::PodWarning,
-};
+pub use self::report::ReconcileReport;
+use self::warnings::EmittedWarning;
 use super::{EventSink, LiveReader, PodWriter, metrics::ReconcileMetrics};
 use nadmit_allocation::SharedIndex;
 use nadmit_catalog::Catalog;
 use nadmit_host::clock::Clock;
 use nadmit_ledger::{Ledger, SliceLedger};
+use nadmit_reconcile::{MonotonicTime, Observation, Plan, PlannedAction, Planner};
 use nadmit_rules::Policy;
 
 /// The interval between two checks for changes.
@@ -108,13 +104,14 @@ struct Inner {
 /// The state kept from one pass to the next.
 #[derive(Default)]
 struct ReconcilerState {
-    absences: AbsenceTracker,
-    addresses: ObservedAddresses,
+    planner: Planner,
+    /// The origin of the planner's monotonic times: the first plan.
+    origin: Option<Instant>,
     backfills: backfill::BackfillQueue,
     /// The last warning for each rejected pod, by UID.
     rejected: HashMap<Box<str>, String>,
-    duplicates: BTreeSet<PodWarning>,
-    drifted: BTreeSet<PodWarning>,
+    duplicates: BTreeSet<EmittedWarning>,
+    drifted: BTreeSet<EmittedWarning>,
     /// The catalog of the last pass. The fields below are of the same pass.
     last_catalog: Option<Arc<Catalog>>,
     changes: u64,
@@ -125,6 +122,13 @@ struct ReconcilerState {
     due: Option<Instant>,
     /// The number of consecutive passes that deferred something.
     failed_passes: u32,
+}
+
+impl ReconcilerState {
+    /// Returns the time of a reading of the planner's monotonic clock.
+    fn instant_of(&self, reading: Option<MonotonicTime>) -> Option<Instant> {
+        Some(self.origin? + reading?.since_origin())
+    }
 }
 
 impl fmt::Debug for Reconciler {
@@ -188,14 +192,10 @@ impl Reconciler {
             return Vec::new();
         };
         let changes = state.changes;
-        let comparison = self.0.compare(&mut state, &catalog);
+        let plan = self.0.plan(&mut state, &catalog);
         // The changes were only looked at; the next pass still has to handle them.
         state.changes = changes;
-        comparison
-            .actions
-            .into_iter()
-            .map(PlannedAction::from)
-            .collect()
+        plan.actions
     }
 }
 
@@ -260,24 +260,46 @@ impl Inner {
         report: &mut ReconcileReport,
     ) {
         let begun = Instant::now();
-        let mut comparison = self.compare(state, catalog);
+        let mut plan = self.plan(state, catalog);
         state.compare_duration = begun.elapsed();
-        comparison = self.make_ready(state, catalog, comparison, report).await;
-        self.metrics.set_duplicates(comparison.duplicates());
+        plan = self.make_ready(state, catalog, plan, report).await;
+        self.metrics.set_duplicates(plan.duplicates());
         if report.is_leader {
-            comparison = self.apply(state, catalog, comparison, report).await;
-            self.emit_warnings(state, &comparison, report);
+            plan = self.apply(state, catalog, plan, report).await;
+            self.emit_warnings(state, &plan, report);
         }
-        state.due = comparison.due;
+        state.due = state.instant_of(plan.due);
         self.schedule_retry(state, report);
         self.backfill(state, catalog, report).await;
         if report.is_leader {
             self.collect_idle_slices(catalog, report).await;
         }
-        report.records = comparison.records.len();
+        report.records = plan.records.len();
         report.pods = catalog.pod_count();
         let unready = self.unready(catalog).into_iter();
         report.unready = unready.map(|pool| pool.name.to_string()).collect();
+    }
+
+    /// Plans on a catalog and the records of the index.
+    fn plan(&self, state: &mut ReconcilerState, catalog: &Arc<Catalog>) -> Plan {
+        let multus_namespace = self.policy.load().multus_namespace.clone();
+        let records = {
+            let mut index = self.index.lock();
+            index.sync(catalog.pool_config());
+            state.changes = index.generation();
+            index.snapshot()
+        };
+        let now = Instant::now();
+        let origin = *state.origin.get_or_insert(now);
+        let mut plan = state.planner.plan(Observation {
+            catalog,
+            records,
+            multus_namespace: &multus_namespace,
+            now: self.clock.seconds(),
+            instant: MonotonicTime::after_origin(now.saturating_duration_since(origin)),
+        });
+        plan.drop_pending(&self.index.lock());
+        plan
     }
 
     /// Schedules a retry of deferred actions, with exponential backoff.

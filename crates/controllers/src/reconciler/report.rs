@@ -1,10 +1,8 @@
-//! The result of a pass, and the plan for one.
+//! The result of a pass.
 
 use std::{collections::BTreeMap, fmt};
 
 use tokio::time::Duration;
-
-use nadmit_allocation::reconcile::{Action, ActionReason};
 
 /// The result of a pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,70 +68,5 @@ impl fmt::Display for ReconcileReport {
             write!(f, ", {count} {reason} deferred")?;
         }
         Ok(())
-    }
-}
-
-/// An action that a pass would take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedAction {
-    /// The write and its reason.
-    pub action: Action,
-    /// A sentence that describes the action.
-    pub description: String,
-}
-
-impl From<Action> for PlannedAction {
-    fn from(action: Action) -> Self {
-        Self {
-            description: description(&action),
-            action,
-        }
-    }
-}
-
-fn description(action: &Action) -> String {
-    if let ActionReason::Duplicate { address, users } = &action.reason {
-        let users: Vec<String> = users.iter().map(ToString::to_string).collect();
-        let users = users.join(" and by ");
-        return format!(
-            "{address} is used by {users}; change the addresses of all but one of them"
-        );
-    }
-    let Some(record) = action.write.as_ref().map(|write| write.allocation()) else {
-        return action.reason.name().to_owned();
-    };
-    let (address, pool, holder) = (record.address, &record.pool, &record.holder);
-    match action.reason {
-        ActionReason::Adopted => {
-            format!("{address} of pool {pool} is in use by {holder}: record it")
-        }
-        ActionReason::Reserved => {
-            format!("{address} of pool {pool} is set aside by {holder}: record it")
-        }
-        ActionReason::Transferred => {
-            format!("{address} of pool {pool} becomes {holder}'s, who uses it")
-        }
-        ActionReason::MacSplit => {
-            format!("{address} of pool {pool}, of {holder}: record it by itself")
-        }
-        ActionReason::ReturnedToReservation => {
-            format!("{address} of pool {pool} goes back to {holder}")
-        }
-        ActionReason::PodIdentified => {
-            format!("{address} of pool {pool}, of {holder}: record which pod has it")
-        }
-        ActionReason::Detached => {
-            format!("{address} of pool {pool} is not used by {holder} any more")
-        }
-        ActionReason::PodGone
-        | ActionReason::ProvisionalExpired
-        | ActionReason::WorkloadGone
-        | ActionReason::Excess
-        | ActionReason::ReservationGone
-        | ActionReason::NotConfigured
-        | ActionReason::Duplicate { .. } => format!(
-            "{address} of pool {pool} is free: it was held by {holder} ({})",
-            action.reason.name()
-        ),
     }
 }

@@ -7,11 +7,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inner, live_reads::refresh_all, report::ReconcileReport};
-use crate::ReadTarget;
-use nadmit_allocation::reconcile::{IdleReason, IdleSlice, NodeState, idle_slices};
-use nadmit_catalog::{Catalog, Existence};
+use super::{Inner, report::ReconcileReport, verify::refresh_all};
+use nadmit_catalog::Catalog;
 use nadmit_ledger::WriteError;
+use nadmit_reconcile::{Dependency, idle_slices, slice_dependency};
 
 impl Inner {
     /// Deletes idle slices.
@@ -21,11 +20,11 @@ impl Inner {
         report: &mut ReconcileReport,
     ) {
         let Some(slices) = &self.slices else { return };
-        let found = self.idle_slices_now(catalog);
+        let found = idle_slices(&self.index.lock(), catalog);
         if found.is_empty() {
             return;
         }
-        let nodes: BTreeSet<ReadTarget> = found.iter().filter_map(node_target).collect();
+        let nodes: BTreeSet<Dependency> = found.iter().filter_map(slice_dependency).collect();
         let failed = refresh_all(&*self.live, &nodes).await;
         for error in failed.values() {
             report.error(error.clone());
@@ -33,11 +32,12 @@ impl Inner {
         let Some(fresh) = self.catalog.load_full() else {
             return;
         };
-        let still = self.idle_slices_now(&fresh).into_iter().filter(|one| {
-            let target = node_target(one);
-            target.is_none_or(|target| nodes.contains(&target) && !failed.contains_key(&target))
+        let still = idle_slices(&self.index.lock(), &fresh);
+        let still = still.into_iter().filter(|one| {
+            let node = slice_dependency(one);
+            node.is_none_or(|node| nodes.contains(&node) && !failed.contains_key(&node))
         });
-        for one in still.collect::<Vec<_>>() {
+        for one in still {
             let outcome = slices.release(&one.slice, one.version).await;
             report.count("slice-released", outcome.is_ok());
             match outcome {
@@ -58,23 +58,4 @@ impl Inner {
             }
         }
     }
-
-    fn idle_slices_now(&self, catalog: &Catalog) -> Vec<IdleSlice> {
-        let index = self.index.lock();
-        if index.slices().next().is_none() {
-            return Vec::new();
-        }
-        let records = index.allocations().map(|(record, _)| record);
-        let state = |node: &str| match catalog.nodes().node(node) {
-            Existence::Present(node) if node.ready => NodeState::Ready,
-            Existence::Present(_) => NodeState::NotReady,
-            Existence::Absent => NodeState::Gone,
-            Existence::Unknown => NodeState::Unknown,
-        };
-        idle_slices(index.slices(), records, catalog.pool_config(), state)
-    }
-}
-
-fn node_target(one: &IdleSlice) -> Option<ReadTarget> {
-    (one.reason == IdleReason::NodeGone).then(|| ReadTarget::Node((&*one.slice.node).into()))
 }

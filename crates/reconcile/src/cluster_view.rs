@@ -1,10 +1,10 @@
 //! The state of the pods and workloads behind records, from the catalog and the tracked absences.
 
+use core::time::Duration;
 use std::{cell::Cell, sync::Arc};
 
-use tokio::time::{Duration, Instant};
-
-use super::{
+use crate::{
+    MonotonicTime,
     absence_tracker::{AbsenceTracker, names_uid},
     pod_index::{PodIndex, has_interface},
 };
@@ -20,16 +20,45 @@ use nadmit_catalog::{Catalog, Existence, Node, Pod};
 /// pools.
 const DEFAULT_LOST_NODE_QUARANTINE: i64 = 600;
 
+/// The state of a record's pod, with the reason if its address must be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PodVerdict {
+    /// A pod exists that may use the address.
+    Present,
+    /// The recorded pod is gone, and its containers ended at least this many seconds ago.
+    Ended(i64),
+    /// The pod is gone, but its containers may still run.
+    MayRun(MayStillRun),
+    /// The record names no UID, and its pod may still be created: it was unused for too short a time.
+    Provisional,
+    /// The record names no UID, and a pod may have ended within the pool's quarantine.
+    InQuarantine,
+    /// The record names no UID, and no pod of it was seen for long enough.
+    NeverCame,
+    /// The absence of the pod is not tracked.
+    Untracked,
+}
+
+/// The reason why the containers of a missing pod may still run: a node that does not vouch for their
+/// end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MayStillRun {
+    /// The node's name.
+    pub(crate) node: Box<str>,
+    /// The number of seconds after which the node is given up.
+    pub(crate) left: i64,
+}
+
 /// A [`ClusterObserver`] on a catalog.
-pub(super) struct ClusterView<'c> {
-    pub(super) catalog: &'c Catalog,
-    pub(super) pods: &'c PodIndex<'c>,
-    pub(super) absences: &'c AbsenceTracker,
-    pub(super) multus_namespace: &'c str,
-    pub(super) now: Timestamp,
-    pub(super) instant: Instant,
+pub(crate) struct ClusterView<'c> {
+    pub(crate) catalog: &'c Catalog,
+    pub(crate) pods: &'c PodIndex<'c>,
+    pub(crate) absences: &'c AbsenceTracker,
+    pub(crate) multus_namespace: &'c str,
+    pub(crate) now: Timestamp,
+    pub(crate) instant: MonotonicTime,
     /// The number of seconds after which the result may differ although nothing changes.
-    pub(super) due: Cell<Option<i64>>,
+    pub(crate) due: Cell<Option<i64>>,
 }
 
 impl ClusterView<'_> {
@@ -40,39 +69,52 @@ impl ClusterView<'_> {
         }
     }
 
+    /// Returns the state of the pod of a record.
+    pub(crate) fn verdict(&self, record: &Allocation) -> PodVerdict {
+        if !self.pods.users(record).is_empty() && !self.is_abandoned(record) {
+            return PodVerdict::Present;
+        }
+        match names_uid(record) {
+            true => self.gone(record),
+            false => self.absent(record),
+        }
+    }
+
     /// Returns the state of a missing pod whose UID is recorded. Whether its containers have ended
     /// depends on its node.
-    fn gone(&self, record: &Allocation) -> PodState {
+    fn gone(&self, record: &Allocation) -> PodVerdict {
         let Some(gone) = self.absences.absent_for(record, self.instant) else {
-            return PodState::Unknown;
+            return PodVerdict::Untracked;
         };
-        let Some(ended) = self.ended_for(record, gone) else {
-            return PodState::Unknown;
-        };
-        let ended = seconds(ended);
-        self.note_due(self.quarantine(record) - ended);
-        PodState::gone_since(self.now.plus(-ended), record)
+        match self.ended_for(record, gone) {
+            Err(running) => PodVerdict::MayRun(running),
+            Ok(ended) => {
+                let ended = seconds(ended);
+                self.note_due(self.quarantine(record) - ended);
+                PodVerdict::Ended(ended)
+            }
+        }
     }
 
     /// Returns the state of a missing pod without a recorded UID. It may not be created yet, or it may
     /// have existed before its UID could be recorded, with containers that still run.
-    fn absent(&self, record: &Allocation) -> PodState {
+    fn absent(&self, record: &Allocation) -> PodVerdict {
         let gone = self.absences.absent_for(record, self.instant);
-        let seconds_absent = gone.map_or(0, seconds);
+        let gone = gone.unwrap_or_default();
         let age = self.now.0.saturating_sub(record.since.0);
-        let waited = seconds_absent.min(age);
-        self.note_due(PROVISIONAL_TTL - waited);
-        if seconds_absent < PROVISIONAL_TTL {
-            return PodState::Unknown;
+        self.note_due(PROVISIONAL_TTL - seconds(gone).min(age));
+        if seconds(gone) < PROVISIONAL_TTL {
+            return PodVerdict::Provisional;
         }
-        let Some(ended) = gone.and_then(|gone| self.ended_for(record, gone)) else {
-            return PodState::Unknown;
+        let ended = match self.ended_for(record, gone) {
+            Ok(ended) => ended,
+            Err(running) => return PodVerdict::MayRun(running),
         };
         let left = self.quarantine(record) - seconds(ended);
         self.note_due(left);
         match left > 0 {
-            true => PodState::Unknown,
-            false => PodState::Absent,
+            true => PodVerdict::InQuarantine,
+            false => PodVerdict::NeverCame,
         }
     }
 
@@ -82,19 +124,22 @@ impl ClusterView<'_> {
     }
 
     /// Returns how long the containers of the recorded pod and its predecessors have ended, given how
-    /// long the pod has been gone; `None` if some may still run.
-    fn ended_for(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
+    /// long the pod has been gone.
+    fn ended_for(&self, record: &Allocation, gone: Duration) -> Result<Duration, MayStillRun> {
         let ended = self.ended_on_last_node(record, gone)?;
         record.former_nodes.iter().try_fold(ended, |least, node| {
             let there = self.catalog.nodes().node(node);
             let ended = self.ended_on(record, node, there, gone)?;
-            Some(least.min(ended))
+            Ok(least.min(ended))
         })
     }
 
-    /// Returns how long the containers of the recorded pod itself have ended; `None` if some may still
-    /// run.
-    fn ended_on_last_node(&self, record: &Allocation, gone: Duration) -> Option<Duration> {
+    /// Returns how long the containers of the recorded pod itself have ended.
+    fn ended_on_last_node(
+        &self,
+        record: &Allocation,
+        gone: Duration,
+    ) -> Result<Duration, MayStillRun> {
         let node = record.pod.as_ref().and_then(|pod| pod.node.as_deref());
         let Some(node) = node else {
             // It may have run on any node.
@@ -103,38 +148,44 @@ impl ClusterView<'_> {
                 all.filter(|(name, node)| !node.ready || self.absences.has_recovered(name));
             return doubtful.try_fold(gone, |least, (name, node)| {
                 let ended = self.ended_on(record, name, Existence::Present(node), gone)?;
-                Some(least.min(ended))
+                Ok(least.min(ended))
             });
         };
         self.ended_on(record, node, self.catalog.nodes().node(node), gone)
     }
 
-    /// Returns how long the containers on a node have ended; `None` if some may still run.
+    /// Returns how long the containers on a node have ended.
     fn ended_on(
         &self,
         record: &Allocation,
         name: &str,
         node: Existence<Node>,
         gone: Duration,
-    ) -> Option<Duration> {
+    ) -> Result<Duration, MayStillRun> {
         let pool = self.catalog.pool_config().pool(&record.pool);
         let lost = pool.map_or(DEFAULT_LOST_NODE_QUARANTINE, |pool| {
             pool.lost_node_quarantine
         });
-        let so_for = self.absences.node_state_duration(name, self.instant);
+        let in_state_for = self.absences.node_state_duration(name, self.instant);
         let if_given_up = |silent: Duration| {
             let left = lost - seconds(silent);
             self.note_due(left);
-            (left <= 0).then_some(gone)
+            match left > 0 {
+                true => Err(MayStillRun {
+                    node: name.into(),
+                    left,
+                }),
+                false => Ok(gone),
+            }
         };
         match node {
-            Existence::Absent => Some(gone),
+            Existence::Absent => Ok(gone),
             // A recovered node still has to end the containers of pods deleted meanwhile.
             Existence::Present(node) if node.ready => {
-                Some(so_for.map_or(gone, |ready| ready.min(gone)))
+                Ok(in_state_for.map_or(gone, |ready| ready.min(gone)))
             }
-            Existence::Present(node) if node.out_of_service => Some(gone),
-            Existence::Present(_) => if_given_up(so_for.unwrap_or_default()),
+            Existence::Present(node) if node.out_of_service => Ok(gone),
+            Existence::Present(_) => if_given_up(in_state_for.unwrap_or_default()),
             Existence::Unknown => if_given_up(gone),
         }
     }
@@ -166,7 +217,10 @@ impl ClusterView<'_> {
             return false;
         }
         match self.gone(record) {
-            PodState::Gone(since) => self.now < since.plus(self.quarantine(record)),
+            PodVerdict::Ended(ended) => {
+                let since = self.now.plus(-ended).max(record.since);
+                self.now < since.plus(self.quarantine(record))
+            }
             _ => true,
         }
     }
@@ -178,12 +232,14 @@ impl ClusterObserver for ClusterView<'_> {
     }
 
     fn pod(&self, record: &Allocation) -> PodState {
-        if !self.pods.users(record).is_empty() && !self.is_abandoned(record) {
-            return PodState::Present;
-        }
-        match record.pod.as_ref().and_then(|pod| pod.uid.as_ref()) {
-            Some(_) => self.gone(record),
-            None => self.absent(record),
+        match self.verdict(record) {
+            PodVerdict::Present => PodState::Present,
+            PodVerdict::Ended(ended) => PodState::gone_since(self.now.plus(-ended), record),
+            PodVerdict::NeverCame => PodState::Absent,
+            PodVerdict::MayRun(_)
+            | PodVerdict::Provisional
+            | PodVerdict::InQuarantine
+            | PodVerdict::Untracked => PodState::Unknown,
         }
     }
 

@@ -1,28 +1,27 @@
-//! Tracks how long pods have been absent and nodes in their present state, as observed by this process. Times
-//! are measured on this process's monotonic clock, because the cluster's clocks may differ.
+//! Absences of pods and states of nodes, as observed by this process. Times are measured on this
+//! process's monotonic clock, because the cluster's clocks may differ.
 
+use core::time::Duration;
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use tokio::time::{Duration, Instant};
-
-use super::{observed_addresses::ObservedAddresses, pod_index::PodIndex};
+use crate::{MonotonicTime, observed_addresses::ObservedAddresses, pod_index::PodIndex};
 use nadmit_allocation::{Address, Allocation, Holder, Space, Stored, Version};
 use nadmit_catalog::Catalog;
 
 /// An address and its address space.
-pub(super) type RecordKey = (Space, Address);
+pub(crate) type RecordKey = (Space, Address);
 
 /// The absences and node states observed so far. They are lost on a restart; the first observation
 /// after it counts as the beginning.
 #[derive(Debug, Default)]
-pub(super) struct AbsenceTracker {
+pub(crate) struct AbsenceTracker {
     /// The time at which the recorded pod was first seen missing. For records without a UID, a pod of
     /// the same name may be unrelated, so this is when the address was first seen unused. A rewritten
     /// record (another version) starts over.
-    absent_since: HashMap<RecordKey, (Version, Instant)>,
+    absent_since: HashMap<RecordKey, (Version, MonotonicTime)>,
     nodes: HashMap<Box<str>, NodeObservation>,
 }
 
@@ -31,20 +30,20 @@ pub(super) struct AbsenceTracker {
 struct NodeObservation {
     ready: bool,
     /// The time at which the present readiness was first observed.
-    since: Instant,
+    since: MonotonicTime,
     /// True if a different readiness was observed before.
     changed: bool,
 }
 
 impl AbsenceTracker {
     /// Updates the observations from the present records, pods and nodes.
-    pub(super) fn update(
+    pub(crate) fn update(
         &mut self,
         records: &[Arc<Stored>],
         pods: &PodIndex<'_>,
         addresses: &ObservedAddresses,
         catalog: &Catalog,
-        now: Instant,
+        now: MonotonicTime,
     ) {
         let before = std::mem::take(&mut self.absent_since);
         let of_pods = records
@@ -88,19 +87,19 @@ impl AbsenceTracker {
     }
 
     /// Returns how long the recorded pod has been absent; `None` if it is present.
-    pub(super) fn absent_for(&self, record: &Allocation, now: Instant) -> Option<Duration> {
+    pub(crate) fn absent_for(&self, record: &Allocation, now: MonotonicTime) -> Option<Duration> {
         let (_, since) = self.absent_since.get(&key(record))?;
-        Some(now.saturating_duration_since(*since))
+        Some(now.since(*since))
     }
 
     /// Returns how long a node has been ready, or not ready.
-    pub(super) fn node_state_duration(&self, node: &str, now: Instant) -> Option<Duration> {
+    pub(crate) fn node_state_duration(&self, node: &str, now: MonotonicTime) -> Option<Duration> {
         let seen = self.nodes.get(node)?;
-        Some(now.saturating_duration_since(seen.since))
+        Some(now.since(seen.since))
     }
 
     /// Returns true if a node is ready and was not ready before.
-    pub(super) fn has_recovered(&self, node: &str) -> bool {
+    pub(crate) fn has_recovered(&self, node: &str) -> bool {
         let seen = self.nodes.get(node);
         seen.is_some_and(|seen| seen.ready && seen.changed)
     }
@@ -111,10 +110,10 @@ fn is_of_pod(holder: &Holder) -> bool {
 }
 
 /// Returns true if the record names the UID of its pod.
-pub(super) fn names_uid(record: &Allocation) -> bool {
+pub(crate) fn names_uid(record: &Allocation) -> bool {
     record.pod.as_ref().is_some_and(|pod| pod.uid.is_some())
 }
 
-pub(super) fn key(record: &Allocation) -> RecordKey {
+pub(crate) fn key(record: &Allocation) -> RecordKey {
     (record.space.clone(), record.address)
 }

@@ -13,8 +13,8 @@ use nadmit_cni::{
 };
 
 /// The addresses in use in a catalog.
-#[derive(Default)]
-pub(super) struct ObservedAddresses {
+#[derive(Debug, Default)]
+pub(crate) struct ObservedAddresses {
     catalog: Option<Arc<Catalog>>,
     multus_namespace: Box<str>,
     pods: HashMap<PodPointer, PodAddresses>,
@@ -26,6 +26,7 @@ pub(super) struct ObservedAddresses {
 type PodPointer = usize;
 
 /// The addresses of a pod.
+#[derive(Debug)]
 struct PodAddresses {
     _kept: Arc<Pod>,
     in_use: Vec<InUse>,
@@ -36,19 +37,22 @@ struct PodAddresses {
 }
 
 /// The network-status of an interface on a pool's network.
-pub(super) struct ReportedInterface {
-    pub(super) network: NetworkRef,
-    pub(super) interface: String,
+#[derive(Debug)]
+pub(crate) struct ReportedInterface {
+    /// The network, which a pool serves.
+    pub(crate) network: NetworkRef,
+    /// The name of the interface in the pod.
+    pub(crate) interface: String,
     /// The addresses in the pool's ranges.
-    pub(super) ips: BTreeSet<Address>,
+    pub(crate) ips: BTreeSet<Address>,
     /// The MAC, if the pool assigns MACs.
-    pub(super) mac: Option<Mac>,
+    pub(crate) mac: Option<Mac>,
 }
 
 impl ObservedAddresses {
     /// Updates the addresses from a catalog. `multus_namespace` is the namespace of default networks
     /// that name none.
-    pub(super) fn update(&mut self, catalog: &Arc<Catalog>, multus_namespace: &str) {
+    pub(crate) fn update(&mut self, catalog: &Arc<Catalog>, multus_namespace: &str) {
         let same = self.catalog.as_ref().is_some_and(|before| {
             before.has_same_networks(catalog)
                 && Arc::ptr_eq(before.pool_config(), catalog.pool_config())
@@ -76,7 +80,7 @@ impl ObservedAddresses {
     }
 
     /// Iterates over the addresses in use from pools, in an order that depends on names only.
-    pub(super) fn in_use(&self) -> impl Iterator<Item = &InUse> {
+    pub(crate) fn in_use(&self) -> impl Iterator<Item = &InUse> {
         let pods = self.catalog.iter().flat_map(|catalog| catalog.pods());
         let addresses = pods.filter_map(|pod| self.pods.get(&pod_pointer(pod)));
         addresses
@@ -87,7 +91,7 @@ impl ObservedAddresses {
     /// Iterates over the interfaces of bound pods whose network-status may differ from the records,
     /// each with the addresses the pod uses on it. Where usage and network-status agree, the records
     /// either agree too, or belong to another holder.
-    pub(super) fn mismatches(
+    pub(crate) fn mismatches(
         &self,
     ) -> impl Iterator<Item = (&Arc<Pod>, Vec<&InUse>, &ReportedInterface)> {
         let pods = self.catalog.iter().flat_map(|catalog| catalog.pods());

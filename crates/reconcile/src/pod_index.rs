@@ -1,4 +1,4 @@
-//! Looks up pods by record and holder.
+//! Pods by record and holder, and the interfaces they have.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use nadmit_catalog::{Catalog, Pod};
 use nadmit_cni::{Annotation, status};
 
 /// The pods of a catalog, indexed by holder.
-pub(super) struct PodIndex<'c> {
+pub(crate) struct PodIndex<'c> {
     catalog: &'c Catalog,
     /// The pods whose names do not follow from their holders.
     by_holder: HashMap<&'c Holder, Vec<&'c Pod>>,
@@ -15,7 +15,7 @@ pub(super) struct PodIndex<'c> {
 
 impl<'c> PodIndex<'c> {
     /// Indexes the pods of a catalog.
-    pub(super) fn of(catalog: &'c Catalog) -> Self {
+    pub(crate) fn of(catalog: &'c Catalog) -> Self {
         let mut by_holder: HashMap<&Holder, Vec<&Pod>> = HashMap::new();
         for pod in catalog.pods() {
             if matches!(
@@ -29,7 +29,7 @@ impl<'c> PodIndex<'c> {
     }
 
     /// Returns the pod that a record names, if it is present. Pods without a known UID match by name.
-    pub(super) fn named(&self, record: &Allocation) -> Option<&'c Pod> {
+    pub(crate) fn named(&self, record: &Allocation) -> Option<&'c Pod> {
         let known = record.pod.as_ref()?;
         let pod = self.catalog.pod(record.holder.namespace(), &known.name)?;
         let other = match (&known.uid, &pod.uid) {
@@ -41,7 +41,7 @@ impl<'c> PodIndex<'c> {
 
     /// Returns all pods that may use the address of a record: the pod it names, and those of its
     /// holder. A holder token is valid for one pod.
-    pub(super) fn users(&self, record: &Allocation) -> Vec<&'c Pod> {
+    pub(crate) fn users(&self, record: &Allocation) -> Vec<&'c Pod> {
         let named = self.named(record);
         let uid = record.pod.as_ref().and_then(|pod| pod.uid.as_deref());
         let taken = matches!(record.holder, Holder::Unnamed { .. }) && uid.is_some();
@@ -82,7 +82,7 @@ impl<'c> PodIndex<'c> {
 ///
 /// `own` is true if the record names this very pod. `multus_namespace` is the namespace of default
 /// networks that name none.
-pub(super) fn has_interface(
+pub(crate) fn has_interface(
     pod: &Pod,
     record: &Allocation,
     own: bool,

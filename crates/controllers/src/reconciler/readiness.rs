@@ -1,0 +1,107 @@
+//! Readiness of pools: a pool allocates only after everything in use in its ranges is recorded.
+//!
+//! Every replica decides that for itself: after it first sees a pool, it lists the pods of all relevant
+//! namespaces live, and compares. Only the leader records what is missing; the other replicas wait for
+//! the records to arrive.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{Inner, ReconcilerState, report::ReconcileReport, verify::refresh_all};
+use nadmit_allocation::Pool;
+use nadmit_catalog::Catalog;
+use nadmit_reconcile::{Dependency, NotReady, Plan, ReadinessCheck};
+use nadmit_rules::pool::whereabouts_overlaps;
+
+impl Inner {
+    /// Returns the pools that allocate nothing, and marks those as not ready whose addresses
+    /// Whereabouts allocates.
+    pub(super) fn unready(&self, catalog: &Catalog) -> Vec<Arc<Pool>> {
+        let pools = catalog.pool_config().pools.values();
+        let contested: Vec<_> = pools.filter(|pool| is_contested(pool, catalog)).collect();
+        let mut index = self.index.lock();
+        index.sync(catalog.pool_config());
+        for pool in contested {
+            if index.is_ready(&pool.name) {
+                tracing::warn!(
+                    pool = &*pool.name,
+                    "pool no longer ready: Whereabouts allocates its addresses"
+                );
+                index.set_unready(&pool.name);
+            }
+        }
+        let pools = catalog.pool_config().pools.values();
+        pools
+            .filter(|pool| !index.is_ready(&pool.name))
+            .cloned()
+            .collect()
+    }
+
+    /// Marks the pools as ready that have no unrecorded usage. Returns the plan on the current catalog.
+    pub(super) async fn make_ready(
+        &self,
+        state: &mut ReconcilerState,
+        catalog: &mut Arc<Catalog>,
+        plan: Plan,
+        report: &mut ReconcileReport,
+    ) -> Plan {
+        let waiting = self.unready(catalog);
+        let mut dependencies: BTreeSet<Dependency> = BTreeSet::new();
+        let before = ReadinessCheck {
+            catalog,
+            plan: &plan,
+            planner: &state.planner,
+        };
+        let candidates: Vec<Arc<Pool>> = waiting
+            .into_iter()
+            .filter(|pool| {
+                let check = before.check(pool, |pool| is_contested(pool, catalog), |_| false);
+                if let Err(NotReady::Unread(unread)) = &check {
+                    dependencies.extend(unread.iter().cloned());
+                }
+                matches!(check, Ok(()) | Err(NotReady::Unread(_)))
+            })
+            .collect();
+        if candidates.is_empty() {
+            return plan;
+        }
+        let failed = refresh_all(&*self.live, &dependencies).await;
+        let newest = self.catalog.load_full();
+        let changed = newest.filter(|newest| !Arc::ptr_eq(newest, catalog));
+        let plan = match changed {
+            None => plan,
+            Some(newest) => {
+                *catalog = newest;
+                self.plan(state, catalog)
+            }
+        };
+        for (dependency, error) in &failed {
+            report.error(format!("{dependency:?}: {error}"));
+        }
+        let after = ReadinessCheck {
+            catalog,
+            plan: &plan,
+            planner: &state.planner,
+        };
+        let is_read = |read: &Dependency| dependencies.contains(read) && !failed.contains_key(read);
+        let ready: Vec<Arc<Pool>> = candidates
+            .into_iter()
+            .filter(|pool| {
+                let check = after.check(pool, |pool| is_contested(pool, catalog), is_read);
+                check.is_ok()
+            })
+            .collect();
+        let mut index = self.index.lock();
+        index.sync(catalog.pool_config());
+        for pool in ready {
+            index.set_ready(&pool.name);
+            tracing::info!(pool = &*pool.name, "pool ready");
+        }
+        drop(index);
+        plan
+    }
+}
+
+/// Returns true if Whereabouts allocates addresses of the pool too.
+fn is_contested(pool: &Pool, catalog: &Catalog) -> bool {
+    !whereabouts_overlaps(catalog, pool).is_empty()
+}

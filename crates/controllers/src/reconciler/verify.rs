@@ -1,0 +1,113 @@
+//! Live reads: those of a full resync, and those behind the actions that revoke addresses. Such an
+//! action is planned again after its reads.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use futures_util::{StreamExt as _, stream};
+
+use super::{Inner, ReconcilerState, report::ReconcileReport};
+use crate::{LiveReader, ReadTarget};
+use nadmit_catalog::Catalog;
+use nadmit_ledger::Store as _;
+use nadmit_reconcile::{
+    Dependency, Effect, Plan, PlannedAction, RequiredReads, batches, resync_dependencies,
+};
+
+/// The number of concurrent reads.
+const CONCURRENCY: usize = 16;
+
+/// The dependencies whose reads failed, with the reason.
+pub(super) type ReadFailures = BTreeMap<Dependency, String>;
+
+/// Performs the live reads for all dependencies. Returns those that failed.
+pub(super) async fn refresh_all(live: &dyn LiveReader, all: &BTreeSet<Dependency>) -> ReadFailures {
+    let failed: Vec<(BTreeSet<Dependency>, String)> = stream::iter(batches(all))
+        .map(|(read, dependencies)| async move {
+            let refreshed = live.refresh(&read_target(read)).await;
+            refreshed.err().map(|error| (dependencies, error))
+        })
+        .buffered(CONCURRENCY)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    let failed = failed.into_iter();
+    failed
+        .flat_map(|(dependencies, error)| dependencies.into_iter().map(move |d| (d, error.clone())))
+        .collect()
+}
+
+fn read_target(dependency: Dependency) -> ReadTarget {
+    match dependency {
+        Dependency::Node(name) => ReadTarget::Node(name),
+        Dependency::Network(namespace, name) => ReadTarget::Network(namespace, name),
+        Dependency::StatefulSet(namespace, name) => ReadTarget::StatefulSet(namespace, name),
+        Dependency::VirtualMachine(namespace, name) => ReadTarget::VirtualMachine(namespace, name),
+        Dependency::Pod(namespace, name) => ReadTarget::Pod(namespace, name),
+        Dependency::PodsOf(namespace) => ReadTarget::PodsOf(namespace),
+    }
+}
+
+impl Inner {
+    /// Lists the ledger, and reads live the pods, nodes and networks behind its records and the pools.
+    /// What cannot be read stays as it was known.
+    pub(super) async fn refresh(&self, report: &mut ReconcileReport) {
+        match self.ledger.list().await {
+            Ok((all, cursor)) => self.index.lock().apply_list_response(all, cursor.version()),
+            Err(error) => report.error(error.to_string()),
+        }
+        if let Some(slices) = &self.slices {
+            match slices.list().await {
+                Ok((all, at)) => self.index.lock().replace_slices(all, at),
+                Err(error) => report.error(error.to_string()),
+            }
+        }
+        let Some(catalog) = self.catalog.load_full() else {
+            return;
+        };
+        let dependencies = resync_dependencies(&catalog, &self.index.lock());
+        for (dependency, error) in refresh_all(&*self.live, &dependencies).await {
+            report.error(format!("{dependency:?}: {error}"));
+        }
+    }
+
+    /// Reads live what the revocations of a plan rest on, and plans again. Returns the new plan, and
+    /// its revocations whose dependencies were all read.
+    pub(super) async fn verify(
+        &self,
+        state: &mut ReconcilerState,
+        catalog: &mut Arc<Catalog>,
+        revocations: &[PlannedAction],
+        report: &mut ReconcileReport,
+    ) -> (Plan, Vec<PlannedAction>) {
+        let required = RequiredReads::of(revocations, &self.index.lock(), catalog);
+        let failures = refresh_all(&*self.live, &required.all()).await;
+        let (verified, failed) = required.verify(|read| failures.contains_key(read));
+        for (planned, dependency) in failed {
+            if let Some(error) = failures.get(&dependency) {
+                report.error(format!("{dependency:?}: {error}"));
+            }
+            report.count(planned.action.reason.name(), false);
+        }
+        let plan = self.plan_on_newest(state, catalog);
+        let index = self.index.lock();
+        let revocations = plan
+            .actions
+            .iter()
+            .filter(|planned| planned.effect == Effect::Revoke);
+        let permitted = revocations.filter(|one| verified.permit(one, &index, catalog));
+        let permitted = permitted.cloned().collect();
+        drop(index);
+        (plan, permitted)
+    }
+
+    /// Plans on the newest catalog, which replaces `catalog`.
+    fn plan_on_newest(&self, state: &mut ReconcilerState, catalog: &mut Arc<Catalog>) -> Plan {
+        if let Some(newest) = self.catalog.load_full() {
+            *catalog = newest;
+        }
+        self.plan(state, catalog)
+    }
+}
