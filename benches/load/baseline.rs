@@ -4,12 +4,12 @@ use std::{fs, io::Write as _, path::Path, sync::Arc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::{Router, body::Bytes, http::header, routing::post};
-use futures_util::future::BoxFuture;
 use nadmit::{
-    rules::{LiveRead, Policy},
+    catalog::{LiveCatalog, LiveRead, LiveReadFuture},
+    rules::Policy,
     server::{
-        Allocations, CertificateSource, LiveCatalog, LiveReadError, Metrics, ServeOptions, Server,
-        ServerCertificates, SharedState, Shutdown, metrics,
+        Allocations, CertificateSource, Metrics, ServeOptions, Server, ServerCertificates,
+        SharedState, Shutdown, metrics,
     },
 };
 
@@ -21,7 +21,7 @@ pub(crate) const ANSWER: &str = "answer.json";
 struct NoCluster;
 
 impl LiveCatalog for NoCluster {
-    fn refresh<'a>(&'a self, _: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
+    fn refresh<'a>(&'a self, _: &'a [LiveRead]) -> LiveReadFuture<'a> {
         Box::pin(async { Ok(()) })
     }
 }

@@ -22,19 +22,17 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     allocation::SharedIndex,
     api::call::RetryPolicy,
-    catalog::Catalog,
+    catalog::{Catalog, LiveCatalog},
     clock::{Clock, RandomSource},
     controllers::{
         ClusterPodWriter, EventRecorder, EventSink, EventWriter, LeaderElector, LeaseOptions,
-        LedgerSync, LiveReader, ReadTarget, Reconciler, ReconcilerParts, ResyncHistory,
-        ResyncScheduler, SliceSync, StatusWriter,
+        LedgerSync, Reconciler, ReconcilerParts, ResyncHistory, ResyncScheduler, SliceSync,
+        StatusWriter,
     },
     ledger::{ClusterLedger, ClusterLedgerOptions as LedgerOptions, Ledger, SliceLedger},
-    rules::{LiveRead, Policy},
-    server::{
-        Allocations, LiveCatalog, LiveReadError, Metrics, OperatorService, SharedState, metrics,
-    },
-    sources::{ClusterError, ClusterSource, ClusterSourceOptions},
+    rules::Policy,
+    server::{Allocations, Metrics, OperatorService, SharedState, metrics},
+    sources::{ClusterLiveCatalog, ClusterSource, ClusterSourceOptions},
 };
 
 /// Delay before a failed initial read is repeated.
@@ -115,11 +113,11 @@ impl Replica {
         let index = Arc::clone(&allocations.index);
         let server_metrics = Metrics::register(&mut registry, Arc::clone(&catalog));
         metrics::register_pools(&mut registry, Arc::clone(&index));
-        let ask = Arc::new(ClusterLiveCatalog {
-            source: source.clone(),
-            policy: Arc::clone(&options.policy),
-        });
-        let live_catalog: Arc<dyn LiveCatalog> = ask.clone();
+        let policy = Arc::clone(&options.policy);
+        let live_catalog: Arc<dyn LiveCatalog> =
+            Arc::new(ClusterLiveCatalog::new(source.clone(), move || {
+                policy.load().multus_namespace.clone()
+            }));
         let operator = OperatorService::new(
             Arc::clone(&catalog),
             Arc::clone(&options.policy),
@@ -133,7 +131,7 @@ impl Replica {
             index: Arc::clone(&index),
             ledger: Arc::clone(&ledger),
             slices: slices.clone(),
-            live: ask,
+            live: Arc::clone(&live_catalog),
         };
         let controllers = Controllers::new(client, &options, dependencies, &mut registry);
         let state = SharedState {
@@ -164,7 +162,7 @@ struct ControllerDependencies {
     index: Arc<SharedIndex>,
     ledger: Arc<Ledger>,
     slices: SliceLedger,
-    live: Arc<ClusterLiveCatalog>,
+    live: Arc<dyn LiveCatalog>,
 }
 
 impl Controllers {
@@ -355,81 +353,6 @@ where
             () = cancel.cancelled() => return None,
             () = sleep(RETRY_DELAY) => {}
         }
-    }
-}
-
-/// Verifies by reading from the API server instead of the watch cache.
-struct ClusterLiveCatalog {
-    source: ClusterSource,
-    policy: Arc<ArcSwap<Policy>>,
-}
-
-impl ClusterLiveCatalog {
-    async fn look(&self, lookup: &LiveRead) -> Result<(), ClusterError> {
-        let source = &self.source;
-        match lookup {
-            LiveRead::Network { namespace, name } => source.refresh_network(namespace, name).await,
-            LiveRead::Pod { namespace, name } => source.refresh_pod(namespace, name).await,
-            LiveRead::Migration { namespace, name } => {
-                source.refresh_migration(namespace, name).await
-            }
-            LiveRead::NetworkOperator => source.refresh_operator().await,
-            LiveRead::Pool { name, namespace } => {
-                source.refresh_pool(name).await?;
-                match namespace {
-                    Some(namespace) => source.refresh_namespace(namespace).await,
-                    None => Ok(()),
-                }
-            }
-            LiveRead::NetworkUsers { namespace, name } => {
-                source.refresh_namespace(namespace).await?;
-                let default_home = self.policy.load().multus_namespace.clone();
-                source
-                    .refresh_network_users(namespace, name, &default_home)
-                    .await
-            }
-            // Read from the ledger instead.
-            LiveRead::Allocations { .. } | LiveRead::Holdings { .. } => Ok(()),
-        }
-    }
-}
-
-impl LiveReader for ClusterLiveCatalog {
-    fn refresh<'a>(&'a self, target: &'a ReadTarget) -> BoxFuture<'a, Result<(), String>> {
-        async move {
-            let source = &self.source;
-            let refreshed = match target {
-                ReadTarget::Node(name) => source.refresh_node(name).await,
-                ReadTarget::Network(namespace, name) => {
-                    source.refresh_network(namespace, name).await
-                }
-                ReadTarget::StatefulSet(namespace, name) => {
-                    source.refresh_stateful_set(namespace, name).await
-                }
-                ReadTarget::VirtualMachine(namespace, name) => {
-                    source.refresh_virtual_machine(namespace, name).await
-                }
-                ReadTarget::Migration(namespace, name) => {
-                    source.refresh_migration(namespace, name).await
-                }
-                ReadTarget::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
-                ReadTarget::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
-            };
-            refreshed.map_err(|error| error.to_string())
-        }
-        .boxed()
-    }
-}
-
-impl LiveCatalog for ClusterLiveCatalog {
-    fn refresh<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
-        async move {
-            for lookup in lookups {
-                self.look(lookup).await.map_err(LiveReadError::new)?;
-            }
-            Ok(())
-        }
-        .boxed()
     }
 }
 

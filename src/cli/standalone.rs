@@ -3,7 +3,6 @@
 use std::{path::Path, sync::Arc};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use futures_util::{FutureExt as _, future::BoxFuture};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -12,14 +11,12 @@ use prometheus_client::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, LiveCatalog},
     controllers::{FolderReconciler, LedgerSync},
     ledger::{EmbeddedLedger, Ledger, LedgerOrigin, OlderLedger},
-    rules::{LiveRead, Policy},
-    server::{
-        Allocations, LiveCatalog, LiveReadError, Metrics, OperatorService, SharedState, metrics,
-    },
-    sources::{FolderOptions, FolderSource},
+    rules::Policy,
+    server::{Allocations, Metrics, OperatorService, SharedState, metrics},
+    sources::{FolderLiveCatalog, FolderOptions, FolderSource},
 };
 
 /// A folder that was read once, and the server state built from it.
@@ -150,18 +147,6 @@ fn warn_about_lost_records(
             }
         }
         _ => {}
-    }
-}
-
-/// Verifies by scanning the folder again, which covers every live read.
-struct FolderLiveCatalog(FolderSource);
-
-impl LiveCatalog for FolderLiveCatalog {
-    fn refresh<'a>(&'a self, _: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
-        self.0
-            .refresh()
-            .map(|outcome| outcome.map_err(LiveReadError::new))
-            .boxed()
     }
 }
 

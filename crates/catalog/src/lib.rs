@@ -12,6 +12,7 @@ mod assignable_ranges;
 mod carriers;
 mod change;
 mod in_use;
+mod live_read;
 mod namespace;
 mod nodes;
 mod pod;
@@ -34,6 +35,7 @@ use self::{
     shared_map::{HasName, SharedMap},
 };
 pub use self::{
+    live_read::{LiveCatalog, LiveRead, LiveReadError, LiveReadFuture},
     namespace::{AllLabels, Mode, Namespace, NamespaceLabels, all_labels},
     nodes::{Node, Nodes},
     pod::{MigrationRef, Pod, RequestedAnnotations},

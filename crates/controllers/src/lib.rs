@@ -3,13 +3,15 @@
 //! - [`LedgerSync`] keeps the index in step with the ledger, [`SliceSync`] its slices.
 //! - [`FolderReconciler`] is the reconciler of a server without a cluster: it adopts what the folder's
 //!   pods and networks use, records reservations, and frees what is removed from the folder.
-//! - [`Reconciler`] is the reconciler of a cluster. It reaches the cluster through [`LiveReader`],
+//! - [`Reconciler`] is the reconciler of a cluster. It reaches the cluster through [`LiveCatalog`],
 //!   [`PodWriter`] and [`EventSink`].
 //! - [`LeaderElector`] elects the replica that does what is done once for all of them.
 //! - [`ResyncScheduler`] runs the full resync on its schedule.
 //! - [`StatusWriter`] writes the status of pools and reservations.
 //! - [`CertificateKeeper`] keeps the server's certificate in a Secret, and its CAs in the webhooks.
 //! - [`EventRecorder`] turns what the others emit ([`EventSink`]) into Kubernetes Events.
+//!
+//! [`LiveCatalog`]: nadmit_catalog::LiveCatalog
 
 mod apply;
 mod certificates;
@@ -20,7 +22,6 @@ mod folder_reconciler;
 mod gauge;
 mod leader;
 mod ledger_sync;
-mod live_reader;
 mod metrics;
 mod pod_writer;
 mod reconciler;
@@ -37,7 +38,6 @@ pub use self::{
     folder_reconciler::FolderReconciler,
     leader::{LeaderElector, LeaseOptions},
     ledger_sync::LedgerSync,
-    live_reader::{LiveReader, ReadTarget},
     pod_writer::{AnnotationPatch, ClusterPodWriter, PatchOutcome, PodWriter},
     reconciler::{ReconcileReport, Reconciler, ReconcilerParts},
     resync::{ResyncHistory, ResyncResult, ResyncRun, ResyncScheduler},

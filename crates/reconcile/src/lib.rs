@@ -35,7 +35,7 @@ mod verification;
 mod warnings;
 
 pub use self::{
-    dependencies::{Dependency, batches, resync_dependencies},
+    dependencies::{batches, resync_dependencies},
     plan::{Observation, Plan, Planner},
     planned_action::{Effect, PlannedAction},
     readiness::{NotReady, ReadinessCheck},

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use nadmit_allocation::{Address, Pool};
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, LiveRead};
 
-use crate::{Dependency, Plan, Planner};
+use crate::{Plan, Planner};
 
 /// The conditions for the readiness of pools, as of a plan.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub enum NotReady {
     /// The pool was changed or removed since the reads.
     Changed,
     /// Pods that may use its addresses were not read live.
-    Unread(BTreeSet<Dependency>),
+    Unread(BTreeSet<LiveRead>),
 }
 
 impl ReadinessCheck<'_> {
@@ -41,7 +41,7 @@ impl ReadinessCheck<'_> {
         &self,
         pool: &Pool,
         is_contested: impl FnOnce(&Pool) -> bool,
-        is_read: impl Fn(&Dependency) -> bool,
+        is_read: impl Fn(&LiveRead) -> bool,
     ) -> Result<(), NotReady> {
         if let Some(address) = self.plan.unrecorded(pool) {
             return Err(NotReady::Unrecorded(address));
@@ -64,7 +64,7 @@ impl ReadinessCheck<'_> {
     /// Returns the live reads that a pool's readiness depends on: the pods of all namespaces whose pods
     /// may use its addresses. These are the namespaces of its networks, and of the pods known to use
     /// some.
-    pub fn dependencies(&self, pool: &Pool) -> BTreeSet<Dependency> {
+    pub fn dependencies(&self, pool: &Pool) -> BTreeSet<LiveRead> {
         let served = self.catalog.pool_config().served.get(&pool.name);
         let served = served
             .into_iter()
@@ -75,7 +75,7 @@ impl ReadinessCheck<'_> {
         let users = users.map(|one| one.holder.namespace());
         served
             .chain(users)
-            .map(|namespace| Dependency::PodsOf((&**namespace).into()))
+            .map(|namespace| LiveRead::pods_of(&**namespace))
             .collect()
     }
 }

@@ -4,9 +4,7 @@ use nadmit_allocation::{
     Index,
     reconcile::{IdleReason, IdleSlice, NodeState, idle_slices as idle_slices_of},
 };
-use nadmit_catalog::{Catalog, Existence};
-
-use crate::Dependency;
+use nadmit_catalog::{Catalog, Existence, LiveRead};
 
 /// Returns the slices whose nodes are gone, or which do not match their pools, and in which the index
 /// has no record.
@@ -25,6 +23,6 @@ pub fn idle_slices(index: &Index, catalog: &Catalog) -> Vec<IdleSlice> {
 }
 
 /// Returns the live read that the deletion of a slice depends on, if any.
-pub fn slice_dependency(idle: &IdleSlice) -> Option<Dependency> {
-    (idle.reason == IdleReason::NodeGone).then(|| Dependency::Node((&*idle.slice.node).into()))
+pub fn slice_dependency(idle: &IdleSlice) -> Option<LiveRead> {
+    (idle.reason == IdleReason::NodeGone).then(|| LiveRead::node(&*idle.slice.node))
 }

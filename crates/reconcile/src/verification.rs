@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nadmit_allocation::{Allocation, Index};
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, LiveRead};
 
 use crate::{
-    Dependency, Effect, PlannedAction,
+    Effect, PlannedAction,
     absence_tracker::{RecordKey, key},
 };
 
@@ -18,13 +18,13 @@ pub struct RequiredReads<'a>(Vec<RequiredRead<'a>>);
 #[derive(Debug)]
 struct RequiredRead<'a> {
     record: RecordKey,
-    dependencies: BTreeSet<Dependency>,
+    dependencies: BTreeSet<LiveRead>,
     action: &'a PlannedAction,
 }
 
 /// The records for which all required reads succeeded, each with those reads.
 #[derive(Debug, Default)]
-pub struct VerifiedReads(BTreeMap<RecordKey, BTreeSet<Dependency>>);
+pub struct VerifiedReads(BTreeMap<RecordKey, BTreeSet<LiveRead>>);
 
 impl<'a> RequiredReads<'a> {
     /// Returns the reads that these revocations require. Records that are gone require none.
@@ -45,7 +45,7 @@ impl<'a> RequiredReads<'a> {
     }
 
     /// Returns the reads of all revocations.
-    pub fn all(&self) -> BTreeSet<Dependency> {
+    pub fn all(&self) -> BTreeSet<LiveRead> {
         let all = self.0.iter().flat_map(|one| &one.dependencies);
         all.cloned().collect()
     }
@@ -54,8 +54,8 @@ impl<'a> RequiredReads<'a> {
     /// others, each with its first failed dependency.
     pub fn verify(
         self,
-        has_failed: impl Fn(&Dependency) -> bool,
-    ) -> (VerifiedReads, Vec<(&'a PlannedAction, Dependency)>) {
+        has_failed: impl Fn(&LiveRead) -> bool,
+    ) -> (VerifiedReads, Vec<(&'a PlannedAction, LiveRead)>) {
         let (mut verified, mut failed) = (BTreeMap::new(), Vec::new());
         for one in self.0 {
             match one.dependencies.iter().find(|read| has_failed(read)) {

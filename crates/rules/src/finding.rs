@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use nadmit_allocation::{Address, Holder};
+use nadmit_catalog::LiveRead;
 use nadmit_cni::{Position, Span};
 
 use super::{
@@ -52,63 +52,6 @@ impl fmt::Display for TextPosition {
             write!(f, "line {line}, column {column}")
         }
     }
-}
-
-/// A quorum read of objects, bypassing the cache, that a decision depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum LiveRead {
-    /// A network, which may be missing.
-    Network {
-        /// The network's namespace.
-        namespace: Box<str>,
-        /// The network's name.
-        name: Box<str>,
-    },
-    /// The allocations of a pool.
-    Allocations {
-        /// The name of the pool.
-        pool: Box<str>,
-        /// The address whose allocation is read; `None` for all, if the pool is exhausted.
-        address: Option<Address>,
-    },
-    /// The allocations of a holder on all networks.
-    Holdings {
-        /// The holder.
-        holder: Holder,
-        /// Set if some allocations of the holder are already known. It keeps this read distinct from one
-        /// that was made before any was known and need not have seen the others.
-        partially_known: bool,
-    },
-    /// The current state of a pod, which may be missing.
-    Pod {
-        /// The pod's namespace.
-        namespace: Box<str>,
-        /// The pod's name.
-        name: Box<str>,
-    },
-    /// The migration of a virtual machine, which may have ended.
-    Migration {
-        /// The migration's namespace.
-        namespace: Box<str>,
-        /// The migration's name.
-        name: Box<str>,
-    },
-    /// The `Network` of OpenShift's Cluster Network Operator.
-    NetworkOperator,
-    /// The spec and the allocations of a pool, and the labels of a namespace.
-    Pool {
-        /// The name of the pool.
-        name: Box<str>,
-        /// The namespace, if its labels matter.
-        namespace: Option<Box<str>>,
-    },
-    /// The pods that use a network, and the state of its namespace, which may be terminating.
-    NetworkUsers {
-        /// The network's namespace.
-        namespace: Box<str>,
-        /// The network's name.
-        name: Box<str>,
-    },
 }
 
 /// The field that a finding refers to.

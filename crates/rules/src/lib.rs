@@ -34,11 +34,11 @@ pub mod subject;
 pub mod update;
 pub mod workload;
 
-pub use nadmit_catalog::Mode;
+pub use nadmit_catalog::{LiveRead, Mode};
 
 pub use self::{
     binding::{BindingAnnotation, BindingSubject},
-    finding::{FieldRef, Finding, LiveRead, Report, TextPosition},
+    finding::{FieldRef, Finding, Report, TextPosition},
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,

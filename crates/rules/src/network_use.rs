@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use nadmit_catalog::Pod;
-
-use super::finding::LiveRead;
+use nadmit_catalog::{LiveRead, Pod};
 
 /// The maximum number of pods that a message names.
 const MAX_NAMED: usize = 10;

@@ -10,9 +10,9 @@ use tokio::{
 
 use super::live_reads::{self, SharedLists};
 use nadmit_allocation::{SharedIndex, Slice, Write, index::PlanId};
+use nadmit_catalog::LiveRead;
 use nadmit_host::clock::RandomSource;
 use nadmit_ledger::{CommitOutcome, Ledger, NotWritable, SliceLedger, claim, commit};
-use nadmit_rules::LiveRead;
 
 /// The allocation index with the ledger that records it.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@
 //!    [`tls`] does the handshake; `connection` serves HTTP and enforces timeouts (`idle_timeout`).
 //! 2. `routes` dispatches to the two webhooks; `reject` builds error responses.
 //! 3. `review` reads the body (`body`) within the memory `budget`, decides, makes live reads
-//!    ([`LiveCatalog`]), commits ([`Allocations`]) and responds.
+//!    ([`LiveCatalog`](nadmit_catalog::LiveCatalog)), commits ([`Allocations`]) and responds.
 //! 4. [`metrics`] counts the review and `log` logs it.
 //!
 //! [`serve`] binds, runs and drains (`lifecycle`). `admin` is the plain HTTP listener for probes
@@ -23,7 +23,6 @@ mod error;
 mod idle_timeout;
 mod lifecycle;
 mod listener;
-mod live_catalog;
 mod live_reads;
 mod log;
 pub mod metrics;
@@ -45,7 +44,6 @@ pub use self::{
     allocations::Allocations,
     error::ServeError,
     lifecycle::Shutdown,
-    live_catalog::{LiveCatalog, LiveReadError},
     metrics::{Metrics, SettingsDigest},
     operator::OperatorService,
     options::{CertificateSource, Limits, ServeOptions, ServerCertificates},

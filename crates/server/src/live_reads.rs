@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use nadmit_allocation::{Address, Holder, SharedIndex};
+use nadmit_catalog::LiveRead;
 use nadmit_ledger::{ClusterLedger, Ledger, ReadError, SliceLedger, Store as _};
-use nadmit_rules::LiveRead;
 
 /// Full lists of the ledger, shared by concurrent callers: many reviews may need one when a pool
 /// runs out.
@@ -16,14 +16,6 @@ pub(super) struct SharedLists {
     begun: std::sync::atomic::AtomicU64,
     /// Start number of the last list that finished.
     finished: Mutex<u64>,
-}
-
-/// Returns true if a live read concerns the ledger.
-pub(super) fn is_ledger_read(read: &LiveRead) -> bool {
-    matches!(
-        read,
-        LiveRead::Allocations { .. } | LiveRead::Holdings { .. }
-    )
 }
 
 /// Refreshes the index for these live reads: afterwards it is at least as fresh as the ledger was

@@ -9,12 +9,12 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{LiveCatalog, Metrics};
+use super::Metrics;
 use nadmit_allocation::{
     Address, Allocation, Index, SharedIndex, Space, Stored, Version, Write,
     reconcile::returned_to_reservation,
 };
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, LiveCatalog};
 use nadmit_host::clock::Clock;
 use nadmit_inspect::{self as inspect, AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois};
 use nadmit_ledger::{ImportError, Ledger, ReadError, Store as _, WriteError, apply_outcome};

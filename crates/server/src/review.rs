@@ -19,7 +19,7 @@ use super::{
     body::{self, BodyContext},
     budget::Budget,
     connections::Connection,
-    live_reads, log,
+    log,
     options::Limits,
     quota::{MaxShare, Quota, QuotaGuard},
     reject::{Reject, RejectReason},
@@ -30,9 +30,9 @@ use nadmit_admission::{
     self as admission, AdmissionRequest, AdmissionResponse, Decision, Freshness, Review,
     ReviewContext, Webhook,
 };
+use nadmit_catalog::LiveRead;
 use nadmit_host::clock::Clock;
 use nadmit_ledger::CommitOutcome;
-use nadmit_rules::LiveRead;
 
 /// Type of [`nadmit_admission::decide`]; tests substitute other functions.
 pub(super) type DecideFn =
@@ -321,7 +321,7 @@ impl Reviewer {
     /// Makes live reads of the catalog and the ledger.
     async fn read_live(&self, reads: &[LiveRead], deadline: Instant) -> Result<(), String> {
         let (ledger_reads, catalog_reads): (Vec<LiveRead>, Vec<LiveRead>) =
-            reads.iter().cloned().partition(live_reads::is_ledger_read);
+            reads.iter().cloned().partition(LiveRead::is_of_ledger);
         let all = async {
             if !catalog_reads.is_empty() {
                 let refreshed = self.state.live_catalog.refresh(&catalog_reads).await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus_client::registry::Registry;
 
-use super::{Allocations, LiveCatalog, Metrics};
-use nadmit_catalog::Catalog;
+use super::{Allocations, Metrics};
+use nadmit_catalog::{Catalog, LiveCatalog};
 use nadmit_rules::Policy;
 
 /// State shared between the server and the sources that feed it.

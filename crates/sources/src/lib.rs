@@ -22,6 +22,7 @@ mod file;
 mod file_text;
 mod folder;
 mod listing;
+mod live_catalog;
 mod load_once;
 mod objects;
 mod optional_file;
@@ -39,6 +40,7 @@ pub use self::{
     },
     error::SourceError,
     folder::{FolderOptions, FolderSource},
+    live_catalog::{ClusterLiveCatalog, FolderLiveCatalog},
     load_once::{catalog_of, files_in, read_file, read_stream},
     optional_file::OptionalFile,
     status::{FileReport, FolderStatus},

@@ -7,7 +7,6 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use futures_util::{FutureExt as _, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
@@ -16,8 +15,8 @@ use nadmit::{
     catalog::Catalog,
     clock::Clock,
     controllers::{
-        ClusterPodWriter, EventSink, EventType, LedgerSync, LiveReader, ObjectRef, ReadTarget,
-        Reconciler, ReconcilerParts, SliceSync,
+        ClusterPodWriter, EventSink, EventType, LedgerSync, ObjectRef, Reconciler, ReconcilerParts,
+        SliceSync,
     },
     ledger::{ClusterLedger, ClusterLedgerOptions, Ledger, SliceLedger, Store as _},
     rules::{Injection, Policy},
@@ -94,36 +93,6 @@ impl EmittedEvents {
         let mut found: Vec<String> = of_reason.map(|one| one.0.clone()).collect();
         found.sort();
         found
-    }
-}
-
-/// Live reads through the source that feeds the catalog.
-struct SourceReader(sources::ClusterSource);
-
-impl LiveReader for SourceReader {
-    fn refresh<'a>(&'a self, what: &'a ReadTarget) -> BoxFuture<'a, Result<(), String>> {
-        async move {
-            let source = &self.0;
-            let looked = match what {
-                ReadTarget::Node(name) => source.refresh_node(name).await,
-                ReadTarget::Network(namespace, name) => {
-                    source.refresh_network(namespace, name).await
-                }
-                ReadTarget::StatefulSet(namespace, name) => {
-                    source.refresh_stateful_set(namespace, name).await
-                }
-                ReadTarget::VirtualMachine(namespace, name) => {
-                    source.refresh_virtual_machine(namespace, name).await
-                }
-                ReadTarget::Migration(namespace, name) => {
-                    source.refresh_migration(namespace, name).await
-                }
-                ReadTarget::Pod(namespace, name) => source.refresh_pod(namespace, name).await,
-                ReadTarget::PodsOf(namespace) => source.refresh_pods_of(namespace).await,
-            };
-            looked.map_err(|error| error.to_string())
-        }
-        .boxed()
     }
 }
 
@@ -247,7 +216,9 @@ impl ReconcilerFixture {
             ledger: Arc::clone(&ledger),
             slices: Some(slices.clone()),
             clock: self.clock.clone(),
-            live: Arc::new(SourceReader(source)),
+            live: Arc::new(sources::ClusterLiveCatalog::new(source, || {
+                Policy::default().multus_namespace
+            })),
             pod_writer: Arc::new(ClusterPodWriter::new(
                 server.client(),
                 RetryPolicy::default(),

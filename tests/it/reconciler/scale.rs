@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use futures_util::{FutureExt as _, future::BoxFuture};
 use libtest_mimic::Trial;
 use nadmit::{
     allocation::{
@@ -11,11 +10,11 @@ use nadmit::{
         Timestamp, Version,
     },
     api::call::RetryPolicy,
-    catalog::{Catalog, NamespaceLabels, Pod, RequestedAnnotations},
-    clock::Clock,
-    controllers::{
-        ClusterPodWriter, LiveReader, NoopSink, ReadTarget, Reconciler, ReconcilerParts,
+    catalog::{
+        Catalog, LiveCatalog, LiveRead, LiveReadFuture, NamespaceLabels, Pod, RequestedAnnotations,
     },
+    clock::Clock,
+    controllers::{ClusterPodWriter, NoopSink, Reconciler, ReconcilerParts},
     ledger::{ClusterLedger, ClusterLedgerOptions},
     network::Network,
     rules::Policy,
@@ -37,9 +36,9 @@ pub(super) fn tests() -> Vec<Trial> {
 /// Confirms every cached state.
 struct AlwaysCurrent;
 
-impl LiveReader for AlwaysCurrent {
-    fn refresh<'a>(&'a self, _: &'a ReadTarget) -> BoxFuture<'a, Result<(), String>> {
-        std::future::ready(Ok(())).boxed()
+impl LiveCatalog for AlwaysCurrent {
+    fn refresh<'a>(&'a self, _: &'a [LiveRead]) -> LiveReadFuture<'a> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 

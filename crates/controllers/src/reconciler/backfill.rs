@@ -6,10 +6,10 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Duration, Instant};
 
 use super::{Inner, ReconcilerState, report::ReconcileReport};
-use crate::{AnnotationPatch, EventType, ObjectRef, PatchOutcome, ReadTarget};
+use crate::{AnnotationPatch, EventType, ObjectRef, PatchOutcome};
 use nadmit_admission::{Freshness, LateInjection, ReviewContext, inject_late};
 use nadmit_allocation::Holder;
-use nadmit_catalog::{Catalog, Pod};
+use nadmit_catalog::{Catalog, LiveRead, Pod};
 use nadmit_ledger::{CommitOutcome, claim, commit};
 use nadmit_rules::{Injection, Policy};
 
@@ -152,10 +152,8 @@ impl Inner {
                 }
             }
         }
-        for target in dependencies(pod) {
-            if let Err(error) = self.live.refresh(&target).await {
-                return BackfillOutcome::Retry(error);
-            }
+        if let Err(error) = self.live.refresh(&dependencies(pod)).await {
+            return BackfillOutcome::Retry(error.to_string());
         }
         for _ in 0..MAX_ATTEMPTS {
             let Some(catalog) = self.catalog.load_full() else {
@@ -236,14 +234,17 @@ impl Inner {
 
 /// Returns the live reads that an injection requires: the pod; for a virtual machine all pods of the
 /// namespace, to see whether it is the only one, and its migration.
-fn dependencies(pod: &Pod) -> Vec<ReadTarget> {
+fn dependencies(pod: &Pod) -> Vec<LiveRead> {
     let home = || pod.namespace.clone();
     if !matches!(pod.holder, Holder::VirtualMachine { .. }) {
-        return vec![ReadTarget::Pod(home(), pod.name.clone())];
+        return vec![LiveRead::pod(home(), pod.name.clone())];
     }
     let migration = pod.migration.as_ref();
-    let migration = migration.map(|target| ReadTarget::Migration(home(), target.name.clone()));
-    std::iter::once(ReadTarget::PodsOf(home()))
+    let migration = migration.map(|target| LiveRead::Migration {
+        namespace: home(),
+        name: target.name.clone(),
+    });
+    std::iter::once(LiveRead::pods_of(home()))
         .chain(migration)
         .collect()
 }

@@ -39,9 +39,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::report::ReconcileReport;
 use self::warnings::EmittedWarning;
-use super::{EventSink, LiveReader, PodWriter, metrics::ReconcileMetrics};
+use super::{EventSink, PodWriter, metrics::ReconcileMetrics};
 use nadmit_allocation::SharedIndex;
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, LiveCatalog};
 use nadmit_host::clock::Clock;
 use nadmit_ledger::{Ledger, SliceLedger};
 use nadmit_reconcile::{MonotonicTime, Observation, Plan, PlannedAction, Planner};
@@ -72,7 +72,7 @@ pub struct ReconcilerParts {
     /// The wall clock.
     pub clock: Clock,
     /// Live reads of the cluster.
-    pub live: Arc<dyn LiveReader>,
+    pub live: Arc<dyn LiveCatalog>,
     /// The writer of annotations, for backfill.
     pub pod_writer: Arc<dyn PodWriter>,
     /// The receiver of warnings.
@@ -92,7 +92,7 @@ struct Inner {
     ledger: Arc<Ledger>,
     slices: Option<SliceLedger>,
     clock: Clock,
-    live: Arc<dyn LiveReader>,
+    live: Arc<dyn LiveCatalog>,
     pod_writer: Arc<dyn PodWriter>,
     events: Arc<dyn EventSink>,
     is_leader: watch::Receiver<bool>,

@@ -8,8 +8,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Inner, ReconcilerState, report::ReconcileReport, verify::refresh_all};
 use nadmit_allocation::Pool;
-use nadmit_catalog::Catalog;
-use nadmit_reconcile::{Dependency, NotReady, Plan, ReadinessCheck};
+use nadmit_catalog::{Catalog, LiveRead};
+use nadmit_reconcile::{NotReady, Plan, ReadinessCheck};
 use nadmit_rules::pool::whereabouts_overlaps;
 
 impl Inner {
@@ -45,7 +45,7 @@ impl Inner {
         report: &mut ReconcileReport,
     ) -> Plan {
         let waiting = self.unready(catalog);
-        let mut dependencies: BTreeSet<Dependency> = BTreeSet::new();
+        let mut dependencies: BTreeSet<LiveRead> = BTreeSet::new();
         let before = ReadinessCheck {
             catalog,
             plan: &plan,
@@ -82,7 +82,7 @@ impl Inner {
             plan: &plan,
             planner: &state.planner,
         };
-        let is_read = |read: &Dependency| dependencies.contains(read) && !failed.contains_key(read);
+        let is_read = |read: &LiveRead| dependencies.contains(read) && !failed.contains_key(read);
         let ready: Vec<Arc<Pool>> = candidates
             .into_iter()
             .filter(|pool| {

@@ -8,9 +8,9 @@
 use std::collections::BTreeSet;
 
 use super::{Inner, report::ReconcileReport, verify::refresh_all};
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, LiveRead};
 use nadmit_ledger::WriteError;
-use nadmit_reconcile::{Dependency, idle_slices, slice_dependency};
+use nadmit_reconcile::{idle_slices, slice_dependency};
 
 impl Inner {
     /// Deletes idle slices.
@@ -24,10 +24,10 @@ impl Inner {
         if found.is_empty() {
             return;
         }
-        let nodes: BTreeSet<Dependency> = found.iter().filter_map(slice_dependency).collect();
+        let nodes: BTreeSet<LiveRead> = found.iter().filter_map(slice_dependency).collect();
         let failed = refresh_all(&*self.live, &nodes).await;
         for error in failed.values() {
-            report.error(error.clone());
+            report.error(error.to_string());
         }
         let Some(fresh) = self.catalog.load_full() else {
             return;

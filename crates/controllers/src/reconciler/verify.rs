@@ -3,31 +3,29 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    slice,
     sync::Arc,
 };
 
 use futures_util::{StreamExt as _, stream};
 
 use super::{Inner, ReconcilerState, report::ReconcileReport};
-use crate::{LiveReader, ReadTarget};
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, LiveCatalog, LiveRead, LiveReadError};
 use nadmit_ledger::Store as _;
-use nadmit_reconcile::{
-    Dependency, Effect, Plan, PlannedAction, RequiredReads, batches, resync_dependencies,
-};
+use nadmit_reconcile::{Effect, Plan, PlannedAction, RequiredReads, batches, resync_dependencies};
 
 /// The number of concurrent reads.
 const CONCURRENCY: usize = 16;
 
 /// The dependencies whose reads failed, with the reason.
-pub(super) type ReadFailures = BTreeMap<Dependency, String>;
+pub(super) type ReadFailures = BTreeMap<LiveRead, Arc<LiveReadError>>;
 
 /// Performs the live reads for all dependencies. Returns those that failed.
-pub(super) async fn refresh_all(live: &dyn LiveReader, all: &BTreeSet<Dependency>) -> ReadFailures {
-    let failed: Vec<(BTreeSet<Dependency>, String)> = stream::iter(batches(all))
+pub(super) async fn refresh_all(live: &dyn LiveCatalog, all: &BTreeSet<LiveRead>) -> ReadFailures {
+    let failed: Vec<(BTreeSet<LiveRead>, Arc<LiveReadError>)> = stream::iter(batches(all))
         .map(|(read, dependencies)| async move {
-            let refreshed = live.refresh(&read_target(read)).await;
-            refreshed.err().map(|error| (dependencies, error))
+            let refreshed = live.refresh(slice::from_ref(&read)).await;
+            refreshed.err().map(|error| (dependencies, Arc::new(error)))
         })
         .buffered(CONCURRENCY)
         .filter_map(std::future::ready)
@@ -35,19 +33,12 @@ pub(super) async fn refresh_all(live: &dyn LiveReader, all: &BTreeSet<Dependency
         .await;
     let failed = failed.into_iter();
     failed
-        .flat_map(|(dependencies, error)| dependencies.into_iter().map(move |d| (d, error.clone())))
+        .flat_map(|(dependencies, error)| {
+            dependencies
+                .into_iter()
+                .map(move |d| (d, Arc::clone(&error)))
+        })
         .collect()
-}
-
-fn read_target(dependency: Dependency) -> ReadTarget {
-    match dependency {
-        Dependency::Node(name) => ReadTarget::Node(name),
-        Dependency::Network(namespace, name) => ReadTarget::Network(namespace, name),
-        Dependency::StatefulSet(namespace, name) => ReadTarget::StatefulSet(namespace, name),
-        Dependency::VirtualMachine(namespace, name) => ReadTarget::VirtualMachine(namespace, name),
-        Dependency::Pod(namespace, name) => ReadTarget::Pod(namespace, name),
-        Dependency::PodsOf(namespace) => ReadTarget::PodsOf(namespace),
-    }
 }
 
 impl Inner {
@@ -69,7 +60,7 @@ impl Inner {
         };
         let dependencies = resync_dependencies(&catalog, &self.index.lock());
         for (dependency, error) in refresh_all(&*self.live, &dependencies).await {
-            report.error(format!("{dependency:?}: {error}"));
+            report.error(format!("{dependency}: {error}"));
         }
     }
 
@@ -87,7 +78,7 @@ impl Inner {
         let (verified, failed) = required.verify(|read| failures.contains_key(read));
         for (planned, dependency) in failed {
             if let Some(error) = failures.get(&dependency) {
-                report.error(format!("{dependency:?}: {error}"));
+                report.error(format!("{dependency}: {error}"));
             }
             report.count(planned.action.reason.name(), false);
         }

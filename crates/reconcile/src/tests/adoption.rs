@@ -3,10 +3,11 @@
 use nadmit_allocation::{
     Allocation, Index, PodRef, Stored, Version, Write, reconcile::ActionReason,
 };
+use nadmit_catalog::LiveRead;
 use serde_json::json;
 
 use super::fixture::*;
-use crate::{Dependency, Effect, NotReady, ReadinessCheck};
+use crate::{Effect, NotReady, ReadinessCheck};
 
 const ADDRESS: &str = "192.0.2.7";
 
@@ -105,7 +106,7 @@ fn a_record_gets_what_becomes_known_of_its_pod() {
 
 #[test]
 fn a_pool_is_ready_once_everything_in_use_is_recorded_and_read() {
-    let pods = Dependency::PodsOf("db".into());
+    let pods = LiveRead::pods_of("db");
     let unrecorded = || NotReady::Unrecorded(ADDRESS.parse().unwrap_or_else(|e| panic!("{e}")));
     // An unrecorded pod, another allocator, a change meanwhile, and the reads that succeeded.
     let table = [
@@ -180,6 +181,6 @@ fn readiness_rests_on_the_namespaces_of_networks_and_users() {
     };
     let pool = cluster.catalog.pool_config().pool("storage");
     let pool = pool.unwrap_or_else(|| panic!("no pool"));
-    let expected = ["db", "web"].map(|namespace| Dependency::PodsOf(namespace.into()));
+    let expected = ["db", "web"].map(|namespace| LiveRead::pods_of(namespace));
     assert_eq!(check.dependencies(pool), expected.into());
 }

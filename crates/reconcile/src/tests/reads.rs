@@ -10,23 +10,25 @@ use nadmit_cni::range::Subnet;
 use serde_json::json;
 
 use super::fixture::*;
+use nadmit_catalog::LiveRead;
+
 use crate::{
-    Dependency, Effect, PlannedAction, RequiredReads, batches, idle_slices, resync_dependencies,
+    Effect, PlannedAction, RequiredReads, batches, idle_slices, resync_dependencies,
     slice_dependency,
 };
 
 const ADDRESS: &str = "192.0.2.7";
 
-fn node(name: &str) -> Dependency {
-    Dependency::Node(name.into())
+fn node(name: &str) -> LiveRead {
+    LiveRead::node(name)
 }
 
-fn pod_of(name: &str) -> Dependency {
-    Dependency::Pod("db".into(), name.into())
+fn pod_of(name: &str) -> LiveRead {
+    LiveRead::pod("db", name)
 }
 
-fn pods() -> Dependency {
-    Dependency::PodsOf("db".into())
+fn pods() -> LiveRead {
+    LiveRead::pods_of("db")
 }
 
 fn apply(index: &mut Index, allocation: Allocation, version: u64) {
@@ -73,9 +75,9 @@ fn a_release_rests_on_everything_that_could_use_the_address() {
         namespace: "db".into(),
         name: "old-net".into(),
     });
-    let set = Dependency::StatefulSet("db".into(), "web".into());
-    let machines = Dependency::VirtualMachine("db".into(), "vm".into());
-    let network = Dependency::Network("db".into(), "old-net".into());
+    let set = LiveRead::stateful_set("db", "web");
+    let machines = LiveRead::virtual_machine("db", "vm");
+    let network = LiveRead::network("db", "old-net");
     let (on, a, web) = (node("node-1"), pod_of("a"), pod_of("web-1"));
     // A record, its dependencies, and those where neither nodes nor workloads may be read.
     let table = [
@@ -92,7 +94,7 @@ fn a_release_rests_on_everything_that_could_use_the_address() {
     ];
     for (name, record, expected, expected_blind) in table {
         let action = release(&record, ActionReason::PodGone);
-        let owned = |all: Vec<&Dependency>| all.into_iter().cloned().collect::<BTreeSet<_>>();
+        let owned = |all: Vec<&LiveRead>| all.into_iter().cloned().collect::<BTreeSet<_>>();
         let found = action.dependencies(&record, &cluster.catalog);
         assert_eq!(found, owned(expected), "{name}");
         let found = action.dependencies(&record, &blind.catalog);
@@ -216,7 +218,7 @@ fn a_failed_read_defers_the_release() {
 
 #[test]
 fn many_pods_of_a_namespace_are_listed_together() {
-    let some = |count: usize| -> BTreeSet<Dependency> {
+    let some = |count: usize| -> BTreeSet<LiveRead> {
         (0..count).map(|n| pod_of(&format!("p-{n}"))).collect()
     };
     let few = some(15);
@@ -225,7 +227,7 @@ fn many_pods_of_a_namespace_are_listed_together() {
     let mut many = some(16);
     assert_eq!(batches(&many), [(pods(), many.clone())].into());
     // A list serves the pods that are read by themselves; other kinds and namespaces do not count.
-    let other = Dependency::Pod("web".into(), "p".into());
+    let other = LiveRead::pod("web", "p");
     many = [pod_of("a"), pods(), other.clone(), node("node-1")].into();
     let expected = [
         (node("node-1"), BTreeSet::from([node("node-1")])),
@@ -248,8 +250,8 @@ fn a_full_resync_reads_what_is_behind_pools_and_records() {
         ..cluster.allocation("192.0.2.8", "b")
     };
     apply(&mut index, elsewhere, 2);
-    let network = Dependency::Network("db".into(), "storage-net".into());
-    let expected = BTreeSet::from([network, pods(), Dependency::PodsOf("web".into())]);
+    let network = LiveRead::network("db", "storage-net");
+    let expected = BTreeSet::from([network, pods(), LiveRead::pods_of("web")]);
     let nodes = [node("node-1"), node("node-2")];
     let with_nodes = expected.iter().cloned().chain(nodes).collect();
     assert_eq!(resync_dependencies(&cluster.catalog, &index), with_nodes);

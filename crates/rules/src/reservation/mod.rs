@@ -10,10 +10,8 @@ pub mod unknown_network;
 use std::sync::Arc;
 
 use nadmit_allocation::{ParsedSpec, Pool, Reservation, SpecError, spec::ReservationSpec};
-use nadmit_catalog::{Catalog, PoolValidity};
+use nadmit_catalog::{Catalog, LiveRead, PoolValidity};
 use nadmit_cni::Network;
-
-use super::finding::LiveRead;
 
 /// A reservation to be created or changed.
 pub struct ReservationSubject<'a> {

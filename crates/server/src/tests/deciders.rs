@@ -4,16 +4,14 @@
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
-use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-use crate::{LiveCatalog, LiveReadError};
 use nadmit_admission::{
     AdmissionRequest as ReviewRequest, AdmissionResponse, Decision, Freshness, ReviewContext,
     Webhook,
 };
-use nadmit_catalog::Catalog;
-use nadmit_rules::{Finding, Level, LiveRead};
+use nadmit_catalog::{Catalog, LiveCatalog, LiveRead, LiveReadError, LiveReadFuture};
+use nadmit_rules::{Finding, Level};
 
 /// A fake live catalog.
 pub(super) enum FakeOrigin {
@@ -26,12 +24,12 @@ pub(super) enum FakeOrigin {
 }
 
 impl LiveCatalog for FakeOrigin {
-    fn refresh<'a>(&'a self, lookups: &'a [LiveRead]) -> BoxFuture<'a, Result<(), LiveReadError>> {
+    fn refresh<'a>(&'a self, reads: &'a [LiveRead]) -> LiveReadFuture<'a> {
         Box::pin(async move {
-            assert_eq!(lookups.len(), 1);
+            assert_eq!(reads.len(), 1);
             match self {
                 Self::Answers => {}
-                Self::Fails => return Err(LiveReadError::new("the origin is away")),
+                Self::Fails => return Err(LiveReadError::Folder("the origin is away".into())),
                 Self::Waits(proceed) => proceed.notified().await,
                 Self::Publishes(catalog) => {
                     let fresh = Catalog::new(

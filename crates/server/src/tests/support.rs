@@ -29,11 +29,11 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub(super) use super::deciders::*;
 use crate::{
-    Allocations, CertificateSource, Limits, LiveCatalog, Metrics, ServeOptions, Server,
-    ServerCertificates, SharedState, Shutdown, TlsPolicy, metrics, review::DecideFn,
+    Allocations, CertificateSource, Limits, Metrics, ServeOptions, Server, ServerCertificates,
+    SharedState, Shutdown, TlsPolicy, metrics, review::DecideFn,
 };
 use nadmit_admission as admission;
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, LiveCatalog};
 use nadmit_host::clock::Clock;
 use nadmit_rules::Policy;
 
