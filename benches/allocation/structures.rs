@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use nadmit::allocation::FreeNumbers;
+use nadmit::{allocation::FreeNumbers, network::NumberRange};
 use rangemap::RangeInclusiveSet;
 
 pub(crate) trait Numbers {
@@ -15,7 +15,7 @@ pub(crate) trait Numbers {
 
 impl Numbers for FreeNumbers {
     fn make(first: u128, last: u128) -> Self {
-        Self::new(first, last, [])
+        Self::new(NumberRange::new(first, last), [])
     }
 
     fn allocate_lowest(&mut self) -> Option<u128> {

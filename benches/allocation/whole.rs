@@ -80,8 +80,8 @@ fn index(range: &str) -> Index {
         ..PoolSpec::default()
     };
     let pool = Pool::new(POOL, &spec).unwrap_or_else(|faults| panic!("{faults:?}"));
-    let mut index = Index::default();
-    index.sync(&Arc::new(PoolConfig::new([Arc::new(pool)], [], |_| None)));
+    let pool_config = PoolConfig::new([Arc::new(pool)], [], |_| None);
+    let mut index = Index::of(&Arc::new(pool_config));
     index.set_ready(POOL);
     index
 }
@@ -107,7 +107,8 @@ fn allocate(index: &mut Index, next: &mut u64) -> HeldAddress {
         ips: Vec::new(),
         mac: MacRequest::None,
     };
-    let planned = index.plan(&asker, &[ask], NOW);
+    let pool_config = Arc::clone(index.pool_config());
+    let planned = index.synced(&pool_config).plan(&asker, &[ask], NOW);
     let planned = planned.unwrap_or_else(|refused| panic!("{refused:?}"));
     let version = Version(*next);
     index.commit(planned.id, &[version]);

@@ -1,10 +1,7 @@
 //! A dry run of allocation: pools allocate to the input's pods one after the other, in an index
 //! that holds what running pods and networks use already.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     allocation::{
@@ -119,12 +116,11 @@ impl<'a> Simulator<'a> {
         let mut simulator = Self {
             catalog,
             policy,
-            index: Index::default(),
+            index: Index::of(catalog.pool_config()),
             last_version: 0,
         };
-        let pool_config = Arc::clone(catalog.pool_config());
-        simulator.index.sync(&pool_config);
-        let actions = adopt(&pool_config, in_use, Timestamp::default());
+        let pool_config = catalog.pool_config();
+        let actions = adopt(pool_config, in_use, Timestamp::default());
         for write in actions.into_iter().filter_map(|action| action.write) {
             let stored = Stored {
                 allocation: write.allocation().clone(),
@@ -164,10 +160,8 @@ impl<'a> Simulator<'a> {
             .iter()
             .map(|one| one.request.clone())
             .collect();
-        let rejected = match self
-            .index
-            .plan(&request.requester, &requests, Timestamp::default())
-        {
+        let mut index = self.index.synced(self.catalog.pool_config());
+        let rejected = match index.plan(&request.requester, &requests, Timestamp::default()) {
             Ok(planned) => {
                 let versions: Vec<Version> =
                     planned.writes.iter().map(|_| self.version()).collect();

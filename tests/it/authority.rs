@@ -162,11 +162,8 @@ impl<'a> AuthorityFixture<'a> {
             policy,
             index: SharedIndex::default(),
         };
-        {
-            let mut index = fixture.index.lock();
-            index.sync(catalog.pool_config());
-            index.set_ready("storage");
-        }
+        let pool_config = catalog.pool_config();
+        fixture.index.synced(pool_config).set_ready("storage");
         let first = r#"[{"name":"storage-net","ips":["192.0.2.5/27"],"mac":"02:5e:00:00:00:05"}]"#;
         let holder = Self {
             policy: &DEFAULT_SETTINGS,

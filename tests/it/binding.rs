@@ -71,8 +71,7 @@ impl BindingFixture {
         }
         let index = SharedIndex::default();
         let catalog = catalog_of([("world.yaml", read.objects)]).0;
-        index.lock().sync(catalog.pool_config());
-        index.lock().set_ready("storage");
+        index.synced(catalog.pool_config()).set_ready("storage");
         let mut policy = Policy::default();
         policy.injection = Some(Injection::Bind);
         Ok(Self {
@@ -387,8 +386,8 @@ fn named() -> TestResult {
     }
     let later = BindingFixture::of(&[created])?;
     std::mem::swap(&mut *later.index.lock(), &mut *fixture.index.lock());
-    later.index.lock().sync(later.catalog.pool_config());
-    later.index.lock().set_ready("storage");
+    let pool_config = later.catalog.pool_config();
+    later.index.synced(pool_config).set_ready("storage");
     let answer = later.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let bound = added(&answer)?;
     same(bound["nadmit.io/requested-networks"].clone(), asked.into())?;

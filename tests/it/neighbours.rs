@@ -263,8 +263,7 @@ spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "sta
     let (catalog, _) = sources::catalog_of([("world.yaml", read.objects)]);
     let index = SharedIndex::default();
     {
-        let mut index = index.lock();
-        index.sync(catalog.pool_config());
+        let mut index = index.synced(catalog.pool_config());
         for number in 1..=20_000_u64 {
             let namespace = if number <= 2 { "db" } else { "web" };
             let record = json!({

@@ -68,10 +68,7 @@ fn pooled() -> Arc<Network> {
 /// Returns an index whose pool allocates all of its addresses.
 fn index() -> SharedIndex {
     let index = SharedIndex::default();
-    let mut unlocked = index.lock();
-    unlocked.sync(CATALOG.pool_config());
-    unlocked.set_ready(POOL);
-    drop(unlocked);
+    index.synced(CATALOG.pool_config()).set_ready(POOL);
     index
 }
 

@@ -15,7 +15,7 @@ use crate::{
 };
 use nadmit_allocation::{
     Holder, Index, Write,
-    index::{Assignment, AttachmentRequest, PlanId, Rejection, Requester},
+    index::{Assignment, AttachmentRequest, IndexGuard, PlanId, Rejection, Requester},
 };
 use nadmit_catalog::MigrationRef;
 use nadmit_rules::{
@@ -327,7 +327,7 @@ fn plan_or_preview(
     request: &AdmissionRequest<'_>,
     requester: &Requester,
     requests: &[AttachmentRequest],
-    index: &mut Index,
+    index: &mut IndexGuard<'_>,
     context: &ReviewContext<'_>,
 ) -> Result<(Vec<Assignment>, Option<PlannedRecords>), Vec<Rejection>> {
     if request.dry_run == Some(true) {
@@ -348,7 +348,7 @@ fn plan_or_preview(
 fn commit_then_respond(
     records: Option<PlannedRecords>,
     response: AdmissionResponse,
-    index: &mut Index,
+    index: &mut IndexGuard<'_>,
 ) -> Decision {
     match records {
         None => Decision::Respond(response),

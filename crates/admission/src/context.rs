@@ -1,10 +1,8 @@
 //! The inputs of a decision, apart from the review.
 
-use std::sync::MutexGuard;
-
-use nadmit_allocation::{Index, SharedIndex, Timestamp};
-use nadmit_catalog::Catalog;
-use nadmit_rules::{Level, LiveRead, Policy, judge};
+use nadmit_allocation::{SharedIndex, Timestamp, index::IndexGuard};
+use nadmit_catalog::{Catalog, LiveRead};
+use nadmit_rules::{Level, Policy, judge};
 
 /// The state that a review is decided against. Time and randomness enter here, and nowhere else.
 #[derive(Debug, Clone, Copy)]
@@ -108,10 +106,8 @@ impl<'a> ReviewContext<'a> {
     }
 
     /// Locks the index, with the catalog's pools.
-    pub(crate) fn lock_synced(&self) -> MutexGuard<'a, Index> {
-        let mut index = self.allocations.lock();
-        index.sync(self.catalog.pool_config());
-        index
+    pub(crate) fn lock_synced(&self) -> IndexGuard<'a> {
+        self.allocations.synced(self.catalog.pool_config())
     }
 
     /// Returns this context with another freshness.

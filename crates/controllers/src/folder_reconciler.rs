@@ -118,8 +118,7 @@ impl FolderReconciler {
         let multus_namespace = self.policy.load().multus_namespace.clone();
         let in_use = catalog.addresses_in_use(&multus_namespace);
         let actions = {
-            let mut index = self.index.lock();
-            index.sync(catalog.pool_config());
+            let index = self.index.synced(catalog.pool_config());
             reconcile(
                 index.recorded(),
                 catalog.pool_config(),

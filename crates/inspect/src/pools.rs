@@ -231,8 +231,7 @@ mod tests {
         let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
         let known = [("storage".into(), Ok(Arc::clone(&pool)))];
         let catalog = Catalog::default().with_pools(known, [], &Arc::default());
-        let mut index = Index::default();
-        index.sync(catalog.pool_config());
+        let mut index = Index::of(catalog.pool_config());
         index.set_ready("storage");
         let row = |index: &Index| pools(index, Some(&catalog), true).remove(0);
         let note = row(&index).note.unwrap_or_default();

@@ -169,7 +169,11 @@ mod tests {
             ips: Vec::new(),
             mac: MacRequest::None,
         };
-        index.lock().plan(&asker, &[ask], Timestamp(0)).ok()
+        let pool_config = Arc::clone(index.lock().pool_config());
+        let planned = index
+            .synced(&pool_config)
+            .plan(&asker, &[ask], Timestamp(0));
+        planned.ok()
     }
 
     /// Returns an index with a pool of two addresses.
@@ -179,8 +183,7 @@ mod tests {
         let pool = Pool::new("storage", &spec).unwrap_or_else(|e| panic!("{e:?}"));
         let index = SharedIndex::default();
         let pool_config = PoolConfig::new([Arc::new(pool)], [], |_| None);
-        index.lock().sync(&Arc::new(pool_config));
-        index.lock().set_ready("storage");
+        index.synced(&Arc::new(pool_config)).set_ready("storage");
         Arc::new(index)
     }
 

@@ -232,12 +232,10 @@ impl OperatorService {
 
     /// Runs `question` on the index, synced to the catalog's pools, and that catalog.
     fn with_index<T>(&self, question: impl FnOnce(&Index, Option<&Catalog>) -> T) -> T {
-        let catalog = self.catalog.load_full();
-        let mut index = self.index.lock();
-        if let Some(catalog) = &catalog {
-            index.sync(catalog.pool_config());
+        match self.catalog.load_full() {
+            Some(catalog) => question(&self.index.synced(catalog.pool_config()), Some(&catalog)),
+            None => question(&self.index.lock(), None),
         }
-        question(&index, catalog.as_deref())
     }
 
     /// Refreshes the catalog from the manifests.

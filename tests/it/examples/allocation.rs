@@ -77,8 +77,7 @@ fn ask(
 
 /// Records what is in use, as a server does before its pools allocate anything.
 fn settle(catalog: &Catalog, index: &SharedIndex) {
-    let mut index = index.lock();
-    index.sync(catalog.pool_config());
+    let mut index = index.synced(catalog.pool_config());
     let in_use = catalog.addresses_in_use("kube-system");
     let layout = Arc::clone(catalog.pool_config());
     let actions = adopt(&layout, &in_use, Timestamp(0));

@@ -107,8 +107,7 @@ impl LauncherFixture {
             workloads.set_migration(("vms", "m"), Some(migration.clone()));
         }
         let index = SharedIndex::default();
-        index.lock().sync(catalog.pool_config());
-        index.lock().set_ready("machines");
+        index.synced(catalog.pool_config()).set_ready("machines");
         let mut policy = Policy::default();
         policy.injection = Some(Injection::Bind);
         Ok(Self {
@@ -129,7 +128,7 @@ impl LauncherFixture {
         before.done(Webhook::Mutate, &binding(first), Freshness::Authoritative)?;
         let fixture = Self::of(pods, migrations)?;
         std::mem::swap(&mut *fixture.index.lock(), &mut *before.index.lock());
-        fixture.index.lock().sync(fixture.catalog.pool_config());
+        drop(fixture.index.synced(fixture.catalog.pool_config()));
         Ok(fixture)
     }
 

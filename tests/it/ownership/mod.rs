@@ -109,9 +109,9 @@ impl OwnershipHarness {
 
     fn sync(&mut self, which: usize) {
         let layout = layouts().swap_remove(which);
-        self.index.sync(&layout);
+        let mut index = self.index.synced(&layout);
         for pool in POOLS {
-            self.index.set_ready(pool);
+            index.set_ready(pool);
         }
         self.naive.layout = layout;
     }
@@ -127,7 +127,8 @@ impl OwnershipHarness {
             .collect();
         let issued = self.issued;
         self.naive.flying.retain(|_, (_, by)| *by != issued);
-        match self.index.plan(&asker, &asks, self.now) {
+        let mut index = self.index.synced(&self.naive.layout);
+        match index.plan(&asker, &asks, self.now) {
             Ok(planned) => {
                 let given = planned.assignments.iter();
                 let given: Vec<_> = given

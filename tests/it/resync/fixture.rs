@@ -78,7 +78,7 @@ impl StatusFixture {
         let read = manifests::read(&text, "world.yaml");
         same(read.errors.len(), 0)?;
         let catalog = Arc::new(catalog_of([("world.yaml", read.objects)]).0);
-        self.index.lock().sync(catalog.pool_config());
+        drop(self.index.synced(catalog.pool_config()));
         self.catalog.store(Some(catalog));
         let objects: Vec<Value> = serde_saphyr::from_multiple(&text)?;
         for object in objects {

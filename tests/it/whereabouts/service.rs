@@ -146,8 +146,8 @@ pub(super) fn pool(ranges: Vec<RangeSpec>) -> Result<Arc<Pool>, String> {
 }
 
 pub(super) fn index_of(pool: &Arc<Pool>) -> Index {
-    let mut index = Index::default();
-    index.sync(&Arc::new(PoolConfig::new([Arc::clone(pool)], [], |_| None)));
+    let pool_config = PoolConfig::new([Arc::clone(pool)], [], |_| None);
+    let mut index = Index::of(&Arc::new(pool_config));
     index.set_ready(POOL);
     index
 }
@@ -206,7 +206,8 @@ fn ask(index: &mut Index, pod_reference: &str, interface: &str) -> Result<String
         ips: Vec::new(),
         mac: MacRequest::None,
     };
-    Ok(match index.plan(&asker, &[ask], NOW) {
+    let pool_config = Arc::clone(index.pool_config());
+    Ok(match index.synced(&pool_config).plan(&asker, &[ask], NOW) {
         Ok(planned) => {
             let versions = vec![Version(1_000); planned.writes.len()];
             index.commit(planned.id, &versions);

@@ -6,7 +6,7 @@ use libtest_mimic::Failed;
 use nadmit::{
     allocation::{
         Holder, NetworkRef, ParsedSpec, Pool, Reservation, Timestamp, Version,
-        index::{AttachmentRequest, Index, MacRequest, Requester},
+        index::{AttachmentRequest, IndexGuard, MacRequest, Requester},
     },
     network::mac::Mac,
 };
@@ -42,7 +42,7 @@ pub(super) fn reserved() -> Result<Arc<Reservation>, Failed> {
 }
 
 /// Records what others hold; returns the number of versions that this took.
-pub(super) fn by_others(pool: &Pool, index: &mut Index) -> Result<u64, Failed> {
+pub(super) fn by_others(pool: &Pool, index: &mut IndexGuard<'_>) -> Result<u64, Failed> {
     index.set_ready(POOL);
     let mut versions = (1..).map(Version);
     let mut last = 0;

@@ -90,8 +90,7 @@ impl Pipeline {
             labelled: settings.labelled,
             last: Cell::new(0),
         };
-        let mut index = pipeline.index.lock();
-        index.sync(pipeline.catalog.pool_config());
+        let mut index = pipeline.index.synced(pipeline.catalog.pool_config());
         pipeline
             .last
             .set(holders::by_others(&pipeline.pool, &mut index)?);

@@ -16,7 +16,7 @@ use crate::{
 };
 use nadmit_allocation::{
     Address, AllocationError, Holder, Index, Pool,
-    index::{AttachmentRequest, MacRequest, Rejection, Requester},
+    index::{AttachmentRequest, IndexGuard, MacRequest, Rejection, Requester},
 };
 use nadmit_rules::{Finding, Level, PodSubject};
 
@@ -170,7 +170,7 @@ fn claim_records(
     request: &AdmissionRequest<'_>,
     requester: &Requester,
     requests: &[AttachmentRequest],
-    index: &mut Index,
+    index: &mut IndexGuard<'_>,
     context: &ReviewContext<'_>,
 ) -> Result<Option<PendingCommit>, Vec<Rejection>> {
     let planned = index.plan(requester, requests, context.now)?;

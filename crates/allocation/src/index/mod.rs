@@ -1,7 +1,7 @@
 //! The in-memory index of the ledger: holders of addresses, and free addresses.
 //!
 //! ```text
-//!   ledger --apply--> Index <--sync-- PoolConfig (pools, reservations)
+//!   ledger --apply--> Index <--synced-- PoolConfig (pools, reservations)
 //!                       |
 //!           plan: assignments and writes   (the writes are pending)
 //!                       |
@@ -18,7 +18,7 @@
 //! - A recorded address stays allocated when its pool changes or is removed.
 //!
 //! # Guarantees
-//! - [`Index::plan`] is atomic: when it fails, nothing is left allocated.
+//! - [`SyncedIndex::plan`] is atomic: when it fails, nothing is left allocated.
 //! - A holder that requests addresses again for the same network and interface gets the same ones.
 //! - An address is pending in at most one plan at a time.
 
@@ -30,6 +30,7 @@ mod query;
 mod responses;
 mod slice_map;
 mod slices;
+mod synced;
 #[cfg(test)]
 mod tests;
 
@@ -47,6 +48,7 @@ pub use self::{
     pools::Usage,
     query::IndexedAllocation,
     slices::{SliceUsage, SlicingUsage},
+    synced::{IndexGuard, SyncedIndex},
 };
 
 /// The index of a ledger. See the module documentation.
@@ -101,7 +103,7 @@ struct PendingWrite {
 pub struct SharedIndex(Mutex<Index>);
 
 impl SharedIndex {
-    /// Locks the index.
+    /// Locks the index, to read it or to apply what the ledger says. Plans need [`Self::synced`].
     pub fn lock(&self) -> MutexGuard<'_, Index> {
         // The index is consistent even after a panic: changes consist of single steps, and a pending
         // write that is left behind only blocks its address.
@@ -110,9 +112,7 @@ impl SharedIndex {
 }
 
 impl Index {
-    /// Applies a configuration; does nothing if it is the current one. A pool whose ranges changed or
-    /// that serves an additional network is no longer ready: addresses in use may not be recorded yet.
-    pub fn sync(&mut self, pool_config: &Arc<PoolConfig>) {
+    fn sync(&mut self, pool_config: &Arc<PoolConfig>) {
         if Arc::ptr_eq(&self.pool_config, pool_config) {
             return;
         }

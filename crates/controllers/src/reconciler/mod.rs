@@ -284,8 +284,7 @@ impl Inner {
     fn plan(&self, state: &mut ReconcilerState, catalog: &Arc<Catalog>) -> Plan {
         let multus_namespace = self.policy.load().multus_namespace.clone();
         let records = {
-            let mut index = self.index.lock();
-            index.sync(catalog.pool_config());
+            let index = self.index.synced(catalog.pool_config());
             state.changes = index.generation();
             index.snapshot()
         };

@@ -18,8 +18,7 @@ impl Inner {
     pub(super) fn unready(&self, catalog: &Catalog) -> Vec<Arc<Pool>> {
         let pools = catalog.pool_config().pools.values();
         let contested: Vec<_> = pools.filter(|pool| is_contested(pool, catalog)).collect();
-        let mut index = self.index.lock();
-        index.sync(catalog.pool_config());
+        let mut index = self.index.synced(catalog.pool_config());
         for pool in contested {
             if index.is_ready(&pool.name) {
                 tracing::warn!(
@@ -90,8 +89,7 @@ impl Inner {
                 check.is_ok()
             })
             .collect();
-        let mut index = self.index.lock();
-        index.sync(catalog.pool_config());
+        let mut index = self.index.synced(catalog.pool_config());
         for pool in ready {
             index.set_ready(&pool.name);
             tracing::info!(pool = &*pool.name, "pool ready");

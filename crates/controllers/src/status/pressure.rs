@@ -155,8 +155,7 @@ mod tests {
         let pool = ParsedSpec::of_pool(&spec).pool("storage");
         let pool = Arc::new(pool.unwrap_or_else(|e| panic!("{e:?}")));
         let pool_config = Arc::new(PoolConfig::new([Arc::clone(&pool)], [], |_| None));
-        let mut index = Index::default();
-        index.sync(&pool_config);
+        let mut index = Index::of(&pool_config);
         let mut pressure = PressureTracker::default();
         let mut reasons = Vec::new();
         for (version, count) in (1..).zip(counts) {

@@ -170,8 +170,7 @@ fn an_action_revokes_if_it_takes_an_address_or_its_protection() {
 
 /// Returns an index with a record of pod `a`, and the release of it.
 fn with_release(cluster: &Cluster) -> (Index, PlannedAction) {
-    let mut index = Index::default();
-    index.sync(cluster.catalog.pool_config());
+    let mut index = Index::of(cluster.catalog.pool_config());
     let record = cluster.allocation(ADDRESS, "a");
     apply(&mut index, record.clone(), 1);
     (index, release(&record, ActionReason::PodGone))
@@ -281,7 +280,7 @@ fn an_idle_slice_of_a_node_that_is_gone_is_deleted_after_a_live_read() {
         cluster.catalog.nodes_mut().set_known(known);
         let mut index = Index::default();
         index.enable_slices();
-        index.sync(cluster.catalog.pool_config());
+        index.synced(cluster.catalog.pool_config());
         index.apply_slice(slice("192.0.2.0/28", name), Version(1));
         if used {
             apply(&mut index, cluster.allocation(ADDRESS, "a"), 2);
@@ -294,7 +293,7 @@ fn an_idle_slice_of_a_node_that_is_gone_is_deleted_after_a_live_read() {
     let cluster = Cluster::with(&json!({"nodeSliceSize": "/27"}));
     let mut index = Index::default();
     index.enable_slices();
-    index.sync(cluster.catalog.pool_config());
+    index.synced(cluster.catalog.pool_config());
     index.apply_slice(slice("192.0.2.0/28", "node-1"), Version(1));
     let idle = idle_slices(&index, &cluster.catalog);
     assert_eq!(idle.len(), 1);

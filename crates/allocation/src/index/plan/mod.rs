@@ -126,14 +126,8 @@ struct PlanBuilder<'a> {
 }
 
 impl Index {
-    /// Plans all attachments of a pod and marks the writes as pending.
-    ///
-    /// # Errors
-    /// Returns the first `MAX_REJECTIONS` rejections; then nothing is pending.
-    /// [`AllocationError::NeedsSlice`] is never mixed with other errors: record the slices that it
-    /// names, report the result with [`Self::apply_slice`] (or with [`Self::drop_claim`] on failure),
-    /// and plan again.
-    pub fn plan(
+    /// Plans for [`SyncedIndex::plan`](super::SyncedIndex::plan).
+    pub(super) fn plan(
         &mut self,
         requester: &Requester,
         requests: &[AttachmentRequest],

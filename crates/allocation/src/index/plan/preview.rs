@@ -7,12 +7,8 @@ use crate::{Slice, Timestamp, Version, index::Index};
 const ASSUMED_VERSION: Version = Version(0);
 
 impl Index {
-    /// Returns the assignments that a plan would make now. Slices that it would have to claim are
-    /// assumed to be recorded.
-    ///
-    /// # Errors
-    /// Returns the rejections that the plan would return.
-    pub fn preview(
+    /// Previews for [`SyncedIndex::preview`](crate::index::SyncedIndex::preview).
+    pub(in crate::index) fn preview(
         &mut self,
         requester: &Requester,
         requests: &[AttachmentRequest],
@@ -21,13 +17,9 @@ impl Index {
         self.preview_with(requester, requests, now, Readiness::Required)
     }
 
-    /// Returns the assignments that [`Self::preview`] would return if all pools were ready. A newly
-    /// started replica reads from it which addresses a requester holds. Other addresses may be in use,
-    /// so the result must not be used to allocate.
-    ///
-    /// # Errors
-    /// Returns the rejections that the plan would return.
-    pub fn preview_ignoring_readiness(
+    /// Previews for
+    /// [`SyncedIndex::preview_ignoring_readiness`](crate::index::SyncedIndex::preview_ignoring_readiness).
+    pub(in crate::index) fn preview_ignoring_readiness(
         &mut self,
         requester: &Requester,
         requests: &[AttachmentRequest],
