@@ -24,6 +24,8 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
+pub use rcgen::Error as IssueError;
+
 pub use self::{
     certificate::Certificate,
     issue::{IssuedCertificate, issue_ca, issue_server},

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     ca_bundles::{TrustTracker, TrustedBundles},
     contents::{ParsedSecret, SecretContents, ServingCertificate},
+    error::CertificateError,
     make::renew,
     options::CertificateOptions,
     renewal::{LastServed, RenewalContext, RenewalReason},
@@ -101,7 +102,8 @@ impl CertificateKeeper {
                 Ok(PassOutcome::Pending) | Err(_) => self.options.retry_interval,
             };
             self.failed.set(i64::from(outcome.is_err()));
-            self.log_failure(outcome.err().unwrap_or_default());
+            let failure = outcome.err().map(|error| error.to_string());
+            self.log_failure(failure.unwrap_or_default());
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => return,
@@ -112,7 +114,7 @@ impl CertificateKeeper {
 
     /// Runs one pass. It reads the configurations before the Secret, so that a patch based on an
     /// outdated Secret conflicts with the configuration's new version; see the module's documentation.
-    async fn pass(&mut self) -> Result<PassOutcome, String> {
+    async fn pass(&mut self) -> Result<PassOutcome, CertificateError> {
         let mut errors = Vec::new();
         let (configurations, trusted_cas) = self.read_configurations(&mut errors).await;
         let mut pending = configurations.len() < self.paths().len();
@@ -140,17 +142,17 @@ impl CertificateKeeper {
         {
             errors.push(error);
         }
-        match (errors.is_empty(), pending || patched_any) {
-            (true, false) => Ok(PassOutcome::Settled),
-            (true, true) => Ok(PassOutcome::Pending),
-            (false, _) => Err(errors.join("; ")),
+        match CertificateError::of(errors) {
+            Some(error) => Err(error),
+            None if pending || patched_any => Ok(PassOutcome::Pending),
+            None => Ok(PassOutcome::Settled),
         }
     }
 
     /// Reads the existing webhook configurations and the CAs they trust.
     async fn read_configurations(
         &self,
-        errors: &mut Vec<String>,
+        errors: &mut Vec<CertificateError>,
     ) -> (Vec<Configuration>, TrustedBundles) {
         let (mut configurations, mut trusted_cas) = (Vec::new(), TrustedBundles::default());
         for path in self.paths() {
@@ -163,9 +165,12 @@ impl CertificateKeeper {
                     trusted_cas.add(&object, &self.options.service);
                     configurations.push(Configuration { path, object });
                 }
-                Err(error) => {
+                Err(source) => {
                     trusted_cas.add_unknown();
-                    errors.push(format!("{path} cannot be read: {error}"));
+                    errors.push(CertificateError::Read {
+                        object: path,
+                        source,
+                    });
                 }
             }
         }
@@ -191,10 +196,13 @@ impl CertificateKeeper {
     }
 
     /// Reads the Secret, and the API server's time.
-    async fn read(&mut self) -> Result<(SecretState, Timestamp), String> {
+    async fn read(&mut self) -> Result<(SecretState, Timestamp), CertificateError> {
         let path = format!("{}/{}", self.collection(), self.options.secret);
         let read = self.requests.get(&path).await;
-        let read = read.map_err(|error| format!("{} cannot be read: {error}", self.secret()))?;
+        let read = read.map_err(|source| CertificateError::Read {
+            object: self.secret(),
+            source,
+        })?;
         let now = self.time.of(read.time);
         Ok((SecretState::of(read.object), now))
     }
@@ -206,7 +214,7 @@ impl CertificateKeeper {
         found: &mut SecretState,
         trusted_cas: &TrustedBundles,
         now: Timestamp,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, CertificateError> {
         for _ in 0..MAX_ATTEMPTS {
             let Some((contents, reason)) = self.due(found, trusted_cas, now)? else {
                 return Ok(false);
@@ -234,12 +242,17 @@ impl CertificateKeeper {
                 Err(ApiError::NotFound(_)) if found.secret.is_some() => {
                     *found = self.read().await?.0;
                 }
-                Err(error) => {
-                    return Err(format!("{} cannot be written: {error}", self.secret()));
+                Err(source) => {
+                    return Err(CertificateError::Write {
+                        object: self.secret(),
+                        source,
+                    });
                 }
             }
         }
-        Err(format!("{} kept changing", self.secret()))
+        Err(CertificateError::KeptChanging {
+            secret: self.secret(),
+        })
     }
 
     /// Returns the new content of the Secret and the reason for it; `None` if it stays.
@@ -248,7 +261,7 @@ impl CertificateKeeper {
         found: &mut SecretState,
         trusted_cas: &TrustedBundles,
         now: Timestamp,
-    ) -> Result<Option<(SecretContents, RenewalReason)>, String> {
+    ) -> Result<Option<(SecretContents, RenewalReason)>, CertificateError> {
         self.trust.observe(trusted_cas, &found.parsed.authorities);
         let context = RenewalContext {
             last_served: self.last_served.as_ref(),
@@ -259,7 +272,10 @@ impl CertificateKeeper {
             lifetimes: self.options.lifetimes,
         };
         let made = renew(&found.contents, &mut found.parsed, &context);
-        made.map_err(|error| format!("{}: {error}", self.secret()))
+        made.map_err(|source| CertificateError::Renewal {
+            secret: self.secret(),
+            source,
+        })
     }
 
     async fn write(
@@ -299,7 +315,7 @@ impl CertificateKeeper {
         found: &SecretState,
         trusted: bool,
         now: Timestamp,
-    ) -> Result<(), String> {
+    ) -> Result<(), CertificateError> {
         let foreign = found.contents.is_foreign();
         let good = |served: &&ServingCertificate| match foreign {
             true => self.last_served.is_none() || served.certificate.is_valid_at(now),
@@ -309,11 +325,8 @@ impl CertificateKeeper {
             self.log_ownership("");
             let secret = self.secret();
             return Err(match foreign {
-                true => format!(
-                    "{secret} has no valid certificate, and no ca.key, so another component has to renew \
-                     it; delete it to have nadmit create one"
-                ),
-                false => format!("{secret} has no certificate that can be served"),
+                true => CertificateError::ExternalInvalid { secret },
+                false => CertificateError::NothingToServe { secret },
             });
         };
         self.last_served = Some(LastServed {
@@ -349,7 +362,7 @@ impl CertificateKeeper {
         &self,
         configuration: &Configuration,
         authorities: &[Certificate],
-    ) -> Result<bool, String> {
+    ) -> Result<bool, CertificateError> {
         let Configuration { path, object } = configuration;
         let Some(patch) = self.options.service.patch(object, authorities) else {
             return Ok(false);
@@ -361,7 +374,10 @@ impl CertificateKeeper {
             }
             // Changed in between: the next pass reads it again.
             Err(ApiError::Conflict(_) | ApiError::NotFound(_)) => Ok(true),
-            Err(error) => Err(format!("{path} cannot be patched: {error}")),
+            Err(source) => Err(CertificateError::Patch {
+                path: path.clone(),
+                source,
+            }),
         }
     }
 

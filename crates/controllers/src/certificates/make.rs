@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     contents::{ParsedSecret, SecretContents, ServingCertificate},
+    error::RenewalError,
     renewal::{
         RenewalContext, RenewalDecision, RenewalPlan, RenewalReason, ServerCertificate, decide,
     },
@@ -20,7 +21,7 @@ pub(super) fn renew(
     contents: &SecretContents,
     parsed: &mut ParsedSecret,
     context: &RenewalContext<'_>,
-) -> Result<Option<(SecretContents, RenewalReason)>, String> {
+) -> Result<Option<(SecretContents, RenewalReason)>, RenewalError> {
     let RenewalDecision::Write(plan) = decide(contents, parsed, context) else {
         return Ok(None);
     };
@@ -38,7 +39,7 @@ fn build(
     contents: &SecretContents,
     parsed: &ParsedSecret,
     context: &RenewalContext<'_>,
-) -> Result<SecretContents, String> {
+) -> Result<SecretContents, RenewalError> {
     let made = match plan.new_authority {
         true => Some(new_authority(context)?),
         false => None,
@@ -59,7 +60,7 @@ fn build(
     };
     let (names, now) = (context.names, context.now);
     if !served.is_trusted_by(authorities.iter().copied(), names, now) {
-        return Err("the new certificate would not be trusted".to_owned());
+        return Err(RenewalError::Untrusted);
     }
     Ok(SecretContents {
         cert: Some(served.pair.cert.clone()),
@@ -75,14 +76,14 @@ pub(super) fn bundle<'a>(authorities: impl IntoIterator<Item = &'a Certificate>)
     all.into_bytes()
 }
 
-fn new_authority(context: &RenewalContext<'_>) -> Result<(Signer, PrivateKey), String> {
+fn new_authority(context: &RenewalContext<'_>) -> Result<(Signer, PrivateKey), RenewalError> {
     let (begin, end) = time(context, context.lifetimes.authority);
     // A unique name, so that no verifier has to try which of two CAs signed.
     let second = Timestamp::from_second(context.now.as_second()).unwrap_or(context.now);
     let IssuedCertificate { cert, key } =
-        pki::issue_ca(&format!("nadmit CA {second}"), begin, end).map_err(|e| e.to_string())?;
+        pki::issue_ca(&format!("nadmit CA {second}"), begin, end)?;
     let (read, _) = Certificate::parse_pem(cert.as_bytes());
-    let signer = Signer::for_key(&read, &key).ok_or("a CA that was made cannot be read")?;
+    let signer = Signer::for_key(&read, &key).ok_or(RenewalError::UnreadableCa)?;
     Ok((signer, key))
 }
 
@@ -90,14 +91,12 @@ fn server(
     names: &[String],
     signer: Option<&Signer>,
     context: &RenewalContext<'_>,
-) -> Result<ServingCertificate, String> {
-    let signer = signer.ok_or("there is no CA that signs")?;
+) -> Result<ServingCertificate, RenewalError> {
+    let signer = signer.ok_or(RenewalError::NoSigner)?;
     let (begin, end) = time(context, context.lifetimes.server);
-    let IssuedCertificate { cert, key } =
-        pki::issue_server(names, signer, begin, end).map_err(|error| error.to_string())?;
+    let IssuedCertificate { cert, key } = pki::issue_server(names, signer, begin, end)?;
     let cert = cert.into_bytes();
-    Ok(ServingCertificate::of(TlsPair { cert, key })
-        .ok_or("a certificate that was made cannot be read")?)
+    ServingCertificate::of(TlsPair { cert, key }).ok_or(RenewalError::UnreadableCertificate)
 }
 
 fn time(context: &RenewalContext<'_>, life: SignedDuration) -> (Timestamp, Timestamp) {

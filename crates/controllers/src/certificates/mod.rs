@@ -33,6 +33,7 @@
 
 mod ca_bundles;
 mod contents;
+mod error;
 mod keeper;
 mod make;
 mod options;
