@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
 use tokio::{
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
     time::{Instant, timeout_at},
 };
 
@@ -12,7 +13,26 @@ use super::live_reads::{self, SharedLists};
 use nadmit_allocation::{SharedIndex, Slice, Write, index::PlanId};
 use nadmit_catalog::LiveRead;
 use nadmit_host::clock::RandomSource;
-use nadmit_ledger::{CommitOutcome, Ledger, NotWritable, SliceLedger, claim, commit};
+use nadmit_ledger::{
+    CommitOutcome, Ledger, NotWritable, ReadError, SliceLedger, WriteError, claim, commit,
+};
+
+/// The failure to claim a slice for a node.
+#[derive(Debug, Error)]
+pub(super) enum ClaimError {
+    /// The server runs outside of a cluster.
+    #[error("this server knows no nodes")]
+    NoNodes,
+    /// The ledger did not record it.
+    #[error(transparent)]
+    Ledger(#[from] WriteError),
+    /// The task of the write failed.
+    #[error(transparent)]
+    Ended(#[from] JoinError),
+    /// The deadline passed before the slice was recorded.
+    #[error("the node's slice was not recorded in time")]
+    TimedOut,
+}
 
 /// The allocation index with the ledger that records it.
 #[derive(Debug, Clone)]
@@ -82,37 +102,35 @@ impl Allocations {
     /// was at the call.
     ///
     /// # Errors
-    /// Returns the reason if the ledger cannot be read.
-    pub(super) async fn refresh(&self, reads: &[LiveRead]) -> Result<(), String> {
+    /// Fails if the ledger cannot be read.
+    pub(super) async fn refresh(&self, reads: &[LiveRead]) -> Result<(), ReadError> {
         let Some(ledger) = &self.ledger else {
             return Ok(());
         };
-        let refreshed = live_reads::refresh_index(
+        live_reads::refresh_index(
             reads,
             ledger,
             self.slices.as_ref(),
             &self.index,
             &self.lists,
         )
-        .await;
-        refreshed.map_err(|error| error.to_string())
+        .await
     }
 
     /// Claims a slice for a node, or learns which node owns it. The plan can then be made again.
     ///
     /// # Errors
-    /// Returns the reason if nothing was recorded before `deadline`.
-    pub(super) async fn claim(&self, slice: Slice, deadline: Instant) -> Result<(), String> {
+    /// Fails if nothing was recorded before `deadline`.
+    pub(super) async fn claim(&self, slice: Slice, deadline: Instant) -> Result<(), ClaimError> {
         let Some(slices) = self.slices.clone() else {
             self.index.lock().drop_claim(&slice);
-            return Err("this server knows no nodes".to_owned());
+            return Err(ClaimError::NoNodes);
         };
         let index = Arc::clone(&self.index);
         let task = tokio::spawn(async move { claim(&slices, &index, &slice).await });
         match timeout_at(deadline, task).await {
-            Ok(Ok(claimed)) => claimed.map_err(|error| error.to_string()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err("the node's slice was not recorded in time".to_owned()),
+            Ok(claimed) => Ok(claimed??),
+            Err(_) => Err(ClaimError::TimedOut),
         }
     }
 

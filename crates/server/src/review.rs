@@ -220,7 +220,7 @@ impl Reviewer {
                 Decision::ClaimSlice(slice) => {
                     let claimed = self.state.allocations.claim(slice, deadline).await;
                     if let Err(problem) = claimed {
-                        return unavailable(request, commit_failed(&problem));
+                        return unavailable(request, commit_failed(&problem.to_string()));
                     }
                 }
                 Decision::Commit(plan) => {
@@ -328,7 +328,8 @@ impl Reviewer {
                 refreshed.map_err(|error| error.to_string())?;
             }
             // The catalog comes first: an address's record depends on its pool.
-            self.state.allocations.refresh(&ledger_reads).await
+            let refreshed = self.state.allocations.refresh(&ledger_reads).await;
+            refreshed.map_err(|error| error.to_string())
         };
         match timeout_at(deadline, all).await {
             Ok(outcome) => outcome,
