@@ -1,8 +1,11 @@
 //! Kubernetes Events, as shown by `kubectl describe`.
 //!
 //! [`EventRecorder`] accepts events without blocking: it skips repeats within [`DEDUP_WINDOW`], and
-//! counts and drops what does not fit into the queue. [`EventWriter`] writes them one at a time. kube's
-//! own recorder uses the wall clock and aggregates repeats itself; this one runs on tokio's time.
+//! counts and drops what does not fit into the queue. [`EventWriter`] writes them one at a time.
+//!
+//! kube's `Recorder` cannot write them: it reads the wall clock, gives each attempt another name, so
+//! that a retry after a lost response makes a second Event, and patches a series where repeats are
+//! skipped here.
 
 use std::{
     collections::BTreeMap,
