@@ -29,7 +29,7 @@ fn an_adoption_in_progress_is_not_planned_again() {
     let mut cluster = Cluster::new();
     cluster.put(running("a", ADDRESS, "node-1"));
     let mut index = Index::default();
-    index.sync(cluster.catalog.pool_config());
+    index.synced(cluster.catalog.pool_config());
     let mut plan = cluster.plan();
     plan.drop_pending(&index);
     assert_eq!(plan.actions.len(), 1);
