@@ -70,15 +70,12 @@ const IMPURE_NAMES: &[&str] = &[
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("architecture::every_crate_is_listed", every_crate_is_listed),
-        Trial::test(
-            "architecture::pure_crates_depend_on_pure_crates",
-            pure_dependencies,
-        ),
-        Trial::test("architecture::pure_crates_have_no_side_effects", purity),
-        Trial::test("architecture::the_table_is_current", table_is_current),
-        Trial::test("architecture::files_have_module_docs", module_docs),
+    tests!["architecture";
+        every_crate_is_listed,
+        pure_crates_depend_on_pure_crates,
+        pure_crates_have_no_side_effects,
+        the_table_is_current,
+        files_have_module_docs,
     ]
 }
 
@@ -148,7 +145,7 @@ fn every_crate_is_listed() -> Result<(), Failed> {
     Err(format!("folders of crates/ {folders:?}, crates of the table {listed:?}").into())
 }
 
-fn pure_dependencies() -> Result<(), Failed> {
+fn pure_crates_depend_on_pure_crates() -> Result<(), Failed> {
     let mut wrong = Vec::new();
     for name in PURE {
         for dependency in dependencies(name)? {
@@ -164,7 +161,7 @@ fn pure_dependencies() -> Result<(), Failed> {
     none_of(&wrong)
 }
 
-fn purity() -> Result<(), Failed> {
+fn pure_crates_have_no_side_effects() -> Result<(), Failed> {
     let mut wrong = Vec::new();
     for name in PURE {
         for (path, text) in files(&root().join("crates").join(name).join("src"))? {
@@ -222,7 +219,7 @@ fn table() -> Result<String, Failed> {
     Ok(lines)
 }
 
-fn table_is_current() -> Result<(), Failed> {
+fn the_table_is_current() -> Result<(), Failed> {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md"))?;
     let table = table()?;
     if text.contains(&table) {
@@ -231,7 +228,7 @@ fn table_is_current() -> Result<(), Failed> {
     Err(format!("ARCHITECTURE.md does not show the crates as they are:\n{table}").into())
 }
 
-fn module_docs() -> Result<(), Failed> {
+fn files_have_module_docs() -> Result<(), Failed> {
     let mut silent = Vec::new();
     for folder in ["src", "crates"] {
         let files = files(&root().join(folder))?.into_iter();

@@ -18,12 +18,12 @@ use crate::support;
 use crate::support::TestResult;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("authority::no_attempt_takes_what_another_holds", attempts),
-        Trial::test("authority::no_change_takes_what_another_holds", changes),
-        Trial::test("authority::own_addresses_are_allowed", own),
-        Trial::test("authority::an_unknown_network_is_looked_up", looked_up),
-        Trial::test("authority::kubevirt_s_default_network_passes", launcher),
+    tests!["authority";
+        no_attempt_takes_what_another_holds,
+        no_change_takes_what_another_holds,
+        own_addresses_are_allowed,
+        an_unknown_network_is_looked_up,
+        kubevirt_s_default_network_passes,
     ]
 }
 
@@ -271,7 +271,7 @@ fn as_default_network(networks: &str) -> String {
     }
 }
 
-fn attempts() -> TestResult {
+fn no_attempt_takes_what_another_holds() -> TestResult {
     let mut through = Vec::new();
     each_setting(|catalog, policy, setting| {
         let fixture = AuthorityFixture::new(catalog, policy)?;
@@ -300,7 +300,7 @@ fn attempts() -> TestResult {
 }
 
 /// A running pod without addresses cannot take one by an update, either.
-fn changes() -> TestResult {
+fn no_change_takes_what_another_holds() -> TestResult {
     let mut through = Vec::new();
     each_setting(|catalog, policy, setting| {
         let mut policy = policy.clone();
@@ -339,7 +339,7 @@ fn report(through: &[String]) -> TestResult {
 }
 
 /// Addresses that are free, or on another wire, are allowed.
-fn own() -> TestResult {
+fn own_addresses_are_allowed() -> TestResult {
     let mut refused = Vec::new();
     each_setting(|catalog, policy, setting| {
         let fixture = AuthorityFixture::new(catalog, policy)?;
@@ -373,7 +373,7 @@ fn own() -> TestResult {
 }
 
 /// A network that does not exist yet may be on any wire: before a denial it is read live.
-fn looked_up() -> TestResult {
+fn an_unknown_network_is_looked_up() -> TestResult {
     let catalog = catalog(Some(Mode::Off))?;
     let policy = Policy::default();
     let index = SharedIndex::default();
@@ -390,7 +390,7 @@ fn looked_up() -> TestResult {
 
 /// kubevirt-ipam-controller puts launchers of a primary user-defined network on OVN-Kubernetes's
 /// own network; a network of another namespace is only warned about.
-fn launcher() -> TestResult {
+fn kubevirt_s_default_network_passes() -> TestResult {
     let catalog = catalog(None)?;
     let mut policy = Policy::default();
     policy.set_level("cross-namespace-default-network", Level::Deny)?;

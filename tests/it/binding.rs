@@ -1,6 +1,6 @@
 //! Binding: the decision table of `admission::binding`, case by case.
 
-use crate::support::{TestFn, TestResult};
+use crate::support::TestResult;
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{
@@ -169,46 +169,30 @@ fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> TestResult {
 }
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let cases: [(&str, TestFn); 19] = [
-        ("a_pending_pod_gets_its_addresses", given),
-        (
-            "a_repeated_request_gets_the_same_address_without_a_write",
-            again,
-        ),
-        ("the_older_resource_is_the_same", older),
-        ("an_unknown_pod_is_read_live", unknown),
-        (
-            "a_binding_without_uid_is_for_the_pod_as_it_is_now",
-            without_uid,
-        ),
-        ("another_pod_of_the_name_is_left_alone", another),
-        ("a_pod_that_goes_or_is_bound_is_left_alone", left_alone),
-        (
-            "nodes_own_network_static_pods_and_plain_networks_get_nothing",
-            nothing,
-        ),
-        ("a_pool_that_is_not_ready_refuses", unready),
-        (
-            "an_exhausted_pool_is_searched_and_refuses_with_counts",
-            exhausted,
-        ),
-        ("a_dry_run_allocates_nothing", dry),
-        ("addresses_that_were_asked_for_are_taken_now", explicit),
-        ("a_new_pod_s_named_address_is_allocated_on_creation", named),
-        ("a_binding_may_set_held_addresses", set_by_binding),
-        ("a_binding_may_not_set_addresses_that_are_not_held", forged),
-        ("a_binding_may_set_other_annotations", unrelated),
-        ("created_in_bind_mode_a_pod_waits", created),
-        ("missed_pods_are_backfilled", missed),
-        ("a_hot_plugged_interface_gets_addresses", plugged),
-    ];
-    cases
-        .into_iter()
-        .map(|(name, case)| Trial::test(format!("binding::{name}"), case))
-        .collect()
+    tests!["binding";
+        a_pending_pod_gets_its_addresses,
+        a_repeated_request_gets_the_same_address_without_a_write,
+        the_older_resource_is_the_same,
+        an_unknown_pod_is_read_live,
+        a_binding_without_uid_is_for_the_pod_as_it_is_now,
+        another_pod_of_the_name_is_left_alone,
+        a_pod_that_goes_or_is_bound_is_left_alone,
+        nodes_own_network_static_pods_and_plain_networks_get_nothing,
+        a_pool_that_is_not_ready_refuses,
+        an_exhausted_pool_is_searched_and_refuses_with_counts,
+        a_dry_run_allocates_nothing,
+        addresses_that_were_asked_for_are_taken_now,
+        a_new_pod_s_named_address_is_allocated_on_creation,
+        a_binding_may_set_held_addresses,
+        a_binding_may_not_set_addresses_that_are_not_held,
+        a_binding_may_set_other_annotations,
+        created_in_bind_mode_a_pod_waits,
+        missed_pods_are_backfilled,
+        a_hot_plugged_interface_gets_addresses,
+    ]
 }
 
-fn given() -> TestResult {
+fn a_pending_pod_gets_its_addresses() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     same(answer.verdict(), Verdict::Allow)?;
@@ -228,7 +212,7 @@ fn given() -> TestResult {
     same(uid, Some(UID))
 }
 
-fn again() -> TestResult {
+fn a_repeated_request_gets_the_same_address_without_a_write() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let ask = binding(Some(UID), None);
     let first = fixture.bind(&ask, Freshness::Cached)?;
@@ -238,7 +222,7 @@ fn again() -> TestResult {
     }
 }
 
-fn older() -> TestResult {
+fn the_older_resource_is_the_same() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let mut ask = binding(Some(UID), None);
     ask["resource"]["resource"] = "bindings".into();
@@ -246,7 +230,7 @@ fn older() -> TestResult {
     added(&fixture.bind(&ask, Freshness::Cached)?).map(drop)
 }
 
-fn unknown() -> TestResult {
+fn an_unknown_pod_is_read_live() -> TestResult {
     let fixture = BindingFixture::of(&[])?;
     let ask = binding(Some(UID), None);
     same(
@@ -257,7 +241,7 @@ fn unknown() -> TestResult {
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
-fn without_uid() -> TestResult {
+fn a_binding_without_uid_is_for_the_pod_as_it_is_now() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let ask = binding(None, None);
     same(
@@ -267,13 +251,13 @@ fn without_uid() -> TestResult {
     added(&fixture.bind(&ask, Freshness::verified_for(&[pod_lookup()]))?).map(drop)
 }
 
-fn another() -> TestResult {
+fn another_pod_of_the_name_is_left_alone() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let answer = fixture.bind(&binding(Some("other"), None), Freshness::Authoritative)?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 
-fn left_alone() -> TestResult {
+fn a_pod_that_goes_or_is_bound_is_left_alone() -> TestResult {
     let mut going = pod("storage-net");
     going["metadata"]["deletionTimestamp"] = "2026-11-21T22:07:22Z".into();
     let mut bound = pod("storage-net");
@@ -286,7 +270,7 @@ fn left_alone() -> TestResult {
     Ok(())
 }
 
-fn nothing() -> TestResult {
+fn nodes_own_network_static_pods_and_plain_networks_get_nothing() -> TestResult {
     let mut on_node = pod("storage-net");
     on_node["spec"]["hostNetwork"] = true.into();
     let mut mirror = pod("storage-net");
@@ -299,7 +283,7 @@ fn nothing() -> TestResult {
     Ok(())
 }
 
-fn unready() -> TestResult {
+fn a_pool_that_is_not_ready_refuses() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let unready = BindingFixture {
         index: SharedIndex::default(),
@@ -309,7 +293,7 @@ fn unready() -> TestResult {
     same(answer.codes(), vec!["pool-not-ready"])
 }
 
-fn exhausted() -> TestResult {
+fn an_exhausted_pool_is_searched_and_refuses_with_counts() -> TestResult {
     let others = (1..=6).map(|number| {
         let mut other = pod("storage-net");
         other["metadata"]["name"] = format!("other-{number}").into();
@@ -339,7 +323,7 @@ fn exhausted() -> TestResult {
     Ok(())
 }
 
-fn dry() -> TestResult {
+fn a_dry_run_allocates_nothing() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let mut ask = binding(Some(UID), None);
     ask["dryRun"] = true.into();
@@ -350,7 +334,7 @@ fn dry() -> TestResult {
     same(fixture.index.lock().recorded().count(), 0)
 }
 
-fn named() -> TestResult {
+fn a_new_pod_s_named_address_is_allocated_on_creation() -> TestResult {
     let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}, {"name": "storage-net"}]"#;
     let address: Address = "192.0.2.5".parse()?;
     let fixture = BindingFixture::of(&[pod(asked)])?;
@@ -398,7 +382,7 @@ fn named() -> TestResult {
     same(uid, Some(UID))
 }
 
-fn explicit() -> TestResult {
+fn addresses_that_were_asked_for_are_taken_now() -> TestResult {
     let asked = r#"[{"name": "storage-net", "ips": ["192.0.2.5/29"]}]"#;
     let fixture = BindingFixture::of(&[pod(asked)])?;
     let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
@@ -416,7 +400,7 @@ fn explicit() -> TestResult {
     )
 }
 
-fn set_by_binding() -> TestResult {
+fn a_binding_may_set_held_addresses() -> TestResult {
     let fixture = BindingFixture::of(&[pod("storage-net")])?;
     let answer = fixture.bind(&binding(Some(UID), None), Freshness::Cached)?;
     let carried = binding(Some(UID), Some(added(&answer)?));
@@ -426,7 +410,7 @@ fn set_by_binding() -> TestResult {
     }
 }
 
-fn forged() -> TestResult {
+fn a_binding_may_not_set_addresses_that_are_not_held() -> TestResult {
     // The first is the pool's next free address; no record has it.
     let forged = [
         networks(INJECTED),
@@ -454,7 +438,7 @@ fn forged() -> TestResult {
     Ok(())
 }
 
-fn unrelated() -> TestResult {
+fn a_binding_may_set_other_annotations() -> TestResult {
     let fixture = BindingFixture::of(&[])?;
     let ask = binding(Some(UID), Some(json!({"example.com/zone": "a"})));
     match fixture.decide(Webhook::Validate, &ask, Freshness::Cached)? {
@@ -476,7 +460,7 @@ fn creation(mut pod: Value) -> Value {
     })
 }
 
-fn created() -> TestResult {
+fn created_in_bind_mode_a_pod_waits() -> TestResult {
     let fixture = BindingFixture::of(&[])?;
     let ask = creation(pod("storage-net"));
     let answer = fixture.bind(&ask, Freshness::Cached)?;
@@ -506,7 +490,7 @@ fn created() -> TestResult {
     Ok(())
 }
 
-fn missed() -> TestResult {
+fn missed_pods_are_backfilled() -> TestResult {
     let mut bound = pod("storage-net");
     bound["spec"]["nodeName"] = "node-1".into();
     let fixture = BindingFixture::of(&[bound.clone()])?;
@@ -541,7 +525,7 @@ fn missed() -> TestResult {
     Ok(())
 }
 
-fn plugged() -> TestResult {
+fn a_hot_plugged_interface_gets_addresses() -> TestResult {
     let mut before = pod("storage-net");
     before["metadata"]["labels"] = json!({"kubevirt.io": "virt-launcher"});
     let fixture = BindingFixture::of(&[before.clone()])?;

@@ -21,17 +21,17 @@ pub(crate) fn tests() -> Vec<Trial> {
             snapshot(format)
         })
     });
-    let others = [
-        Trial::test("check::carets_are_under_the_very_place", carets),
-        Trial::test("check::sarif_names_known_rules", sarif),
-        Trial::test("check::seed_examples_have_their_verdict", seeds),
-        Trial::test("check::fragments_have_their_verdict", fragments),
-        Trial::test("check::networks_elsewhere_are_warned_of", elsewhere),
-        Trial::test("check::exit_codes", exit_codes),
-        Trial::test("check::no_name_steers_a_terminal", steering),
-        Trial::test("check::a_profile_goes_before_the_environment", environment),
-        Trial::test("check::a_duplicate_object_is_reported", duplicates),
-        Trial::test("check::whereabouts_settings_are_judged", config_map),
+    let others = tests!["check";
+        carets_are_under_the_very_place,
+        sarif_names_known_rules,
+        seed_examples_have_their_verdict,
+        fragments_have_their_verdict,
+        networks_elsewhere_are_warned_of,
+        exit_codes,
+        no_name_steers_a_terminal,
+        a_profile_goes_before_the_environment,
+        a_duplicate_object_is_reported,
+        whereabouts_settings_are_judged,
     ];
     snapshots.chain(others).collect()
 }
@@ -62,7 +62,7 @@ fn text(name: &str, text: &str, options: CheckOptions) -> CheckOutcome {
 }
 
 /// A file's name may contain terminal control characters; no format and no error prints them.
-fn steering() -> TestResult {
+fn no_name_steers_a_terminal() -> TestResult {
     let folder = tempfile::tempdir()?;
     let name = folder
         .path()
@@ -152,7 +152,7 @@ fn without_rules(sarif: &str) -> Result<String, Failed> {
 }
 
 /// The rule of every result is the one at its index.
-fn sarif() -> TestResult {
+fn sarif_names_known_rules() -> TestResult {
     let printed = OutputFormat::Sarif.render(&checked(&["tests/fixtures/check"])?);
     let log: serde_json::Value = serde_json::from_str(&printed)?;
     let run = &log["runs"][0];
@@ -168,7 +168,7 @@ fn sarif() -> TestResult {
     Ok(())
 }
 
-fn carets() -> TestResult {
+fn carets_are_under_the_very_place() -> TestResult {
     let found = diagnostics(&checked(&["tests/fixtures/check"])?);
     let texts: Vec<(&str, &str)> = found.iter().map(|(_, c, text)| (*c, &**text)).collect();
     for expected in [
@@ -192,7 +192,7 @@ fn carets() -> TestResult {
 }
 
 /// The findings on configurations that users copy from documentation.
-fn seeds() -> TestResult {
+fn seed_examples_have_their_verdict() -> TestResult {
     let folder = "tests/fixtures/seed-examples";
     let verdict =
         |name: &str| Ok::<_, Failed>(diagnostics(&checked(&[&format!("{folder}/{name}")])?));
@@ -246,7 +246,7 @@ fn seeds() -> TestResult {
 }
 
 /// Fragments of configurations, each as a network's configuration: the position of the mistake.
-fn fragments() -> TestResult {
+fn fragments_have_their_verdict() -> TestResult {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/seed-examples");
     let lines = fs::read_to_string(folder.join("ipam-fragments.jsonl"))?;
     let list = fs::read_to_string(folder.join("static-mac-ip.json"))?;
@@ -280,7 +280,7 @@ fn fragments() -> TestResult {
 const POD: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  annotations:\n    \
                    k8s.v1.cni.cncf.io/networks: net-a\n";
 
-fn elsewhere() -> TestResult {
+fn networks_elsewhere_are_warned_of() -> TestResult {
     let level = |strict_networks, more: &str| {
         let outcome = text(
             "a.yaml",
@@ -355,7 +355,7 @@ fn exit_codes() -> TestResult {
 }
 
 /// NADMIT_CONFIG replaces `--config`; a profile on the command line takes precedence.
-fn environment() -> TestResult {
+fn a_profile_goes_before_the_environment() -> TestResult {
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("nadmit.yaml");
     fs::write(&config, "rules: {unknown-network: off}\n")?;
@@ -382,7 +382,7 @@ fn environment() -> TestResult {
 }
 
 /// The second definition is reported, and names the first; objects without a name are ignored.
-fn duplicates() -> TestResult {
+fn a_duplicate_object_is_reported() -> TestResult {
     let file = |name: &str, text: &str| File {
         name: name.to_owned(),
         text: Ok(text.to_owned()),
@@ -412,7 +412,7 @@ fn duplicates() -> TestResult {
 
 /// A schedule that would stop the reconciler is found at its position; other ConfigMaps are
 /// ignored.
-fn config_map() -> TestResult {
+fn whereabouts_settings_are_judged() -> TestResult {
     let manifest = |name: &str| {
         format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: kube-system}}\n\

@@ -18,26 +18,24 @@ const REAL: &str = "KUBECONFIG";
 
 pub(crate) fn tests() -> Vec<Trial> {
     let real = std::env::var_os(REAL).is_some();
-    let test =
-        |name: &str, run: fn() -> TestResult| Trial::test(format!("check_cluster::{name}"), run);
-    vec![
-        test("a_cluster_is_checked", examined),
-        test("other_forms_have_objects_for_places", forms),
-        test("a_healthy_cluster_has_no_finding", healthy),
-        test("two_pods_with_one_address_are_reported", thief),
-        test("a_namespace_limits_the_check", namespace),
-        test("files_are_checked_in_a_cluster", files),
-        test("files_take_the_place_of_objects", precedence),
-        test("lists_are_read_to_their_end", pages),
-        test("an_expired_continue_token_restarts_the_list", lost),
-        test("a_missing_kind_has_no_objects", missing_kind),
-        test("forbidden_kinds_are_named", forbidden),
-        test("the_settings_of_the_cluster_apply", settings),
-        test("settings_that_may_not_be_read_are_warned_of", no_settings),
-        test("a_pod_that_has_its_node_needs_no_injection", injection),
-        test("multus_s_setting_decides_about_other_namespaces", multus),
-        test("an_unreachable_server_is_named", unreachable),
-        test("a_real_cluster_is_checked", real_cluster).with_ignored_flag(!real),
+    tests!["check_cluster";
+        a_cluster_is_checked,
+        other_forms_have_objects_for_places,
+        a_healthy_cluster_has_no_finding,
+        two_pods_with_one_address_are_reported,
+        a_namespace_limits_the_check,
+        files_are_checked_in_a_cluster,
+        files_take_the_place_of_objects,
+        lists_are_read_to_their_end,
+        an_expired_continue_token_restarts_the_list,
+        a_missing_kind_has_no_objects,
+        forbidden_kinds_are_named,
+        the_settings_of_the_cluster_apply,
+        settings_that_may_not_be_read_are_warned_of,
+        a_pod_that_has_its_node_needs_no_injection,
+        multus_s_setting_decides_about_other_namespaces,
+        an_unreachable_server_is_named,
+        a_real_cluster_is_checked.with_ignored_flag(!real),
     ]
 }
 
@@ -90,7 +88,7 @@ fn holds(printed: &str, parts: &[&str]) -> TestResult {
 }
 
 /// Compares the output with its snapshot; `NADMIT_UPDATE=1` rewrites it.
-fn examined() -> TestResult {
+fn a_cluster_is_checked() -> TestResult {
     let (code, printed) = against(&fixture(vec![])?, &[])?;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots/cluster.human");
     if std::env::var_os("NADMIT_UPDATE").is_some() {
@@ -100,7 +98,7 @@ fn examined() -> TestResult {
     same(&code, &Some(1))
 }
 
-fn forms() -> TestResult {
+fn other_forms_have_objects_for_places() -> TestResult {
     let server = fixture(vec![])?;
     let (_, printed) = against(&server, &["--format", "json"])?;
     let json: Value = serde_json::from_str(&printed)?;
@@ -132,7 +130,7 @@ fn forms() -> TestResult {
 }
 
 /// The correct objects of the fixtures: injected addresses are not findings.
-fn healthy() -> TestResult {
+fn a_healthy_cluster_has_no_finding() -> TestResult {
     let wrong = ["thief", "mistaken", "front-net"];
     let mut kept = Vec::new();
     for name in ["networks.yaml", "pods.yaml"] {
@@ -171,7 +169,7 @@ fn healthy() -> TestResult {
     Ok(())
 }
 
-fn thief() -> TestResult {
+fn two_pods_with_one_address_are_reported() -> TestResult {
     let (_, printed) = against(&fixture(vec![])?, &["--namespace", "db"])?;
     holds(
         &printed,
@@ -180,7 +178,7 @@ fn thief() -> TestResult {
     same(&printed.matches("deny[address-in-use]").count(), &1)
 }
 
-fn namespace() -> TestResult {
+fn a_namespace_limits_the_check() -> TestResult {
     let server = fixture(vec![])?;
     let (code, printed) = against(&server, &["--namespace", "web"])?;
     same(&code, &Some(1))?;
@@ -212,7 +210,7 @@ fn manifest(text: &str) -> Result<(Option<i32>, String), Failed> {
     against(&fixture(vec![])?, &[&file.display().to_string()])
 }
 
-fn files() -> TestResult {
+fn files_are_checked_in_a_cluster() -> TestResult {
     // Findings of the cluster itself are not reported.
     let (code, printed) = manifest(&asking())?;
     holds(&printed, &["no finding"])?;
@@ -229,7 +227,7 @@ fn asking() -> String {
     pod(r#"'[{"name": "storage-net", "ips": ["203.0.113.5/24"]}]'"#)
 }
 
-fn precedence() -> TestResult {
+fn files_take_the_place_of_objects() -> TestResult {
     let network = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
                    metadata: {name: storage-net, namespace: db}\nspec: {config: '{'}\n";
     let (code, printed) = manifest(&format!("{network}---\n{}", asking()))?;
@@ -245,7 +243,7 @@ fn precedence() -> TestResult {
     Ok(())
 }
 
-fn pages() -> TestResult {
+fn lists_are_read_to_their_end() -> TestResult {
     let server = fixture(vec![])?;
     against(&server, &[])?;
     let pods = server.request_paths();
@@ -258,7 +256,7 @@ fn pages() -> TestResult {
     holds(pods[1], &["&continue=", "%3D%3D"])
 }
 
-fn lost() -> TestResult {
+fn an_expired_continue_token_restarts_the_list() -> TestResult {
     let whole = against(&fixture(vec![])?, &[])?;
     let once = fixture(vec![ListFault::Expires("pods", AtomicUsize::new(2))])?;
     same(&against(&once, &[])?, &whole)?;
@@ -268,7 +266,7 @@ fn lost() -> TestResult {
     holds(&printed, &["gave no list of pods", "too old"])
 }
 
-fn missing_kind() -> TestResult {
+fn a_missing_kind_has_no_objects() -> TestResult {
     let mut store = SeedObjects::of_folder(&fixtures())?;
     for resource in [
         "addresspools",
@@ -285,7 +283,7 @@ fn missing_kind() -> TestResult {
     holds(&printed, &["unknown-pool", "unknown-network"])
 }
 
-fn forbidden() -> TestResult {
+fn forbidden_kinds_are_named() -> TestResult {
     let server = fixture(vec![ListFault::Forbidden("network-attachment-definitions")])?;
     let (code, printed) = against(&server, &[])?;
     same(&code, &Some(2))?;
@@ -317,7 +315,7 @@ fn with_settings(data: &Value, faults: Vec<ListFault>) -> Result<ApiServer, Fail
     Ok(server)
 }
 
-fn settings() -> TestResult {
+fn the_settings_of_the_cluster_apply() -> TestResult {
     let lenient = json!({
         "nadmit.yaml": "rules: {unknown-network: warn}\n",
         "reconciler_cron_expression": "@daily",
@@ -364,7 +362,7 @@ fn settings() -> TestResult {
     holds(&printed, &[place, ":2:1: ", "--config"])
 }
 
-fn no_settings() -> TestResult {
+fn settings_that_may_not_be_read_are_warned_of() -> TestResult {
     let server = with_settings(&json!({}), vec![ListFault::Forbidden("configmaps")])?;
     let (code, printed) = against(&server, &[])?;
     same(&code, &Some(1))?;
@@ -378,7 +376,7 @@ fn no_settings() -> TestResult {
 }
 
 /// nadmit in a cluster allocates addresses when pods are bound, unless its settings say otherwise.
-fn injection() -> TestResult {
+fn a_pod_that_has_its_node_needs_no_injection() -> TestResult {
     let server = with_settings(&json!({}), vec![])?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pod.yaml");
@@ -400,7 +398,7 @@ fn injection() -> TestResult {
     holds(&printed, &["no finding"])
 }
 
-fn multus() -> TestResult {
+fn multus_s_setting_decides_about_other_namespaces() -> TestResult {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("pod.yaml");
     fs::write(
@@ -459,7 +457,7 @@ fn multus() -> TestResult {
     Ok(())
 }
 
-fn unreachable() -> TestResult {
+fn an_unreachable_server_is_named() -> TestResult {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("kubeconfig");
     let closed = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?;
@@ -520,7 +518,7 @@ fn in_a_pod(home: &Path) -> TestResult {
 }
 
 /// Reads a real cluster to the end, whatever it contains.
-fn real_cluster() -> TestResult {
+fn a_real_cluster_is_checked() -> TestResult {
     let file = std::env::var_os(REAL).ok_or("KUBECONFIG is not set")?;
     let output = nadmit(Path::new(&file), &["--format", "json"])?;
     if !matches!(output.status.code(), Some(0 | 1)) {

@@ -16,15 +16,12 @@ const PAGE_ROWS: &[(&str, &str)] = &[
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![Trial::test(
-        "components::the_page_names_the_built_versions",
-        versions,
-    )]
+    tests!["components"; the_page_names_the_built_versions]
 }
 
 /// Compares the page with the versions that the binaries print; programs that are not built are
 /// skipped.
-fn versions() -> Result<(), Failed> {
+fn the_page_names_the_built_versions() -> Result<(), Failed> {
     let page = fs::read_to_string(PAGE)?;
     let printed = Command::new(BUILD).arg("--versions").output()?;
     let printed = String::from_utf8(printed.stdout)?;

@@ -14,20 +14,20 @@ use nadmit::{
 use serde_json::{Value, json};
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("crds::deploy_is_current", current),
-        Trial::test("crds::schemas_are_structural", structural),
-        Trial::test("crds::selectable_fields_exist", selected),
-        Trial::test("crds::examples_fit", examples_fit),
-        Trial::test("crds::invalid_objects_do_not_fit", wrong_does_not_fit),
-        Trial::test("crds::immutable_fields_stay", immutable),
-        Trial::test("crds::messages_are_the_same", messages_match),
-        Trial::test("crds::allocations_are_stored_and_read_back", allocations),
+    tests!["crds";
+        deploy_is_current,
+        schemas_are_structural,
+        selectable_fields_exist,
+        examples_fit,
+        invalid_objects_do_not_fit,
+        immutable_fields_stay,
+        messages_are_the_same,
+        allocations_are_stored_and_read_back,
     ]
 }
 
 /// Each kind has a file with the name of its definition.
-fn current() -> TestResult {
+fn deploy_is_current() -> TestResult {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/crds");
     let mut names = Vec::new();
     for crd in &api::crds() {
@@ -72,7 +72,7 @@ fn schema(kind: &str) -> Result<Value, Failed> {
 
 /// selectableFields takes simple paths that begin with a dot: the API server rejects a definition
 /// with another path (apiextensions, `ValidateCustomResourceSelectableFields`).
-fn selected() -> TestResult {
+fn selectable_fields_exist() -> TestResult {
     let mut found = 0;
     for crd in &api::crds() {
         let kind = &crd.spec.names.kind;
@@ -100,7 +100,7 @@ fn selected() -> TestResult {
 
 /// Checks the API server's rules for structural schemas (apiextensions, "Specifying a structural
 /// schema").
-fn structural() -> TestResult {
+fn schemas_are_structural() -> TestResult {
     const KEYS: [&str; 21] = [
         "title",
         "type",
@@ -313,7 +313,7 @@ fn examples_fit() -> TestResult {
     Ok(())
 }
 
-fn wrong_does_not_fit() -> TestResult {
+fn invalid_objects_do_not_fit() -> TestResult {
     for (kind, spec, part) in [
         ("AddressPool", json!({}), "the pool gives nothing"),
         (
@@ -419,7 +419,7 @@ fn allocation() -> Result<Allocation, Failed> {
     })
 }
 
-fn allocations() -> TestResult {
+fn allocations_are_stored_and_read_back() -> TestResult {
     let (namespace, name): (Arc<str>, Arc<str>) = ("db".into(), "x".into());
     let holders = [
         allocation()?.holder,
@@ -463,7 +463,7 @@ fn allocations() -> TestResult {
     Ok(())
 }
 
-fn immutable() -> TestResult {
+fn immutable_fields_stay() -> TestResult {
     let old = serde_json::to_value(AddressAllocationSpec::of(&allocation()?)?)?;
     let change = |key: &str, value: Value| -> Result<_, Failed> {
         let mut new = old.clone();
@@ -493,7 +493,7 @@ fn immutable() -> TestResult {
 }
 
 /// Every member is the same in an object and its parsed specification, as JSON.
-fn messages_match() -> TestResult {
+fn messages_are_the_same() -> TestResult {
     let pool = json!({
         "ranges": [{"range": "192.0.2.0/24", "rangeStart": "192.0.2.9", "rangeEnd": "192.0.2.99",
             "exclude": ["192.0.2.64/28"], "gateway": "192.0.2.1"}],

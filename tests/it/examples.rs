@@ -39,8 +39,8 @@ pub(crate) fn tests() -> Vec<Trial> {
             }),
         ]
     });
-    let page = Trial::test("docs::rules_page_is_current", rules_page);
-    let codes = Trial::test("examples::codes_are_unique", codes_are_unique);
+    let page = trial!["docs"; rules_page_is_current];
+    let codes = trial!["examples"; codes_are_unique];
     examples.chain([page, codes]).collect()
 }
 
@@ -294,7 +294,7 @@ fn object_of(pod: &PodManifest) -> Value {
     })
 }
 
-fn rules_page() -> TestResult {
+fn rules_page_is_current() -> TestResult {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rules.md");
     let page = page()?;
     if std::env::var_os("NADMIT_UPDATE").is_some() {

@@ -15,9 +15,9 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 pub(crate) fn tests() -> Vec<Trial> {
     let no_bash = Command::new("bash").arg("--version").output().is_err();
-    vec![
-        Trial::test("hooks::pre_commit", pre_commit),
-        Trial::test("hooks::action", action).with_ignored_flag(no_bash),
+    tests!["hooks";
+        pre_commit,
+        action.with_ignored_flag(no_bash),
     ]
 }
 

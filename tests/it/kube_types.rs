@@ -14,9 +14,9 @@ use crate::support;
 use crate::support::TestResult;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("kube_types::a_denial_is_read", denial),
-        Trial::test("kube_types::a_patch_is_base64_and_applies", patch),
+    tests!["kube_types";
+        a_denial_is_read,
+        a_patch_is_base64_and_applies,
     ]
 }
 
@@ -25,7 +25,7 @@ fn pod() -> Value {
            "annotations": {"k8s.v1.cni.cncf.io/networks": "nowhere"}}})
 }
 
-fn denial() -> TestResult {
+fn a_denial_is_read() -> TestResult {
     let answer = support::answer(
         &support::create(&pod()),
         &Catalog::default(),
@@ -46,7 +46,7 @@ fn denial() -> TestResult {
     Ok(())
 }
 
-fn patch() -> TestResult {
+fn a_patch_is_base64_and_applies() -> TestResult {
     let body = support::create(&pod());
     let review = Review::parse(&body)?;
     let add = AddOperation {

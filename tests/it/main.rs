@@ -3,6 +3,9 @@
 //! `cargo test --test it NAME` runs the tests whose names contain NAME. The conformance suite,
 //! which calls a running server, is a binary of its own.
 
+#[macro_use]
+mod support;
+
 mod annotations;
 mod api_conversations;
 mod api_server;
@@ -48,7 +51,6 @@ mod resync;
 mod secrets;
 mod shared;
 mod simulation;
-mod support;
 mod targets;
 mod tour;
 mod tour_of_an_address;

@@ -24,7 +24,7 @@ use crate::support::TestResult;
 const MAX_DURATION: Duration = Duration::from_millis(500);
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
+    let mut tests = vec![
         Trial::test("neighbours::ten_thousand_apart", || {
             let range = |i: usize| format!("10.{}.{}.0/24", i / 256, i % 256);
             compare(range, "10.7.7.0/24", 1)
@@ -32,24 +32,15 @@ pub(crate) fn tests() -> Vec<Trial> {
         Trial::test("neighbours::ten_thousand_in_one_range", || {
             compare(|_| "10.0.0.0/8".to_owned(), "10.7.7.0/24", 10)
         }),
-        Trial::test(
-            "neighbours::no_text_makes_a_review_expensive",
-            expensive_texts,
-        ),
-        Trial::test(
-            "neighbours::no_annotation_makes_a_review_expensive",
-            expensive_annotations,
-        ),
-        Trial::test(
-            "neighbours::no_denial_for_pods_in_a_cache_only",
-            unconfirmed,
-        ),
-        Trial::test("neighbours::operators_may_delete_what_is_in_use", operators),
-        Trial::test(
-            "neighbours::no_warning_of_a_network_in_a_cache_only",
-            refreshed,
-        ),
-    ]
+    ];
+    tests.extend(tests!["neighbours";
+        no_text_makes_a_review_expensive,
+        no_annotation_makes_a_review_expensive,
+        no_denial_for_pods_in_a_cache_only,
+        operators_may_delete_what_is_in_use,
+        no_warning_of_a_network_in_a_cache_only,
+    ]);
+    tests
 }
 
 /// Returns a network and a catalog of a hundred thousand pods, of which every hundredth uses it.
@@ -78,7 +69,7 @@ fn in_use() -> (Network, Catalog) {
     (network, Catalog::new([], [], (0..100_000).map(pod)))
 }
 
-fn unconfirmed() -> TestResult {
+fn no_denial_for_pods_in_a_cache_only() -> TestResult {
     let (network, catalog) = in_use();
     let body = support::delete_network(&network, None);
     let review = Review::parse(&body)?;
@@ -117,7 +108,7 @@ fn unconfirmed() -> TestResult {
     }
 }
 
-fn refreshed() -> TestResult {
+fn no_warning_of_a_network_in_a_cache_only() -> TestResult {
     let template = |networks: &str| {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -171,7 +162,7 @@ fn refreshed() -> TestResult {
     }
 }
 
-fn operators() -> TestResult {
+fn operators_may_delete_what_is_in_use() -> TestResult {
     let (network, catalog) = in_use();
     let mut policy = Policy::default();
     // The reviews made here name no user.
@@ -217,7 +208,7 @@ fn compare(range: fn(usize) -> String, own: &str, denied: usize) -> TestResult {
 }
 
 /// Two texts of the maximum size in etcd are compared: neither makes the review expensive.
-fn expensive_texts() -> TestResult {
+fn no_text_makes_a_review_expensive() -> TestResult {
     let list = |item: &str, count| vec![item; count].join(",");
     let ranges = list(r#"{"range":"10.0.0.0/8"}"#, 20_000);
     let excludes = (0..40_000).map(|i| format!("\"10.{}.{}.0/30\"", i / 256, i % 256));
@@ -244,7 +235,7 @@ fn expensive_texts() -> TestResult {
 
 /// An annotation of maximum length, in a namespace at its limit of a pool with many records: the
 /// cost per refused attachment and per address is small.
-fn expensive_annotations() -> TestResult {
+fn no_annotation_makes_a_review_expensive() -> TestResult {
     let world = r#"
 apiVersion: nadmit.io/v1alpha1
 kind: AddressPool

@@ -11,11 +11,11 @@ use crate::support;
 use crate::support::TestResult;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("openshift::the_dhcp_shim_is_right", dhcp_shim),
-        Trial::test("openshift::the_broken_dual_stack_is_placed", broken),
-        Trial::test("openshift::entries_are_compared_with_each_other", siblings),
-        Trial::test("openshift::a_rendered_field_is_named_as_written", rendered),
+    tests!["openshift";
+        the_dhcp_shim_is_right,
+        the_broken_dual_stack_is_placed,
+        entries_are_compared_with_each_other,
+        a_rendered_field_is_named_as_written,
     ]
 }
 
@@ -46,14 +46,14 @@ fn expect(what: &str, got: &str, parts: &[&str]) -> TestResult {
     Err(format!("{what}: {missing:?} is not in\n{got}").into())
 }
 
-fn dhcp_shim() -> TestResult {
+fn the_dhcp_shim_is_right() -> TestResult {
     let (lines, errors) = review_yaml(&seed("cno-dhcp-shim.yaml")?)?;
     expect("findings", &lines, &[])?;
     expect("errors", &errors.join("\n"), &[])
 }
 
 /// Two mistakes: `cniVersion` for `apiVersion`, and an unclosed quote.
-fn broken() -> TestResult {
+fn the_broken_dual_stack_is_placed() -> TestResult {
     let yaml = seed("cno-whereabouts-dual-stack-broken.yaml")?;
     let (lines, errors) = review_yaml(&yaml)?;
     expect(
@@ -82,7 +82,7 @@ fn list(entries: &Value) -> Value {
     json!({"kind": "Network", "metadata": {"name": "cluster"}, "spec": {"additionalNetworks": entries}})
 }
 
-fn siblings() -> TestResult {
+fn entries_are_compared_with_each_other() -> TestResult {
     let entry = |name: &str, network_name: &str| {
         let config = json!({"type": "macvlan", "master": "eth1", "ipam": {
             "type": "whereabouts", "range": "10.0.0.0/24", "network_name": network_name}});
@@ -103,7 +103,7 @@ fn siblings() -> TestResult {
     )
 }
 
-fn rendered() -> TestResult {
+fn a_rendered_field_is_named_as_written() -> TestResult {
     let entry = |name: &str| {
         json!({"name": name, "type": "SimpleMacvlan", "simpleMacvlanConfig": {"master": "eth1",
             "ipamConfig": {"type": "Static", "staticIPAMConfig": {

@@ -18,13 +18,13 @@ use crate::support;
 use crate::support::TestResult;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("pools::nothing_lowers_authority", nothing_lowers_authority),
-        Trial::test("pools::a_denial_is_confirmed_first", confirmed_first),
-        Trial::test("pools::a_pool_may_be_created_later", comes_later),
-        Trial::test("pools::isolation_hides_no_pool", isolation_hides_no_pool),
-        Trial::test("pools::carets_are_under_the_value", carets),
-        Trial::test("pools::a_pool_elsewhere_is_only_warned_about", elsewhere),
+    tests!["pools";
+        nothing_lowers_authority,
+        a_denial_is_confirmed_first,
+        a_pool_may_be_created_later,
+        isolation_hides_no_pool,
+        carets_are_under_the_value,
+        a_pool_elsewhere_is_only_warned_about,
     ]
 }
 
@@ -110,7 +110,7 @@ fn decided(networks: &str, catalog: &Catalog) -> Result<Decision, Failed> {
     Ok(validate)
 }
 
-fn confirmed_first() -> TestResult {
+fn a_denial_is_confirmed_first() -> TestResult {
     let lookup = LiveRead::Pool {
         name: "storage".into(),
         namespace: Some("web".into()),
@@ -122,7 +122,7 @@ fn confirmed_first() -> TestResult {
     Ok(())
 }
 
-fn comes_later() -> TestResult {
+fn a_pool_may_be_created_later() -> TestResult {
     let bare = catalog("web", None)?.with_pool_config(Arc::default());
     let lookup = LiveRead::Pool {
         name: "storage".into(),
@@ -189,7 +189,7 @@ fn diagnostics(text: &str) -> Vec<(Level, &'static str, String)> {
         .collect()
 }
 
-fn carets() -> TestResult {
+fn carets_are_under_the_value() -> TestResult {
     let found = diagnostics(FILE);
     let found: Vec<(Level, &str, &str)> = found.iter().map(|(l, c, t)| (*l, *c, &**t)).collect();
     assert_eq!(
@@ -206,7 +206,7 @@ fn carets() -> TestResult {
 }
 
 /// Without any pool or namespace in the files, they are probably elsewhere.
-fn elsewhere() -> TestResult {
+fn a_pool_elsewhere_is_only_warned_about() -> TestResult {
     let network = FILE.rsplit("---\n").next().unwrap_or_default();
     let found = diagnostics(network);
     assert_eq!((found[0].0, found[0].1), (Level::Warn, "unknown-pool"));

@@ -28,26 +28,18 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) fn tests() -> Vec<Trial> {
     let no_shell = !works("sh", &["-c", "exit 0"]) || !works("curl", &["--version"]);
     let no_kill = !works("kill", &["-l"]);
-    vec![
-        Trial::test("process::mistakes_name_the_flag", mistakes),
-        Trial::test("process::every_log_line_is_json", json_lines),
-        Trial::test("process::explain_and_certs_work", small_commands),
-        Trial::test("process::the_demo_shows_every_kind_of_answer", demo),
-        Trial::test(
-            "process::the_printed_curl_line_works_as_printed",
-            printed_line,
-        )
-        .with_ignored_flag(no_shell),
-        Trial::test("process::changes_in_folder_and_settings_apply", live)
-            .with_ignored_flag(no_shell),
-        Trial::test("process::sigterm_drains_and_exits_with_0", sigterm).with_ignored_flag(no_kill),
-        Trial::test("process::no_signal_ends_it_undrained", signals)
-            .with_ignored_flag(no_kill || no_shell),
-        Trial::test("process::a_closed_standard_error_ends_nothing", closed_log)
-            .with_ignored_flag(no_shell),
-        Trial::test("process::configured_tls_versions_are_enforced", tls_version)
-            .with_ignored_flag(no_shell),
-        Trial::test("process::unfinished_bodies_stay_within_the_memory", memory)
+    tests!["process";
+        mistakes_name_the_flag,
+        every_log_line_is_json,
+        explain_and_certs_work,
+        the_demo_shows_every_kind_of_answer,
+        the_printed_curl_line_works_as_printed.with_ignored_flag(no_shell),
+        changes_in_folder_and_settings_apply.with_ignored_flag(no_shell),
+        sigterm_drains_and_exits_with_0.with_ignored_flag(no_kill),
+        no_signal_ends_it_undrained.with_ignored_flag(no_kill || no_shell),
+        a_closed_standard_error_ends_nothing.with_ignored_flag(no_shell),
+        configured_tls_versions_are_enforced.with_ignored_flag(no_shell),
+        unfinished_bodies_stay_within_the_memory
             .with_ignored_flag(!Path::new("/proc/self/status").exists() || no_shell),
     ]
 }
@@ -188,13 +180,13 @@ fn write_network(folder: &Path, name: &str) -> std::io::Result<()> {
     fs::write(folder.join(format!("{name}.yaml")), text)
 }
 
-fn printed_line() -> TestResult {
+fn the_printed_curl_line_works_as_printed() -> TestResult {
     let serving = ServerProcess::start(&[])?;
     let answer = serving.shell(&serving.line("curl ")?)?;
     contains(&answer, "did you mean \\\"macvlan-conf\\\"?")
 }
 
-fn live() -> TestResult {
+fn changes_in_folder_and_settings_apply() -> TestResult {
     let serving = ServerProcess::start(&[])?;
     let curl = serving.line("curl ")?;
     contains(&serving.shell(&curl)?, "unknown-network")?;
@@ -213,7 +205,7 @@ fn live() -> TestResult {
     contains(&serving.shell(&curl)?, "\"warnings\"")
 }
 
-fn sigterm() -> TestResult {
+fn sigterm_drains_and_exits_with_0() -> TestResult {
     let mut serving = ServerProcess::start(&[])?;
     serving.line("curl ")?;
     serving.signal("TERM")?;
@@ -222,7 +214,7 @@ fn sigterm() -> TestResult {
 
 /// Signals whose default action is to terminate or dump core and that can be caught, except those
 /// of faults.
-fn signals() -> TestResult {
+fn no_signal_ends_it_undrained() -> TestResult {
     let mut serving = ServerProcess::start(&["--drain-grace", "1"])?;
     let curl = serving.line("curl ")?;
     let sanitize = [
@@ -252,7 +244,7 @@ fn signals() -> TestResult {
 }
 
 /// A closed standard error, as with `nadmit serve 2>&1 | head -1`.
-fn closed_log() -> TestResult {
+fn a_closed_standard_error_ends_nothing() -> TestResult {
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("m"))?;
     let mut process = nadmit()
@@ -270,7 +262,7 @@ fn closed_log() -> TestResult {
     contains(&serving.shell(&curl)?, "unknown-network")
 }
 
-fn tls_version() -> TestResult {
+fn configured_tls_versions_are_enforced() -> TestResult {
     let suites = "ECDHE-ECDSA-AES256-GCM-SHA384,DHE-RSA-AES128-GCM-SHA256";
     for (flags, old, new) in [
         (&["--tls-min-version", "VersionTLS13"][..], false, true),
@@ -304,7 +296,7 @@ fn tls_version() -> TestResult {
 
 /// 200 bodies of 8 MiB whose last byte never arrives, against the limit of
 /// `deploy/base/deployment.yaml`.
-fn memory() -> TestResult {
+fn unfinished_bodies_stay_within_the_memory() -> TestResult {
     const LIMIT: u64 = 512 << 20;
     const BODY: usize = 8 << 20;
     let serving = ServerProcess::start(&[])?;
@@ -363,7 +355,7 @@ fn memory() -> TestResult {
     }
 }
 
-fn json_lines() -> TestResult {
+fn every_log_line_is_json() -> TestResult {
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("manifests"))?;
     let mut process = nadmit()
@@ -392,7 +384,7 @@ fn json_lines() -> TestResult {
     }
 }
 
-fn mistakes() -> TestResult {
+fn mistakes_name_the_flag() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::create_dir(folder.path().join("m"))?;
@@ -507,7 +499,7 @@ fn mistakes() -> TestResult {
     Ok(())
 }
 
-fn small_commands() -> TestResult {
+fn explain_and_certs_work() -> TestResult {
     let folder = tempfile::tempdir()?;
     let certs = folder.path().join("certs").display().to_string();
     let run = |arguments: &[&str]| -> Result<String, Failed> {
@@ -534,7 +526,7 @@ fn small_commands() -> TestResult {
     Ok(())
 }
 
-fn demo() -> TestResult {
+fn the_demo_shows_every_kind_of_answer() -> TestResult {
     let output = nadmit()
         .args(["demo", "--once", "--listen", "127.0.0.1:0"])
         .output()?;

@@ -19,20 +19,11 @@ pub(crate) fn tests() -> Vec<Trial> {
         ("cni_args", targets::cni_args),
         ("wire", wire::any_annotation),
     ];
-    let mut tests = vec![
-        Trial::test(
-            "properties::generated_annotations_keep_the_promises",
-            generated_annotations,
-        ),
-        Trial::test("properties::any_text_keeps_the_promises", any_text),
-        Trial::test(
-            "properties::mutated_reviews_keep_the_promises",
-            mutated_reviews,
-        ),
-        Trial::test(
-            "properties::order_and_white_space_change_no_verdict",
-            layout,
-        ),
+    let mut tests = tests!["properties";
+        generated_annotations_keep_the_promises,
+        any_text_keeps_the_promises,
+        mutated_reviews_keep_the_promises,
+        order_and_white_space_change_no_verdict,
     ];
     tests.extend(corpus.map(|(name, target)| {
         Trial::test(format!("properties::corpus::{name}"), move || {
@@ -139,7 +130,7 @@ fn selections() -> impl Strategy<Value = Vec<Vec<(String, Value)>>> {
     prop::collection::vec(prop::collection::vec((key(), value()), 0..6), 0..4)
 }
 
-fn generated_annotations() -> TestResult {
+fn generated_annotations_keep_the_promises() -> TestResult {
     run(500, selections(), |selections| {
         let text = written(&selections, "");
         targets::annotation(text.as_bytes());
@@ -148,7 +139,7 @@ fn generated_annotations() -> TestResult {
     })
 }
 
-fn any_text() -> TestResult {
+fn any_text_keeps_the_promises() -> TestResult {
     let text = prop_oneof![
         "\\PC{0,40}",
         "[a-z0-9/@, .-]{0,40}",
@@ -164,7 +155,7 @@ fn any_text() -> TestResult {
 }
 
 /// Captured reviews with a few bytes changed.
-fn mutated_reviews() -> TestResult {
+fn mutated_reviews_keep_the_promises() -> TestResult {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reviews");
     let mut reviews = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -195,7 +186,7 @@ fn mutated_reviews() -> TestResult {
 
 /// Members in another order (unless one is repeated) and more white space: the same findings, apart
 /// from their positions and their order.
-fn layout() -> TestResult {
+fn order_and_white_space_change_no_verdict() -> TestResult {
     let networks = [Arc::new(Network::new(
         "db",
         "a",

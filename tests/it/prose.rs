@@ -47,11 +47,11 @@ const WORDS: &[&str] = &[
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("prose::doc_comments_name_their_subject", beginnings),
-        Trial::test("prose::private_words_do_not_come_back", words),
-        Trial::test("prose::a_banned_beginning_is_found", finds_beginnings),
-        Trial::test("prose::a_banned_word_is_found", finds_words),
+    tests!["prose";
+        doc_comments_name_their_subject,
+        private_words_do_not_come_back,
+        a_banned_beginning_is_found,
+        a_banned_word_is_found,
     ]
 }
 
@@ -136,7 +136,7 @@ fn banned_words(text: &str) -> Vec<(usize, &'static str)> {
     found
 }
 
-fn beginnings() -> Result<(), Failed> {
+fn doc_comments_name_their_subject() -> Result<(), Failed> {
     let mut wrong = Vec::new();
     for (path, text) in files()? {
         wrong.extend(
@@ -151,7 +151,7 @@ fn beginnings() -> Result<(), Failed> {
     )
 }
 
-fn words() -> Result<(), Failed> {
+fn private_words_do_not_come_back() -> Result<(), Failed> {
     let mut wrong = Vec::new();
     for (path, text) in files()? {
         wrong.extend(
@@ -170,7 +170,7 @@ fn none_of(wrong: &[String], help: &str) -> Result<(), Failed> {
     Err(format!("{}\n{help}", wrong.join("\n")).into())
 }
 
-fn finds_beginnings() -> Result<(), Failed> {
+fn a_banned_beginning_is_found() -> Result<(), Failed> {
     let text = "/// Whether it holds.\nfn a() {}\n/// Returns true if it holds.\n/// That is all.\n//! How it is.\n// How it is done.\n";
     let lines = banned_beginnings(text);
     // Line 5 continues a comment as far as the text shows: only the first line of each counts.
@@ -180,7 +180,7 @@ fn finds_beginnings() -> Result<(), Failed> {
     Err(format!("{lines:?}").into())
 }
 
-fn finds_words() -> Result<(), Failed> {
+fn a_banned_word_is_found() -> Result<(), Failed> {
     let found = banned_words("// Whoever is told.\nlet told = 1;\n/// It counts for nothing.\n");
     if found == [(1, "told"), (1, "whoever"), (3, "counts for nothing")] {
         return Ok(());

@@ -28,7 +28,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .stdout(Stdio::null())
         .status()
         .is_err();
-    let test = Trial::test("secrets::logs_contain_no_secret_and_no_forged_line", run);
+    let test = trial!["secrets"; logs_contain_no_secret_and_no_forged_line];
     vec![test.with_ignored_flag(no_curl)]
 }
 
@@ -138,7 +138,7 @@ fn review(name: &str) -> String {
     .to_string()
 }
 
-fn run() -> TestResult {
+fn logs_contain_no_secret_and_no_forged_line() -> TestResult {
     let serving = LoggingServer::start()?;
     for path in ["/validate", "/mutate"] {
         serving.post(path, &review("app"))?;

@@ -1,6 +1,6 @@
 //! Helpers of several tests: a review of a pod, and the decision on it.
 
-use libtest_mimic::Failed;
+use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{AdmissionResponse, Decision, Review, ReviewContext, Webhook, decide},
     allocation::SharedIndex,
@@ -18,6 +18,65 @@ pub(crate) type TestFn = fn() -> TestResult;
 
 /// A test with its name.
 pub(crate) type NamedTest = (&'static str, TestFn);
+
+/// Returns a test that is run in paused time.
+pub(crate) fn paused<F>(name: &str, run: impl FnOnce() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = TestResult>,
+{
+    Trial::test(name, move || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()?
+            .block_on(run())
+    })
+}
+
+/// A test named after its function: `trial!["group"; function]`, or `trial!["group"; with run;
+/// function]` for a function that `run(name, function)`, or `run(first)` as `run(first, name,
+/// function)`, makes a test of. `with` alone leaves the group to `run`.
+macro_rules! trial {
+    (@name $name:ident) => {
+        stringify!($name)
+    };
+    (@name $module:ident :: $($name:ident)::+) => {
+        trial!(@name $($name)::+)
+    };
+    ($group:literal; with $run:ident($($first:expr),+); $($name:ident)::+) => {
+        $run($($first,)+ concat!($group, "::", trial!(@name $($name)::+)), $($name)::+)
+    };
+    ($group:literal; with $run:expr; $($name:ident)::+) => {
+        $run(concat!($group, "::", trial!(@name $($name)::+)), $($name)::+)
+    };
+    (with $run:expr; $($name:ident)::+) => {
+        $run(trial!(@name $($name)::+), $($name)::+)
+    };
+    ($group:literal; $($name:ident)::+) => {
+        trial![$group; with libtest_mimic::Trial::test; $($name)::+]
+    };
+}
+
+/// A list of tests, each named after its function as by `trial!`, with the settings that follow it:
+/// `tests!["group"; with run; function, function.with_ignored_flag(true)]`.
+macro_rules! tests {
+    ($group:literal; with $run:expr; $($($name:ident)::+ $(.$set:ident($value:expr))*),+ $(,)?) => {
+        Vec::from([$(trial![$group; with $run; $($name)::+] $(.$set($value))*),+])
+    };
+    (with $run:expr; $($($name:ident)::+ $(.$set:ident($value:expr))*),+ $(,)?) => {
+        Vec::from([$(trial![with $run; $($name)::+] $(.$set($value))*),+])
+    };
+    ($group:literal; $($list:tt)+) => {
+        tests![$group; with libtest_mimic::Trial::test; $($list)+]
+    };
+}
+
+/// A list of [`NamedTest`]s, each named after its function.
+macro_rules! named {
+    ($($name:ident),+ $(,)?) => {
+        &[$((stringify!($name), $name)),+]
+    };
+}
 
 /// Returns the AdmissionReview for the creation of `pod`.
 pub(crate) fn create(pod: &Value) -> Vec<u8> {

@@ -1,8 +1,6 @@
 //! Behaviour of objects that the recorded conversations do not cover: through kube's own client, in
 //! paused time.
 
-use std::future::Future;
-
 use futures_util::TryStreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -16,29 +14,18 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use crate::api_server::ApiServer;
-pub(super) use crate::support::TestResult;
-
-/// Registers a test on one thread, in paused time.
-pub(super) fn test<F: Future<Output = TestResult> + 'static>(name: &str, run: fn() -> F) -> Trial {
-    Trial::test(format!("api_server::{name}"), move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()?;
-        runtime.block_on(run())
-    })
-}
+pub(super) use crate::support::{TestResult, paused};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("an_object_is_created_read_watched_and_deleted", lifecycle),
-        test("the_same_requests_have_the_same_history", same_history),
-        test("a_finalizer_delays_deletion", finalizers),
-        test("a_delete_is_for_the_version_it_names", preconditions),
-        test("a_collection_is_deleted_by_its_labels", collection),
-        test("a_no_op_write_keeps_the_version", nothing),
-        test("a_manager_removes_fields_that_it_applied", applied),
-        test("a_patch_merges_lists_by_their_keys", strategic),
+    tests!["api_server"; with paused;
+        an_object_is_created_read_watched_and_deleted,
+        the_same_requests_have_the_same_history,
+        a_finalizer_delays_deletion,
+        a_delete_is_for_the_version_it_names,
+        a_collection_is_deleted_by_its_labels,
+        a_no_op_write_keeps_the_version,
+        a_manager_removes_fields_that_it_applied,
+        a_patch_merges_lists_by_their_keys,
     ]
 }
 
@@ -72,7 +59,7 @@ pub(super) fn merge(patch: Value) -> Patch<Value> {
     Patch::Merge(patch)
 }
 
-async fn lifecycle() -> TestResult {
+async fn an_object_is_created_read_watched_and_deleted() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let created = maps
@@ -123,7 +110,7 @@ async fn run_requests() -> Result<(Vec<String>, Vec<String>), Failed> {
     Ok((lines, all.iter().map(ToString::to_string).collect()))
 }
 
-async fn same_history() -> TestResult {
+async fn the_same_requests_have_the_same_history() -> TestResult {
     let (lines, objects) = run_requests().await?;
     same(&lines.len(), &40)?;
     same(&objects.len(), &20)?;
@@ -133,7 +120,7 @@ async fn same_history() -> TestResult {
     same(&run_requests().await?, &(lines, objects))
 }
 
-async fn finalizers() -> TestResult {
+async fn a_finalizer_delays_deletion() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let mut map = config_map("held");
@@ -150,7 +137,7 @@ async fn finalizers() -> TestResult {
     same(&maps.get_opt("held").await?, &None)
 }
 
-async fn preconditions() -> TestResult {
+async fn a_delete_is_for_the_version_it_names() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let first = maps
@@ -184,7 +171,7 @@ async fn preconditions() -> TestResult {
     same(&message.contains("UID in precondition"), &true)
 }
 
-async fn collection() -> TestResult {
+async fn a_collection_is_deleted_by_its_labels() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     for (name, color) in [("a", "red"), ("b", "blue"), ("c", "red")] {
@@ -208,7 +195,7 @@ async fn collection() -> TestResult {
     same(&server.request_counts().get(&deletes), &Some(&1))
 }
 
-async fn nothing() -> TestResult {
+async fn a_no_op_write_keeps_the_version() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let first = maps
@@ -228,7 +215,7 @@ async fn nothing() -> TestResult {
     same(&server.written().len(), &1)
 }
 
-async fn applied() -> TestResult {
+async fn a_manager_removes_fields_that_it_applied() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let apply = |manager: &str, data: Value| {
@@ -249,7 +236,7 @@ async fn applied() -> TestResult {
     same(&message.as_str(), &received)
 }
 
-async fn strategic() -> TestResult {
+async fn a_patch_merges_lists_by_their_keys() -> TestResult {
     let server = ApiServer::new();
     let condition = |kind: &str, status: &str| json!({"type": kind, "status": status, "lastTransitionTime": null});
     server.put(json!({

@@ -12,23 +12,24 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, timeout};
 use tower::ServiceExt as _;
 
-use super::behaviour::{TestResult, config_map, error_of, maps, merge, same, test};
+use super::behaviour::{TestResult, config_map, error_of, maps, merge, paused, same};
 use crate::api_server::{ApiServer, FaultAction, FaultEffect, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_fault_has_its_status_and_message", messages),
-        test("a_fault_applies_to_the_requests_it_names", named),
-        test("a_closure_decides_on_faults", closure),
-        test("latency_is_before_or_after_the_effect", latency),
-        test("a_lost_answer_does_not_undo_the_write", lost),
-        test("a_write_persists_after_its_failure", later),
-        test("a_write_persists_without_its_sender", abandoned),
-        Trial::test("api_server::a_broken_connection_is_one_over_http", broken),
-    ]
+    let mut tests = tests!["api_server"; with paused;
+        a_fault_has_its_status_and_message,
+        a_fault_applies_to_the_requests_it_names,
+        a_closure_decides_on_faults,
+        latency_is_before_or_after_the_effect,
+        a_lost_answer_does_not_undo_the_write,
+        a_write_persists_after_its_failure,
+        a_write_persists_without_its_sender,
+    ];
+    tests.push(trial!["api_server"; a_broken_connection_is_one_over_http]);
+    tests
 }
 
-async fn messages() -> TestResult {
+async fn a_fault_has_its_status_and_message() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     for (failure, code, part) in [
@@ -82,7 +83,7 @@ async fn messages() -> TestResult {
     same(&body["details"]["retryAfterSeconds"], &json!(3))
 }
 
-async fn named() -> TestResult {
+async fn a_fault_applies_to_the_requests_it_names() -> TestResult {
     let server = ApiServer::new();
     let rule = FaultRule::of("*", "configmaps", InjectedFailure::Internal.into());
     server.fault(rule.named("b").for_client("one").times(2));
@@ -96,7 +97,7 @@ async fn named() -> TestResult {
     Ok(())
 }
 
-async fn closure() -> TestResult {
+async fn a_closure_decides_on_faults() -> TestResult {
     let server = ApiServer::new();
     server.faults(|asked| {
         let spoils = asked.verb == "patch" && asked.subresource == "status";
@@ -119,7 +120,7 @@ async fn closure() -> TestResult {
     Ok(())
 }
 
-async fn latency() -> TestResult {
+async fn latency_is_before_or_after_the_effect() -> TestResult {
     let server = ApiServer::new();
     let (before, after) = (Duration::from_millis(20), Duration::from_millis(300));
     server.fault(FaultRule::of(
@@ -143,7 +144,7 @@ async fn latency() -> TestResult {
     same(&began.elapsed().as_millis(), &320)
 }
 
-async fn lost() -> TestResult {
+async fn a_lost_answer_does_not_undo_the_write() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     for (name, failure) in [
@@ -163,7 +164,7 @@ async fn lost() -> TestResult {
     same(&maps.list(&ListParams::default()).await?.items.len(), &2)
 }
 
-async fn later() -> TestResult {
+async fn a_write_persists_after_its_failure() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let late = FaultAction::later(Duration::from_secs(30), InjectedFailure::Timeout);
@@ -176,7 +177,7 @@ async fn later() -> TestResult {
     same(&maps.get_opt("a").await?.is_some(), &true)
 }
 
-async fn abandoned() -> TestResult {
+async fn a_write_persists_without_its_sender() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let slow = FaultAction::slow(Duration::from_secs(5), Duration::ZERO);
@@ -200,7 +201,7 @@ async fn abandoned() -> TestResult {
 
 /// In real time, on a socket: the connection breaks before a response, and in the middle of a
 /// watch.
-fn broken() -> TestResult {
+fn a_broken_connection_is_one_over_http() -> TestResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -14,18 +14,18 @@ use kube::{
 use libtest_mimic::Trial;
 use serde_json::json;
 
-use super::behaviour::{TestResult, config_map, error_of, merge, same, test};
+use super::behaviour::{TestResult, config_map, error_of, merge, paused, same};
 use crate::api_server::{ApiServer, ResourceKind};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_namespace_is_deleted_with_its_contents", namespaces),
-        test("a_kind_is_there_while_it_is_defined", definitions),
-        test("the_kinds_of_nadmit_have_their_schemas", schemas),
+    tests!["api_server"; with paused;
+        a_namespace_is_deleted_with_its_contents,
+        a_kind_is_there_while_it_is_defined,
+        the_kinds_of_nadmit_have_their_schemas,
     ]
 }
 
-async fn namespaces() -> TestResult {
+async fn a_namespace_is_deleted_with_its_contents() -> TestResult {
     let server = ApiServer::new();
     let client = server.client();
     let inside: Api<ConfigMap> = Api::namespaced(client.clone(), "n");
@@ -66,7 +66,7 @@ async fn namespaces() -> TestResult {
     same(&namespaces.get_opt("n").await?, &None)
 }
 
-async fn definitions() -> TestResult {
+async fn a_kind_is_there_while_it_is_defined() -> TestResult {
     let server = ApiServer::new();
     let kind = ResourceKind::custom("example.dev/v1", "Thing", "things", false);
     let resource = ApiResource {
@@ -108,7 +108,7 @@ async fn definitions() -> TestResult {
     same(&gone.is_err(), &true)
 }
 
-async fn schemas() -> TestResult {
+async fn the_kinds_of_nadmit_have_their_schemas() -> TestResult {
     let server = ApiServer::new();
     let groups = server
         .client()

@@ -38,12 +38,9 @@ pub(crate) fn tests() -> Vec<Trial> {
         }
     });
     let own = [
-        vec![
-            Trial::test("api_conversations::over_http", over_http),
-            Trial::test(
-                "api_conversations::other_answers_are_noticed",
-                normalize::differences_are_found,
-            ),
+        tests!["api_conversations";
+            over_http,
+            normalize::other_answers_are_noticed,
         ],
         behaviour::tests(),
         kinds::tests(),

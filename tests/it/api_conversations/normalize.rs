@@ -155,7 +155,7 @@ impl RecordedNames {
 }
 
 /// Unexpected differences are found at every position; necessary ones are ignored.
-pub(super) fn differences_are_found() -> TestResult {
+pub(super) fn other_answers_are_noticed() -> TestResult {
     let answer = |status: u64, uid: &str, version: &str, holder: &str| {
         let metadata = json!({"uid": uid, "resourceVersion": version, "name": "a"});
         let spec = json!({"holder": holder});

@@ -8,17 +8,17 @@ use kube::{
 use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
-use super::behaviour::{TestResult, error_of, merge, same, test};
+use super::behaviour::{TestResult, error_of, merge, paused, same};
 use crate::api_server::ApiServer;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_binding_merges_its_annotations", annotations),
-        test("bindings_bind_as_the_subresource_does", legacy),
-        test("a_binding_is_for_the_pod_it_means", conflicts),
-        test("a_bound_pod_has_a_grace_period", grace),
-        test("an_eviction_deletes", eviction),
-        test("pods_are_selected_by_their_node", selected),
+    tests!["api_server"; with paused;
+        a_binding_merges_its_annotations,
+        bindings_bind_as_the_subresource_does,
+        a_binding_is_for_the_pod_it_means,
+        a_bound_pod_has_a_grace_period,
+        an_eviction_deletes,
+        pods_are_selected_by_their_node,
     ]
 }
 
@@ -65,7 +65,7 @@ fn node(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref()
 }
 
-async fn annotations() -> TestResult {
+async fn a_binding_merges_its_annotations() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     let own = json!({"kept": "1", "replaced": "1"});
@@ -89,7 +89,7 @@ async fn annotations() -> TestResult {
     same(&error_of(refused)?.0, &422)
 }
 
-async fn legacy() -> TestResult {
+async fn bindings_bind_as_the_subresource_does() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     pods.create(&PostParams::default(), &pod("p", json!({}))?)
@@ -103,7 +103,7 @@ async fn legacy() -> TestResult {
     )
 }
 
-async fn conflicts() -> TestResult {
+async fn a_binding_is_for_the_pod_it_means() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     let refused = bind(&server, &binding("p", "n1", &json!({}))).await;
@@ -128,7 +128,7 @@ async fn conflicts() -> TestResult {
     )
 }
 
-async fn grace() -> TestResult {
+async fn a_bound_pod_has_a_grace_period() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     pods.create(&PostParams::default(), &pod("p", json!({}))?)
@@ -149,7 +149,7 @@ async fn grace() -> TestResult {
     same(&pods.get_opt("p").await?.is_none(), &true)
 }
 
-async fn eviction() -> TestResult {
+async fn an_eviction_deletes() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     pods.create(&PostParams::default(), &pod("p", json!({}))?)
@@ -162,7 +162,7 @@ async fn eviction() -> TestResult {
     same(&server.written().get(&evictions), &Some(&1))
 }
 
-async fn selected() -> TestResult {
+async fn pods_are_selected_by_their_node() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     for name in ["p", "q"] {

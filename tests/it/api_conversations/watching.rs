@@ -16,19 +16,19 @@ use libtest_mimic::Trial;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use super::behaviour::{TestResult, config_map, error_of, maps, merge, same, test};
+use super::behaviour::{TestResult, config_map, error_of, maps, merge, paused, same};
 use crate::api_server::{ApiServer, FaultAction, FaultRule};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_watcher_survives_broken_watches", survives),
-        test("a_streaming_watcher_gets_every_object", streaming),
-        test("bookmarks_come_in_time", bookmarks),
-        test("an_object_leaving_a_selection_is_deleted", selection),
-        test("pages_are_of_one_state", pages),
-        test("a_lagging_watch_delays_events", lag),
-        test("the_watches_of_one_client_break", one_client),
-        test("metadata_is_watched_alone", metadata),
+    tests!["api_server"; with paused;
+        a_watcher_survives_broken_watches,
+        a_streaming_watcher_gets_every_object,
+        bookmarks_come_in_time,
+        an_object_leaving_a_selection_is_deleted,
+        pages_are_of_one_state,
+        a_lagging_watch_delays_events,
+        the_watches_of_one_client_break,
+        metadata_is_watched_alone,
     ]
 }
 
@@ -103,15 +103,15 @@ async fn follows(config: watcher::Config) -> TestResult {
     has(&known, &[("c", "1")])
 }
 
-async fn survives() -> TestResult {
+async fn a_watcher_survives_broken_watches() -> TestResult {
     follows(watcher::Config::default()).await
 }
 
-async fn streaming() -> TestResult {
+async fn a_streaming_watcher_gets_every_object() -> TestResult {
     follows(watcher::Config::default().streaming_lists()).await
 }
 
-async fn bookmarks() -> TestResult {
+async fn bookmarks_come_in_time() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     write(&maps, "a", "1").await?;
@@ -138,7 +138,7 @@ async fn bookmarks() -> TestResult {
     same(&versions.len(), &3)
 }
 
-async fn selection() -> TestResult {
+async fn an_object_leaving_a_selection_is_deleted() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let labelled = |value: &str| merge(json!({"metadata": {"labels": {"color": value}}}));
@@ -164,7 +164,7 @@ async fn selection() -> TestResult {
     )
 }
 
-async fn pages() -> TestResult {
+async fn pages_are_of_one_state() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     for name in ["a", "b", "c", "d"] {
@@ -201,7 +201,7 @@ async fn pages() -> TestResult {
     same(&error_of(maps.list(&next).await)?.0, &410)
 }
 
-async fn lag() -> TestResult {
+async fn a_lagging_watch_delays_events() -> TestResult {
     let server = ApiServer::new();
     let slow = server.named("slow");
     let writer = maps(&server);
@@ -248,7 +248,7 @@ async fn lag() -> TestResult {
     same(&began.elapsed().as_secs(), &2)
 }
 
-async fn one_client() -> TestResult {
+async fn the_watches_of_one_client_break() -> TestResult {
     let server = ApiServer::new();
     let params = WatchParams::default().timeout(60);
     let watch = async |client: &str| maps(&server.named(client)).watch(&params, "0").await;
@@ -274,7 +274,7 @@ async fn one_client() -> TestResult {
     same(&whole, &(1, 60))
 }
 
-async fn metadata() -> TestResult {
+async fn metadata_is_watched_alone() -> TestResult {
     let server = ApiServer::new();
     let maps = maps(&server);
     let partial: Api<PartialObjectMeta<ConfigMap>> = Api::default_namespaced(server.client());

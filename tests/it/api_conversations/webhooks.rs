@@ -14,20 +14,20 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use super::{
-    behaviour::{TestResult, error_of, same, test},
+    behaviour::{TestResult, error_of, paused, same},
     normalize::normal,
     pods::{bind, binding, pod, pods},
 };
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure, Webhook, posting};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("reviews_are_as_recorded", recorded),
-        test("a_patch_of_a_webhook_is_applied", patched),
-        test("a_binding_gets_annotations_from_a_webhook", bound),
-        test("a_denial_keeps_its_message", denied),
-        test("a_webhook_that_fails_is_passed_over_or_not", failing),
-        test("a_webhook_is_called_for_matching_requests", matched),
+    tests!["api_server"; with paused;
+        reviews_are_as_recorded,
+        a_patch_of_a_webhook_is_applied,
+        a_binding_gets_annotations_from_a_webhook,
+        a_denial_keeps_its_message,
+        a_webhook_that_fails_is_passed_over_or_not,
+        a_webhook_is_called_for_matching_requests,
     ]
 }
 
@@ -87,7 +87,7 @@ const RECORDED_CHANGES: &[(&str, &str, &str)] = &[
 ];
 
 /// The reviews of recorded changes equal the recorded reviews, except for user and tool.
-async fn recorded() -> TestResult {
+async fn reviews_are_as_recorded() -> TestResult {
     for (name, method, path) in RECORDED_CHANGES {
         let server = ApiServer::new();
         server.namespace("cap", &[]);
@@ -146,7 +146,7 @@ fn comparable(mut review: Value) -> Value {
     review
 }
 
-async fn patched() -> TestResult {
+async fn a_patch_of_a_webhook_is_applied() -> TestResult {
     let server = ApiServer::new();
     let add = |review: Value| async move {
         let path = "/metadata/annotations/added";
@@ -170,7 +170,7 @@ async fn patched() -> TestResult {
     same(&server.calls("a.example.dev"), &2)
 }
 
-async fn bound() -> TestResult {
+async fn a_binding_gets_annotations_from_a_webhook() -> TestResult {
     let server = ApiServer::new();
     let router = Router::new().route(
         "/mutate",
@@ -197,7 +197,7 @@ async fn bound() -> TestResult {
     same(&server.calls("b.example.dev"), &1)
 }
 
-async fn denied() -> TestResult {
+async fn a_denial_keeps_its_message() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     for (status, code, expected_message) in [
@@ -228,7 +228,7 @@ async fn denied() -> TestResult {
     same(&server.written().len(), &0)
 }
 
-async fn failing() -> TestResult {
+async fn a_webhook_that_fails_is_passed_over_or_not() -> TestResult {
     let server = ApiServer::new();
     let pods = pods(&server);
     let hang = |_| async {
@@ -261,7 +261,7 @@ async fn failing() -> TestResult {
     Ok(())
 }
 
-async fn matched() -> TestResult {
+async fn a_webhook_is_called_for_matching_requests() -> TestResult {
     let server = ApiServer::new();
     server.namespace("watched", &[("example.dev/watched", "yes")]);
     let ask = |review: Value| async move { Ok(allow(&review)) };

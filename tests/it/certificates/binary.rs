@@ -29,9 +29,9 @@ use crate::api_server::{ApiServer, FaultRule, InjectedFailure, StandInSettings};
 pub(super) fn tests() -> Vec<Trial> {
     let has_curl = Command::new("curl").arg("--version").output();
     let no_curl = !has_curl.is_ok_and(|output| output.status.success());
-    vec![
-        test("the_ca_changes_under_load_and_no_review_fails", change).with_ignored_flag(no_curl),
-        test("it_is_ready_when_it_has_a_certificate", readiness).with_ignored_flag(no_curl),
+    tests![with test;
+        the_ca_changes_under_load_and_no_review_fails.with_ignored_flag(no_curl),
+        it_is_ready_when_it_has_a_certificate.with_ignored_flag(no_curl),
     ]
 }
 
@@ -142,7 +142,7 @@ async fn load(address: SocketAddr, server: ApiServer, counted: Arc<ReviewCounts>
     Ok(())
 }
 
-async fn change() -> TestResult {
+async fn the_ca_changes_under_load_and_no_review_fails() -> TestResult {
     let (server, folder) = (api_server()?, tempfile::tempdir()?);
     soon_due(&server)?;
     let before = server
@@ -242,7 +242,7 @@ fn holds_no_key(replica: &ServingReplica, secrets: &[&Value]) -> TestResult {
     Ok(())
 }
 
-async fn readiness() -> TestResult {
+async fn it_is_ready_when_it_has_a_certificate() -> TestResult {
     let (server, folder) = (api_server()?, tempfile::tempdir()?);
     server.fault(FaultRule::of(
         "create",

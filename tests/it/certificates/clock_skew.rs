@@ -4,21 +4,15 @@ use jiff::SignedDuration;
 use libtest_mimic::Trial;
 
 use super::fixture::{
-    CertificateFixture, CertificateReplica, TestResult, called, holds, same, seconds, test,
+    CertificateFixture, CertificateReplica, TestResult, called, holds, paused, same, seconds,
 };
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("wrong_clocks_of_replicas_change_nothing", wrong_clocks),
-        test(
-            "api_servers_with_different_clocks_do_not_make_replicas_alternate",
-            two_times,
-        ),
-        test("without_a_date_each_has_its_own_clock", no_date),
-        test(
-            "replicas_with_other_flags_share_one_certificate",
-            two_services,
-        ),
+    tests!["certificates"; with paused;
+        wrong_clocks_of_replicas_change_nothing,
+        api_servers_with_different_clocks_do_not_make_replicas_alternate,
+        without_a_date_each_has_its_own_clock,
+        replicas_with_other_flags_share_one_certificate,
     ]
 }
 
@@ -33,7 +27,7 @@ async fn is_calm(fixture: &CertificateFixture, replicas: &[CertificateReplica]) 
     Ok(())
 }
 
-async fn wrong_clocks() -> TestResult {
+async fn wrong_clocks_of_replicas_change_nothing() -> TestResult {
     let fixture = CertificateFixture::new();
     let days = |count: i64| fixture.wall.ahead(count * 86_400);
     let replicas = [
@@ -50,7 +44,7 @@ async fn wrong_clocks() -> TestResult {
     is_calm(&fixture, &replicas).await
 }
 
-async fn two_times() -> TestResult {
+async fn api_servers_with_different_clocks_do_not_make_replicas_alternate() -> TestResult {
     let fixture = CertificateFixture::new();
     let day = SignedDuration::from_hours(24);
     fixture.server.skew("a", Some(day * 2));
@@ -65,7 +59,7 @@ async fn two_times() -> TestResult {
     is_calm(&fixture, &replicas).await
 }
 
-async fn no_date() -> TestResult {
+async fn without_a_date_each_has_its_own_clock() -> TestResult {
     let fixture = CertificateFixture::new();
     for name in ["a", "b"] {
         fixture.server.skew(name, None);
@@ -80,7 +74,7 @@ async fn no_date() -> TestResult {
 }
 
 /// A rollout that gives the Service another name.
-async fn two_services() -> TestResult {
+async fn replicas_with_other_flags_share_one_certificate() -> TestResult {
     let mut fixture = CertificateFixture::new();
     let old = fixture.replica("a");
     seconds(5).await;

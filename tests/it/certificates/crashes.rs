@@ -12,19 +12,22 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use libtest_mimic::Trial;
 use tokio::sync::Notify;
 
-use super::fixture::{CONFIGURATIONS, CertificateFixture, TestResult, holds, same, seconds, test};
+use super::fixture::{
+    CONFIGURATIONS, CertificateFixture, TestResult, holds, paused, same, seconds,
+};
 use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        test(
-            "a_replica_may_die_at_any_request_of_a_change_of_cas",
+        paused(
+            "certificates::a_replica_may_die_at_any_request_of_a_change_of_cas",
             || each(false),
         ),
-        test("a_request_that_outlives_its_replica_is_harmless", || {
-            each(true)
-        }),
-        test("a_late_patch_reverts_nothing", late_patch),
+        paused(
+            "certificates::a_request_that_outlives_its_replica_is_harmless",
+            || each(true),
+        ),
+        trial!["certificates"; with paused; a_late_patch_reverts_nothing],
     ]
 }
 
@@ -105,7 +108,7 @@ async fn crash_at(nth: usize, late: bool) -> TestResult {
 }
 
 /// A patch with the previous CAs arrives when a certificate of the new CA is served.
-async fn late_patch() -> TestResult {
+async fn a_late_patch_reverts_nothing() -> TestResult {
     let fixture = CertificateFixture::new();
     let replicas = [fixture.replica("a"), fixture.replica("b")];
     seconds(10).await;

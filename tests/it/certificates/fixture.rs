@@ -4,7 +4,6 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fmt::Debug,
-    future::Future,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -14,7 +13,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Failed;
 use nadmit::{
     clock::Clock,
     controllers::{CertificateKeeper, CertificateLifetimes, CertificateOptions, WebhookService},
@@ -30,26 +29,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::api_server::{ApiServer, StandInSettings};
-pub(super) use crate::support::TestResult;
+pub(super) use crate::support::{TestResult, paused};
 
 pub(super) const CONFIGURATIONS: [&str; 2] = [
     "mutatingwebhookconfigurations.admissionregistration.k8s.io",
     "validatingwebhookconfigurations.admissionregistration.k8s.io",
 ];
-
-/// Registers a test on one thread, in paused time.
-pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
-where
-    F: Future<Output = TestResult> + 'static,
-{
-    Trial::test(format!("certificates::{name}"), move || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()?
-            .block_on(run())
-    })
-}
 
 /// A wall clock that follows tokio's time, and can be set.
 #[derive(Clone)]

@@ -5,33 +5,30 @@ use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use super::fixture::{
-    CONFIGURATIONS, CertificateFixture, TestResult, certificates, holds, same, seconds,
-    short_lives, test,
+    CONFIGURATIONS, CertificateFixture, TestResult, certificates, holds, paused, same, seconds,
+    short_lives,
 };
 use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("an_empty_cluster_gets_a_secret_and_ca_bundles", bootstrap),
-        test("two_replicas_that_begin_at_once_agree", two_begin),
-        test("webhooks_that_come_later_are_found", later_webhooks),
-        test("foreign_webhooks_and_entries_stay_as_they_are", others),
-        test("a_current_secret_is_not_written", quiet),
-        test("an_overwritten_ca_bundle_is_restored", written_over),
-        test("a_damaged_secret_is_never_served", damage),
-        test("certificates_and_cas_are_renewed_in_their_time", renewal),
-        test("a_ca_that_one_webhook_lacks_is_not_used", one_lacks),
-        test("a_foreign_certificate_is_served_and_not_changed", foreign),
-        test(
-            "a_forbidden_write_is_reported_and_the_rest_is_done",
-            forbidden,
-        ),
-        test("an_unreachable_api_server_changes_nothing", away),
-        test("it_ends_on_cancellation", ends),
+    tests!["certificates"; with paused;
+        an_empty_cluster_gets_a_secret_and_ca_bundles,
+        two_replicas_that_begin_at_once_agree,
+        webhooks_that_come_later_are_found,
+        foreign_webhooks_and_entries_stay_as_they_are,
+        a_current_secret_is_not_written,
+        an_overwritten_ca_bundle_is_restored,
+        a_damaged_secret_is_never_served,
+        certificates_and_cas_are_renewed_in_their_time,
+        a_ca_that_one_webhook_lacks_is_not_used,
+        a_foreign_certificate_is_served_and_not_changed,
+        a_forbidden_write_is_reported_and_the_rest_is_done,
+        an_unreachable_api_server_changes_nothing,
+        it_ends_on_cancellation,
     ]
 }
 
-async fn bootstrap() -> TestResult {
+async fn an_empty_cluster_gets_a_secret_and_ca_bundles() -> TestResult {
     let fixture = CertificateFixture::new();
     let replica = fixture.replica("a");
     seconds(5).await;
@@ -55,7 +52,7 @@ async fn bootstrap() -> TestResult {
     same(replica.failed.get(), 0)
 }
 
-async fn two_begin() -> TestResult {
+async fn two_replicas_that_begin_at_once_agree() -> TestResult {
     let fixture = CertificateFixture::new();
     let (a, b) = (fixture.replica("a"), fixture.replica("b"));
     seconds(10).await;
@@ -67,7 +64,7 @@ async fn two_begin() -> TestResult {
     same((a.failed.get(), b.failed.get()), (0, 0))
 }
 
-async fn later_webhooks() -> TestResult {
+async fn webhooks_that_come_later_are_found() -> TestResult {
     let fixture = CertificateFixture::empty();
     let replica = fixture.replica("a");
     seconds(60).await;
@@ -78,7 +75,7 @@ async fn later_webhooks() -> TestResult {
     holds(fixture.is_served_by(&replica), "they are not found")
 }
 
-async fn others() -> TestResult {
+async fn foreign_webhooks_and_entries_stay_as_they_are() -> TestResult {
     let fixture = CertificateFixture::new();
     let secret = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
@@ -110,7 +107,7 @@ async fn others() -> TestResult {
     Ok(())
 }
 
-async fn quiet() -> TestResult {
+async fn a_current_secret_is_not_written() -> TestResult {
     let fixture = CertificateFixture::new();
     let (_a, _b) = (fixture.replica("a"), fixture.replica("b"));
     seconds(10).await;
@@ -119,7 +116,7 @@ async fn quiet() -> TestResult {
     same(fixture.server.written(), before)
 }
 
-async fn written_over() -> TestResult {
+async fn an_overwritten_ca_bundle_is_restored() -> TestResult {
     let fixture = CertificateFixture::new();
     let replica = fixture.replica("a");
     seconds(5).await;
@@ -141,7 +138,7 @@ async fn written_over() -> TestResult {
 
 type Damage = fn(&mut Value);
 
-async fn damage() -> TestResult {
+async fn a_damaged_secret_is_never_served() -> TestResult {
     let text = |bytes: &[u8]| Value::from(STANDARD.encode(bytes));
     let other = CertificateFixture::new();
     let _replica = other.replica("a");
@@ -201,7 +198,7 @@ async fn healed(words: &str, damage: impl FnOnce(&mut Value)) -> TestResult {
     holds(fixture.is_served_by(&fresh), words)
 }
 
-async fn renewal() -> TestResult {
+async fn certificates_and_cas_are_renewed_in_their_time() -> TestResult {
     let mut fixture = CertificateFixture::new();
     fixture.options.lifetimes = short_lives();
     let replicas = [fixture.replica("a"), fixture.replica("b")];
@@ -249,7 +246,7 @@ async fn renewal() -> TestResult {
     same(sizes, vec![1, 2, 1, 2, 1])
 }
 
-async fn one_lacks() -> TestResult {
+async fn a_ca_that_one_webhook_lacks_is_not_used() -> TestResult {
     let fixture = CertificateFixture::new();
     let replica = fixture.replica("a");
     seconds(5).await;
@@ -277,7 +274,7 @@ async fn one_lacks() -> TestResult {
     same(replica.failed.get(), 0)
 }
 
-async fn foreign() -> TestResult {
+async fn a_foreign_certificate_is_served_and_not_changed() -> TestResult {
     let fixture = CertificateFixture::new();
     let maker = fixture.replica("maker");
     seconds(5).await;
@@ -318,7 +315,7 @@ async fn foreign() -> TestResult {
     same(replica.failed.get(), 1)
 }
 
-async fn forbidden() -> TestResult {
+async fn a_forbidden_write_is_reported_and_the_rest_is_done() -> TestResult {
     let fixture = CertificateFixture::new();
     let denied = || FaultAction::from(InjectedFailure::Forbidden);
     fixture
@@ -348,7 +345,7 @@ async fn forbidden() -> TestResult {
     same(replica.failed.get(), 0)
 }
 
-async fn away() -> TestResult {
+async fn an_unreachable_api_server_changes_nothing() -> TestResult {
     for failure in [
         InjectedFailure::Connection,
         InjectedFailure::Silence,
@@ -372,7 +369,7 @@ async fn away() -> TestResult {
     Ok(())
 }
 
-async fn ends() -> TestResult {
+async fn it_ends_on_cancellation() -> TestResult {
     let fixture = CertificateFixture::new();
     fixture
         .server

@@ -10,29 +10,26 @@ use super::support::*;
 use crate::api_server::{FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_batch_takes_as_long_as_one_write", side_by_side),
-        test("creates_of_a_refused_batch_are_rolled_back", rolled_back),
-        test("a_rollback_is_retried", rolled_back_later),
-        test("a_failed_rollback_is_uncertain", not_rolled_back),
-        test("a_forbidden_rollback_leaves_the_record", left),
-        test("a_record_taken_over_is_not_rolled_back", taken_over),
-        test("two_replicas_that_write_the_same_share_it", joined),
-        test("one_of_two_replicas_gets_the_name", race),
-        test("updates_follow_when_every_create_succeeded", updates_last),
-        test("an_uncertain_batch_is_completed_by_a_retry", completed),
-        test(
-            "a_repeated_batch_that_is_refused_takes_back_the_first",
-            repeated,
-        ),
-        test("a_dropped_batch_is_completed", dropped),
-        test("a_batch_names_a_record_once", twice),
+    tests![with test;
+        a_batch_takes_as_long_as_one_write,
+        creates_of_a_refused_batch_are_rolled_back,
+        a_rollback_is_retried,
+        a_failed_rollback_is_uncertain,
+        a_forbidden_rollback_leaves_the_record,
+        a_record_taken_over_is_not_rolled_back,
+        two_replicas_that_write_the_same_share_it,
+        one_of_two_replicas_gets_the_name,
+        updates_follow_when_every_create_succeeded,
+        an_uncertain_batch_is_completed_by_a_retry,
+        a_repeated_batch_that_is_refused_takes_back_the_first,
+        a_dropped_batch_is_completed,
+        a_batch_names_a_record_once,
     ]
 }
 
 const SLOW: Duration = Duration::from_millis(200);
 
-async fn side_by_side() -> TestResult {
+async fn a_batch_takes_as_long_as_one_write() -> TestResult {
     let (server, ledger) = cluster();
     let slow = FaultAction::slow(SLOW, Duration::ZERO);
     fault(&server, "create", slow, usize::MAX);
@@ -42,7 +39,7 @@ async fn side_by_side() -> TestResult {
     same(took, SLOW)
 }
 
-async fn rolled_back() -> TestResult {
+async fn creates_of_a_refused_batch_are_rolled_back() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     let batch = vec![create(1, "a"), create(2, "a"), create(3, "a")];
@@ -57,7 +54,7 @@ async fn rolled_back() -> TestResult {
     same(held(&server), holding(&[(3, "b")]))
 }
 
-async fn rolled_back_later() -> TestResult {
+async fn a_rollback_is_retried() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     for failure in [
@@ -78,7 +75,7 @@ async fn rolled_back_later() -> TestResult {
     same(held(&server), holding(&[(3, "b")]))
 }
 
-async fn not_rolled_back() -> TestResult {
+async fn a_failed_rollback_is_uncertain() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     fault(&server, "delete", InjectedFailure::Internal, usize::MAX);
@@ -91,7 +88,7 @@ async fn not_rolled_back() -> TestResult {
     same(held(&server), holding(&[(3, "b")]))
 }
 
-async fn left() -> TestResult {
+async fn a_forbidden_rollback_leaves_the_record() -> TestResult {
     let (server, ledger) = cluster();
     let there = write(&ledger, create(3, "b")).await?;
     fault(&server, "delete", InjectedFailure::Forbidden, usize::MAX);
@@ -109,7 +106,7 @@ async fn left() -> TestResult {
     same(held(&server), holding(&[(1, "a"), (2, "a"), (3, "b")]))
 }
 
-async fn taken_over() -> TestResult {
+async fn a_record_taken_over_is_not_rolled_back() -> TestResult {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     write(&ledger, create(3, "b")).await?;
@@ -132,7 +129,7 @@ async fn taken_over() -> TestResult {
     same(kept, Some(stored(1, "next", version?)))
 }
 
-async fn joined() -> TestResult {
+async fn two_replicas_that_write_the_same_share_it() -> TestResult {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     write(&ledger, create(3, "b")).await?;
@@ -156,7 +153,7 @@ async fn joined() -> TestResult {
     same(kept, Some(stored(1, "a", version?)))
 }
 
-async fn race() -> TestResult {
+async fn one_of_two_replicas_gets_the_name() -> TestResult {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     let slow = FaultAction::slow(SLOW, SLOW);
@@ -187,7 +184,7 @@ async fn race() -> TestResult {
     same(ledger.requests().creates + other.requests().creates, 100)
 }
 
-async fn updates_last() -> TestResult {
+async fn updates_follow_when_every_create_succeeded() -> TestResult {
     let (server, ledger) = cluster();
     let first = write(&ledger, create(1, "a")).await?;
     let there = write(&ledger, create(3, "b")).await?;
@@ -208,7 +205,7 @@ async fn updates_last() -> TestResult {
     )
 }
 
-async fn completed() -> TestResult {
+async fn an_uncertain_batch_is_completed_by_a_retry() -> TestResult {
     let (server, ledger) = cluster();
     let first = write(&ledger, create(9, "a")).await?;
     let lost = FaultAction::lost(InjectedFailure::Internal);
@@ -223,7 +220,7 @@ async fn completed() -> TestResult {
     same(held(&server), holding(&[(1, "b"), (2, "b"), (9, "b")]))
 }
 
-async fn repeated() -> TestResult {
+async fn a_repeated_batch_that_is_refused_takes_back_the_first() -> TestResult {
     let (server, ledger) = cluster();
     server.fault(
         FaultRule::of("create", PLURAL, InjectedFailure::Internal.into()).named("192.0.2.2"),
@@ -244,7 +241,7 @@ async fn repeated() -> TestResult {
     same(held(&server), holding(&[(2, "b")]))
 }
 
-async fn dropped() -> TestResult {
+async fn a_dropped_batch_is_completed() -> TestResult {
     let (server, ledger) = cluster();
     write(&ledger, create(3, "b")).await?;
     fault(&server, "create", FaultAction::slow(SLOW, SLOW), usize::MAX);
@@ -259,7 +256,7 @@ async fn dropped() -> TestResult {
     same(held(&server), holding(&[(3, "b"), (5, "a"), (6, "a")]))
 }
 
-async fn twice() -> TestResult {
+async fn a_batch_names_a_record_once() -> TestResult {
     let (server, ledger) = cluster();
     let error = refused(&ledger, vec![create(1, "a"), create(1, "b")]).await?;
     holds(matches!(error, WriteError::Unavailable { .. }), &error)?;

@@ -12,19 +12,13 @@ use super::support::*;
 use crate::api_server::{FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
-    [
-        both("a_created_record_is_read_back", created),
-        both(
-            "an_existing_record_is_not_created_and_its_holder_is_named",
-            existing,
-        ),
-        both("a_name_that_belongs_to_another_space_exists", twins),
-        both(
-            "updates_and_deletes_name_the_version_that_they_change",
-            versions,
-        ),
-        both("a_batch_is_written_whole_or_not_at_all", whole),
-        both("records_go_from_an_export_into_another_ledger", transfer),
+    tests![with both;
+        a_created_record_is_read_back,
+        an_existing_record_is_not_created_and_its_holder_is_named,
+        a_name_that_belongs_to_another_space_exists,
+        updates_and_deletes_name_the_version_that_they_change,
+        a_batch_is_written_whole_or_not_at_all,
+        records_go_from_an_export_into_another_ledger,
     ]
     .into_iter()
     .flatten()
@@ -58,7 +52,7 @@ where
 /// The name of one record in two spaces.
 const SHARED_NAME: &str = "example-net-1b2f09311c62f90d.192.0.2.1";
 
-async fn created(ledger: Ledger) -> TestResult {
+async fn a_created_record_is_read_back(ledger: Ledger) -> TestResult {
     let versions = ledger.write(vec![create(2, "b"), create(1, "a")]).await?;
     holds(versions[0] != versions[1], &versions)?;
     let (a, b) = (stored(1, "a", versions[1]), stored(2, "b", versions[0]));
@@ -70,7 +64,7 @@ async fn created(ledger: Ledger) -> TestResult {
     same(ledger.write(Vec::new()).await?, Vec::new())
 }
 
-async fn existing(ledger: Ledger) -> TestResult {
+async fn an_existing_record_is_not_created_and_its_holder_is_named(ledger: Ledger) -> TestResult {
     let version = ledger.write(vec![create(1, "a")]).await?[0];
     let error = ledger.write(vec![create(1, "b")]).await;
     same(error, Err(exists(1, "a", version)))?;
@@ -81,7 +75,7 @@ async fn existing(ledger: Ledger) -> TestResult {
     )
 }
 
-async fn twins(ledger: Ledger) -> TestResult {
+async fn a_name_that_belongs_to_another_space_exists(ledger: Ledger) -> TestResult {
     let mut unusual = allocation(1, "a");
     unusual.space = Space::new("example_net");
     let name = unusual.record_name();
@@ -109,7 +103,7 @@ async fn twins(ledger: Ledger) -> TestResult {
     Ok(())
 }
 
-async fn versions(ledger: Ledger) -> TestResult {
+async fn updates_and_deletes_name_the_version_that_they_change(ledger: Ledger) -> TestResult {
     let first = ledger.write(vec![create(1, "a")]).await?[0];
     let second = ledger.write(vec![update(1, "b", first)]).await?[0];
     holds(second > first, (first, second))?;
@@ -130,7 +124,7 @@ async fn versions(ledger: Ledger) -> TestResult {
     holds(recreated > gone, (gone, recreated))
 }
 
-async fn whole(ledger: Ledger) -> TestResult {
+async fn a_batch_is_written_whole_or_not_at_all(ledger: Ledger) -> TestResult {
     let there = ledger.write(vec![create(3, "a")]).await?[0];
     let batch = vec![create(1, "b"), create(2, "b"), create(3, "b")];
     same(ledger.write(batch).await, Err(exists(3, "a", there)))?;
@@ -142,7 +136,7 @@ async fn whole(ledger: Ledger) -> TestResult {
     same(records, vec![stored(3, "a", there)])
 }
 
-async fn transfer(ledger: Ledger) -> TestResult {
+async fn records_go_from_an_export_into_another_ledger(ledger: Ledger) -> TestResult {
     let text = concat!(
         r#"{"kind":"nadmit.io/allocations","schema":1,"records":2}"#,
         "\n",

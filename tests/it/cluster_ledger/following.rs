@@ -17,22 +17,16 @@ use super::support::*;
 use crate::api_server::{ApiServer, InjectedFailure, StandInSettings};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_follower_sees_events_after_its_list", behind_the_list),
-        test("a_watch_that_breaks_is_taken_up_without_a_gap", broken),
-        test("a_watch_that_ends_is_taken_up_without_a_gap", ended),
-        test("a_follower_too_far_behind_has_to_list_again", too_old),
-        test(
-            "bookmarks_keep_a_quiet_follower_from_falling_behind",
-            bookmarks,
-        ),
-        test("a_follower_waits_for_a_server_that_is_away", away),
-        test("a_foreign_object_is_no_event", foreign),
-        test(
-            "a_record_that_becomes_unreadable_is_listed_again",
-            becomes_unreadable,
-        ),
-        test("a_late_event_does_not_restore_a_deleted_record", late),
+    tests![with test;
+        a_follower_sees_events_after_its_list,
+        a_watch_that_breaks_is_taken_up_without_a_gap,
+        a_watch_that_ends_is_taken_up_without_a_gap,
+        a_follower_too_far_behind_has_to_list_again,
+        bookmarks_keep_a_quiet_follower_from_falling_behind,
+        a_follower_waits_for_a_server_that_is_away,
+        a_foreign_object_is_no_event,
+        a_record_that_becomes_unreadable_is_listed_again,
+        a_late_event_does_not_restore_a_deleted_record,
     ]
 }
 
@@ -46,7 +40,7 @@ fn put(last: u8, pod: &str, version: Version) -> LedgerEvent {
     LedgerEvent::Put(stored(last, pod, version))
 }
 
-async fn behind_the_list() -> TestResult {
+async fn a_follower_sees_events_after_its_list() -> TestResult {
     let (_, ledger) = cluster();
     let first = write(&ledger, create(1, "a")).await?;
     let (_, cursor) = ledger.list().await?;
@@ -66,7 +60,7 @@ async fn behind_the_list() -> TestResult {
     same(events.next().now_or_never(), None)
 }
 
-async fn broken() -> TestResult {
+async fn a_watch_that_breaks_is_taken_up_without_a_gap() -> TestResult {
     let (server, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     let mut events = ledger.follow(cursor);
@@ -93,7 +87,7 @@ async fn broken() -> TestResult {
     same(events.next().now_or_never(), None)
 }
 
-async fn ended() -> TestResult {
+async fn a_watch_that_ends_is_taken_up_without_a_gap() -> TestResult {
     let (_, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     let mut events = ledger.follow(cursor);
@@ -110,7 +104,7 @@ async fn ended() -> TestResult {
     holds(ledger.requests().watches >= 8, ledger.requests())
 }
 
-async fn too_old() -> TestResult {
+async fn a_follower_too_far_behind_has_to_list_again() -> TestResult {
     let (server, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     for last in 1..=3 {
@@ -122,7 +116,7 @@ async fn too_old() -> TestResult {
     same(events.next().await, None)
 }
 
-async fn bookmarks() -> TestResult {
+async fn bookmarks_keep_a_quiet_follower_from_falling_behind() -> TestResult {
     let server = ApiServer::with(StandInSettings {
         bookmark_every: Duration::from_secs(60),
         ..StandInSettings::default()
@@ -143,7 +137,7 @@ async fn bookmarks() -> TestResult {
     same(received?, put(1, "a", version?))
 }
 
-async fn away() -> TestResult {
+async fn a_follower_waits_for_a_server_that_is_away() -> TestResult {
     let (server, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     for failure in [
@@ -162,7 +156,7 @@ async fn away() -> TestResult {
     holds(took < Duration::from_secs(300), took)
 }
 
-async fn foreign() -> TestResult {
+async fn a_foreign_object_is_no_event() -> TestResult {
     let (server, ledger) = cluster();
     let (_, cursor) = ledger.list().await?;
     let mut events = ledger.follow(cursor);
@@ -175,7 +169,7 @@ async fn foreign() -> TestResult {
     same(ledger.requests().unreadable, 1)
 }
 
-async fn becomes_unreadable() -> TestResult {
+async fn a_record_that_becomes_unreadable_is_listed_again() -> TestResult {
     let (server, ledger) = cluster();
     write(&ledger, create(1, "a")).await?;
     let (_, cursor) = ledger.list().await?;
@@ -187,7 +181,7 @@ async fn becomes_unreadable() -> TestResult {
 }
 
 /// An index that gets write responses at once, and every event again from a watch that lags.
-async fn late() -> TestResult {
+async fn a_late_event_does_not_restore_a_deleted_record() -> TestResult {
     let (server, ledger) = cluster();
     server.lag("slow", Duration::from_secs(5));
     let slow: Ledger = super::support::ledger(&server, "slow").into();

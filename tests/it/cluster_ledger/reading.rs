@@ -11,17 +11,14 @@ use super::support::*;
 use crate::api_server::{ApiServer, InjectedFailure, ListFault};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_list_is_read_page_by_page", pages),
-        test("an_expired_list_is_restarted", expired),
-        test(
-            "a_list_that_is_cut_off_for_ever_is_an_error",
-            always_expired,
-        ),
-        test("a_foreign_object_does_not_stop_a_list", foreign),
-        test("a_holder_is_read_live", held_by),
-        test("names_are_read_together", together),
-        test("a_read_is_tried_again", again),
+    tests![with test;
+        a_list_is_read_page_by_page,
+        an_expired_list_is_restarted,
+        a_list_that_is_cut_off_for_ever_is_an_error,
+        a_foreign_object_does_not_stop_a_list,
+        a_holder_is_read_live,
+        names_are_read_together,
+        a_read_is_tried_again,
     ]
 }
 
@@ -41,7 +38,7 @@ async fn seven(ledger: &ClusterLedger) -> TestResult {
     Ok(())
 }
 
-async fn pages() -> TestResult {
+async fn a_list_is_read_page_by_page() -> TestResult {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;
@@ -54,7 +51,7 @@ async fn pages() -> TestResult {
     holds(newest <= Some(cursor.version()), (newest, cursor))
 }
 
-async fn expired() -> TestResult {
+async fn an_expired_list_is_restarted() -> TestResult {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;
@@ -62,7 +59,7 @@ async fn expired() -> TestResult {
     same(ledger.list().await?.0.len(), 7)
 }
 
-async fn always_expired() -> TestResult {
+async fn a_list_that_is_cut_off_for_ever_is_an_error() -> TestResult {
     let server = ApiServer::new();
     let ledger = by_two(&server);
     seven(&ledger).await?;
@@ -73,7 +70,7 @@ async fn always_expired() -> TestResult {
     }
 }
 
-async fn foreign() -> TestResult {
+async fn a_foreign_object_does_not_stop_a_list() -> TestResult {
     let (server, ledger) = cluster();
     write(&ledger, create(1, "a")).await?;
     for (name, spec) in [
@@ -101,7 +98,7 @@ async fn foreign() -> TestResult {
     same(ledger.requests().unreadable, 6)
 }
 
-async fn held_by() -> TestResult {
+async fn a_holder_is_read_live() -> TestResult {
     let (server, ledger) = cluster();
     for (last, pod) in [(1, "a"), (2, "b"), (3, "a")] {
         write(&ledger, create(last, pod)).await?;
@@ -122,7 +119,7 @@ async fn held_by() -> TestResult {
     same(ledger.list_held(&nobody).await?, Vec::new())
 }
 
-async fn together() -> TestResult {
+async fn names_are_read_together() -> TestResult {
     let (_, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
     let other = allocation(2, "b");
@@ -136,7 +133,7 @@ async fn together() -> TestResult {
     same(ledger.get_many(&names).await?, expected)
 }
 
-async fn again() -> TestResult {
+async fn a_read_is_tried_again() -> TestResult {
     let (server, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
     fault(&server, "get", InjectedFailure::Silence, 1);

@@ -14,39 +14,30 @@ use super::support::*;
 use crate::api_server::{FaultAction, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("one_request_a_write", one_request),
-        test("objects_have_labels_and_a_field_manager", labelled),
-        test("a_lost_answer_to_a_create_is_found_again", lost_create),
-        test("a_lost_answer_to_an_update_is_found_again", lost_update),
-        test("a_lost_answer_to_a_delete_is_found_again", lost_delete),
-        test(
-            "a_faster_writer_is_reported_after_a_lost_request",
-            overtaken,
-        ),
-        test("retry_after_is_honoured", throttled),
-        test("transient_errors_are_retried", broken),
-        test("a_timeout_is_uncertain", uncertain),
-        test("a_throttled_write_has_a_known_outcome", unavailable),
-        test(
-            "a_refusal_after_silence_proves_nothing",
-            refused_after_silence,
-        ),
-        test("a_missing_rule_is_named", forbidden),
-        test("a_missing_definition_is_named", undefined),
-        test("a_write_rejected_by_the_schema_is_not_retried", invalid),
-        test("a_delete_of_an_old_version_changes_nothing", stale_delete),
-        test("a_record_that_waits_for_finalizers_is_not_gone", finalizers),
-        test(
-            "an_address_behind_an_unreadable_object_is_taken",
-            unreadable,
-        ),
+    tests![with test;
+        one_request_a_write,
+        objects_have_labels_and_a_field_manager,
+        a_lost_answer_to_a_create_is_found_again,
+        a_lost_answer_to_an_update_is_found_again,
+        a_lost_answer_to_a_delete_is_found_again,
+        a_faster_writer_is_reported_after_a_lost_request,
+        retry_after_is_honoured,
+        transient_errors_are_retried,
+        a_timeout_is_uncertain,
+        a_throttled_write_has_a_known_outcome,
+        a_refusal_after_silence_proves_nothing,
+        a_missing_rule_is_named,
+        a_missing_definition_is_named,
+        a_write_rejected_by_the_schema_is_not_retried,
+        a_delete_of_an_old_version_changes_nothing,
+        a_record_that_waits_for_finalizers_is_not_gone,
+        an_address_behind_an_unreadable_object_is_taken,
     ]
 }
 
 const SILENT: Duration = Duration::from_secs(3);
 
-async fn one_request() -> TestResult {
+async fn one_request_a_write() -> TestResult {
     let (server, ledger) = cluster();
     let first = write(&ledger, create(1, "a")).await?;
     write(&ledger, update(1, "b", first)).await?;
@@ -60,7 +51,7 @@ async fn one_request() -> TestResult {
     same(asked, 2)
 }
 
-async fn labelled() -> TestResult {
+async fn objects_have_labels_and_a_field_manager() -> TestResult {
     let (server, ledger) = cluster();
     let mut record = allocation(1, "a");
     record.pod = Some(PodRef {
@@ -89,7 +80,7 @@ async fn labelled() -> TestResult {
     holds(named, asked)
 }
 
-async fn lost_create() -> TestResult {
+async fn a_lost_answer_to_a_create_is_found_again() -> TestResult {
     for failure in [
         InjectedFailure::Silence,
         InjectedFailure::Connection,
@@ -108,7 +99,7 @@ async fn lost_create() -> TestResult {
     Ok(())
 }
 
-async fn lost_update() -> TestResult {
+async fn a_lost_answer_to_an_update_is_found_again() -> TestResult {
     for failure in [
         InjectedFailure::Silence,
         InjectedFailure::Connection,
@@ -123,7 +114,7 @@ async fn lost_update() -> TestResult {
     Ok(())
 }
 
-async fn lost_delete() -> TestResult {
+async fn a_lost_answer_to_a_delete_is_found_again() -> TestResult {
     for failure in [
         InjectedFailure::Silence,
         InjectedFailure::Connection,
@@ -139,7 +130,7 @@ async fn lost_delete() -> TestResult {
     Ok(())
 }
 
-async fn overtaken() -> TestResult {
+async fn a_faster_writer_is_reported_after_a_lost_request() -> TestResult {
     let (server, ledger) = cluster();
     // The first request gets no response; before the retry another replica takes the name.
     fault(&server, "create", InjectedFailure::Silence, 1);
@@ -151,7 +142,7 @@ async fn overtaken() -> TestResult {
     same(ours?, exists(1, "b", theirs?))
 }
 
-async fn throttled() -> TestResult {
+async fn retry_after_is_honoured() -> TestResult {
     let (server, ledger) = cluster();
     fault(&server, "create", InjectedFailure::TooManyRequests(2), 1);
     let (version, took) = timed(write(&ledger, create(1, "a"))).await;
@@ -160,7 +151,7 @@ async fn throttled() -> TestResult {
     same(ledger.requests().retries, 1)
 }
 
-async fn broken() -> TestResult {
+async fn transient_errors_are_retried() -> TestResult {
     let (server, ledger) = cluster();
     for failure in [
         InjectedFailure::Internal,
@@ -176,7 +167,7 @@ async fn broken() -> TestResult {
     same(took, Duration::from_millis(750))
 }
 
-async fn uncertain() -> TestResult {
+async fn a_timeout_is_uncertain() -> TestResult {
     let (server, ledger) = cluster();
     fault(
         &server,
@@ -195,7 +186,7 @@ async fn uncertain() -> TestResult {
     same(ledger.requests().updates, 0)
 }
 
-async fn unavailable() -> TestResult {
+async fn a_throttled_write_has_a_known_outcome() -> TestResult {
     let (server, ledger) = cluster();
     fault(
         &server,
@@ -208,7 +199,7 @@ async fn unavailable() -> TestResult {
     expect_parts(error?, &["nothing was written", "too busy", "try again"])
 }
 
-async fn refused_after_silence() -> TestResult {
+async fn a_refusal_after_silence_proves_nothing() -> TestResult {
     let (server, ledger) = cluster();
     fault(
         &server,
@@ -221,7 +212,7 @@ async fn refused_after_silence() -> TestResult {
     holds(matches!(error, WriteError::Uncertain { .. }), error)
 }
 
-async fn forbidden() -> TestResult {
+async fn a_missing_rule_is_named() -> TestResult {
     let (server, ledger) = cluster();
     fault(&server, "create", InjectedFailure::Forbidden, 1);
     let error = refused(&ledger, vec![create(1, "a")]).await?;
@@ -237,7 +228,7 @@ async fn forbidden() -> TestResult {
     }
 }
 
-async fn undefined() -> TestResult {
+async fn a_missing_definition_is_named() -> TestResult {
     let (server, ledger) = cluster();
     server.unregister(RESOURCE);
     let error = refused(&ledger, vec![create(1, "a")]).await?;
@@ -250,7 +241,7 @@ async fn undefined() -> TestResult {
     holds(matches!(error, WriteError::Unavailable { .. }), error)
 }
 
-async fn invalid() -> TestResult {
+async fn a_write_rejected_by_the_schema_is_not_retried() -> TestResult {
     let (server, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
     fault(&server, "update", InjectedFailure::Invalid, usize::MAX);
@@ -265,7 +256,7 @@ async fn invalid() -> TestResult {
     same(ledger.requests().retries, 0)
 }
 
-async fn stale_delete() -> TestResult {
+async fn a_delete_of_an_old_version_changes_nothing() -> TestResult {
     let (server, ledger) = cluster();
     let other = super::support::ledger(&server, "b");
     let first = write(&ledger, create(1, "a")).await?;
@@ -287,7 +278,7 @@ async fn stale_delete() -> TestResult {
     same(held(&server), holding(&[(1, "b")]))
 }
 
-async fn finalizers() -> TestResult {
+async fn a_record_that_waits_for_finalizers_is_not_gone() -> TestResult {
     let (server, ledger) = cluster();
     let version = write(&ledger, create(1, "a")).await?;
     let mut object = server.stored(RESOURCE, "", "192.0.2.1").ok_or("gone")?;
@@ -302,7 +293,7 @@ async fn finalizers() -> TestResult {
     expect_parts(error, &["192.0.2.1", "finalizers"])
 }
 
-async fn unreadable() -> TestResult {
+async fn an_address_behind_an_unreadable_object_is_taken() -> TestResult {
     let (server, ledger) = cluster();
     server.put(json!({
         "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",

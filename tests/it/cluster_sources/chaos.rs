@@ -6,16 +6,16 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::catalog::Catalog;
 use tokio::time::{Instant, sleep};
 
-use super::support::{CLIENT, FollowedCluster, NETWORKS, TestResult, network, pod, same, test};
+use super::support::{CLIENT, FollowedCluster, NETWORKS, TestResult, network, paused, pod, same};
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure, StandInSettings};
 
 const STEPS: u64 = 150;
 const SEEDS: u64 = 40;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("nothing_goes_back_and_the_catalog_converges", many),
-        test("the_same_seed_gives_the_same_run", twice),
+    tests!["cluster_sources"; with paused;
+        nothing_goes_back_and_the_catalog_converges,
+        the_same_seed_gives_the_same_run,
     ]
 }
 
@@ -32,7 +32,7 @@ impl ChaosRng {
     }
 }
 
-async fn many() -> TestResult {
+async fn nothing_goes_back_and_the_catalog_converges() -> TestResult {
     for seed in 0..SEEDS {
         let history = ChaosRun::run(seed).await;
         history.map_err(|error| format!("seed {seed}: {}", error.message().unwrap_or("?")))?;
@@ -40,7 +40,7 @@ async fn many() -> TestResult {
     Ok(())
 }
 
-async fn twice() -> TestResult {
+async fn the_same_seed_gives_the_same_run() -> TestResult {
     for seed in [3, 1_000] {
         let (one, other) = (ChaosRun::run(seed).await?, ChaosRun::run(seed).await?);
         same(&one, &other)?;

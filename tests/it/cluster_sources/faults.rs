@@ -7,7 +7,7 @@ use nadmit::{catalog::Existence, sources::KindState};
 use tokio::time::sleep;
 
 use super::support::{
-    CLIENT, FollowedCluster, TestResult, holds, network, node, pod, put, same, settled, test,
+    CLIENT, FollowedCluster, TestResult, holds, network, node, paused, pod, put, same, settled,
 };
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 
@@ -16,24 +16,15 @@ const RESOURCE: &str = "network-attachment-definitions";
 const QUALIFIED: &str = "network-attachment-definitions.k8s.cni.cncf.io";
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_watch_that_breaks_goes_on_where_it_was", dropped),
-        test("an_expired_watch_starts_a_new_list", compacted),
-        test("an_outage_is_reported_without_losing_readiness", outage),
-        test(
-            "nothing_is_published_before_required_kinds_are_synced",
-            waits,
-        ),
-        test(
-            "a_kind_that_may_not_be_listed_is_unknown",
-            forbidden_optional,
-        ),
-        test(
-            "a_necessary_kind_that_may_not_be_listed_keeps_it_unready",
-            forbidden,
-        ),
-        test("a_404_from_a_proxy_is_not_a_missing_kind", foreign_404),
-        test("a_silent_connection_is_taken_for_dead", silence),
+    tests!["cluster_sources"; with paused;
+        a_watch_that_breaks_goes_on_where_it_was,
+        an_expired_watch_starts_a_new_list,
+        an_outage_is_reported_without_losing_readiness,
+        nothing_is_published_before_required_kinds_are_synced,
+        a_kind_that_may_not_be_listed_is_unknown,
+        a_necessary_kind_that_may_not_be_listed_keeps_it_unready,
+        a_404_from_a_proxy_is_not_a_missing_kind,
+        a_silent_connection_is_taken_for_dead,
     ]
 }
 
@@ -56,7 +47,7 @@ fn watches(followed: &FollowedCluster, verb: &str) -> u64 {
     asked.get(&key).copied().unwrap_or_default()
 }
 
-async fn dropped() -> TestResult {
+async fn a_watch_that_breaks_goes_on_where_it_was() -> TestResult {
     let followed = FollowedCluster::synced(server()?).await?;
     settled().await;
     for round in 0..5 {
@@ -69,7 +60,7 @@ async fn dropped() -> TestResult {
     same(&watches(&followed, "watch"), &6)
 }
 
-async fn compacted() -> TestResult {
+async fn an_expired_watch_starts_a_new_list() -> TestResult {
     let followed = FollowedCluster::synced(server()?).await?;
     settled().await;
     let broken: FaultAction = InjectedFailure::Unavailable.into();
@@ -88,7 +79,7 @@ async fn compacted() -> TestResult {
     holds("listed again", watches(&followed, "list") >= 2)
 }
 
-async fn outage() -> TestResult {
+async fn an_outage_is_reported_without_losing_readiness() -> TestResult {
     let followed = FollowedCluster::synced(server()?).await?;
     settled().await;
     let broken: FaultAction = InjectedFailure::Connection.into();
@@ -123,7 +114,7 @@ async fn outage() -> TestResult {
     same(&followed.source.status().stale().count(), &0)
 }
 
-async fn waits() -> TestResult {
+async fn nothing_is_published_before_required_kinds_are_synced() -> TestResult {
     let server = server()?;
     let busy: FaultAction = InjectedFailure::TooManyRequests(2).into();
     server.fault(FaultRule::of("list", "pods", busy).times(3));
@@ -140,7 +131,7 @@ async fn waits() -> TestResult {
     same(&followed.catalog().pod_count(), &1)
 }
 
-async fn forbidden_optional() -> TestResult {
+async fn a_kind_that_may_not_be_listed_is_unknown() -> TestResult {
     let server = server()?;
     for resource in [
         "nodes",
@@ -179,7 +170,7 @@ async fn forbidden_optional() -> TestResult {
     )
 }
 
-async fn forbidden() -> TestResult {
+async fn a_necessary_kind_that_may_not_be_listed_keeps_it_unready() -> TestResult {
     let server = server()?;
     server.fault(FaultRule::of(
         "list",
@@ -202,7 +193,7 @@ async fn forbidden() -> TestResult {
     holds("a catalog", followed.source.is_synced())
 }
 
-async fn foreign_404() -> TestResult {
+async fn a_404_from_a_proxy_is_not_a_missing_kind() -> TestResult {
     let followed = FollowedCluster::synced(server()?).await?;
     let page = crate::api_server::ApiStatus::new(404, "Whatever", "<html>nothing here</html>");
     let refused: FaultAction = InjectedFailure::Refused(page).into();
@@ -222,7 +213,7 @@ async fn foreign_404() -> TestResult {
 }
 
 /// A watch that hangs: neither an event nor its end ever arrives.
-async fn silence() -> TestResult {
+async fn a_silent_connection_is_taken_for_dead() -> TestResult {
     let server = server()?;
     let hangs: FaultAction = InjectedFailure::Silence.into();
     server.fault(FaultRule::of("watch", RESOURCE, hangs).times(1));

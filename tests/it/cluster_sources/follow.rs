@@ -8,27 +8,21 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::support::{
-    FollowedCluster, TestResult, holds, network, node, pod, pool, put, same, settled, test,
+    FollowedCluster, TestResult, holds, network, node, paused, pod, pool, put, same, settled,
 };
 use crate::api_server::{ApiServer, StandInSettings};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("existing_objects_are_in_the_catalog", known),
-        test("long_lists_are_read_to_their_end", pages),
-        test("creations_changes_and_deletions_are_followed", followed),
-        test(
-            "a_change_is_published_at_once_and_many_are_gathered",
-            gathered,
-        ),
-        test("irrelevant_changes_publish_no_catalog", silent),
-        test("a_kind_that_appears_later_is_picked_up", later),
-        test(
-            "a_reservation_holds_while_its_pool_serves_its_namespace",
-            reserved,
-        ),
-        test("errors_in_objects_are_diagnostics", remarks),
-        test("it_ends_with_its_token", ends),
+    tests!["cluster_sources"; with paused;
+        existing_objects_are_in_the_catalog,
+        long_lists_are_read_to_their_end,
+        creations_changes_and_deletions_are_followed,
+        a_change_is_published_at_once_and_many_are_gathered,
+        irrelevant_changes_publish_no_catalog,
+        a_kind_that_appears_later_is_picked_up,
+        a_reservation_holds_while_its_pool_serves_its_namespace,
+        errors_in_objects_are_diagnostics,
+        it_ends_with_its_token,
     ]
 }
 
@@ -73,7 +67,7 @@ fn furnished() -> Result<ApiServer, libtest_mimic::Failed> {
     Ok(server)
 }
 
-async fn reserved() -> TestResult {
+async fn a_reservation_holds_while_its_pool_serves_its_namespace() -> TestResult {
     let server = furnished()?;
     let mut pool = pool("storage", "192.0.2.0/24");
     pool["spec"]["namespaceSelector"] = json!({"matchLabels": {"team": "db"}});
@@ -89,7 +83,7 @@ async fn reserved() -> TestResult {
     Ok(())
 }
 
-async fn known() -> TestResult {
+async fn existing_objects_are_in_the_catalog() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     let catalog = followed.catalog();
     let network = catalog.network("db", "a-net").ok_or("no network")?;
@@ -150,7 +144,7 @@ async fn known() -> TestResult {
     same(&(status.published, status.problems.len()), &(1, 0))
 }
 
-async fn pages() -> TestResult {
+async fn long_lists_are_read_to_their_end() -> TestResult {
     let server = ApiServer::with(StandInSettings {
         page: 7,
         ..StandInSettings::default()
@@ -164,7 +158,7 @@ async fn pages() -> TestResult {
     same(&followed.kind("pods")?.objects, &100)
 }
 
-async fn followed() -> TestResult {
+async fn creations_changes_and_deletions_are_followed() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     followed
         .server
@@ -229,7 +223,7 @@ async fn followed() -> TestResult {
     same(&catalog.operator().is_none(), &true)
 }
 
-async fn gathered() -> TestResult {
+async fn a_change_is_published_at_once_and_many_are_gathered() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     settled().await;
     followed.put([pod("db", "first", "a-net")])?;
@@ -248,7 +242,7 @@ async fn gathered() -> TestResult {
     same(&followed.catalog().pod_count(), &502)
 }
 
-async fn silent() -> TestResult {
+async fn irrelevant_changes_publish_no_catalog() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     settled().await;
     let before = followed.source.status();
@@ -271,7 +265,7 @@ async fn silent() -> TestResult {
     )
 }
 
-async fn later() -> TestResult {
+async fn a_kind_that_appears_later_is_picked_up() -> TestResult {
     let server = furnished()?;
     let kinds = crate::api_server::installed();
     let resource = "network-attachment-definitions.k8s.cni.cncf.io";
@@ -311,7 +305,7 @@ async fn later() -> TestResult {
     same(&followed.catalog().network_names("db"), &vec!["listed"])
 }
 
-async fn remarks() -> TestResult {
+async fn errors_in_objects_are_diagnostics() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     followed.put([pool("broken", "192.0.2.0")])?;
     followed
@@ -347,7 +341,7 @@ async fn remarks() -> TestResult {
     )
 }
 
-async fn ends() -> TestResult {
+async fn it_ends_with_its_token() -> TestResult {
     let followed = FollowedCluster::synced(furnished()?).await?;
     followed.cancel.cancel();
     settled().await;

@@ -7,25 +7,22 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::support::{
-    CLIENT, FollowedCluster, TestResult, holds, network, pod, pool, put, same, settled, test,
+    CLIENT, FollowedCluster, TestResult, holds, network, paused, pod, pool, put, same, settled,
 };
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 
 const LAG: Duration = Duration::from_secs(5);
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_live_read_finds_objects_missing_from_the_watch", found),
-        test("a_deletion_seen_live_is_not_undone", not_undone),
-        test(
-            "a_pod_created_and_deleted_between_reads_stays_deleted",
-            between,
-        ),
-        test("a_recreated_pod_has_its_new_uid", recreated),
-        test("a_watch_that_is_ahead_is_not_set_back", ahead),
-        test("namespaces_pools_and_the_operator_are_read_live", others),
-        test("users_of_a_network_are_read_live", users),
-        test("a_failed_live_read_is_an_error", errors),
+    tests!["cluster_sources"; with paused;
+        a_live_read_finds_objects_missing_from_the_watch,
+        a_deletion_seen_live_is_not_undone,
+        a_pod_created_and_deleted_between_reads_stays_deleted,
+        a_recreated_pod_has_its_new_uid,
+        a_watch_that_is_ahead_is_not_set_back,
+        namespaces_pools_and_the_operator_are_read_live,
+        users_of_a_network_are_read_live,
+        a_failed_live_read_is_an_error,
     ]
 }
 
@@ -43,7 +40,7 @@ async fn lagging() -> Result<FollowedCluster, libtest_mimic::Failed> {
     Ok(followed)
 }
 
-async fn found() -> TestResult {
+async fn a_live_read_finds_objects_missing_from_the_watch() -> TestResult {
     let followed = lagging().await?;
     followed.put([network("db", "b-net", "p"), pod("db", "b", "b-net")])?;
     settled().await;
@@ -65,7 +62,7 @@ async fn found() -> TestResult {
     )
 }
 
-async fn not_undone() -> TestResult {
+async fn a_deletion_seen_live_is_not_undone() -> TestResult {
     let followed = lagging().await?;
     followed.put([pod("db", "a", "other")])?;
     sleep(LAG / 2).await;
@@ -78,7 +75,7 @@ async fn not_undone() -> TestResult {
     Ok(())
 }
 
-async fn between() -> TestResult {
+async fn a_pod_created_and_deleted_between_reads_stays_deleted() -> TestResult {
     let followed = lagging().await?;
     followed.put([pod("db", "brief", "a-net"), pod("db", "brief-2", "a-net")])?;
     sleep(LAG / 2).await;
@@ -97,7 +94,7 @@ async fn between() -> TestResult {
     same(&followed.catalog().pod_count(), &2)
 }
 
-async fn recreated() -> TestResult {
+async fn a_recreated_pod_has_its_new_uid() -> TestResult {
     let followed = lagging().await?;
     let uid = |followed: &FollowedCluster| {
         let catalog = followed.catalog();
@@ -118,7 +115,7 @@ async fn recreated() -> TestResult {
 }
 
 /// The response takes so long that the watch has delivered later changes.
-async fn ahead() -> TestResult {
+async fn a_watch_that_is_ahead_is_not_set_back() -> TestResult {
     let server = ApiServer::new();
     put(&server, [pod("db", "a", "first")])?;
     let followed = FollowedCluster::synced(server).await?;
@@ -137,7 +134,7 @@ async fn ahead() -> TestResult {
     same(&followed.networks_of("db", "a"), &Some("second".to_owned()))
 }
 
-async fn others() -> TestResult {
+async fn namespaces_pools_and_the_operator_are_read_live() -> TestResult {
     let followed = lagging().await?;
     followed
         .server
@@ -186,7 +183,7 @@ async fn others() -> TestResult {
     holds("no operator", followed.catalog().operator().is_none())
 }
 
-async fn users() -> TestResult {
+async fn users_of_a_network_are_read_live() -> TestResult {
     let followed = lagging().await?;
     let users = |followed: &FollowedCluster| {
         let catalog = followed.catalog();
@@ -220,7 +217,7 @@ async fn users() -> TestResult {
     same(&users(&followed), &Vec::new())
 }
 
-async fn errors() -> TestResult {
+async fn a_failed_live_read_is_an_error() -> TestResult {
     let followed = lagging().await?;
     // A transient error is retried.
     let broken: FaultAction = InjectedFailure::Internal.into();

@@ -41,14 +41,11 @@ const MAX_MIB: u64 = 200;
 
 pub(super) fn tests() -> Vec<Trial> {
     // Ignored because it measures the process, and so has to run alone.
-    let test = Trial::test(
-        "cluster_sources::a_large_cluster_takes_little_memory",
-        large,
-    );
+    let test = trial!["cluster_sources"; a_large_cluster_takes_little_memory];
     vec![test.with_ignored_flag(true)]
 }
 
-fn large() -> TestResult {
+fn a_large_cluster_takes_little_memory() -> TestResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Failed;
 use nadmit::{
     catalog::Catalog,
     sources::{ClusterSource, ClusterSourceOptions, KindStatus},
@@ -13,24 +13,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::api_server::ApiServer;
-pub(super) use crate::support::TestResult;
+pub(super) use crate::support::{TestResult, paused};
 
 /// The source's client name in the stand-in.
 pub(super) const CLIENT: &str = "nadmit";
-
-/// Registers a test on one thread, in paused time.
-pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
-where
-    F: Future<Output = TestResult> + 'static,
-{
-    Trial::test(format!("cluster_sources::{name}"), move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()?;
-        runtime.block_on(run())
-    })
-}
 
 pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
     if found == expected {

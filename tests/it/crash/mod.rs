@@ -37,10 +37,7 @@ const DEFAULT_CRASHES: u64 = 12;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![Trial::test(
-        "crash::a_killed_ledger_has_what_it_answered",
-        killed,
-    )]
+    tests!["crash"; a_killed_ledger_has_what_it_answered]
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -50,7 +47,7 @@ fn number(name: &str, default: u64) -> u64 {
         .unwrap_or(default)
 }
 
-fn killed() -> TestResult {
+fn a_killed_ledger_has_what_it_answered() -> TestResult {
     let folder = tempfile::tempdir()?;
     let mut random = CrashRng(number("NADMIT_CRASH_SEED", 1));
     let rounds = number("NADMIT_CRASHES", DEFAULT_CRASHES);

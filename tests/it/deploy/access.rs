@@ -30,18 +30,12 @@ const VERBS: [&str; 7] = [
 ];
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("deploy::access::is_what_nadmit_uses", exact),
-        Trial::test("deploy::access::is_granted_exactly", narrow),
-        Trial::test("deploy::access::is_what_the_page_documents", documented),
-        Trial::test(
-            "deploy::access::of_users_is_limited_to_reservations",
-            of_users,
-        ),
-        Trial::test(
-            "deploy::access::of_certificates_is_limited_to_named_objects",
-            certificates,
-        ),
+    tests!["deploy::access";
+        is_what_nadmit_uses,
+        is_granted_exactly,
+        is_what_the_page_documents,
+        of_users_is_limited_to_reservations,
+        of_certificates_is_limited_to_named_objects,
     ]
 }
 
@@ -162,7 +156,7 @@ pub(super) fn guard(
     }
 }
 
-fn exact() -> TestResult {
+fn is_what_nadmit_uses() -> TestResult {
     let grants = grants("base/access.yaml")?;
     let used = Arc::new(Mutex::new(GrantUsage::default()));
     run_lifecycle(|user| guard(grants.clone(), user, Arc::clone(&used)))?;
@@ -181,7 +175,7 @@ fn exact() -> TestResult {
 }
 
 /// No wildcard, no privilege escalation, and no access to other Secrets.
-fn narrow() -> TestResult {
+fn is_granted_exactly() -> TestResult {
     let mut all = grants("base/access.yaml")?;
     all.extend(grants("overlays/self-managed/access.yaml")?);
     for grant in all {
@@ -205,7 +199,7 @@ fn narrow() -> TestResult {
 }
 
 /// The table in docs/operating-in-a-cluster.md has the same permissions.
-fn documented() -> TestResult {
+fn is_what_the_page_documents() -> TestResult {
     let page = Path::new(ROOT).join("docs/operating-in-a-cluster.md");
     let page = fs::read_to_string(page)?;
     let section = page.split("## What it may do").nth(1).unwrap_or_default();
@@ -242,7 +236,7 @@ fn documented() -> TestResult {
 
 /// Users who may view or edit a namespace may do so with its reservations, and with no other kind
 /// of nadmit's.
-fn of_users() -> TestResult {
+fn of_users_is_limited_to_reservations() -> TestResult {
     let roles = of_file("base/user-roles.yaml")?;
     let mut found = BTreeSet::new();
     for role in &roles {
@@ -281,7 +275,7 @@ fn of_users() -> TestResult {
     Ok(())
 }
 
-fn certificates() -> TestResult {
+fn of_certificates_is_limited_to_named_objects() -> TestResult {
     let lines = grants("overlays/self-managed/access.yaml")?
         .into_iter()
         .map(|grant| {

@@ -28,17 +28,13 @@ pub(super) fn tests() -> Vec<Trial> {
         })
         .collect();
     tests.extend([
-        unless(missing(true), "chart::denies_as_the_component", denying),
-        unless(missing(true), "chart::is_clean", clean),
-        unless(
-            missing(true),
-            "chart::refuses_what_it_does_not_know",
-            refused,
-        ),
-        unless(missing(true), "chart::follows_its_namespace", elsewhere),
-        unless(missing(true), "chart::keeps_the_kinds", kept),
-        unless(missing(true), "chart::takes_what_nadmit_makes", made),
-        Trial::test("deploy::chart::copies_are_current", copies),
+        trial!["chart"; with unless(missing(true)); denies_as_the_component],
+        trial!["chart"; with unless(missing(true)); is_clean],
+        trial!["chart"; with unless(missing(true)); refuses_what_it_does_not_know],
+        trial!["chart"; with unless(missing(true)); follows_its_namespace],
+        trial!["chart"; with unless(missing(true)); keeps_the_kinds],
+        trial!["chart"; with unless(missing(true)); takes_what_nadmit_makes],
+        trial!["deploy::chart"; copies_are_current],
     ]);
     tests
 }
@@ -54,7 +50,7 @@ fn same_objects(overlay: &str, way: &str) -> TestResult {
 }
 
 /// Mode deny, failing closed.
-fn denying() -> TestResult {
+fn denies_as_the_component() -> TestResult {
     let mut applied = kustomized(
         &["crds", "overlays/self-managed"],
         &["components/fail-closed"],
@@ -78,7 +74,7 @@ fn is_made(object: &Value) -> bool {
 }
 
 /// Uninstalling the release deletes everything that nadmit has created, except its kinds.
-fn made() -> TestResult {
+fn takes_what_nadmit_makes() -> TestResult {
     for (_, way) in CERTIFICATE_SOURCES {
         let all = templated(&[&format!("--set=certificates={way}")])?;
         let made: Vec<&Value> = all.iter().filter(|object| is_made(object)).collect();
@@ -159,11 +155,11 @@ fn evened(value: Value) -> Value {
     }
 }
 
-fn clean() -> TestResult {
+fn is_clean() -> TestResult {
     run("helm", &["lint", "--strict", "deploy/helm/nadmit"]).map(drop)
 }
 
-fn refused() -> TestResult {
+fn refuses_what_it_does_not_know() -> TestResult {
     for value in [
         "mode=loud",
         "failClosed=maybe",
@@ -184,7 +180,7 @@ fn refused() -> TestResult {
 }
 
 /// In a namespace of another name nothing refers to the default one.
-fn elsewhere() -> TestResult {
+fn follows_its_namespace() -> TestResult {
     let arguments = [
         "template",
         "nadmit",
@@ -218,7 +214,7 @@ fn elsewhere() -> TestResult {
 }
 
 /// Uninstalling the release keeps all allocations.
-fn kept() -> TestResult {
+fn keeps_the_kinds() -> TestResult {
     let all = templated(&[])?;
     let kinds = all
         .iter()
@@ -232,7 +228,7 @@ fn kept() -> TestResult {
 
 /// Files that a chart cannot read from elsewhere, and that kustomize may not generate, are copied
 /// into it.
-fn copies() -> TestResult {
+fn copies_are_current() -> TestResult {
     let mut wanted = Vec::new();
     for crd in &nadmit::api::crds() {
         let name = crd.metadata.name.as_deref().unwrap_or_default();

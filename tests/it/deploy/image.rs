@@ -25,8 +25,8 @@ const USER: &str = "--userspec=65532:65532";
 
 pub(super) fn tests() -> Vec<Trial> {
     vec![
-        unless(missing(), "image::serves_alone_in_its_root", serves),
-        Trial::test("deploy::image::has_no_other_user", user),
+        trial!["image"; with unless(missing()); serves_alone_in_its_root],
+        trial!["deploy::image"; has_no_other_user],
     ]
 }
 
@@ -100,7 +100,7 @@ impl Drop for ImageRoot {
     }
 }
 
-fn serves() -> TestResult {
+fn serves_alone_in_its_root() -> TestResult {
     let mut root = ImageRoot::build()?;
     let version = root.nadmit(&[]).arg("--version").output()?;
     let version = String::from_utf8(version.stdout)?;
@@ -173,7 +173,7 @@ fn of_dockerfile(line: &str) -> Result<Vec<(String, String)>, Failed> {
 }
 
 /// Dockerfile, Deployment and this test name the same user.
-fn user() -> TestResult {
+fn has_no_other_user() -> TestResult {
     let text = fs::read_to_string(Path::new(ROOT).join("Dockerfile"))?;
     let user = text.lines().find_map(|line| line.strip_prefix("USER "));
     assert_eq!(

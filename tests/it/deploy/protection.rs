@@ -10,10 +10,10 @@ use crate::match_conditions::evaluate;
 use crate::support::TestResult;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![Trial::test("deploy::records_are_nadmit_s_alone", alone)]
+    tests!["deploy"; records_are_nadmit_s_alone]
 }
 
-fn alone() -> TestResult {
+fn records_are_nadmit_s_alone() -> TestResult {
     let objects = of_file("base/protection.yaml")?;
     let policy = one(&objects, "ValidatingAdmissionPolicy")?;
     let rule = &policy["spec"]["matchConstraints"]["resourceRules"];

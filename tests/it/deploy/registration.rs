@@ -20,20 +20,11 @@ use crate::match_conditions::{looked_at, pods, variants};
 use crate::support::TestResult;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test(
-            "deploy::webhooks::captured_reviews_go_where_they_belong",
-            captured,
-        ),
-        Trial::test(
-            "deploy::webhooks::no_pod_that_matters_is_passed_over",
-            no_hole,
-        ),
-        Trial::test(
-            "deploy::webhooks::all_workloads_with_networks_come",
-            workloads,
-        ),
-        Trial::test("deploy::webhooks::all_kinds_with_rules_come", kinds),
+    tests!["deploy::webhooks";
+        captured_reviews_go_where_they_belong,
+        no_pod_that_matters_is_passed_over,
+        all_workloads_with_networks_come,
+        all_kinds_with_rules_come,
     ]
 }
 
@@ -54,7 +45,7 @@ pub(super) fn asked(hooks: &[RegisteredWebhook], request: &Value) -> Result<Vec<
 }
 
 /// Reviews that an API server once sent. Both webhooks of a pod match alike.
-fn captured() -> TestResult {
+fn captured_reviews_go_where_they_belong() -> TestResult {
     const PODS: &[&str] = &["mutate pods.nadmit.io", "validate pods.nadmit.io"];
     const BINDINGS: &[&str] = &["mutate bindings.nadmit.io", "validate bindings.nadmit.io"];
     const STATUS: &[&str] = &["validate pods.nadmit.io"];
@@ -110,7 +101,7 @@ fn changed(object: &Value, old: &Value) -> bool {
 
 /// Everything that the rules judge, or a patch would change, is reviewed; and requests that are not
 /// reviewed do not differ in anything relevant to nadmit.
-fn no_hole() -> TestResult {
+fn no_pod_that_matters_is_passed_over() -> TestResult {
     const OWN: [&str; 3] = [
         annotations::REQUESTED_NETWORKS,
         annotations::REQUESTED_DEFAULT_NETWORK,
@@ -199,7 +190,7 @@ pub(super) fn request(
     })
 }
 
-fn workloads() -> TestResult {
+fn all_workloads_with_networks_come() -> TestResult {
     let hooks = hooks()?;
     let ask = |request: &Value| Ok::<_, Failed>(!asked(&hooks, request)?.is_empty());
     for kind in KINDS {
@@ -250,7 +241,7 @@ fn workloads() -> TestResult {
 }
 
 /// One object of each kind that rules judge, except pods and workloads.
-fn kinds() -> TestResult {
+fn all_kinds_with_rules_come() -> TestResult {
     let hooks = hooks()?;
     let object = json!({"metadata": {"name": "whereabouts-config"}, "spec": {}});
     for (group, resource, version, operations) in [

@@ -72,7 +72,7 @@ pub(super) fn tests() -> Vec<Trial> {
             strict(&kustomized(&["crds", &overlay], &parts)?)
         })
     }));
-    tests.push(Trial::test("deploy::schemas::find_mistakes", mistakes));
+    tests.push(trial!["deploy::schemas"; find_mistakes]);
     tests
 }
 
@@ -191,7 +191,7 @@ fn members(path: &str, value: &Value, known: &[&str], found: &mut Vec<String>) {
 }
 
 /// The check itself finds what kubectl's validation would find: a misspelled or misplaced member.
-fn mistakes() -> TestResult {
+fn find_mistakes() -> TestResult {
     let all = of_folder("base")?;
     let deployment = super::objects::one(&all, "Deployment")?;
     let changes: [(&str, &str); 3] = [

@@ -16,7 +16,7 @@ use crate::support::TestResult;
 pub(super) fn tests() -> Vec<Trial> {
     let mut tests = vec![
         Trial::test("deploy::settings::base", || settings(&of_folder("base")?)),
-        Trial::test("deploy::settings::the_crds_are_apart", crds_apart),
+        trial!["deploy::settings"; the_crds_are_apart],
         Trial::test("deploy::settings::the_pod_is_hardened", || {
             hardened(&of_folder("base")?)
         }),
@@ -122,7 +122,7 @@ fn hardened(all: &[Value]) -> TestResult {
 }
 
 /// Deleting an overlay deletes no allocation.
-fn crds_apart() -> TestResult {
+fn the_crds_are_apart() -> TestResult {
     for folder in [
         "base",
         "overlays/self-managed",

@@ -12,19 +12,16 @@ use super::{
 use crate::support::TestResult;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("deploy::webhooks::nadmit_does_not_call_itself", itself),
-        Trial::test(
-            "deploy::webhooks::some_namespaces_are_left_alone",
-            namespaces,
-        ),
-        Trial::test("deploy::webhooks::each_has_a_failure_policy", failing),
-        Trial::test("deploy::webhooks::the_service_is_nadmit_s", service),
+    tests!["deploy::webhooks";
+        nadmit_does_not_call_itself,
+        some_namespaces_are_left_alone,
+        each_has_a_failure_policy,
+        the_service_is_nadmit_s,
     ]
 }
 
 /// nadmit's own writes are not reviewed by it.
-fn itself() -> TestResult {
+fn nadmit_does_not_call_itself() -> TestResult {
     let hooks = hooks()?;
     for hook in &hooks {
         for rule in list(&hook.config["rules"]) {
@@ -65,7 +62,7 @@ fn itself() -> TestResult {
     Ok(())
 }
 
-fn namespaces() -> TestResult {
+fn some_namespaces_are_left_alone() -> TestResult {
     let hooks = hooks()?;
     let pod = json!({"metadata": {"name": "a", "annotations": {annotations::NETWORKS: "a"}}});
     let mut bound = request(
@@ -102,7 +99,7 @@ fn namespaces() -> TestResult {
 }
 
 /// Nothing fails closed except nadmit's own kinds and, if configured, pods with networks.
-fn failing() -> TestResult {
+fn each_has_a_failure_policy() -> TestResult {
     let patch = of_file("components/fail-closed/webhooks.yaml")?;
     let patch: json_patch::Patch = serde_json::from_value(patch[0].clone())?;
     let base = of_folder("base")?;
@@ -140,7 +137,7 @@ fn failing() -> TestResult {
     Ok(())
 }
 
-fn service() -> TestResult {
+fn the_service_is_nadmit_s() -> TestResult {
     let base = of_folder("base")?;
     let (service, deployment) = (one(&base, "Service")?, one(&base, "Deployment")?);
     let template = &deployment["spec"]["template"];

@@ -16,10 +16,10 @@ This page is made from the definitions of the kinds (`crates/api`, `nadmit crds`
 ";
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![Trial::test("docs::api_page_is_current", current)]
+    tests!["docs"; api_page_is_current]
 }
 
-fn current() -> TestResult {
+fn api_page_is_current() -> TestResult {
     let path = Path::new(super::ROOT).join("docs/api.md");
     let page = page()?;
     if std::env::var_os("NADMIT_UPDATE").is_some() {

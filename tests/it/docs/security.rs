@@ -16,13 +16,10 @@ const SOURCES: [(&str, &[&str]); 4] = [
 ];
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![Trial::test(
-        "docs::security::tests_that_are_named_exist",
-        named_exist,
-    )]
+    tests!["docs::security"; tests_that_are_named_exist]
 }
 
-fn named_exist() -> TestResult {
+fn tests_that_are_named_exist() -> TestResult {
     let page = fs::read_to_string(Path::new(ROOT).join("docs/security.md"))?;
     let names: Vec<&str> = page.lines().filter_map(last_cell).flat_map(spans).collect();
     if names.len() < 100 {

@@ -13,15 +13,12 @@ use super::{
 use crate::api_server::RealServer;
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[
-    ("records_equal_the_annotations_of_bound_pods", bound),
-    (
-        "a_deleted_pods_address_is_free_after_its_quarantine",
-        deleted,
-    ),
-    ("an_evicted_pods_address_is_free", evicted),
-    ("a_namespace_is_deleted_unhindered", namespace),
-    ("four_calls_for_a_pod_and_none_for_its_record", calls),
+pub(super) const TESTS: &[NamedTest] = named![
+    records_equal_the_annotations_of_bound_pods,
+    a_deleted_pods_address_is_free_after_its_quarantine,
+    an_evicted_pods_address_is_free,
+    a_namespace_is_deleted_unhindered,
+    four_calls_for_a_pod_and_none_for_its_record,
 ];
 
 /// Creates pods with the network and binds them.
@@ -33,7 +30,7 @@ fn make(cluster: &E2eCluster, namespace: &str, names: &[&str]) -> TestResult {
     Ok(())
 }
 
-fn bound() -> TestResult {
+fn records_equal_the_annotations_of_bound_pods() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("bound", "192.0.2.112/28", &[])?;
@@ -54,7 +51,7 @@ fn bound() -> TestResult {
     Ok(())
 }
 
-fn deleted() -> TestResult {
+fn a_deleted_pods_address_is_free_after_its_quarantine() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("deleted", "192.0.2.128/28", &[])?;
@@ -85,7 +82,7 @@ fn deleted() -> TestResult {
     }
 }
 
-fn evicted() -> TestResult {
+fn an_evicted_pods_address_is_free() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("evicted", "192.0.2.144/28", &[])?;
@@ -103,7 +100,7 @@ fn evicted() -> TestResult {
 }
 
 /// No namespace controller runs here: this test does its work under its identity, networks first.
-fn namespace() -> TestResult {
+fn a_namespace_is_deleted_unhindered() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("ended", "192.0.2.160/28", &[])?;
@@ -141,7 +138,7 @@ fn namespace() -> TestResult {
 }
 
 /// Runs on a server of its own, because other tests' calls would count.
-fn calls() -> TestResult {
+fn four_calls_for_a_pod_and_none_for_its_record() -> TestResult {
     let installed = shared::Installed::new()?;
     let (cluster, nadmit) = (&installed.cluster, &installed.nadmit);
     cluster.create_namespace_with_pool("calls", "192.0.2.0/24", &[])?;

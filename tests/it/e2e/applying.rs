@@ -12,21 +12,18 @@ use super::{
 use crate::api_server::RealServer;
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[
-    ("applied_twice_by_kubectl_is_no_change", by_client),
-    ("applied_twice_by_the_server_is_no_conflict", by_server),
-    ("a_dry_run_leaves_no_allocation", dry_run),
-    (
-        "pods_of_generated_names_get_addresses_of_their_own",
-        generated,
-    ),
+pub(super) const TESTS: &[NamedTest] = named![
+    applied_twice_by_kubectl_is_no_change,
+    applied_twice_by_the_server_is_no_conflict,
+    a_dry_run_leaves_no_allocation,
+    pods_of_generated_names_get_addresses_of_their_own,
 ];
 
-fn by_client() -> TestResult {
+fn applied_twice_by_kubectl_is_no_change() -> TestResult {
     applied("apply-client", "192.0.2.48/28", &["apply", "-f", "-"])
 }
 
-fn by_server() -> TestResult {
+fn applied_twice_by_the_server_is_no_conflict() -> TestResult {
     applied(
         "apply-server",
         "192.0.2.64/28",
@@ -80,7 +77,7 @@ fn applied(namespace: &str, range: &str, apply: &[&str]) -> TestResult {
     }
 }
 
-fn dry_run() -> TestResult {
+fn a_dry_run_leaves_no_allocation() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("dry", "192.0.2.80/28", &[])?;
@@ -103,7 +100,7 @@ fn dry_run() -> TestResult {
     }
 }
 
-fn generated() -> TestResult {
+fn pods_of_generated_names_get_addresses_of_their_own() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("generated", "192.0.2.96/28", &[])?;

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[("without_nadmit_pods_start_and_it_heals_later", away)];
+pub(super) const TESTS: &[NamedTest] = named![without_nadmit_pods_start_and_it_heals_later];
 
-fn away() -> TestResult {
+fn without_nadmit_pods_start_and_it_heals_later() -> TestResult {
     let cluster = E2eCluster::start()?;
     let home = ReplicaConfig::new("")?;
     let port = free_port()?;

@@ -18,13 +18,13 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[
-    ("certificates_rotate_without_a_failed_review", rotated),
-    ("one_of_two_replicas_is_killed", killed),
+pub(super) const TESTS: &[NamedTest] = named![
+    certificates_rotate_without_a_failed_review,
+    one_of_two_replicas_is_killed
 ];
 
 /// The certificate files are replaced while both CAs are trusted; then the old CA is removed.
-fn rotated() -> TestResult {
+fn certificates_rotate_without_a_failed_review() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("rotated", "10.1.0.0/18", &[("e2e", "rotation")])?;
@@ -70,7 +70,7 @@ fn rotated() -> TestResult {
 }
 
 /// Kills the leader. Its reviews in progress fail open, and are backfilled.
-fn killed() -> TestResult {
+fn one_of_two_replicas_is_killed() -> TestResult {
     let cluster = E2eCluster::start()?;
     let home = ReplicaConfig::new("")?;
     let mut replicas = Vec::new();

@@ -8,11 +8,11 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[
-    ("deploy_registers_nadmit", registered),
-    ("a_denial_is_printed_by_kubectl", denied),
-    ("warn_mode_prints_a_warning", warned),
-    ("a_pod_gets_its_addresses_when_it_is_created", at_create),
+pub(super) const TESTS: &[NamedTest] = named![
+    deploy_registers_nadmit,
+    a_denial_is_printed_by_kubectl,
+    warn_mode_prints_a_warning,
+    a_pod_gets_its_addresses_when_it_is_created,
 ];
 
 /// The denial as kubectl prints it.
@@ -22,7 +22,7 @@ const WARNING: &str = r#"Warning: [unknown-network] metadata.annotations[k8s.v1.
 "#;
 
 /// Only kinds that this server's version lacks are left out of `deploy/`.
-fn registered() -> TestResult {
+fn deploy_registers_nadmit() -> TestResult {
     let installed = installed()?;
     let newer = [
         "ValidatingAdmissionPolicy",
@@ -50,7 +50,7 @@ fn registered() -> TestResult {
     })
 }
 
-fn denied() -> TestResult {
+fn a_denial_is_printed_by_kubectl() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("words-deny", "192.0.2.0/28", &[])?;
@@ -68,7 +68,7 @@ fn denied() -> TestResult {
     }
 }
 
-fn warned() -> TestResult {
+fn warn_mode_prints_a_warning() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool(
@@ -95,7 +95,7 @@ fn warned() -> TestResult {
 }
 
 /// A second nadmit with `injection: create`, for a namespace of its own.
-fn at_create() -> TestResult {
+fn a_pod_gets_its_addresses_when_it_is_created() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("words-create", "192.0.2.32/28", &[("e2e", "at-create")])?;

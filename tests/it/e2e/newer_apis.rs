@@ -15,16 +15,13 @@ pub(super) const MINOR: u32 = 30;
 pub(super) const IGNORE_REASON: &str =
     "needs Kubernetes 1.30 (tests/real/build.sh kubernetes etcd)";
 
-pub(super) const TESTS: &[NamedTest] = &[
-    ("nothing_of_deploy_is_left_out", complete),
-    ("only_nadmit_writes_allocations", guarded),
-    (
-        "failing_closed_keeps_only_pods_with_networks_waiting",
-        closed,
-    ),
+pub(super) const TESTS: &[NamedTest] = named![
+    nothing_of_deploy_is_left_out,
+    only_nadmit_writes_allocations,
+    failing_closed_keeps_only_pods_with_networks_waiting,
 ];
 
-fn complete() -> TestResult {
+fn nothing_of_deploy_is_left_out() -> TestResult {
     match installed()?.left_out.as_slice() {
         [] => Ok(()),
         kinds => Err(format!("{kinds:?} are left out").into()),
@@ -32,7 +29,7 @@ fn complete() -> TestResult {
 }
 
 /// Not even a cluster administrator may write the records.
-fn guarded() -> TestResult {
+fn only_nadmit_writes_allocations() -> TestResult {
     let installed = installed()?;
     let slice = json!({
         "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressSlice",
@@ -52,7 +49,7 @@ fn guarded() -> TestResult {
 }
 
 /// The registered webhook is unreachable.
-fn closed() -> TestResult {
+fn failing_closed_keeps_only_pods_with_networks_waiting() -> TestResult {
     let installed = installed()?;
     let cluster = &installed.cluster;
     cluster.namespace("closed", &[("e2e", "closed")])?;

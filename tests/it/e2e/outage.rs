@@ -10,12 +10,10 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[
-    ("the_api_server_restarts", restarted),
-    ("etcd_is_paused_for_ten_seconds", still),
-];
+pub(super) const TESTS: &[NamedTest] =
+    named![the_api_server_restarts, etcd_is_paused_for_ten_seconds];
 
-fn restarted() -> TestResult {
+fn the_api_server_restarts() -> TestResult {
     let mut installed = Installed::new()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("db", "10.3.0.0/18", &[])?;
@@ -27,7 +25,7 @@ fn restarted() -> TestResult {
     recovers(&installed)
 }
 
-fn still() -> TestResult {
+fn etcd_is_paused_for_ten_seconds() -> TestResult {
     let installed = Installed::new()?;
     let cluster = &installed.cluster;
     cluster.create_namespace_with_pool("db", "10.4.0.0/18", &[])?;

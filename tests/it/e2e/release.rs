@@ -18,9 +18,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("e2e::a_ledger_of_release_0_1_0_is_read", ledger),
-        Trial::test("e2e::objects_of_release_0_1_0_are_read", objects),
+    tests!["e2e";
+        a_ledger_of_release_0_1_0_is_read,
+        objects_of_release_0_1_0_are_read,
     ]
 }
 
@@ -30,7 +30,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 /// Every record is read with all its fields.
-fn ledger() -> TestResult {
+fn a_ledger_of_release_0_1_0_is_read() -> TestResult {
     let folder = tempfile::tempdir()?;
     let file = "allocations.redb";
     // Opening a ledger may write its file.
@@ -53,7 +53,7 @@ fn lines(text: &str) -> Result<Vec<Value>, Failed> {
 }
 
 /// No field of a specification is lost, and each specification is valid.
-fn objects() -> TestResult {
+fn objects_of_release_0_1_0_are_read() -> TestResult {
     let kept = lines(&fs::read_to_string(fixture("allocations.jsonl"))?)?;
     let allocations: Vec<AddressAllocation> = read("addressallocations.yaml")?;
     for object in &allocations {

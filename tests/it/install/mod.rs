@@ -13,29 +13,25 @@ use crate::api_server::{FaultAction, FaultRule, InjectedFailure, Webhook};
 use crate::support::TestResult;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let test = |name: &str, run: fn() -> TestResult| Trial::test(format!("install::{name}"), run);
-    let mut tests = vec![
-        test("webhooks_are_registered_when_replicas_are_ready", installed),
-        test("replicas_that_do_not_start_leave_no_webhook", stuck),
-        test("installing_again_keeps_earlier_options", again),
-        test("an_option_is_turned_off_by_false_only", off),
-        test("a_rollout_that_fails_is_named_at_once", pulling),
-        test("a_namespace_that_is_being_deleted_is_named", terminating),
-        test("a_release_of_helm_is_left_to_helm_unless_asked_for", helm),
-        test("configured_isolation_stays", isolation),
-        test("unknown_isolation_is_reported", unknown_isolation),
-        test("detected_isolation_is_refreshed", refreshed),
-        test("a_webhook_that_is_not_reached_is_noticed", unreached),
-        test("a_cluster_that_is_too_old_is_not_touched", old),
-        test(
-            "uninstalling_takes_webhooks_first_and_keeps_records",
-            uninstalled,
-        ),
-        test("a_purge_lists_losses_and_asks_for_confirmation", purged),
-        test("status_reports_the_installation", status),
-        test("status_fails_when_nothing_serves", serves_nothing),
-        test("status_reports_within_seconds", silence),
-        test("status_without_an_installation_says_so", nothing),
+    let mut tests = tests!["install";
+        webhooks_are_registered_when_replicas_are_ready,
+        replicas_that_do_not_start_leave_no_webhook,
+        installing_again_keeps_earlier_options,
+        an_option_is_turned_off_by_false_only,
+        a_rollout_that_fails_is_named_at_once,
+        a_namespace_that_is_being_deleted_is_named,
+        a_release_of_helm_is_left_to_helm_unless_asked_for,
+        configured_isolation_stays,
+        unknown_isolation_is_reported,
+        detected_isolation_is_refreshed,
+        a_webhook_that_is_not_reached_is_noticed,
+        a_cluster_that_is_too_old_is_not_touched,
+        uninstalling_takes_webhooks_first_and_keeps_records,
+        a_purge_lists_losses_and_asks_for_confirmation,
+        status_reports_the_installation,
+        status_fails_when_nothing_serves,
+        status_reports_within_seconds,
+        status_without_an_installation_says_so,
     ];
     tests.extend(manifests::tests());
     tests
@@ -83,7 +79,7 @@ fn warns(cluster: &InstallCluster) {
     cluster.server.webhook(webhook.on(&["CREATE"], &["pods"]));
 }
 
-fn installed() -> TestResult {
+fn webhooks_are_registered_when_replicas_are_ready() -> TestResult {
     let cluster = InstallCluster::new()?;
     cluster.multus(&json!({
         "socketDir": "/host/run/multus/", "namespaceIsolation": true, "globalNamespaces": "default,shared",
@@ -127,7 +123,7 @@ fn installed() -> TestResult {
     )
 }
 
-fn stuck() -> TestResult {
+fn replicas_that_do_not_start_leave_no_webhook() -> TestResult {
     let cluster = InstallCluster::new()?;
     let end = cluster.run(&["install", "--timeout", "1"])?;
     ended(
@@ -144,7 +140,7 @@ fn stuck() -> TestResult {
     }
 }
 
-fn again() -> TestResult {
+fn installing_again_keeps_earlier_options() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     let options = [
@@ -199,7 +195,7 @@ fn options_of(cluster: &InstallCluster) -> Result<(String, u64, String), Failed>
     ))
 }
 
-fn off() -> TestResult {
+fn an_option_is_turned_off_by_false_only() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     for (options, expected) in [
@@ -231,7 +227,7 @@ fn waits_for_its_image(cluster: &InstallCluster, image: &str) {
     }));
 }
 
-fn pulling() -> TestResult {
+fn a_rollout_that_fails_is_named_at_once() -> TestResult {
     const IMAGE: &str = "registry.example/absent:1";
     let cluster = InstallCluster::new()?;
     let end = cluster.installs(&["--image", IMAGE], |cluster| {
@@ -250,7 +246,7 @@ fn pulling() -> TestResult {
     )
 }
 
-fn terminating() -> TestResult {
+fn a_namespace_that_is_being_deleted_is_named() -> TestResult {
     let cluster = InstallCluster::new()?;
     cluster.server.put(json!({
         "apiVersion": "v1", "kind": "Namespace",
@@ -273,7 +269,7 @@ fn terminating() -> TestResult {
     )
 }
 
-fn helm() -> TestResult {
+fn a_release_of_helm_is_left_to_helm_unless_asked_for() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     cluster.server.namespace("nadmit", &[]);
@@ -306,7 +302,7 @@ fn helm() -> TestResult {
     ended(&again, true, &["mode deny"])
 }
 
-fn isolation() -> TestResult {
+fn configured_isolation_stays() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     cluster.multus(&json!({"namespaceIsolation": true}));
@@ -327,7 +323,7 @@ fn isolation() -> TestResult {
     )
 }
 
-fn unknown_isolation() -> TestResult {
+fn unknown_isolation_is_reported() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
@@ -343,7 +339,7 @@ fn unknown_isolation() -> TestResult {
     holds(&cluster.run(&["status"])?.printed, &expected)
 }
 
-fn refreshed() -> TestResult {
+fn detected_isolation_is_refreshed() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     for isolates in [true, false] {
@@ -358,13 +354,13 @@ fn refreshed() -> TestResult {
     Ok(())
 }
 
-fn unreached() -> TestResult {
+fn a_webhook_that_is_not_reached_is_noticed() -> TestResult {
     let cluster = InstallCluster::new()?;
     let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
     ended(&end, false, &["passed in silence", "nadmit status"])
 }
 
-fn old() -> TestResult {
+fn a_cluster_that_is_too_old_is_not_touched() -> TestResult {
     let cluster = InstallCluster::of_minor(27)?;
     let end = cluster.run(&["install"])?;
     ended(&end, false, &["Kubernetes 1.27", "1.30 or newer"])?;
@@ -374,7 +370,7 @@ fn old() -> TestResult {
     }
 }
 
-fn uninstalled() -> TestResult {
+fn uninstalling_takes_webhooks_first_and_keeps_records() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     ended(
@@ -404,7 +400,7 @@ fn uninstalled() -> TestResult {
     ended(&end, true, &["kept "])
 }
 
-fn purged() -> TestResult {
+fn a_purge_lists_losses_and_asks_for_confirmation() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     ended(
@@ -431,7 +427,7 @@ fn purged() -> TestResult {
     )
 }
 
-fn status() -> TestResult {
+fn status_reports_the_installation() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     ended(
@@ -476,7 +472,7 @@ fn status() -> TestResult {
     }
 }
 
-fn serves_nothing() -> TestResult {
+fn status_fails_when_nothing_serves() -> TestResult {
     const IMAGE: &str = "registry.example/nadmit:1";
     let cluster = InstallCluster::new()?;
     warns(&cluster);
@@ -497,7 +493,7 @@ fn serves_nothing() -> TestResult {
     )
 }
 
-fn silence() -> TestResult {
+fn status_reports_within_seconds() -> TestResult {
     let cluster = InstallCluster::new()?;
     warns(&cluster);
     let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
@@ -523,7 +519,7 @@ fn silence() -> TestResult {
     }
 }
 
-fn nothing() -> TestResult {
+fn status_without_an_installation_says_so() -> TestResult {
     let cluster = InstallCluster::new()?;
     let end = cluster.run(&["status"])?;
     ended(&end, false, &["nadmit is not installed", "nadmit install"])

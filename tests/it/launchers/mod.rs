@@ -13,34 +13,26 @@ use nadmit::{
 use serde_json::{Value, json};
 
 use self::fixture::*;
-use crate::support::TestFn;
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let cases: [(&str, TestFn); 13] = [
-        ("a_machine_has_one_launcher", second),
-        ("the_target_of_a_migration_shares", migrated),
-        (
-            "a_launcher_without_a_proven_migration_shares_nothing",
-            unproven,
-        ),
-        ("a_migration_has_one_target", twin),
-        ("a_launcher_without_addresses_blocks_no_other", in_the_way),
-        ("a_recently_seen_launcher_is_read_live", recorded),
-        ("a_second_launcher_is_refused_when_it_is_created", created),
-        ("of_two_that_are_created_at_once_one_waits", at_once),
-        ("addresses_set_by_a_second_launcher_are_refused", brought),
-        ("a_second_launcher_is_not_backfilled", missed),
-        ("retained_addresses_are_read_live_before_allocating", partly),
-        ("an_admitted_launcher_stays_admitted", plugged),
-        ("a_launcher_that_was_not_admitted_hot_plugs_nothing", forged),
-    ];
-    cases
-        .into_iter()
-        .map(|(name, case)| Trial::test(format!("launchers::{name}"), case))
-        .collect()
+    tests!["launchers";
+        a_machine_has_one_launcher,
+        the_target_of_a_migration_shares,
+        a_launcher_without_a_proven_migration_shares_nothing,
+        a_migration_has_one_target,
+        a_launcher_without_addresses_blocks_no_other,
+        a_recently_seen_launcher_is_read_live,
+        a_second_launcher_is_refused_when_it_is_created,
+        of_two_that_are_created_at_once_one_waits,
+        addresses_set_by_a_second_launcher_are_refused,
+        a_second_launcher_is_not_backfilled,
+        retained_addresses_are_read_live_before_allocating,
+        an_admitted_launcher_stays_admitted,
+        a_launcher_that_was_not_admitted_hot_plugs_nothing,
+    ]
 }
 
-fn second() -> TestResult {
+fn a_machine_has_one_launcher() -> TestResult {
     let fixture = LauncherFixture::after("a", &[running("a"), launcher("b")], &[])?;
     same(
         fixture.required_reads(Webhook::Mutate, &binding("b"))?,
@@ -69,7 +61,7 @@ fn second() -> TestResult {
     fixture.refuses(Webhook::Mutate, &binding("b"))
 }
 
-fn migrated() -> TestResult {
+fn the_target_of_a_migration_shares() -> TestResult {
     let pods = [running("a"), migration_target(launcher("b"), "m", "m-1")];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", false)])?;
     let lookups = fixture.required_reads(Webhook::Mutate, &binding("b"))?;
@@ -89,7 +81,7 @@ fn migrated() -> TestResult {
     same(answer.codes(), vec![])
 }
 
-fn unproven() -> TestResult {
+fn a_launcher_without_a_proven_migration_shares_nothing() -> TestResult {
     let other_uid = Migration {
         uid: "m-2".into(),
         ..migration("vm1", false)
@@ -119,7 +111,7 @@ fn unproven() -> TestResult {
     Ok(())
 }
 
-fn twin() -> TestResult {
+fn a_migration_has_one_target() -> TestResult {
     let pods = [
         running("a"),
         migration_target(running("b"), "m", "m-1"),
@@ -137,7 +129,7 @@ fn twin() -> TestResult {
     same(put_in(&answer), ASSIGNED.to_owned())
 }
 
-fn in_the_way() -> TestResult {
+fn a_launcher_without_addresses_blocks_no_other() -> TestResult {
     let fixture = LauncherFixture::of(&[launcher("a"), launcher("b")], &[])?;
     let answer = fixture.done(Webhook::Mutate, &binding("a"), Freshness::Authoritative)?;
     same(put_in(&answer), ASSIGNED.to_owned())?;
@@ -151,7 +143,7 @@ fn in_the_way() -> TestResult {
     same(put_in(&answer), ASSIGNED.to_owned())
 }
 
-fn recorded() -> TestResult {
+fn a_recently_seen_launcher_is_read_live() -> TestResult {
     let fixture = LauncherFixture::after("a", &[launcher("b")], &[])?;
     same(
         fixture.required_reads(Webhook::Mutate, &binding("b"))?,
@@ -163,7 +155,7 @@ fn recorded() -> TestResult {
     same(put_in(&answer), ASSIGNED.to_owned())
 }
 
-fn created() -> TestResult {
+fn a_second_launcher_is_refused_when_it_is_created() -> TestResult {
     let named = |name: &str| {
         let mut pod = launcher(name);
         pod["metadata"]["annotations"] = json!({NETWORKS: ASSIGNED});
@@ -187,7 +179,7 @@ fn created() -> TestResult {
     same(answer.codes(), vec![])
 }
 
-fn at_once() -> TestResult {
+fn of_two_that_are_created_at_once_one_waits() -> TestResult {
     let mut fixture = LauncherFixture::of(&[], &[])?;
     fixture.policy.injection = Some(Injection::Create);
     fixture.catalog.workloads_mut().set_machines_known(true);
@@ -221,7 +213,7 @@ fn at_once() -> TestResult {
     }
 }
 
-fn brought() -> TestResult {
+fn addresses_set_by_a_second_launcher_are_refused() -> TestResult {
     let fixture = LauncherFixture::after("a", &[running("a"), launcher("b")], &[])?;
     let mut carried = binding("b");
     carried["object"]["metadata"]["annotations"] = json!({NETWORKS: ASSIGNED});
@@ -233,7 +225,7 @@ fn brought() -> TestResult {
     same(answer.codes(), vec!["binding-changes-networks"])
 }
 
-fn missed() -> TestResult {
+fn a_second_launcher_is_not_backfilled() -> TestResult {
     let mut bound = launcher("b");
     bound["spec"]["nodeName"] = "node-2".into();
     let lacks = |pod: &Value, migrations: &[Migration]| -> Result<LateInjection, Failed> {
@@ -261,7 +253,7 @@ fn missed() -> TestResult {
 }
 
 /// Another replica has written address and MAC, and only the address was observed.
-fn partly() -> TestResult {
+fn retained_addresses_are_read_live_before_allocating() -> TestResult {
     let fixture = LauncherFixture::after("a", &[launcher("b")], &[])?;
     let mac: Address = "02:5e:00:00:00:10".parse()?;
     {
@@ -290,7 +282,7 @@ fn partly() -> TestResult {
     same(fixture.index.lock().allocations().count(), 1)
 }
 
-fn plugged() -> TestResult {
+fn an_admitted_launcher_stays_admitted() -> TestResult {
     let pods = [running("a"), migration_target(running("b"), "m", "m-1")];
     let fixture = LauncherFixture::after("a", &pods, &[migration("vm1", true)])?;
     for pod in pods {
@@ -307,7 +299,7 @@ fn plugged() -> TestResult {
     Ok(())
 }
 
-fn forged() -> TestResult {
+fn a_launcher_that_was_not_admitted_hot_plugs_nothing() -> TestResult {
     let mut bound = launcher("b");
     bound["metadata"]["annotations"][NETWORKS] = "[]".into();
     bound["spec"]["nodeName"] = "node-2".into();

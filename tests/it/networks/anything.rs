@@ -9,14 +9,14 @@ use crate::support::TestResult;
 use crate::{properties::run, targets};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        Trial::test("networks::any_members_keep_the_promises", any_members),
-        Trial::test("networks::a_large_configuration_is_judged_soon", large),
+    tests!["networks";
+        any_members_keep_the_promises,
+        a_large_configuration_is_judged_soon,
     ]
 }
 
 /// Valid members with values that belong to others.
-fn any_members() -> TestResult {
+fn any_members_keep_the_promises() -> TestResult {
     const KEYS: &[&str] = &[
         "type",
         "plugins",
@@ -126,7 +126,7 @@ fn any_members() -> TestResult {
 
 /// Very many mistakes, in configurations of a quarter of a megabyte and more: the response is
 /// bounded in size and time.
-fn large() -> TestResult {
+fn a_large_configuration_is_judged_soon() -> TestResult {
     let many = |text: &str, count: usize| vec![text; count].join(",");
     let excludes = many("\"10.0.0.0/25\"", 15_000);
     let ranges = many(r#"{"range":"10.0.0.0/24"}"#, 10_000);

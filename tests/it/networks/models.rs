@@ -9,7 +9,7 @@ use crate::support::TestResult;
 use crate::{properties::run, support};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![Trial::test("networks::models_are_never_denied", models)]
+    tests!["networks"; models_are_never_denied]
 }
 
 /// A plugin and its IPAM as documented, optionally with a chained plugin.
@@ -199,7 +199,7 @@ pub(super) fn model(part: &str) -> impl Strategy<Value = PluginModel> + use<> {
     })
 }
 
-fn models() -> TestResult {
+fn models_are_never_denied() -> TestResult {
     run(1000, model(""), |model| {
         let answer = judged("n", &model.config().to_string()).map_err(TestCaseError::fail)?;
         prop_assert!(answer.findings().is_empty(), "{}", support::lines(&answer));

@@ -14,18 +14,16 @@ use crate::api_server::{ApiStatus, FaultAction, FaultRule, InjectedFailure};
 use crate::support::TestResult;
 
 pub(super) fn tests(no_curl: bool) -> Vec<Trial> {
-    let test =
-        |name: &str, run: fn() -> TestResult| Trial::test(format!("operate::cluster::{name}"), run);
-    vec![
-        test("it_prints_the_same_as_a_server", as_a_server).with_ignored_flag(no_curl),
-        test("each_question_reads_no_more_than_it_needs", least),
-        test("a_release_is_decided_on_the_current_state", released),
-        test("a_reserved_address_returns_to_its_reservation", given_back),
-        test("a_policy_that_lets_nadmit_alone_write_is_named", kept_out),
-        test("forbidden_kinds_are_named", forbidden),
-        test("a_missing_object_is_named", missing),
-        test("the_reason_for_an_unready_pool_is_printed", not_ready),
-        test("slices_are_counted", sliced),
+    tests!["operate::cluster";
+        it_prints_the_same_as_a_server.with_ignored_flag(no_curl),
+        each_question_reads_no_more_than_it_needs,
+        a_release_is_decided_on_the_current_state,
+        a_reserved_address_returns_to_its_reservation,
+        a_policy_that_lets_nadmit_alone_write_is_named,
+        forbidden_kinds_are_named,
+        a_missing_object_is_named,
+        the_reason_for_an_unready_pool_is_printed,
+        slices_are_counted,
     ]
 }
 
@@ -44,7 +42,7 @@ fn ageless(shown: &str) -> String {
 }
 
 /// A server's export is imported into a cluster; there every output is the same.
-fn as_a_server() -> TestResult {
+fn it_prints_the_same_as_a_server() -> TestResult {
     let fixture = OperatorFixture::new()?;
     let serving = fixture.place.serve()?;
     for ordinal in 0..3 {
@@ -100,7 +98,7 @@ fn as_a_server() -> TestResult {
     serving.stop()
 }
 
-fn least() -> TestResult {
+fn each_question_reads_no_more_than_it_needs() -> TestResult {
     let fixture = OperatorFixture::new()?;
     fixture.record("192.0.2.197", replica("db-0"));
     let records = "addressallocations";
@@ -141,7 +139,7 @@ fn least() -> TestResult {
     same(fixture.server.written().len(), 0)
 }
 
-fn released() -> TestResult {
+fn a_release_is_decided_on_the_current_state() -> TestResult {
     let fixture = OperatorFixture::new()?;
     fixture.record("192.0.2.210", pod("web"));
     fixture.record("192.0.2.211", pod("gone"));
@@ -183,7 +181,7 @@ fn released() -> TestResult {
     }
 }
 
-fn given_back() -> TestResult {
+fn a_reserved_address_returns_to_its_reservation() -> TestResult {
     let fixture = OperatorFixture::new()?;
     let mut taken = pod("db-9");
     taken["reservation"] = json!({"namespace": "db", "name": "db-9"});
@@ -208,7 +206,7 @@ fn policy() -> FaultAction {
     InjectedFailure::Refused(refusal).into()
 }
 
-fn kept_out() -> TestResult {
+fn a_policy_that_lets_nadmit_alone_write_is_named() -> TestResult {
     const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
     let fixture = OperatorFixture::new()?;
     fixture.record("192.0.2.211", pod("gone"));
@@ -247,7 +245,7 @@ fn kept_out() -> TestResult {
     }
 }
 
-fn forbidden() -> TestResult {
+fn forbidden_kinds_are_named() -> TestResult {
     let fixture = OperatorFixture::new()?;
     fixture.record("192.0.2.210", pod("web"));
     fixture.forbid("list", "pods");
@@ -301,7 +299,7 @@ fn forbidden() -> TestResult {
     has(&printed, "ClusterRole nadmit-operate")
 }
 
-fn missing() -> TestResult {
+fn a_missing_object_is_named() -> TestResult {
     let fixture = OperatorFixture::without(&["addressallocations"])?;
     let printed = fixture.refused(&["pools"])?;
     has(
@@ -334,7 +332,7 @@ fn missing() -> TestResult {
     )
 }
 
-fn not_ready() -> TestResult {
+fn the_reason_for_an_unready_pool_is_printed() -> TestResult {
     let fixture = OperatorFixture::new()?;
     let message = "Whereabouts gives addresses of it";
     fixture.judge(
@@ -348,7 +346,7 @@ fn not_ready() -> TestResult {
     has(&fixture.output(&["pools"])?, printed)
 }
 
-fn sliced() -> TestResult {
+fn slices_are_counted() -> TestResult {
     let fixture = OperatorFixture::new()?;
     let mut pool = fixture
         .server

@@ -16,28 +16,19 @@ use libtest_mimic::Trial;
 
 pub(crate) fn tests() -> Vec<Trial> {
     let no_curl = !server::has_curl();
-    let served = [
-        Trial::test("operate::a_running_server_answers", scenario::online),
-        Trial::test(
-            "operate::the_file_answers_without_a_server",
-            scenario::offline,
-        ),
-        Trial::test("operate::allocations_move", scenario::moved),
-        Trial::test(
-            "operate::monitoring_names_exported_metrics",
-            monitoring::exported,
-        ),
+    let served = tests!["operate";
+        scenario::a_running_server_answers,
+        scenario::the_file_answers_without_a_server,
+        scenario::allocations_move,
+        monitoring::monitoring_names_exported_metrics,
     ];
     let served = served
         .into_iter()
         .map(|test| test.with_ignored_flag(no_curl));
-    let others = [
-        Trial::test("operate::errors_have_remedies", scenario::mistakes),
-        Trial::test("operate::the_page_shows_what_is_printed", page),
-        Trial::test(
-            "operate::both_forms_of_the_alerts_are_one",
-            monitoring::both_forms,
-        ),
+    let others = tests!["operate";
+        scenario::errors_have_remedies,
+        the_page_shows_what_is_printed,
+        monitoring::both_forms_of_the_alerts_are_one,
     ];
     served
         .chain(others)
@@ -49,7 +40,7 @@ pub(crate) fn tests() -> Vec<Trial> {
 }
 
 /// The output of `nadmit pools` in docs/operating-addresses.md equals the snapshots.
-fn page() -> TestResult {
+fn the_page_shows_what_is_printed() -> TestResult {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/operating-addresses.md"))?;
     let read = |name| fs::read_to_string(root.join("tests/it/snapshots").join(name));

@@ -29,7 +29,7 @@ fn named(text: &str) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with("nadmit_")).collect()
 }
 
-pub(super) fn both_forms() -> TestResult {
+pub(super) fn both_forms_of_the_alerts_are_one() -> TestResult {
     let (operator, plain) = (parsed("alerts.yaml")?, parsed("rules.yaml")?);
     if operator["spec"] != plain {
         return Err("alerts.yaml and rules.yaml say different things".into());
@@ -44,7 +44,7 @@ pub(super) fn both_forms() -> TestResult {
     Ok(())
 }
 
-pub(super) fn exported() -> TestResult {
+pub(super) fn monitoring_names_exported_metrics() -> TestResult {
     let place = WorkFolder::new()?;
     let serving = place.serve()?;
     // One of each labelled metric: an allocation, a finding, a rejection.

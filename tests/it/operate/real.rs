@@ -20,17 +20,14 @@ const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
 const RECORDS: [&str; 2] = ["192.0.2.210", "192.0.2.211"];
 
 pub(super) fn tests() -> Vec<Trial> {
-    let run = Trial::test(
-        "operate::cluster::a_real_server_asks_for_no_more_than_the_roles",
-        roles,
-    );
+    let run = trial!["operate::cluster"; a_real_server_asks_for_no_more_than_the_roles];
     vec![
         run.with_kind(IGNORE_REASON)
             .with_ignored_flag(!RealServer::is_there()),
     ]
 }
 
-fn roles() -> TestResult {
+fn a_real_server_asks_for_no_more_than_the_roles() -> TestResult {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

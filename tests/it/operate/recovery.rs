@@ -18,24 +18,18 @@ use crate::support::TestResult;
 const NOTICE_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) fn tests() -> Vec<Trial> {
-    let tests = [
-        Trial::test(
-            "operate::recovery::an_older_copy_of_the_ledger_is_refused",
-            older,
-        ),
-        Trial::test("operate::recovery::an_export_is_restored", restored),
-        Trial::test("operate::recovery::an_empty_directory_adopts_first", empty),
-        Trial::test(
-            "operate::recovery::a_deleted_directory_acknowledges_no_writes",
-            deleted,
-        ),
-        Trial::test("operate::recovery::release_0_1_0_is_accepted_once", release),
+    let tests = tests!["operate::recovery";
+        an_older_copy_of_the_ledger_is_refused,
+        an_export_is_restored,
+        an_empty_directory_adopts_first,
+        a_deleted_directory_acknowledges_no_writes,
+        release_0_1_0_is_accepted_once,
     ];
     let tests = tests
         .into_iter()
         .map(|test| test.with_ignored_flag(!has_curl()));
     let may_mount = has_curl() && TmpfsMount::is_allowed();
-    let full = Trial::test("operate::recovery::a_full_disk_is_reported", full);
+    let full = trial!["operate::recovery"; a_full_disk_is_reported];
     let full = full.with_ignored_flag(!may_mount);
     tests.chain([full]).collect()
 }
@@ -60,7 +54,7 @@ fn with_a_copy() -> Result<(WorkFolder, PathBuf), Failed> {
     Ok((place, copy))
 }
 
-fn older() -> TestResult {
+fn an_older_copy_of_the_ledger_is_refused() -> TestResult {
     let (place, copy) = with_a_copy()?;
     fs::copy(&copy, place.path("data/allocations.redb"))?;
     let serve = ["serve", "--manifests", "manifests"];
@@ -95,7 +89,7 @@ fn older() -> TestResult {
     place.serve()?.stop()
 }
 
-fn restored() -> TestResult {
+fn an_export_is_restored() -> TestResult {
     let (place, _) = with_a_copy()?;
     fs::write(place.path("export.jsonl"), place.run(&["export"])?)?;
     fs::remove_file(place.path("data/allocations.redb"))?;
@@ -113,7 +107,7 @@ fn restored() -> TestResult {
     contains(&place.run(&["allocations"])?, "db/db")
 }
 
-fn empty() -> TestResult {
+fn an_empty_directory_adopts_first() -> TestResult {
     let (place, _) = with_a_copy()?;
     fs::remove_dir_all(place.path("data"))?;
     // The replica's pod is among the manifests, with its allocated addresses.
@@ -134,7 +128,7 @@ fn empty() -> TestResult {
     contains(first.unwrap_or(&rows), "db-0")
 }
 
-fn deleted() -> TestResult {
+fn a_deleted_directory_acknowledges_no_writes() -> TestResult {
     let place = WorkFolder::new()?;
     let server = place.serve()?;
     contains(&server.create_replica(0)?, "\"allowed\":true")?;
@@ -159,7 +153,7 @@ fn deleted() -> TestResult {
     server.stop()
 }
 
-fn release() -> TestResult {
+fn release_0_1_0_is_accepted_once() -> TestResult {
     let place = WorkFolder::new()?;
     let fixture =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/release-0.1.0/allocations.redb");
@@ -174,7 +168,7 @@ fn release() -> TestResult {
     contains(&shown, "older than what was acknowledged")
 }
 
-fn full() -> TestResult {
+fn a_full_disk_is_reported() -> TestResult {
     let place = WorkFolder::new()?;
     fs::create_dir(place.path("data"))?;
     let mount = TmpfsMount::of_memory(&place.path("data")).ok_or("it was not mounted")?;

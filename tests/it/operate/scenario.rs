@@ -33,7 +33,7 @@ pub(super) fn has(text: &str, expected: &str) -> TestResult {
     Err(format!("no {expected:?} in\n{text}").into())
 }
 
-pub(super) fn online() -> TestResult {
+pub(super) fn a_running_server_answers() -> TestResult {
     let place = WorkFolder::new()?;
     let serving = place.serve()?;
     for ordinal in 0..3 {
@@ -98,7 +98,7 @@ fn release(place: &WorkFolder) -> TestResult {
     Ok(())
 }
 
-pub(super) fn offline() -> TestResult {
+pub(super) fn the_file_answers_without_a_server() -> TestResult {
     let place = WorkFolder::new()?;
     let serving = place.serve()?;
     serving.create_replica(0)?;
@@ -128,7 +128,7 @@ pub(super) fn offline() -> TestResult {
     serving.stop()
 }
 
-pub(super) fn moved() -> TestResult {
+pub(super) fn allocations_move() -> TestResult {
     let place = WorkFolder::new()?;
     let serving = place.serve()?;
     serving.create_replica(0)?;
@@ -145,7 +145,7 @@ pub(super) fn moved() -> TestResult {
     }
 }
 
-pub(super) fn mistakes() -> TestResult {
+pub(super) fn errors_have_remedies() -> TestResult {
     let place = WorkFolder::new()?;
     let nothing = place.refused(&["pools", "--data-dir", "nowhere"])?;
     has(&nothing, "nowhere: no server answers there")?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[("printer_columns", printer_columns)];
+pub(super) const TESTS: &[NamedTest] = named![printer_columns];
 
 const NAMESPACE: &str = "columns";
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[("install_again_with_other_options", install_again)];
+pub(super) const TESTS: &[NamedTest] = named![install_again_with_other_options];
 
 /// The kinds of nadmit's cluster-scoped manifests.
 const CLUSTER_SCOPED: [&str; 9] = [
@@ -27,7 +27,7 @@ const CLUSTER_SCOPED: [&str; 9] = [
     "mutatingwebhookconfigurations",
 ];
 
-fn install_again() -> TestResult {
+fn install_again_with_other_options() -> TestResult {
     let cluster = RealCluster::start(2)?;
     let left = LeftObjects::put(&cluster)?;
     cluster.nadmit_does(&["install", "--image", IMAGE, "--replicas", "3"])?;

@@ -9,11 +9,11 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[("missed_addresses_are_backfilled", late)];
+pub(super) const TESTS: &[NamedTest] = named![missed_addresses_are_backfilled];
 
 const NAMESPACE: &str = "late";
 
-fn late() -> TestResult {
+fn missed_addresses_are_backfilled() -> TestResult {
     let cluster = installed()?;
     cluster.apply(&[
         namespace(NAMESPACE, &[("nadmit.io/injection", "enabled")]),

@@ -22,15 +22,10 @@ use super::{
 use crate::support::TestResult;
 use crate::{api_server::ForeignKind, deploy::objects::tool, whereabouts::KINDS as WHEREABOUTS};
 
-pub(super) const TESTS: &[NamedTest] = &[
-    ("page_readme", readme),
-    ("page_statefulsets", stateful_sets),
-    ("page_install", install),
-];
+pub(super) const TESTS: &[NamedTest] = named![page_readme, page_statefulsets, page_install];
 
 /// Tests that also need Whereabouts's plugin.
-pub(super) const TESTS_WITH_WHEREABOUTS: &[NamedTest] =
-    &[("page_from_whereabouts", from_whereabouts)];
+pub(super) const TESTS_WITH_WHEREABOUTS: &[NamedTest] = named![page_from_whereabouts];
 
 /// The kinds of cert-manager that its overlay has objects of.
 const CERT_MANAGER: [ForeignKind; 2] = [
@@ -48,7 +43,7 @@ const fn cert_manager(kind: &'static str, plural: &'static str) -> ForeignKind {
 }
 
 /// Tests that also need helm.
-pub(super) const TESTS_WITH_HELM: &[NamedTest] = &[("page_install_by_helm", install_by_helm)];
+pub(super) const TESTS_WITH_HELM: &[NamedTest] = named![page_install_by_helm];
 
 /// The beginnings of commands that are not run, with the reasons.
 const LEFT_OUT: &[(&str, &str)] = &[
@@ -92,7 +87,7 @@ struct PageShell<'c> {
     folder: TempDir,
 }
 
-fn readme() -> TestResult {
+fn page_readme() -> TestResult {
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
     let printed = shell.run_section("README.md", "## Try it in a cluster")?;
@@ -110,7 +105,7 @@ fn readme() -> TestResult {
     }
 }
 
-fn stateful_sets() -> TestResult {
+fn page_statefulsets() -> TestResult {
     const PAGE: &str = "docs/statefulsets-and-vms.md";
     let cluster = RealCluster::start(2)?;
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
@@ -147,7 +142,7 @@ fn stateful_sets() -> TestResult {
 }
 
 /// Migrates from Whereabouts and back again, with the same three replicas.
-fn from_whereabouts() -> TestResult {
+fn page_from_whereabouts() -> TestResult {
     const PAGE: &str = "docs/from-whereabouts.md";
     let cluster = RealCluster::start(2)?;
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
@@ -223,7 +218,7 @@ fn on_the_wire(cluster: &RealCluster, pod: &str, address: &str) -> TestResult {
 }
 
 /// Runs the command and applies the manifests of the page, each followed by an uninstallation.
-fn install() -> TestResult {
+fn page_install() -> TestResult {
     const PAGE: &str = "docs/install.md";
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
@@ -252,7 +247,7 @@ fn install() -> TestResult {
 }
 
 /// Installs the chart as the page describes.
-fn install_by_helm() -> TestResult {
+fn page_install_by_helm() -> TestResult {
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
     shell.run_block("docs/install.md", "helm install nadmit")?;

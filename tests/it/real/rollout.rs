@@ -17,13 +17,13 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[("a_rolling_update_is_not_noticed", not_noticed)];
+pub(super) const TESTS: &[NamedTest] = named![a_rolling_update_is_not_noticed];
 
 const NAMESPACE: &str = "rollout";
 /// Another tag of the same image.
 const NEXT_IMAGE: &str = "nadmit:next";
 
-fn not_noticed() -> TestResult {
+fn a_rolling_update_is_not_noticed() -> TestResult {
     let cluster = installed()?;
     cluster.apply(&[
         namespace(NAMESPACE, &[]),

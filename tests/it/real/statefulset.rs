@@ -12,10 +12,7 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[(
-    "a_statefulset_gets_addresses_on_its_interfaces",
-    addresses_on_interfaces,
-)];
+pub(super) const TESTS: &[NamedTest] = named![a_statefulset_gets_addresses_on_its_interfaces];
 
 const NAMESPACE: &str = "db";
 const SET: &str = "statefulset/db";
@@ -23,7 +20,7 @@ const SET: &str = "statefulset/db";
 /// Addresses by pod.
 pub(super) type AddressesByPod = BTreeMap<String, Vec<String>>;
 
-fn addresses_on_interfaces() -> TestResult {
+fn a_statefulset_gets_addresses_on_its_interfaces() -> TestResult {
     let cluster = installed()?;
     cluster.apply(&[
         namespace(NAMESPACE, &[("nadmit.io/injection", "enabled")]),

@@ -9,9 +9,9 @@ use super::{
 };
 use crate::support::TestResult;
 
-pub(super) const TESTS: &[NamedTest] = &[
-    ("a_typo_is_denied_before_scheduling", denied),
-    ("a_typo_that_is_warned_of_hangs", warned),
+pub(super) const TESTS: &[NamedTest] = named![
+    a_typo_is_denied_before_scheduling,
+    a_typo_that_is_warned_of_hangs
 ];
 
 /// Returns a pod with a network that does not exist.
@@ -33,7 +33,7 @@ pub(super) fn complaint(namespace: &str) -> String {
     format!("network \"storage-nett\" does not exist in namespace \"{namespace}\"")
 }
 
-fn denied() -> TestResult {
+fn a_typo_is_denied_before_scheduling() -> TestResult {
     let cluster = installed()?;
     let name = "typo-denied";
     cluster.apply(&[
@@ -63,7 +63,7 @@ fn denied() -> TestResult {
         .map(drop)
 }
 
-fn warned() -> TestResult {
+fn a_typo_that_is_warned_of_hangs() -> TestResult {
     let cluster = installed()?;
     let name = "typo-warned";
     cluster.apply(&[

@@ -6,38 +6,23 @@ use serde_json::json;
 use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test(
-            "addresses_in_use_are_recorded_before_any_replica_allocates",
-            before,
-        ),
-        test("a_network_that_joins_a_pool_is_adopted_first", joins),
-        test(
-            "a_network_of_the_pool_s_wire_joins_a_pool_that_stays_ready",
-            joins_on_the_wire,
-        ),
-        test(
-            "a_pool_allocates_nothing_while_whereabouts_uses_it",
-            contested,
-        ),
-        test("a_pool_waits_until_its_pods_can_be_listed", listed),
-        test("a_plan_changes_nothing", plan),
-        test("a_full_pass_reads_everything_afresh", full),
-        test("an_address_in_use_is_transferred_in_one_write", handed_over),
-        test("a_requested_address_stays_its_holder_s", asked_for),
-        test(
-            "a_status_of_an_unrequested_network_takes_no_address",
-            forged,
-        ),
-        test(
-            "a_status_takes_no_address_that_another_holds",
-            forged_of_another,
-        ),
+    tests!["reconciler"; with paused;
+        addresses_in_use_are_recorded_before_any_replica_allocates,
+        a_network_that_joins_a_pool_is_adopted_first,
+        a_network_of_the_pool_s_wire_joins_a_pool_that_stays_ready,
+        a_pool_allocates_nothing_while_whereabouts_uses_it,
+        a_pool_waits_until_its_pods_can_be_listed,
+        a_plan_changes_nothing,
+        a_full_pass_reads_everything_afresh,
+        an_address_in_use_is_transferred_in_one_write,
+        a_requested_address_stays_its_holder_s,
+        a_status_of_an_unrequested_network_takes_no_address,
+        a_status_takes_no_address_that_another_holds,
     ]
 }
 
 /// A scaled-down replica and a reservation keep their addresses, whatever a forged status says.
-async fn forged_of_another() -> TestResult {
+async fn a_status_takes_no_address_that_another_holds() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let set = "StatefulSet";
     fixture.server.put(json!({
@@ -81,7 +66,7 @@ async fn forged_of_another() -> TestResult {
 }
 
 /// A user who may create a pod may write a status into it.
-async fn forged() -> TestResult {
+async fn a_status_of_an_unrequested_network_takes_no_address() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     let status =
@@ -92,7 +77,7 @@ async fn forged() -> TestResult {
     same(fixture.held(), holding(&[("192.0.2.7", "a")]))
 }
 
-async fn contested() -> TestResult {
+async fn a_pool_allocates_nothing_while_whereabouts_uses_it() -> TestResult {
     const KIND: &str = "network-attachment-definitions.k8s.cni.cncf.io";
     let fixture = ReconcilerFixture::new();
     let old = fixture.server.stored(KIND, "db", "storage-net");
@@ -118,7 +103,7 @@ async fn contested() -> TestResult {
     same(leader.is_ready(), false)
 }
 
-async fn before() -> TestResult {
+async fn addresses_in_use_are_recorded_before_any_replica_allocates() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     fixture.running("b", "192.0.2.9", "node-2");
@@ -171,7 +156,7 @@ fn unpooled(
     Ok(other)
 }
 
-async fn joins() -> TestResult {
+async fn a_network_that_joins_a_pool_is_adopted_first() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -191,7 +176,7 @@ async fn joins() -> TestResult {
 }
 
 /// The pool skips what is used on its wire, so no conflict is left to report.
-async fn joins_on_the_wire() -> TestResult {
+async fn a_network_of_the_pool_s_wire_joins_a_pool_that_stays_ready() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -207,7 +192,7 @@ async fn joins_on_the_wire() -> TestResult {
     same(fixture.held(), holding(&[("192.0.2.1", "old")]))
 }
 
-async fn listed() -> TestResult {
+async fn a_pool_waits_until_its_pods_can_be_listed() -> TestResult {
     use crate::api_server::{FaultRule, InjectedFailure};
     let fixture = ReconcilerFixture::new();
     let lists = |path: &str| path.contains("/namespaces/db/pods?");
@@ -235,7 +220,7 @@ async fn listed() -> TestResult {
     same(leader.is_ready(), true)
 }
 
-async fn plan() -> TestResult {
+async fn a_plan_changes_nothing() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     let replica = fixture.replica("a", false).await?;
@@ -247,7 +232,7 @@ async fn plan() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn full() -> TestResult {
+async fn a_full_pass_reads_everything_afresh() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     let leader = fixture.replica("a", true).await?;
@@ -284,7 +269,7 @@ fn uid_of_record(fixture: &ReconcilerFixture) -> Result<String, libtest_mimic::F
     Ok(text(&record["metadata"]["uid"]))
 }
 
-async fn handed_over() -> TestResult {
+async fn an_address_in_use_is_transferred_in_one_write() -> TestResult {
     let (fixture, uid) = of_long_ago().await?;
     fixture.running("b", "192.0.2.7", "node-2");
     let replica = fixture.replica("b", false).await?;
@@ -302,7 +287,7 @@ async fn handed_over() -> TestResult {
     same(uid_of_record(&fixture)?, uid)
 }
 
-async fn asked_for() -> TestResult {
+async fn a_requested_address_stays_its_holder_s() -> TestResult {
     let (fixture, _) = of_long_ago().await?;
     fixture.pod("a", json!({NETWORKS: "storage-net"}), Some("node-1"));
     fixture.pod("b", json!({NETWORKS: asking("192.0.2.7")}), None);

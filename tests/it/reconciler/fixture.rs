@@ -1,14 +1,13 @@
 //! A cluster with replicas of nadmit, in which each test runs its scenario.
 
 use std::{
-    future::Future,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use jiff::{SignedDuration, Timestamp};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Failed;
 use nadmit::{
     allocation::{Address, Allocation, Holder, NetworkRef, PodRef, SharedIndex, Space, Write},
     api::call::RetryPolicy,
@@ -30,26 +29,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::api_server::ApiServer;
-pub(super) use crate::support::TestResult;
+pub(super) use crate::support::{TestResult, paused};
 
 pub(super) const RECORDS: &str = "addressallocations.nadmit.io";
 pub(super) const SLICES: &str = "addressslices.nadmit.io";
 pub(super) const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 pub(super) const STATUS: &str = "k8s.v1.cni.cncf.io/network-status";
-
-/// Registers a test on one thread, in paused time.
-pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
-where
-    F: Future<Output = TestResult> + 'static,
-{
-    Trial::test(format!("reconciler::{name}"), move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()?;
-        runtime.block_on(run())
-    })
-}
 
 /// A cluster with a pool, a network of the pool, a namespace and two nodes.
 pub(super) struct ReconcilerFixture {

@@ -7,19 +7,16 @@ use serde_json::json;
 use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_pod_bound_without_review_gets_its_addresses", late),
-        test("a_normal_binding_is_given_time", given_time),
-        test("another_replica_s_injection_is_not_repeated", written),
-        test(
-            "a_pod_of_a_sliced_pool_gets_addresses_of_its_node_s_slice",
-            sliced,
-        ),
-        test("a_pod_that_changed_meanwhile_is_reevaluated", changed),
-        test("a_pod_that_cannot_get_an_address_is_reported_once", refused),
-        test("only_the_leader_injects", follower),
-        test("a_namespace_without_the_label_is_left_alone", unlabelled),
-        test("an_empty_slice_is_deleted_with_its_node", idle),
+    tests!["reconciler"; with paused;
+        a_pod_bound_without_review_gets_its_addresses,
+        a_normal_binding_is_given_time,
+        another_replica_s_injection_is_not_repeated,
+        a_pod_of_a_sliced_pool_gets_addresses_of_its_node_s_slice,
+        a_pod_that_changed_meanwhile_is_reevaluated,
+        a_pod_that_cannot_get_an_address_is_reported_once,
+        only_the_leader_injects,
+        a_namespace_without_the_label_is_left_alone,
+        an_empty_slice_is_deleted_with_its_node,
     ]
 }
 
@@ -32,7 +29,7 @@ fn plain() -> serde_json::Value {
     json!({NETWORKS: "storage-net"})
 }
 
-async fn late() -> TestResult {
+async fn a_pod_bound_without_review_gets_its_addresses() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -52,7 +49,7 @@ async fn late() -> TestResult {
     same(fixture.server.written(), written)
 }
 
-async fn given_time() -> TestResult {
+async fn a_normal_binding_is_given_time() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -61,7 +58,7 @@ async fn given_time() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn written() -> TestResult {
+async fn another_replica_s_injection_is_not_repeated() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     let other = fixture.replica("b", false).await?;
@@ -80,7 +77,7 @@ async fn written() -> TestResult {
     same(report.done, std::collections::BTreeMap::new())
 }
 
-async fn sliced() -> TestResult {
+async fn a_pod_of_a_sliced_pool_gets_addresses_of_its_node_s_slice() -> TestResult {
     let fixture = ReconcilerFixture::sliced();
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -103,7 +100,7 @@ async fn sliced() -> TestResult {
     )
 }
 
-async fn changed() -> TestResult {
+async fn a_pod_that_changed_meanwhile_is_reevaluated() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -128,7 +125,7 @@ async fn changed() -> TestResult {
     )
 }
 
-async fn refused() -> TestResult {
+async fn a_pod_that_cannot_get_an_address_is_reported_once() -> TestResult {
     let fixture = ReconcilerFixture::with(&json!({
         "ranges": [{"range": "192.0.2.0/30"}], "namespaceSelector": {},
     }));
@@ -143,7 +140,7 @@ async fn refused() -> TestResult {
     same(leader.events.of("NoAddresses"), vec!["c".to_owned()])
 }
 
-async fn follower() -> TestResult {
+async fn only_the_leader_injects() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let replica = fixture.replica("a", false).await?;
     fixture.pod("a", plain(), Some("node-1"));
@@ -154,7 +151,7 @@ async fn follower() -> TestResult {
     same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }
 
-async fn unlabelled() -> TestResult {
+async fn a_namespace_without_the_label_is_left_alone() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.server.namespace("db", &[]);
     let _leader = fixture.replica("a", true).await?;
@@ -163,7 +160,7 @@ async fn unlabelled() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn idle() -> TestResult {
+async fn an_empty_slice_is_deleted_with_its_node() -> TestResult {
     let fixture = ReconcilerFixture::sliced();
     let leader = fixture.replica("a", true).await?;
     for (last, node) in [(0u8, "node-1"), (16, "node-2"), (32, "node-2")] {

@@ -10,25 +10,13 @@ use serde_json::{Value, json};
 use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test(
-            "a_machine_s_mac_is_retained_until_the_machine_is_deleted",
-            outlives,
-        ),
-        test(
-            "a_mac_of_an_older_release_is_split_from_its_address",
-            parted,
-        ),
-        test("a_machine_s_mac_is_adopted_by_itself", adopted),
-        test("a_second_launcher_is_not_backfilled", second),
-        test(
-            "the_target_of_a_migration_is_backfilled_with_the_same",
-            migrated,
-        ),
-        test(
-            "without_migrations_in_the_cluster_no_launcher_shares",
-            no_kind,
-        ),
+    tests!["reconciler"; with paused;
+        a_machine_s_mac_is_retained_until_the_machine_is_deleted,
+        a_mac_of_an_older_release_is_split_from_its_address,
+        a_machine_s_mac_is_adopted_by_itself,
+        a_second_launcher_is_not_backfilled,
+        the_target_of_a_migration_is_backfilled_with_the_same,
+        without_migrations_in_the_cluster_no_launcher_shares,
     ]
 }
 
@@ -81,7 +69,7 @@ fn held(fixture: &ReconcilerFixture) -> Vec<String> {
         .collect()
 }
 
-async fn outlives() -> TestResult {
+async fn a_machine_s_mac_is_retained_until_the_machine_is_deleted() -> TestResult {
     let fixture = fixture();
     let _leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -130,7 +118,7 @@ fn before(fixture: &ReconcilerFixture) -> Allocation {
     }
 }
 
-async fn parted() -> TestResult {
+async fn a_mac_of_an_older_release_is_split_from_its_address() -> TestResult {
     let fixture = fixture();
     let both =
         json!([{"name": "storage-net", "ips": ["192.0.2.7/24"], "mac": "02:5e:00:00:00:07"}]);
@@ -153,7 +141,7 @@ async fn parted() -> TestResult {
     same(held(&fixture), vec![])
 }
 
-async fn adopted() -> TestResult {
+async fn a_machine_s_mac_is_adopted_by_itself() -> TestResult {
     let fixture = fixture();
     let own_mac =
         json!([{"name": "storage-net", "ips": ["192.0.2.7/24"], "mac": "02:5e:00:00:00:09"}]);
@@ -176,7 +164,7 @@ async fn adopted() -> TestResult {
     Ok(())
 }
 
-async fn second() -> TestResult {
+async fn a_second_launcher_is_not_backfilled() -> TestResult {
     let fixture = fixture();
     let leader = fixture.replica("a", true).await?;
     seconds(5).await;
@@ -220,7 +208,7 @@ fn migration(fixture: &ReconcilerFixture, phase: &str) {
     }));
 }
 
-async fn migrated() -> TestResult {
+async fn the_target_of_a_migration_is_backfilled_with_the_same() -> TestResult {
     for (phase, given) in [("Scheduling", ASSIGNED), ("Failed", "storage-net")] {
         let fixture = fixture();
         let _leader = fixture.replica("a", true).await?;
@@ -235,7 +223,7 @@ async fn migrated() -> TestResult {
     Ok(())
 }
 
-async fn no_kind() -> TestResult {
+async fn without_migrations_in_the_cluster_no_launcher_shares() -> TestResult {
     let fixture = fixture();
     fixture.server.unregister(MIGRATIONS);
     let leader = fixture.replica("a", true).await?;

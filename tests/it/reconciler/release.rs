@@ -7,35 +7,23 @@ use serde_json::json;
 use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_pod_s_address_is_free_after_the_quarantine", quarantine),
-        test("a_pod_recreated_meanwhile_keeps_its_address", made_anew),
-        test("nothing_is_released_without_a_live_read", forbidden),
-        test("an_evicted_pod_s_address_is_freed", evicted),
-        test("a_finished_pod_releases_its_address", ended),
-        test(
-            "an_address_on_a_silent_node_is_kept_for_its_quarantine",
-            silent,
-        ),
-        test(
-            "a_pod_moved_from_a_silent_node_keeps_its_address_reserved_there",
-            moved_on,
-        ),
-        test("a_returning_node_has_time_to_end_deleted_pods", back),
-        test(
-            "a_node_that_is_gone_or_out_of_service_runs_nothing",
-            vouched,
-        ),
-        test("a_record_without_a_pod_is_released", never_came),
-        test("a_late_pod_keeps_the_addresses_of_its_token", came_late),
-        test("a_token_s_record_gets_the_pod_s_name", named),
-        test("a_replica_s_address_is_released_with_its_set", stateful_set),
-        test("a_follower_releases_nothing", follower),
-        test("an_unrecorded_pod_may_run_on_a_silent_node", silent_unnamed),
-        test(
-            "a_pending_pod_keeps_its_predecessor_s_address_during_the_quarantine",
-            left_behind,
-        ),
+    tests!["reconciler"; with paused;
+        a_pod_s_address_is_free_after_the_quarantine,
+        a_pod_recreated_meanwhile_keeps_its_address,
+        nothing_is_released_without_a_live_read,
+        an_evicted_pod_s_address_is_freed,
+        a_finished_pod_releases_its_address,
+        an_address_on_a_silent_node_is_kept_for_its_quarantine,
+        a_pod_moved_from_a_silent_node_keeps_its_address_reserved_there,
+        a_returning_node_has_time_to_end_deleted_pods,
+        a_node_that_is_gone_or_out_of_service_runs_nothing,
+        a_record_without_a_pod_is_released,
+        a_late_pod_keeps_the_addresses_of_its_token,
+        a_token_s_record_gets_the_pod_s_name,
+        a_replica_s_address_is_released_with_its_set,
+        a_follower_releases_nothing,
+        an_unrecorded_pod_may_run_on_a_silent_node,
+        a_pending_pod_keeps_its_predecessor_s_address_during_the_quarantine,
     ]
 }
 
@@ -53,7 +41,7 @@ fn kept() -> Vec<(String, String)> {
     holding(&[("192.0.2.7", "a")])
 }
 
-async fn quarantine() -> TestResult {
+async fn a_pod_s_address_is_free_after_the_quarantine() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.delete("a").await?;
     seconds(28).await;
@@ -62,7 +50,7 @@ async fn quarantine() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn made_anew() -> TestResult {
+async fn a_pod_recreated_meanwhile_keeps_its_address() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.delete("a").await?;
     seconds(10).await;
@@ -75,7 +63,7 @@ async fn made_anew() -> TestResult {
     same(fixture.held(), kept())
 }
 
-async fn forbidden() -> TestResult {
+async fn nothing_is_released_without_a_live_read() -> TestResult {
     use crate::api_server::{FaultRule, InjectedFailure};
     let (fixture, _leader) = with_pod().await?;
     let rule = FaultRule::of("list", "nodes", InjectedFailure::Internal.into());
@@ -88,7 +76,7 @@ async fn forbidden() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn evicted() -> TestResult {
+async fn an_evicted_pod_s_address_is_freed() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     let params = kube::api::EvictParams::default();
     fixture.pods().evict("a", &params).await?;
@@ -100,7 +88,7 @@ async fn evicted() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn ended() -> TestResult {
+async fn a_finished_pod_releases_its_address() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     let mut pod = fixture.server.stored("pods", "db", "a").ok_or("no pod")?;
     pod["status"]["phase"] = json!("Succeeded");
@@ -109,7 +97,7 @@ async fn ended() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn silent() -> TestResult {
+async fn an_address_on_a_silent_node_is_kept_for_its_quarantine() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.node("node-1", false);
     seconds(5).await;
@@ -120,7 +108,7 @@ async fn silent() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn moved_on() -> TestResult {
+async fn a_pod_moved_from_a_silent_node_keeps_its_address_reserved_there() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.node("node-1", false);
     seconds(5).await;
@@ -138,7 +126,7 @@ async fn moved_on() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn back() -> TestResult {
+async fn a_returning_node_has_time_to_end_deleted_pods() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.node("node-1", false);
     seconds(5).await;
@@ -151,7 +139,7 @@ async fn back() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn vouched() -> TestResult {
+async fn a_node_that_is_gone_or_out_of_service_runs_nothing() -> TestResult {
     for gone in [true, false] {
         let (fixture, _leader) = with_pod().await?;
         fixture.node("node-1", false);
@@ -186,7 +174,7 @@ fn token() -> Holder {
     }
 }
 
-async fn never_came() -> TestResult {
+async fn a_record_without_a_pod_is_released() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     let record = fixture.record("192.0.2.1", "", "", "");
@@ -213,7 +201,7 @@ fn unnamed(fixture: &ReconcilerFixture) {
     }));
 }
 
-async fn came_late() -> TestResult {
+async fn a_late_pod_keeps_the_addresses_of_its_token() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     let record = fixture.record("192.0.2.1", "", "", "");
@@ -233,7 +221,7 @@ async fn came_late() -> TestResult {
     same(fixture.held(), holding(&[("192.0.2.1", "t-1")]))
 }
 
-async fn named() -> TestResult {
+async fn a_token_s_record_gets_the_pod_s_name() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let leader = fixture.replica("a", true).await?;
     let record = fixture.record("192.0.2.1", "", "", "");
@@ -261,7 +249,7 @@ async fn named() -> TestResult {
     )
 }
 
-async fn stateful_set() -> TestResult {
+async fn a_replica_s_address_is_released_with_its_set() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let set = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet",
@@ -289,7 +277,7 @@ async fn stateful_set() -> TestResult {
     same(leader.is_ready(), true)
 }
 
-async fn follower() -> TestResult {
+async fn a_follower_releases_nothing() -> TestResult {
     let (fixture, leader) = with_pod().await?;
     leader.lead(false);
     fixture.delete("a").await?;
@@ -301,7 +289,7 @@ async fn follower() -> TestResult {
     same(fixture.held(), vec![])
 }
 
-async fn left_behind() -> TestResult {
+async fn a_pending_pod_keeps_its_predecessor_s_address_during_the_quarantine() -> TestResult {
     let (fixture, _leader) = with_pod().await?;
     fixture.delete("a").await?;
     fixture.pod("a", json!({NETWORKS: "storage-net,storage-net"}), None);
@@ -312,7 +300,7 @@ async fn left_behind() -> TestResult {
 }
 
 /// The record was created before the pod and has no UID, and perhaps no node.
-async fn silent_unnamed() -> TestResult {
+async fn an_unrecorded_pod_may_run_on_a_silent_node() -> TestResult {
     for node in [Some("node-1"), None] {
         let fixture = ReconcilerFixture::new();
         fixture.node("node-1", false);

@@ -30,7 +30,7 @@ const RECORDS: u32 = 65_000;
 const NAMESPACES: u32 = 200;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![test("a_comparison_is_cheap_when_little_changed", cheap)]
+    tests!["reconciler"; with paused; a_comparison_is_cheap_when_little_changed]
 }
 
 /// Confirms every cached state.
@@ -137,7 +137,7 @@ fn catalog() -> Catalog {
     catalog.with_pools([pool], [], &Arc::new(PoolConfig::default()))
 }
 
-async fn cheap() -> TestResult {
+async fn a_comparison_is_cheap_when_little_changed() -> TestResult {
     let server = ApiServer::new();
     let shown = Arc::new(ArcSwapOption::from_pointee(catalog()));
     let index: Arc<SharedIndex> = Arc::default();

@@ -7,28 +7,13 @@ use serde_json::json;
 use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test(
-            "addresses_for_another_node_are_released_after_binding",
-            moved,
-        ),
-        test("an_unbound_pod_may_go_to_either_node", unbound),
-        test(
-            "an_unplugged_interface_s_address_is_detached_and_then_released",
-            unplugged,
-        ),
-        test(
-            "an_interface_plugged_in_again_keeps_its_address",
-            plugged_again,
-        ),
-        test(
-            "a_predecessor_s_extra_addresses_are_released",
-            less_than_before,
-        ),
-        test(
-            "addresses_of_a_pod_never_created_are_released_despite_a_namesake",
-            namesake,
-        ),
+    tests!["reconciler"; with paused;
+        addresses_for_another_node_are_released_after_binding,
+        an_unbound_pod_may_go_to_either_node,
+        an_unplugged_interface_s_address_is_detached_and_then_released,
+        an_interface_plugged_in_again_keeps_its_address,
+        a_predecessor_s_extra_addresses_are_released,
+        addresses_of_a_pod_never_created_are_released_despite_a_namesake,
     ]
 }
 
@@ -52,13 +37,13 @@ async fn twice_bound(
     Ok((fixture, leader))
 }
 
-async fn moved() -> TestResult {
+async fn addresses_for_another_node_are_released_after_binding() -> TestResult {
     let (fixture, _leader) = twice_bound(Some("node-2")).await?;
     seconds(5).await;
     same(fixture.held(), holding(&[("192.0.2.17", "a")]))
 }
 
-async fn unbound() -> TestResult {
+async fn an_unbound_pod_may_go_to_either_node() -> TestResult {
     let (fixture, _leader) = twice_bound(None).await?;
     seconds(600).await;
     same(
@@ -95,7 +80,7 @@ fn annotate(fixture: &ReconcilerFixture, annotations: serde_json::Value) -> Test
     Ok(())
 }
 
-async fn unplugged() -> TestResult {
+async fn an_unplugged_interface_s_address_is_detached_and_then_released() -> TestResult {
     let (fixture, _leader) = with_one_less().await?;
     seconds(20).await;
     same(
@@ -106,7 +91,7 @@ async fn unplugged() -> TestResult {
     same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }
 
-async fn plugged_again() -> TestResult {
+async fn an_interface_plugged_in_again_keeps_its_address() -> TestResult {
     let (fixture, _leader) = with_one_less().await?;
     seconds(20).await;
     let networks = json!([
@@ -119,7 +104,7 @@ async fn plugged_again() -> TestResult {
 }
 
 /// A new pod of the same name requests one interface less, without interface names.
-async fn less_than_before() -> TestResult {
+async fn a_predecessor_s_extra_addresses_are_released() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let _leader = fixture.replica("a", true).await?;
     let ask = |ip: &str| json!({"name": "storage-net", "ips": [format!("{ip}/24")]});
@@ -143,7 +128,7 @@ async fn less_than_before() -> TestResult {
     same(fixture.held(), holding(&[("192.0.2.1", "a")]))
 }
 
-async fn namesake() -> TestResult {
+async fn addresses_of_a_pod_never_created_are_released_despite_a_namesake() -> TestResult {
     let fixture = ReconcilerFixture::sliced();
     let leader = fixture.replica("a", true).await?;
     let uid = fixture.running("a", "192.0.2.1", "node-1");

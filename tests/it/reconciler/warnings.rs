@@ -6,14 +6,14 @@ use serde_json::json;
 use super::fixture::*;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("two_users_of_one_address_are_reported", duplicate),
-        test("a_pod_with_another_address_is_reported", drift),
-        test("a_pod_orphaned_by_its_set_is_not_a_second_user", orphan),
+    tests!["reconciler"; with paused;
+        two_users_of_one_address_are_reported,
+        a_pod_with_another_address_is_reported,
+        a_pod_orphaned_by_its_set_is_not_a_second_user,
     ]
 }
 
-async fn duplicate() -> TestResult {
+async fn two_users_of_one_address_are_reported() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     fixture.running("b", "192.0.2.7", "node-2");
@@ -33,7 +33,7 @@ async fn duplicate() -> TestResult {
     same(leader.reconciler.pass(false).await.duplicates, 0)
 }
 
-async fn drift() -> TestResult {
+async fn a_pod_with_another_address_is_reported() -> TestResult {
     let fixture = ReconcilerFixture::new();
     fixture.running("a", "192.0.2.7", "node-1");
     fixture.running("b", "192.0.2.8", "node-1");
@@ -51,7 +51,7 @@ async fn drift() -> TestResult {
     same(leader.reconciler.pass(false).await.drifted, 1)
 }
 
-async fn orphan() -> TestResult {
+async fn a_pod_orphaned_by_its_set_is_not_a_second_user() -> TestResult {
     let fixture = ReconcilerFixture::new();
     let owner = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db",
         "controller": true}]);

@@ -9,14 +9,13 @@ use super::support::{TestResult, holds, same};
 use crate::api_server::{ApiServer, ListFault, SeedObjects};
 
 pub(super) fn tests() -> Vec<Trial> {
-    let test = |name: &str, run: fn() -> TestResult| Trial::test(format!("resync::{name}"), run);
-    vec![
-        test("a_dry_run_shows_blockers", hindered),
-        test("with_manifests_it_shows_the_result", planned),
-        test("records_and_duplicates_are_shown", recorded),
-        test("without_a_dry_run_it_refuses_with_a_message", refuses),
-        test("forbidden_reads_are_named", forbidden),
-        test("it_takes_the_settings_of_the_cluster", settings),
+    tests!["resync";
+        a_dry_run_shows_blockers,
+        with_manifests_it_shows_the_result,
+        records_and_duplicates_are_shown,
+        without_a_dry_run_it_refuses_with_a_message,
+        forbidden_reads_are_named,
+        it_takes_the_settings_of_the_cluster,
     ]
 }
 
@@ -103,7 +102,7 @@ fn expect_output(printed: &str, parts: &[&str]) -> TestResult {
     }
 }
 
-fn hindered() -> TestResult {
+fn a_dry_run_shows_blockers() -> TestResult {
     let (code, printed) = adopt(&cluster(CLUSTER)?, &["--dry-run"])?;
     same(code, Some(1))?;
     let parts = [
@@ -115,7 +114,7 @@ fn hindered() -> TestResult {
     expect_output(&printed, &parts)
 }
 
-fn planned() -> TestResult {
+fn with_manifests_it_shows_the_result() -> TestResult {
     let server = cluster(CLUSTER)?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("network.yaml");
@@ -159,7 +158,7 @@ pool storage in the unnamed address space for db/storage-net
     expect_output(&printed, &["error:", "network.yaml"])
 }
 
-fn recorded() -> TestResult {
+fn records_and_duplicates_are_shown() -> TestResult {
     let record = |last: u8, holder: &str| {
         format!(
             "---\napiVersion: nadmit.io/v1alpha1\nkind: AddressAllocation\nmetadata: {{name: 192.0.2.{last}}}\n\
@@ -188,7 +187,7 @@ fn recorded() -> TestResult {
     expect_output(&printed, &parts)
 }
 
-fn refuses() -> TestResult {
+fn without_a_dry_run_it_refuses_with_a_message() -> TestResult {
     let server = cluster(CLUSTER)?;
     let (code, printed) = adopt(&server, &[])?;
     same(code, Some(2))?;
@@ -199,7 +198,7 @@ fn refuses() -> TestResult {
     same(server.request_paths(), Vec::new())
 }
 
-fn forbidden() -> TestResult {
+fn forbidden_reads_are_named() -> TestResult {
     for (resource, part) in [
         (
             "addressallocations",
@@ -220,7 +219,7 @@ fn forbidden() -> TestResult {
     expect_output(&printed, &["0 recorded"])
 }
 
-fn settings() -> TestResult {
+fn it_takes_the_settings_of_the_cluster() -> TestResult {
     let text = |settings: &str| {
         format!(
             "{CLUSTER}---\napiVersion: v1\nkind: ConfigMap\n\

@@ -8,18 +8,15 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{MetricReader, SettableClock, TestResult, holds, same, test};
+use super::support::{MetricReader, SettableClock, TestResult, holds, paused, same};
 use crate::api_server::{ApiServer, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_notification_becomes_an_event_of_its_object", event),
-        test("the_same_event_is_emitted_once_in_ten_minutes", once),
-        test("emitting_an_event_never_blocks", never_waits),
-        test(
-            "an_event_that_could_not_be_written_may_be_emitted_again",
-            retried,
-        ),
+    tests!["resync"; with paused;
+        a_notification_becomes_an_event_of_its_object,
+        the_same_event_is_emitted_once_in_ten_minutes,
+        emitting_an_event_never_blocks,
+        an_event_that_could_not_be_written_may_be_emitted_again,
     ]
 }
 
@@ -66,7 +63,7 @@ impl EventFixture {
     }
 }
 
-async fn event() -> TestResult {
+async fn a_notification_becomes_an_event_of_its_object() -> TestResult {
     let fixture = fixture()?;
     fixture.emit("db-0", "192.0.2.5 is used by two");
     let pool = ObjectRef {
@@ -110,7 +107,7 @@ async fn event() -> TestResult {
     Ok(())
 }
 
-async fn once() -> TestResult {
+async fn the_same_event_is_emitted_once_in_ten_minutes() -> TestResult {
     let fixture = fixture()?;
     for _ in 0..500 {
         fixture.emit("db-0", "the same");
@@ -129,7 +126,7 @@ async fn once() -> TestResult {
     )
 }
 
-async fn never_waits() -> TestResult {
+async fn emitting_an_event_never_blocks() -> TestResult {
     let fixture = fixture()?;
     fixture.server.fault(FaultRule::of(
         "create",
@@ -151,7 +148,7 @@ async fn never_waits() -> TestResult {
     same(i64::try_from(fixture.server.all(EVENTS).len())?, written)
 }
 
-async fn retried() -> TestResult {
+async fn an_event_that_could_not_be_written_may_be_emitted_again() -> TestResult {
     let fixture = fixture()?;
     fixture.server.fault(FaultRule::of(
         "create",

@@ -14,25 +14,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::support::{MetricReader, SettableClock, TestResult, holds, same, test};
+use super::support::{MetricReader, SettableClock, TestResult, holds, paused, same};
 use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("one_of_two_replicas_leads", one_leads),
-        test("a_crashed_leader_is_replaced", crash),
-        test("a_leader_that_shuts_down_is_replaced_at_once", shutdown),
-        test(
-            "a_leader_without_an_api_stops_before_another_begins",
-            lost_api,
-        ),
-        test("lost_responses_do_not_lose_leadership", lost_answers),
-        test("clocks_may_be_wrong_or_stand_still", wrong_clocks),
-        test(
-            "a_foreign_writer_of_the_lease_takes_nothing",
-            foreign_writer,
-        ),
-        test("all_faults_at_once_never_make_two_leaders", storm),
+    tests!["resync"; with paused;
+        one_of_two_replicas_leads,
+        a_crashed_leader_is_replaced,
+        a_leader_that_shuts_down_is_replaced_at_once,
+        a_leader_without_an_api_stops_before_another_begins,
+        lost_responses_do_not_lose_leadership,
+        clocks_may_be_wrong_or_stand_still,
+        a_foreign_writer_of_the_lease_takes_nothing,
+        all_faults_at_once_never_make_two_leaders,
     ]
 }
 
@@ -105,7 +99,7 @@ fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-async fn one_leads() -> TestResult {
+async fn one_of_two_replicas_leads() -> TestResult {
     let (server, _, a, b) = pair()?;
     let took = pass(&[&a, &b], seconds(60), || a.leads() || b.leads()).await?;
     holds(took < seconds(1), took)?;
@@ -121,7 +115,7 @@ async fn one_leads() -> TestResult {
     same(&spec["leaseDurationSeconds"], &json!(15))
 }
 
-async fn crash() -> TestResult {
+async fn a_crashed_leader_is_replaced() -> TestResult {
     let (_, _, mut a, b) = pair()?;
     pass(&[&a, &b], seconds(30), || false).await?;
     a.crash();
@@ -129,7 +123,7 @@ async fn crash() -> TestResult {
     holds(took >= seconds(10) && took <= seconds(18), took)
 }
 
-async fn shutdown() -> TestResult {
+async fn a_leader_that_shuts_down_is_replaced_at_once() -> TestResult {
     let (_, _, a, b) = pair()?;
     pass(&[&a, &b], seconds(30), || false).await?;
     a.stop.cancel();
@@ -138,7 +132,7 @@ async fn shutdown() -> TestResult {
     holds(a.task.is_finished(), "it has not ended")
 }
 
-async fn lost_api() -> TestResult {
+async fn a_leader_without_an_api_stops_before_another_begins() -> TestResult {
     for failure in [
         InjectedFailure::Connection,
         InjectedFailure::Silence,
@@ -170,7 +164,7 @@ async fn lost_api() -> TestResult {
     same(a.leads() || b.leads(), true)
 }
 
-async fn lost_answers() -> TestResult {
+async fn lost_responses_do_not_lose_leadership() -> TestResult {
     let (server, _, a, b) = pair()?;
     pass(&[&a, &b], seconds(10), || false).await?;
     for _ in 0..20 {
@@ -186,7 +180,7 @@ async fn lost_answers() -> TestResult {
     Ok(())
 }
 
-async fn wrong_clocks() -> TestResult {
+async fn clocks_may_be_wrong_or_stand_still() -> TestResult {
     let server = ApiServer::new();
     server.namespace("nadmit", &[]);
     // One clock that is stopped, and one that is a day ahead.
@@ -215,7 +209,7 @@ async fn wrong_clocks() -> TestResult {
     same((a.leads(), b.leads()), (true, false))
 }
 
-async fn foreign_writer() -> TestResult {
+async fn a_foreign_writer_of_the_lease_takes_nothing() -> TestResult {
     let (server, _, a, b) = pair()?;
     let leases: Api<Lease> = Api::namespaced(server.named("c").client(), "nadmit");
     for count in 0..40 {
@@ -231,7 +225,7 @@ async fn foreign_writer() -> TestResult {
 }
 
 /// Replicas start, crash and shut down, and the server fails in every way.
-async fn storm() -> TestResult {
+async fn all_faults_at_once_never_make_two_leaders() -> TestResult {
     for seed in 0..6_u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut draw = move |below: u64| {

@@ -12,36 +12,28 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::support::{MetricReader, RecordingSink, SettableClock, TestResult, holds, same, test};
+use super::support::{MetricReader, RecordingSink, SettableClock, TestResult, holds, paused, same};
 use crate::api_server::ApiServer;
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("it_runs_each_night_in_utc", || local(nightly)),
-        test("missed_runs_are_caught_up_once", || local(slept)),
-        test("a_clock_set_back_repeats_no_run", || local(set_back)),
-        test("an_invalid_edit_keeps_the_previous_schedule", || {
-            local(edits)
-        }),
-        test("a_new_schedule_begins_with_its_next_time", || {
-            local(new_schedule)
-        }),
-        test("only_the_leader_runs", || local(only_leader)),
-        test("a_missed_run_is_caught_up_once_by_the_next_leader", || {
-            local(handed_over)
-        }),
-        test("a_run_ends_with_leadership_and_is_caught_up", || {
-            local(interrupted)
-        }),
-        test(
-            "a_run_that_fails_is_recorded_and_waits_for_its_next_time",
-            || local(fails),
-        ),
+    tests!["resync"; with local;
+        it_runs_each_night_in_utc,
+        missed_runs_are_caught_up_once,
+        a_clock_set_back_repeats_no_run,
+        an_invalid_edit_keeps_the_previous_schedule,
+        a_new_schedule_begins_with_its_next_time,
+        only_the_leader_runs,
+        a_missed_run_is_caught_up_once_by_the_next_leader,
+        a_run_ends_with_leadership_and_is_caught_up,
+        a_run_that_fails_is_recorded_and_waits_for_its_next_time,
     ]
 }
 
-async fn local<F: Future<Output = TestResult> + 'static>(run: fn() -> F) -> TestResult {
-    LocalSet::new().run_until(run()).await
+/// Returns a test that is run in paused time, with its tasks on one thread.
+fn local<F: Future<Output = TestResult> + 'static>(name: &str, run: fn() -> F) -> Trial {
+    paused(name, move || async move {
+        LocalSet::new().run_until(run()).await
+    })
 }
 
 /// A replica with a schedule.
@@ -139,7 +131,7 @@ fn recorded(server: &ApiServer) -> Result<Value, Failed> {
     Ok(serde_json::from_str(text.ok_or("no record")?)?)
 }
 
-async fn nightly() -> TestResult {
+async fn it_runs_each_night_in_utc() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-02-27T23:59:30Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -171,7 +163,7 @@ async fn nightly() -> TestResult {
     Ok(())
 }
 
-async fn slept() -> TestResult {
+async fn missed_runs_are_caught_up_once() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T12:00:00Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -185,7 +177,7 @@ async fn slept() -> TestResult {
     same(replica.runs(), vec!["2026-03-05T04:30:00Z".to_owned()])
 }
 
-async fn set_back() -> TestResult {
+async fn a_clock_set_back_repeats_no_run() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -200,7 +192,7 @@ async fn set_back() -> TestResult {
     same(replica.runs(), vec!["2025-03-02T04:30:00Z".to_owned()])
 }
 
-async fn edits() -> TestResult {
+async fn an_invalid_edit_keeps_the_previous_schedule() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T00:00:00Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -230,7 +222,7 @@ async fn edits() -> TestResult {
     same(replica.events.take(), Vec::new())
 }
 
-async fn new_schedule() -> TestResult {
+async fn a_new_schedule_begins_with_its_next_time() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T03:00:00Z")?);
     let replica = ScheduledReplica::quick(&server, &wall);
     replica.lead(true);
@@ -242,7 +234,7 @@ async fn new_schedule() -> TestResult {
     same(replica.runs(), vec!["2026-03-01T13:00:00Z".to_owned()])
 }
 
-async fn only_leader() -> TestResult {
+async fn only_the_leader_runs() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T00:00:00Z")?);
     let [a, b] = [(); 2].map(|()| ScheduledReplica::quick(&server, &wall));
     a.lead(true);
@@ -258,7 +250,7 @@ async fn only_leader() -> TestResult {
     same(b.runs.borrow().0.len(), 0)
 }
 
-async fn handed_over() -> TestResult {
+async fn a_missed_run_is_caught_up_once_by_the_next_leader() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
     let a = ScheduledReplica::quick(&server, &wall);
     // Ten minutes behind.
@@ -283,7 +275,7 @@ async fn handed_over() -> TestResult {
     same((a.runs(), b.runs().len()), (Vec::new(), 1))
 }
 
-async fn interrupted() -> TestResult {
+async fn a_run_ends_with_leadership_and_is_caught_up() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
     let hour = Duration::from_secs(3_600);
     let [a, b] = [(); 2].map(|()| ScheduledReplica::of(&server, &wall, hour, Ok("done")));
@@ -303,7 +295,7 @@ async fn interrupted() -> TestResult {
     same(recorded(&server)?["ended"].is_null(), false)
 }
 
-async fn fails() -> TestResult {
+async fn a_run_that_fails_is_recorded_and_waits_for_its_next_time() -> TestResult {
     let (server, wall) = (server(), SettableClock::at("2026-03-01T04:00:00Z")?);
     let replica = ScheduledReplica::of(&server, &wall, Duration::ZERO, Err("no list of pods"));
     replica.lead(true);

@@ -9,32 +9,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     fixture::{POOLS, RESERVATIONS, StatusFixture, pod, seconds},
-    support::{TestResult, holds, same, test},
+    support::{TestResult, holds, paused, same},
 };
 use crate::api_server::{FaultAction, FaultEffect, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
-    vec![
-        test("a_status_is_written_once_and_when_it_changes", on_change),
-        test("a_pool_in_use_is_written_every_few_seconds_at_most", busy),
-        test("a_pool_reports_why_it_allocates_nothing", reasons),
-        test(
-            "a_reservation_reports_the_holder_of_its_address",
-            reservations,
-        ),
-        test(
-            "an_object_that_rejects_its_status_blocks_no_other",
-            refusing,
-        ),
-        test("only_the_leader_writes_a_status", leaders),
-        test("another_objects_status_is_not_written", recreated),
-        test("a_status_that_could_not_be_written_is_written_later", later),
-        test("a_pool_that_fills_up_is_reported_once", fills),
-        test("the_next_leader_does_not_repeat_it", succeeded),
+    tests!["resync"; with paused;
+        a_status_is_written_once_and_when_it_changes,
+        a_pool_in_use_is_written_every_few_seconds_at_most,
+        a_pool_reports_why_it_allocates_nothing,
+        a_reservation_reports_the_holder_of_its_address,
+        an_object_that_rejects_its_status_blocks_no_other,
+        only_the_leader_writes_a_status,
+        another_objects_status_is_not_written,
+        a_status_that_could_not_be_written_is_written_later,
+        a_pool_that_fills_up_is_reported_once,
+        the_next_leader_does_not_repeat_it,
     ]
 }
 
-async fn on_change() -> TestResult {
+async fn a_status_is_written_once_and_when_it_changes() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     seconds(200).await;
     same(fixture.writes("addresspools"), 1)?;
@@ -87,7 +81,7 @@ async fn on_change() -> TestResult {
     same(fixture.writes("addresspools"), 3)
 }
 
-async fn busy() -> TestResult {
+async fn a_pool_in_use_is_written_every_few_seconds_at_most() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     seconds(10).await;
     let before = fixture.writes("addresspools");
@@ -101,7 +95,7 @@ async fn busy() -> TestResult {
     same(&fixture.status("storage")?["allocated"], &json!(99 % 15))
 }
 
-async fn reasons() -> TestResult {
+async fn a_pool_reports_why_it_allocates_nothing() -> TestResult {
     let faulty = "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: odd}\n\
                   spec: {ranges: [{range: 192.0.2.0}, {range: x}]}\n";
     let old = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
@@ -133,7 +127,7 @@ async fn reasons() -> TestResult {
 }
 
 /// A pool that was stored before its schema had today's restrictions.
-async fn refusing() -> TestResult {
+async fn an_object_that_rejects_its_status_blocks_no_other() -> TestResult {
     let mut fixture = StatusFixture::new(
         "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: ancient}\n\
          spec: {ranges: [{range: 198.51.100.0/24}], retention: Forever}\n",
@@ -149,7 +143,7 @@ async fn refusing() -> TestResult {
     same(asked.get(&key).copied(), Some(9 + 2))
 }
 
-async fn reservations() -> TestResult {
+async fn a_reservation_reports_the_holder_of_its_address() -> TestResult {
     let one = |name: &str, pod: &str, ip: &str| {
         format!(
             "apiVersion: nadmit.io/v1alpha1\nkind: AddressReservation\n\
@@ -203,7 +197,7 @@ async fn reservations() -> TestResult {
     same(fixture.writes("addressreservations"), before)
 }
 
-async fn leaders() -> TestResult {
+async fn only_the_leader_writes_a_status() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     fixture.leads.send_replace(false);
     seconds(20).await;
@@ -226,7 +220,7 @@ async fn leaders() -> TestResult {
     same(fixture.writes("addresspools"), 2)
 }
 
-async fn recreated() -> TestResult {
+async fn another_objects_status_is_not_written() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     seconds(10).await;
     let mut pool = fixture
@@ -247,7 +241,7 @@ async fn recreated() -> TestResult {
     holds(*since != json!("2026-03-01T12:00:00Z"), since)
 }
 
-async fn later() -> TestResult {
+async fn a_status_that_could_not_be_written_is_written_later() -> TestResult {
     let fixture = StatusFixture::new("")?;
     let failures = [
         InjectedFailure::Forbidden,
@@ -269,7 +263,7 @@ async fn later() -> TestResult {
     holds(found.starts_with("False WaitingForAdoption"), found)
 }
 
-async fn fills() -> TestResult {
+async fn a_pool_that_fills_up_is_reported_once() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     fixture.index.lock().set_ready("storage");
     for count in [17, 18, 19, 20, 20, 19, 20, 10, 20] {
@@ -285,7 +279,7 @@ async fn fills() -> TestResult {
     same(events, expected.map(str::to_owned).to_vec())
 }
 
-async fn succeeded() -> TestResult {
+async fn the_next_leader_does_not_repeat_it() -> TestResult {
     let mut fixture = StatusFixture::new("")?;
     fixture.index.lock().set_ready("storage");
     fixture.hold_first(18)?;

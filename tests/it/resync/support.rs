@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Debug,
-    future::Future,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -10,29 +9,15 @@ use std::{
     time::Duration,
 };
 
-pub(super) use crate::support::TestResult;
+pub(super) use crate::support::{TestResult, paused};
 use jiff::{SignedDuration, Timestamp};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Failed;
 use nadmit::{
     clock::Clock,
     controllers::{EventSink, EventType, ObjectRef},
 };
 use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
 use tokio::time::{Instant, sleep};
-
-/// Registers a test on one thread, in paused time.
-pub(super) fn test<F>(name: &str, run: fn() -> F) -> Trial
-where
-    F: Future<Output = TestResult> + 'static,
-{
-    Trial::test(format!("resync::{name}"), move || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()?
-            .block_on(run())
-    })
-}
 
 /// A wall clock that follows tokio's time, and can be set.
 #[derive(Clone)]

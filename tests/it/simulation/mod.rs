@@ -82,10 +82,7 @@ pub(crate) fn tests() -> Vec<Trial> {
             Trial::test(name, move || run_logged(*seed, actors).map(drop))
         }));
     }
-    tests.push(Trial::test(
-        "simulation::a_seed_gives_the_same_events_twice",
-        twice,
-    ));
+    tests.push(trial!["simulation"; a_seed_gives_the_same_events_twice]);
     if let Some(seed) = number("NADMIT_SEED") {
         tests.push(Trial::test("simulation::one", move || one(seed)));
     }
@@ -154,7 +151,7 @@ fn run_logged(seed: u64, actors: Actors) -> Result<RunOutcome, Failed> {
     }
 }
 
-fn twice() -> TestResult {
+fn a_seed_gives_the_same_events_twice() -> TestResult {
     let seeds = number("NADMIT_SEED").map_or(1000..1006, |seed| seed..seed + 1);
     for seed in seeds {
         let actors = if seed % 2 == 0 {

@@ -33,10 +33,7 @@ pub(crate) fn any_annotation(data: &[u8]) {
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = known_cases::tests();
-    tests.push(Trial::test(
-        "wire::every_address_on_the_wire_is_held_by_the_pod_or_refused",
-        property::holds,
-    ));
+    tests.push(trial!["wire"; property::every_address_on_the_wire_is_held_by_the_pod_or_refused]);
     tests.extend(of_real("real", Some(PluginRelease::packaged())));
     tests.extend(of_real("pinned", PluginRelease::pinned()));
     tests

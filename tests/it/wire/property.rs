@@ -66,7 +66,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Generates pods until the time is over.
-pub(super) fn holds() -> TestResult {
+pub(super) fn every_address_on_the_wire_is_held_by_the_pod_or_refused() -> TestResult {
     let first = first_seed()?;
     let asked = number("NADMIT_WIRE_SEED").is_some();
     let seconds = Duration::from_secs(number("NADMIT_FUZZ_SECONDS").unwrap_or(DEFAULT_SECONDS));
