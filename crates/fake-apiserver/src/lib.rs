@@ -115,6 +115,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Default for ApiServer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ApiServer {
     /// Returns a server with all kinds installed and the namespaces `default` and `kube-system`.
     pub fn new() -> Self {
