@@ -1,23 +1,12 @@
 //! Errors of manifests.
 
-use std::sync::Arc;
-
 use thiserror::Error;
 
 use nadmit_cni::NameError;
-use nadmit_cni::document::{Position, ValueKind};
+use nadmit_cni::document::{DocumentError, DocumentFault, ValueKind};
 
 /// A mistake in a manifest, with its position.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{file}:{}:{}: {fault}", .position.line, .position.column)]
-pub struct ManifestError {
-    /// The file.
-    pub file: Arc<str>,
-    /// The line and column.
-    pub position: Position,
-    /// The mistake.
-    pub fault: ManifestFault,
-}
+pub type ManifestError = DocumentError<ManifestFault>;
 
 /// A mistake in a manifest, and its remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -113,6 +102,24 @@ pub enum ManifestFault {
     /// The limit of errors per file is reached.
     #[error("there are more errors behind this place: mend those before it first")]
     TooManyErrors,
+}
+
+impl DocumentFault for ManifestFault {
+    fn syntax(reason: String) -> Self {
+        Self::Syntax(reason)
+    }
+
+    fn wrong_type(field: String, expected: &'static str, found: ValueKind) -> Self {
+        Self::WrongType {
+            field,
+            expected,
+            found,
+        }
+    }
+
+    fn repeated(field: String) -> Self {
+        Self::Repeated { field }
+    }
 }
 
 /// Returns the usual remedy for a value that is not a string in YAML: quotes.

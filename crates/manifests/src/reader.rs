@@ -1,8 +1,6 @@
 //! The reader of one file, with the functions that the readers of all kinds share.
 
-use std::{collections::HashSet, sync::Arc};
-
-use nadmit_cni::document::{DocumentNode, Position, SyntaxError};
+use nadmit_cni::document::{Checker, DocumentNode, SyntaxError};
 
 use super::{
     Located, Manifest, ManifestError, ManifestFault, ParsedManifests, SourceLocation,
@@ -16,15 +14,13 @@ const MAX_ERRORS: usize = 100;
 
 /// The objects and errors read so far.
 pub(super) struct ManifestReader {
-    file: Arc<str>,
+    checker: Checker<ManifestFault>,
     /// True if workloads are read, too.
     workloads: bool,
     /// The path of the current object in a list (`items[3].`), or nothing.
     prefix: String,
     objects: Vec<Located<Manifest>>,
-    errors: Vec<ManifestError>,
     warnings: Vec<ManifestError>,
-    faults: usize,
 }
 
 impl ManifestReader {
@@ -32,12 +28,10 @@ impl ManifestReader {
     pub(super) fn new(file: &str, workloads: bool) -> Self {
         Self {
             workloads,
-            file: file.into(),
+            checker: Checker::new(file).with_limit(MAX_ERRORS, ManifestFault::TooManyErrors),
             prefix: String::new(),
             objects: Vec::new(),
-            errors: Vec::new(),
             warnings: Vec::new(),
-            faults: 0,
         }
     }
 
@@ -45,7 +39,7 @@ impl ManifestReader {
     pub(super) fn finish(self) -> ParsedManifests {
         ParsedManifests {
             objects: self.objects,
-            errors: self.errors,
+            errors: self.checker.into_errors(),
             warnings: self.warnings,
         }
     }
@@ -92,11 +86,7 @@ impl ManifestReader {
     /// Adds a warning at `node`.
     pub(super) fn warn(&mut self, node: &DocumentNode<'_>, fault: ManifestFault) {
         if self.warnings.len() < MAX_ERRORS {
-            self.warnings.push(ManifestError {
-                file: Arc::clone(&self.file),
-                position: node.location.position,
-                fault,
-            });
+            self.warnings.push(self.checker.error_at(node, fault));
         }
     }
 
@@ -109,8 +99,9 @@ impl ManifestReader {
         let Some(items) = node.get("items") else {
             return;
         };
-        let Some(elements) = items.elements() else {
-            return self.wrong_type(items, "items", "a list");
+        let field = format_args!("{}items", self.prefix);
+        let Some(elements) = self.checker.elements(items, field, "a list") else {
+            return;
         };
         let length = self.prefix.len();
         for (index, item) in elements.iter().enumerate() {
@@ -124,10 +115,10 @@ impl ManifestReader {
         if !self.is_version_of(node, kind, implied) {
             return;
         }
-        let faults = self.faults;
+        let faults = self.checker.faults();
         self.repeated_keys(node, "");
         let manifest = (kind.read)(self, node);
-        if let (Some(value), true) = (manifest, faults == self.faults) {
+        if let (Some(value), true) = (manifest, faults == self.checker.faults()) {
             let location = node.location;
             self.objects.push(Located { value, location });
         }
@@ -151,8 +142,8 @@ impl ManifestReader {
             }
             Some(version) => version,
         };
-        let Some(text) = found.string() else {
-            self.wrong_type(found, "apiVersion", "a string");
+        let field = format_args!("{}apiVersion", self.prefix);
+        let Some(text) = self.checker.string(found, field, "a string") else {
             return false;
         };
         if kind.other_versions.contains(&text) {
@@ -184,10 +175,8 @@ impl ManifestReader {
         path: &str,
     ) -> Option<&'n DocumentNode<'a>> {
         let node = parent.get(last(path))?;
-        if node.entries().is_none() {
-            self.wrong_type(node, path, "an object");
-            return None;
-        }
+        let field = format_args!("{}{path}", self.prefix);
+        self.checker.entries(node, field, "an object")?;
         self.repeated_keys(node, path);
         Some(node)
     }
@@ -200,34 +189,21 @@ impl ManifestReader {
         path: &str,
     ) -> Option<&'n str> {
         let node = parent.get(last(path))?;
-        if node.string().is_none() {
-            self.wrong_type(node, path, "a string");
-        }
-        node.string()
+        let field = format_args!("{}{path}", self.prefix);
+        self.checker.string(node, field, "a string")
     }
 
     /// Reports every repeated key of an object, of which a YAML parser would silently drop all but
     /// one.
     pub(super) fn repeated_keys(&mut self, node: &DocumentNode<'_>, path: &str) {
-        let mut seen = HashSet::new();
-        for entry in node.entries().unwrap_or_default() {
-            let Some(key) = entry.key.string() else {
-                continue;
-            };
-            if !seen.insert(key) {
-                let field = match path {
-                    "" => key.to_owned(),
-                    _ if path.ends_with("metadata.annotations")
-                        || path.ends_with("metadata.labels") =>
-                    {
-                        format!("{path}[{key}]")
-                    }
-                    _ => format!("{path}.{key}"),
-                };
-                let field = self.field(&field);
-                self.fault(&entry.key, ManifestFault::Repeated { field });
-            }
-        }
+        let is_map = path.ends_with("metadata.annotations") || path.ends_with("metadata.labels");
+        let field = |key: &str| match path {
+            "" => format!("{}{key}", self.prefix),
+            _ if is_map => format!("{}{path}[{key}]", self.prefix),
+            _ => format!("{}{path}.{key}", self.prefix),
+        };
+        self.checker
+            .unique(node.entries().unwrap_or_default(), field);
     }
 
     /// Reports a value of the wrong type.
@@ -237,12 +213,8 @@ impl ManifestReader {
         path: &str,
         expected: &'static str,
     ) {
-        let fault = ManifestFault::WrongType {
-            field: self.field(path),
-            expected,
-            found: node.kind(),
-        };
-        self.fault(node, fault);
+        let field = format_args!("{}{path}", self.prefix);
+        self.checker.wrong_type(node, field, expected);
     }
 
     /// Reports that a field of `node` is missing.
@@ -253,26 +225,12 @@ impl ManifestReader {
 
     /// Reports an error at `node`.
     pub(super) fn fault(&mut self, node: &DocumentNode<'_>, fault: ManifestFault) {
-        self.error(node.location.position, fault);
+        self.checker.fault(node, fault);
     }
 
     /// Reports a document with a syntax error.
     pub(super) fn syntax_error(&mut self, error: SyntaxError) {
-        self.error(error.position, ManifestFault::Syntax(error.reason));
-    }
-
-    fn error(&mut self, position: Position, fault: ManifestFault) {
-        self.faults += 1;
-        let fault = match self.faults {
-            ..=MAX_ERRORS => fault,
-            count if count == MAX_ERRORS + 1 => ManifestFault::TooManyErrors,
-            _ => return,
-        };
-        self.errors.push(ManifestError {
-            file: Arc::clone(&self.file),
-            position,
-            fault,
-        });
+        self.checker.syntax_error(error);
     }
 
     /// Returns the path of a field in the document.

@@ -11,6 +11,7 @@
 //! other keeps mappings in a hash map and so loses repeated keys. So the trees are built here, from the
 //! events of `serde-saphyr`'s parser.
 
+mod checker;
 mod json;
 mod lenient;
 mod merge;
@@ -25,6 +26,7 @@ mod yaml;
 use thiserror::Error;
 
 pub use self::{
+    checker::{Checker, DocumentError, DocumentFault},
     node::{DocumentNode, NodeValue, ObjectEntry},
     scalar_map::ScalarMap,
 };

@@ -1,12 +1,12 @@
 //! Errors in `nadmit.yaml`.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use thiserror::Error;
 
 use crate::policy::LevelError;
 use nadmit_cni::NameError;
-use nadmit_cni::document::{Position, ValueKind};
+use nadmit_cni::document::{DocumentError, DocumentFault, ValueKind};
 
 use super::key_names;
 
@@ -27,16 +27,7 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 /// An error with its position.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{file}:{}:{}: {fault}", .position.line, .position.column)]
-pub struct ConfigError {
-    /// File name.
-    pub file: Arc<str>,
-    /// Line and column in the file.
-    pub position: Position,
-    /// Kind of the error.
-    pub fault: ConfigFault,
-}
+pub type ConfigError = DocumentError<ConfigFault>;
 
 /// Kind of a configuration error; its text says what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -94,6 +85,24 @@ pub enum ConfigFault {
         /// Error of the name.
         error: NameError,
     },
+}
+
+impl DocumentFault for ConfigFault {
+    fn syntax(reason: String) -> Self {
+        Self::Syntax(reason)
+    }
+
+    fn wrong_type(key: String, expected: &'static str, found: ValueKind) -> Self {
+        Self::Kind {
+            key,
+            expected,
+            found,
+        }
+    }
+
+    fn repeated(key: String) -> Self {
+        Self::Repeated { key }
+    }
 }
 
 fn instead(similar: Option<&str>) -> String {

@@ -38,7 +38,7 @@ pub(super) static KEYS: &[ConfigKey] = &[
     ConfigKey {
         name: "namespaceIsolation",
         read: |reader, key, value| {
-            if let Some(value) = reader.boolean(key, value) {
+            if let Some(value) = reader.checker.boolean(value, key) {
                 let value = NamespaceIsolation::of(value);
                 reader.policy.namespace_isolation = Some(value);
             }
@@ -63,7 +63,7 @@ pub(super) static KEYS: &[ConfigKey] = &[
     ConfigKey {
         name: "immutableAttachments",
         read: |reader, key, value| {
-            if let Some(value) = reader.boolean(key, value) {
+            if let Some(value) = reader.checker.boolean(value, key) {
                 reader.policy.immutable_attachments = value;
             }
         },
@@ -128,7 +128,9 @@ fn profile(reader: &mut ConfigReader, key: &str, value: &DocumentNode<'_>) {
 
 fn rules(reader: &mut ConfigReader, key: &str, value: &DocumentNode<'_>) {
     let Some(entries) = value.entries() else {
-        return reader.wrong_kind(value, key, "an object of rules and their levels");
+        return reader
+            .checker
+            .wrong_type(value, key, "an object of rules and their levels");
     };
     let levels = [Level::Off, Level::Warn, Level::Deny].map(Level::name);
     for ObjectEntry { key: code, value } in reader.unique(key, entries) {
@@ -137,11 +139,13 @@ fn rules(reader: &mut ConfigReader, key: &str, value: &DocumentNode<'_>) {
         // An invalid level must not hide that the rule is unknown as well.
         let level = level.unwrap_or(Level::Deny);
         let Some(code_text) = code.string() else {
-            reader.wrong_kind(code, "this key", "the code of a rule");
+            reader
+                .checker
+                .wrong_type(code, "this key", "the code of a rule");
             continue;
         };
         if let Err(error) = reader.policy.set_level(code_text, level) {
-            reader.fault(code, error.into());
+            reader.checker.fault(code, error.into());
         }
     }
 }

@@ -40,12 +40,12 @@ impl Config {
         match documents.next() {
             None => {}
             Some(Ok(root)) => reader.root(&root),
-            Some(Err(error)) => reader.syntax_error(error),
+            Some(Err(error)) => reader.checker.syntax_error(error),
         }
         match documents.next() {
             None => {}
-            Some(Ok(second)) => reader.fault(&second, ConfigFault::SecondDocument),
-            Some(Err(error)) => reader.syntax_error(error),
+            Some(Ok(second)) => reader.checker.fault(&second, ConfigFault::SecondDocument),
+            Some(Err(error)) => reader.checker.syntax_error(error),
         }
         reader.finish()
     }
@@ -74,9 +74,9 @@ pub fn key_names() -> impl Iterator<Item = &'static str> {
 
 impl ConfigReader {
     fn root(&mut self, root: &DocumentNode<'_>) {
-        let Some(entries) = root.entries() else {
-            let expected = "an object with the keys of nadmit.yaml";
-            return self.wrong_kind(root, "the file", expected);
+        let expected = "an object with the keys of nadmit.yaml";
+        let Some(entries) = self.checker.entries(root, "the file", expected) else {
+            return;
         };
         self.check_keys(entries);
         // In the order of the table, not of the file: the profile comes first.

@@ -1,43 +1,42 @@
-//! Reader for `nadmit.yaml`: typed access to values, collecting errors.
+//! Reader for `nadmit.yaml`: settings from typed values.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use crate::Policy;
-use nadmit_cni::document::{DocumentNode, ObjectEntry, Position, SyntaxError};
+use nadmit_cni::document::{Checker, DocumentNode, ObjectEntry};
 use nadmit_cni::name;
 
 use super::{
-    Config, ConfigError, ConfigErrors, ConfigFault,
+    Config, ConfigErrors, ConfigFault,
     keys::{KEYS, similar},
 };
 
 /// State of reading one file.
 pub(super) struct ConfigReader {
-    file: Arc<str>,
+    /// The errors found so far.
+    pub(super) checker: Checker<ConfigFault>,
     /// The settings read so far.
     pub(super) policy: Policy,
-    errors: Vec<ConfigError>,
 }
 
 impl ConfigReader {
     /// Starts with the default settings.
     pub(super) fn new(file: &str) -> Self {
         Self {
-            file: file.into(),
+            checker: Checker::new(file),
             policy: Policy::default(),
-            errors: Vec::new(),
         }
     }
 
     /// Returns the configuration, or all errors in document order.
-    pub(super) fn finish(mut self) -> Result<Config, ConfigErrors> {
-        if self.errors.is_empty() {
+    pub(super) fn finish(self) -> Result<Config, ConfigErrors> {
+        let mut errors = self.checker.into_errors();
+        if errors.is_empty() {
             let policy = self.policy;
             return Ok(Config { policy });
         }
-        let place = |error: &ConfigError| (error.position.line, error.position.column);
-        self.errors.sort_by_key(place);
-        Err(ConfigErrors(self.errors))
+        errors.sort_by_key(|error| (error.position.line, error.position.column));
+        Err(ConfigErrors(errors))
     }
 
     /// Reports unknown and duplicate keys.
@@ -49,7 +48,7 @@ impl ConfigReader {
                     key: text.unwrap_or(key.kind().described()).to_owned(),
                     similar: text.and_then(similar),
                 };
-                self.fault(key, fault);
+                self.checker.fault(key, fault);
             }
         }
     }
@@ -60,27 +59,9 @@ impl ConfigReader {
         parent: &str,
         entries: &'n [ObjectEntry<'a>],
     ) -> Vec<&'n ObjectEntry<'a>> {
-        let mut seen = HashSet::new();
-        let mut unique = Vec::new();
-        for entry in entries {
-            match entry.key.string() {
-                Some(key) if !seen.insert(key) => {
-                    let dot = if parent.is_empty() { "" } else { "." };
-                    let key = format!("{parent}{dot}{key}");
-                    self.fault(&entry.key, ConfigFault::Repeated { key });
-                }
-                _ => unique.push(entry),
-            }
-        }
-        unique
-    }
-
-    /// Reads a boolean.
-    pub(super) fn boolean(&mut self, key: &str, value: &DocumentNode<'_>) -> Option<bool> {
-        if value.boolean().is_none() {
-            self.wrong_kind(value, key, "true or false");
-        }
-        value.boolean()
+        let dot = if parent.is_empty() { "" } else { "." };
+        let field = |key: &str| format!("{parent}{dot}{key}");
+        self.checker.unique(entries, field)
     }
 
     /// Reads one of several choices.
@@ -92,10 +73,7 @@ impl ConfigReader {
         plural: &str,
         names: &[&str],
     ) -> Option<T> {
-        let Some(text) = value.string() else {
-            self.wrong_kind(value, key, expected);
-            return None;
-        };
+        let text = self.checker.string(value, key, expected)?;
         let parsed = text.parse().ok();
         if parsed.is_none() {
             let fault = ConfigFault::Choice {
@@ -103,17 +81,15 @@ impl ConfigReader {
                 found: text.to_owned(),
                 choices: format!("{plural} are {}", names.join(", ")),
             };
-            self.fault(value, fault);
+            self.checker.fault(value, fault);
         }
         parsed
     }
 
     /// Reads a list of namespaces.
     pub(super) fn namespaces(&mut self, key: &str, value: &DocumentNode<'_>) -> HashSet<Box<str>> {
-        let elements = value.elements();
-        if elements.is_none() {
-            self.wrong_kind(value, key, "a list of namespaces");
-        }
+        let expected = "a list of namespaces";
+        let elements = self.checker.elements(value, key, expected);
         let elements = elements.unwrap_or_default().iter();
         elements
             .filter_map(|element| self.namespace(key, element))
@@ -123,69 +99,26 @@ impl ConfigReader {
     /// Reads a list of user names.
     pub(super) fn users(&mut self, key: &str, value: &DocumentNode<'_>) -> HashSet<Box<str>> {
         const EXPECTED: &str = "a list of user names, such as [\"system:serviceaccount:ns:name\"]";
-        let Some(elements) = value.elements() else {
-            self.wrong_kind(value, key, EXPECTED);
-            return HashSet::new();
-        };
-        let mut users = HashSet::new();
-        for element in elements {
-            match element.string() {
-                Some(user) => {
-                    users.insert(user.into());
-                }
-                None => self.wrong_kind(element, key, "a user name, in quotes"),
-            }
-        }
-        users
+        let elements = self.checker.elements(value, key, EXPECTED);
+        let elements = elements.unwrap_or_default().iter();
+        elements
+            .filter_map(|element| self.checker.string(element, key, "a user name, in quotes"))
+            .map(Into::into)
+            .collect()
     }
 
     /// Reads the name of a namespace.
     pub(super) fn namespace(&mut self, key: &str, value: &DocumentNode<'_>) -> Option<Box<str>> {
-        let Some(text) = value.string() else {
-            self.wrong_kind(value, key, "the name of a namespace, in quotes");
-            return None;
-        };
+        let expected = "the name of a namespace, in quotes";
+        let text = self.checker.string(value, key, expected)?;
         if let Err(error) = name::label(text) {
             let fault = ConfigFault::Namespace {
                 key: key.to_owned(),
                 text: text.to_owned(),
                 error,
             };
-            self.fault(value, fault);
+            self.checker.fault(value, fault);
         }
         Some(text.into())
-    }
-
-    /// Reports a value of the wrong type.
-    pub(super) fn wrong_kind(
-        &mut self,
-        node: &DocumentNode<'_>,
-        key: &str,
-        expected: &'static str,
-    ) {
-        let fault = ConfigFault::Kind {
-            key: key.to_owned(),
-            expected,
-            found: node.kind(),
-        };
-        self.fault(node, fault);
-    }
-
-    /// Reports an error at `node`.
-    pub(super) fn fault(&mut self, node: &DocumentNode<'_>, fault: ConfigFault) {
-        self.error(node.location.position, fault);
-    }
-
-    /// Reports invalid YAML.
-    pub(super) fn syntax_error(&mut self, error: SyntaxError) {
-        self.error(error.position, ConfigFault::Syntax(error.reason));
-    }
-
-    fn error(&mut self, position: Position, fault: ConfigFault) {
-        self.errors.push(ConfigError {
-            file: Arc::clone(&self.file),
-            position,
-            fault,
-        });
     }
 }
