@@ -51,6 +51,7 @@
 mod actor;
 mod cluster;
 mod commit;
+mod commit_loop;
 mod dispatch;
 mod embedded;
 mod error;
@@ -62,6 +63,7 @@ pub use self::{
     actor::Actor,
     cluster::{ClusterLedger, ClusterLedgerOptions, LedgerRequestCounts, WRITTEN_BY},
     commit::{CommitOutcome, claim, commit},
+    commit_loop::{CommitLimits, CommitLoopError, CommitPlanner, CommitStep, commit_loop},
     dispatch::Ledger,
     embedded::{EmbeddedLedger, LedgerOrigin, OlderLedger},
     error::{ExportError, FollowError, ImportError, NotWritable, OpenError, ReadError, WriteError},

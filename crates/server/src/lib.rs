@@ -31,6 +31,7 @@ mod options;
 mod quota;
 mod reject;
 mod review;
+mod review_planner;
 mod review_timeout;
 mod routes;
 mod run;

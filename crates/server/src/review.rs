@@ -1,4 +1,4 @@
-//! Serves one review over HTTP: reads it, decides, makes live reads, commits and responds.
+//! Serves one review over HTTP: reads it, runs its commit loop and responds.
 
 use std::{
     convert::Infallible,
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header, request::Parts};
 use hyper::body::{Frame, SizeHint};
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     body::{self, BodyContext},
@@ -23,27 +23,18 @@ use super::{
     options::Limits,
     quota::{MaxShare, Quota, QuotaGuard},
     reject::{Reject, RejectReason},
+    review_planner::{DecideFn, ReviewPlanner, not_loaded},
     review_timeout,
     state::SharedState,
 };
-use nadmit_admission::{
-    self as admission, AdmissionRequest, AdmissionResponse, Decision, Freshness, Review,
-    ReviewContext, Webhook,
-};
-use nadmit_catalog::LiveRead;
+use nadmit_admission::{self as admission, AdmissionRequest, AdmissionResponse, Review, Webhook};
 use nadmit_host::clock::Clock;
-use nadmit_ledger::CommitOutcome;
+use nadmit_ledger::{CommitLimits, CommitLoopError, commit_loop};
 
-/// Type of [`nadmit_admission::decide`]; tests substitute other functions.
-pub(super) type DecideFn =
-    for<'r, 'a, 's, 'k> fn(Webhook, &'r AdmissionRequest<'a>, &'s ReviewContext<'k>) -> Decision;
-
-/// Maximum number of live reads of one review; annotations that name more would only cost time.
-const MAX_LIVE_READS: usize = 256;
-/// Timeout of a live read on which only a warning depends.
-const WARNING_READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// Delay before a review is decided again because another request is recording what it needs.
 const PENDING_RETRY_DELAY: Duration = Duration::from_millis(2);
+/// Maximum delay before a review is decided again after a commit conflict.
+const MAX_BACK_OFF: Duration = Duration::from_millis(64);
 
 /// Share of one connection: a quarter of the free slots, so at most a fifth of all.
 const MAX_SHARE: MaxShare = MaxShare(4);
@@ -189,152 +180,29 @@ impl Reviewer {
         request: &AdmissionRequest<'_>,
         deadline: Instant,
     ) -> Result<AdmissionResponse, Reject> {
-        let mut verified: Vec<LiveRead> = Vec::new();
-        let mut unanswered: Vec<LiveRead> = Vec::new();
-        // Only pods whose name is not generated yet are identified by a random token.
-        let unnamed = request.name.as_deref().is_none_or(str::is_empty);
-        let random = if unnamed && webhook == Webhook::Mutate {
-            self.state.allocations.random()
-        } else {
-            0
+        let mut planner = ReviewPlanner::new(
+            &self.state,
+            self.decide,
+            &self.clock,
+            webhook,
+            request,
+            deadline,
+        );
+        let limits = CommitLimits {
+            deadline: Some(deadline),
+            max_plans: None,
+            busy_delay: Some(PENDING_RETRY_DELAY),
+            max_back_off: MAX_BACK_OFF,
         };
-        let mut conflicts = 0;
-        loop {
-            let decided = Instant::now();
-            let freshness = match (&*verified, &*unanswered) {
-                ([], []) => Freshness::Cached,
-                (verified, unanswered) => Freshness::VerifiedFor {
-                    verified,
-                    unanswered,
-                },
-            };
-            match self.decide(webhook, request, freshness, random)? {
-                Decision::Respond(response) => return Ok(response),
-                Decision::Retry(response) if Instant::now() + PENDING_RETRY_DELAY >= deadline => {
-                    return Ok(response);
-                }
-                Decision::Retry(_) => sleep(PENDING_RETRY_DELAY).await,
-                Decision::ClaimSlice(_) if Instant::now() >= deadline => {
-                    return unavailable(request, commit_failed("others were faster"));
-                }
-                Decision::ClaimSlice(slice) => {
-                    let claimed = self.state.allocations.claim(slice, deadline).await;
-                    if let Err(problem) = claimed {
-                        return unavailable(request, commit_failed(&problem.to_string()));
-                    }
-                }
-                Decision::Commit(plan) => {
-                    let allocations = &self.state.allocations;
-                    let outcome = allocations
-                        .commit(plan.writes, plan.plan_id, deadline)
-                        .await;
-                    self.count(&outcome, decided.elapsed());
-                    match outcome {
-                        CommitOutcome::Committed => {
-                            self.state.metrics.borrowed(plan.borrowed);
-                            return Ok(plan.response);
-                        }
-                        CommitOutcome::Conflict if Instant::now() < deadline => {
-                            conflicts += 1;
-                            self.back_off(conflicts).await;
-                        }
-                        CommitOutcome::Conflict => {
-                            return unavailable(request, commit_failed("others were faster"));
-                        }
-                        CommitOutcome::Failed(problem) => {
-                            return unavailable(request, commit_failed(&problem));
-                        }
-                    }
-                }
-                Decision::VerifyLive(_) if verified.len() >= MAX_LIVE_READS => {
-                    return unavailable(
-                        request,
-                        live_read_failed("too much would have to be looked up"),
-                    );
-                }
-                Decision::VerifyLive(reads) => {
-                    if let Err(problem) = self.read_live(&reads, deadline).await {
-                        log::live_read_failed(webhook, request, &problem);
-                        return unavailable(request, live_read_failed(&problem));
-                    }
-                    verified.extend(reads);
-                }
-                Decision::Refresh(reads) => {
-                    // A warning may use only part of the time that a denial may need.
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    let until = Instant::now() + WARNING_READ_TIMEOUT.min(left / 2);
-                    match self.read_live(&reads, until).await {
-                        Ok(()) => verified.extend(reads),
-                        Err(problem) => {
-                            tracing::debug!(
-                                error = problem,
-                                "live read failed; warning from the cache"
-                            );
-                            unanswered.extend(reads);
-                        }
-                    }
-                }
+        let reject = match commit_loop(&mut planner, &limits).await {
+            Ok(response) => return response,
+            Err(CommitLoopError::Verify(reject)) => reject,
+            Err(CommitLoopError::Outpaced) => commit_failed("others were faster"),
+            Err(CommitLoopError::Claim(problem) | CommitLoopError::Commit(problem)) => {
+                commit_failed(&problem)
             }
-        }
-    }
-
-    /// Backs off after a commit conflict: not after the first, then for a random delay of up to 2^n
-    /// ms. Otherwise two plans of several records could keep aborting each other.
-    async fn back_off(&self, conflicts: u32) {
-        if conflicts > 1 {
-            let max_millis = 1_u128 << conflicts.min(6);
-            let millis = self.state.allocations.random() % max_millis;
-            sleep(Duration::from_millis(u64::try_from(millis).unwrap_or(0))).await;
-        }
-    }
-
-    fn count(&self, outcome: &CommitOutcome, elapsed: Duration) {
-        match outcome {
-            CommitOutcome::Committed => self.state.metrics.allocated(elapsed),
-            CommitOutcome::Conflict => self.state.metrics.commit_conflict(),
-            CommitOutcome::Failed(_) => {}
-        }
-    }
-
-    /// Decides with the currently published catalog and policy.
-    fn decide(
-        &self,
-        webhook: Webhook,
-        request: &AdmissionRequest<'_>,
-        freshness: Freshness<'_>,
-        random: u128,
-    ) -> Result<Decision, Reject> {
-        let catalog = self.state.catalog.load();
-        let catalog = catalog.as_ref().ok_or_else(not_loaded)?;
-        let policy = self.state.policy.load();
-        let context = ReviewContext {
-            catalog,
-            policy: &policy,
-            allocations: &self.state.allocations.index,
-            freshness,
-            now: self.clock.seconds(),
-            random,
         };
-        Ok((self.decide)(webhook, request, &context))
-    }
-
-    /// Makes live reads of the catalog and the ledger.
-    async fn read_live(&self, reads: &[LiveRead], deadline: Instant) -> Result<(), String> {
-        let (ledger_reads, catalog_reads): (Vec<LiveRead>, Vec<LiveRead>) =
-            reads.iter().cloned().partition(LiveRead::is_of_ledger);
-        let all = async {
-            if !catalog_reads.is_empty() {
-                let refreshed = self.state.live_catalog.refresh(&catalog_reads).await;
-                refreshed.map_err(|error| error.to_string())?;
-            }
-            // The catalog comes first: an address's record depends on its pool.
-            let refreshed = self.state.allocations.refresh(&ledger_reads).await;
-            refreshed.map_err(|error| error.to_string())
-        };
-        match timeout_at(deadline, all).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err("no answer in time".to_owned()),
-        }
+        unavailable(request, reject)
     }
 }
 
@@ -377,17 +245,6 @@ fn unavailable(
         return Ok(AdmissionResponse::unavailable(request, reject.sentence));
     }
     Err(reject)
-}
-
-fn not_loaded() -> Reject {
-    let sentence = "the catalog of networks is not loaded yet; ask again when /readyz says ok";
-    Reject::new(RejectReason::NotLoaded, sentence)
-}
-
-fn live_read_failed(problem: &str) -> Reject {
-    let sentence =
-        format!("a denial rests on what could not be looked up afresh: {problem}; try again");
-    Reject::new(RejectReason::LookupFailed, sentence)
 }
 
 fn commit_failed(problem: &str) -> Reject {

@@ -21,7 +21,8 @@ use super::{
     listener::{Listener, TlsHandshake},
     metrics::Metrics,
     options::Limits,
-    review::{DecideFn, Reviewer},
+    review::Reviewer,
+    review_planner::DecideFn,
     routes,
     tls::{self, Reloader},
 };

@@ -8,9 +8,12 @@ use tokio::time::{Duration, Instant};
 use super::{Inner, ReconcilerState, report::ReconcileReport};
 use crate::{AnnotationPatch, EventType, ObjectRef, PatchOutcome};
 use nadmit_admission::{Freshness, LateInjection, ReviewContext, inject_late};
-use nadmit_allocation::Holder;
+use nadmit_allocation::{Holder, Slice, Write, index::PlanId};
 use nadmit_catalog::{Catalog, LiveRead, Pod};
-use nadmit_ledger::{CommitOutcome, claim, commit};
+use nadmit_ledger::{
+    CommitLimits, CommitLoopError, CommitOutcome, CommitPlanner, CommitStep, claim, commit,
+    commit_loop,
+};
 use nadmit_rules::{Injection, Policy};
 
 /// The time for which a newly bound pod is left to the webhook.
@@ -42,6 +45,23 @@ enum BackfillOutcome {
     Retry(String),
     /// It gets no address, for this reason.
     Rejected(String),
+}
+
+/// The planner of the injection into one pod.
+struct BackfillPlanner<'i> {
+    inner: &'i Inner,
+    pod: Arc<Pod>,
+    policy: Arc<Policy>,
+    /// Set once the objects that the injection depends on were read live.
+    is_verified: bool,
+}
+
+/// The step after the commit loop of an injection.
+enum BackfillStep {
+    /// There is nothing left to do.
+    End(BackfillOutcome),
+    /// These annotations are written to the pod.
+    Annotate(Arc<Pod>, Vec<(&'static str, String)>),
 }
 
 impl Inner {
@@ -142,68 +162,29 @@ impl Inner {
     }
 
     async fn backfill_pod(&self, pod: &Arc<Pod>) -> BackfillOutcome {
-        let policy = self.policy.load_full();
-        if let Some(catalog) = self.catalog.load_full() {
-            match self.plan_injection(pod, &catalog, &policy) {
-                LateInjection::NotNeeded => return BackfillOutcome::NothingToDo,
-                // This plan only showed that a live read is worthwhile.
-                LateInjection::Commit { plan_id, .. } => self.index.lock().abort(plan_id),
-                LateInjection::Rejected(_) | LateInjection::ClaimSlice(_) | LateInjection::Busy => {
-                }
+        let mut planner = BackfillPlanner {
+            inner: self,
+            pod: Arc::clone(pod),
+            policy: self.policy.load_full(),
+            is_verified: false,
+        };
+        let limits = CommitLimits {
+            // One more plan shows that live reads are worthwhile.
+            max_plans: Some(MAX_ATTEMPTS + 1),
+            ..CommitLimits::default()
+        };
+        match commit_loop(&mut planner, &limits).await {
+            Ok(BackfillStep::End(outcome)) => outcome,
+            Ok(BackfillStep::Annotate(pod, annotations)) => self.annotate(&pod, &annotations).await,
+            Err(CommitLoopError::Outpaced) => {
+                BackfillOutcome::Retry("other writers were faster".to_owned())
             }
+            Err(
+                CommitLoopError::Verify(reason)
+                | CommitLoopError::Claim(reason)
+                | CommitLoopError::Commit(reason),
+            ) => BackfillOutcome::Retry(reason),
         }
-        if let Err(error) = self.live.refresh(&dependencies(pod)).await {
-            return BackfillOutcome::Retry(error.to_string());
-        }
-        for _ in 0..MAX_ATTEMPTS {
-            let Some(catalog) = self.catalog.load_full() else {
-                return BackfillOutcome::NothingToDo;
-            };
-            let fresh = catalog.pod(&pod.namespace, &pod.name);
-            let fresh = fresh.filter(|fresh| fresh.uid == pod.uid);
-            let Some(fresh) = fresh.filter(|fresh| is_candidate(fresh, &catalog, &policy)) else {
-                return BackfillOutcome::NothingToDo;
-            };
-            match self.plan_injection(fresh, &catalog, &policy) {
-                LateInjection::NotNeeded => return BackfillOutcome::NothingToDo,
-                LateInjection::Busy => {
-                    return BackfillOutcome::Retry("its addresses are being recorded".to_owned());
-                }
-                LateInjection::Rejected(findings) => {
-                    let words = findings
-                        .iter()
-                        .map(|one| format!("{}: {}", one.message, one.help));
-                    return BackfillOutcome::Rejected(words.collect::<Vec<_>>().join("; "));
-                }
-                LateInjection::ClaimSlice(slice) => {
-                    let Some(slices) = &self.slices else {
-                        self.index.lock().drop_claim(&slice);
-                        return BackfillOutcome::Retry("slices are not recorded".to_owned());
-                    };
-                    if let Err(error) = claim(slices, &self.index, &slice).await {
-                        return BackfillOutcome::Retry(error.to_string());
-                    }
-                }
-                LateInjection::Commit {
-                    writes,
-                    plan_id,
-                    annotations,
-                } => {
-                    let (ledger, index) = (Arc::clone(&self.ledger), Arc::clone(&self.index));
-                    // In a task of its own, the write completes even if this future is dropped.
-                    let task = tokio::spawn(commit(ledger, index, writes, plan_id));
-                    let settled = task.await;
-                    match settled.unwrap_or_else(|error| CommitOutcome::Failed(error.to_string())) {
-                        CommitOutcome::Committed => {
-                            return self.annotate(fresh, &annotations).await;
-                        }
-                        CommitOutcome::Conflict => {}
-                        CommitOutcome::Failed(problem) => return BackfillOutcome::Retry(problem),
-                    }
-                }
-            }
-        }
-        BackfillOutcome::Retry("other writers were faster".to_owned())
     }
 
     fn plan_injection(&self, pod: &Pod, catalog: &Catalog, policy: &Policy) -> LateInjection {
@@ -229,6 +210,102 @@ impl Inner {
             PatchOutcome::Applied => BackfillOutcome::Injected,
             PatchOutcome::Conflict(why) | PatchOutcome::Failed(why) => BackfillOutcome::Retry(why),
         }
+    }
+}
+
+impl BackfillPlanner<'_> {
+    /// Plans with the catalog as it is: live reads are worthwhile only if the pod lacks something.
+    fn plan_unverified(&self) -> CommitStep<BackfillStep, ()> {
+        let Some(catalog) = self.inner.catalog.load_full() else {
+            return CommitStep::Verify(());
+        };
+        match self.inner.plan_injection(&self.pod, &catalog, &self.policy) {
+            LateInjection::NotNeeded => {
+                CommitStep::Done(BackfillStep::End(BackfillOutcome::NothingToDo))
+            }
+            LateInjection::Commit { plan_id, .. } => {
+                self.inner.index.lock().abort(plan_id);
+                CommitStep::Verify(())
+            }
+            LateInjection::Rejected(_) | LateInjection::ClaimSlice(_) | LateInjection::Busy => {
+                CommitStep::Verify(())
+            }
+        }
+    }
+
+    /// Plans with the pod as it was read live.
+    fn plan_verified(&self) -> CommitStep<BackfillStep, ()> {
+        let end = |outcome| CommitStep::Done(BackfillStep::End(outcome));
+        let Some(catalog) = self.inner.catalog.load_full() else {
+            return end(BackfillOutcome::NothingToDo);
+        };
+        let fresh = catalog.pod(&self.pod.namespace, &self.pod.name);
+        let fresh = fresh.filter(|fresh| fresh.uid == self.pod.uid);
+        let Some(fresh) = fresh.filter(|fresh| is_candidate(fresh, &catalog, &self.policy)) else {
+            return end(BackfillOutcome::NothingToDo);
+        };
+        match self.inner.plan_injection(fresh, &catalog, &self.policy) {
+            LateInjection::NotNeeded => end(BackfillOutcome::NothingToDo),
+            LateInjection::Busy => {
+                let reason = "its addresses are being recorded".to_owned();
+                CommitStep::Busy(BackfillStep::End(BackfillOutcome::Retry(reason)))
+            }
+            LateInjection::Rejected(findings) => {
+                let words = findings
+                    .iter()
+                    .map(|one| format!("{}: {}", one.message, one.help));
+                end(BackfillOutcome::Rejected(
+                    words.collect::<Vec<_>>().join("; "),
+                ))
+            }
+            LateInjection::ClaimSlice(slice) => CommitStep::Claim(slice),
+            LateInjection::Commit {
+                writes,
+                plan_id,
+                annotations,
+            } => CommitStep::Commit {
+                writes,
+                plan_id,
+                result: BackfillStep::Annotate(Arc::clone(fresh), annotations),
+            },
+        }
+    }
+}
+
+impl CommitPlanner for BackfillPlanner<'_> {
+    type Output = BackfillStep;
+    type Reads = ();
+    type ReadError = String;
+
+    fn plan(&mut self) -> CommitStep<BackfillStep, ()> {
+        match self.is_verified {
+            true => self.plan_verified(),
+            false => self.plan_unverified(),
+        }
+    }
+
+    async fn verify(&mut self, (): ()) -> Result<(), String> {
+        let refreshed = self.inner.live.refresh(&dependencies(&self.pod)).await;
+        refreshed.map_err(|error| error.to_string())?;
+        self.is_verified = true;
+        Ok(())
+    }
+
+    async fn claim(&mut self, slice: Slice) -> Result<(), String> {
+        let Some(slices) = &self.inner.slices else {
+            self.inner.index.lock().drop_claim(&slice);
+            return Err("slices are not recorded".to_owned());
+        };
+        let claimed = claim(slices, &self.inner.index, &slice).await;
+        claimed.map_err(|error| error.to_string())
+    }
+
+    async fn commit(&mut self, writes: Vec<Write>, plan_id: PlanId) -> CommitOutcome {
+        let ledger = Arc::clone(&self.inner.ledger);
+        let index = Arc::clone(&self.inner.index);
+        // In a task of its own, the write completes even if this future is dropped.
+        let outcome = tokio::spawn(commit(ledger, index, writes, plan_id)).await;
+        outcome.unwrap_or_else(|error| CommitOutcome::Failed(error.to_string()))
     }
 }
 

@@ -30,7 +30,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 pub(super) use super::deciders::*;
 use crate::{
     Allocations, CertificateSource, Limits, Metrics, ServeOptions, Server, ServerCertificates,
-    SharedState, Shutdown, TlsPolicy, metrics, review::DecideFn,
+    SharedState, Shutdown, TlsPolicy, metrics, review_planner::DecideFn,
 };
 use nadmit_admission as admission;
 use nadmit_catalog::{Catalog, LiveCatalog};
