@@ -22,7 +22,7 @@ pub enum Webhook {
 ///
 /// # Guarantees
 /// - [`Decision::VerifyLive`] never asks for a read that the freshness covers; with
-///   [`Freshness::Authoritative`] it is never returned. The same holds for [`Decision::Refresh`],
+///   [`Freshness::Authoritative`](crate::Freshness::Authoritative) it is never returned. The same holds for [`Decision::Refresh`],
 ///   which never asks for a read twice.
 /// - Requests without a rule are allowed, and so are CONNECT and every DELETE but a network's.
 /// - Updates are judged for what they change. An object that is being deleted is never denied,

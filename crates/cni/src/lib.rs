@@ -3,7 +3,7 @@
 //!
 //! There are two sources of truth: the *Kubernetes Network Custom Resource Definition De-facto
 //! Standard* (version 1.3, "the spec" in this crate) and what Multus, its implementation, actually
-//! reads. Where they differ, the types follow Multus, and [`nadmit_rules`] report what the spec
+//! reads. Where they differ, the types follow Multus, and the rules report what the spec
 //! forbids.
 //!
 //! Two properties hold for everything here:

@@ -181,6 +181,6 @@ fn readiness_rests_on_the_namespaces_of_networks_and_users() {
     };
     let pool = cluster.catalog.pool_config().pool("storage");
     let pool = pool.unwrap_or_else(|| panic!("no pool"));
-    let expected = ["db", "web"].map(|namespace| LiveRead::pods_of(namespace));
+    let expected = ["db", "web"].map(LiveRead::pods_of);
     assert_eq!(check.dependencies(pool), expected.into());
 }

@@ -100,7 +100,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             field_ref,
             format!(
                 "the address {} is also configured in {}, on the same wire ({})",
-                assignable.range,
+                assignable.range.in_words(),
                 names.join(", "),
                 plugin.link
             ),

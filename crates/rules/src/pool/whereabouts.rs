@@ -201,8 +201,9 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             },
             subject.field_ref(&path, span),
             format!(
-                "Whereabouts would give {shared}, which the pool {name:?} gives, too: two pods would \
-                 get one address"
+                "Whereabouts would give {}, which the pool {name:?} gives, too: two pods would get \
+                 one address",
+                shared.in_words()
             ),
             format!(
                 "write static IPAM and the annotation nadmit.io/address-pool: {name}, or a range that \
