@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, LiveRead},
     manifests::{
         ConfigMapManifest, Located, Manifest, NetworkManifest, OperatorManifest, PodManifest,
         PodName, VirtualMachineManifest, WorkloadManifest,
     },
     network::{Span, annotations, near_miss::intended_key},
     rules::{
-        Finding, Level, LiveRead, NetworkSubject, PodSubject, Policy,
+        Finding, Level, NetworkSubject, PodSubject, Policy,
         judge::{
             judge_config_map, judge_metadata, judge_network, judge_operator, judge_pod,
             judge_template, judge_virtual_machine, max_level,

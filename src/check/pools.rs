@@ -1,10 +1,11 @@
 //! Address pools and reservations in files.
 
 use crate::{
+    catalog::LiveRead,
     manifests::{FieldLocations, PoolManifest, ReservationManifest},
     network::Span,
     rules::{
-        Finding, Level, LiveRead, PoolSubject, ReservationSubject,
+        Finding, Level, PoolSubject, ReservationSubject,
         judge::{judge_pool, judge_reservation, max_level},
     },
 };

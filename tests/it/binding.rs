@@ -8,9 +8,9 @@ use nadmit::{
         Webhook, decide, inject_late,
     },
     allocation::{Address, SharedIndex, Space, Timestamp, Version},
-    catalog::Catalog,
+    catalog::{Catalog, LiveRead},
     manifests,
-    rules::{Injection, LiveRead, Policy},
+    rules::{Injection, Policy},
     sources::catalog_of,
 };
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `nadmit check --cluster`: against a stand-in for the API server, and a real one if there is one.
+//! `nadmit check --cluster`: against a fake API server, and a real one if there is one.
 
 use std::{
     fs,

@@ -9,10 +9,10 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Verdict, Webhook, decide},
     allocation::{Holder, SharedIndex, Stored, Version},
-    catalog::{Catalog, Pod, RequestedAnnotations},
+    catalog::{Catalog, LiveRead, Pod, RequestedAnnotations},
     manifests,
     network::Network,
-    rules::{Injection, Level, LiveRead, Policy},
+    rules::{Injection, Level, Policy},
     sources,
 };
 use serde_json::json;

@@ -7,10 +7,10 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{ParsedSpec, SharedIndex},
-    catalog::{Catalog, Mode, NamespaceLabels, all_labels},
+    catalog::{Catalog, LiveRead, Mode, NamespaceLabels, all_labels},
     check::{self, CheckOptions, File},
     network::Network,
-    rules::{Level, LiveRead, Policy, Profile},
+    rules::{Level, Policy, Profile},
 };
 use serde_json::{Value, json};
 

@@ -9,9 +9,9 @@ use libtest_mimic::Trial;
 use nadmit::{
     admission::{Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::SharedIndex,
-    catalog::Catalog,
+    catalog::{Catalog, LiveRead},
     network::{Annotation, Network, Position},
-    rules::{LiveRead, Policy},
+    rules::Policy,
 };
 use serde_json::{Value, json};
 

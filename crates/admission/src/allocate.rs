@@ -17,9 +17,9 @@ use nadmit_allocation::{
     Holder, Index, Write,
     index::{Assignment, AttachmentRequest, IndexGuard, PlanId, Rejection, Requester},
 };
-use nadmit_catalog::MigrationRef;
+use nadmit_catalog::{LiveRead, MigrationRef};
 use nadmit_rules::{
-    Finding, Level, LiveRead, PodSubject,
+    Finding, Level, PodSubject,
     allocation::{AllocationSubject, PoolRequest, attachment_requests, can_be_served},
     judge::{judge_allocation, judge_corrected_prefixes, judge_pod},
 };

@@ -3,8 +3,7 @@
 //! A Binding without a UID is for whichever pod has the name now, which is read live.
 
 use crate::{context::ReviewContext, object::ReviewObject, review::AdmissionRequest};
-use nadmit_catalog::Pod;
-use nadmit_rules::LiveRead;
+use nadmit_catalog::{LiveRead, Pod};
 
 /// The pod that a Binding is for.
 pub(crate) enum BindingTarget<'c> {

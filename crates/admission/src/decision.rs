@@ -6,7 +6,8 @@ use crate::{
     review::AdmissionRequest,
 };
 use nadmit_allocation::{Slice, Write, index::PlanId};
-use nadmit_rules::{Finding, Level, LiveRead};
+use nadmit_catalog::LiveRead;
+use nadmit_rules::{Finding, Level};
 
 /// The maximum number of live reads made for the warnings of one review.
 const MAX_WARNING_READS: usize = 4;

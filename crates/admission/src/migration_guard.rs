@@ -15,8 +15,8 @@ use nadmit_allocation::{
     Address, Allocation, AllocationError, Holder, Index, PodRef,
     index::{AttachmentRequest, MacRequest, Rejection, Requester},
 };
-use nadmit_catalog::{Existence, MigrationRef, Pod};
-use nadmit_rules::{Injection, LiveRead};
+use nadmit_catalog::{Existence, LiveRead, MigrationRef, Pod};
+use nadmit_rules::Injection;
 
 /// The seconds that a request to create a pod may last after its records are written.
 const CREATE_REQUEST_TIMEOUT: i64 = 30;

@@ -23,7 +23,7 @@ impl WhereaboutsSlicing {
         self.pools.insert((namespace, name));
     }
 
-    /// Returns whether the controller in this namespace runs; `None` if there is none.
+    /// Returns whether the controller in this namespace runs; `None` if the namespace has none.
     pub fn controller(&self, namespace: &str) -> Option<bool> {
         self.controllers.get(namespace).copied()
     }

@@ -1,4 +1,4 @@
-//! Faults of the stand-in, injected on demand.
+//! Faults of the fake API server, injected on demand.
 
 use std::{
     io,

@@ -1,4 +1,4 @@
-//! The stand-in over HTTP/1 on loopback, for the real binary.
+//! The fake API server over HTTP/1 on loopback, for the real binary.
 
 use std::{io, net::TcpListener, thread};
 

@@ -1,4 +1,4 @@
-//! The kinds that the stand-in serves, and their traits.
+//! The kinds that the fake API server serves, and their traits.
 
 use std::sync::{Arc, OnceLock};
 

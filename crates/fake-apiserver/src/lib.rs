@@ -1,4 +1,4 @@
-//! A stand-in for the API server: storage, responses, watches, and faults on demand.
+//! A fake API server: storage, responses, watches, and faults on demand.
 //!
 //! It is a `tower::Service`, so that a client needs no socket (`kube::Client::new(server.clone(),
 //! "default")`), and it can listen on loopback for the real binary. It has no thread, clock or
@@ -53,7 +53,7 @@ pub use self::{
     webhooks::{Webhook, posting},
 };
 
-/// The stand-in, as one client sees it. Clones are the same server.
+/// The fake API server, as one client sees it. Clones are the same server.
 #[derive(Clone)]
 pub struct ApiServer {
     shared: Arc<ServerState>,
@@ -62,7 +62,7 @@ pub struct ApiServer {
 }
 
 /// The settings fixed before the server starts.
-pub struct StandInSettings {
+pub struct FakeServerSettings {
     /// The source of timestamps.
     pub clock: NowFn,
     /// The maximum number of objects in a page, whatever the client asks for.
@@ -73,7 +73,7 @@ pub struct StandInSettings {
     pub token: Option<String>,
 }
 
-impl Default for StandInSettings {
+impl Default for FakeServerSettings {
     fn default() -> Self {
         Self {
             clock: time::of_tokio(),
@@ -124,11 +124,11 @@ impl Default for ApiServer {
 impl ApiServer {
     /// Returns a server with all kinds installed and the namespaces `default` and `kube-system`.
     pub fn new() -> Self {
-        Self::with(StandInSettings::default())
+        Self::with(FakeServerSettings::default())
     }
 
     /// Returns a server with these settings, and the kinds and namespaces of [`ApiServer::new`].
-    pub fn with(settings: StandInSettings) -> Self {
+    pub fn with(settings: FakeServerSettings) -> Self {
         let shared = ServerState {
             state: Mutex::new(StoreState::new(kinds::installed())),
             faults: FaultSet::default(),
@@ -283,9 +283,9 @@ impl ApiServer {
 
     /// Serves objects over HTTP in pages of at most `page`.
     pub fn start(store: SeedObjects, page: usize, faults: Vec<ListFault>) -> io::Result<Self> {
-        let server = Self::with(StandInSettings {
+        let server = Self::with(FakeServerSettings {
             page,
-            ..StandInSettings::default()
+            ..FakeServerSettings::default()
         });
         store.fill(&server);
         for fault in faults {

@@ -214,7 +214,7 @@ impl ServerState {
             _ => Err(ApiStatus::new(
                 405,
                 "MethodNotAllowed",
-                "the stand-in does not do this",
+                "the fake API server does not do this",
             )),
         };
         answer.unwrap_or_else(|refusal| refusal.answer()).response()

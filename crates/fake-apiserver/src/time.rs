@@ -1,4 +1,4 @@
-//! The stand-in's clock and generated names, which depend only on the preceding requests.
+//! The fake API server's clock and generated names, which depend only on the preceding requests.
 
 use std::{sync::Arc, time::Duration};
 

@@ -34,7 +34,7 @@ pub mod subject;
 pub mod update;
 pub mod workload;
 
-pub use nadmit_catalog::{LiveRead, Mode};
+pub use nadmit_catalog::Mode;
 
 pub use self::{
     binding::{BindingAnnotation, BindingSubject},

@@ -141,7 +141,7 @@ impl Connections {
     }
 
     /// Evicts the connection with the largest amount according to `has`, if that exceeds `least`
-    /// and only bodies of its requests are awaited. Returns false if there is none.
+    /// and only bodies of its requests are awaited. Returns false if no connection can be closed.
     pub(super) fn evict_largest(&self, has: impl Fn(ConnectionId) -> usize, least: usize) -> bool {
         let open = self.lock();
         let candidates = open.values().filter_map(|connection| {

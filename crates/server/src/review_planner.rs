@@ -13,9 +13,9 @@ use nadmit_admission::{
     AdmissionRequest, AdmissionResponse, Decision, Freshness, ReviewContext, Webhook,
 };
 use nadmit_allocation::{Slice, Write, index::PlanId};
+use nadmit_catalog::LiveRead;
 use nadmit_host::clock::Clock;
 use nadmit_ledger::{CommitOutcome, CommitPlanner, CommitStep};
-use nadmit_rules::LiveRead;
 
 /// Type of [`nadmit_admission::decide`]; tests substitute other functions.
 pub(super) type DecideFn =

@@ -1,4 +1,4 @@
-//! The stand-in for the API server behaves as a real one: recorded conversations are replayed
+//! The fake API server behaves as a real one: recorded conversations are replayed
 //! against it, and against a real one if there is one; the other tests cover what the conversations
 //! do not.
 
@@ -19,14 +19,14 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use self::replay::{ConversationResults, ConversationTarget};
-use crate::api_server::{ApiServer, ResourceKind, StandInSettings};
+use crate::api_server::{ApiServer, FakeServerSettings, ResourceKind};
 use crate::support::TestResult;
 
 /// The bearer token that permits everything.
 const TOKEN: &str = "the-token-of-a-test";
 
 pub(crate) fn tests() -> Vec<Trial> {
-    let stand_in = conversation_trials("stand_in", stand_in);
+    let fake = conversation_trials("fake", fake);
     let real = conversation_trials("real", real::outcome);
     let real = real.map(|test| {
         let ignored = !real::is_there();
@@ -49,7 +49,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         watching::tests(),
         webhooks::tests(),
     ];
-    stand_in
+    fake
         .chain(real)
         .chain(own.into_iter().flatten())
         .collect()
@@ -72,11 +72,11 @@ fn conversation_trials(
         })
 }
 
-/// Every request of the conversations works against the stand-in over HTTP and in real time, too.
+/// Every request of the conversations works against the fake API server over HTTP and in real time, too.
 fn over_http() -> TestResult {
-    let server = ApiServer::with(StandInSettings {
+    let server = ApiServer::with(FakeServerSettings {
         token: Some(TOKEN.to_owned()),
-        ..StandInSettings::default()
+        ..FakeServerSettings::default()
     });
     server.listen()?;
     let mut config = kube::Config::new(server.url().parse()?);
@@ -93,7 +93,7 @@ fn over_http() -> TestResult {
     Err(wrong.join("\n").into())
 }
 
-fn stand_in() -> &'static Result<ConversationResults, String> {
+fn fake() -> &'static Result<ConversationResults, String> {
     static OUTCOME: OnceLock<Result<ConversationResults, String>> = OnceLock::new();
     OUTCOME.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -102,9 +102,9 @@ fn stand_in() -> &'static Result<ConversationResults, String> {
             .build()
             .map_err(|error| error.to_string())?;
         runtime.block_on(async {
-            let server = ApiServer::with(StandInSettings {
+            let server = ApiServer::with(FakeServerSettings {
                 token: Some(TOKEN.to_owned()),
-                ..StandInSettings::default()
+                ..FakeServerSettings::default()
             });
             server.namespace("demo", &[]);
             let kind = ResourceKind::of_definition(&addresses()).ok_or("no such definition")?;

@@ -6,9 +6,8 @@ mod real_outage;
 mod shared;
 
 pub(crate) use fake_apiserver::{
-    ApiServer, ApiStatus, FaultAction, FaultEffect, FaultRule, InjectedFailure, ListFault,
-    ResourceKind, ResourceRequest, SeedObjects, StandInSettings, Webhook, installed, kubeconfig,
-    posting,
+    ApiServer, ApiStatus, FakeServerSettings, FaultAction, FaultEffect, FaultRule, InjectedFailure,
+    ListFault, ResourceKind, ResourceRequest, SeedObjects, Webhook, installed, kubeconfig, posting,
 };
 
 pub(crate) use self::{

@@ -24,7 +24,7 @@ use super::{
     fixture::{CONFIGURATIONS, TestResult, certificates, holds},
     serving::{SERVICE_NAME, ServingReplica, TIMEOUT, WebhookConnection, curl, review},
 };
-use crate::api_server::{ApiServer, FaultRule, InjectedFailure, StandInSettings};
+use crate::api_server::{ApiServer, FakeServerSettings, FaultRule, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
     let has_curl = Command::new("curl").arg("--version").output();
@@ -51,9 +51,9 @@ where
 
 /// Returns an API server in real time, with the webhooks.
 fn api_server() -> Result<ApiServer, Failed> {
-    let server = ApiServer::with(StandInSettings {
+    let server = ApiServer::with(FakeServerSettings {
         clock: Arc::new(Timestamp::now),
-        ..StandInSettings::default()
+        ..FakeServerSettings::default()
     });
     server.namespace("nadmit", &[]);
     for kind in ["Mutating", "Validating"] {

@@ -28,7 +28,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::api_server::{ApiServer, StandInSettings};
+use crate::api_server::{ApiServer, FakeServerSettings};
 pub(super) use crate::support::{TestResult, paused};
 
 pub(super) const CONFIGURATIONS: [&str; 2] = [
@@ -102,9 +102,9 @@ impl CertificateFixture {
     pub(super) fn empty() -> Self {
         let wall = OffsetClock::new();
         let time = wall.clone();
-        let server = ApiServer::with(StandInSettings {
+        let server = ApiServer::with(FakeServerSettings {
             clock: Arc::new(move || time.now()),
-            ..StandInSettings::default()
+            ..FakeServerSettings::default()
         });
         server.namespace("nadmit", &[]);
         let options = CertificateOptions::new("nadmit", "nadmit-tls", "nadmit", "nadmit");

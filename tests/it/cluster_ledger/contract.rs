@@ -40,7 +40,7 @@ where
     let cluster = Trial::test(format!("cluster_ledger::cluster::{name}"), move || {
         paused()?.block_on(async {
             let (server, ledger) = cluster();
-            // The stand-in does not evaluate the schema's CEL rules.
+            // The fake API server does not evaluate the schema's CEL rules.
             let moved = FaultRule::of("update", PLURAL, InjectedFailure::Invalid.into());
             server.fault(moved.named(SHARED_NAME));
             run(ledger.into()).await

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::support::*;
-use crate::api_server::{ApiServer, InjectedFailure, StandInSettings};
+use crate::api_server::{ApiServer, FakeServerSettings, InjectedFailure};
 
 pub(super) fn tests() -> Vec<Trial> {
     tests![with test;
@@ -117,9 +117,9 @@ async fn a_follower_too_far_behind_has_to_list_again() -> TestResult {
 }
 
 async fn bookmarks_keep_a_quiet_follower_from_falling_behind() -> TestResult {
-    let server = ApiServer::with(StandInSettings {
+    let server = ApiServer::with(FakeServerSettings {
         bookmark_every: Duration::from_secs(60),
-        ..StandInSettings::default()
+        ..FakeServerSettings::default()
     });
     let ledger = super::support::ledger(&server, "a");
     let (_, cursor) = ledger.list().await?;

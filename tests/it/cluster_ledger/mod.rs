@@ -1,4 +1,4 @@
-//! The ledger in a cluster, against the stand-in for the API server, mostly in paused time.
+//! The ledger in a cluster, against the fake API server, mostly in paused time.
 //!
 //! `contract` and `model` also run on the embedded ledger, because both ledgers share a contract.
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::api_server::{ApiServer, FaultAction, FaultRule};
 pub(super) use crate::support::TestResult;
 
-/// The plural name of the records' resource in the stand-in.
+/// The plural name of the records' resource in the fake API server.
 pub(super) const PLURAL: &str = "addressallocations";
 pub(super) const RESOURCE: &str = "addressallocations.nadmit.io";
 

@@ -7,7 +7,7 @@ use nadmit::catalog::Catalog;
 use tokio::time::{Instant, sleep};
 
 use super::support::{CLIENT, FollowedCluster, NETWORKS, TestResult, network, paused, pod, same};
-use crate::api_server::{ApiServer, FaultAction, FaultRule, InjectedFailure, StandInSettings};
+use crate::api_server::{ApiServer, FakeServerSettings, FaultAction, FaultRule, InjectedFailure};
 
 const STEPS: u64 = 150;
 const SEEDS: u64 = 40;
@@ -60,9 +60,9 @@ struct ChaosRun {
 
 impl ChaosRun {
     async fn run(seed: u64) -> Result<Vec<String>, Failed> {
-        let server = ApiServer::with(StandInSettings {
+        let server = ApiServer::with(FakeServerSettings {
             page: 4,
-            ..StandInSettings::default()
+            ..FakeServerSettings::default()
         });
         let mut history = Self {
             followed: FollowedCluster::synced(server).await?,

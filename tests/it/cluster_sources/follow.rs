@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::support::{
     FollowedCluster, TestResult, holds, network, node, paused, pod, pool, put, same, settled,
 };
-use crate::api_server::{ApiServer, StandInSettings};
+use crate::api_server::{ApiServer, FakeServerSettings};
 
 pub(super) fn tests() -> Vec<Trial> {
     tests!["cluster_sources"; with paused;
@@ -145,9 +145,9 @@ async fn existing_objects_are_in_the_catalog() -> TestResult {
 }
 
 async fn long_lists_are_read_to_their_end() -> TestResult {
-    let server = ApiServer::with(StandInSettings {
+    let server = ApiServer::with(FakeServerSettings {
         page: 7,
-        ..StandInSettings::default()
+        ..FakeServerSettings::default()
     });
     put(
         &server,

@@ -1,4 +1,4 @@
-//! The catalog of a cluster, against the stand-in for its API server.
+//! The catalog of a cluster, against the fake API server.
 
 mod chaos;
 mod faults;

@@ -15,7 +15,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::api_server::ApiServer;
 pub(super) use crate::support::{TestResult, paused};
 
-/// The source's client name in the stand-in.
+/// The source's client name in the fake API server.
 pub(super) const CLIENT: &str = "nadmit";
 
 pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {

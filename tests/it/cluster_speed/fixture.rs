@@ -1,4 +1,4 @@
-//! Two replicas of nadmit on the stand-in, which calls them alternately.
+//! Two replicas of nadmit on the fake API server, which calls them alternately.
 
 use std::{
     sync::{

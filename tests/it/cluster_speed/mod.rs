@@ -1,5 +1,5 @@
-//! The cost of a binding in a cluster, in the API server's time: two replicas in process, the
-//! stand-in for the API server, 2 ms per write, and a clock that is paused during computations.
+//! The cost of a binding in a cluster, in the API server's time: two replicas in process, the fake API
+//! server, 2 ms per write, and a clock that is paused during computations.
 
 mod fixture;
 

@@ -1,4 +1,4 @@
-//! nadmit's permissions in a cluster are exactly what it uses: a stand-in for the API server
+//! nadmit's permissions in a cluster are exactly what it uses: a fake API server
 //! refuses what the roles of deploy/ do not grant, while `lifecycle` exercises all of nadmit.
 
 use std::{

@@ -1,4 +1,4 @@
-//! A cluster in which nadmit is installed: the stand-in, with the kinds that an installation needs.
+//! A cluster in which nadmit is installed: the fake API server, with the kinds that an installation needs.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -19,7 +19,7 @@ use crate::support::TestResult;
 const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The stand-in, and a kubeconfig for it.
+/// The fake API server, and a kubeconfig for it.
 pub(super) struct InstallCluster {
     pub(super) server: ApiServer,
     folder: TempDir,
@@ -37,7 +37,7 @@ impl InstallCluster {
         for (version, kind, plural, namespaced) in KINDS {
             server.register(ResourceKind::custom(version, kind, plural, *namespaced));
         }
-        // The stand-in always serves nadmit's kinds, as if their definitions were already
+        // The fake API server always serves nadmit's kinds, as if their definitions were already
         // installed.
         for name in [
             "addresspools",
@@ -198,7 +198,7 @@ impl InstallCluster {
     }
 }
 
-/// The kinds of a cluster besides those that the stand-in always serves.
+/// The kinds of a cluster besides those that the fake API server always serves.
 const KINDS: &[(&str, &str, &str, bool)] = &[
     ("v1", "Service", "services", true),
     (

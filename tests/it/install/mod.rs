@@ -1,4 +1,4 @@
-//! `nadmit install | uninstall | status`: the real binary against a stand-in for the API server.
+//! `nadmit install | uninstall | status`: the real binary against a fake API server.
 
 mod cluster;
 mod manifests;

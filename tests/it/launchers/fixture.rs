@@ -5,9 +5,9 @@ use libtest_mimic::Failed;
 use nadmit::{
     admission::{AdmissionResponse, Decision, Freshness, Review, ReviewContext, Webhook, decide},
     allocation::{SharedIndex, Timestamp, Version},
-    catalog::{Catalog, Migration},
+    catalog::{Catalog, LiveRead, Migration},
     manifests,
-    rules::{Injection, LiveRead, Policy},
+    rules::{Injection, Policy},
     sources::catalog_of,
 };
 use serde_json::{Value, json};

@@ -7,8 +7,8 @@ use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{Decision, Freshness, LateInjection, ReviewContext, Webhook, inject_late},
     allocation::{Address, Holder, Space},
-    catalog::Migration,
-    rules::{Injection, LiveRead},
+    catalog::{LiveRead, Migration},
+    rules::Injection,
 };
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! `--cluster`: operators' commands against an API server, here a stand-in over HTTP, print the
+//! `--cluster`: operators' commands against a fake API server over HTTP, print the
 //! same as against a server of nadmit's.
 
 use std::fs;

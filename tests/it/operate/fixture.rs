@@ -1,4 +1,4 @@
-//! A cluster for operators' commands: a stand-in for its API server, and a folder for the commands.
+//! A cluster for operators' commands: a fake API server, and a folder for the commands.
 
 use std::{fs, path::Path};
 

@@ -319,7 +319,7 @@ pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> Tes
     Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
-/// Returns tokio's time, counted from the stand-in's first day.
+/// Returns tokio's time, counted from the fake API server's first day.
 fn of_tokio() -> Clock {
     let began = Instant::now();
     let day = Timestamp::from_second(1_767_225_600).unwrap_or(Timestamp::UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! The reconciler of a cluster, tested against the stand-in for the API server, in paused time.
+//! The reconciler of a cluster, tested against the fake API server, in paused time.
 
 mod adoption;
 mod fixture;

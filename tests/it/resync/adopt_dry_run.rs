@@ -1,4 +1,4 @@
-//! `nadmit adopt --dry-run`, tested against a stand-in for the API server over HTTP.
+//! `nadmit adopt --dry-run`, tested against a fake API server over HTTP.
 
 use std::{fs, process::Command};
 

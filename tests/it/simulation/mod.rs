@@ -1,9 +1,9 @@
 //! Scenarios of a cluster with several replicas of nadmit, each generated from a seed.
 //!
 //! Everything runs on one thread, in paused time: the replicas as `nadmit serve` runs them, the
-//! stand-in for the API server, and the actors around them (`user`, `scheduler`, `workloads`,
-//! `nodes`). Their actions and the faults (`api_faults`) follow from the seed alone, so a seed
-//! replays its scenario line by line.
+//! fake API server, and the actors around them (`user`, `scheduler`, `workloads`, `nodes`). Their
+//! actions and the faults (`api_faults`) follow from the seed alone, so a seed replays its scenario
+//! line by line.
 //!
 //! While a scenario runs:
 //! - S1: no address is used by two containers, wherever they run, except on nodes that are lost for

@@ -24,7 +24,8 @@ use crate::{
     response::AdmissionResponse,
     review::AdmissionRequest,
 };
-use nadmit_rules::{Injection, LiveRead, PodSubject, subject::Resolution};
+use nadmit_catalog::LiveRead;
+use nadmit_rules::{Injection, PodSubject, subject::Resolution};
 
 /// Decides about a Binding.
 pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {

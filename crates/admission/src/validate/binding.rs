@@ -18,9 +18,9 @@ use nadmit_allocation::{
     Address, Index,
     index::{Assignment, AttachmentRequest, MacRequest, Requester},
 };
-use nadmit_catalog::Pod;
+use nadmit_catalog::{LiveRead, Pod};
 use nadmit_rules::{
-    BindingAnnotation, BindingSubject, LiveRead, PodSubject,
+    BindingAnnotation, BindingSubject, PodSubject,
     allocation::{PoolRequest, attachment_requests},
     judge::judge_binding,
 };

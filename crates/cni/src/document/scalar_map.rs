@@ -121,7 +121,7 @@ fn double(scalar: &Scalar<'_>) -> Option<DecodedScalar> {
     flow(inner, scalar.offset + 1, escape)
 }
 
-/// Returns the escape at the start of `rest`; `None` if there is none. An escape that joins two
+/// Returns the escape at the start of `rest`; `None` if the text is not escaped there. An escape that joins two
 /// lines has no character.
 fn escape(rest: &str) -> Option<Escape> {
     let letter = rest.strip_prefix('\\')?.chars().next()?;

@@ -89,7 +89,7 @@ pub(super) enum RenewalError {
 }
 
 impl CertificateError {
-    /// Returns the errors of a pass as one; `None` if there is none.
+    /// Returns the errors of a pass as one; `None` for a pass without errors.
     pub(super) fn of(mut errors: Vec<Self>) -> Option<Self> {
         match errors.len() {
             0 | 1 => errors.pop(),

@@ -2,8 +2,8 @@
 //!
 //! A slice is deleted when its node is gone, which is read live, and the index has no record in it.
 //! Another replica may allocate from it at the same moment, for a pod on a new node of the same name.
-//! That does no harm: the address's own record keeps two pods from having one address, and it stays;
-//! the address counts as borrowed, and the node claims a slice for its next pod.
+//! This is harmless: the address's own record, which stays, keeps two pods from having one address. The
+//! address counts as borrowed, and the node claims a slice for its next pod.
 
 use std::collections::BTreeSet;
 

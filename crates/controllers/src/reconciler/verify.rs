@@ -43,7 +43,7 @@ pub(super) async fn refresh_all(live: &dyn LiveCatalog, all: &BTreeSet<LiveRead>
 
 impl Inner {
     /// Lists the ledger, and reads live the pods, nodes and networks behind its records and the pools.
-    /// What cannot be read stays as it was known.
+    /// Objects that cannot be read keep their last known state.
     pub(super) async fn refresh(&self, report: &mut ReconcileReport) {
         match self.ledger.list().await {
             Ok((all, cursor)) => self.index.lock().apply_list_response(all, cursor.version()),

@@ -1,7 +1,7 @@
 //! One rule for each reason of an allocation error.
 
 use crate::{
-    Attachment, Check, Example, FieldRef, Levels, LiveRead, Report, Rule,
+    Attachment, Check, Example, FieldRef, Levels, Report, Rule,
     allocation::AllocationSubject,
     examples::{
         DUAL_POOL, ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET, SLICED_POOL,
@@ -9,6 +9,7 @@ use crate::{
     },
 };
 use nadmit_allocation::{Address, AllocationError};
+use nadmit_catalog::LiveRead;
 
 const RIGHT: Example = Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]);
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::pool_requests::PoolProvision;
 use crate::{
-    Attachment, Check, Example, FieldRef, Levels, LiveRead, PodSubject, Report, Rule,
+    Attachment, Check, Example, FieldRef, Levels, PodSubject, Report, Rule,
     examples::{POOL_OF_TWO, SERVED_NET, STORAGE_NET, pod},
     subject::Resolution,
 };
 use nadmit_allocation::{Holder, Pool};
+use nadmit_catalog::LiveRead;
 use nadmit_cni::{
     AddressRequest, Network, Span,
     address::canonical,

@@ -1,8 +1,7 @@
 //! `missing-ipam-daemon`: the daemon that an IPAM needs does not run.
 
-use crate::{
-    Check, Example, Levels, LiveRead, NetworkSubject, Report, Rule, examples::MACVLAN_CONF,
-};
+use crate::{Check, Example, Levels, NetworkSubject, Report, Rule, examples::MACVLAN_CONF};
+use nadmit_catalog::LiveRead;
 use nadmit_cni::ipam::Ipam;
 
 pub(crate) const RULE: Rule = Rule {

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Check, Example, Levels, LiveRead, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule,
     examples::MACVLAN_CONF,
     network_subject::{MAX_COMPARISONS, PluginObject},
 };
+use nadmit_catalog::LiveRead;
 use nadmit_cni::{
     IpRange, Network, Span,
     assignable::{AssignableRange, AssignableSource},

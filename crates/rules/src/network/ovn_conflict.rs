@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::{Check, Example, FieldRef, Levels, LiveRead, NetworkSubject, Report, Rule};
+use crate::{Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule};
+use nadmit_catalog::LiveRead;
 use nadmit_cni::{Network, ovn::OvnNetwork};
 
 /// The maximum number of other networks that are reported.

@@ -1,10 +1,11 @@
 //! `route-refused`: a route that Linux rejects.
 
 use crate::{
-    Attachment, Check, Example, Levels, LiveRead, NetworkSubject, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, NetworkSubject, PodSubject, Report, Rule,
     examples::{STORAGE_NET, network, pod},
     pod::configured_attachment::ConfiguredAttachment,
 };
+use nadmit_catalog::LiveRead;
 use nadmit_cni::{
     configure::{ConfigureFailure, ConfiguredInterface, configures, describe_subnets},
     routing::RouteError,

@@ -1,9 +1,10 @@
 //! `injection-not-enabled`: the pod's namespace lacks the label without which no addresses are injected.
 
 use crate::{
-    Check, Example, Injection, Levels, LiveRead, PodSubject, Report, Rule,
+    Check, Example, Injection, Levels, PodSubject, Report, Rule,
     examples::{POOL, POOLED_NET, pod},
 };
+use nadmit_catalog::LiveRead;
 
 pub(crate) const RULE: Rule = Rule {
     code: "injection-not-enabled",

@@ -1,10 +1,11 @@
 //! `pool-not-allowed`: a pool that does not serve pods of this namespace.
 
 use crate::{
-    Check, Example, Levels, LiveRead, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule,
     examples::{POOL, POOLED_NET, pod, pool},
 };
 use nadmit_allocation::Pool;
+use nadmit_catalog::LiveRead;
 
 pub(crate) const RULE: Rule = Rule {
     code: "pool-not-allowed",

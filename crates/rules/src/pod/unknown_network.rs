@@ -1,11 +1,11 @@
 //! `unknown-network`: a network that does not exist.
 
 use crate::{
-    Attachment, Check, Example, Levels, LiveRead, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
     examples::{MACVLAN_CONF, pod},
     subject::Resolution,
 };
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, LiveRead};
 
 pub(crate) const RULE: Rule = Rule {
     code: "unknown-network",

@@ -2,10 +2,11 @@
 
 use super::{PoolChangeSubject, PoolHoldings, spec_field};
 use crate::{
-    Check, Example, FieldRef, Levels, LiveRead, Report, Rule,
+    Check, Example, FieldRef, Levels, Report, Rule,
     examples::{POOL, pool},
 };
 use nadmit_allocation::Pool;
+use nadmit_catalog::LiveRead;
 use nadmit_cni::mac::Mac;
 
 pub(crate) const RULE: Rule = Rule {

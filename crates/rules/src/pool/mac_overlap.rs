@@ -2,9 +2,10 @@
 
 use super::{PoolSubject, spec_field};
 use crate::{
-    Check, Example, Levels, LiveRead, Report, Rule,
+    Check, Example, Levels, Report, Rule,
     examples::{POOL, pool},
 };
+use nadmit_catalog::LiveRead;
 
 pub(crate) const RULE: Rule = Rule {
     code: "mac-prefix-overlap",

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{PoolSubject, spec_field};
 use crate::{
-    Check, Example, Levels, LiveRead, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule,
     examples::{MACVLAN_CONF, POOLED_NET, pool},
     network_subject::MAX_COMPARISONS,
 };
 use nadmit_allocation::{AddressRange, Pool};
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, LiveRead};
 use nadmit_cni::{
     IpRange,
     assignable::{AssignableRange, AssignableSource},

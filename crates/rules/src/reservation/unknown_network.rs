@@ -2,10 +2,11 @@
 
 use super::ReservationSubject;
 use crate::{
-    Check, Example, Levels, LiveRead, Report, Rule,
+    Check, Example, Levels, Report, Rule,
     examples::{POOL, POOLED_NET, RESERVATION},
     pool::spec_field,
 };
+use nadmit_catalog::LiveRead;
 
 pub(crate) const RULE: Rule = Rule {
     code: "reservation-unknown-network",

@@ -1,11 +1,11 @@
 //! `unknown-pool`: a network names a pool that does not exist or is not valid.
 
 use crate::{
-    Check, Example, FieldRef, Levels, LiveRead, NetworkSubject, PodSubject, Report, Rule,
+    Check, Example, FieldRef, Levels, NetworkSubject, PodSubject, Report, Rule,
     examples::{POOL, POOLED_NET, pod},
     subject::annotation_path,
 };
-use nadmit_catalog::{Catalog, PoolValidity, most_similar};
+use nadmit_catalog::{Catalog, LiveRead, PoolValidity, most_similar};
 use nadmit_cni::annotations;
 
 pub(crate) const RULE: Rule = Rule {
