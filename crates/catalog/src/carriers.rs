@@ -169,29 +169,13 @@ fn carried_interfaces(pod: &Pod) -> Vec<CarriedInterface> {
 
 #[cfg(test)]
 mod tests {
-    use nadmit_allocation::Holder;
-
     use super::*;
-    use crate::RequestedAnnotations;
 
     fn pod(name: &str, network: &str) -> Arc<Pod> {
+        let networks = format!(r#"[{{"name":"{network}","ips":["192.0.2.7/24"]}}]"#);
         Arc::new(Pod {
-            namespace: "db".into(),
-            name: name.into(),
-            uid: None,
-            holder: Holder::Pod {
-                namespace: "db".into(),
-                name: name.into(),
-            },
-            host_network: false,
-            networks: Some(format!(r#"[{{"name":"{network}","ips":["192.0.2.7/24"]}}]"#).into()),
-            default_network: None,
-            network_status: None,
-            requested: RequestedAnnotations::default(),
-            node: None,
-            terminating: false,
-            mirror: false,
-            migration: None,
+            networks: Some(networks.into()),
+            ..Pod::new("db", name)
         })
     }
 

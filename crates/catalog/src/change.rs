@@ -182,27 +182,12 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{RequestedAnnotations, all_labels};
-    use nadmit_allocation::Holder;
+    use crate::all_labels;
 
     fn pod(namespace: &str, name: &str, networks: &str) -> Arc<Pod> {
         Arc::new(Pod {
-            namespace: namespace.into(),
-            name: name.into(),
-            uid: None,
-            holder: Holder::Pod {
-                namespace: namespace.into(),
-                name: name.into(),
-            },
-            host_network: false,
             networks: Some(networks.into()),
-            default_network: None,
-            network_status: None,
-            requested: RequestedAnnotations::default(),
-            node: None,
-            terminating: false,
-            mirror: false,
-            migration: None,
+            ..Pod::new(namespace, name)
         })
     }
 

@@ -306,8 +306,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::RequestedAnnotations;
-    use nadmit_allocation::{Holder, ParsedSpec};
+    use nadmit_allocation::ParsedSpec;
 
     /// Returns what a pod with this request and this status uses of the pool of `eth1`, on a
     /// network with this master that no pool serves.
@@ -334,22 +333,10 @@ mod tests {
         let catalog = Catalog::new([], networks, []);
         let catalog = catalog.with_pools([("storage".into(), Ok(pool))], [], &Arc::default());
         let pod = Pod {
-            requested: RequestedAnnotations::default(),
             node: Some("node-a".into()),
-            terminating: false,
-            mirror: false,
-            migration: None,
-            namespace: "db".into(),
-            name: "p".into(),
-            uid: None,
-            holder: Holder::Pod {
-                namespace: "db".into(),
-                name: "p".into(),
-            },
-            host_network: false,
             networks: Some(json!([requested_networks]).to_string().into()),
-            default_network: None,
             network_status: Some(json!([status]).to_string().into()),
+            ..Pod::new("db", "p")
         };
         let found = catalog.addresses_of_pod(&pod, "kube-system").into_iter();
         let found =

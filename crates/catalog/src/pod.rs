@@ -34,6 +34,30 @@ pub struct Pod {
     pub migration: Option<Box<MigrationRef>>,
 }
 
+impl Pod {
+    /// Creates a pod that holds addresses by its own name, without networks or a node.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+            uid: None,
+            holder: Holder::Pod {
+                namespace: namespace.into(),
+                name: name.into(),
+            },
+            host_network: false,
+            networks: None,
+            default_network: None,
+            network_status: None,
+            requested: RequestedAnnotations::default(),
+            node: None,
+            terminating: false,
+            mirror: false,
+            migration: None,
+        }
+    }
+}
+
 /// A reference to a virtual machine's migration, as in the annotations of its target pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationRef {

@@ -32,7 +32,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{Pod, RequestedAnnotations};
+    use crate::Pod;
 
     fn record(holder: &serde_json::Value) -> Allocation {
         let record = json!({
@@ -44,24 +44,7 @@ mod tests {
 
     #[test]
     fn only_persistent_holders_retain_addresses_without_a_pod() {
-        let pod = Pod {
-            requested: RequestedAnnotations::default(),
-            node: None,
-            terminating: false,
-            mirror: false,
-            migration: None,
-            namespace: "db".into(),
-            name: "db-1".into(),
-            uid: None,
-            holder: Holder::Pod {
-                namespace: "db".into(),
-                name: "db-1".into(),
-            },
-            host_network: false,
-            networks: None,
-            default_network: None,
-            network_status: None,
-        };
+        let pod = Pod::new("db", "db-1");
         let (there, gone) = (Catalog::new([], [], [Arc::new(pod)]), Catalog::default());
         let replica = json!({"replica": {"namespace": "db", "statefulSet": "db", "ordinal": 1}});
         let machine = json!({"machine": {"namespace": "db", "name": "vm"}});

@@ -77,28 +77,15 @@ pub(super) fn in_order<'p>(pods: impl Iterator<Item = &'p Arc<Pod>>) -> Vec<&'p 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nadmit_allocation::Holder;
 
     #[test]
     fn a_pod_uses_what_either_annotation_names() {
         let pod = |name: &str, networks: Option<&str>, default_network: Option<&str>| {
             Arc::new(Pod {
-                requested: crate::RequestedAnnotations::default(),
-                node: None,
-                terminating: false,
-                mirror: false,
-                migration: None,
-                namespace: "db".into(),
-                name: name.into(),
-                uid: None,
-                holder: Holder::Pod {
-                    namespace: "db".into(),
-                    name: name.into(),
-                },
                 host_network: name == "host",
                 networks: networks.map(Into::into),
                 default_network: default_network.map(Into::into),
-                network_status: None,
+                ..Pod::new("db", name)
             })
         };
         let pods = [

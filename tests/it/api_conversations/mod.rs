@@ -49,10 +49,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         watching::tests(),
         webhooks::tests(),
     ];
-    fake
-        .chain(real)
-        .chain(own.into_iter().flatten())
-        .collect()
+    fake.chain(real).chain(own.into_iter().flatten()).collect()
 }
 
 /// All conversations are replayed once, in order; each is a test.

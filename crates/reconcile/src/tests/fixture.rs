@@ -7,7 +7,7 @@ use nadmit_allocation::{
     Address, Allocation, Holder, NetworkRef, ParsedSpec, PodRef, Reservation, Space, Stored,
     Timestamp, Version, Write, reconcile::ActionReason,
 };
-use nadmit_catalog::{Catalog, NamespaceLabels, Node, Pod, RequestedAnnotations};
+use nadmit_catalog::{Catalog, NamespaceLabels, Node, Pod};
 use nadmit_cni::Network;
 use serde_json::{Value, json};
 
@@ -311,19 +311,9 @@ pub(super) fn pod_ref(name: &str, node: Option<&str>) -> PodRef {
 /// Returns a pod without networks; its UID follows from its name.
 pub(super) fn pod(name: &str, node: Option<&str>) -> Pod {
     Pod {
-        namespace: "db".into(),
-        name: name.into(),
         uid: Some(format!("u-{name}").into()),
-        holder: holder(name),
-        host_network: false,
-        networks: None,
-        default_network: None,
-        network_status: None,
-        requested: RequestedAnnotations::default(),
         node: node.map(Into::into),
-        terminating: false,
-        mirror: false,
-        migration: None,
+        ..Pod::new("db", name)
     }
 }
 
