@@ -12,7 +12,7 @@
 //!
 //! ```
 //! # async fn exists(pods: kube::Api<k8s_openapi::api::core::v1::Pod>) -> Option<bool> {
-//! use nadmit::api::call::{ApiError, RetryPolicy, call};
+//! use nadmit_api::call::{ApiError, RetryPolicy, call};
 //!
 //! match call(RetryPolicy::default(), || pods.get("db-0")).await {
 //!     Ok(_) => Some(true),
