@@ -8,9 +8,7 @@ use clap::Args;
 use super::{
     cluster::{self, NadmitNamespaceArgs},
     kube_args::KubeArgs,
-    out::{self, Output},
-    style::{BOLD, DIM, GREEN, RED, YELLOW},
-    table::{self, Align},
+    output::{self, Align, BOLD, DIM, GREEN, Output, RED, YELLOW},
 };
 use crate::{
     allocation::Stored,
@@ -60,9 +58,9 @@ pub(super) fn run(args: &AdoptArgs) -> ExitCode {
             match args.output {
                 Output::Json => {
                     // Strings and numbers can always be serialized.
-                    out::line(serde_json::to_string_pretty(&adoption).unwrap_or_default());
+                    output::print_line(serde_json::to_string_pretty(&adoption).unwrap_or_default());
                 }
-                Output::Table => out::text(render(&adoption)),
+                Output::Table => output::print(render(&adoption)),
             }
             ExitCode::from(if adoption.is_blocked() {
                 EXIT_BLOCKED
@@ -206,7 +204,7 @@ fn render_pool(pool: &PoolAdoption) -> String {
         vec![address, held.holder.clone(), held.network.clone(), state]
     };
     let rows: Vec<Vec<String>> = pool.addresses.iter().map(cells).collect();
-    for line in table::lines(&[Align::Left; 4], &rows) {
+    for line in output::lines(&[Align::Left; 4], &rows) {
         page += &format!("  {line}\n");
     }
     page

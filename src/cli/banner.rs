@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde_json::json;
 
-use super::{out, style::BOLD};
+use super::output::{self, BOLD};
 use crate::{catalog::Catalog, network::annotations};
 
 /// Addresses and files of a running server.
@@ -24,27 +24,27 @@ pub(super) fn print(place: &ServerInfo, catalog: Option<&Catalog>) {
     let (networks, namespaces) = catalog.map_or((0, 0), |catalog| {
         (catalog.network_count(), catalog.namespace_count())
     });
-    out::line(format_args!(
+    output::print_line(format_args!(
         "{BOLD}nadmit {}{BOLD:#}",
         env!("CARGO_PKG_VERSION")
     ));
     match catalog {
-        Some(_) => out::line(format_args!(
+        Some(_) => output::print_line(format_args!(
             "networks   {networks} in {namespaces} namespaces, from {}",
             place.origin
         )),
-        None => out::line(format_args!("cluster    {}", place.origin)),
+        None => output::print_line(format_args!("cluster    {}", place.origin)),
     }
-    out::line(format_args!(
+    output::print_line(format_args!(
         "webhooks   https://{}/validate and /mutate",
         place.webhooks
     ));
     if let Some(admin) = place.admin {
-        out::line(format_args!(
+        output::print_line(format_args!(
             "admin      http://{admin}/livez, /readyz and /metrics"
         ));
     }
-    out::line(format_args!("\nAsk it about a pod:\n\n{}\n", curl(place)));
+    output::print_line(format_args!("\nAsk it about a pod:\n\n{}\n", curl(place)));
 }
 
 /// Returns a curl command that sends a review of a pod with an unknown network.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::out;
+use super::output;
 use crate::server::{
     CertificateSource,
     tls::{Issuance, self_signed},
@@ -39,16 +39,16 @@ pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
     };
     let folder = args.cert_dir.display();
     match self_signed::ensure(&args.cert_dir, &names, super::clock().now())? {
-        Issuance::Nothing => out::line(format_args!(
+        Issuance::Nothing => output::print_line(format_args!(
             "{folder}: a good certificate is there already"
         )),
         Issuance::Certificate => {
-            out::line(format_args!(
+            output::print_line(format_args!(
                 "{folder}: made tls.crt and tls.key for {}",
                 names.join(", ")
             ));
         }
-        Issuance::Authority => out::line(format_args!(
+        Issuance::Authority => output::print_line(format_args!(
             "{folder}: made ca.crt and ca.key, tls.crt and tls.key for {}",
             names.join(", ")
         )),

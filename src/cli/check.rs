@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser as _};
 
-use super::progress::ProgressLine;
+use super::output::ProgressLine;
 use crate::{
     check::{self, CheckOptions, CheckOutcome, ClusterScope, OutputFormat},
     config::Config,

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use clap::Args;
 use serde_json::Value;
 
-use super::progress::ProgressLine;
+use super::output::ProgressLine;
 use crate::{
     config::Config,
     rules::{Injection, Policy},

@@ -1,6 +1,6 @@
 //! `nadmit crds`: prints the CustomResourceDefinitions for `kubectl apply -f -`.
 
-use super::out;
+use super::output;
 use crate::api;
 
 /// Prints the definitions as one YAML stream.
@@ -9,8 +9,8 @@ use crate::api;
 /// When a definition cannot be serialized, which is a bug in the types.
 pub(super) fn run() -> anyhow::Result<()> {
     for crd in &api::crds() {
-        out::line("---");
-        out::text(api::yaml(crd)?);
+        output::print_line("---");
+        output::print(api::yaml(crd)?);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use self::scenes::SCENES;
 use super::{
     banner,
     https::HttpsClient,
-    out, signals,
+    output, signals,
     standalone::{Standalone, StandaloneTasks},
 };
 use crate::{
@@ -96,7 +96,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
             ca: Some(ca),
         };
         banner::print(&place, demonstration.catalog.load().as_deref());
-        out::line(format_args!(
+        output::print_line(format_args!(
             "Edit the manifests in that folder and ask again; Ctrl-C ends it."
         ));
     }
@@ -160,12 +160,12 @@ async fn run_scenes(address: SocketAddr, ca: &Path) -> anyhow::Result<()> {
     let mut client = HttpsClient::connect(address, ca)
         .await
         .context("the demo's own server")?;
-    out::line(show::opening());
+    output::print_line(show::opening());
     for scene in SCENES {
         let mut request = scene.review()?;
         let body = std::mem::take(&mut request.body);
         let (status, response) = client.post(scene.path, body).await?;
-        out::line(show::scene(scene, &request, status, &response)?);
+        output::print_line(show::scene(scene, &request, status, &response)?);
     }
     Ok(())
 }

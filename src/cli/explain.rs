@@ -6,10 +6,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use clap::Args;
 
-use super::{
-    out,
-    style::{BOLD, DIM},
-};
+use super::output::{self, BOLD, DIM};
 use crate::rules::{Level, Profile, RULES, Rule, policy::similar_code, registry};
 
 /// Arguments of `nadmit explain`.
@@ -29,11 +26,11 @@ pub(super) struct ExplainArgs {
 /// When the rule does not exist; the error suggests a similar one.
 pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     let Some(code) = &args.code else {
-        out::text(list());
+        output::print(list());
         return Ok(());
     };
     match registry::find(code) {
-        Some(rule) => out::text(explanation(rule)),
+        Some(rule) => output::print(explanation(rule)),
         None => bail!(
             "there is no rule \"{code}\"{}; `nadmit explain --list` shows all",
             similar_code(code).map_or(String::new(), |s| format!("; did you mean \"{s}\"?")),

@@ -10,8 +10,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     kube_args::KubeArgs,
-    out,
-    style::{BOLD, DIM, GREEN, YELLOW},
+    output::{self, BOLD, DIM, GREEN, YELLOW},
 };
 use crate::{
     install::{
@@ -143,7 +142,7 @@ fn helm_policy(take_over: bool) -> HelmPolicy {
 /// When the cluster refuses, or the installation does not work.
 pub(super) fn run(args: &InstallArgs) -> anyhow::Result<()> {
     if args.print {
-        out::text(install::yaml(&install::manifests(&args.settings())?)?);
+        output::print(install::yaml(&install::manifests(&args.settings())?)?);
         return Ok(());
     }
     runtime()?.block_on(install(args))
@@ -152,7 +151,7 @@ pub(super) fn run(args: &InstallArgs) -> anyhow::Result<()> {
 async fn install(args: &InstallArgs) -> anyhow::Result<()> {
     let cluster = args.kube.connect().await?;
     let client = cluster.client();
-    out::line(format_args!(
+    output::print_line(format_args!(
         "{BOLD}nadmit {}{BOLD:#} to {}",
         env!("CARGO_PKG_VERSION"),
         cluster.server(),
@@ -171,11 +170,13 @@ async fn install(args: &InstallArgs) -> anyhow::Result<()> {
     }
     let status = install::status(&client).await?;
     let mode = status.mode.as_deref().unwrap_or("unknown");
-    out::line(format_args!(
+    output::print_line(format_args!(
         "\n{GREEN}nadmit is installed{GREEN:#}, mode {mode}"
     ));
     if mode == "warn" {
-        out::line("What it would deny: nadmit status. To deny it: nadmit install --mode deny");
+        output::print_line(
+            "What it would deny: nadmit status. To deny it: nadmit install --mode deny",
+        );
     }
     Ok(())
 }
@@ -230,16 +231,18 @@ async fn self_test(client: &kube::Client) -> anyhow::Result<()> {
 fn print_progress(told: InstallProgress) {
     match told {
         InstallProgress::Applied(what) => {
-            out::line(format_args!("{GREEN}applied{GREEN:#}  {what}"))
+            output::print_line(format_args!("{GREEN}applied{GREEN:#}  {what}"))
         }
         InstallProgress::Deleted(what) => {
-            out::line(format_args!("{YELLOW}deleted{YELLOW:#}  {what}"))
+            output::print_line(format_args!("{YELLOW}deleted{YELLOW:#}  {what}"))
         }
         InstallProgress::Skipped(what, why) => {
-            out::line(format_args!("{YELLOW}skipped{YELLOW:#}  {what}: {why}"))
+            output::print_line(format_args!("{YELLOW}skipped{YELLOW:#}  {what}: {why}"))
         }
-        InstallProgress::Waiting(what) => out::line(format_args!("{DIM}waiting for {what}{DIM:#}")),
-        InstallProgress::Note(what) => out::line(format_args!("note     {what}")),
+        InstallProgress::Waiting(what) => {
+            output::print_line(format_args!("{DIM}waiting for {what}{DIM:#}"))
+        }
+        InstallProgress::Note(what) => output::print_line(format_args!("note     {what}")),
     }
 }
 
@@ -293,7 +296,7 @@ pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
         if args.purge {
             install::purge(&client, removal.wait, &print_progress).await?;
         } else {
-            out::line("kept     the definitions of nadmit's kinds, pools, reservations and allocations (--purge)");
+            output::print_line("kept     the definitions of nadmit's kinds, pools, reservations and allocations (--purge)");
         }
         Ok(())
     })

@@ -15,8 +15,7 @@ mod live_config;
 mod logging;
 mod open_files;
 mod operate;
-mod out;
-mod progress;
+mod output;
 mod replica;
 mod reserve;
 mod runtime;
@@ -24,8 +23,6 @@ mod serve;
 mod signals;
 mod standalone;
 mod status;
-mod style;
-mod table;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -121,7 +118,7 @@ pub fn run() -> ExitCode {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nadmit", &mut script);
-            out::text(String::from_utf8_lossy(&script));
+            output::print(String::from_utf8_lossy(&script));
             Ok(())
         }
     };
@@ -135,13 +132,13 @@ pub fn run() -> ExitCode {
 }
 
 fn print_error(error: &anyhow::Error) {
-    let bold = style::RED.bold();
+    let bold = output::RED.bold();
     let error = sanitize(&format!("{error:#}"));
     let _ = writeln!(anstream::stderr(), "{bold}error:{bold:#} {error}");
 }
 
 fn print_warning(text: impl std::fmt::Display) {
-    let bold = style::YELLOW.bold();
+    let bold = output::YELLOW.bold();
     let text = sanitize(&text.to_string());
     let _ = writeln!(anstream::stderr(), "{bold}warning:{bold:#} {text}");
 }

@@ -4,7 +4,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-use super::out;
+use super::output;
 use crate::{
     allocation::{
         Reservation, SpecError,
@@ -65,7 +65,7 @@ struct HolderArgs {
 /// # Errors
 /// All problems of the reservation, named by flag.
 pub(super) fn run(args: ReserveArgs) -> anyhow::Result<()> {
-    out::text(manifest(args)?);
+    output::print(manifest(args)?);
     Ok(())
 }
 

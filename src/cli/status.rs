@@ -9,8 +9,7 @@ use serde_json::Value;
 use super::{
     install::runtime,
     kube_args::KubeArgs,
-    out,
-    style::{BOLD, GREEN, RED, YELLOW},
+    output::{self, BOLD, GREEN, RED, YELLOW},
 };
 use crate::install::{self, InstallStatus, IsolationStatus};
 
@@ -47,8 +46,8 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
         anyhow::Ok((status, cluster.server().to_owned()))
     })?;
     match args.output {
-        StatusOutput::Json => out::line(serde_json::to_string_pretty(&status)?),
-        StatusOutput::Text => out::text(render(&status, super::clock().now().as_second())),
+        StatusOutput::Json => output::print_line(serde_json::to_string_pretty(&status)?),
+        StatusOutput::Text => output::print(render(&status, super::clock().now().as_second())),
     }
     if let Some(replicas) = &status.replicas
         && replicas.ready == 0

@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::scenes::{Scene, SceneReview};
 use crate::{
-    cli::style::{self, BOLD, DIM},
+    cli::output::{self, BOLD, DIM},
     network::annotations::NETWORKS,
 };
 
-const GREEN: Style = style::GREEN.bold();
-const YELLOW: Style = style::YELLOW.bold();
-const RED: Style = style::RED.bold();
+const GREEN: Style = output::GREEN.bold();
+const YELLOW: Style = output::YELLOW.bold();
+const RED: Style = output::RED.bold();
 
 /// Returns the introduction.
 pub(super) fn opening() -> String {

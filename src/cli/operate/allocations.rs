@@ -5,8 +5,8 @@ use clap::Args;
 use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json, show};
 use crate::{
     cli::{
-        clock, out,
-        table::{self, Align},
+        clock,
+        output::{self, Align},
     },
     inspect::{AllocationRow, Filter},
 };
@@ -51,7 +51,7 @@ impl OperatorCommand for AllocationsArgs {
         if self.output == Output::Json {
             return print_json(&rows);
         }
-        out::text(table(&rows, filter == Filter::default()));
+        output::print(table(&rows, filter == Filter::default()));
         Ok(())
     }
 }
@@ -75,7 +75,7 @@ fn table(rows: &[AllocationRow], all: bool) -> String {
         ("HOLDER", Align::Left),
     ];
     let lines: Vec<Vec<String>> = rows.iter().map(line).collect();
-    table::table(&head, &lines)
+    output::table(&head, &lines)
 }
 
 fn line(row: &AllocationRow) -> Vec<String> {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     allocation::Address,
-    cli::style::{DIM, GREEN, RED, YELLOW},
+    cli::output::{DIM, GREEN, RED, YELLOW},
     inspect::{AddressRun, AddressState, RangeMap},
 };
 

@@ -5,11 +5,7 @@ use clap::{Args, Subcommand};
 
 use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json};
 use crate::{
-    cli::{
-        out,
-        style::{BOLD, DIM, GREEN, YELLOW},
-        table::{Align, table},
-    },
+    cli::output::{self, Align, BOLD, DIM, GREEN, YELLOW, table},
     inspect::{AddressLine, AttachmentView, PodView},
 };
 
@@ -52,7 +48,7 @@ impl OperatorCommand for DescribeArgs {
         if args.output == Output::Json {
             return print_json(&view);
         }
-        out::text(render(&view, args.from.cluster.cluster));
+        output::print(render(&view, args.from.cluster.cluster));
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     allocation::Address,
-    cli::style::{BOLD, DIM, YELLOW},
+    cli::output::{BOLD, DIM, YELLOW},
     inspect::{AddressRun, AddressState, PoolMap, PoolRow, RangeMap, RangeRow},
 };
 

@@ -29,7 +29,7 @@ pub(super) use self::{
     transfer::{ExportArgs, ImportArgs},
     whois::WhoisArgs,
 };
-use super::out::{self, Output};
+use super::output::{self, Output};
 
 /// Arguments that select the server, file or cluster.
 #[derive(Debug, Clone, Args)]
@@ -71,6 +71,6 @@ pub(super) fn run(command: impl OperatorCommand) -> anyhow::Result<()> {
 
 /// Prints JSON.
 fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    out::line(serde_json::to_string_pretty(value)?);
+    output::print_line(serde_json::to_string_pretty(value)?);
     Ok(())
 }

@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::{
     allocation::{Address, Holder},
-    cli::style::{DIM, YELLOW},
+    cli::output::{DIM, YELLOW},
     inspect::{AddressRun, AddressState},
 };
 

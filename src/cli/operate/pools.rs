@@ -6,11 +6,7 @@ use clap::Args;
 
 use super::{OperatorCommand, Output, SourceArgs, backend::Backend, map, show};
 use crate::{
-    cli::{
-        out,
-        style::DIM,
-        table::{self, Align},
-    },
+    cli::output::{self, Align, DIM},
     inspect::{PoolRow, RangeRow, SlicesRow},
 };
 
@@ -53,9 +49,9 @@ impl OperatorCommand for PoolsArgs {
             // Reopened each time: the server may start or stop, and its file must not stay locked.
             let page = self.page().await?;
             if self.watch && std::io::stdout().is_terminal() {
-                out::text(CLEAR);
+                output::print(CLEAR);
             }
-            out::text(page);
+            output::print(page);
             if !self.watch {
                 return Ok(());
             }
@@ -113,7 +109,7 @@ fn table(rows: &[PoolRow]) -> String {
         ("", Align::Left),
     ];
     let lines: Vec<Vec<String>> = rows.iter().flat_map(lines).collect();
-    let mut page = table::table(&head, &lines);
+    let mut page = output::table(&head, &lines);
     for row in rows {
         if let Some(slices) = &row.slices {
             page += &format!("{DIM}{}: {}{DIM:#}\n", row.name, in_slices(slices));

@@ -8,7 +8,7 @@ use clap::Args;
 use super::{OperatorCommand, SourceArgs, backend::Backend};
 use crate::{
     allocation::{Address, Allocation, Version},
-    cli::{out, style::BOLD},
+    cli::output::{self, BOLD},
     inspect::{AllocationRow, Filter, Whois},
     server::operator::ReleaseRequest,
 };
@@ -77,11 +77,11 @@ impl ReleaseArgs {
             })
             .await?;
         match released.back_to {
-            Some(reservation) => out::line(format_args!(
+            Some(reservation) => output::print_line(format_args!(
                 "{} of {holder} went back to {reservation}",
                 one.address
             )),
-            None => out::line(format_args!(
+            None => output::print_line(format_args!(
                 "{} of {holder} is released to pool {}",
                 one.address, one.pool
             )),
@@ -108,7 +108,7 @@ impl ReleaseArgs {
                         self.release(&other, version, backend).await?;
                     }
                 }
-                _ => out::line(format_args!(
+                _ => output::print_line(format_args!(
                     "{} still holds {address} there: nadmit release {address}",
                     one.holder
                 )),

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use crate::{allocation::Address, cli::style::DIM};
+use crate::{allocation::Address, cli::output::DIM};
 
 /// Number of cells per row.
 pub(super) const CELLS_PER_ROW: usize = 32;

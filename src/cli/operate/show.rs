@@ -3,7 +3,7 @@
 use crate::{
     allocation::{Address, Timestamp},
     api,
-    cli::style::{DIM, GREEN, RED, YELLOW},
+    cli::output::{DIM, GREEN, RED, YELLOW},
     inspect::RangeRow,
 };
 

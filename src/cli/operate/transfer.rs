@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::{OperatorCommand, SourceArgs, backend::Backend};
-use crate::{cli::out, ledger::OlderLedger};
+use crate::{cli::output, ledger::OlderLedger};
 
 /// Largest import, in bytes; the server's limit.
 const MAX_IMPORT_BYTES: u64 = 1 << 30;
@@ -61,7 +61,7 @@ impl OperatorCommand for ImportArgs {
             .import(lines)
             .await
             .with_context(|| file.to_string())?;
-        out::line(format_args!("{count} allocations imported from {file}"));
+        output::print_line(format_args!("{count} allocations imported from {file}"));
         Ok(())
     }
 }

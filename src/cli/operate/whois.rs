@@ -8,8 +8,8 @@ use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json, s
 use crate::{
     allocation::Address,
     cli::{
-        clock, out,
-        style::{BOLD, DIM},
+        clock,
+        output::{self, BOLD, DIM},
     },
     inspect::{AllocationRow, UnheldState, Whois},
 };
@@ -33,7 +33,7 @@ impl OperatorCommand for WhoisArgs {
         if self.output == Output::Json {
             return print_json(&found);
         }
-        out::text(render(&found));
+        output::print(render(&found));
         Ok(())
     }
 }

@@ -1,9 +1,42 @@
-//! Tables for a terminal.
+//! Output of the commands: formats, styles, tables and progress.
 //!
-//! `comfy-table` and `tabled` wrap cells and draw borders; these columns are only padded, and the
-//! last one may be styled.
+//! A reader that closes standard output early (`| head`) is not an error. `comfy-table` and
+//! `tabled` wrap cells and draw borders; these columns are only padded, and the last one may be
+//! styled.
 
-use super::style::BOLD;
+use std::{
+    fmt,
+    io::{IsTerminal as _, Write as _},
+    time::Instant,
+};
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+
+pub(super) const BOLD: Style = Style::new().bold();
+pub(super) const DIM: Style = Style::new().dimmed();
+pub(super) const GREEN: Style = AnsiColor::Green.on_default();
+pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default();
+pub(super) const RED: Style = AnsiColor::Red.on_default();
+
+/// Output format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Writes text, with colours if the output is a terminal.
+pub(super) fn print(text: impl fmt::Display) {
+    let _ = write!(anstream::stdout(), "{text}");
+}
+
+/// Writes a line.
+pub(super) fn print_line(line: impl fmt::Display) {
+    let _ = writeln!(anstream::stdout(), "{line}");
+}
 
 /// Alignment of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +89,42 @@ fn line(columns: &[(Align, usize)], row: &[String]) -> String {
         }
     }
     line.trim_end().to_owned()
+}
+
+/// Milliseconds after which progress is shown.
+const SHOW_AFTER_MS: u128 = 1_000;
+
+/// A progress line on a terminal, shown when an operation takes long.
+pub(super) struct ProgressLine {
+    begun: Instant,
+    terminal: bool,
+    shown: bool,
+}
+
+impl ProgressLine {
+    /// Starts the clock.
+    pub(super) fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            terminal: std::io::stderr().is_terminal(),
+            shown: false,
+        }
+    }
+
+    /// Shows a line, if enough time has passed.
+    pub(super) fn show(&mut self, line: impl FnOnce() -> String) {
+        if self.terminal && self.begun.elapsed().as_millis() > SHOW_AFTER_MS {
+            self.shown = true;
+            let _ = write!(std::io::stderr(), "\r{}\x1b[K", line());
+        }
+    }
+
+    /// Clears the line.
+    pub(super) fn clear(&self) {
+        if self.shown {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
 }
 
 #[cfg(test)]
