@@ -79,9 +79,11 @@ pub struct AddressAllocationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<ObjectName>,
     /// The time at which it was taken or last changed hands.
+    #[schemars(schema_with = "crate::schema::date_time")]
     pub since: Time,
     /// The time at which the holder got it, if a later pod of the holder took it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "crate::schema::date_time")]
     pub taken: Option<Time>,
 }
 

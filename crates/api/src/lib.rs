@@ -18,6 +18,7 @@ pub mod labels;
 mod pool;
 mod pool_use;
 mod reservation;
+mod schema;
 mod slice;
 
 use serde::{Serialize, de::DeserializeOwned};

@@ -201,7 +201,7 @@ pub struct LabelCondition {
 pub struct AddressPoolStatus {
     /// Ready: what pods and networks used before was adopted, and the pool gives addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
     /// The number of addresses that the range has to give.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -87,7 +87,7 @@ pub struct ReservationHolderSpec {
 pub struct AddressReservationStatus {
     /// Reserved: the addresses are held for the holder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
 }
 
