@@ -1,4 +1,5 @@
-//! The kinds of nadmit.io/v1alpha1 as the API server stores them, and [calls](call) to it.
+//! The kinds of nadmit.io/v1alpha1 as the API server stores them, [calls](call) to it, and its
+//! [lists and watches](watch).
 //!
 //! The schemas are generated from the types here; `nadmit crds` prints them, and `deploy/crds`
 //! contains them. A schema expresses only what always holds: the keys, their types, and
@@ -20,6 +21,7 @@ mod pool_use;
 mod reservation;
 mod schema;
 mod slice;
+pub mod watch;
 
 use serde::{Serialize, de::DeserializeOwned};
 

@@ -1,6 +1,6 @@
 //! The meaning of an API server's response, or of its absence.
 
-use std::{error::Error, io, time::Duration};
+use std::{error::Error, fmt::Display, io, time::Duration};
 
 use kube::core::{Status, response::reason};
 use thiserror::Error;
@@ -98,6 +98,11 @@ impl ApiError {
     /// Returns the error for a request without a response in this time.
     pub fn timed_out(time: Duration) -> Self {
         Self::unknown(format!("no response within {} ms", time.as_millis()))
+    }
+
+    /// Returns the error for a response that is not what was requested.
+    pub(crate) fn unreadable(error: impl Display) -> Self {
+        Self::unknown(format!("what it sent cannot be read: {error}"))
     }
 
     fn unknown(message: String) -> Self {

@@ -1,5 +1,8 @@
 //! The kinds that are read from a cluster, and the fields that are used.
 
+use std::fmt::Write as _;
+
+use kube::api::ListParams;
 use nadmit_cni::ipam::SLICE_CONTROLLER;
 
 use super::ClusterQuery;
@@ -169,6 +172,19 @@ impl ClusterKind {
             .map_or("", |(group, _)| group)
     }
 
+    /// Returns the path of its objects in a namespace; in all if `None`.
+    pub(crate) fn url_path(&self, namespace: Option<&str>) -> String {
+        let root = if self.group().is_empty() {
+            "api"
+        } else {
+            "apis"
+        };
+        let namespace = namespace.map_or_else(String::new, |namespace| {
+            format!("/namespaces/{}", percent_encoded(namespace))
+        });
+        format!("/{root}/{}{namespace}/{}", self.api_version, self.resource)
+    }
+
     /// Returns the resource with its group, as for RBAC and kubectl:
     /// `network-attachment-definitions.k8s.cni.cncf.io`.
     pub(crate) fn full_resource(&self) -> String {
@@ -177,6 +193,21 @@ impl ClusterKind {
             None => self.resource.to_owned(),
         }
     }
+}
+
+/// Percent-encodes a text as a part of a URL.
+fn percent_encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            // Writing to a String cannot fail.
+            _ => drop(write!(out, "%{byte:02X}")),
+        }
+    }
+    out
 }
 
 /// A list to request.
@@ -191,6 +222,20 @@ pub(super) struct ListRequest {
     pub if_forbidden: Option<String>,
     /// The role that grants permission for the list.
     pub role: &'static str,
+}
+
+impl ListRequest {
+    /// Returns the parameters of its first page of at most `limit` objects.
+    pub(super) fn params(&self, limit: u32) -> ListParams {
+        let fields = self
+            .name
+            .as_ref()
+            .map(|name| format!("metadata.name={name}"));
+        ListParams {
+            field_selector: fields,
+            ..ListParams::default().limit(limit)
+        }
+    }
 }
 
 /// Returns the lists to request for a query.
@@ -322,6 +367,15 @@ fn checked(kind: ClusterKind, namespace: &Option<String>) -> ListRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_have_the_group_and_the_namespace() {
+        assert_eq!(PODS.url_path(None), "/api/v1/pods");
+        assert_eq!(
+            NETWORKS.url_path(Some("a/b")),
+            "/apis/k8s.cni.cncf.io/v1/namespaces/a%2Fb/network-attachment-definitions"
+        );
+    }
 
     #[test]
     fn a_namespace_limits_the_checked_objects_only() {

@@ -1,19 +1,18 @@
 //! Lists objects page by page.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
-use kube::core::response::Status;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use kube::{api::ListParams, core::response::Status};
 
 use super::{
     Cluster, ClusterError, ClusterObject,
     kinds::ListRequest,
     projection::{self, ProjectedItem},
 };
+use nadmit_api::watch::{ListWatch, Page};
 
 /// The number of objects per page.
-const PAGE_SIZE: usize = 500;
+const PAGE_SIZE: u32 = 500;
 /// The timeout of the request for a page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The maximum number of restarts of a list because its continue token has expired.
@@ -25,21 +24,6 @@ pub(super) struct ListedObjects {
     pub objects: Vec<ClusterObject>,
     /// The number of further objects that are unrelated to networks.
     pub unrelated: usize,
-}
-
-/// A page of a list as the API server returns it.
-#[derive(Deserialize)]
-struct RawListPage<'t> {
-    #[serde(default)]
-    metadata: ListPageMetadata,
-    #[serde(borrow, default)]
-    items: Option<Vec<&'t RawValue>>,
-}
-
-#[derive(Default, Deserialize)]
-struct ListPageMetadata {
-    #[serde(default, rename = "continue")]
-    more: Option<String>,
 }
 
 /// The result of the request for a page.
@@ -60,45 +44,46 @@ impl Cluster {
     ) -> Result<ListedObjects, ClusterError> {
         let mut restarts = 0;
         let mut list = ListedObjects::default();
-        let mut continue_token = String::new();
+        let mut params = list_request.params(PAGE_SIZE);
         loop {
-            let text = match self.page(list_request, PAGE_SIZE, &continue_token).await? {
+            let text = match self.page(list_request, &params).await? {
                 PageResponse::Page(text) => text,
                 PageResponse::NoSuchKind => return Ok(ListedObjects::default()),
                 PageResponse::Expired(_)
-                    if restarts < MAX_RESTARTS && !continue_token.is_empty() =>
+                    if restarts < MAX_RESTARTS && params.continue_token.is_some() =>
                 {
                     restarts += 1;
                     list = ListedObjects::default();
-                    continue_token.clear();
+                    params.continue_token = None;
                     continue;
                 }
                 PageResponse::Expired(reason) => {
                     return Err(self.invalid_response(list_request, reason));
                 }
             };
-            let invalid =
-                |error: serde_json::Error| self.invalid_response(list_request, error.to_string());
-            let page: RawListPage<'_> = serde_json::from_str(&text).map_err(invalid)?;
-            let items = page.items.unwrap_or_default();
-            for item in &items {
-                match projection::project(&list_request.kind, item).map_err(invalid)? {
+            let page = Page::parse(&text)
+                .map_err(|error| self.invalid_response(list_request, error.to_string()))?;
+            for item in page.items() {
+                let projected = projection::project(&list_request.kind, item);
+                let projected = projected
+                    .map_err(|error| self.invalid_response(list_request, error.to_string()))?;
+                match projected {
                     ProjectedItem::Object(object) => list.objects.push(object),
                     ProjectedItem::Unrelated => list.unrelated += 1,
                     ProjectedItem::Excluded => {}
                 }
             }
-            more(items.len());
-            match page.metadata.more.filter(|more| !more.is_empty()) {
-                Some(more) => continue_token = more,
-                None => return Ok(list),
+            more(page.items().len());
+            params.continue_token = page.into_continue_token();
+            if params.continue_token.is_none() {
+                return Ok(list);
             }
         }
     }
 
     /// Returns true if the cluster has the kind of a list.
     pub(super) async fn has(&self, list_request: &ListRequest) -> Result<bool, ClusterError> {
-        match self.page(list_request, 1, "").await? {
+        match self.page(list_request, &list_request.params(1)).await? {
             PageResponse::Page(_) => Ok(true),
             PageResponse::NoSuchKind => Ok(false),
             PageResponse::Expired(reason) => Err(self.invalid_response(list_request, reason)),
@@ -108,15 +93,14 @@ impl Cluster {
     async fn page(
         &self,
         list_request: &ListRequest,
-        limit: usize,
-        continue_token: &str,
+        params: &ListParams,
     ) -> Result<PageResponse, ClusterError> {
         let resource = list_request.kind.full_resource();
-        let request =
-            http::Request::get(path(list_request, limit, continue_token)).body(Vec::new());
-        let request =
-            request.map_err(|error| self.invalid_response(list_request, error.to_string()))?;
-        let answered = tokio::time::timeout(PAGE_TIMEOUT, self.client.request_text(request)).await;
+        let path = list_request
+            .kind
+            .url_path(list_request.namespace.as_deref());
+        let list_watch = ListWatch::new(self.client.clone(), path);
+        let answered = tokio::time::timeout(PAGE_TIMEOUT, list_watch.page(params)).await;
         let answered = answered.map_err(|_| ClusterError::Timeout {
             server: self.server.clone(),
             resource: resource.clone(),
@@ -157,42 +141,4 @@ impl Cluster {
             reason,
         }
     }
-}
-
-/// Returns the URL path of a page of at most `limit` objects.
-fn path(list_request: &ListRequest, limit: usize, continue_token: &str) -> String {
-    let version = list_request.kind.api_version;
-    let root = if version.contains('/') { "apis" } else { "api" };
-    let mut path = format!("/{root}/{version}");
-    // Writing to a String cannot fail.
-    if let Some(namespace) = &list_request.namespace {
-        let _ = write!(path, "/namespaces/{}", percent_encoded(namespace));
-    }
-    let _ = write!(path, "/{}?limit={limit}", list_request.kind.resource);
-    if let Some(name) = &list_request.name {
-        let _ = write!(
-            path,
-            "&fieldSelector=metadata.name%3D{}",
-            percent_encoded(name)
-        );
-    }
-    if !continue_token.is_empty() {
-        let _ = write!(path, "&continue={}", percent_encoded(continue_token));
-    }
-    path
-}
-
-/// Percent-encodes a text as a part of a URL.
-pub(crate) fn percent_encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            // Writing to a String cannot fail.
-            _ => drop(write!(out, "%{byte:02X}")),
-        }
-    }
-    out
 }

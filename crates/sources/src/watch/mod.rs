@@ -17,7 +17,6 @@
 //!   with the number of objects.
 //! - Everything ends with the token, runs in tokio's time, and is deterministic.
 
-mod backoff;
 mod catalog_builder;
 mod follow;
 mod kinds;
@@ -59,7 +58,7 @@ pub struct ClusterSourceOptions {
     /// The API server's URL, for error messages.
     pub server: String,
     /// The number of objects in a page of a list.
-    pub page_size: usize,
+    pub page_size: u32,
     /// The time for which changes are collected before the next catalog.
     pub debounce: Duration,
     /// The maximum pause before a failed request is retried.

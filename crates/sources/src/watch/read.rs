@@ -14,6 +14,7 @@ use crate::{
     cluster::projection::{self, ProjectedItem},
     objects::{AddressPool, AddressReservation, FileNamespace, FileObjects},
 };
+use nadmit_api::watch::Object;
 use nadmit_catalog::{Migration, Node, Ordinals, Pod};
 use nadmit_cni::Network;
 use nadmit_manifests as manifests;
@@ -50,83 +51,21 @@ pub(super) struct WatchedObject {
     pub problems: Vec<String>,
 }
 
-/// The identity and version of an object.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    name: Box<str>,
-    #[serde(default)]
-    namespace: Box<str>,
-    resource_version: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Head {
-    metadata: Metadata,
-}
-
-/// Returns the key and revision of an object.
-///
-/// # Errors
-/// If it is not a Kubernetes object.
-pub(super) fn head(object: &RawValue) -> Result<(ObjectKey, u64), serde_json::Error> {
-    let Head { metadata } = serde_json::from_str(object.get())?;
-    let revision = revision(&metadata.resource_version)?;
-    Ok(((metadata.namespace, metadata.name), revision))
-}
-
-/// Parses a `resourceVersion` as a number.
-///
-/// # Errors
-/// If it is not a number, because then versions cannot be compared.
-pub(super) fn revision(text: &str) -> Result<u64, serde_json::Error> {
-    use serde::de::Error as _;
-    let number = text.parse();
-    number.map_err(|_| {
-        let message = format!("the resourceVersion {text:?} is not a number");
-        serde_json::Error::custom(message)
-    })
-}
-
-/// Returns the revision of a bookmark: everything up to it was delivered.
-///
-/// # Errors
-/// If it is not a bookmark.
-pub(super) fn bookmark(object: &RawValue) -> Result<u64, serde_json::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Metadata {
-        resource_version: String,
-    }
-    #[derive(Deserialize)]
-    struct Bookmark {
-        metadata: Metadata,
-    }
-    let Bookmark { metadata } = serde_json::from_str(object.get())?;
-    revision(&metadata.resource_version)
-}
-
 /// Decodes an object. If its content is invalid, it is ignored and has a problem.
-///
-/// # Errors
-/// If it is not a Kubernetes object.
-pub(super) fn read(
-    watched: WatchedKind,
-    object: &RawValue,
-) -> Result<WatchedObject, serde_json::Error> {
-    let (key, revision) = head(object)?;
+pub(super) fn read(watched: WatchedKind, object: Object) -> WatchedObject {
     let mut problems = Vec::new();
-    let decoded = decode(watched, object, &mut problems).unwrap_or_else(|error| {
-        let name = projection::object_name(watched.kind().name, &key.0, &key.1);
+    let decoded = decode(watched, &object.json, &mut problems).unwrap_or_else(|error| {
+        let kind = watched.kind().name;
+        let name = projection::object_name(kind, &object.namespace, &object.name);
         problems.push(format!("{name} cannot be read and says nothing: {error}"));
         None
     });
-    Ok(WatchedObject {
-        key,
-        revision,
+    WatchedObject {
+        key: (object.namespace, object.name),
+        revision: object.revision,
         decoded,
         problems,
-    })
+    }
 }
 
 fn decode(
@@ -288,11 +227,15 @@ fn migration(text: &str) -> Result<Migration, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
+    use nadmit_api::watch::Page;
+
     use super::*;
 
     fn read_object(watched: WatchedKind, text: &str) -> WatchedObject {
-        let raw = RawValue::from_string(text.to_owned()).unwrap_or_else(|e| panic!("{e}"));
-        read(watched, &raw).unwrap_or_else(|e| panic!("{e}"))
+        let list = format!(r#"{{"metadata":{{}},"items":[{text}]}}"#);
+        let page = Page::parse(&list).unwrap_or_else(|e| panic!("{e}"));
+        let object = page.objects().next().unwrap_or_else(|| panic!("{list}"));
+        read(watched, object.unwrap_or_else(|e| panic!("{e}")))
     }
 
     #[test]
@@ -385,18 +328,5 @@ mod tests {
         }
         let deleted = r#","deletionTimestamp":"2026-11-01T00:00:00Z""#;
         assert!(of(deleted, r#","status":{"phase":"Scheduling"}"#));
-    }
-
-    #[test]
-    fn a_non_numeric_version_is_an_error() {
-        let raw = r#"{"metadata":{"name":"db","resourceVersion":"x"}}"#;
-        let raw = RawValue::from_string(raw.to_owned()).unwrap_or_else(|e| panic!("{e}"));
-        let error = read(WatchedKind::Namespaces, &raw)
-            .err()
-            .map(|e| e.to_string());
-        assert_eq!(
-            error.as_deref(),
-            Some("the resourceVersion \"x\" is not a number")
-        );
     }
 }

@@ -8,7 +8,10 @@
 use futures_util::future::{try_join, try_join_all};
 
 use crate::ClusterError;
-use nadmit_api::call::{ApiCall, ApiError, RetryPolicy};
+use nadmit_api::{
+    call::{ApiCall, ApiError, RetryPolicy},
+    watch::Page,
+};
 use nadmit_catalog::Pod;
 
 use super::{
@@ -16,7 +19,7 @@ use super::{
     kinds::WatchedKind,
     progress::{ReadFreshness, ReadScope},
     read::{self, WatchedObject},
-    requests::{self, ListPage},
+    requests,
 };
 
 /// The maximum number of attempts at a read that a list or a compaction makes useless.
@@ -218,21 +221,13 @@ impl SourceState {
         scope: &ReadScope,
         call: &mut ApiCall,
     ) -> Result<LiveReadResult, ApiError> {
-        let (mut continuation, mut all) = (String::new(), Vec::new());
-        let unreadable = |error: serde_json::Error| ApiError::Uncertain {
-            after: None,
-            message: format!("what it sent cannot be read: {error}"),
-        };
+        let list_watch = requests::list_watch(&self.client, watched, Some(scope));
+        let mut params = requests::page(watched, Some(scope), self.options.page_size);
+        let mut all = Vec::new();
         loop {
-            let asked = call.write(|| async {
-                let request =
-                    requests::page(watched, Some(scope), self.options.page_size, &continuation);
-                let request = request.map_err(kube::Error::HttpError)?;
-                self.client.request_text(request).await
-            });
-            let text = match asked.await {
+            let text = match call.write(|| list_watch.page(&params)).await {
                 Ok(text) => text,
-                Err(ApiError::Expired(_)) if !continuation.is_empty() => {
+                Err(ApiError::Expired(_)) if params.continue_token.is_some() => {
                     return Ok(LiveReadResult::Expired);
                 }
                 Err(error) if requests::is_missing(watched, &error) => {
@@ -240,16 +235,14 @@ impl SourceState {
                 }
                 Err(error) => return Err(error),
             };
-            let page: ListPage<'_> = serde_json::from_str(&text).map_err(unreadable)?;
-            for item in page.items.iter().flatten() {
-                all.push(read::read(watched, item).map_err(unreadable)?);
+            let page = Page::parse(&text)?;
+            for object in page.objects() {
+                all.push(read::read(watched, object?));
             }
-            match page.metadata.more() {
-                Some(more) => continuation = more.to_owned(),
-                None => {
-                    let revision = read::revision(&page.metadata.resource_version);
-                    return Ok(LiveReadResult::All(revision.map_err(unreadable)?, all));
-                }
+            let revision = page.revision()?;
+            params.continue_token = page.into_continue_token();
+            if params.continue_token.is_none() {
+                return Ok(LiveReadResult::All(revision, all));
             }
         }
     }
