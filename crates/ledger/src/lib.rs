@@ -55,6 +55,7 @@ mod commit_loop;
 mod dispatch;
 mod embedded;
 mod error;
+mod follow;
 mod outcome;
 mod slices;
 mod store;

@@ -42,7 +42,7 @@ use std::{
 };
 
 use kube::{
-    Client,
+    Client, Resource as _,
     api::{Api, ApiResource, DynamicObject, PostParams},
 };
 use prometheus_client::collector::Collector;
@@ -57,6 +57,7 @@ use nadmit_allocation::{Holder, Stored, Version, Write};
 use nadmit_api::{
     AddressAllocation,
     call::{ApiCall, ApiError, RetryPolicy},
+    watch::ListWatch,
 };
 
 /// Field manager in the objects' `managedFields`.
@@ -107,6 +108,7 @@ pub struct ClusterLedger(Arc<ClusterLedgerInner>);
 #[derive(Debug)]
 struct ClusterLedgerInner {
     api: Api<DynamicObject>,
+    list_watch: ListWatch,
     options: ClusterLedgerOptions,
     counters: RequestCounters,
     batch_ids: BatchIds,
@@ -122,6 +124,7 @@ impl ClusterLedger {
     pub fn new(client: Client, options: ClusterLedgerOptions) -> Self {
         let kind = ApiResource::erase::<AddressAllocation>(&());
         Self(Arc::new(ClusterLedgerInner {
+            list_watch: ListWatch::new(client.clone(), DynamicObject::url_path(&kind, None)),
             api: Api::all_with(client, &kind),
             options,
             counters: RequestCounters::default(),
@@ -178,7 +181,7 @@ impl Store for ClusterLedger {
     }
 
     fn follow(&self, from: Cursor) -> LedgerEvents {
-        follow::follow(Arc::clone(&self.0), from)
+        follow::events(Arc::clone(&self.0), from)
     }
 }
 

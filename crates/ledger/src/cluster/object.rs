@@ -6,7 +6,7 @@ use kube::api::{DynamicObject, ObjectMeta, TypeMeta};
 use serde_json::json;
 
 use nadmit_allocation::{Allocation, Holder, Stored, Version};
-use nadmit_api::{AddressAllocation, AddressAllocationSpec, labels};
+use nadmit_api::{AddressAllocation, AddressAllocationSpec, labels, watch::Object};
 
 /// Annotation with the ID of the batch that wrote an object last: the process, `/`, a number. A batch that
 /// took over an existing record appends `+`.
@@ -66,6 +66,20 @@ impl StoredObject {
             deleting: metadata.deletion_timestamp.is_some(),
             content: parse_record(&name, object.data["spec"].take()),
             name,
+        })
+    }
+
+    /// Reads an object of a list or a watch.
+    pub(super) fn read(object: Object) -> Self {
+        let whole = serde_json::from_str::<DynamicObject>(object.json.get());
+        let whole = whole.map_err(|error| error.to_string());
+        whole.and_then(Self::parse).unwrap_or_else(|reason| Self {
+            name: object.name.into(),
+            version: Version(object.revision),
+            uid: None,
+            batch_id: None,
+            deleting: false,
+            content: Err(reason),
         })
     }
 

@@ -3,16 +3,13 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use kube::api::ListParams;
 
-use super::{
-    ClusterLedgerInner, messages,
-    object::{StoredObject, version},
-    request_metrics::RequestVerb,
-};
+use super::{ClusterLedgerInner, messages, object::StoredObject, request_metrics::RequestVerb};
 use crate::{Cursor, ReadError};
 use nadmit_allocation::{Holder, Stored, Version};
 use nadmit_api::{
     call::{ApiCall, ApiError},
     labels,
+    watch::Page,
 };
 
 /// Number of times a list is started when its continue token expires.
@@ -116,28 +113,28 @@ impl ClusterLedgerInner {
             let mut call = self.begin_call();
             let request = call.read(|| {
                 self.counters.count_request(RequestVerb::List);
-                self.api.list(&params)
+                self.list_watch.page(&params)
             });
             let request = request.await;
             self.count_retries(&call);
-            let page = match request {
+            let text = match request {
                 Err(ApiError::Expired(reason)) => return Ok(ListAttempt::Expired(reason)),
                 request => request?,
             };
-            for object in page.items {
-                let found = StoredObject::parse(object).map_err(malformed_response)?;
+            let page = Page::parse(&text)?;
+            for object in page.objects() {
+                let found = StoredObject::read(object?);
                 match found.stored() {
                     Ok(stored) => named.push((found.name, stored)),
                     Err(reason) => self.log_unreadable(&found.name, reason),
                 }
             }
-            params.continue_token = page.metadata.continue_.filter(|place| !place.is_empty());
+            let revision = page.revision()?;
+            params.continue_token = page.into_continue_token();
             if params.continue_token.is_none() {
-                let at = page.metadata.resource_version.unwrap_or_default();
-                let at = version(&at).map_err(malformed_response)?;
                 named.sort_by(|(a, _), (b, _)| a.cmp(b));
                 let records = named.into_iter().map(|(_, stored)| stored).collect();
-                return Ok(ListAttempt::Complete(records, at));
+                return Ok(ListAttempt::Complete(records, Version(revision)));
             }
         }
     }
