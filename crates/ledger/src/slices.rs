@@ -3,32 +3,30 @@
 //! As with addresses, the object name is the lock: the node whose create succeeded owns the slice. Slices
 //! are few and long-lived, so one write serves many pods.
 
-use futures_util::{
-    StreamExt as _,
-    stream::{self, BoxStream},
-};
+use std::time::Duration;
+
+use futures_util::stream::BoxStream;
 use kube::{
-    Api, Client,
-    api::{
-        DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions, WatchEvent, WatchParams,
-    },
+    Api, Client, Resource as _,
+    api::{DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions},
 };
-use tokio::time::sleep;
 
 use super::{
     Actor,
     error::{FollowError, ReadError, WriteError},
+    follow::{EventReader, WatchMessage, follow},
 };
 use nadmit_allocation::{Slice, Version};
 use nadmit_api::{
     AddressSlice,
     call::{ApiCall, ApiError, RetryPolicy, call},
+    watch::{Event, ListWatch, Object, Page, Watch, WatchOptions},
 };
 
 /// Field manager in the objects' `managedFields`.
 const MANAGER: &str = "nadmit";
-/// Duration of one watch request, in seconds.
-const WATCH_SECONDS: u32 = 240;
+/// Duration of one watch request.
+const WATCH_DURATION: Duration = Duration::from_secs(240);
 /// Resource name, as in RBAC rules.
 const RESOURCE: &str = "addressslices";
 /// Number of objects per page of a list.
@@ -52,6 +50,7 @@ pub type SliceEvents = BoxStream<'static, Result<SliceEvent, FollowError>>;
 #[derive(Debug, Clone)]
 pub struct SliceLedger {
     api: Api<AddressSlice>,
+    list_watch: ListWatch,
     retry_policy: RetryPolicy,
     actor: Actor,
 }
@@ -60,6 +59,7 @@ impl SliceLedger {
     /// Creates a ledger of slices. Sends no request.
     pub fn new(client: Client, retry_policy: RetryPolicy) -> Self {
         Self {
+            list_watch: ListWatch::new(client.clone(), AddressSlice::url_path(&(), None)),
             api: Api::all(client),
             retry_policy,
             actor: Actor::Server,
@@ -90,7 +90,7 @@ impl SliceLedger {
             Err(ApiError::AlreadyExists(_)) => call_state.read(|| self.api.get(&name)).await,
             response => response,
         };
-        let recorded = response.map_err(|error| self.failed(&call_state, "create", &error))?;
+        let recorded = response.map_err(|error| self.write_error(&call_state, "create", &error))?;
         parse(&recorded).map_err(|reason| WriteError::Unavailable { reason })
     }
 
@@ -109,7 +109,7 @@ impl SliceLedger {
         let found = call_state.read(|| self.api.get(&name)).await;
         let found = match found {
             Err(ApiError::NotFound(_)) => return Ok(()),
-            found => found.map_err(|error| self.failed(&call_state, "get", &error))?,
+            found => found.map_err(|error| self.write_error(&call_state, "get", &error))?,
         };
         if parse(&found).ok().is_none_or(|(_, now)| now != version) {
             return Err(changed());
@@ -121,7 +121,7 @@ impl SliceLedger {
         match call_state.write(|| self.api.delete(&name, &params)).await {
             Ok(_) | Err(ApiError::NotFound(_)) => Ok(()),
             Err(ApiError::Conflict(_)) => Err(changed()),
-            Err(error) => Err(self.failed(&call_state, "delete", &error)),
+            Err(error) => Err(self.write_error(&call_state, "delete", &error)),
         }
     }
 
@@ -133,26 +133,25 @@ impl SliceLedger {
         let mut params = ListParams::default().limit(PAGE_SIZE);
         let mut found = Vec::new();
         loop {
-            let page = call(self.retry_policy, || self.api.list(&params)).await;
-            let page = page.map_err(|error| ReadError::Unavailable {
+            let unavailable = |error: ApiError| ReadError::Unavailable {
                 reason: self.actor.advice("list", RESOURCE, &error),
-            })?;
-            found.extend(page.items.iter().filter_map(parse_or_log));
-            params.continue_token = page.metadata.continue_.filter(|place| !place.is_empty());
+            };
+            let text = call(self.retry_policy, || self.list_watch.page(&params)).await;
+            let text = text.map_err(unavailable)?;
+            let page = Page::parse(&text).map_err(unavailable)?;
+            for object in page.objects() {
+                found.extend(read_or_log(&object.map_err(unavailable)?));
+            }
+            let revision = page.revision().map_err(unavailable)?;
+            params.continue_token = page.into_continue_token();
             if params.continue_token.is_none() {
-                let at = page.metadata.resource_version.unwrap_or_default();
-                let at = at.parse().map(Version);
                 found.sort_by_cached_key(|(slice, _)| slice.record_name());
-                return at
-                    .map(|at| (found, at))
-                    .map_err(|_| ReadError::Unavailable {
-                        reason: "the list of addressslices has no version; try again".to_owned(),
-                    });
+                return Ok((found, Version(revision)));
             }
         }
     }
 
-    fn failed(&self, call_state: &ApiCall, verb: &str, error: &ApiError) -> WriteError {
+    fn write_error(&self, call_state: &ApiCall, verb: &str, error: &ApiError) -> WriteError {
         let reason = self.actor.advice(verb, RESOURCE, error);
         if call_state.uncertain() {
             WriteError::Uncertain { reason }
@@ -163,87 +162,41 @@ impl SliceLedger {
 
     /// Returns every write after a version. A watch that ends is reopened from the last version seen.
     pub fn follow(&self, from: Version) -> SliceEvents {
-        let follower = SliceFollower {
-            slices: self.clone(),
-            version: from,
-            watch: None,
-            ended: false,
+        let options = WatchOptions {
+            duration: WATCH_DURATION,
+            open_timeout: self.retry_policy.attempt_timeout,
+            initial_backoff: self.retry_policy.initial_backoff,
+            max_backoff: self.retry_policy.max_backoff,
+            name: None,
         };
-        Box::pin(stream::unfold(follower, |mut follower| async move {
-            let next = follower.next().await?;
-            Some((next, follower))
-        }))
+        follow(
+            Watch::new(self.list_watch.clone(), options, from.0),
+            self.clone(),
+        )
     }
 }
 
-/// State of a stream of slice events.
-struct SliceFollower {
-    slices: SliceLedger,
-    version: Version,
-    watch: Option<BoxStream<'static, kube::Result<WatchEvent<AddressSlice>>>>,
-    ended: bool,
-}
+impl EventReader for SliceLedger {
+    type Event = SliceEvent;
 
-impl SliceFollower {
-    async fn next(&mut self) -> Option<Result<SliceEvent, FollowError>> {
-        if self.ended {
-            return None;
-        }
-        loop {
-            let Some(watch) = &mut self.watch else {
-                let params = WatchParams::default().timeout(WATCH_SECONDS);
-                let at = self.version.0.to_string();
-                match self.slices.api.watch(&params, &at).await {
-                    Ok(watch) => self.watch = Some(watch.boxed()),
-                    Err(error) if is_expired(&ApiError::from_kube(&error)) => {
-                        return self.expired();
-                    }
-                    Err(_) => sleep(self.slices.retry_policy.max_backoff).await,
-                }
-                continue;
-            };
-            match watch.next().await {
-                Some(Ok(WatchEvent::Added(object) | WatchEvent::Modified(object))) => {
-                    if let Some((slice, version)) = parse_or_log(&object) {
-                        self.version = self.version.max(version);
-                        return Some(Ok(SliceEvent::Put(slice, version)));
-                    }
-                }
-                Some(Ok(WatchEvent::Deleted(object))) => {
-                    let version = version_of(&object.metadata)?;
-                    self.version = self.version.max(version);
-                    let name = object.metadata.name.unwrap_or_default();
-                    return Some(Ok(SliceEvent::Deleted(name, version)));
-                }
-                Some(Ok(WatchEvent::Bookmark(bookmark))) => {
-                    let version = bookmark.metadata.resource_version.parse().map(Version);
-                    self.version = self.version.max(version.unwrap_or_default());
-                }
-                Some(Ok(WatchEvent::Error(status))) => {
-                    if is_expired(&ApiError::from_status(&status)) {
-                        return self.expired();
-                    }
-                    self.pause().await;
-                }
-                Some(Err(_)) => self.pause().await,
-                None => self.watch = None,
+    fn failed(&self, error: &ApiError) {
+        let advice = self.actor.advice("watch", RESOURCE, error);
+        tracing::warn!(component = "ledger", error = %advice, "watch of slices failed");
+    }
+
+    fn read(&self, event: Event) -> WatchMessage<SliceEvent> {
+        match event {
+            Event::Added(object) | Event::Modified(object) => match read_or_log(&object) {
+                Some((slice, version)) => WatchMessage::Event(SliceEvent::Put(slice, version)),
+                None => WatchMessage::Ignored,
+            },
+            Event::Deleted(object) => {
+                let version = Version(object.revision);
+                WatchMessage::Event(SliceEvent::Deleted(object.name.into(), version))
             }
+            _ => WatchMessage::Ignored,
         }
     }
-
-    fn expired(&mut self) -> Option<Result<SliceEvent, FollowError>> {
-        self.ended = true;
-        Some(Err(FollowError::Expired))
-    }
-
-    async fn pause(&mut self) {
-        self.watch = None;
-        sleep(self.slices.retry_policy.initial_backoff).await;
-    }
-}
-
-fn is_expired(error: &ApiError) -> bool {
-    matches!(error, ApiError::Expired(_) | ApiError::NotServed(_))
 }
 
 fn version_of(metadata: &ObjectMeta) -> Option<Version> {
@@ -259,13 +212,16 @@ fn parse(object: &AddressSlice) -> Result<(Slice, Version), String> {
     Ok((slice, version))
 }
 
-/// Parses the slice of an object; logs and skips an invalid object.
-fn parse_or_log(object: &AddressSlice) -> Option<(Slice, Version)> {
-    match parse(object) {
+/// Reads the slice of an object of a list or a watch; logs and skips an invalid object.
+fn read_or_log(object: &Object) -> Option<(Slice, Version)> {
+    let whole = serde_json::from_str::<AddressSlice>(object.json.get());
+    match whole
+        .map_err(|error| error.to_string())
+        .and_then(|whole| parse(&whole))
+    {
         Ok(found) => Some(found),
         Err(reason) => {
-            let name = object.metadata.name.as_deref().unwrap_or_default();
-            tracing::warn!(component = "ledger", object = name, error = %reason, "ignoring invalid AddressSlice");
+            tracing::warn!(component = "ledger", object = &*object.name, error = %reason, "ignoring invalid AddressSlice");
             None
         }
     }
