@@ -41,7 +41,7 @@ pub use self::{
     pod::{MigrationRef, Pod, RequestedAnnotations},
     pools::{NamedPool, PoolValidity},
     slicing::WhereaboutsSlicing,
-    workloads::{Existence, Migration, Ordinals, Workloads},
+    workloads::*,
 };
 use nadmit_cni::{IpRange, Network, assignable::AssignableRange, operator::Daemons};
 

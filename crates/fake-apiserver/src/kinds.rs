@@ -134,6 +134,9 @@ pub(super) fn qualified(name: &str, group: &str) -> String {
 /// Group and version, kind, plural, and traits: namespaced, status, generation, custom.
 type KindRow = (&'static str, &'static str, &'static str, &'static str);
 
+/// Traits of the custom kinds that nadmit watches and that have no row.
+const WATCHED_TRAITS: &str = "nsc";
+
 const ROWS: &[KindRow] = &[
     ("v1", "Namespace", "namespaces", "s"),
     ("v1", "Node", "nodes", "s"),
@@ -182,19 +185,6 @@ const ROWS: &[KindRow] = &[
         "nc",
     ),
     ("operator.openshift.io/v1", "Network", "networks", "c"),
-    ("kubevirt.io/v1", "VirtualMachine", "virtualmachines", "nsc"),
-    (
-        "kubevirt.io/v1",
-        "VirtualMachineInstance",
-        "virtualmachineinstances",
-        "nsc",
-    ),
-    (
-        "kubevirt.io/v1",
-        "VirtualMachineInstanceMigration",
-        "virtualmachineinstancemigrations",
-        "nsc",
-    ),
     (
         "whereabouts.cni.cncf.io/v1alpha1",
         "IPPool",
@@ -206,12 +196,6 @@ const ROWS: &[KindRow] = &[
         "OverlappingRangeIPReservation",
         "overlappingrangeipreservations",
         "nc",
-    ),
-    (
-        "whereabouts.cni.cncf.io/v1alpha1",
-        "NodeSlicePool",
-        "nodeslicepools",
-        "ncs",
     ),
 ];
 
@@ -233,7 +217,17 @@ pub fn installed() -> Vec<ResourceKind> {
             let definition: Value = serde_saphyr::from_str(text).ok()?;
             ResourceKind::of_definition(&definition)
         });
-        rows.chain(definitions).collect()
+        let mut kinds: Vec<ResourceKind> = rows.chain(definitions).collect();
+        for [api_version, kind, plural] in nadmit_sources::watched_custom_kinds() {
+            let watched = ResourceKind::of_row(&(api_version, kind, plural, WATCHED_TRAITS));
+            if kinds
+                .iter()
+                .all(|kind| kind.qualified() != watched.qualified())
+            {
+                kinds.push(watched);
+            }
+        }
+        kinds
     };
     KINDS.get_or_init(read).clone()
 }

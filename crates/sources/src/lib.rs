@@ -44,6 +44,9 @@ pub use self::{
     load_once::{catalog_of, files_in, read_file, read_stream},
     optional_file::OptionalFile,
     status::{FileReport, FolderStatus},
-    watch::{ClusterSource, ClusterSourceOptions, ClusterStatus, KindState, KindStatus, Stale},
+    watch::{
+        ClusterSource, ClusterSourceOptions, ClusterStatus, KindState, KindStatus, Stale,
+        watched_custom_kinds,
+    },
     watched_file::WatchedFile,
 };

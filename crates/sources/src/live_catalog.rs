@@ -2,7 +2,7 @@
 
 use nadmit_catalog::{LiveCatalog, LiveRead, LiveReadError, LiveReadFuture};
 
-use super::{ClusterError, ClusterSource, FolderSource};
+use super::{ClusterSource, FolderSource};
 
 /// Live reads from the API server instead of the watch cache.
 pub struct ClusterLiveCatalog {
@@ -23,48 +23,14 @@ impl ClusterLiveCatalog {
             multus_namespace: Box::new(multus_namespace),
         }
     }
-
-    async fn read(&self, read: &LiveRead) -> Result<(), ClusterError> {
-        let source = &self.source;
-        match read {
-            LiveRead::Node { name } => source.refresh_node(name).await,
-            LiveRead::Network { namespace, name } => source.refresh_network(namespace, name).await,
-            LiveRead::StatefulSet { namespace, name } => {
-                source.refresh_stateful_set(namespace, name).await
-            }
-            LiveRead::VirtualMachine { namespace, name } => {
-                source.refresh_virtual_machine(namespace, name).await
-            }
-            LiveRead::Migration { namespace, name } => {
-                source.refresh_migration(namespace, name).await
-            }
-            LiveRead::Pod { namespace, name } => source.refresh_pod(namespace, name).await,
-            LiveRead::PodsOf { namespace } => source.refresh_pods_of(namespace).await,
-            LiveRead::NetworkOperator => source.refresh_operator().await,
-            LiveRead::Pool { name, namespace } => {
-                source.refresh_pool(name).await?;
-                match namespace {
-                    Some(namespace) => source.refresh_namespace(namespace).await,
-                    None => Ok(()),
-                }
-            }
-            LiveRead::NetworkUsers { namespace, name } => {
-                source.refresh_namespace(namespace).await?;
-                let multus_namespace = (self.multus_namespace)();
-                source
-                    .refresh_network_users(namespace, name, &multus_namespace)
-                    .await
-            }
-            LiveRead::Allocations { .. } | LiveRead::Holdings { .. } => Ok(()),
-        }
-    }
 }
 
 impl LiveCatalog for ClusterLiveCatalog {
     fn refresh<'a>(&'a self, reads: &'a [LiveRead]) -> LiveReadFuture<'a> {
         Box::pin(async move {
             for read in reads {
-                let refreshed = self.read(read).await;
+                let multus_namespace = (self.multus_namespace)();
+                let refreshed = self.source.refresh(read, &multus_namespace).await;
                 refreshed.map_err(|error| LiveReadError::Cluster(error.into()))?;
             }
             Ok(())

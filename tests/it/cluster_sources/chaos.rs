@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
-use nadmit::catalog::Catalog;
+use nadmit::catalog::{Catalog, LiveRead};
 use tokio::time::{Instant, sleep};
 
 use super::support::{CLIENT, FollowedCluster, NETWORKS, TestResult, network, paused, pod, same};
@@ -119,7 +119,7 @@ impl ChaosRun {
             }
             12 => self.confirm(&name, number).await,
             _ => {
-                if self.followed.source.refresh_pods_of("db").await.is_ok() {
+                if self.followed.read(LiveRead::pods_of("db")).await.is_ok() {
                     for other in 0..12 {
                         self.agrees(&format!("p{other}"), number);
                     }
@@ -131,7 +131,7 @@ impl ChaosRun {
     }
 
     async fn confirm(&mut self, name: &str, step: u64) {
-        if self.followed.source.refresh_pod("db", name).await.is_ok() {
+        if self.followed.read(LiveRead::pod("db", name)).await.is_ok() {
             self.agrees(name, step);
         }
     }

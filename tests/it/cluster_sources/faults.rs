@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use nadmit::{catalog::Existence, sources::KindState};
+use nadmit::{
+    catalog::{Existence, LiveRead},
+    sources::KindState,
+};
 use tokio::time::sleep;
 
 use super::support::{
@@ -204,8 +207,7 @@ async fn a_404_from_a_proxy_is_not_a_missing_kind() -> TestResult {
     holds(
         "an error",
         followed
-            .source
-            .refresh_network("db", "a-net")
+            .read(LiveRead::network("db", "a-net"))
             .await
             .is_err(),
     )?;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
-use nadmit::catalog::{Existence, Mode, Ordinals};
+use nadmit::{
+    catalog::{Existence, Mode, Ordinals},
+    sources::KindState,
+};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -14,6 +17,7 @@ use crate::api_server::{ApiServer, FakeServerSettings};
 
 pub(super) fn tests() -> Vec<Trial> {
     tests!["cluster_sources"; with paused;
+        every_kind_is_listed_and_watched,
         existing_objects_are_in_the_catalog,
         long_lists_are_read_to_their_end,
         creations_changes_and_deletions_are_followed,
@@ -79,6 +83,20 @@ async fn a_reservation_holds_while_its_pool_serves_its_namespace() -> TestResult
         let catalog = followed.catalog();
         let reserved = catalog.pool_config().reservations.first();
         same(&reserved.and_then(|(_, pool)| pool.as_deref()), &expected)?;
+    }
+    Ok(())
+}
+
+async fn every_kind_is_listed_and_watched() -> TestResult {
+    let followed = FollowedCluster::synced(ApiServer::new()).await?;
+    settled().await;
+    let requested = followed.server.request_counts();
+    for kind in followed.source.status().kinds {
+        holds(&kind.resource, kind.state == KindState::Synced)?;
+        for verb in ["list", "watch"] {
+            let key = (verb.to_owned(), kind.resource.clone());
+            holds(&kind.resource, requested.contains_key(&key))?;
+        }
     }
     Ok(())
 }

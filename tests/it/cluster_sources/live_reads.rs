@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use nadmit::catalog::LiveRead;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -45,12 +46,12 @@ async fn a_live_read_finds_objects_missing_from_the_watch() -> TestResult {
     followed.put([network("db", "b-net", "p"), pod("db", "b", "b-net")])?;
     settled().await;
     same(&followed.catalog().network_count(), &1)?;
-    followed.source.refresh_network("db", "b-net").await?;
+    followed.read(LiveRead::network("db", "b-net")).await?;
     same(
         &followed.catalog().network_names("db"),
         &vec!["a-net", "b-net"],
     )?;
-    followed.source.refresh_pods_of("db").await?;
+    followed.read(LiveRead::pods_of("db")).await?;
     same(&followed.catalog().pod_count(), &2)?;
     sleep(LAG * 2).await;
     same(
@@ -67,7 +68,7 @@ async fn a_deletion_seen_live_is_not_undone() -> TestResult {
     followed.put([pod("db", "a", "other")])?;
     sleep(LAG / 2).await;
     followed.delete("/api/v1/namespaces/db/pods/a").await?;
-    followed.source.refresh_pod("db", "a").await?;
+    followed.read(LiveRead::pod("db", "a")).await?;
     for _ in 0..100 {
         same(&followed.networks_of("db", "a"), &None)?;
         sleep(LAG / 10).await;
@@ -83,8 +84,8 @@ async fn a_pod_created_and_deleted_between_reads_stays_deleted() -> TestResult {
     followed
         .delete("/api/v1/namespaces/db/pods/brief-2")
         .await?;
-    followed.source.refresh_pod("db", "brief").await?;
-    followed.source.refresh_pods_of("db").await?;
+    followed.read(LiveRead::pod("db", "brief")).await?;
+    followed.read(LiveRead::pods_of("db")).await?;
     followed.put([pod("db", "later", "a-net")])?;
     for _ in 0..100 {
         same(&followed.networks_of("db", "brief"), &None)?;
@@ -104,7 +105,7 @@ async fn a_recreated_pod_has_its_new_uid() -> TestResult {
     followed.delete("/api/v1/namespaces/db/pods/a").await?;
     followed.put([pod("db", "a", "a-net")])?;
     same(&uid(&followed), &before)?;
-    followed.source.refresh_pod("db", "a").await?;
+    followed.read(LiveRead::pod("db", "a")).await?;
     let stored = followed.server.stored("pods", "db", "a").ok_or("no pod")?;
     let stored = stored["metadata"]["uid"].as_str().map(Into::into);
     for _ in 0..100 {
@@ -125,7 +126,10 @@ async fn a_watch_that_is_ahead_is_not_set_back() -> TestResult {
         .server
         .fault(FaultRule::of("list", "pods", slow).for_client(CLIENT));
     let source = followed.source.clone();
-    let asked = tokio::spawn(async move { source.refresh_pod("db", "a").await });
+    let asked = tokio::spawn(async move {
+        let read = LiveRead::pod("db", "a");
+        source.refresh(&read, "kube-system").await
+    });
     settled().await;
     followed.put([pod("db", "a", "second")])?;
     settled().await;
@@ -150,13 +154,18 @@ async fn namespaces_pools_and_the_operator_are_read_live() -> TestResult {
             "metadata": {"name": "vm", "namespace": "db"}}),
     ])?;
     settled().await;
-    let source = &followed.source;
-    source.refresh_namespace("db").await?;
-    source.refresh_pool("p").await?;
-    source.refresh_operator().await?;
-    source.refresh_stateful_set("db", "db").await?;
-    source.refresh_node("n9").await?;
-    source.refresh_virtual_machine("db", "vm").await?;
+    for read in [
+        LiveRead::Pool {
+            name: "p".into(),
+            namespace: Some("db".into()),
+        },
+        LiveRead::NetworkOperator,
+        LiveRead::stateful_set("db", "db"),
+        LiveRead::node("n9"),
+        LiveRead::virtual_machine("db", "vm"),
+    ] {
+        followed.read(read).await?;
+    }
     let catalog = followed.catalog();
     holds(
         "labels",
@@ -179,7 +188,7 @@ async fn namespaces_pools_and_the_operator_are_read_live() -> TestResult {
     ))?;
     // A missing kind has no object of that name.
     followed.server.unregister("networks.operator.openshift.io");
-    source.refresh_operator().await?;
+    followed.read(LiveRead::NetworkOperator).await?;
     holds("no operator", followed.catalog().operator().is_none())
 }
 
@@ -205,15 +214,14 @@ async fn users_of_a_network_are_read_live() -> TestResult {
             .delete(&format!("/api/v1/namespaces/db/pods/{name}"))
             .await?;
     }
-    let source = &followed.source;
-    source
-        .refresh_network_users("db", "a-net", "kube-system")
-        .await?;
+    let read = LiveRead::NetworkUsers {
+        namespace: "db".into(),
+        name: "a-net".into(),
+    };
+    followed.read(read.clone()).await?;
     same(&users(&followed), &vec!["far".to_owned()])?;
     followed.delete("/api/v1/namespaces/web/pods/far").await?;
-    source
-        .refresh_network_users("db", "a-net", "kube-system")
-        .await?;
+    followed.read(read).await?;
     same(&users(&followed), &Vec::new())
 }
 
@@ -224,13 +232,13 @@ async fn a_failed_live_read_is_an_error() -> TestResult {
     followed
         .server
         .fault(FaultRule::of("list", "pods", broken).times(2));
-    followed.source.refresh_pod("db", "a").await?;
+    followed.read(LiveRead::pod("db", "a")).await?;
     followed.server.fault(FaultRule::of(
         "list",
         "pods",
         InjectedFailure::Forbidden.into(),
     ));
-    let reported = followed.source.refresh_pod("db", "a").await;
+    let reported = followed.read(LiveRead::pod("db", "a")).await;
     let reported = reported
         .err()
         .map(|error| error.to_string())

@@ -23,7 +23,7 @@ use axum::body::Body;
 use http::{Request, Response};
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    catalog::Catalog,
+    catalog::{Catalog, LiveRead},
     sources::{ClusterSource, ClusterSourceOptions},
 };
 use tokio::sync::Notify;
@@ -75,7 +75,9 @@ async fn measured() -> TestResult {
         &(PODS, NETWORKS),
     )?;
     let began = Instant::now();
-    source.refresh_pods_of("ns-7").await?;
+    source
+        .refresh(&LiveRead::pods_of("ns-7"), "kube-system")
+        .await?;
     println!("looked up a namespace's pods in {:.1?}", began.elapsed());
     // The watch expires, and every pod has been replaced.
     for times in 1..=2 {

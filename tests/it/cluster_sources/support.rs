@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use arc_swap::ArcSwapOption;
 use libtest_mimic::Failed;
 use nadmit::{
-    catalog::Catalog,
-    sources::{ClusterSource, ClusterSourceOptions, KindStatus},
+    catalog::{Catalog, LiveRead},
+    sources::{ClusterError, ClusterSource, ClusterSourceOptions, KindStatus},
 };
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -79,6 +79,11 @@ impl FollowedCluster {
         let client = self.server.client();
         client.request_text(request.body(Vec::new())?).await?;
         Ok(())
+    }
+
+    /// Makes a live read.
+    pub(super) async fn read(&self, read: LiveRead) -> Result<(), ClusterError> {
+        self.source.refresh(&read, "kube-system").await
     }
 
     /// Returns the status of a kind.

@@ -53,7 +53,7 @@ impl CatalogBuilder {
     }
 
     /// Adds or replaces an object.
-    pub(super) fn put(&mut self, watched: WatchedKind, key: &ObjectKey, decoded: DecodedObject) {
+    pub(super) fn put(&mut self, key: &ObjectKey, decoded: DecodedObject) {
         let (namespace, name) = (&*key.0, &*key.1);
         match decoded {
             DecodedObject::Namespace(found) => {
@@ -86,18 +86,13 @@ impl CatalogBuilder {
                 self.controllers.insert(namespace.into(), runs);
                 self.refresh_slicing();
             }
-            DecodedObject::StatefulSet(ordinals) => {
-                let workloads = self.catalog.workloads_mut();
-                self.changed |= workloads.set_stateful_set((namespace, name), Some(ordinals));
+            DecodedObject::SlicePool => {
+                self.slice_pools.insert(key.clone());
+                self.refresh_slicing();
             }
-            DecodedObject::Migration(migration) => {
-                let workloads = self.catalog.workloads_mut();
-                self.changed |= workloads.set_migration((namespace, name), Some(migration));
+            DecodedObject::Known(content) => {
+                self.changed |= content.apply(&mut self.catalog, key);
             }
-            DecodedObject::Node(node) => {
-                self.changed |= self.catalog.nodes_mut().set(name, Some(node))
-            }
-            DecodedObject::Existing => self.exists(watched, key, true),
         }
     }
 
@@ -129,19 +124,14 @@ impl CatalogBuilder {
                 self.controllers.remove(namespace);
                 self.refresh_slicing();
             }
-            WatchedKind::StatefulSets => {
-                let workloads = self.catalog.workloads_mut();
-                self.changed |= workloads.set_stateful_set((namespace, name), None);
+            WatchedKind::SlicePools => {
+                self.slice_pools.remove(key);
+                self.refresh_slicing();
             }
-            WatchedKind::Migrations => {
-                let workloads = self.catalog.workloads_mut();
-                self.changed |= workloads.set_migration((namespace, name), None);
-            }
-            WatchedKind::Nodes => self.changed |= self.catalog.nodes_mut().set(name, None),
-            WatchedKind::SlicePools
-            | WatchedKind::VirtualMachines
-            | WatchedKind::VirtualMachineInstances => {
-                self.exists(watched, key, false);
+            _ => {
+                if let Some(objects) = watched.known_objects() {
+                    self.changed |= (objects.remove)(&mut self.catalog, key);
+                }
             }
         }
     }
@@ -154,37 +144,8 @@ impl CatalogBuilder {
 
     /// Sets whether all objects of a kind are known, for kinds whose absence matters.
     pub(super) fn set_known(&mut self, watched: WatchedKind, known: bool) {
-        self.changed |= match watched {
-            WatchedKind::StatefulSets => {
-                self.catalog.workloads_mut().set_stateful_sets_known(known)
-            }
-            WatchedKind::VirtualMachines => self.catalog.workloads_mut().set_machines_known(known),
-            WatchedKind::VirtualMachineInstances => {
-                self.catalog.workloads_mut().set_instances_known(known)
-            }
-            WatchedKind::Migrations => self.catalog.workloads_mut().set_migrations_known(known),
-            WatchedKind::Nodes => self.catalog.nodes_mut().set_known(known),
-            _ => false,
-        };
-    }
-
-    fn exists(&mut self, watched: WatchedKind, key: &ObjectKey, exists: bool) {
-        let id = (&*key.0, &*key.1);
-        match watched {
-            WatchedKind::VirtualMachines => {
-                self.changed |= self.catalog.workloads_mut().set_machine(id, exists);
-            }
-            WatchedKind::VirtualMachineInstances => {
-                self.changed |= self.catalog.workloads_mut().set_instance(id, exists);
-            }
-            _ => {
-                if exists {
-                    self.slice_pools.insert(key.clone());
-                } else {
-                    self.slice_pools.remove(key);
-                }
-                self.refresh_slicing();
-            }
+        if let Some(objects) = watched.known_objects() {
+            self.changed |= (objects.set_known)(&mut self.catalog, known);
         }
     }
 
@@ -256,23 +217,15 @@ mod tests {
         let (mut builder, key) = (CatalogBuilder::default(), ("db".into(), "a-net".into()));
         let operator: ObjectKey = ("".into(), "cluster".into());
         let planned = || DecodedObject::Operator(vec![network(None)]);
-        builder.put(WatchedKind::Operators, &operator, planned());
+        builder.put(&operator, planned());
         assert_eq!(pool_of(&mut builder), Some(None));
         assert!(builder.catalog().operator().is_some());
-        builder.put(
-            WatchedKind::Networks,
-            &key,
-            DecodedObject::Network(network(Some("p"))),
-        );
+        builder.put(&key, DecodedObject::Network(network(Some("p"))));
         assert_eq!(pool_of(&mut builder), Some(Some("p".into())));
         builder.remove(WatchedKind::Networks, &key);
         assert_eq!(pool_of(&mut builder), Some(None));
         // The operator creates it unchanged; it stays when the operator's object is removed.
-        builder.put(
-            WatchedKind::Networks,
-            &key,
-            DecodedObject::Network(network(None)),
-        );
+        builder.put(&key, DecodedObject::Network(network(None)));
         builder.remove(WatchedKind::Operators, &operator);
         assert_eq!(pool_of(&mut builder), Some(None));
         assert!(builder.catalog().operator().is_none());
@@ -283,17 +236,9 @@ mod tests {
     #[test]
     fn a_no_op_change_makes_no_catalog() {
         let (mut builder, key) = (CatalogBuilder::default(), ("db".into(), "a-net".into()));
-        builder.put(
-            WatchedKind::Networks,
-            &key,
-            DecodedObject::Network(network(None)),
-        );
+        builder.put(&key, DecodedObject::Network(network(None)));
         assert!(builder.take().is_some());
-        builder.put(
-            WatchedKind::Networks,
-            &key,
-            DecodedObject::Network(network(None)),
-        );
+        builder.put(&key, DecodedObject::Network(network(None)));
         builder.remove(WatchedKind::SlicePools, &key);
         assert!(!builder.is_changed() && builder.take().is_none());
     }

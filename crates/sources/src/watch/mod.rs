@@ -20,7 +20,6 @@
 mod catalog_builder;
 mod follow;
 mod kinds;
-mod node;
 mod pod;
 mod progress;
 mod read;
@@ -50,7 +49,10 @@ use nadmit_catalog::Catalog;
 
 use self::{kinds::WatchedKind, store::ClusterStore};
 
-pub use self::status::{ClusterStatus, KindState, KindStatus, Stale};
+pub use self::{
+    kinds::watched_custom_kinds,
+    status::{ClusterStatus, KindState, KindStatus, Stale},
+};
 
 /// The options of a [`ClusterSource`].
 #[derive(Debug, Clone, PartialEq, Eq)]

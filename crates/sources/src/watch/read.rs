@@ -1,12 +1,12 @@
 //! Decodes the objects that the API server sends.
 //!
-//! Rare kinds are read by the same code as manifests. Pods, of which there may be tens of thousands
-//! with eight thousand bytes each, and nodes are decoded into slim types; their interpretation is
-//! shared all the same ([`super::super::objects`]).
+//! Kinds that manifests have too are read by the same code as these. Pods, of which there may be tens of
+//! thousands with eight thousand bytes each, are decoded into slim types; their interpretation is
+//! shared all the same ([`super::super::objects`]). Of the other kinds a few fields are decoded
+//! ([`super::kinds`]).
 
 use std::sync::Arc;
 
-use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -15,14 +15,18 @@ use crate::{
     objects::{AddressPool, AddressReservation, FileNamespace, FileObjects},
 };
 use nadmit_api::watch::Object;
-use nadmit_catalog::{Migration, Node, Ordinals, Pod};
+use nadmit_catalog::Pod;
 use nadmit_cni::Network;
 use nadmit_manifests as manifests;
 
-use super::{kinds::WatchedKind, node, pod, progress::ObjectKey};
+use super::{
+    kinds::{SetContent, WatchedKind},
+    pod,
+    progress::ObjectKey,
+};
 
 /// A decoded object, as the catalog uses it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum DecodedObject {
     Namespace(FileNamespace),
     Network(Arc<Network>),
@@ -33,11 +37,9 @@ pub(super) enum DecodedObject {
     Operator(Vec<Arc<Network>>),
     /// True if the slice controller runs.
     Controller(bool),
-    StatefulSet(Ordinals),
-    Migration(Migration),
-    Node(Node),
     /// An object of which only the existence matters.
-    Existing,
+    SlicePool,
+    Known(SetContent),
 }
 
 /// An object from a list or a watch.
@@ -75,13 +77,11 @@ fn decode(
 ) -> Result<Option<DecodedObject>, serde_json::Error> {
     Ok(match watched {
         WatchedKind::Pods => pod::read(object.get())?.map(|pod| DecodedObject::Pod(Arc::new(pod))),
-        WatchedKind::Nodes => Some(DecodedObject::Node(node::read(object.get())?)),
-        WatchedKind::StatefulSets => Some(DecodedObject::StatefulSet(ordinals(object.get())?)),
-        WatchedKind::Migrations => Some(DecodedObject::Migration(migration(object.get())?)),
-        WatchedKind::SlicePools
-        | WatchedKind::VirtualMachines
-        | WatchedKind::VirtualMachineInstances => Some(DecodedObject::Existing),
-        _ => as_manifest(watched, object, problems)?,
+        WatchedKind::SlicePools => Some(DecodedObject::SlicePool),
+        _ => match watched.known_objects() {
+            Some(objects) => Some(DecodedObject::Known((objects.decode)(object.get())?)),
+            None => as_manifest(watched, object, problems)?,
+        },
     })
 }
 
@@ -160,71 +160,6 @@ fn describe_problem(object: &str, error: &SourceError) -> String {
     }
 }
 
-/// Decodes the replicas of a StatefulSet; one by default.
-fn ordinals(text: &str) -> Result<Ordinals, serde_json::Error> {
-    #[derive(Default, Deserialize)]
-    struct Start {
-        start: Option<i64>,
-    }
-    #[derive(Default, Deserialize)]
-    struct Spec {
-        replicas: Option<i64>,
-        ordinals: Option<Start>,
-    }
-    #[derive(Deserialize)]
-    struct Set {
-        #[serde(default)]
-        spec: Spec,
-    }
-    let Set { spec } = serde_json::from_str(text)?;
-    let count =
-        |number: Option<i64>, absent| number.map_or(absent, |n| u32::try_from(n).unwrap_or(0));
-    Ok(Ordinals {
-        start: count(spec.ordinals.and_then(|ordinals| ordinals.start), 0),
-        replicas: count(spec.replicas, 1),
-    })
-}
-
-/// Decodes a migration. A migration marked for deletion counts as ended: KubeVirt removes its target,
-/// unless the machine already runs there.
-fn migration(text: &str) -> Result<Migration, serde_json::Error> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Metadata {
-        #[serde(default)]
-        uid: Box<str>,
-        #[serde(default)]
-        deletion_timestamp: Option<IgnoredAny>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Spec {
-        #[serde(default)]
-        vmi_name: Box<str>,
-    }
-    #[derive(Default, Deserialize)]
-    struct Status {
-        #[serde(default)]
-        phase: Box<str>,
-    }
-    #[derive(Deserialize)]
-    struct Object {
-        metadata: Metadata,
-        #[serde(default)]
-        spec: Spec,
-        #[serde(default)]
-        status: Option<Status>,
-    }
-    let object: Object = serde_json::from_str(text)?;
-    let phase = object.status.unwrap_or_default().phase;
-    let metadata = object.metadata;
-    Ok(Migration {
-        ended: matches!(&*phase, "Succeeded" | "Failed") || metadata.deletion_timestamp.is_some(),
-        uid: metadata.uid,
-        machine: object.spec.vmi_name,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use nadmit_api::watch::Page;
@@ -281,52 +216,5 @@ mod tests {
               deny, warn or off"
             ]
         );
-    }
-
-    #[test]
-    fn a_stateful_set_has_its_desired_replicas() {
-        let of = |spec: &str| {
-            let text = format!(
-                r#"{{"metadata":{{"name":"db","namespace":"db","resourceVersion":"7"}},"spec":{spec}}}"#
-            );
-            match read_object(WatchedKind::StatefulSets, &text).decoded {
-                Some(DecodedObject::StatefulSet(Ordinals { start, replicas })) => (start, replicas),
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(of("{}"), (0, 1));
-        assert_eq!(of(r#"{"replicas":0}"#), (0, 0));
-        assert_eq!(of(r#"{"replicas":3,"ordinals":{"start":5}}"#), (5, 3));
-    }
-
-    #[test]
-    fn a_migration_is_active_until_it_ends_or_is_deleted() {
-        let of = |metadata: &str, status: &str| {
-            let text = format!(
-                r#"{{"metadata":{{"name":"m","namespace":"vms","uid":"u","resourceVersion":"7"{metadata}}},
-                    "spec":{{"vmiName":"vm1"}}{status}}}"#
-            );
-            match read_object(WatchedKind::Migrations, &text).decoded {
-                Some(DecodedObject::Migration(found)) => {
-                    assert_eq!((&*found.uid, &*found.machine), ("u", "vm1"));
-                    found.ended
-                }
-                other => panic!("{other:?}"),
-            }
-        };
-        for status in ["", r#","status":null"#, r#","status":{}"#] {
-            assert!(!of("", status), "{status}");
-        }
-        for (phase, ended) in [
-            ("Pending", false),
-            ("Running", false),
-            ("Succeeded", true),
-            ("Failed", true),
-        ] {
-            let status = format!(r#","status":{{"phase":"{phase}"}}"#);
-            assert_eq!(of("", &status), ended, "{phase}");
-        }
-        let deleted = r#","deletionTimestamp":"2026-11-01T00:00:00Z""#;
-        assert!(of(deleted, r#","status":{"phase":"Scheduling"}"#));
     }
 }

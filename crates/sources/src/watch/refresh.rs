@@ -12,7 +12,7 @@ use nadmit_api::{
     call::{ApiCall, ApiError, RetryPolicy},
     watch::Page,
 };
-use nadmit_catalog::Pod;
+use nadmit_catalog::{LiveRead, Pod};
 
 use super::{
     ClusterSource, SourceState,
@@ -38,107 +38,54 @@ enum LiveReadResult {
 }
 
 impl ClusterSource {
-    /// Reads a network live.
+    /// Reads the objects of a live read. Afterwards the catalog has them as they are at present; not a pod
+    /// that has ended or uses no additional networks. `multus_namespace` is the namespace of default
+    /// networks that name none. Reads of the ledger are skipped.
     ///
     /// # Errors
     /// If the API server does not answer. The catalog then stays as it was.
-    pub async fn refresh_network(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        self.refresh(WatchedKind::Networks, namespace, Some(name))
-            .await
-    }
-
-    /// Reads a pod live. Afterwards the catalog has it with its present UID, or, if it does not exist,
-    /// has ended or uses no additional networks, does not have it.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_pod(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        self.refresh(WatchedKind::Pods, namespace, Some(name)).await
-    }
-
-    /// Reads a namespace live: its labels, and whether it is terminating.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_namespace(&self, name: &str) -> Result<(), ClusterError> {
-        self.refresh(WatchedKind::Namespaces, "", Some(name)).await
-    }
-
-    /// Reads an address pool live.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_pool(&self, name: &str) -> Result<(), ClusterError> {
-        self.refresh(WatchedKind::Pools, "", Some(name)).await
-    }
-
-    /// Reads the configuration of OpenShift's network operator live.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_operator(&self) -> Result<(), ClusterError> {
-        self.refresh(WatchedKind::Operators, "", None).await
-    }
-
-    /// Reads all pods of a namespace live.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_pods_of(&self, namespace: &str) -> Result<(), ClusterError> {
-        self.refresh(WatchedKind::Pods, namespace, None).await
-    }
-
-    /// Reads a StatefulSet live.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_stateful_set(
+    pub async fn refresh(
         &self,
-        namespace: &str,
-        name: &str,
+        read: &LiveRead,
+        multus_namespace: &str,
     ) -> Result<(), ClusterError> {
-        self.refresh(WatchedKind::StatefulSets, namespace, Some(name))
-            .await
+        if let Some((kinds, namespace, name)) = WatchedKind::of_object(read) {
+            let all = kinds
+                .iter()
+                .map(|watched| self.refresh_kind(*watched, namespace, Some(name)));
+            return try_join_all(all).await.map(drop);
+        }
+        match read {
+            LiveRead::PodsOf { namespace } => {
+                self.refresh_kind(WatchedKind::Pods, namespace, None).await
+            }
+            LiveRead::NetworkOperator => self.refresh_kind(WatchedKind::Operators, "", None).await,
+            LiveRead::Pool { name, namespace } => {
+                self.refresh_kind(WatchedKind::Pools, "", Some(name))
+                    .await?;
+                match namespace {
+                    Some(namespace) => self.refresh_namespace(namespace).await,
+                    None => Ok(()),
+                }
+            }
+            LiveRead::NetworkUsers { namespace, name } => {
+                self.refresh_namespace(namespace).await?;
+                self.refresh_network_users(namespace, name, multus_namespace)
+                    .await
+            }
+            // The ledger answers the others.
+            _ => Ok(()),
+        }
     }
 
-    /// Reads a virtual machine and its instance live.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_virtual_machine(
-        &self,
-        namespace: &str,
-        name: &str,
-    ) -> Result<(), ClusterError> {
-        let machine = self.refresh(WatchedKind::VirtualMachines, namespace, Some(name));
-        let instance = self.refresh(WatchedKind::VirtualMachineInstances, namespace, Some(name));
-        try_join(machine, instance).await.map(drop)
-    }
-
-    /// Reads a migration of a virtual machine live.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_migration(&self, namespace: &str, name: &str) -> Result<(), ClusterError> {
-        self.refresh(WatchedKind::Migrations, namespace, Some(name))
-            .await
-    }
-
-    /// Reads a node live.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_node(&self, name: &str) -> Result<(), ClusterError> {
-        self.refresh(WatchedKind::Nodes, "", Some(name)).await
+    async fn refresh_namespace(&self, name: &str) -> Result<(), ClusterError> {
+        let namespaces = WatchedKind::Namespaces;
+        self.refresh_kind(namespaces, "", Some(name)).await
     }
 
     /// Reads the users of a network live: its namespace and the pods in it. If none of them uses it,
     /// reads the known users in other namespaces, until one is confirmed or none is left.
-    /// `multus_namespace` is the namespace of default networks that name none.
-    ///
-    /// # Errors
-    /// If the API server does not answer.
-    pub async fn refresh_network_users(
+    async fn refresh_network_users(
         &self,
         namespace: &str,
         name: &str,
@@ -146,7 +93,7 @@ impl ClusterSource {
     ) -> Result<(), ClusterError> {
         try_join(
             self.refresh_namespace(namespace),
-            self.refresh_pods_of(namespace),
+            self.refresh_kind(WatchedKind::Pods, namespace, None),
         )
         .await?;
         let users = || self.users(namespace, name, multus_namespace);
@@ -155,7 +102,9 @@ impl ClusterSource {
             return Ok(());
         }
         for some in known.chunks(CONCURRENCY) {
-            let pods = some.iter().map(|(home, pod)| self.refresh_pod(home, pod));
+            let pods = some
+                .iter()
+                .map(|(home, pod)| self.refresh_kind(WatchedKind::Pods, home, Some(pod)));
             try_join_all(pods).await?;
             if users().iter().any(|user| some.contains(user)) {
                 break;
@@ -177,7 +126,7 @@ impl ClusterSource {
         users.map(|pod| key(pod)).collect()
     }
 
-    async fn refresh(
+    async fn refresh_kind(
         &self,
         watched: WatchedKind,
         namespace: &str,

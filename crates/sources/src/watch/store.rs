@@ -224,7 +224,7 @@ impl ClusterStore {
         let Some(decoded) = object.decoded else {
             return self.evict(watched, &object.key);
         };
-        self.builder.put(watched, &object.key, decoded);
+        self.builder.put(&object.key, decoded);
         let cache = self.cache(watched);
         cache.present.insert(object.key, cache.lists);
     }

@@ -1,9 +1,36 @@
-//! Decodes nodes: whether containers on them may still run.
+//! Nodes: whether containers on them may still run.
 
 use serde::Deserialize;
 
 use nadmit_allocation::Timestamp;
-use nadmit_catalog::Node;
+use nadmit_catalog::{Catalog, Node};
+
+use super::known_objects::KnownObjects;
+use crate::{
+    cluster::kinds::{ClusterKind, built_in},
+    watch::progress::ObjectKey,
+};
+
+/// The nodes of the catalog.
+pub(super) struct Nodes;
+
+impl KnownObjects for Nodes {
+    const KIND: &'static ClusterKind = &built_in("Node", "v1", "nodes", &[]);
+
+    type Content = Node;
+
+    fn decode(json: &str) -> serde_json::Result<Node> {
+        read(json)
+    }
+
+    fn set(catalog: &mut Catalog, (_, name): &ObjectKey, node: Option<Node>) -> bool {
+        catalog.nodes_mut().set(name, node)
+    }
+
+    fn set_known(catalog: &mut Catalog, known: bool) -> bool {
+        catalog.nodes_mut().set_known(known)
+    }
+}
 
 /// The taint by which an administrator declares that nothing runs on the node any more (KEP-2268).
 const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
@@ -46,7 +73,7 @@ struct Condition {
 }
 
 /// Decodes a node. A node without a Ready condition is not ready.
-pub(super) fn read(text: &str) -> Result<Node, serde_json::Error> {
+fn read(text: &str) -> Result<Node, serde_json::Error> {
     let slim: NodeObject = serde_json::from_str(text)?;
     let conditions = slim.status.and_then(|status| status.conditions);
     let mut conditions = conditions.into_iter().flatten();
