@@ -250,6 +250,11 @@ fn copies_are_current() -> TestResult {
         }
         wanted.push((format!("helm/nadmit/files/{name}"), text));
     }
+    let access = fs::read_to_string(path("base/access.yaml"))?;
+    wanted.push((
+        "helm/nadmit/templates/access.yaml".to_owned(),
+        as_template(&access),
+    ));
     for (name, text) in wanted {
         let file = path(&name);
         if std::env::var_os("NADMIT_UPDATE").is_some() {
@@ -264,6 +269,22 @@ fn copies_are_current() -> TestResult {
         }
     }
     Ok(())
+}
+
+/// Returns the chart's template of a file of the base.
+fn as_template(base: &str) -> String {
+    base.replace(
+        "subjects:\n- kind: ServiceAccount\n  name: nadmit\n  namespace: nadmit\n",
+        "subjects: {{- include \"nadmit.subjects\" . | nindent 0 }}\n",
+    )
+    .replace(
+        "  labels:\n    app.kubernetes.io/name: nadmit\n",
+        "  labels: {{- include \"nadmit.labels\" . | nindent 4 }}\n",
+    )
+    .replace(
+        "  namespace: nadmit\n",
+        "  namespace: {{ .Release.Namespace }}\n",
+    )
 }
 
 const DASHBOARD: &str = r#"# dashboard.json for Grafana's sidecar, which looks for the label.
