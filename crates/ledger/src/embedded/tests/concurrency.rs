@@ -83,7 +83,7 @@ async fn closing_answers_queued_batches() {
     let folder = folder();
     let ledger = open(&folder);
     let writes = join_all((0..50).map(|last| ledger.write(vec![create(last, "a")])));
-    let (results, ()) = futures_util::join!(writes, ledger.close());
+    let (results, ()) = futures_util::future::join(writes, ledger.close()).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
     assert_eq!(names_and_holders(&open(&folder)).await.len(), 50);
 }

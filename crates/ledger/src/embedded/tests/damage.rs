@@ -189,10 +189,11 @@ async fn a_damaged_record_is_reported_and_does_not_affect_others() {
     }
     assert!(ledger.list().await.is_err());
     assert!(ledger.export(std::io::sink()).is_err());
-    let (bad, good) = futures_util::join!(
+    let (bad, good) = futures_util::future::join(
         ledger.write(vec![create(7, "b")]),
-        ledger.write(vec![create(200, "b")])
-    );
+        ledger.write(vec![create(200, "b")]),
+    )
+    .await;
     assert!(bad.unwrap_err().to_string().contains("192.0.2.7"));
     assert!(good.is_ok());
 }
