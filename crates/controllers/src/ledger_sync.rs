@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use nadmit_allocation::SharedIndex;
-use nadmit_ledger::{Cursor, Ledger, LedgerEvent, LedgerEvents, ReadError, Store as _};
+use nadmit_ledger::{Cursor, Ledger, LedgerEvent, ReadError, Store as _};
 
 /// The pause before a failed load is retried.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
@@ -36,44 +36,30 @@ impl LedgerSync {
 
     /// Keeps the index up to date until `cancel`, or until the ledger is closed.
     pub async fn run(mut self, cancel: CancellationToken) {
+        let _ = cancel.run_until_cancelled(self.sync()).await;
+    }
+
+    async fn sync(&mut self) {
         let mut events = self.ledger.follow(self.cursor);
-        loop {
-            let next = tokio::select! {
-                biased;
-                () = cancel.cancelled() => return,
-                next = events.next() => next,
-            };
+        while let Some(next) = events.next().await {
             match next {
-                Some(Ok(event)) => {
-                    self.cursor = event.cursor();
-                    apply(&self.index, event);
-                }
-                Some(Err(error)) => {
+                Ok(event) => apply(&self.index, event),
+                Err(error) => {
                     tracing::warn!(%error, "ledger watch failed; reloading");
-                    match self.reload(&cancel).await {
-                        Some(reloaded) => events = reloaded,
-                        None => return,
-                    }
+                    self.cursor = self.reload().await;
+                    events = self.ledger.follow(self.cursor);
                 }
-                None => return,
             }
         }
     }
 
-    async fn reload(&mut self, cancel: &CancellationToken) -> Option<LedgerEvents> {
+    async fn reload(&self) -> Cursor {
         loop {
             match load(&self.ledger, &self.index).await {
-                Ok(cursor) => {
-                    self.cursor = cursor;
-                    return Some(self.ledger.follow(cursor));
-                }
+                Ok(cursor) => return cursor,
                 Err(error) => tracing::error!(%error, "loading the ledger failed"),
             }
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return None,
-                () = sleep(RELOAD_PAUSE) => {}
-            }
+            sleep(RELOAD_PAUSE).await;
         }
     }
 }

@@ -38,53 +38,29 @@ impl SliceSync {
 
     /// Keeps the slices of the index up to date until `cancel`.
     pub async fn run(mut self, cancel: CancellationToken) {
+        let _ = cancel.run_until_cancelled(self.sync()).await;
+    }
+
+    async fn sync(&mut self) {
         loop {
             let mut events = self.slices.follow(self.revision);
-            loop {
-                let next = tokio::select! {
-                    biased;
-                    () = cancel.cancelled() => return,
-                    next = events.next() => next,
-                };
-                match next {
-                    Some(Ok(SliceEvent::Put(slice, version))) => {
-                        self.revision = self.revision.max(version);
-                        self.index.lock().apply_slice(slice, version);
-                    }
-                    Some(Ok(SliceEvent::Deleted(name, version))) => {
-                        self.revision = self.revision.max(version);
-                        self.index.lock().apply_slice_delete(&name, version);
-                    }
-                    // The watch expired or ended: the list covers everything that was missed.
-                    Some(Err(_)) | None => break,
-                }
+            while let Some(Ok(event)) = events.next().await {
+                apply(&self.index, event);
             }
-            // An API server that ends every watch must not be asked without a pause.
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return,
-                () = sleep(REWATCH_PAUSE) => {}
-            }
-            if self.reload(&cancel).await.is_none() {
-                return;
-            }
+            // An API server that ends every watch must not be asked without a pause. The list covers
+            // everything that was missed.
+            sleep(REWATCH_PAUSE).await;
+            self.revision = self.reload().await;
         }
     }
 
-    async fn reload(&mut self, cancel: &CancellationToken) -> Option<()> {
+    async fn reload(&self) -> Version {
         loop {
             match load(&self.slices, &self.index).await {
-                Ok(revision) => {
-                    self.revision = revision;
-                    return Some(());
-                }
+                Ok(revision) => return revision,
                 Err(error) => tracing::error!(%error, "loading slices failed"),
             }
-            tokio::select! {
-                biased;
-                () = cancel.cancelled() => return None,
-                () = sleep(RELOAD_PAUSE) => {}
-            }
+            sleep(RELOAD_PAUSE).await;
         }
     }
 }
@@ -94,4 +70,12 @@ async fn load(slices: &SliceLedger, index: &SharedIndex) -> Result<Version, Read
     let (all, revision) = slices.list().await?;
     index.lock().replace_slices(all, revision);
     Ok(revision)
+}
+
+fn apply(index: &SharedIndex, event: SliceEvent) {
+    let mut index = index.lock();
+    match event {
+        SliceEvent::Put(slice, version) => index.apply_slice(slice, version),
+        SliceEvent::Deleted(name, version) => index.apply_slice_delete(&name, version),
+    }
 }
