@@ -2,6 +2,8 @@
 
 use std::str::FromStr;
 
+use thiserror::Error;
+
 use super::{CheckOutcome, github, human, json, sarif};
 
 /// An output format.
@@ -43,14 +45,17 @@ impl OutputFormat {
     }
 }
 
-impl FromStr for OutputFormat {
-    type Err = String;
+/// A text that names no format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the formats are {}", OutputFormat::ALL.map(OutputFormat::name).join(", "))]
+pub struct UnknownFormat;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+impl FromStr for OutputFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
         let mut all = Self::ALL.into_iter();
-        all.find(|format| format.name() == text).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("the formats are {names}")
-        })
+        all.find(|format| format.name() == text)
+            .ok_or(UnknownFormat)
     }
 }

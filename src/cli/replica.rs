@@ -253,10 +253,10 @@ impl Controllers {
         let compare = || {
             let reconciler = reconciler.clone();
             async move {
-                let report = reconciler.pass(true).await;
-                match report.errors.first() {
-                    Some(error) => Err(error.clone()),
-                    None => Ok(report.to_string()),
+                let mut report = reconciler.pass(true).await;
+                match report.errors.is_empty() {
+                    true => Ok(report),
+                    false => Err(report.errors.swap_remove(0)),
                 }
             }
             .boxed()

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::{ArgGroup, Args};
+use thiserror::Error;
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -364,11 +365,16 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 }
 
 /// Parses a name that is valid for Kubernetes objects and certificates.
-fn object_name(text: &str) -> Result<String, String> {
+fn object_name(text: &str) -> Result<String, NotAnObjectName> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let label = |part: &str| part.starts_with(fits) && part.chars().all(fits);
     if text.len() <= 253 && text.split('.').all(label) {
         return Ok(text.to_owned());
     }
-    Err("a name has lower case letters, digits, \"-\" and \".\", as in nadmit-tls".to_owned())
+    Err(NotAnObjectName)
 }
+
+/// A text that is not valid as a name of Kubernetes objects.
+#[derive(Debug, Error)]
+#[error("a name has lower case letters, digits, \"-\" and \".\", as in nadmit-tls")]
+struct NotAnObjectName;

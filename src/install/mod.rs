@@ -44,8 +44,8 @@ pub use self::{
     rollout::Trouble,
     settings::{Certificates, InstallSettings},
     status::{
-        CertificateStatus, InstallStatus, IsolationStatus, LaterWebhook, PoolStatus, ReplicaStatus,
-        ResyncStatus, WebhookStatus, status,
+        CertificateStatus, InstallStatus, IsolationStatus, LaterWebhook, PoolNotReady, PoolStatus,
+        ReplicaStatus, ResyncStatus, WebhookStatus, status,
     },
     tls::TlsProfile,
     yaml::yaml,

@@ -8,12 +8,13 @@ use kube::{
     Client, ResourceExt as _,
     api::{DynamicObject, ListParams},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
+use thiserror::Error;
 use tokio::time::timeout;
 
 use super::{
-    CONFIG_MAP, InstallError, Isolation, NAME, NAMESPACE, SETTINGS_KEY, Trouble,
+    CONFIG_MAP, InstallError, Isolation, IsolationUnknown, NAME, NAMESPACE, SETTINGS_KEY, Trouble,
     config_text::ConfigText,
     object,
     replicas::{CALL_TIMEOUT, ReplicaReport, scrape_all, with_timeout},
@@ -74,7 +75,7 @@ pub struct IsolationStatus {
     /// True if the value was read from Multus and is updated by the next installation.
     pub follows_multus: bool,
     /// Multus's own value, or the reason that it is unknown.
-    pub multus: Result<bool, String>,
+    pub multus: Result<bool, IsolationUnknown>,
     /// Name of the object with Multus's own value.
     pub source: Option<String>,
 }
@@ -122,13 +123,36 @@ pub struct PoolStatus {
     /// Name.
     pub name: String,
     /// Readiness: `Ok` if the pool allocates addresses, or the reason that it does not.
-    pub ready: Result<(), String>,
+    pub ready: Result<(), PoolNotReady>,
     /// Ranges, joined by commas, as are the numbers.
     pub ranges: Option<Value>,
     /// Number of free addresses at the last count.
     pub free: Option<Value>,
     /// Number of allocated addresses.
     pub allocated: Option<Value>,
+}
+
+/// The reason why a pool allocates no addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PoolNotReady {
+    /// The condition `Ready` is not true.
+    #[error("{reason}: {message}")]
+    Condition {
+        /// Reason of the condition.
+        reason: String,
+        /// Message of the condition.
+        message: String,
+    },
+    /// There is no condition `Ready`.
+    #[error("no replica has looked at it yet")]
+    New,
+}
+
+/// The reason as text.
+impl Serialize for PoolNotReady {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Reads the status of an installation, concurrently and with a time limit per call.
@@ -267,14 +291,12 @@ fn mode(text: &str) -> Option<String> {
 }
 
 /// Reads Multus's own setting.
-async fn multus(client: &Client) -> Result<Isolation, String> {
-    match timeout(CALL_TIMEOUT, Isolation::read(client)).await {
-        Ok(read) => read.map_err(|why| why.to_string()),
-        Err(_) => Err(format!("no answer within {} s", CALL_TIMEOUT.as_secs())),
-    }
+async fn multus(client: &Client) -> Result<Isolation, IsolationUnknown> {
+    let read = timeout(CALL_TIMEOUT, Isolation::read(client)).await;
+    read.unwrap_or(Err(IsolationUnknown::TimedOut(CALL_TIMEOUT)))
 }
 
-fn isolation(text: &str, multus: Result<Isolation, String>) -> IsolationStatus {
+fn isolation(text: &str, multus: Result<Isolation, IsolationUnknown>) -> IsolationStatus {
     let text = ConfigText(text.to_owned());
     IsolationStatus {
         set: text.isolates(),
@@ -367,12 +389,11 @@ fn pool(found: &DynamicObject) -> PoolStatus {
     let mut conditions = of_status["conditions"].as_array().into_iter().flatten();
     let ready = match conditions.find(|one| one["type"] == "Ready") {
         Some(ready) if ready["status"] == "True" => Ok(()),
-        Some(ready) => Err(format!(
-            "{}: {}",
-            text(&ready["reason"]),
-            text(&ready["message"])
-        )),
-        None => Err("no replica has looked at it yet".to_owned()),
+        Some(ready) => Err(PoolNotReady::Condition {
+            reason: text(&ready["reason"]),
+            message: text(&ready["message"]),
+        }),
+        None => Err(PoolNotReady::New),
     };
     // Numbers by range, if the server writes them.
     let member = |name: &str| {
@@ -425,6 +446,19 @@ mod tests {
         assert_eq!(expires, Some(1_700_000_000));
         assert_eq!(status.behind, ["b"]);
         assert_eq!(status.unknown, ["cannot read it: no answer within 5 s"]);
+    }
+
+    #[test]
+    fn reasons_are_texts_in_json() {
+        let ready: [Result<(), PoolNotReady>; 2] = [Ok(()), Err(PoolNotReady::New)];
+        let multus: Result<bool, _> = Err(IsolationUnknown::TimedOut(CALL_TIMEOUT));
+        assert_eq!(
+            json!([ready, multus]),
+            json!([
+                [{"Ok": null}, {"Err": "no replica has looked at it yet"}],
+                {"Err": "no answer within 5 s"},
+            ])
+        );
     }
 
     #[test]

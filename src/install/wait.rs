@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kube::{Client, api::DynamicObject};
 use serde_json::Value;
+use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -17,6 +18,17 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Time for which a pod may fail to start before that counts: an image may become available late.
 const STUCK_GRACE: Duration = Duration::from_secs(10);
 
+/// The reason why an object is not in the expected state yet.
+#[derive(Debug, Error)]
+enum Unmet {
+    #[error("it is not there")]
+    Absent,
+    #[error("its condition Established is not True")]
+    NotEstablished,
+    #[error("{0} of its webhooks have no caBundle")]
+    NoCaBundle(usize),
+}
+
 /// Waits until a definition's kind is served.
 pub(super) async fn established(
     client: &Client,
@@ -26,7 +38,7 @@ pub(super) async fn established(
     let what = format!("{} is not served", object::display_name(definition));
     let is_served = |found: &DynamicObject| match has_condition(found, "Established") {
         true => Ok(()),
-        false => Err("its condition Established is not True".to_owned()),
+        false => Err(Unmet::NotEstablished),
     };
     let help = "see kubectl describe of it";
     until(client, definition, timeout, what, help, is_served).await
@@ -103,7 +115,7 @@ pub(super) async fn trusted(
         });
         match bare.count() {
             0 => Ok(()),
-            count => Err(format!("{count} of its webhooks have no caBundle")),
+            count => Err(Unmet::NoCaBundle(count)),
         }
     };
     let what = format!(
@@ -164,7 +176,7 @@ async fn until(
     timeout: Duration,
     what: String,
     help: &'static str,
-    holds: impl Fn(&DynamicObject) -> Result<(), String>,
+    holds: impl Fn(&DynamicObject) -> Result<(), Unmet>,
 ) -> Result<(), InstallError> {
     let (api, end) = (object::api(client, wanted), Instant::now() + timeout);
     loop {
@@ -172,9 +184,9 @@ async fn until(
         let last = match found {
             Ok(Some(found)) => match holds(&found) {
                 Ok(()) => return Ok(()),
-                Err(last) => last,
+                Err(unmet) => unmet.to_string(),
             },
-            Ok(None) => "it is not there".to_owned(),
+            Ok(None) => Unmet::Absent.to_string(),
             Err(error) => InstallError::of("read it", &error).to_string(),
         };
         if Instant::now() >= end {

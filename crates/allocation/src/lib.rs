@@ -24,6 +24,7 @@ pub mod selector;
 mod slice;
 mod space;
 pub mod spec;
+mod spec_error;
 
 pub use self::{
     address::{Address, Family, ParseAddressError},
@@ -34,11 +35,12 @@ pub use self::{
     index::{Index, SharedIndex},
     macs::Macs,
     parsed_spec::{ParsedSpec, UnknownKey},
-    pool::{Pool, Retention, SpecError, WorkloadRetention},
+    pool::{Pool, Retention, WorkloadRetention},
     pool_config::PoolConfig,
     range::{AddressRange, ExclusionReason},
     record::{Allocation, MAX_FORMER_NODES, NetworkRef, Stored, Timestamp, Version, Write},
     reservation::{DesignatedHolder, Reservation},
     slice::{Slice, SliceMismatch, SlicingConfig},
     space::Space,
+    spec_error::SpecError,
 };

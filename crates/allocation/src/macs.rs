@@ -1,6 +1,6 @@
 //! The MACs of a pool.
 
-use super::{Address, FreeNumbers, pool::SpecError, range::AddressRange, spec::MacsSpec};
+use super::{Address, FreeNumbers, range::AddressRange, spec::MacsSpec, spec_error::SpecError};
 use nadmit_cni::{
     NumberRange,
     mac::{HardwareAddress, Mac},
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::spec::RangeSpec;
 
-    fn macs(spec: &str, range: Option<&str>) -> Result<Macs, String> {
+    fn macs(spec: &str, range: Option<&str>) -> Result<Macs, SpecError> {
         let spec: MacsSpec = serde_json::from_str(spec).unwrap_or_else(|e| panic!("{e}"));
         let range = range.map(|range| {
             let spec = RangeSpec {
@@ -190,7 +190,7 @@ mod tests {
             };
             AddressRange::new(&spec).unwrap_or_else(|e| panic!("{e:?}"))
         });
-        Macs::new(&spec, range.as_ref()).map_err(|error| error.path)
+        Macs::new(&spec, range.as_ref())
     }
 
     fn is(mac: Option<Mac>, text: &str) -> bool {
@@ -211,7 +211,10 @@ mod tests {
     fn a_mac_prefix_must_leave_enough_bits_for_every_offset() {
         assert!(macs(r#"{"prefix":"02:5e:00"}"#, Some("10.0.0.0/8")).is_ok());
         let too_long = macs(r#"{"prefix":"02:5e:00:00"}"#, Some("10.0.0.0/8"));
-        assert_eq!(too_long, Err("prefix".to_owned()));
+        assert_eq!(
+            too_long.map_err(|error| error.path),
+            Err("prefix".to_owned())
+        );
         assert!(macs(r#"{"prefix":"02:5e:00"}"#, Some("2001:db8::/64")).is_err());
         let own = macs(
             r#"{"start":"02:00:00:00:00:00","end":"02:00:00:00:00:ff"}"#,
@@ -236,7 +239,8 @@ mod tests {
                 "start",
             ),
         ] {
-            assert_eq!(macs(spec, None), Err(path.to_owned()), "{spec}");
+            let error = macs(spec, None).map_err(|error| error.path);
+            assert_eq!(error, Err(path.to_owned()), "{spec}");
         }
         let wide = macs(
             r#"{"start":"02:ff:ff:ff:ff:ff","end":"04:00:00:00:00:00"}"#,

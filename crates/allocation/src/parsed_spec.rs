@@ -12,9 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
-    pool::{Pool, SpecError},
+    pool::Pool,
     reservation::Reservation,
     spec::{PoolSpec, ReservationSpec},
+    spec_error::SpecError,
 };
 
 /// A spec without the values that could not be read, and the problems found.

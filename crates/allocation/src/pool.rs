@@ -2,8 +2,6 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use thiserror::Error;
-
 use super::{
     Space,
     macs::Macs,
@@ -11,6 +9,7 @@ use super::{
     selector::{Labels, Selector},
     slice::SlicingConfig,
     spec::{PoolSpec, WorkloadRetentionSpec},
+    spec_error::SpecError,
 };
 use nadmit_cni::mac::Mac;
 
@@ -69,36 +68,6 @@ pub struct WorkloadRetention {
     pub retain_when_deleted: bool,
 }
 
-/// A problem in the `spec` of a pool or reservation.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{path}: {reason}")]
-pub struct SpecError {
-    /// The path below `spec` (`ranges[0].exclude[1]`).
-    pub path: String,
-    /// The problem, and what to write instead.
-    pub reason: String,
-}
-
-impl SpecError {
-    pub(super) fn new(path: impl Into<String>, reason: String) -> Self {
-        Self {
-            path: path.into(),
-            reason,
-        }
-    }
-
-    /// Prefixes the path with that of the parent.
-    fn under(mut self, parent: &str) -> Self {
-        let dot = if self.path.is_empty() || self.path.starts_with('[') {
-            ""
-        } else {
-            "."
-        };
-        self.path = format!("{parent}{dot}{}", self.path);
-        self
-    }
-}
-
 impl Pool {
     /// Validates the spec of a pool.
     ///
@@ -127,13 +96,10 @@ impl Pool {
             DEFAULT_LOST_NODE_QUARANTINE,
         );
         let max_per_namespace = validator.limit(spec.max_per_namespace);
-        let namespaces =
-            spec.namespace_selector.as_ref().and_then(|selector| {
-                let parsed = Selector::new(selector);
-                validator.accept(parsed.map_err(|(path, reason)| {
-                    SpecError::new(path, reason).under("namespaceSelector")
-                }))
-            });
+        let namespaces = spec.namespace_selector.as_ref().and_then(|selector| {
+            let parsed = Selector::new(selector);
+            validator.accept(parsed.map_err(|error| error.under("namespaceSelector")))
+        });
         let no_spare = macs.as_ref().is_some_and(|macs| !macs.has_spare());
         let vms_retain_ips =
             validator.virtual_machines(spec.virtual_machines.as_deref()) || no_spare;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Address, FreeNumbers, pool::SpecError, spec::RangeSpec};
+use super::{Address, FreeNumbers, spec::RangeSpec, spec_error::SpecError};
 use nadmit_cni::{
     NumberRange,
     address::parse_address,

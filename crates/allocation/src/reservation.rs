@@ -4,8 +4,8 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{
     Address, Holder, NetworkRef, PodRef, Pool,
-    pool::SpecError,
     spec::{ReservationHolderSpec, ReservationSpec},
+    spec_error::SpecError,
 };
 use nadmit_cni::{
     address::AddressRequest,

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::spec::{ExpressionSpec, SelectorSpec};
+use super::{
+    spec::{ExpressionSpec, SelectorSpec},
+    spec_error::SpecError,
+};
 
 /// The labels of an object.
 pub type Labels = BTreeMap<Box<str>, Box<str>>;
@@ -23,8 +26,8 @@ impl Selector {
     /// Validates the spec of a selector.
     ///
     /// # Errors
-    /// Returns the path within the selector (`matchExpressions[0].operator`) and what to write there.
-    pub fn new(spec: &SelectorSpec) -> Result<Self, (String, String)> {
+    /// Returns the first problem, with its path within the selector (`matchExpressions[0].operator`).
+    pub fn new(spec: &SelectorSpec) -> Result<Self, SpecError> {
         let equal = spec.match_labels.iter().map(|(key, value)| {
             Ok(Requirement::In(
                 key.as_str().into(),
@@ -34,7 +37,7 @@ impl Selector {
         let further = spec.match_expressions.iter().enumerate();
         let further = further.map(|(index, expression)| {
             requirement(expression)
-                .map_err(|(key, what)| (format!("matchExpressions[{index}].{key}"), what))
+                .map_err(|error| error.under(&format!("matchExpressions[{index}]")))
         });
         let requirements: Result<Vec<_>, _> = equal.chain(further).collect();
         Ok(Self(requirements?.into()))
@@ -73,30 +76,31 @@ impl fmt::Display for Selector {
     }
 }
 
-fn requirement(spec: &ExpressionSpec) -> Result<Requirement, (&'static str, String)> {
+fn requirement(spec: &ExpressionSpec) -> Result<Requirement, SpecError> {
     let key = spec.key.as_str().into();
     let values = || -> Result<Box<[Box<str>]>, _> {
         if spec.values.is_empty() {
-            return Err((
-                "values",
-                format!("{} needs at least one value", spec.operator),
-            ));
+            let reason = format!("{} needs at least one value", spec.operator);
+            return Err(SpecError::new("values", reason));
         }
         Ok(spec.values.iter().map(|v| v.as_str().into()).collect())
     };
     if spec.key.is_empty() {
-        return Err(("key", "is empty; name a label".to_owned()));
+        return Err(SpecError::new("key", "is empty; name a label".to_owned()));
     }
     match spec.operator.as_str() {
         "In" => Ok(Requirement::In(key, values()?)),
         "NotIn" => Ok(Requirement::NotIn(key, values()?)),
         "Exists" if spec.values.is_empty() => Ok(Requirement::Exists(key)),
         "DoesNotExist" if spec.values.is_empty() => Ok(Requirement::Absent(key)),
-        "Exists" | "DoesNotExist" => Err(("values", format!("{} takes no values", spec.operator))),
-        other => Err((
-            "operator",
-            format!("{other:?} is not In, NotIn, Exists or DoesNotExist"),
-        )),
+        "Exists" | "DoesNotExist" => {
+            let reason = format!("{} takes no values", spec.operator);
+            Err(SpecError::new("values", reason))
+        }
+        other => {
+            let reason = format!("{other:?} is not In, NotIn, Exists or DoesNotExist");
+            Err(SpecError::new("operator", reason))
+        }
     }
 }
 
@@ -160,7 +164,7 @@ mod tests {
         ] {
             let spec = format!(r#"{{"matchExpressions":[{expression}]}}"#);
             let spec: SelectorSpec = serde_json::from_str(&spec).unwrap_or_else(|e| panic!("{e}"));
-            let path = Selector::new(&spec).err().map(|(path, _)| path);
+            let path = Selector::new(&spec).err().map(|error| error.path);
             assert_eq!(path.as_deref(), Some(expected));
         }
     }

@@ -4,16 +4,16 @@
 //! owns the slices that are recorded in its name; as with addresses, the name of the record is the
 //! lock. Addresses keep the prefix length of the whole range, so slices are invisible on the network.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, num::ParseIntError, sync::Arc};
 
 use thiserror::Error;
 
 use super::{
     Address, Pool, PoolConfig,
-    pool::SpecError,
     range::AddressRange,
     space::{LONGEST_V4, LONGEST_V6, push_address},
     spec::PoolSpec,
+    spec_error::SpecError,
 };
 use nadmit_cni::{name::SUBDOMAIN_MAX, range::Subnet};
 
@@ -56,6 +56,44 @@ pub enum SliceMismatch {
     OtherSize(u8),
 }
 
+/// The reason why a pool cannot be sliced.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+enum SlicingError {
+    /// The size is not a prefix length.
+    #[error("{text:?} is not a valid prefix length; write \"/28\"")]
+    NotAPrefixLength {
+        text: String,
+        #[source]
+        source: ParseIntError,
+    },
+    /// The pool has only MACs.
+    #[error("needs a pool with a range")]
+    NoRange,
+    /// The slice is not smaller than the first range.
+    #[error("/{size} is not smaller than the range {range}; write a longer prefix")]
+    NotSmaller { size: u8, range: Subnet },
+    /// The slice is a single address.
+    #[error("/{0} leaves a node no addresses to choose from")]
+    SingleAddress(u8),
+    /// The slice is not smaller than another range than the first.
+    #[error(
+        "/{size} of {first} is 2^{host_bits} addresses, and {small} has no more; write a longer \
+         prefix, or a wider range"
+    )]
+    SmallRange {
+        size: u8,
+        first: Subnet,
+        host_bits: u8,
+        small: Subnet,
+    },
+    /// The pool's name followed by an address is too long for a name; slices are named so.
+    #[error(
+        "needs a pool whose name has at most {0} characters, for names of slices begin with it; \
+         make a pool with a shorter name"
+    )]
+    LongName(usize),
+}
+
 impl SlicingConfig {
     /// Validates the slicing of a pool with these ranges; returns `None` if the pool is not sliced.
     pub(super) fn new(
@@ -82,32 +120,33 @@ impl SlicingConfig {
         });
         sliced
             .map(Some)
-            .map_err(|reason| SpecError::new("nodeSliceSize", reason))
+            .map_err(|error| SpecError::new("nodeSliceSize", error.to_string()))
     }
 
-    fn host_bits(text: &str, ranges: &[AddressRange]) -> Result<u8, String> {
+    fn host_bits(text: &str, ranges: &[AddressRange]) -> Result<u8, SlicingError> {
         let number = text.strip_prefix('/').unwrap_or(text).parse::<u8>();
-        let size =
-            number.map_err(|_| format!("{text:?} is not a valid prefix length; write \"/28\""))?;
-        let first = ranges.first().ok_or("needs a pool with a range")?.subnet;
+        let size = number.map_err(|source| SlicingError::NotAPrefixLength {
+            text: text.to_owned(),
+            source,
+        })?;
+        let first = ranges.first().ok_or(SlicingError::NoRange)?.subnet;
         if size <= first.prefix {
-            return Err(format!(
-                "/{size} is not smaller than the range {first}; write a longer prefix"
-            ));
+            return Err(SlicingError::NotSmaller { size, range: first });
         }
         let host_bits = match first.width().checked_sub(size) {
             Some(bits @ 1..) => bits,
-            _ => return Err(format!("/{size} leaves a node no addresses to choose from")),
+            _ => return Err(SlicingError::SingleAddress(size)),
         };
         let small = ranges.iter().find(|r| r.subnet.host_bits() <= host_bits);
-        if let Some(small) = small {
-            return Err(format!(
-                "/{size} of {first} is 2^{host_bits} addresses, and {} has no more; write a longer \
-                 prefix, or a wider range",
-                small.subnet
-            ));
+        match small {
+            None => Ok(host_bits),
+            Some(small) => Err(SlicingError::SmallRange {
+                size,
+                first,
+                host_bits,
+                small: small.subnet,
+            }),
         }
-        Ok(host_bits)
     }
 
     /// Returns the slice that contains an address.
@@ -122,16 +161,13 @@ impl SlicingConfig {
 }
 
 /// Checks that the name of the pool followed by an address is a valid object name: slices are named so.
-fn name_fits(name: &str, ranges: &[AddressRange]) -> Result<(), String> {
+fn name_fits(name: &str, ranges: &[AddressRange]) -> Result<(), SlicingError> {
     let ipv4 = ranges.iter().all(|range| range.window.is_ipv4());
     let most = SUBDOMAIN_MAX - 1 - if ipv4 { LONGEST_V4 } else { LONGEST_V6 };
-    if name.len() <= most {
-        return Ok(());
+    match name.len() <= most {
+        true => Ok(()),
+        false => Err(SlicingError::LongName(most)),
     }
-    Err(format!(
-        "needs a pool whose name has at most {most} characters, for names of slices begin with it; \
-         make a pool with a shorter name"
-    ))
 }
 
 fn masked(window: Subnet) -> Subnet {

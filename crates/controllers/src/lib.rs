@@ -38,9 +38,9 @@ pub use self::{
     folder_reconciler::FolderReconciler,
     leader::{LeaderElector, LeaseOptions},
     ledger_sync::LedgerSync,
-    pod_writer::{AnnotationPatch, ClusterPodWriter, PatchOutcome, PodWriter},
-    reconciler::{ReconcileReport, Reconciler, ReconcilerParts},
-    resync::{ResyncHistory, ResyncResult, ResyncRun, ResyncScheduler},
+    pod_writer::{AnnotationPatch, ClusterPodWriter, PatchError, PodWriter},
+    reconciler::{BackfillError, ReconcileError, ReconcileReport, Reconciler, ReconcilerParts},
+    resync::{ResyncHistory, ResyncRun, ResyncScheduler},
     slice_sync::SliceSync,
     status::StatusWriter,
 };

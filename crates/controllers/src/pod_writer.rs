@@ -8,6 +8,7 @@ use kube::{
     api::{Patch as Change, PatchParams},
 };
 use serde_json::{Value, json};
+use thiserror::Error;
 
 use nadmit_api::call::{ApiError, RetryPolicy, call};
 use nadmit_catalog as catalog;
@@ -25,21 +26,37 @@ pub struct AnnotationPatch {
     pub patch: Patch,
 }
 
-/// The outcome of an [`AnnotationPatch`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PatchOutcome {
-    /// The annotations are written.
-    Applied,
+/// The reason why an [`AnnotationPatch`] was not applied.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PatchError {
     /// The pod was replaced or has changed; decide again.
-    Conflict(String),
+    #[error(transparent)]
+    Conflict(ApiError),
+    /// nadmit may not patch pods.
+    #[error("{0}; give nadmit's ServiceAccount the verb \"patch\" on \"pods\", in a ClusterRole")]
+    Forbidden(#[source] ApiError),
     /// The request failed; it may have taken effect.
-    Failed(String),
+    #[error(transparent)]
+    Failed(ApiError),
+}
+
+impl PatchError {
+    fn of(error: ApiError) -> Self {
+        match error {
+            // 422 is the response to a failed `test` operation.
+            ApiError::NotFound(_) | ApiError::Conflict(_) | ApiError::Refused { code: 422, .. } => {
+                Self::Conflict(error)
+            }
+            ApiError::Refused { code: 403, .. } => Self::Forbidden(error),
+            error => Self::Failed(error),
+        }
+    }
 }
 
 /// A writer of pod annotations.
 pub trait PodWriter: Send + Sync {
     /// Applies a patch to a pod.
-    fn annotate(&self, patch: AnnotationPatch) -> BoxFuture<'_, PatchOutcome>;
+    fn annotate(&self, patch: AnnotationPatch) -> BoxFuture<'_, Result<(), PatchError>>;
 }
 
 /// Writes into the pods of a cluster. It needs `patch` on `pods`.
@@ -63,7 +80,7 @@ impl ClusterPodWriter {
 }
 
 impl PodWriter for ClusterPodWriter {
-    fn annotate(&self, patch: AnnotationPatch) -> BoxFuture<'_, PatchOutcome> {
+    fn annotate(&self, patch: AnnotationPatch) -> BoxFuture<'_, Result<(), PatchError>> {
         async move {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &patch.namespace);
             let params = PatchParams::default();
@@ -71,21 +88,7 @@ impl PodWriter for ClusterPodWriter {
             // A retry of a patch that took effect fails its tests. The next decision then finds nothing
             // missing.
             let asked = call(self.patience, || pods.patch(&patch.name, &params, &change));
-            match asked.await {
-                Ok(_) => PatchOutcome::Applied,
-                Err(error @ (ApiError::NotFound(_) | ApiError::Conflict(_))) => {
-                    PatchOutcome::Conflict(error.to_string())
-                }
-                // The response to a failed `test` operation.
-                Err(error @ ApiError::Refused { code: 422, .. }) => {
-                    PatchOutcome::Conflict(error.to_string())
-                }
-                Err(error @ ApiError::Refused { code: 403, .. }) => PatchOutcome::Failed(format!(
-                    "{error}; give nadmit's ServiceAccount the verb \"patch\" on \"pods\", in \
-                     a ClusterRole"
-                )),
-                Err(error) => PatchOutcome::Failed(error.to_string()),
-            }
+            asked.await.map(drop).map_err(PatchError::of)
         }
         .boxed()
     }

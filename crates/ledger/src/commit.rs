@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use tokio::time::{Duration, Instant, sleep};
+use thiserror::Error;
+use tokio::{
+    task::JoinError,
+    time::{Duration, Instant, sleep},
+};
 
 use super::{SliceLedger, Store, WriteError, apply_outcome};
 use nadmit_allocation::{SharedIndex, Slice, Version, Write, index::PlanId};
@@ -14,14 +18,31 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 const RETRY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Outcome of committing a plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum CommitOutcome {
     /// The plan is durable.
     Committed,
     /// Another writer was faster. The index has the other record; plan again.
     Conflict,
-    /// Nothing may be promised to the caller, for this reason.
-    Failed(String),
+    /// Nothing may be promised to the caller.
+    Failed(CommitError),
+}
+
+/// The reason why a plan is not known to be durable.
+#[derive(Debug, Error)]
+pub enum CommitError {
+    /// The ledger did not record it, or may not have.
+    #[error(transparent)]
+    Ledger(#[from] WriteError),
+    /// The task of the write failed.
+    #[error(transparent)]
+    Task(#[from] JoinError),
+    /// The deadline passed before the plan was recorded.
+    #[error("it was not recorded in time")]
+    TimedOut,
+    /// The server runs without a ledger.
+    #[error("this server keeps no allocations; start it with --data-dir")]
+    NoLedger,
 }
 
 /// Commits a plan, all or none, and commits or aborts it in the index. If the outcome is uncertain, the
@@ -35,7 +56,7 @@ pub async fn commit<L: Store + Send + Sync + 'static>(
     let outcome = ledger.write(writes.clone()).await;
     if let Err(error @ WriteError::Uncertain { .. }) = outcome {
         tokio::spawn(retry_uncertain(ledger, index, writes, plan_id));
-        return CommitOutcome::Failed(error.to_string());
+        return CommitOutcome::Failed(error.into());
     }
     resolve(&index, &writes, plan_id, outcome)
 }
@@ -104,7 +125,7 @@ fn resolve(
     index.abort(plan_id);
     match outcome {
         Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
-            CommitOutcome::Failed(error.to_string())
+            CommitOutcome::Failed(error.into())
         }
         Ok(_) | Err(WriteError::Exists(_) | WriteError::Changed { .. }) => CommitOutcome::Conflict,
     }

@@ -13,7 +13,7 @@ use std::future::Future;
 use thiserror::Error;
 use tokio::time::{Duration, Instant, sleep};
 
-use super::CommitOutcome;
+use super::{CommitError, CommitOutcome};
 use nadmit_allocation::{Slice, Write, index::PlanId};
 
 /// The next step of a plan.
@@ -47,6 +47,8 @@ pub trait CommitPlanner: Send {
     type Reads: Send;
     /// The reason why live reads failed.
     type ReadError: Send;
+    /// The reason why a slice was not recorded.
+    type ClaimError: Send;
 
     /// Plans with what is known now.
     fn plan(&mut self) -> CommitStep<Self::Output, Self::Reads>;
@@ -57,8 +59,8 @@ pub trait CommitPlanner: Send {
         reads: Self::Reads,
     ) -> impl Future<Output = Result<(), Self::ReadError>> + Send;
 
-    /// Records a slice, or reads its owner; fails with a reason.
-    fn claim(&mut self, slice: Slice) -> impl Future<Output = Result<(), String>> + Send;
+    /// Records a slice, or reads its owner.
+    fn claim(&mut self, slice: Slice) -> impl Future<Output = Result<(), Self::ClaimError>> + Send;
 
     /// Commits the writes of a plan.
     fn commit(
@@ -87,20 +89,20 @@ pub struct CommitLimits {
 }
 
 /// The reason why a [`commit_loop`] recorded nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum CommitLoopError<E> {
+#[derive(Debug, Error)]
+pub enum CommitLoopError<R, C> {
     /// Live reads failed.
     #[error("live reads failed")]
-    Verify(E),
+    Verify(R),
     /// Other writers were faster until the limit.
     #[error("other writers were faster")]
     Outpaced,
-    /// A slice could not be recorded, for this reason.
+    /// A slice could not be recorded.
     #[error("{0}")]
-    Claim(String),
-    /// The records could not be written, for this reason.
-    #[error("{0}")]
-    Commit(String),
+    Claim(C),
+    /// The records could not be written.
+    #[error(transparent)]
+    Commit(CommitError),
 }
 
 impl CommitLimits {
@@ -116,7 +118,7 @@ impl CommitLimits {
 pub async fn commit_loop<P: CommitPlanner>(
     planner: &mut P,
     limits: &CommitLimits,
-) -> Result<P::Output, CommitLoopError<P::ReadError>> {
+) -> Result<P::Output, CommitLoopError<P::ReadError, P::ClaimError>> {
     let mut plans = 0;
     let mut conflicts = 0;
     while limits.max_plans.is_none_or(|max| plans < max) {
@@ -147,7 +149,7 @@ pub async fn commit_loop<P: CommitPlanner>(
                     conflicts += 1;
                     back_off(planner, conflicts, limits.max_back_off).await;
                 }
-                CommitOutcome::Failed(problem) => return Err(CommitLoopError::Commit(problem)),
+                CommitOutcome::Failed(error) => return Err(CommitLoopError::Commit(error)),
             },
         }
     }
@@ -166,9 +168,10 @@ async fn back_off<P: CommitPlanner>(planner: &mut P, conflicts: u32, max: Durati
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{convert::Infallible, sync::Arc};
 
     use super::*;
+    use crate::WriteError;
     use nadmit_allocation::{
         Holder, NetworkRef, Pool, PoolConfig, SharedIndex, Timestamp,
         index::{AttachmentRequest, MacRequest, Requester},
@@ -204,6 +207,7 @@ mod tests {
         type Output = &'static str;
         type Reads = ();
         type ReadError = &'static str;
+        type ClaimError = Infallible;
 
         fn plan(&mut self) -> CommitStep<&'static str, ()> {
             self.at += 1;
@@ -228,7 +232,7 @@ mod tests {
             }
         }
 
-        async fn claim(&mut self, _: Slice) -> Result<(), String> {
+        async fn claim(&mut self, _: Slice) -> Result<(), Infallible> {
             Ok(())
         }
 
@@ -236,7 +240,7 @@ mod tests {
             self.calls.push("commit");
             match self.step() {
                 Scripted::Conflict => CommitOutcome::Conflict,
-                Scripted::Failed => CommitOutcome::Failed("the disk is full".to_owned()),
+                Scripted::Failed => CommitOutcome::Failed(full().into()),
                 _ => CommitOutcome::Committed,
             }
         }
@@ -245,6 +249,28 @@ mod tests {
             self.calls.push("random");
             // The longest delay.
             u128::MAX
+        }
+    }
+
+    /// A [`CommitLoopError`] that can be compared.
+    #[derive(Debug, PartialEq)]
+    enum Failure {
+        Verify(&'static str),
+        Outpaced,
+        Write(WriteError),
+    }
+
+    fn full() -> WriteError {
+        let reason = "the disk is full".to_owned();
+        WriteError::Unavailable { reason }
+    }
+
+    fn failure(error: CommitLoopError<&'static str, Infallible>) -> Failure {
+        match error {
+            CommitLoopError::Verify(reason) => Failure::Verify(reason),
+            CommitLoopError::Outpaced => Failure::Outpaced,
+            CommitLoopError::Commit(CommitError::Ledger(error)) => Failure::Write(error),
+            CommitLoopError::Claim(_) | CommitLoopError::Commit(_) => panic!("{error}"),
         }
     }
 
@@ -283,11 +309,7 @@ mod tests {
     async fn run(
         steps: &[Scripted],
         limits: CommitLimits,
-    ) -> (
-        Result<&'static str, CommitLoopError<&'static str>>,
-        String,
-        u128,
-    ) {
+    ) -> (Result<&'static str, Failure>, String, u128) {
         let mut planner = ScriptedPlanner {
             steps: steps.to_vec(),
             at: 0,
@@ -297,22 +319,21 @@ mod tests {
         let begun = Instant::now();
         let result = commit_loop(&mut planner, &limits).await;
         let millis = begun.elapsed().as_millis();
-        (result, planner.calls.join(" "), millis)
+        (result.map_err(failure), planner.calls.join(" "), millis)
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_step_leads_to_a_result_or_to_another_plan() {
         use Scripted::{Busy, Committed, Conflict, Done, Failed, Verify};
-        let failed = || CommitLoopError::Commit("the disk is full".to_owned());
         let cases: [(&[Scripted], _, &str); 7] = [
             (&[Done], Ok("done"), "plan"),
             (&[Committed], Ok("recorded"), "plan commit"),
-            (&[Failed], Err(failed()), "plan commit"),
+            (&[Failed], Err(Failure::Write(full())), "plan commit"),
             (&[Busy, Done], Ok("busy"), "plan"),
             (&[Verify(Ok(())), Done], Ok("done"), "plan verify plan"),
             (
                 &[Verify(Err("away")), Done],
-                Err(CommitLoopError::Verify("away")),
+                Err(Failure::Verify("away")),
                 "plan verify",
             ),
             (
@@ -334,7 +355,7 @@ mod tests {
             ..CommitLimits::default()
         };
         let (result, calls, _) = run(&[Scripted::Conflict], limits).await;
-        assert_eq!(result, Err(CommitLoopError::Outpaced));
+        assert_eq!(result, Err(Failure::Outpaced));
         assert_eq!(calls, "plan commit plan commit plan commit");
     }
 
@@ -346,7 +367,7 @@ mod tests {
             ..CommitLimits::default()
         };
         let (result, calls, millis) = run(&[Scripted::Conflict], limits).await;
-        assert_eq!(result, Err(CommitLoopError::Outpaced));
+        assert_eq!(result, Err(Failure::Outpaced));
         // Delays of 3 and 7 ms.
         assert_eq!(millis, 10);
         let expected = "plan commit plan commit random plan commit random plan commit";

@@ -63,7 +63,7 @@ mod store;
 pub use self::{
     actor::Actor,
     cluster::{ClusterLedger, ClusterLedgerOptions, LedgerRequestCounts, WRITTEN_BY},
-    commit::{CommitOutcome, claim, commit},
+    commit::{CommitError, CommitOutcome, claim, commit},
     commit_loop::{CommitLimits, CommitLoopError, CommitPlanner, CommitStep, commit_loop},
     dispatch::Ledger,
     embedded::{EmbeddedLedger, LedgerOrigin, OlderLedger},

@@ -10,6 +10,7 @@ use kube::{
     Api, Client, Resource as _,
     api::{DeleteParams, ListParams, ObjectMeta, PostParams, Preconditions},
 };
+use thiserror::Error;
 
 use super::{
     Actor,
@@ -18,7 +19,7 @@ use super::{
 };
 use nadmit_allocation::{Slice, Version};
 use nadmit_api::{
-    AddressSlice,
+    AddressSlice, SliceError,
     call::{ApiCall, ApiError, RetryPolicy, call},
     watch::{Event, ListWatch, Object, Page, Watch, WatchOptions},
 };
@@ -91,7 +92,9 @@ impl SliceLedger {
             response => response,
         };
         let recorded = response.map_err(|error| self.write_error(&call_state, "create", &error))?;
-        parse(&recorded).map_err(|reason| WriteError::Unavailable { reason })
+        parse(&recorded).map_err(|error| WriteError::Unavailable {
+            reason: error.to_string(),
+        })
     }
 
     /// Deletes a slice if it still has this version.
@@ -204,24 +207,33 @@ fn version_of(metadata: &ObjectMeta) -> Option<Version> {
     version.ok().map(Version)
 }
 
+/// The reason why an object is not a valid slice.
+#[derive(Debug, Error)]
+enum InvalidSlice {
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Spec(#[from] SliceError),
+    #[error("its resourceVersion is not a number")]
+    Version,
+}
+
 /// Parses the slice of an object.
-fn parse(object: &AddressSlice) -> Result<(Slice, Version), String> {
-    let slice = object.slice().map_err(|error| error.to_string())?;
+fn parse(object: &AddressSlice) -> Result<(Slice, Version), InvalidSlice> {
+    let slice = object.slice()?;
     let version = version_of(&object.metadata);
-    let version = version.ok_or("its resourceVersion is not a number")?;
+    let version = version.ok_or(InvalidSlice::Version)?;
     Ok((slice, version))
 }
 
 /// Reads the slice of an object of a list or a watch; logs and skips an invalid object.
 fn read_or_log(object: &Object) -> Option<(Slice, Version)> {
     let whole = serde_json::from_str::<AddressSlice>(object.json.get());
-    match whole
-        .map_err(|error| error.to_string())
-        .and_then(|whole| parse(&whole))
-    {
+    let whole = whole.map_err(InvalidSlice::Json);
+    match whole.and_then(|whole| parse(&whole)) {
         Ok(found) => Some(found),
-        Err(reason) => {
-            tracing::warn!(component = "ledger", object = &*object.name, error = %reason, "ignoring invalid AddressSlice");
+        Err(error) => {
+            tracing::warn!(component = "ledger", object = &*object.name, %error, "ignoring invalid AddressSlice");
             None
         }
     }

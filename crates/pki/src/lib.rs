@@ -30,7 +30,7 @@ pub use self::{
     certificate::Certificate,
     issue::{IssuedCertificate, issue_ca, issue_server},
     private_key::PrivateKey,
-    signer::Signer,
+    signer::{Signer, SignerError},
     tls_pair::{TlsPair, TlsPairError},
     verify::verify,
 };

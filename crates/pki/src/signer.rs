@@ -2,6 +2,7 @@
 
 use rcgen::{Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use thiserror::Error;
 
 use super::{Certificate, PrivateKey};
 
@@ -13,13 +14,33 @@ pub struct Signer {
     pub(super) issuer: Issuer<'static, KeyPair>,
 }
 
+/// The reason why a certificate and a key cannot sign. None contains the key.
+#[derive(Debug, Error)]
+pub enum SignerError {
+    /// The certificate cannot be parsed.
+    #[error("it cannot be read")]
+    Unreadable,
+    /// The certificate may not sign others.
+    #[error("it is not a CA certificate")]
+    NotAuthority,
+    /// The certificate has another public key.
+    #[error("certificate and key do not fit")]
+    Mismatch,
+    /// There is no key. The parser's error would quote its lines.
+    #[error("there is no PEM private key")]
+    NoKey,
+    /// The certificate or the key is of a kind that cannot sign.
+    #[error(transparent)]
+    Unsupported(#[from] rcgen::Error),
+}
+
 impl Signer {
     /// Creates a signer from a CA certificate and its key. Validity periods are not checked.
     ///
     /// # Errors
-    /// Returns the reason, without the key, if certificate or key cannot be used or do not match.
-    pub fn new(der: &CertificateDer<'_>, key: &PrivateKey) -> Result<Self, String> {
-        let certificate = Certificate::from_der(der).ok_or("it cannot be read")?;
+    /// [`SignerError`] if certificate or key cannot be used or do not match.
+    pub fn new(der: &CertificateDer<'_>, key: &PrivateKey) -> Result<Self, SignerError> {
+        let certificate = Certificate::from_der(der).ok_or(SignerError::Unreadable)?;
         Self::of(certificate, &key_pair(key)?)
     }
 
@@ -36,26 +57,25 @@ impl Signer {
         Self::of(found?.clone(), &pair).ok()
     }
 
-    fn of(certificate: Certificate, pair: &KeyPair) -> Result<Self, String> {
+    fn of(certificate: Certificate, pair: &KeyPair) -> Result<Self, SignerError> {
         if !certificate.is_authority {
-            return Err("it is not a CA certificate".to_owned());
+            return Err(SignerError::NotAuthority);
         }
         if certificate.public_key != public_key(pair) {
-            return Err("certificate and key do not fit".to_owned());
+            return Err(SignerError::Mismatch);
         }
-        let pair = KeyPair::try_from(pair.serialized_der()).map_err(|error| error.to_string())?;
-        let issuer = Issuer::from_ca_cert_der(&certificate.der, pair);
+        let pair = KeyPair::try_from(pair.serialized_der())?;
         Ok(Self {
-            issuer: issuer.map_err(|error| error.to_string())?,
+            issuer: Issuer::from_ca_cert_der(&certificate.der, pair)?,
             certificate,
         })
     }
 }
 
-fn key_pair(key: &PrivateKey) -> Result<KeyPair, String> {
+fn key_pair(key: &PrivateKey) -> Result<KeyPair, SignerError> {
     let der = PrivateKeyDer::from_pem_slice(key.expose());
-    let der = der.map_err(|_| "there is no PEM private key".to_owned())?;
-    KeyPair::try_from(&der).map_err(|error| error.to_string())
+    let der = der.map_err(|_| SignerError::NoKey)?;
+    Ok(KeyPair::try_from(&der)?)
 }
 
 fn public_key(pair: &KeyPair) -> Vec<u8> {

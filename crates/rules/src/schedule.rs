@@ -6,8 +6,10 @@
 
 use croner::{
     Cron,
+    errors::CronError,
     parser::{CronParser, Seconds, Year},
 };
+use thiserror::Error;
 
 use nadmit_cni::Span;
 
@@ -19,19 +21,93 @@ pub const SCHEDULE_HELP: &str =
 const MAX_DAYS: [u16; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /// A syntax error in a schedule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Error)]
+#[error("{fault}")]
 pub struct ScheduleError {
     /// The invalid part of the text.
     pub span: Span,
-    /// The reason, for users.
-    pub message: String,
+    /// The mistake.
+    #[source]
+    pub fault: ScheduleFault,
+}
+
+/// A mistake in a schedule.
+#[derive(Debug, Error)]
+pub enum ScheduleFault {
+    /// The number of fields is not five.
+    #[error("the schedule {schedule:?} has {count} fields, but has to have five")]
+    FieldCount {
+        /// The schedule.
+        schedule: String,
+        /// The number of its fields.
+        count: usize,
+    },
+    /// An element of a field's list is invalid.
+    #[error("{element:?} is not a valid {field}: {fault}")]
+    Element {
+        /// The element.
+        element: String,
+        /// The name of the field.
+        field: &'static str,
+        /// The mistake.
+        #[source]
+        fault: ElementFault,
+    },
+    /// The crate croner rejects the schedule.
+    #[error("the schedule {schedule:?} is not valid: {source}")]
+    Rejected {
+        /// The schedule.
+        schedule: String,
+        /// The error of croner.
+        source: CronError,
+    },
+    /// The schedule never fires.
+    #[error("the schedule {0:?} never comes: no such month has that day")]
+    NeverFires(String),
+}
+
+/// A mistake in an element of a field's list.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ElementFault {
+    /// There is nothing before or after a comma.
+    #[error("nothing stands beside the comma")]
+    Empty,
+    /// Neither a number nor a name of the field.
+    #[error("{0:?} is not a number")]
+    NotANumber(String),
+    /// The number lies outside of the field's bounds.
+    #[error("{value} is not from {least} to {greatest}")]
+    OutOfBounds {
+        /// The number.
+        value: u32,
+        /// The minimum of the field.
+        least: u32,
+        /// The maximum of the field.
+        greatest: u32,
+    },
+    /// The step is not a positive number.
+    #[error("the step {0:?} is not a number above 0")]
+    Step(String),
+    /// A step follows a single value.
+    #[error("a step needs a range, such as {from}-{greatest}/{step}")]
+    StepWithoutRange {
+        /// The value.
+        from: u32,
+        /// The maximum of the field.
+        greatest: u32,
+        /// The step.
+        step: String,
+    },
+    /// The first value of a range exceeds the last.
+    #[error("{0} runs backwards")]
+    Backwards(String),
 }
 
 impl ScheduleError {
-    fn of(piece: &str, text: &str, message: String) -> Self {
+    fn of(piece: &str, text: &str, fault: ScheduleFault) -> Self {
         Self {
             span: Span::of(piece, text).unwrap_or_default(),
-            message,
+            fault,
         }
     }
 }
@@ -55,14 +131,13 @@ impl Schedule {
             .seconds(Seconds::Disallowed)
             .year(Year::Disallowed)
             .build();
-        let whole = |message| ScheduleError::of(trimmed, text, message);
-        let cron = parser
-            .parse(trimmed)
-            .map_err(|error| whole(format!("the schedule {trimmed:?} is not valid: {error}")))?;
+        let whole = |fault| ScheduleError::of(trimmed, text, fault);
+        let cron = parser.parse(trimmed).map_err(|source| {
+            let schedule = trimmed.to_owned();
+            whole(ScheduleFault::Rejected { schedule, source })
+        })?;
         if never_fires(&cron) {
-            return Err(whole(format!(
-                "the schedule {trimmed:?} never comes: no such month has that day"
-            )));
+            return Err(whole(ScheduleFault::NeverFires(trimmed.to_owned())));
         }
         Ok(Self {
             text: trimmed.into(),
@@ -84,7 +159,7 @@ impl Schedule {
 impl Default for Schedule {
     /// Returns the schedule of OpenShift's Whereabouts reconciler: daily at 04:30 UTC.
     fn default() -> Self {
-        Self::parse(Self::DEFAULT).unwrap_or_else(|error| unreachable!("{}", error.message))
+        Self::parse(Self::DEFAULT).unwrap_or_else(|error| unreachable!("{error}"))
     }
 }
 
@@ -153,23 +228,26 @@ const FIELDS: [ScheduleField; 5] = [
 fn check_fields(rest: &str, text: &str, dialect: Dialect) -> Result<(), ScheduleError> {
     let fields: Vec<&str> = rest.split_whitespace().collect();
     if fields.len() != FIELDS.len() {
-        let message = format!(
-            "the schedule {:?} has {} fields, but has to have five",
-            text.trim(),
-            fields.len()
-        );
-        return Err(ScheduleError::of(rest, text, message));
+        let fault = ScheduleFault::FieldCount {
+            schedule: text.trim().to_owned(),
+            count: fields.len(),
+        };
+        return Err(ScheduleError::of(rest, text, fault));
     }
     for (written, field) in fields.into_iter().zip(FIELDS) {
         for part in written.split(',') {
             let checked = match (part, dialect) {
                 ("", Dialect::Robfig) => Ok(()),
-                ("", Dialect::Strict) => Err("nothing stands beside the comma".to_owned()),
+                ("", Dialect::Strict) => Err(ElementFault::Empty),
                 _ => check_part(part, field, dialect),
             };
-            if let Err(reason) = checked {
-                let message = format!("{part:?} is not a valid {}: {reason}", field.0);
-                return Err(ScheduleError::of(part, text, message));
+            if let Err(fault) = checked {
+                let fault = ScheduleFault::Element {
+                    element: part.to_owned(),
+                    field: field.0,
+                    fault,
+                };
+                return Err(ScheduleError::of(part, text, fault));
             }
         }
     }
@@ -181,12 +259,12 @@ fn check_part(
     part: &str,
     (_, least, greatest, names): ScheduleField,
     dialect: Dialect,
-) -> Result<(), String> {
+) -> Result<(), ElementFault> {
     let (range, step) = match part.split_once('/') {
         Some((range, step)) => (range, Some(step)),
         None => (part, None),
     };
-    let number = |text: &str| -> Result<u32, String> {
+    let number = |text: &str| -> Result<u32, ElementFault> {
         let name = names
             .iter()
             .position(|name| text.eq_ignore_ascii_case(name));
@@ -195,17 +273,21 @@ fn check_part(
             Some(index) => Some(least + index),
             None => digits(text),
         };
-        let value = value.ok_or_else(|| format!("{text:?} is not a number"))?;
+        let value = value.ok_or_else(|| ElementFault::NotANumber(text.to_owned()))?;
         if (least..=greatest).contains(&value) {
             Ok(value)
         } else {
-            Err(format!("{value} is not from {least} to {greatest}"))
+            Err(ElementFault::OutOfBounds {
+                value,
+                least,
+                greatest,
+            })
         }
     };
     if let Some(step) = step
         && digits(step).is_none_or(|step| step == 0)
     {
-        return Err(format!("the step {step:?} is not a number above 0"));
+        return Err(ElementFault::Step(step.to_owned()));
     }
     match range.split_once('-') {
         _ if range == "*" => Ok(()),
@@ -213,13 +295,17 @@ fn check_part(
         None => {
             let from = number(range)?;
             match step {
-                Some(step) if dialect == Dialect::Strict => Err(format!(
-                    "a step needs a range, such as {from}-{greatest}/{step}"
-                )),
+                Some(step) if dialect == Dialect::Strict => Err(ElementFault::StepWithoutRange {
+                    from,
+                    greatest,
+                    step: step.to_owned(),
+                }),
                 _ => Ok(()),
             }
         }
-        Some((from, to)) if number(from)? > number(to)? => Err(format!("{range} runs backwards")),
+        Some((from, to)) if number(from)? > number(to)? => {
+            Err(ElementFault::Backwards(range.to_owned()))
+        }
         Some(_) => Ok(()),
     }
 }
@@ -271,12 +357,12 @@ mod tests {
     #[test]
     fn schedules_have_five_fields() {
         for good in GOOD {
-            assert_eq!(check_robfig(good), Ok(()), "{good}");
-            assert_eq!(strict(good), Ok(()), "{good}");
+            check_robfig(good).unwrap_or_else(|error| panic!("{good}: {error}"));
+            strict(good).unwrap_or_else(|error| panic!("{good}: {error}"));
         }
         for (bad, says) in BAD {
             for read in [check_robfig, strict] {
-                let message = read(bad).err().map(|error| error.message);
+                let message = read(bad).err().map(|error| error.to_string());
                 let message = message.unwrap_or_default();
                 assert!(message.contains(says), "{bad}: {message}");
             }
@@ -288,14 +374,14 @@ mod tests {
     #[test]
     fn ambiguous_schedules_are_rejected() {
         for text in ROBFIG_ONLY {
-            assert_eq!(check_robfig(text), Ok(()), "{text}");
+            check_robfig(text).unwrap_or_else(|error| panic!("{text}: {error}"));
             assert!(strict(text).is_err(), "{text}");
         }
-        let message = strict("5/15 * * * *").map_err(|error| error.message);
+        let message = strict("5/15 * * * *").map_err(|error| error.to_string());
         let says = "\"5/15\" is not a valid minute: a step needs a range, such as 5-59/15";
         assert_eq!(message, Err(says.to_owned()));
         // With a day of the week, the schedule fires in any month.
-        assert_eq!(strict("0 0 30 2 1"), Ok(()));
+        strict("0 0 30 2 1").unwrap_or_else(|error| panic!("{error}"));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use nadmit_allocation::{SharedIndex, Slice, Write, index::PlanId};
 use nadmit_catalog::LiveRead;
 use nadmit_host::clock::RandomSource;
 use nadmit_ledger::{
-    CommitOutcome, Ledger, NotWritable, ReadError, SliceLedger, WriteError, claim, commit,
+    CommitError, CommitOutcome, Ledger, NotWritable, ReadError, SliceLedger, WriteError, claim,
+    commit,
 };
 
 /// The failure to claim a slice for a node.
@@ -144,15 +145,14 @@ impl Allocations {
     ) -> CommitOutcome {
         let Some(ledger) = self.ledger.clone() else {
             self.index.lock().abort(plan_id);
-            let reason = "this server keeps no allocations; start it with --data-dir";
-            return CommitOutcome::Failed(reason.to_owned());
+            return CommitOutcome::Failed(CommitError::NoLedger);
         };
         let index = Arc::clone(&self.index);
         let task: JoinHandle<CommitOutcome> = tokio::spawn(commit(ledger, index, writes, plan_id));
         match timeout_at(deadline, task).await {
             Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => CommitOutcome::Failed(error.to_string()),
-            Err(_) => CommitOutcome::Failed("it was not recorded in time".to_owned()),
+            Ok(Err(error)) => CommitOutcome::Failed(error.into()),
+            Err(_) => CommitOutcome::Failed(CommitError::TimedOut),
         }
     }
 }

@@ -198,9 +198,8 @@ impl Reviewer {
             Ok(response) => return response,
             Err(CommitLoopError::Verify(reject)) => reject,
             Err(CommitLoopError::Outpaced) => commit_failed("others were faster"),
-            Err(CommitLoopError::Claim(problem) | CommitLoopError::Commit(problem)) => {
-                commit_failed(&problem)
-            }
+            Err(CommitLoopError::Claim(error)) => commit_failed(&error.to_string()),
+            Err(CommitLoopError::Commit(error)) => commit_failed(&error.to_string()),
         };
         unavailable(request, reject)
     }

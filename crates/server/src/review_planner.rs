@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    allocations::ClaimError,
     log,
     reject::{Reject, RejectReason},
     state::SharedState,
@@ -13,9 +15,9 @@ use nadmit_admission::{
     AdmissionRequest, AdmissionResponse, Decision, Freshness, ReviewContext, Webhook,
 };
 use nadmit_allocation::{Slice, Write, index::PlanId};
-use nadmit_catalog::LiveRead;
+use nadmit_catalog::{LiveRead, LiveReadError};
 use nadmit_host::clock::Clock;
-use nadmit_ledger::{CommitOutcome, CommitPlanner, CommitStep};
+use nadmit_ledger::{CommitOutcome, CommitPlanner, CommitStep, ReadError};
 
 /// Type of [`nadmit_admission::decide`]; tests substitute other functions.
 pub(super) type DecideFn =
@@ -50,6 +52,23 @@ pub(super) enum ReviewReads {
     Required(Vec<LiveRead>),
     /// Only a warning rests on them.
     Optional(Vec<LiveRead>),
+}
+
+/// The reason why the live reads of a review failed.
+#[derive(Debug, Error)]
+pub(super) enum LiveReadProblem {
+    /// The origin of the catalog cannot be read.
+    #[error(transparent)]
+    Catalog(#[from] LiveReadError),
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] ReadError),
+    /// The review's deadline passed.
+    #[error("no answer in time")]
+    TimedOut,
+    /// The review needs more than [`MAX_LIVE_READS`].
+    #[error("too much would have to be looked up")]
+    TooMany,
 }
 
 impl<'r, 'a> ReviewPlanner<'r, 'a> {
@@ -120,10 +139,10 @@ impl<'r, 'a> ReviewPlanner<'r, 'a> {
     /// Makes the live reads on which a denial rests.
     async fn read_required(&mut self, reads: Vec<LiveRead>) -> Result<(), Reject> {
         if self.verified.len() >= MAX_LIVE_READS {
-            return Err(live_read_failed("too much would have to be looked up"));
+            return Err(live_read_failed(&LiveReadProblem::TooMany));
         }
         if let Err(problem) = self.read_live(&reads, self.deadline).await {
-            log::live_read_failed(self.webhook, self.request, &problem);
+            log::live_read_failed(self.webhook, self.request, &problem.to_string());
             return Err(live_read_failed(&problem));
         }
         self.verified.extend(reads);
@@ -138,28 +157,30 @@ impl<'r, 'a> ReviewPlanner<'r, 'a> {
         match self.read_live(&reads, until).await {
             Ok(()) => self.verified.extend(reads),
             Err(problem) => {
-                tracing::debug!(error = problem, "live read failed; warning from the cache");
+                tracing::debug!(error = %problem, "live read failed; warning from the cache");
                 self.unanswered.extend(reads);
             }
         }
     }
 
     /// Makes live reads of the catalog and the ledger.
-    async fn read_live(&self, reads: &[LiveRead], deadline: Instant) -> Result<(), String> {
+    async fn read_live(
+        &self,
+        reads: &[LiveRead],
+        deadline: Instant,
+    ) -> Result<(), LiveReadProblem> {
         let (ledger_reads, catalog_reads): (Vec<LiveRead>, Vec<LiveRead>) =
             reads.iter().cloned().partition(LiveRead::is_of_ledger);
         let all = async {
             if !catalog_reads.is_empty() {
-                let refreshed = self.state.live_catalog.refresh(&catalog_reads).await;
-                refreshed.map_err(|error| error.to_string())?;
+                self.state.live_catalog.refresh(&catalog_reads).await?;
             }
             // The catalog comes first: an address's record depends on its pool.
-            let refreshed = self.state.allocations.refresh(&ledger_reads).await;
-            refreshed.map_err(|error| error.to_string())
+            Ok(self.state.allocations.refresh(&ledger_reads).await?)
         };
         match timeout_at(deadline, all).await {
             Ok(outcome) => outcome,
-            Err(_) => Err("no answer in time".to_owned()),
+            Err(_) => Err(LiveReadProblem::TimedOut),
         }
     }
 }
@@ -168,6 +189,7 @@ impl CommitPlanner for ReviewPlanner<'_, '_> {
     type Output = Result<AdmissionResponse, Reject>;
     type Reads = ReviewReads;
     type ReadError = Reject;
+    type ClaimError = ClaimError;
 
     fn plan(&mut self) -> CommitStep<Self::Output, ReviewReads> {
         self.decided = Instant::now();
@@ -199,9 +221,8 @@ impl CommitPlanner for ReviewPlanner<'_, '_> {
         }
     }
 
-    async fn claim(&mut self, slice: Slice) -> Result<(), String> {
-        let claimed = self.state.allocations.claim(slice, self.deadline).await;
-        claimed.map_err(|error| error.to_string())
+    async fn claim(&mut self, slice: Slice) -> Result<(), ClaimError> {
+        self.state.allocations.claim(slice, self.deadline).await
     }
 
     async fn commit(&mut self, writes: Vec<Write>, plan_id: PlanId) -> CommitOutcome {
@@ -221,7 +242,7 @@ pub(super) fn not_loaded() -> Reject {
     Reject::new(RejectReason::NotLoaded, sentence)
 }
 
-fn live_read_failed(problem: &str) -> Reject {
+fn live_read_failed(problem: &LiveReadProblem) -> Reject {
     let sentence =
         format!("a denial rests on what could not be looked up afresh: {problem}; try again");
     Reject::new(RejectReason::LookupFailed, sentence)

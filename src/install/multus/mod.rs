@@ -8,10 +8,13 @@ mod daemon;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use kube::{
     Client,
     api::{DynamicObject, ListParams},
 };
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -44,6 +47,9 @@ pub struct Isolation {
 /// Reason that Multus's setting is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IsolationUnknown {
+    /// The API server did not respond in time.
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
     /// No DaemonSet runs Multus.
     #[error("no DaemonSet of Multus was found")]
     NoDaemonSet,
@@ -86,6 +92,13 @@ pub enum IsolationUnknown {
         /// The other source.
         other: String,
     },
+}
+
+/// The reason as text.
+impl Serialize for IsolationUnknown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Objects of a cluster that determine Multus's setting.

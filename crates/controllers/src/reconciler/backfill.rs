@@ -5,11 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Duration, Instant};
 
-use super::{Inner, ReconcilerState, report::ReconcileReport};
-use crate::{AnnotationPatch, EventType, ObjectRef, PatchOutcome};
+use super::{BackfillError, Inner, ReconcileError, ReconcileReport, ReconcilerState};
+use crate::{AnnotationPatch, EventType, ObjectRef};
 use nadmit_admission::{Freshness, LateInjection, ReviewContext, inject_late};
 use nadmit_allocation::{Holder, Slice, Write, index::PlanId};
-use nadmit_catalog::{Catalog, LiveRead, Pod};
+use nadmit_catalog::{Catalog, LiveRead, LiveReadError, Pod};
 use nadmit_ledger::{
     CommitLimits, CommitLoopError, CommitOutcome, CommitPlanner, CommitStep, claim, commit,
     commit_loop,
@@ -42,7 +42,7 @@ enum BackfillOutcome {
     NothingToDo,
     Injected,
     /// It has to be retried, for this reason.
-    Retry(String),
+    Retry(BackfillError),
     /// It gets no address, for this reason.
     Rejected(String),
 }
@@ -141,9 +141,13 @@ impl Inner {
                 self.metrics.add("injected-late");
                 RECHECK_INTERVAL
             }
-            BackfillOutcome::Retry(why) => {
+            BackfillOutcome::Retry(source) => {
                 report.count("injected-late", false);
-                report.error(format!("pod {}/{}: {why}", pod.namespace, pod.name));
+                report.error(ReconcileError::Backfill {
+                    namespace: pod.namespace.clone(),
+                    name: pod.name.clone(),
+                    source,
+                });
                 MAX_RECHECK_INTERVAL.min(BIND_GRACE * 2_u32.saturating_pow(attempts))
             }
             BackfillOutcome::Rejected(message) => {
@@ -176,14 +180,14 @@ impl Inner {
         match commit_loop(&mut planner, &limits).await {
             Ok(BackfillStep::End(outcome)) => outcome,
             Ok(BackfillStep::Annotate(pod, annotations)) => self.annotate(&pod, &annotations).await,
-            Err(CommitLoopError::Outpaced) => {
-                BackfillOutcome::Retry("other writers were faster".to_owned())
+            Err(CommitLoopError::Outpaced) => BackfillOutcome::Retry(BackfillError::Outpaced),
+            Err(CommitLoopError::Verify(error)) => {
+                BackfillOutcome::Retry(BackfillError::LiveRead(error))
             }
-            Err(
-                CommitLoopError::Verify(reason)
-                | CommitLoopError::Claim(reason)
-                | CommitLoopError::Commit(reason),
-            ) => BackfillOutcome::Retry(reason),
+            Err(CommitLoopError::Claim(error)) => BackfillOutcome::Retry(error),
+            Err(CommitLoopError::Commit(error)) => {
+                BackfillOutcome::Retry(BackfillError::Commit(error))
+            }
         }
     }
 
@@ -207,8 +211,8 @@ impl Inner {
             return BackfillOutcome::NothingToDo;
         };
         match self.pod_writer.annotate(patch).await {
-            PatchOutcome::Applied => BackfillOutcome::Injected,
-            PatchOutcome::Conflict(why) | PatchOutcome::Failed(why) => BackfillOutcome::Retry(why),
+            Ok(()) => BackfillOutcome::Injected,
+            Err(error) => BackfillOutcome::Retry(BackfillError::Patch(error)),
         }
     }
 }
@@ -246,10 +250,9 @@ impl BackfillPlanner<'_> {
         };
         match self.inner.plan_injection(fresh, &catalog, &self.policy) {
             LateInjection::NotNeeded => end(BackfillOutcome::NothingToDo),
-            LateInjection::Busy => {
-                let reason = "its addresses are being recorded".to_owned();
-                CommitStep::Busy(BackfillStep::End(BackfillOutcome::Retry(reason)))
-            }
+            LateInjection::Busy => CommitStep::Busy(BackfillStep::End(BackfillOutcome::Retry(
+                BackfillError::Busy,
+            ))),
             LateInjection::Rejected(findings) => {
                 let words = findings
                     .iter()
@@ -275,7 +278,8 @@ impl BackfillPlanner<'_> {
 impl CommitPlanner for BackfillPlanner<'_> {
     type Output = BackfillStep;
     type Reads = ();
-    type ReadError = String;
+    type ReadError = LiveReadError;
+    type ClaimError = BackfillError;
 
     fn plan(&mut self) -> CommitStep<BackfillStep, ()> {
         match self.is_verified {
@@ -284,20 +288,18 @@ impl CommitPlanner for BackfillPlanner<'_> {
         }
     }
 
-    async fn verify(&mut self, (): ()) -> Result<(), String> {
-        let refreshed = self.inner.live.refresh(&dependencies(&self.pod)).await;
-        refreshed.map_err(|error| error.to_string())?;
+    async fn verify(&mut self, (): ()) -> Result<(), LiveReadError> {
+        self.inner.live.refresh(&dependencies(&self.pod)).await?;
         self.is_verified = true;
         Ok(())
     }
 
-    async fn claim(&mut self, slice: Slice) -> Result<(), String> {
+    async fn claim(&mut self, slice: Slice) -> Result<(), BackfillError> {
         let Some(slices) = &self.inner.slices else {
             self.inner.index.lock().drop_claim(&slice);
-            return Err("slices are not recorded".to_owned());
+            return Err(BackfillError::NoSlices);
         };
-        let claimed = claim(slices, &self.inner.index, &slice).await;
-        claimed.map_err(|error| error.to_string())
+        Ok(claim(slices, &self.inner.index, &slice).await?)
     }
 
     async fn commit(&mut self, writes: Vec<Write>, plan_id: PlanId) -> CommitOutcome {
@@ -305,7 +307,7 @@ impl CommitPlanner for BackfillPlanner<'_> {
         let index = Arc::clone(&self.inner.index);
         // In a task of its own, the write completes even if this future is dropped.
         let outcome = tokio::spawn(commit(ledger, index, writes, plan_id)).await;
-        outcome.unwrap_or_else(|error| CommitOutcome::Failed(error.to_string()))
+        outcome.unwrap_or_else(|error| CommitOutcome::Failed(error.into()))
     }
 }
 

@@ -17,6 +17,7 @@
 
 mod apply;
 mod backfill;
+mod error;
 mod readiness;
 mod report;
 mod slice_gc;
@@ -37,8 +38,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::report::ReconcileReport;
 use self::warnings::EmittedWarning;
+pub use self::{
+    error::{BackfillError, ReconcileError},
+    report::ReconcileReport,
+};
 use super::{EventSink, PodWriter, metrics::ReconcileMetrics};
 use nadmit_allocation::SharedIndex;
 use nadmit_catalog::{Catalog, LiveCatalog};
@@ -248,7 +252,7 @@ impl Inner {
         report.duration = begun.elapsed();
         state.last_ended = Some(Instant::now());
         for error in &report.errors {
-            tracing::warn!(error, "reconcile pass incomplete");
+            tracing::warn!(error = error.to_string(), "reconcile pass incomplete");
         }
         report
     }

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Inner, ReconcilerState, report::ReconcileReport, verify::refresh_all};
+use super::{Inner, ReconcileError, ReconcileReport, ReconcilerState, verify::refresh_all};
 use nadmit_allocation::Pool;
 use nadmit_catalog::{Catalog, LiveRead};
 use nadmit_reconcile::{NotReady, Plan, ReadinessCheck};
@@ -73,8 +73,8 @@ impl Inner {
                 self.plan(state, catalog)
             }
         };
-        for (dependency, error) in &failed {
-            report.error(format!("{dependency:?}: {error}"));
+        for (read, source) in failed.clone() {
+            report.error(ReconcileError::LiveRead { read, source });
         }
         let after = ReadinessCheck {
             catalog,

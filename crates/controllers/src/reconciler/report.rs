@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use tokio::time::Duration;
 
+use super::error::ReconcileError;
+
 /// The result of a pass.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct ReconcileReport {
     /// True if this replica led, and so acted.
     pub is_leader: bool,
@@ -29,7 +31,7 @@ pub struct ReconcileReport {
     /// The names of pools that are not ready.
     pub unready: Vec<String>,
     /// The first few errors of reads and writes.
-    pub errors: Vec<String>,
+    pub errors: Vec<ReconcileError>,
 }
 
 /// The maximum number of errors in a report.
@@ -45,8 +47,10 @@ impl ReconcileReport {
         *counts.entry(reason).or_default() += 1;
     }
 
-    pub(super) fn error(&mut self, error: String) {
-        if self.errors.len() < MAX_ERRORS && !self.errors.contains(&error) {
+    pub(super) fn error(&mut self, error: impl Into<ReconcileError>) {
+        let error = error.into();
+        let is_known = self.errors.iter().any(|before| error.repeats(before));
+        if self.errors.len() < MAX_ERRORS && !is_known {
             self.errors.push(error);
         }
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inner, report::ReconcileReport, verify::refresh_all};
+use super::{Inner, ReconcileError, ReconcileReport, verify::refresh_all};
 use nadmit_catalog::{Catalog, LiveRead};
 use nadmit_ledger::WriteError;
 use nadmit_reconcile::{idle_slices, slice_dependency};
@@ -26,8 +26,8 @@ impl Inner {
         }
         let nodes: BTreeSet<LiveRead> = found.iter().filter_map(slice_dependency).collect();
         let failed = refresh_all(&*self.live, &nodes).await;
-        for error in failed.values() {
-            report.error(error.to_string());
+        for (read, source) in failed.clone() {
+            report.error(ReconcileError::LiveRead { read, source });
         }
         let Some(fresh) = self.catalog.load_full() else {
             return;
@@ -54,7 +54,7 @@ impl Inner {
                 }
                 // The next pass decides again, once the index has received the change.
                 Err(WriteError::Changed { .. } | WriteError::Exists(_)) => {}
-                Err(error) => report.error(error.to_string()),
+                Err(error) => report.error(ReconcileError::SliceRelease(error)),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{Inner, ReconcilerState, report::ReconcileReport};
+use super::{Inner, ReconcileError, ReconcileReport, ReconcilerState};
 use nadmit_catalog::{Catalog, LiveCatalog, LiveRead, LiveReadError};
 use nadmit_ledger::Store as _;
 use nadmit_reconcile::{Effect, Plan, PlannedAction, RequiredReads, batches, resync_dependencies};
@@ -47,20 +47,20 @@ impl Inner {
     pub(super) async fn refresh(&self, report: &mut ReconcileReport) {
         match self.ledger.list().await {
             Ok((all, cursor)) => self.index.lock().apply_list_response(all, cursor.version()),
-            Err(error) => report.error(error.to_string()),
+            Err(error) => report.error(error),
         }
         if let Some(slices) = &self.slices {
             match slices.list().await {
                 Ok((all, at)) => self.index.lock().replace_slices(all, at),
-                Err(error) => report.error(error.to_string()),
+                Err(error) => report.error(error),
             }
         }
         let Some(catalog) = self.catalog.load_full() else {
             return;
         };
         let dependencies = resync_dependencies(&catalog, &self.index.lock());
-        for (dependency, error) in refresh_all(&*self.live, &dependencies).await {
-            report.error(format!("{dependency}: {error}"));
+        for (read, source) in refresh_all(&*self.live, &dependencies).await {
+            report.error(ReconcileError::LiveRead { read, source });
         }
     }
 
@@ -77,8 +77,11 @@ impl Inner {
         let failures = refresh_all(&*self.live, &required.all()).await;
         let (verified, failed) = required.verify(|read| failures.contains_key(read));
         for (planned, dependency) in failed {
-            if let Some(error) = failures.get(&dependency) {
-                report.error(format!("{dependency}: {error}"));
+            if let Some(source) = failures.get(&dependency).cloned() {
+                report.error(ReconcileError::LiveRead {
+                    read: dependency,
+                    source,
+                });
             }
             report.count(planned.action.reason.name(), false);
         }

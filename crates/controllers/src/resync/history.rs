@@ -1,6 +1,6 @@
 //! The last run of the resync, shared by all replicas in an annotation of the Lease.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -11,7 +11,6 @@ use kube::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::ResyncResult;
 use nadmit_api::call::{ApiError, RetryPolicy, call};
 
 /// The annotation; its value is JSON.
@@ -49,10 +48,13 @@ impl ResyncRun {
         }
     }
 
-    pub(super) fn end(&mut self, ended: Timestamp, outcome: ResyncResult) {
+    pub(super) fn end<S: Display, E: Display>(&mut self, ended: Timestamp, outcome: &Result<S, E>) {
         self.ended = Some(ended);
         self.succeeded = outcome.is_ok();
-        let message = outcome.unwrap_or_else(|error| error);
+        let message = match outcome {
+            Ok(summary) => summary.to_string(),
+            Err(error) => error.to_string(),
+        };
         self.message = message.chars().take(MAX_MESSAGE_CHARS).collect();
     }
 

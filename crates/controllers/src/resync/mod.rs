@@ -15,7 +15,7 @@
 mod history;
 mod metrics;
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
 use prometheus_client::collector::Collector;
@@ -35,9 +35,6 @@ use nadmit_rules::schedule::Schedule;
 const MAX_SLEEP: Duration = Duration::from_secs(20);
 /// The maximum clock skew. A recorded run that is further in the future was recorded by a wrong clock.
 const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_hours(24);
-
-/// The result of a resync: a summary for the log, or an error.
-pub type ResyncResult = Result<String, String>;
 
 /// Runs the full resync on its schedule.
 pub struct ResyncScheduler {
@@ -92,10 +89,12 @@ impl ResyncScheduler {
         Box::new(metrics::ResyncCollector(Arc::clone(&self.metrics)))
     }
 
-    /// Calls `resync` at each scheduled time, until `cancel`.
-    pub async fn run<F>(mut self, resync: impl FnMut() -> F, cancel: CancellationToken)
+    /// Calls `resync` at each scheduled time, until `cancel`. It returns a summary for the log, or an error.
+    pub async fn run<F, S, E>(mut self, resync: impl FnMut() -> F, cancel: CancellationToken)
     where
-        F: Future<Output = ResyncResult>,
+        F: Future<Output = Result<S, E>>,
+        S: Display,
+        E: Display,
     {
         tokio::select! {
             biased;
@@ -104,9 +103,11 @@ impl ResyncScheduler {
         }
     }
 
-    async fn follow<F>(&mut self, mut resync: impl FnMut() -> F)
+    async fn follow<F, S, E>(&mut self, mut resync: impl FnMut() -> F)
     where
-        F: Future<Output = ResyncResult>,
+        F: Future<Output = Result<S, E>>,
+        S: Display,
+        E: Display,
     {
         self.read_expression();
         loop {
@@ -146,11 +147,10 @@ impl ResyncScheduler {
                 self.metrics.set_invalid(true);
                 let current = self.schedule.as_str();
                 let message = format!(
-                    "reconciler_cron_expression: {}; the schedule {current:?} still holds",
-                    mistake.message
+                    "reconciler_cron_expression: {mistake}; the schedule {current:?} still holds"
                 );
                 tracing::warn!(
-                    error = mistake.message,
+                    error = mistake.to_string(),
                     schedule = current,
                     "invalid resync schedule ignored"
                 );
@@ -211,9 +211,11 @@ impl ResyncScheduler {
     }
 
     /// Runs the resync once, and stops it if leadership is lost.
-    async fn run_once<F>(&mut self, due: Timestamp, resync: &mut impl FnMut() -> F)
+    async fn run_once<F, S, E>(&mut self, due: Timestamp, resync: &mut impl FnMut() -> F)
     where
-        F: Future<Output = ResyncResult>,
+        F: Future<Output = Result<S, E>>,
+        S: Display,
+        E: Display,
     {
         let mut run = ResyncRun::begun(due, self.clock.now());
         self.metrics.began(run.started);
@@ -229,12 +231,14 @@ impl ResyncScheduler {
         match outcome {
             Some(outcome) => {
                 match &outcome {
-                    Ok(summary) => tracing::info!(summary, "resync finished"),
-                    Err(error) => tracing::error!(error, "resync failed"),
+                    Ok(summary) => {
+                        tracing::info!(summary = summary.to_string(), "resync finished");
+                    }
+                    Err(error) => tracing::error!(error = error.to_string(), "resync failed"),
                 }
                 self.metrics.ended(ended, outcome.is_ok());
                 self.handled_until = due;
-                run.end(ended, outcome);
+                run.end(ended, &outcome);
                 self.record(&run).await;
             }
             None => {

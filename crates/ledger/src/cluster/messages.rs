@@ -1,7 +1,9 @@
 //! Messages about invalid objects and objects that wait for finalizers.
 
+use super::object::InvalidObject;
+
 /// Returns the message and remedy for an object that is not a valid record.
-pub(super) fn unreadable(name: &str, reason: &str) -> String {
+pub(super) fn unreadable(name: &str, reason: &InvalidObject) -> String {
     format!(
         "AddressAllocation {name} was not written by nadmit: {reason}; its address is not given until it \
          is gone: kubectl delete addressallocation {name}"

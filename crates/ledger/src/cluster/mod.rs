@@ -49,6 +49,7 @@ use prometheus_client::collector::Collector;
 
 use self::{
     batch_ids::BatchIds,
+    object::InvalidObject,
     request_metrics::{RequestCounters, RequestVerb},
 };
 pub use self::{object::WRITTEN_BY, request_metrics::LedgerRequestCounts};
@@ -209,7 +210,7 @@ impl ClusterLedgerInner {
     }
 
     /// Counts an object that is not a valid record, and logs it the first time.
-    fn log_unreadable(&self, name: &str, reason: &str) {
+    fn log_unreadable(&self, name: &str, reason: &InvalidObject) {
         self.counters.count_unreadable();
         let mut noticed = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         if noticed.len() >= MAX_REPORTED {

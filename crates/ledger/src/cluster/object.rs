@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kube::api::{DynamicObject, ObjectMeta, TypeMeta};
 use serde_json::json;
+use thiserror::Error;
 
 use nadmit_allocation::{Allocation, Holder, Stored, Version};
 use nadmit_api::{AddressAllocation, AddressAllocationSpec, labels, watch::Object};
@@ -35,6 +36,20 @@ pub(super) fn object(
     })
 }
 
+/// The reason why an object is not a valid record.
+#[derive(Debug, Error)]
+pub(super) enum InvalidObject {
+    /// The version is not a number; every API server's is.
+    #[error("its resourceVersion {0:?} is not a number")]
+    Version(String),
+    /// The object or its spec cannot be decoded.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// The spec is that of another record, of this name.
+    #[error("what it says belongs into an object {0}")]
+    Name(String),
+}
+
 /// An object as read from the API server.
 #[derive(Debug)]
 pub(super) struct StoredObject {
@@ -46,15 +61,15 @@ pub(super) struct StoredObject {
     /// True while it is being deleted and waits for finalizers.
     pub(super) deleting: bool,
     /// The record, or the reason that the object is not a valid one.
-    pub(super) content: Result<Allocation, String>,
+    pub(super) content: Result<Allocation, InvalidObject>,
 }
 
 impl StoredObject {
     /// Parses an object.
     ///
     /// # Errors
-    /// When its version is not a number; every API server's is.
-    pub(super) fn parse(mut object: DynamicObject) -> Result<Self, String> {
+    /// [`InvalidObject::Version`].
+    pub(super) fn parse(mut object: DynamicObject) -> Result<Self, InvalidObject> {
         let metadata = &mut object.metadata;
         let name = metadata.name.take().unwrap_or_default();
         let version = version(metadata.resource_version.as_deref().unwrap_or_default())?;
@@ -72,7 +87,7 @@ impl StoredObject {
     /// Reads an object of a list or a watch.
     pub(super) fn read(object: Object) -> Self {
         let whole = serde_json::from_str::<DynamicObject>(object.json.get());
-        let whole = whole.map_err(|error| error.to_string());
+        let whole = whole.map_err(InvalidObject::Json);
         whole.and_then(Self::parse).unwrap_or_else(|reason| Self {
             name: object.name.into(),
             version: Version(object.revision),
@@ -84,7 +99,7 @@ impl StoredObject {
     }
 
     /// Returns the record with its version.
-    pub(super) fn stored(&self) -> Result<Stored, &str> {
+    pub(super) fn stored(&self) -> Result<Stored, &InvalidObject> {
         match &self.content {
             Ok(allocation) => Ok(Stored {
                 allocation: allocation.clone(),
@@ -96,7 +111,7 @@ impl StoredObject {
 
     /// Returns whether this object has the given content and is not being deleted.
     pub(super) fn matches(&self, wanted: &Allocation) -> bool {
-        !self.deleting && self.content.as_ref() == Ok(wanted)
+        !self.deleting && self.content.as_ref().is_ok_and(|found| found == wanted)
     }
 
     /// Returns whether this record has the same address and address space; record names can collide.
@@ -134,18 +149,17 @@ impl StoredObject {
 /// Parses a `resourceVersion`.
 ///
 /// # Errors
-/// When it is not a number.
-pub(super) fn version(text: &str) -> Result<Version, String> {
+/// [`InvalidObject::Version`].
+pub(super) fn version(text: &str) -> Result<Version, InvalidObject> {
     let number = text.parse().map(Version);
-    number.map_err(|_| format!("its resourceVersion {text:?} is not a number"))
+    number.map_err(|_| InvalidObject::Version(text.to_owned()))
 }
 
-fn parse_record(name: &str, spec: serde_json::Value) -> Result<Allocation, String> {
-    let read = serde_json::from_value::<AddressAllocationSpec>(spec)
-        .and_then(|spec| spec.allocation())
-        .map_err(|error| error.to_string())?;
+fn parse_record(name: &str, spec: serde_json::Value) -> Result<Allocation, InvalidObject> {
+    let read =
+        serde_json::from_value::<AddressAllocationSpec>(spec).and_then(|spec| spec.allocation())?;
     match read.record_name() {
         own if own == name => Ok(read),
-        own => Err(format!("what it says belongs into an object {own}")),
+        own => Err(InvalidObject::Name(own)),
     }
 }

@@ -141,9 +141,9 @@ impl ClusterLedgerInner {
 }
 
 /// Maps a malformed API response to `Uncertain`.
-pub(super) fn malformed_response(message: String) -> ApiError {
+pub(super) fn malformed_response(reason: impl ToString) -> ApiError {
     ApiError::Uncertain {
         after: None,
-        message,
+        message: reason.to_string(),
     }
 }

@@ -320,7 +320,9 @@ impl ClusterLedgerInner {
 
 /// Parses the response to a write.
 fn parse_response(object: DynamicObject) -> Result<StoredObject, WriteError> {
-    StoredObject::parse(object).map_err(|reason| WriteError::Uncertain { reason })
+    StoredObject::parse(object).map_err(|error| WriteError::Uncertain {
+        reason: error.to_string(),
+    })
 }
 
 /// Returns whether a deleted object waits for finalizers.

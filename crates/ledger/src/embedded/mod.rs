@@ -73,7 +73,7 @@ const MAX_BUFFERED_EVENTS: usize = 65_536;
 pub struct EmbeddedLedger {
     shared: Arc<SharedLedger>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    origin: LedgerOrigin,
+    origin: Arc<LedgerOrigin>,
     probe: WriteProbe,
 }
 
@@ -136,7 +136,8 @@ impl EmbeddedLedger {
             EventBuffer::new(last, capacity),
             database,
         ));
-        let commit_files = commit_files.ok_or_else(|| origin.to_string());
+        let origin = Arc::new(origin);
+        let commit_files = commit_files.ok_or_else(|| Arc::clone(&origin));
         let opened = commit_files
             .as_ref()
             .map(|commit_files| Arc::clone(&commit_files.opened));

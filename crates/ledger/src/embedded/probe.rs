@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{opened::OpenedFile, shared::SharedLedger, writer::Job};
+use super::{ledger_origin::LedgerOrigin, opened::OpenedFile, shared::SharedLedger, writer::Job};
 use crate::NotWritable;
 
 /// Time for which a result is cached.
@@ -29,8 +29,8 @@ const PROBE_BYTES: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct WriteProbe {
     directory: PathBuf,
-    /// The open file, or the reason that the ledger is read-only.
-    opened: Result<Arc<OpenedFile>, String>,
+    /// The open file, or the origin of a ledger that is read-only.
+    opened: Result<Arc<OpenedFile>, Arc<LedgerOrigin>>,
     state: Mutex<ProbeState>,
 }
 
@@ -54,7 +54,7 @@ struct RunningProbe {
 
 impl WriteProbe {
     /// Creates a probe of the ledger at `path`.
-    pub(super) fn new(path: &Path, opened: Result<Arc<OpenedFile>, String>) -> Self {
+    pub(super) fn new(path: &Path, opened: Result<Arc<OpenedFile>, Arc<LedgerOrigin>>) -> Self {
         Self {
             directory: path.parent().unwrap_or(Path::new(".")).to_owned(),
             opened,
@@ -70,8 +70,8 @@ impl WriteProbe {
         let opened = self
             .opened
             .as_ref()
-            .map_err(|reason| NotWritable::Refused {
-                reason: reason.clone(),
+            .map_err(|read_only| NotWritable::Refused {
+                reason: read_only.to_string(),
             })?;
         let slow = NotWritable::Slow {
             waited: HANG_TIMEOUT,

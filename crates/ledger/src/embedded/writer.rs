@@ -1,18 +1,23 @@
 //! The single writer: commits groups of batches, each group in one transaction with one sync.
 
 use std::{
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
 use redb::{Database, ReadableDatabase as _, WriteTransaction};
+use thiserror::Error;
 use tokio::sync::oneshot;
 
 use super::{
     file::{CommitFiles, panic_message},
+    ledger_origin::LedgerOrigin,
+    opened::Displaced,
     plan::{BatchError, RecordChange, plan},
     shared::{CommitState, SharedLedger, closed_message},
     table::{self, ALLOCATIONS, META, VERSION_KEY},
+    version_file,
 };
 use crate::{LedgerEvent, OpenError, ReadError, WriteError};
 use nadmit_allocation::{Version, Write};
@@ -36,10 +41,42 @@ pub(super) struct Writer {
     reopen: Reopen,
     /// Version of the last committed write.
     last: Version,
-    /// Files to check and write with each commit; an error if the ledger is read-only, with the reason.
-    commit_files: Result<CommitFiles, String>,
+    /// Files to check and write with each commit; the origin of a ledger that is read-only.
+    commit_files: Result<CommitFiles, Arc<LedgerOrigin>>,
     /// Events of a failed transaction. The file must be reopened, which shows whether they were committed.
     uncommitted: Option<Vec<LedgerEvent>>,
+}
+
+/// The reason why a group was not committed, or its version not recorded.
+#[derive(Debug, Error)]
+enum CommitFailure {
+    /// The path does not lead to the open file.
+    #[error(transparent)]
+    Displaced(#[from] Displaced),
+    /// The file cannot be opened again.
+    #[error(transparent)]
+    Reopen(#[from] OpenError),
+    /// The file cannot be read or written.
+    #[error(transparent)]
+    Database(#[from] redb::Error),
+    /// redb panicked, with this message.
+    #[error("{0}")]
+    Panic(String),
+    /// The version file cannot be written.
+    #[error("{}: {source}", version_file::FILE_NAME)]
+    VersionFile { source: io::Error },
+    /// The newest version is neither that of the last commit nor that of the failed one.
+    #[error("another process has written to the file: restart nadmit")]
+    Foreign,
+}
+
+impl CommitFailure {
+    /// Returns the error of batches of which nothing was written.
+    fn unavailable(&self) -> WriteError {
+        WriteError::Unavailable {
+            reason: self.to_string(),
+        }
+    }
 }
 
 /// A group that is written to a transaction but not committed.
@@ -53,7 +90,7 @@ impl Writer {
     pub(super) fn new(
         shared: Arc<SharedLedger>,
         last: Version,
-        commit_files: Result<CommitFiles, String>,
+        commit_files: Result<CommitFiles, Arc<LedgerOrigin>>,
         reopen: Reopen,
     ) -> Self {
         Self {
@@ -97,10 +134,9 @@ impl Writer {
 
     /// Returns the result of each batch; an error applies to all of them.
     fn try_commit(&mut self, batches: Vec<Vec<Write>>) -> Result<Vec<BatchResult>, WriteError> {
-        self.recover()
-            .map_err(|reason| WriteError::Unavailable { reason })?;
-        let commit_files = self.commit_files.as_mut().map_err(|reason| {
-            let reason = reason.clone();
+        self.recover().map_err(|failure| failure.unavailable())?;
+        let commit_files = self.commit_files.as_mut().map_err(|read_only| {
+            let reason = read_only.to_string();
             WriteError::Unavailable { reason }
         })?;
         let last = self.last;
@@ -109,25 +145,25 @@ impl Writer {
             let database = database.as_ref().ok_or_else(|| WriteError::Unavailable {
                 reason: closed_message(),
             })?;
-            catch_panics(|| prepare(database, last, batches).map_err(|error| error.to_string()))
+            catch_panics(|| prepare(database, last, batches))
         };
         let Prepared {
             transaction,
             events,
             results,
-        } = prepared.map_err(|reason| {
+        } = prepared.map_err(|failure| {
             self.uncommitted = Some(Vec::new());
-            WriteError::Unavailable { reason }
+            failure.unavailable()
         })?;
         let Some(newest) = events.last().map(LedgerEvent::version) else {
             // All batches were refused: dropping the transaction writes nothing.
             return Ok(results);
         };
         let mut commit = self.shared.commit_mut();
-        let committed = catch_panics(|| transaction.commit().map_err(|error| error.to_string()));
+        let committed = catch_panics(|| transaction.commit().map_err(redb::Error::from));
         let recorded = committed.and_then(|()| {
             let recorded = record_version(commit_files, newest);
-            recorded.inspect_err(|reason| *commit = CommitState::Unrecorded(reason.clone()))
+            recorded.inspect_err(|failure| *commit = CommitState::Unrecorded(failure.to_string()))
         });
         drop(commit);
         match recorded {
@@ -136,20 +172,19 @@ impl Writer {
                 self.shared.events.publish(events);
                 Ok(results)
             }
-            Err(reason) => {
+            Err(failure) => {
                 self.uncommitted = Some(events);
-                Err(WriteError::Uncertain { reason })
+                Err(WriteError::Uncertain {
+                    reason: failure.to_string(),
+                })
             }
         }
     }
 
     /// After a failed transaction, reopens the file and determines whether it was committed.
-    fn recover(&mut self) -> Result<(), String> {
+    fn recover(&mut self) -> Result<(), CommitFailure> {
         if let Ok(commit_files) = &self.commit_files {
-            commit_files
-                .opened
-                .check()
-                .map_err(|error| error.to_string())?;
+            commit_files.opened.check()?;
         }
         let Some(events) = &self.uncommitted else {
             return Ok(());
@@ -161,8 +196,8 @@ impl Writer {
             drop(old);
             Ok(())
         });
-        let database = (self.reopen)().map_err(|error| error.to_string())?;
-        let found = catch_panics(|| newest(&database).map_err(|error| error.to_string()))?;
+        let database = (self.reopen)()?;
+        let found = catch_panics(|| newest(&database))?;
         // Recorded before the events are published.
         if let Ok(commit_files) = &mut self.commit_files {
             record_version(commit_files, found)?;
@@ -173,7 +208,7 @@ impl Writer {
                 .publish(self.uncommitted.take().unwrap_or_default());
             self.last = found;
         } else if found != self.last {
-            return Err("another process has written to the file: restart nadmit".to_owned());
+            return Err(CommitFailure::Foreign);
         }
         self.uncommitted = None;
         *self.shared.commit_mut() = CommitState::Recorded;
@@ -183,9 +218,9 @@ impl Writer {
 }
 
 /// Records the version of a commit in the version file.
-fn record_version(commit_files: &mut CommitFiles, version: Version) -> Result<(), String> {
+fn record_version(commit_files: &mut CommitFiles, version: Version) -> Result<(), CommitFailure> {
     let recorded = commit_files.version_file.advance(version);
-    recorded.map_err(|error| format!("{}: {error}", super::version_file::FILE_NAME))
+    recorded.map_err(|source| CommitFailure::VersionFile { source })
 }
 
 /// Returns the reason that a group could not be written. A batch that was refused for its content is not a
@@ -269,6 +304,9 @@ fn unreadable(damaged: &ReadError) -> BatchError {
 }
 
 /// Runs an operation of redb, which may panic on a file that another program changed.
-fn catch_panics<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panic_message(panic.as_ref())))
+fn catch_panics<T>(run: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, CommitFailure> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(outcome) => Ok(outcome?),
+        Err(panic) => Err(CommitFailure::Panic(panic_message(panic.as_ref()))),
+    }
 }

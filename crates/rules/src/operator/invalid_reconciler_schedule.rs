@@ -3,7 +3,7 @@
 use super::ConfigMapSubject;
 use crate::{
     Check, Example, FieldRef, Levels, Report, Rule,
-    schedule::{SCHEDULE_HELP, Schedule, ScheduleError, check_robfig},
+    schedule::{SCHEDULE_HELP, Schedule, check_robfig},
 };
 use nadmit_cni::{Span, json::JsonNode};
 
@@ -74,8 +74,8 @@ fn check(subject: &ConfigMapSubject<'_>, report: &mut Report<'_>) {
                 message,
                 SCHEDULE_HELP,
             );
-        } else if let Err(ScheduleError { span, message }) = read {
-            report.add(field_ref(span), message, SCHEDULE_HELP);
+        } else if let Err(error) = read {
+            report.add(field_ref(error.span), error.to_string(), SCHEDULE_HELP);
         }
     }
 }

@@ -8,6 +8,8 @@ use std::{
 
 use thiserror::Error;
 
+use nadmit_pki::SignerError;
+
 /// Error about a certificate or key that cannot be used.
 #[derive(Debug, Error)]
 #[error("{}{problem}", location(*flag, path))]
@@ -37,7 +39,11 @@ pub(super) enum CertificateProblem {
     #[error("is there without {}; add it, or move both away to have them made", .0.display())]
     Unpaired(PathBuf),
     #[error("was not made by nadmit and cannot sign ({0}); move it away to have a CA made")]
-    Authority(String),
+    Authority(#[source] SignerError),
+    #[error(
+        "was not made by nadmit and cannot sign (it has expired); move it away to have a CA made"
+    )]
+    AuthorityExpired,
     #[error("cannot hold a certificate for \"{name}\" ({reason}); name hosts or addresses")]
     Name { name: String, reason: String },
     #[error("the TLS library failed: {0}")]

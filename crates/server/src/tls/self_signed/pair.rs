@@ -55,12 +55,12 @@ impl PairFiles {
 
     /// Returns the pair as a CA that can sign.
     pub(super) fn signer(&self, now: Timestamp) -> Result<Signer, CertificateError> {
-        let unusable = |reason: String| self.cert.error(CertificateProblem::Authority(reason));
         let identity = self.identity()?;
         let key = PrivateKey::new(self.key_pem.clone().unwrap_or_default());
-        let signer = Signer::new(&identity.cert[0], &key).map_err(unusable)?;
+        let signer = Signer::new(&identity.cert[0], &key)
+            .map_err(|error| self.cert.error(CertificateProblem::Authority(error)))?;
         if signer.certificate.not_after <= now {
-            return Err(unusable("it has expired".to_owned()));
+            return Err(self.cert.error(CertificateProblem::AuthorityExpired));
         }
         Ok(signer)
     }
