@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
@@ -13,8 +14,8 @@ use super::{
 };
 use crate::install::{self, InstallStatus, IsolationStatus};
 
-/// Remaining lifetime below which a certificate is highlighted, in seconds: a week.
-const EXPIRY_WARNING_SECONDS: i64 = 7 * 24 * 3600;
+/// Remaining lifetime below which a certificate is highlighted.
+const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Arguments of `nadmit status`.
 #[derive(Debug, Args)]
@@ -47,7 +48,7 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     })?;
     match args.output {
         StatusOutput::Json => output::print_line(serde_json::to_string_pretty(&status)?),
-        StatusOutput::Text => output::print(render(&status, super::clock().now().as_second())),
+        StatusOutput::Text => output::print(render(&status, super::clock().now())),
     }
     if let Some(replicas) = &status.replicas
         && replicas.ready == 0
@@ -63,8 +64,8 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Renders the status; `now` is in seconds since the epoch.
-fn render(status: &InstallStatus, now: i64) -> String {
+/// Renders the status.
+fn render(status: &InstallStatus, now: Timestamp) -> String {
     let mut text = String::new();
     let mut line = |head: &str, what: String| {
         // Writing to a string cannot fail.
@@ -107,18 +108,14 @@ fn render(status: &InstallStatus, now: i64) -> String {
         line("isolation", render_isolation(found));
     }
     if let Some(certificate) = &status.certificate {
-        let left = certificate.expires.as_second() - now;
-        let colour = if left > EXPIRY_WARNING_SECONDS {
-            GREEN
-        } else {
-            RED
-        };
+        let left = certificate.expires.duration_since(now);
+        let colour = if left > EXPIRY_WARNING { GREEN } else { RED };
         line(
             "certificate",
             format!(
                 "{colour}expires {}, in {} days{colour:#}",
                 certificate.expires,
-                left.div_euclid(24 * 3600)
+                left.as_secs().div_euclid(24 * 3600)
             ),
         );
     }

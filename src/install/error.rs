@@ -1,5 +1,7 @@
 //! Errors of installing, uninstalling and reading the status.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::Trouble;
@@ -38,24 +40,24 @@ pub enum InstallError {
         code: u16,
     },
     /// An expected state was not reached in time.
-    #[error("{what} after {seconds} s: {last}; {help}")]
+    #[error("{what} after {} s: {last}; {help}", waited.as_secs())]
     Timeout {
         /// The expected state that is missing.
         what: String,
-        /// Seconds waited.
-        seconds: u64,
+        /// Time waited.
+        waited: Duration,
         /// Last observed state.
         last: String,
         /// Remedy.
         help: &'static str,
     },
     /// The API server, or a replica behind it, did not respond in time.
-    #[error("cannot {what}: no answer within {seconds} s")]
+    #[error("cannot {what}: no answer within {} s", waited.as_secs())]
     NoAnswer {
         /// The request.
         what: String,
-        /// Seconds waited.
-        seconds: u64,
+        /// Time waited.
+        waited: Duration,
     },
     /// The rollout is stuck.
     #[error(

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::future::join_all;
 use http::Request;
+use jiff::Timestamp;
 use kube::{Client, ResourceExt as _, api::DynamicObject};
 use serde_json::json;
 use tokio::time::timeout;
@@ -29,8 +30,8 @@ pub(super) struct ReplicaReport {
 pub(super) struct ReplicaCounters {
     /// Number of would-be denials in warn mode, by rule.
     pub(super) would_deny: BTreeMap<String, u64>,
-    /// Expiry of its certificate, in seconds since the epoch.
-    pub(super) expires: Option<i64>,
+    /// Expiry of its certificate.
+    pub(super) expires: Option<Timestamp>,
     /// Digest of the settings that it uses; releases before 0.2 do not report it.
     pub(super) settings: Option<String>,
 }
@@ -61,7 +62,7 @@ pub(super) async fn with_timeout<T>(
         Ok(Err(error)) => Err(InstallError::of(what, &error)),
         Err(_) => Err(InstallError::NoAnswer {
             what: what.into(),
-            seconds: CALL_TIMEOUT.as_secs(),
+            waited: CALL_TIMEOUT,
         }),
     }
 }
@@ -93,7 +94,7 @@ impl ReplicaCounters {
                 // Counters are integers.
                 *counters.would_deny.entry(code.to_owned()).or_default() += value as u64;
             } else if name == "nadmit_certificate_expiry_timestamp_seconds" {
-                counters.expires = Some(value as i64);
+                counters.expires = Timestamp::from_second(value as i64).ok();
             }
         }
         counters
@@ -117,7 +118,10 @@ mod tests {
              nadmit_settings_info{sha256=\"abc\"} 1\n# EOF\n",
         );
         assert_eq!(counters.would_deny.get("unknown-network"), Some(&3));
-        assert_eq!(counters.expires, Some(1_800_000_000));
+        assert_eq!(
+            counters.expires.map(Timestamp::as_second),
+            Some(1_800_000_000)
+        );
         assert_eq!(counters.settings.as_deref(), Some("abc"));
         assert_eq!(ReplicaCounters::of("garbage\n"), ReplicaCounters::default());
     }

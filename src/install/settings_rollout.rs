@@ -77,7 +77,7 @@ pub(super) async fn await_settings(
         {
             return Err(InstallError::Timeout {
                 what: format!("Pod {NAMESPACE}/{pod} does not use the settings"),
-                seconds: timeout.as_secs(),
+                waited: timeout,
                 last: "it reports the previous settings".to_owned(),
                 help: "see its log, which names mistakes in them: kubectl logs -n nadmit deploy/nadmit",
             });
@@ -139,7 +139,7 @@ mod tests {
             pod: pod.to_owned(),
             counters: Err(InstallError::NoAnswer {
                 what: "read it".to_owned(),
-                seconds: 5,
+                waited: Duration::from_secs(5),
             }),
         }
     }

@@ -224,10 +224,7 @@ impl InstallStatus {
             for (code, count) in counters.would_deny {
                 *self.would_deny.entry(code).or_default() += count;
             }
-            if let Some(expires) = counters
-                .expires
-                .and_then(|at| Timestamp::from_second(at).ok())
-            {
+            if let Some(expires) = counters.expires {
                 let first = self.certificate.as_ref();
                 let first = first.map_or(expires, |one| one.expires.min(expires));
                 self.certificate = Some(CertificateStatus { expires: first });
@@ -425,7 +422,7 @@ mod tests {
         };
         let counters = |count, expires, settings: &str| ReplicaCounters {
             would_deny: [("unknown-network".to_owned(), count)].into(),
-            expires: Some(expires),
+            expires: Timestamp::from_second(expires).ok(),
             settings: Some(digest(settings)),
         };
         let mut status = InstallStatus::default();
@@ -436,7 +433,7 @@ mod tests {
                 pod: "c".to_owned(),
                 counters: Err(InstallError::NoAnswer {
                     what: "read it".to_owned(),
-                    seconds: 5,
+                    waited: CALL_TIMEOUT,
                 }),
             },
         ];

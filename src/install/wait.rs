@@ -76,7 +76,7 @@ pub(super) async fn available(
         if begun.elapsed() >= timeout {
             return Err(InstallError::Timeout {
                 what: "the replicas are not ready".to_owned(),
-                seconds: timeout.as_secs(),
+                waited: timeout,
                 last,
                 help: if is_registered {
                     "see kubectl get pods -n nadmit, and the log of one: kubectl logs -n nadmit deploy/nadmit"
@@ -142,7 +142,7 @@ pub(super) async fn gone(
         if Instant::now() >= end {
             return Err(InstallError::Timeout {
                 what: format!("{} is not gone", object::display_name(object)),
-                seconds: timeout.as_secs(),
+                waited: timeout,
                 last,
                 help: "it goes when that is gone; then run the command again",
             });
@@ -190,10 +190,9 @@ async fn until(
             Err(error) => InstallError::of("read it", &error).to_string(),
         };
         if Instant::now() >= end {
-            let seconds = timeout.as_secs();
             return Err(InstallError::Timeout {
                 what,
-                seconds,
+                waited: timeout,
                 last,
                 help,
             });

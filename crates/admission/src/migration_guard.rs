@@ -7,6 +7,8 @@
 //! `kubevirt.io/migrationJobName`, label `kubevirt.io/migrationJobUID`). The status of the
 //! VirtualMachineInstance is no such proof: it names the target only after that pod is ready.
 
+use core::time::Duration;
+
 use crate::{
     context::ReviewContext, object::ReviewObject, pod::requests_under_review,
     review::AdmissionRequest,
@@ -18,8 +20,8 @@ use nadmit_allocation::{
 use nadmit_catalog::{Existence, LiveRead, MigrationRef, Pod};
 use nadmit_rules::Injection;
 
-/// The seconds that a request to create a pod may last after its records are written.
-const CREATE_REQUEST_TIMEOUT: i64 = 30;
+/// The time that a request to create a pod may last after its records are written.
+const CREATE_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A pod's access to the addresses of its holder.
 pub(crate) enum LaunchAccess {
@@ -194,9 +196,9 @@ fn unseen_pods(
 /// injection at creation, records are written before the pod. Without a cluster there is no view of
 /// pods to come.
 fn may_be_created(record: &Allocation, context: &ReviewContext<'_>) -> bool {
-    let age = context.now.0.saturating_sub(record.since.0);
+    let young = context.now < record.since.plus(CREATE_REQUEST_TIMEOUT);
     let cluster = context.catalog.workloads().knows_machines();
-    cluster && context.policy.injection() == Injection::Create && age < CREATE_REQUEST_TIMEOUT
+    cluster && context.policy.injection() == Injection::Create && young
 }
 
 fn denied(error: AllocationError) -> LaunchAccess {

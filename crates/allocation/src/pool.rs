@@ -1,5 +1,6 @@
 //! Address pools and the validation of their specs.
 
+use core::time::Duration;
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use super::{
@@ -13,10 +14,10 @@ use super::{
 };
 use nadmit_cni::mac::Mac;
 
-/// The default of `quarantine`, in seconds.
-const DEFAULT_QUARANTINE: i64 = 30;
-/// The default of `lostNodeQuarantine`, in seconds.
-const DEFAULT_LOST_NODE_QUARANTINE: i64 = 600;
+/// The default of `quarantine`.
+const DEFAULT_QUARANTINE: Duration = Duration::from_secs(30);
+/// The default of `lostNodeQuarantine`.
+const DEFAULT_LOST_NODE_QUARANTINE: Duration = Duration::from_secs(600);
 
 /// A valid address pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +36,10 @@ pub struct Pool {
     pub retention: Retention,
     /// The events that end the retention of a workload's addresses.
     pub workload_retention: WorkloadRetention,
-    /// Seconds for which a released address is withheld from other holders.
-    pub quarantine: i64,
-    /// Seconds for which an address is kept while its node does not respond.
-    pub lost_node_quarantine: i64,
+    /// The time for which a released address is withheld from other holders.
+    pub quarantine: Duration,
+    /// The time for which an address is kept while its node does not respond.
+    pub lost_node_quarantine: Duration,
     /// The maximum number of addresses that one namespace may hold.
     pub max_per_namespace: Option<u64>,
     /// The selector of namespaces whose pods may use the pool; `None` selects no namespace.
@@ -89,8 +90,8 @@ impl Pool {
             .flatten();
         let retention = validator.retention(spec);
         let workload_retention = validator.workload_retention(spec.workload_retention.as_ref());
-        let quarantine = validator.seconds("quarantine", &spec.quarantine, DEFAULT_QUARANTINE);
-        let lost_node_quarantine = validator.seconds(
+        let quarantine = validator.duration("quarantine", &spec.quarantine, DEFAULT_QUARANTINE);
+        let lost_node_quarantine = validator.duration(
             "lostNodeQuarantine",
             &spec.lost_node_quarantine,
             DEFAULT_LOST_NODE_QUARANTINE,
@@ -232,12 +233,12 @@ impl PoolValidator {
         }
     }
 
-    fn seconds(&mut self, name: &str, text: &Option<String>, default: i64) -> i64 {
+    fn duration(&mut self, name: &str, text: &Option<String>, default: Duration) -> Duration {
         let Some(text) = text.as_deref().filter(|text| !text.is_empty()) else {
             return default;
         };
-        match seconds_of(text) {
-            Some(seconds) => seconds,
+        match parse_duration(text) {
+            Some(duration) => duration,
             None => {
                 let reason = format!("{text:?} is not a valid duration; write \"30s\" or \"10m\"");
                 self.errors.push(SpecError::new(name, reason));
@@ -272,13 +273,13 @@ impl PoolValidator {
     }
 }
 
-/// Parses a duration in Go's format with whole hours, minutes and seconds (`1h30m`, `30s`) to seconds.
-fn seconds_of(text: &str) -> Option<i64> {
+/// Parses a duration in Go's format with whole hours, minutes and seconds (`1h30m`, `30s`).
+fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
-    let mut seconds = 0i64;
+    let mut seconds = 0u64;
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: i64 = rest.get(..digits)?.parse().ok()?;
+        let number: u64 = rest.get(..digits)?.parse().ok()?;
         let unit = match rest.as_bytes().get(digits)? {
             b'h' => 3600,
             b'm' => 60,
@@ -288,7 +289,10 @@ fn seconds_of(text: &str) -> Option<i64> {
         seconds = seconds.checked_add(number.checked_mul(unit)?)?;
         rest = rest.get(digits + 1..)?;
     }
-    Some(seconds)
+    // Longer ones cannot be added to a time.
+    i64::try_from(seconds)
+        .is_ok()
+        .then_some(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -311,7 +315,7 @@ mod tests {
                 "namespaceSelector":{}}"#,
         )
         .unwrap_or_else(|e| panic!("{e:?}"));
-        assert_eq!(pool.lost_node_quarantine, 600);
+        assert_eq!(pool.lost_node_quarantine, Duration::from_secs(600));
         assert!(pool.serves(&Labels::new()));
         let address = |text: &str| text.parse().unwrap_or_else(|e| panic!("{e}"));
         let mac = pool.derived_mac(address("192.0.2.205"));
@@ -362,7 +366,11 @@ mod tests {
             ("99999999999999999999h", None),
             ("9999999999999999h", None),
         ] {
-            assert_eq!(seconds_of(text), seconds, "{text}");
+            assert_eq!(
+                parse_duration(text),
+                seconds.map(Duration::from_secs),
+                "{text}"
+            );
         }
     }
 

@@ -9,6 +9,7 @@ mod evaluate;
 mod mac_split;
 mod slices;
 
+use core::time::Duration;
 use std::{
     cell::OnceCell,
     collections::{HashMap, HashSet},
@@ -22,12 +23,12 @@ use nadmit_cni::mac::Mac;
 
 pub use self::slices::{IdleReason, IdleSlice, NodeState, idle_slices};
 
-/// The age in seconds up to which a record is kept although no pod of its holder was observed: twice
+/// The age up to which a record is kept although no pod of its holder was observed: twice
 /// the API server's longest request, so that a pod that is being created gets observed.
-pub const PROVISIONAL_TTL: i64 = 120;
-/// The minimum time in seconds that a detached record is kept: all replicas observe the detachment
+pub const PROVISIONAL_TTL: Duration = Duration::from_secs(120);
+/// The minimum time that a detached record is kept: all replicas observe the detachment
 /// within it, and none reuses the record without rewriting it.
-pub const DETACHED_GRACE: i64 = 30;
+pub const DETACHED_GRACE: Duration = Duration::from_secs(30);
 
 /// An address in use in the cluster, recorded or not.
 #[derive(Debug, Clone, PartialEq, Eq)]

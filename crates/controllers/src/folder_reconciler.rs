@@ -23,10 +23,10 @@ use nadmit_rules::Policy;
 
 /// The interval between two checks of the catalog for changes.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// The interval between two passes while a quarantine runs, in seconds.
-const QUARANTINE_CHECK_INTERVAL: i64 = 1;
-/// The time for which a removed pod is remembered, in seconds; longer than any sensible quarantine.
-const GONE_POD_TTL: i64 = 24 * 3600;
+/// The interval between two passes while a quarantine runs.
+const QUARANTINE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// The time for which a removed pod is remembered; longer than any sensible quarantine.
+const GONE_POD_TTL: Duration = Duration::from_secs(24 * 3600);
 
 /// Adopts, reserves and frees addresses as the objects of the folder come and go.
 ///
@@ -100,7 +100,7 @@ impl FolderReconciler {
             return;
         }
         self.pods.update(&catalog, now);
-        self.pods.forget_before(now.plus(-GONE_POD_TTL));
+        self.pods.forget_before(now.minus(GONE_POD_TTL));
         self.last_pass = now;
         if self.pass(&catalog, now).await {
             let mut index = self.index.lock();

@@ -16,17 +16,16 @@ use nadmit_allocation::{
 };
 use nadmit_catalog::{Catalog, Existence, Node, Pod};
 
-/// The lost-node quarantine of records whose pool is gone, in seconds; the same as the default of
-/// pools.
-const DEFAULT_LOST_NODE_QUARANTINE: i64 = 600;
+/// The lost-node quarantine of records whose pool is gone; the same as the default of pools.
+const DEFAULT_LOST_NODE_QUARANTINE: Duration = Duration::from_secs(600);
 
 /// The state of a record's pod, with the reason if its address must be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PodVerdict {
     /// A pod exists that may use the address.
     Present,
-    /// The recorded pod is gone, and its containers ended at least this many seconds ago.
-    Ended(i64),
+    /// The recorded pod is gone, and its containers ended at least this long ago.
+    Ended(Duration),
     /// The pod is gone, but its containers may still run.
     MayRun(MayStillRun),
     /// The record names no UID, and its pod may still be created: it was unused for too short a time.
@@ -45,8 +44,8 @@ pub(crate) enum PodVerdict {
 pub(crate) struct MayStillRun {
     /// The node's name.
     pub(crate) node: Box<str>,
-    /// The number of seconds after which the node is given up.
-    pub(crate) left: i64,
+    /// The time after which the node is given up.
+    pub(crate) left: Duration,
 }
 
 /// A [`ClusterObserver`] on a catalog.
@@ -57,14 +56,14 @@ pub(crate) struct ClusterView<'c> {
     pub(crate) multus_namespace: &'c str,
     pub(crate) now: Timestamp,
     pub(crate) instant: MonotonicTime,
-    /// The number of seconds after which the result may differ although nothing changes.
-    pub(crate) due: Cell<Option<i64>>,
+    /// The time after which the result may differ although nothing changes.
+    pub(crate) due: Cell<Option<Duration>>,
 }
 
 impl ClusterView<'_> {
-    fn note_due(&self, seconds: i64) {
-        if seconds > 0 {
-            let due = self.due.get().map_or(seconds, |due| due.min(seconds));
+    fn note_due(&self, left: Duration) {
+        if !left.is_zero() {
+            let due = self.due.get().map_or(left, |due| due.min(left));
             self.due.set(Some(due));
         }
     }
@@ -89,8 +88,8 @@ impl ClusterView<'_> {
         match self.ended_for(record, gone) {
             Err(running) => PodVerdict::MayRun(running),
             Ok(ended) => {
-                let ended = seconds(ended);
-                self.note_due(self.quarantine(record) - ended);
+                let ended = whole_seconds(ended);
+                self.note_due(self.quarantine(record).saturating_sub(ended));
                 PodVerdict::Ended(ended)
             }
         }
@@ -101,26 +100,31 @@ impl ClusterView<'_> {
     fn absent(&self, record: &Allocation) -> PodVerdict {
         let gone = self.absences.absent_for(record, self.instant);
         let gone = gone.unwrap_or_default();
-        let age = self.now.0.saturating_sub(record.since.0);
-        self.note_due(PROVISIONAL_TTL - seconds(gone).min(age));
-        if seconds(gone) < PROVISIONAL_TTL {
+        let unused = PROVISIONAL_TTL.saturating_sub(whole_seconds(gone));
+        self.note_due(unused.max(self.left_of(record, PROVISIONAL_TTL)));
+        if gone < PROVISIONAL_TTL {
             return PodVerdict::Provisional;
         }
         let ended = match self.ended_for(record, gone) {
             Ok(ended) => ended,
             Err(running) => return PodVerdict::MayRun(running),
         };
-        let left = self.quarantine(record) - seconds(ended);
+        let left = self.quarantine(record).saturating_sub(whole_seconds(ended));
         self.note_due(left);
-        match left > 0 {
-            true => PodVerdict::InQuarantine,
-            false => PodVerdict::NeverCame,
+        match left.is_zero() {
+            true => PodVerdict::NeverCame,
+            false => PodVerdict::InQuarantine,
         }
     }
 
-    fn quarantine(&self, record: &Allocation) -> i64 {
+    fn quarantine(&self, record: &Allocation) -> Duration {
         let pool = self.catalog.pool_config().pool(&record.pool);
-        pool.map_or(0, |pool| pool.quarantine)
+        pool.map_or(Duration::ZERO, |pool| pool.quarantine)
+    }
+
+    /// Returns the time until a record reaches an age.
+    fn left_of(&self, record: &Allocation, age: Duration) -> Duration {
+        record.since.plus(age).since(self.now)
     }
 
     /// Returns how long the containers of the recorded pod and its predecessors have ended, given how
@@ -168,14 +172,14 @@ impl ClusterView<'_> {
         });
         let in_state_for = self.absences.node_state_duration(name, self.instant);
         let if_given_up = |silent: Duration| {
-            let left = lost - seconds(silent);
+            let left = lost.saturating_sub(whole_seconds(silent));
             self.note_due(left);
-            match left > 0 {
-                true => Err(MayStillRun {
+            match left.is_zero() {
+                true => Ok(gone),
+                false => Err(MayStillRun {
                     node: name.into(),
                     left,
                 }),
-                false => Ok(gone),
             }
         };
         match node {
@@ -206,7 +210,7 @@ impl ClusterView<'_> {
             false => self
                 .absences
                 .absent_for(record, self.instant)
-                .is_some_and(|unused| seconds(unused) >= PROVISIONAL_TTL),
+                .is_some_and(|unused| unused >= PROVISIONAL_TTL),
         };
         gone && !lasts
     }
@@ -218,7 +222,7 @@ impl ClusterView<'_> {
         }
         match self.gone(record) {
             PodVerdict::Ended(ended) => {
-                let since = self.now.plus(-ended).max(record.since);
+                let since = self.now.minus(ended).max(record.since);
                 self.now < since.plus(self.quarantine(record))
             }
             _ => true,
@@ -234,7 +238,7 @@ impl ClusterObserver for ClusterView<'_> {
     fn pod(&self, record: &Allocation) -> PodState {
         match self.verdict(record) {
             PodVerdict::Present => PodState::Present,
-            PodVerdict::Ended(ended) => PodState::gone_since(self.now.plus(-ended), record),
+            PodVerdict::Ended(ended) => PodState::gone_since(self.now.minus(ended), record),
             PodVerdict::NeverCame => PodState::Absent,
             PodVerdict::MayRun(_)
             | PodVerdict::Provisional
@@ -270,9 +274,9 @@ impl ClusterObserver for ClusterView<'_> {
     }
 
     fn interface_state(&self, record: &Allocation) -> InterfaceState {
-        let age = self.now.0.saturating_sub(record.since.0);
-        self.note_due(PROVISIONAL_TTL - age);
-        self.note_due(self.quarantine(record).max(DETACHED_GRACE) - age);
+        self.note_due(self.left_of(record, PROVISIONAL_TTL));
+        let detached = self.quarantine(record).max(DETACHED_GRACE);
+        self.note_due(self.left_of(record, detached));
         if self.is_held_by_predecessor(record) {
             return InterfaceState::HeldByPredecessor;
         }
@@ -299,6 +303,7 @@ impl ClusterObserver for ClusterView<'_> {
     }
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+/// Drops the fraction of a second: records are dated in whole seconds.
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs())
 }

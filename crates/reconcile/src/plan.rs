@@ -1,6 +1,5 @@
 //! The plan of a pass: the comparison of records and cluster.
 
-use core::time::Duration;
 use std::{cell::Cell, sync::Arc};
 
 use nadmit_allocation::{
@@ -81,7 +80,7 @@ impl Planner {
         let due = view.due.get();
         Plan {
             actions: actions.into_iter().map(PlannedAction::from).collect(),
-            due: due.map(|due| instant.plus(Duration::from_secs(due.unsigned_abs()))),
+            due: due.map(|due| instant.plus(due)),
             records,
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn span(first: Address, last: Address) -> String {
 
 /// Renders the time since a moment.
 pub(super) fn age(since: Timestamp, now: Timestamp) -> String {
-    let seconds = now.0.saturating_sub(since.0).max(0);
+    let seconds = now.since(since).as_secs();
     match seconds {
         0..120 => format!("{seconds}s"),
         120..7200 => format!("{}m", seconds / 60),

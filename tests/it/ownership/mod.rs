@@ -4,7 +4,7 @@ mod generators;
 mod model;
 mod reconciling;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use libtest_mimic::Trial;
 use nadmit::allocation::{
@@ -102,7 +102,7 @@ impl OwnershipHarness {
                 }
             }
             ScenarioStep::Sync(which) => self.sync(*which),
-            ScenarioStep::Wait => self.now = self.now.plus(40),
+            ScenarioStep::Wait => self.now = self.now.plus(Duration::from_secs(40)),
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ fn state() -> impl Strategy<Value = PodState> {
         3 => Just(PodState::Present),
         1 => Just(PodState::Absent),
         1 => Just(PodState::Unknown),
-        2 => (0..300i64).prop_map(|ago| PodState::Gone(NOW.plus(-ago))),
+        2 => (0..300i64).prop_map(|ago| PodState::Gone(Timestamp(NOW.0 - ago))),
     ]
 }
 
@@ -152,6 +152,6 @@ fn allocation((pod, last, age): PodRecord) -> Allocation {
         former_nodes: Vec::new(),
         taken: None,
         reservation: None,
-        since: NOW.plus(-age),
+        since: Timestamp(NOW.0 - age),
     }
 }

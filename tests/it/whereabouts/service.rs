@@ -166,7 +166,7 @@ pub(super) fn record(address: Address, holder: Holder, interface: &str) -> Alloc
         former_nodes: Vec::new(),
         taken: None,
         reservation: None,
-        since: NOW.plus(-1000),
+        since: Timestamp(NOW.0 - 1000),
     }
 }
 

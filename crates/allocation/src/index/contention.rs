@@ -82,7 +82,7 @@ impl Index {
 mod tests {
     use super::*;
     use crate::{
-        Stored,
+        Stored, Timestamp,
         index::{AllocationPlan, tests::*},
     };
 
@@ -128,7 +128,7 @@ mod tests {
         let (first, allocation) = first(&mut index);
         assert!(!index.only_refreshes(&first.writes[0]));
         let allocation = Allocation {
-            since: NOW.plus(-1),
+            since: Timestamp(NOW.0 - 1),
             ..allocation
         };
         index.abort(first.id);

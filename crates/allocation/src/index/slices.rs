@@ -3,6 +3,7 @@
 //! As with addresses, the name of a slice's record is the lock: a claim in this index only keeps two
 //! nodes from claiming the same slice at once. Unresolved claims expire after [`CLAIM_TTL`].
 
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -11,8 +12,8 @@ use std::{
 use super::{Index, pools::IndexedPool, slice_map::SliceMap};
 use crate::{Address, Slice, SliceMismatch, Timestamp, Version};
 
-/// The lifetime of a claim in seconds: longer than a request to the API server can take.
-const CLAIM_TTL: i64 = 60;
+/// The lifetime of a claim: longer than a request to the API server can take.
+const CLAIM_TTL: Duration = Duration::from_secs(60);
 
 /// Slices and claims, by the names of their records.
 #[derive(Debug, Default)]

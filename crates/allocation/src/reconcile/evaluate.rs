@@ -1,5 +1,6 @@
 //! Evaluation of single records: release, transfer, detachment.
 
+use core::time::Duration;
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
@@ -111,12 +112,12 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
         let reason = match self.observer.pod(record) {
             PodState::Unknown => return None,
             PodState::Present => return self.evaluate_excess(recorded, pool),
-            PodState::Absent if self.age(record) < PROVISIONAL_TTL => return None,
+            PodState::Absent if self.is_younger(record, PROVISIONAL_TTL) => return None,
             PodState::Absent => {
                 self.release_reason(record, pool, ActionReason::ProvisionalExpired)?
             }
             PodState::Gone(since) => {
-                let quarantine = pool.map_or(0, |pool| pool.quarantine);
+                let quarantine = pool.map_or(Duration::ZERO, |pool| pool.quarantine);
                 // A record renewed after that time belongs to another pod.
                 let renewed = record.since > since;
                 if renewed || self.now < since.plus(quarantine) {
@@ -128,9 +129,9 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
         Some(self.free_or_return(recorded, reason))
     }
 
-    /// Returns the seconds since the last change of the record.
-    fn age(&self, record: &Allocation) -> i64 {
-        self.now.0.saturating_sub(record.since.0)
+    /// Returns true if the record changed less than this time ago.
+    fn is_younger(&self, record: &Allocation, age: Duration) -> bool {
+        self.now < record.since.plus(age)
     }
 
     /// Returns the reason to free the address of a holder without a pod, or `None` if the workload
@@ -167,12 +168,12 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
         if self.in_use_by(record).contains(&record.address) {
             return None;
         }
-        let age = self.age(record);
+        let is_provisional = self.is_younger(record, PROVISIONAL_TTL);
         let excess = || self.free_or_return(recorded, ActionReason::Excess);
         match self.observer.interface_state(record) {
             InterfaceState::HeldByPredecessor => return None,
             InterfaceState::Unknown => {
-                return (age >= PROVISIONAL_TTL && self.has_another(record, pool)).then(excess);
+                return (!is_provisional && self.has_another(record, pool)).then(excess);
             }
             // A pod is bound only once; nothing on its node requests this address any more.
             InterfaceState::OnOtherNode if pool.is_some_and(|pool| pool.slicing.is_some()) => {
@@ -185,9 +186,9 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
         }
         // The pod may get the address again: a replica that reuses a record without a pod rewrites it
         // first.
-        let quarantine = pool.map_or(0, |pool| pool.quarantine);
+        let quarantine = pool.map_or(Duration::ZERO, |pool| pool.quarantine);
         if record.pod.is_none() {
-            return (age >= quarantine.max(DETACHED_GRACE)).then(excess);
+            return (!self.is_younger(record, quarantine.max(DETACHED_GRACE))).then(excess);
         }
         let detached = Allocation {
             pod: None,
@@ -196,7 +197,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
             taken: Some(record.held_since()),
             ..record.clone()
         };
-        (age >= PROVISIONAL_TTL).then_some(Action {
+        (!is_provisional).then_some(Action {
             write: Some(Write::Update(detached, version)),
             reason: ActionReason::Detached,
         })

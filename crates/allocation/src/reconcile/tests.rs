@@ -72,7 +72,7 @@ fn record(address: &str, holder: Holder, age: i64) -> Allocation {
         former_nodes: Vec::new(),
         taken: None,
         reservation: None,
-        since: NOW.plus(-age),
+        since: Timestamp(NOW.0 - age),
     }
 }
 
@@ -115,8 +115,11 @@ fn a_pod_s_address_is_freed_after_the_quarantine() {
     for (state, expected) in [
         (PodState::Present, vec![]),
         (PodState::Unknown, vec![]),
-        (PodState::Gone(NOW.plus(-29)), vec![]),
-        (PodState::Gone(NOW.plus(-30)), vec![ActionReason::PodGone]),
+        (PodState::Gone(Timestamp(NOW.0 - 29)), vec![]),
+        (
+            PodState::Gone(Timestamp(NOW.0 - 30)),
+            vec![ActionReason::PodGone],
+        ),
         (PodState::Absent, vec![ActionReason::ProvisionalExpired]),
     ] {
         let observer = FixedState(state, WorkloadState::Unknown);
@@ -135,14 +138,17 @@ fn recently_recorded_or_renewed_records_are_kept() {
     let absent = FixedState(PodState::Absent, WorkloadState::Unknown);
     assert_eq!(reasons(&young, &pool_config, &[], &absent), []);
     // The gone pod is an earlier one of the same name.
-    let gone = FixedState(PodState::Gone(NOW.plus(-90)), WorkloadState::Unknown);
+    let gone = FixedState(
+        PodState::Gone(Timestamp(NOW.0 - 90)),
+        WorkloadState::Unknown,
+    );
     assert_eq!(reasons(&young, &pool_config, &[], &gone), []);
 }
 
 #[test]
 fn a_replica_keeps_its_address_as_the_pool_says() {
     let record = [record("192.0.2.5", replica(), 1000)];
-    let gone = PodState::Gone(NOW.plus(-500));
+    let gone = PodState::Gone(Timestamp(NOW.0 - 500));
     let keeping = pool_config(POOL, &[]);
     let releasing = pool_config(
         r#"{"ranges":[{"range":"192.0.2.0/24"}],
@@ -171,7 +177,10 @@ fn a_replica_keeps_its_address_as_the_pool_says() {
 fn a_reservation_is_recorded_and_its_address_returns() {
     let reserved = r#"{"network":"storage-net","holder":{"pod":"a"},"ips":["192.0.2.5"]}"#;
     let pool_config = pool_config(POOL, &[reserved]);
-    let gone = FixedState(PodState::Gone(NOW.plus(-500)), WorkloadState::Unknown);
+    let gone = FixedState(
+        PodState::Gone(Timestamp(NOW.0 - 500)),
+        WorkloadState::Unknown,
+    );
     assert_eq!(
         reasons(&[], &pool_config, &[], &gone),
         [ActionReason::Reserved]
@@ -234,7 +243,7 @@ fn a_vm_mac_is_split_before_its_address_is_freed() {
         address: Address::Mac(Mac([2, 0x5e, 0, 0, 1, 9])),
         ..split_record.clone()
     };
-    let gone = |workload| FixedState(PodState::Gone(NOW.plus(-500)), workload);
+    let gone = |workload| FixedState(PodState::Gone(Timestamp(NOW.0 - 500)), workload);
     let (there, deleted) = (gone(WorkloadState::Present), gone(WorkloadState::Deleted));
     let runs = FixedState(PodState::Present, WorkloadState::Present);
     let mac = pool("");

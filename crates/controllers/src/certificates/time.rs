@@ -1,12 +1,15 @@
 //! The time of the API servers, which verify the certificates.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use nadmit_host::clock::Clock;
 use nadmit_pki::saturating_add;
 
-/// The clock skew from which on a warning is logged, in seconds.
-const MIN_REPORTED_SKEW_SECS: u64 = 60;
+/// The clock skew from which on a warning is logged.
+const MIN_REPORTED_SKEW: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The time of the API servers.
 pub(super) struct ApiServerTime {
@@ -30,15 +33,15 @@ impl ApiServerTime {
     /// Returns the API server's time, or that of this machine if a proxy drops the header.
     pub(super) fn of(&mut self, theirs: Option<Timestamp>) -> Timestamp {
         let ours = self.clock.now();
-        let apart = theirs.map_or(0, |theirs| ours.duration_since(theirs).as_secs());
+        let apart = theirs.map_or(SignedDuration::ZERO, |theirs| ours.duration_since(theirs));
         let magnitude = match apart.unsigned_abs() {
-            0..MIN_REPORTED_SKEW_SECS => "",
-            MIN_REPORTED_SKEW_SECS..3_600 => "minutes",
+            skew if skew < MIN_REPORTED_SKEW => "",
+            skew if skew < HOUR => "minutes",
             _ => "hours or more",
         };
         if !magnitude.is_empty() && self.last_reported != magnitude {
             tracing::warn!(
-                seconds = apart,
+                seconds = apart.as_secs(),
                 magnitude,
                 "clock differs from the API server's, which certificates use; adjust it"
             );

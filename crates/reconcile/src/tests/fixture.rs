@@ -128,7 +128,7 @@ impl Cluster {
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        Timestamp(BEGIN).plus(self.elapsed.cast_signed())
+        Timestamp(BEGIN).plus(Duration::from_secs(self.elapsed))
     }
 
     pub(super) fn instant(&self) -> MonotonicTime {

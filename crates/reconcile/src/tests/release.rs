@@ -1,5 +1,7 @@
 //! Release of addresses of pods that are gone: after the quarantine, once their containers have ended.
 
+use core::time::Duration;
+
 use nadmit_allocation::{Allocation, PodRef, reconcile::ActionReason};
 use nadmit_catalog::Pod;
 use serde_json::json;
@@ -102,8 +104,9 @@ fn a_gone_pod_s_address_is_freed_once_its_containers_have_ended() {
 #[test]
 fn a_kept_address_has_a_reason() {
     use NodeIs::{Ready, Silent};
-    let may_run = |node: &str, left: i64| {
-        let node = node.into();
+    let ended = |seconds| PodVerdict::Ended(Duration::from_secs(seconds));
+    let may_run = |node: &str, left: u64| {
+        let (node, left) = (node.into(), Duration::from_secs(left));
         PodVerdict::MayRun(MayStillRun { node, left })
     };
     let named = || Some(pod_ref("a", Some("node-1")));
@@ -113,13 +116,13 @@ fn a_kept_address_has_a_reason() {
     };
     // The pod of the record, the state of node-1, and the time for which both are so.
     let table = [
-        (named(), Ready, 0, PodVerdict::Ended(0)),
-        (named(), Ready, 29, PodVerdict::Ended(29)),
+        (named(), Ready, 0, ended(0)),
+        (named(), Ready, 29, ended(29)),
         (named(), Silent, 0, may_run("node-1", 600)),
         (named(), Silent, 599, may_run("node-1", 1)),
-        (named(), Silent, 600, PodVerdict::Ended(600)),
-        (named(), NodeIs::Gone, 5, PodVerdict::Ended(5)),
-        (named(), NodeIs::OutOfService, 5, PodVerdict::Ended(5)),
+        (named(), Silent, 600, ended(600)),
+        (named(), NodeIs::Gone, 5, ended(5)),
+        (named(), NodeIs::OutOfService, 5, ended(5)),
         (None, Ready, 119, PodVerdict::Provisional),
         (None, Ready, 120, PodVerdict::NeverCame),
         (Some(without_uid()), Ready, 120, PodVerdict::NeverCame),
@@ -291,7 +294,7 @@ fn a_provisional_record_is_freed_once_no_pod_can_come() {
 fn a_record_of_the_future_waits_for_its_time() {
     let mut cluster = Cluster::new();
     let ahead = Allocation {
-        since: cluster.now().plus(100),
+        since: cluster.now().plus(Duration::from_secs(100)),
         ..cluster.allocation(ADDRESS, "a")
     };
     cluster.record(ahead);

@@ -2,6 +2,7 @@
 
 use std::{future::pending, path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
 use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
     sign::CertifiedKey,
@@ -58,7 +59,7 @@ pub(super) struct LoadedCertificates {
 pub(super) struct ServedCertificate {
     pub(super) identity: CertifiedKey,
     /// Expiry of the certificate, in seconds since the epoch.
-    pub(super) expiry: i64,
+    pub(super) expiry: Timestamp,
 }
 
 impl PemFile {
@@ -183,8 +184,8 @@ pub(super) fn certificates(
     }
 }
 
-fn expiry(source: &PemFile, identity: &CertifiedKey) -> Result<i64, CertificateError> {
+fn expiry(source: &PemFile, identity: &CertifiedKey) -> Result<Timestamp, CertificateError> {
     let leaf = identity.cert.first().and_then(Certificate::from_der);
     let leaf = leaf.ok_or_else(|| source.error(CertificateProblem::NoCertificate))?;
-    Ok(leaf.not_after.as_second())
+    Ok(leaf.not_after)
 }

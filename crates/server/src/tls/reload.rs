@@ -84,7 +84,7 @@ impl Reloader {
         let contents = sources.read()?;
         let loaded = sources.load(&contents)?;
         let expiry = loaded.served.as_ref().map(|served| served.expiry);
-        if expiry.is_some_and(|expiry| expiry <= clock.now().as_second()) {
+        if expiry.is_some_and(|expiry| expiry <= clock.now()) {
             warn!("certificate has expired; clients will reject it");
         }
         let authorities = loaded.client.map(ClientAuthorities::new).map(Arc::new);
@@ -166,7 +166,8 @@ impl Reloader {
     }
 
     fn publish(&self, loaded: LoadedCertificates) {
-        let expiry = loaded.served.as_ref().map(|served| served.expiry);
+        let expiry = loaded.served.as_ref();
+        let expiry = expiry.map(|served| served.expiry.as_second());
         self.serve(loaded.served);
         if let (Some(authorities), Some(verifier)) = (&self.authorities, loaded.client) {
             authorities.replace(verifier);
@@ -177,7 +178,9 @@ impl Reloader {
     /// Serves `served`; without a new certificate the old one stays in use.
     fn serve(&self, served: Option<ServedCertificate>) {
         if let Some(served) = served {
-            self.metrics.certificate_expiry.set(served.expiry);
+            self.metrics
+                .certificate_expiry
+                .set(served.expiry.as_second());
             self.resolver.0.store(Some(Arc::new(served.identity)));
         }
     }

@@ -1,5 +1,6 @@
 //! Errors of reading a cluster.
 
+use std::time::Duration;
 use std::{error::Error, fmt::Write as _};
 
 use thiserror::Error;
@@ -112,14 +113,14 @@ pub enum ClusterError {
         message: String,
     },
     /// The API server did not respond in time.
-    #[error("the API server {server} did not list {resource} within {seconds} s; try again")]
+    #[error("the API server {server} did not list {resource} within {} s; try again", timeout.as_secs())]
     Timeout {
         /// The API server.
         server: String,
         /// The resource.
         resource: String,
-        /// The timeout in seconds.
-        seconds: u64,
+        /// The timeout.
+        timeout: Duration,
     },
     /// The response is not a valid list.
     #[error("the API server {server} gave no list of {resource}: {reason}")]

@@ -104,7 +104,7 @@ impl Cluster {
         let answered = answered.map_err(|_| ClusterError::Timeout {
             server: self.server.clone(),
             resource: resource.clone(),
-            seconds: PAGE_TIMEOUT.as_secs(),
+            timeout: PAGE_TIMEOUT,
         })?;
         match answered {
             Ok(text) => Ok(PageResponse::Page(text)),

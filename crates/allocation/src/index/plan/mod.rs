@@ -7,6 +7,7 @@ mod preview;
 mod reserved;
 mod slices;
 
+use core::time::Duration;
 use std::{net::IpAddr, sync::Arc};
 
 use super::{Index, PendingWrite, PlanId};
@@ -16,13 +17,13 @@ use crate::{
 };
 use nadmit_cni::mac::Mac;
 
-/// The age in seconds up to which a record without the pod's UID is up to date: a repeated request of
+/// The age up to which a record without the pod's UID is up to date: a repeated request of
 /// the same pod changes nothing. The API server's longest request is shorter.
-const RECENT_RECORD_TTL: i64 = 30;
+const RECENT_RECORD_TTL: Duration = Duration::from_secs(30);
 
-/// The age in seconds up to which another replica may still be working on the plan of a record: longer
+/// The age up to which another replica may still be working on the plan of a record: longer
 /// than a request plus the maximum clock skew.
-const CONCURRENT_PLAN_GRACE: i64 = 90;
+const CONCURRENT_PLAN_GRACE: Duration = Duration::from_secs(90);
 
 /// The maximum number of rejections that a plan returns; more would not help the reader, and each costs
 /// a search.
@@ -289,7 +290,7 @@ impl PlanBuilder<'_> {
 
     /// Returns true if the writer of the record may still be working on the rest of its plan.
     fn may_be_concurrent(&self, record: &Allocation) -> bool {
-        self.now.0 - record.since.0 < CONCURRENT_PLAN_GRACE
+        self.now < record.since.plus(CONCURRENT_PLAN_GRACE)
     }
 
     /// Returns true if the record needs no update for this pod.
@@ -299,7 +300,7 @@ impl PlanBuilder<'_> {
             .pod
             .as_ref()
             .is_some_and(|pod| pod.uid.is_some());
-        let fresh = self.now.0 - record.since.0 < RECENT_RECORD_TTL;
+        let fresh = self.now < record.since.plus(RECENT_RECORD_TTL);
         is_same_pod(record.pod.as_ref(), self.pod.as_ref()) && (known || fresh)
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of successive pods of one holder.
 
+use core::time::Duration;
+
 use super::*;
 
 #[test]
@@ -46,7 +48,7 @@ fn a_record_lists_former_nodes_of_its_holder() {
 fn a_pod_with_a_reused_name_renews_the_record() {
     let mut index = index(&[storage("")], &[]);
     allocate(&mut index, &requester("a"), &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
-    let later = NOW.plus(3600);
+    let later = NOW.plus(Duration::from_secs(3600));
     let planned = index.plan(&requester("a"), &[request(&[])], later);
     let planned = planned.unwrap_or_else(|e| panic!("{e:?}"));
     assert!(matches!(&planned.writes[..], [Write::Update(a, _)] if a.since == later));

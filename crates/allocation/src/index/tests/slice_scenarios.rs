@@ -1,6 +1,7 @@
 //! Random scenarios on sliced pools so small that everything collides: nodes come and go, claims
 //! succeed, fail and expire, pods move, and addresses are requested by name.
 
+use core::time::Duration;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
@@ -136,7 +137,7 @@ impl Scenario {
                     self.index.apply_slice_delete(name, version);
                 }
             }
-            ScenarioStep::Wait => self.now = self.now.plus(45),
+            ScenarioStep::Wait => self.now = self.now.plus(Duration::from_secs(45)),
         }
         Ok(())
     }
@@ -352,7 +353,7 @@ proptest! {
         for step in &steps {
             scenario.step(step)?;
         }
-        scenario.now = scenario.now.plus(600);
+        scenario.now = scenario.now.plus(Duration::from_secs(600));
         for number in 0..24 {
             let (pod, claim) = (format!("last-{number}"), ClaimOutcome::Recorded);
             scenario.request(&pod, NODES[last], &request(&[]), claim)?;

@@ -218,7 +218,7 @@ fn a_node_has_one_claim_and_a_slice_one_claimant() {
     let mut index = sliced_index("");
     let plan = |index: &mut Index, node: &str, now: i64| {
         let requester = requester_on(node, &format!("{node}-{now}"));
-        let rejected = index.plan(&requester, &[request(&[])], NOW.plus(now));
+        let rejected = index.plan(&requester, &[request(&[])], Timestamp(NOW.0 + now));
         claimed(&Err(rejected.map(|_| ()).unwrap_err()[0].error.clone()))
     };
     assert_eq!(plan(&mut index, "a", 0), "a 192.0.2.0/30");

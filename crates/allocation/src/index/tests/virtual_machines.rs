@@ -63,7 +63,7 @@ fn before(ip: &str, mac: &str, version: u64) -> Stored {
             former_nodes: Vec::new(),
             taken: None,
             reservation: None,
-            since: NOW.plus(-1000),
+            since: Timestamp(NOW.0 - 1000),
         },
         version: Version(version),
     }
@@ -246,9 +246,9 @@ fn the_latest_of_two_macs_wins() {
         stored.allocation.since = since;
         stored
     };
-    index.apply(record("02:5e:00:00:00:08", "u1", NOW.plus(-50), 1));
-    index.apply(record("02:5e:00:00:00:09", "u2", NOW.plus(-10), 2));
-    index.apply(record("02:5e:00:00:00:0a", "u3", NOW.plus(-90), 3));
+    index.apply(record("02:5e:00:00:00:08", "u1", Timestamp(NOW.0 - 50), 1));
+    index.apply(record("02:5e:00:00:00:09", "u2", Timestamp(NOW.0 - 10), 2));
+    index.apply(record("02:5e:00:00:00:0a", "u3", Timestamp(NOW.0 - 90), 3));
     let mut mac = |uid: &str, request: &AttachmentRequest| {
         assigned(&mut index, &virtual_machine("vm", uid), request).1
     };

@@ -54,7 +54,7 @@ fn the_user_of_an_address_becomes_its_holder() {
         assigned: false,
         ..user.clone()
     };
-    let gone = PodState::Gone(NOW.plus(-500));
+    let gone = PodState::Gone(Timestamp(NOW.0 - 500));
     let holds = |pool_config: &PoolConfig, holder: &Holder, user: &InUse, state| {
         let known = record("192.0.2.5", holder.clone(), 1000);
         let known = [(&known, Version(7))];
