@@ -103,7 +103,7 @@ impl Replica {
         let source = ClusterSource::new(client.clone(), watches, Arc::clone(&catalog));
         let cluster = ClusterLedger::new(client.clone(), LedgerOptions::new(&*options.writer));
         let mut registry = metrics::registry();
-        registry.register_collector(cluster.collector());
+        cluster.register(&mut registry);
         registry.register_collector(Box::new(WatchMetrics(source.clone())));
         let ledger: Arc<Ledger> = Arc::new(cluster.into());
         let slices = SliceLedger::new(client.clone(), RetryPolicy::default());
@@ -175,14 +175,14 @@ impl Controllers {
         let clock = options.clock.clone();
         let (recorder, writer) =
             EventRecorder::new(client.clone(), &*options.writer, clock.clone());
-        registry.register_collector(recorder.collector());
+        recorder.register(registry);
         let events: Arc<dyn EventSink> = Arc::new(recorder);
         let (leadership, leads) = match &options.is_leader {
             Some(leads) => (None, leads.clone()),
             None => {
                 let lease = LeaseOptions::new(&*options.namespace, &*options.writer);
                 let leadership = LeaderElector::new(client.clone(), lease, clock.clone());
-                registry.register_collector(leadership.collector());
+                leadership.register(registry);
                 let leads = leadership.is_leader();
                 (Some(leadership), leads)
             }
@@ -206,7 +206,7 @@ impl Controllers {
             events: Arc::clone(&events),
             is_leader: leads.clone(),
         });
-        registry.register_collector(reconciler.collector());
+        reconciler.register(registry);
         let resync_history = ResyncHistory::new(client.clone(), &options.namespace, HISTORY_LEASE);
         let resync_scheduler = ResyncScheduler::new(
             options.schedule.clone(),
@@ -216,7 +216,7 @@ impl Controllers {
             &options.namespace,
             clock.clone(),
         );
-        registry.register_collector(resync_scheduler.collector());
+        resync_scheduler.register(registry);
         let status = StatusWriter::new(
             client,
             dependencies.catalog,
@@ -356,7 +356,8 @@ where
     }
 }
 
-/// Collector of the state of the watches.
+/// Collector of the state of the watches. It reads the source's status at each scrape; gauges would be a
+/// second copy of it.
 #[derive(Debug)]
 struct WatchMetrics(ClusterSource);
 
@@ -364,18 +365,19 @@ impl Collector for WatchMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let status = self.0.status();
         let events = ConstCounter::new(status.events);
-        let help = "Events received by the watches";
+        let help = "Events received by the watches.";
         let metric = encoder.encode_descriptor("watch_events", help, None, events.metric_type())?;
         events.encode(metric)?;
         let none = ConstGauge::new(0_i64).metric_type();
-        let help = "Whether the watch of a kind is interrupted; its last known objects still apply";
+        let help =
+            "Whether the watch of a kind is interrupted; its last known objects still apply.";
         let mut metric = encoder.encode_descriptor("watch_stale", help, None, none)?;
         for kind in &status.kinds {
             let labels = [("resource", &*kind.resource)];
             let stale = i64::from(kind.stale.is_some());
             ConstGauge::new(stale).encode(metric.encode_family(&labels)?)?;
         }
-        let help = "Objects of a kind in the catalog";
+        let help = "Objects of a kind in the catalog.";
         let mut metric = encoder.encode_descriptor("watch_objects", help, None, none)?;
         for kind in &status.kinds {
             let labels = [("resource", &*kind.resource)];

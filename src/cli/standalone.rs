@@ -73,7 +73,7 @@ impl Standalone {
         let mut registry = metrics::registry();
         let server_metrics = Metrics::register(&mut registry, catalog.clone());
         metrics::register_pools(&mut registry, Arc::clone(&allocations.index));
-        registry.register_collector(reconciler.collector());
+        reconciler.register(&mut registry);
         registry.register_collector(Box::new(FolderMetrics(source.clone())));
         let live_catalog: Arc<dyn LiveCatalog> = Arc::new(FolderLiveCatalog(source.clone()));
         let index = Arc::clone(&allocations.index);
@@ -150,7 +150,8 @@ fn warn_about_lost_records(
     }
 }
 
-/// Collector of the folder's state.
+/// Collector of the folder's state. It reads the source's status at each scrape; gauges would be a second
+/// copy of it.
 #[derive(Debug)]
 struct FolderMetrics(FolderSource);
 
@@ -160,12 +161,12 @@ impl Collector for FolderMetrics {
         let gauges = [
             (
                 "manifest_files",
-                "Files with manifests in the folder",
+                "Files with manifests in the folder.",
                 status.files,
             ),
             (
                 "manifest_errors",
-                "Errors in the folder; each is logged once",
+                "Errors in the folder; each is logged once.",
                 status.all_errors().count(),
             ),
         ];

@@ -9,11 +9,8 @@
 
 use std::{
     collections::BTreeMap,
-    fmt::{Error as FmtError, Write as _},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    fmt::{self, Write as _},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -26,9 +23,9 @@ use kube::{
     api::{Api, ObjectMeta, PostParams},
 };
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::counter::ConstCounter,
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder},
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::mpsc, time::Instant};
@@ -79,15 +76,20 @@ struct QueuedEvent {
     message: String,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct RecorderState {
     /// The events of the last [`DEDUP_WINDOW`], with the time at which each was queued.
     recent: Mutex<BTreeMap<QueuedEvent, Instant>>,
-    counts: [AtomicU64; 4],
+    counts: Family<OutcomeLabels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    outcome: DeliveryOutcome,
 }
 
 /// The result of recording an event, as counted in the metric.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum DeliveryOutcome {
     Written,
     Repeated,
@@ -96,12 +98,22 @@ enum DeliveryOutcome {
 }
 
 impl DeliveryOutcome {
-    const ALL: [(Self, &'static str); 4] = [
-        (Self::Written, "written"),
-        (Self::Repeated, "repeated"),
-        (Self::Dropped, "dropped"),
-        (Self::Failed, "failed"),
-    ];
+    const ALL: [Self; 4] = [Self::Written, Self::Repeated, Self::Dropped, Self::Failed];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Written => "written",
+            Self::Repeated => "repeated",
+            Self::Dropped => "dropped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl EncodeLabelValue for DeliveryOutcome {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        encoder.write_str(self.name())
+    }
 }
 
 impl EventRecorder {
@@ -110,7 +122,7 @@ impl EventRecorder {
     /// The writer needs `create` on `events.events.k8s.io` in every namespace.
     pub fn new(client: Client, instance: impl Into<String>, clock: Clock) -> (Self, EventWriter) {
         let (sender, receiver) = mpsc::channel(QUEUE_CAPACITY);
-        let shared = Arc::<RecorderState>::default();
+        let shared = Arc::new(RecorderState::new());
         let writer = EventWriter {
             queue: receiver,
             shared: Arc::clone(&shared),
@@ -126,9 +138,10 @@ impl EventRecorder {
         (events, writer)
     }
 
-    /// Returns a collector that counts events by outcome.
-    pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(EventCounts(Arc::clone(&self.shared)))
+    /// Registers a counter of events by outcome.
+    pub fn register(&self, registry: &mut Registry) {
+        let counts = self.shared.counts.clone();
+        registry.register("notices", "Events to be written, by outcome", counts);
     }
 }
 
@@ -156,6 +169,18 @@ impl EventSink for EventRecorder {
 }
 
 impl RecorderState {
+    /// Returns a state in which each outcome has its counter from the beginning.
+    fn new() -> Self {
+        let counts = Family::<OutcomeLabels, Counter>::default();
+        for outcome in DeliveryOutcome::ALL {
+            drop(counts.get_or_create(&OutcomeLabels { outcome }));
+        }
+        Self {
+            recent: Mutex::default(),
+            counts,
+        }
+    }
+
     /// Remembers an event as queued now. Fails if it is a repeat or the memory is full.
     fn remember(&self, queued: &QueuedEvent) -> Result<(), DeliveryOutcome> {
         let now = Instant::now();
@@ -181,7 +206,7 @@ impl RecorderState {
     }
 
     fn count(&self, outcome: DeliveryOutcome) {
-        self.counts[outcome as usize].fetch_add(1, Ordering::Relaxed);
+        self.counts.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 }
 
@@ -295,26 +320,6 @@ fn truncated(text: &str, longest: usize) -> String {
     format!("{}…", &text[..end])
 }
 
-#[derive(Debug)]
-struct EventCounts(Arc<RecorderState>);
-
-impl Collector for EventCounts {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
-        let mut metric = encoder.encode_descriptor(
-            "notices",
-            "Events to be written, by outcome",
-            None,
-            ConstCounter::new(0u64).metric_type(),
-        )?;
-        for ((_, outcome), count) in DeliveryOutcome::ALL.into_iter().zip(&self.0.counts) {
-            let labels = [("outcome", outcome)];
-            let count = ConstCounter::new(count.load(Ordering::Relaxed));
-            count.encode(metric.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,12 +336,5 @@ mod tests {
         assert_eq!(event_name("storage", "a"), "storage.ca978112ca1bbdca");
         assert_ne!(event_name("storage", "a"), event_name("storage", "b"));
         assert!(event_name(&"a".repeat(253), "a").len() <= 253);
-    }
-
-    #[test]
-    fn every_outcome_has_its_index() {
-        for (at, (outcome, _)) in DeliveryOutcome::ALL.into_iter().enumerate() {
-            assert_eq!(outcome as usize, at);
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use prometheus_client::collector::Collector;
+use prometheus_client::registry::Registry;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -83,9 +83,9 @@ impl FolderReconciler {
         }
     }
 
-    /// Returns a collector that counts actions by reason.
-    pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(self.metrics.clone())
+    /// Registers metrics of the passes.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
     }
 
     /// Runs one pass if the catalog has changed or a quarantine may have ended.

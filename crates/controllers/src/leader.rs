@@ -13,7 +13,7 @@
 //! The crate `kube-lease-manager` (0.13) compares the wall clocks of both replicas, waits for random
 //! times of its own, and cannot be simulated in tokio's time.
 
-use std::{fmt::Error as FmtError, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
@@ -24,14 +24,13 @@ use kube::{
     Client,
     api::{Api, ObjectMeta, PostParams},
 };
-use prometheus_client::{collector::Collector, encoding::DescriptorEncoder};
+use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::gauge::gauge;
 use nadmit_api::call::ApiError;
 use nadmit_host::clock::Clock;
 
@@ -84,7 +83,8 @@ pub struct LeaderElector {
     api: Api<Lease>,
     options: LeaseOptions,
     clock: Clock,
-    is_leader: Arc<watch::Sender<bool>>,
+    is_leader: watch::Sender<bool>,
+    is_leader_gauge: Gauge,
     /// The time until which this replica leads.
     lease_deadline: Option<Instant>,
     /// The Lease as this replica last wrote it.
@@ -102,7 +102,8 @@ impl LeaderElector {
             api: Api::namespaced(client, &options.namespace),
             options,
             clock,
-            is_leader: Arc::new(watch::Sender::new(false)),
+            is_leader: watch::Sender::new(false),
+            is_leader_gauge: Gauge::default(),
             lease_deadline: None,
             held_lease: None,
             observed_lease: None,
@@ -115,9 +116,13 @@ impl LeaderElector {
         self.is_leader.subscribe()
     }
 
-    /// Returns a collector that shows whether this replica leads.
-    pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(LeaderCollector(Arc::clone(&self.is_leader)))
+    /// Registers a gauge of whether this replica leads.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "leader",
+            "1 if this replica is the leader, which releases, adopts and writes status for all",
+            self.is_leader_gauge.clone(),
+        );
     }
 
     /// Competes for the Lease until `cancel`, then releases it.
@@ -301,6 +306,7 @@ impl LeaderElector {
     fn start_leading(&mut self, lease_deadline: Instant) {
         self.lease_deadline = Some(lease_deadline);
         self.last_error = None;
+        self.is_leader_gauge.set(1);
         if !self.is_leader.send_replace(true) {
             tracing::info!(identity = self.options.identity, "became leader");
         }
@@ -308,6 +314,7 @@ impl LeaderElector {
 
     fn stop_leading(&mut self, why: &str) {
         self.lease_deadline = None;
+        self.is_leader_gauge.set(0);
         if self.is_leader.send_replace(false) {
             tracing::warn!(
                 identity = self.options.identity,
@@ -344,16 +351,5 @@ fn params() -> PostParams {
     PostParams {
         dry_run: false,
         field_manager: Some("nadmit".to_owned()),
-    }
-}
-
-#[derive(Debug)]
-struct LeaderCollector(Arc<watch::Sender<bool>>);
-
-impl Collector for LeaderCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
-        let help =
-            "1 if this replica is the leader, which releases, adopts and writes status for all";
-        gauge(&mut encoder, "leader", help, i64::from(*self.0.borrow()))
     }
 }

@@ -19,7 +19,6 @@ mod event_recorder;
 mod event_sink;
 mod folder_pods;
 mod folder_reconciler;
-mod gauge;
 mod leader;
 mod ledger_sync;
 mod metrics;

@@ -1,94 +1,60 @@
 //! Metrics of the two reconcilers.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Error as FmtError,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
-
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{counter::ConstCounter, gauge::ConstGauge},
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
 };
 
-/// Counters of a reconciler. Clones share them.
+/// Metrics of a reconciler. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct ReconcileMetrics(Arc<ReconcileCounts>);
+pub(super) struct ReconcileMetrics {
+    reasons: Family<ReasonLabels, Counter>,
+    duplicates: Gauge,
+    drifted: Gauge,
+}
 
-#[derive(Debug, Default)]
-struct ReconcileCounts {
-    reasons: Mutex<BTreeMap<&'static str, u64>>,
-    duplicates: AtomicU64,
-    drifted: AtomicU64,
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    reason: &'static str,
 }
 
 impl ReconcileMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "duplicate_addresses",
+            "Addresses with several users, as of the last pass",
+            self.duplicates.clone(),
+        );
+        registry.register(
+            "drifted_interfaces",
+            "Interfaces whose network-status shows another address or MAC than recorded, as of the \
+             last pass",
+            self.drifted.clone(),
+        );
+        registry.register(
+            "reconciliations",
+            "Addresses recorded, freed or reported by the reconciler, by reason",
+            self.reasons.clone(),
+        );
+    }
+
     /// Counts an action by its reason.
     pub(super) fn add(&self, reason: &'static str) {
-        let mut reasons = self
-            .0
-            .reasons
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *reasons.entry(reason).or_default() += 1;
+        self.reasons.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// Sets the number of addresses with several users.
     pub(super) fn set_duplicates(&self, count: usize) {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.0.duplicates.store(count, Ordering::Relaxed);
+        set(&self.duplicates, count);
     }
-}
 
-impl ReconcileMetrics {
     /// Sets the number of interfaces that report something else than is recorded for them.
     pub(super) fn set_drifted(&self, count: usize) {
-        let count = u64::try_from(count).unwrap_or(u64::MAX);
-        self.0.drifted.store(count, Ordering::Relaxed);
+        set(&self.drifted, count);
     }
 }
 
-impl Collector for ReconcileMetrics {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
-        let duplicates = ConstGauge::new(self.0.duplicates.load(Ordering::Relaxed));
-        let metric = encoder.encode_descriptor(
-            "duplicate_addresses",
-            "Addresses with several users, as of the last pass",
-            None,
-            duplicates.metric_type(),
-        )?;
-        duplicates.encode(metric)?;
-        let drifted = ConstGauge::new(self.0.drifted.load(Ordering::Relaxed));
-        let metric = encoder.encode_descriptor(
-            "drifted_interfaces",
-            "Interfaces whose network-status shows another address or MAC than recorded, as of the \
-             last pass",
-            None,
-            drifted.metric_type(),
-        )?;
-        drifted.encode(metric)?;
-        let reasons = self
-            .0
-            .reasons
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if reasons.is_empty() {
-            return Ok(());
-        }
-        let mut metric = encoder.encode_descriptor(
-            "reconciliations",
-            "Addresses recorded, freed or reported by the reconciler, by reason",
-            None,
-            ConstCounter::new(0u64).metric_type(),
-        )?;
-        for (reason, count) in &*reasons {
-            let labels = [("reason", *reason)];
-            ConstCounter::new(*count).encode(metric.encode_family(&labels)?)?;
-        }
-        Ok(())
-    }
+fn set(gauge: &Gauge, count: usize) {
+    gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
 }

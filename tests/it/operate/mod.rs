@@ -29,6 +29,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         scenario::errors_have_remedies,
         the_page_shows_what_is_printed,
         monitoring::both_forms_of_the_alerts_are_one,
+        monitoring::help_texts_of_a_replica_end_in_a_full_stop,
     ];
     served
         .chain(others)

@@ -1,12 +1,22 @@
 //! The metrics that deploy/monitoring names are those that the binary exports.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use kube::Client;
 use libtest_mimic::Failed;
+use nadmit::{
+    cli::{Replica, ReplicaOptions},
+    clock::{Clock, RandomSource},
+    rules::Policy,
+};
+use prometheus_client::encoding::text::encode;
 use serde_json::Value;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::server::WorkFolder;
-use crate::support::TestResult;
+use crate::{api_server::ApiServer, support::TestResult};
 
 const FILES: [&str; 3] = ["alerts.yaml", "rules.yaml", "dashboard.json"];
 
@@ -66,5 +76,55 @@ pub(super) fn monitoring_names_exported_metrics() -> TestResult {
             return Err(format!("{file} names {missing:?}, which is not among\n{page}").into());
         }
     }
+    every_help_text_ends_in_a_full_stop(&page)?;
     serving.stop()
+}
+
+pub(super) fn help_texts_of_a_replica_end_in_a_full_stop() -> TestResult {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()?;
+    let text = runtime.block_on(async {
+        let options = ReplicaOptions {
+            server: "the fake API server".to_owned(),
+            namespace: "nadmit".to_owned(),
+            writer: "replica".to_owned(),
+            policy: Arc::new(ArcSwap::from_pointee(Policy::default())),
+            schedule: watch::Sender::new(None).subscribe(),
+            is_leader: None,
+            clock: Clock::new(jiff::Timestamp::now),
+            random: RandomSource::new(|| 1),
+        };
+        let server = ApiServer::new();
+        let replica = Replica::new(Client::new(server.named("replica"), "default"), options);
+        let stop = CancellationToken::new();
+        let tasks = tokio::spawn(replica.tasks.run(stop.child_token()));
+        sleep(Duration::from_secs(10)).await;
+        stop.cancel();
+        tasks.await?;
+        let mut text = String::new();
+        encode(&mut text, &replica.state.registry)?;
+        Ok::<String, Failed>(text)
+    })?;
+    for name in [
+        "leader",
+        "watch_events",
+        "ledger_requests",
+        "notices",
+        "full_comparisons",
+    ] {
+        if !text.contains(&format!("# HELP nadmit_{name} ")) {
+            return Err(format!("no {name} in\n{text}").into());
+        }
+    }
+    every_help_text_ends_in_a_full_stop(&text)
+}
+
+fn every_help_text_ends_in_a_full_stop(text: &str) -> TestResult {
+    let mut help = text.lines().filter(|line| line.starts_with("# HELP "));
+    match help.find(|line| !line.ends_with('.') || line.ends_with("..")) {
+        Some(line) => Err(line.into()),
+        None => Ok(()),
+    }
 }

@@ -38,7 +38,7 @@ fn fixture() -> Result<EventFixture, libtest_mimic::Failed> {
     tokio::spawn(writer.run(stop.clone()));
     Ok(EventFixture {
         server,
-        metrics: MetricReader::of(events.collector()),
+        metrics: MetricReader::of(|registry| events.register(registry)),
         events,
         stop,
     })

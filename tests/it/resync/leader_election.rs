@@ -49,7 +49,7 @@ impl ElectionReplica {
         let stop = CancellationToken::new();
         Self {
             leads: leadership.is_leader(),
-            metric: MetricReader::of(leadership.collector()),
+            metric: MetricReader::of(|registry| leadership.register(registry)),
             task: tokio::spawn(leadership.run(stop.clone())),
             stop,
             alive: true,
@@ -191,7 +191,7 @@ async fn clocks_may_be_wrong_or_stand_still() -> TestResult {
     let leadership = LeaderElector::new(server.named("a").client(), options, clock);
     let (leads, metric) = (
         leadership.is_leader(),
-        MetricReader::of(leadership.collector()),
+        MetricReader::of(|registry| leadership.register(registry)),
     );
     let stop = CancellationToken::new();
     let task = tokio::spawn(leadership.run(stop.clone()));

@@ -62,7 +62,7 @@ impl ScheduledReplica {
         let journal = ResyncHistory::new(server.client(), "nadmit", "nadmit");
         let notices = Arc::new(events.clone());
         let rounds = ResyncScheduler::new(text, leading, journal, notices, "nadmit", wall.clock());
-        let metrics = MetricReader::of(rounds.collector());
+        let metrics = MetricReader::of(|registry| rounds.register(registry));
         let runs: Rc<RefCell<(Vec<String>, usize)>> = Rc::default();
         let stop = CancellationToken::new();
         let ends = ends.map(str::to_owned).map_err(str::to_owned);

@@ -16,7 +16,7 @@ use nadmit::{
     clock::Clock,
     controllers::{EventSink, EventType, ObjectRef},
 };
-use prometheus_client::{collector::Collector, encoding::text::encode, registry::Registry};
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use tokio::time::{Instant, sleep};
 
 /// A wall clock that follows tokio's time, and can be set.
@@ -100,9 +100,9 @@ impl RecordingSink {
 pub(super) struct MetricReader(Registry);
 
 impl MetricReader {
-    pub(super) fn of(collector: Box<dyn Collector>) -> Self {
+    pub(super) fn of(register: impl FnOnce(&mut Registry)) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(collector);
+        register(&mut registry);
         Self(registry)
     }
 

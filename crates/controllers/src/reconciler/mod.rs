@@ -31,7 +31,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use prometheus_client::collector::Collector;
+use prometheus_client::registry::Registry;
 use tokio::{
     sync::{Mutex, watch},
     time::{Duration, Instant, sleep},
@@ -160,9 +160,9 @@ impl Reconciler {
         }))
     }
 
-    /// Returns a collector that counts actions by reason.
-    pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(self.0.metrics.clone())
+    /// Registers metrics of the passes.
+    pub fn register(&self, registry: &mut Registry) {
+        self.0.metrics.register(registry);
     }
 
     /// Reconciles as the cluster changes, until `cancel`. A pass may be cut off at any point, because

@@ -18,7 +18,7 @@ mod metrics;
 use std::{fmt::Display, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp, ToSpan as _, tz::TimeZone};
-use prometheus_client::collector::Collector;
+use prometheus_client::registry::Registry;
 use tokio::{
     sync::watch::{Receiver, error::RecvError},
     time::sleep,
@@ -46,7 +46,7 @@ pub struct ResyncScheduler {
     history: ResyncHistory,
     events: Arc<dyn EventSink>,
     config_map: ObjectRef,
-    metrics: Arc<ResyncMetrics>,
+    metrics: ResyncMetrics,
     /// The last scheduled time for which nothing is left to do.
     handled_until: Timestamp,
     was_leader: bool,
@@ -78,15 +78,15 @@ impl ResyncScheduler {
                 name: "nadmit-config".to_owned(),
                 uid: None,
             },
-            metrics: Arc::default(),
+            metrics: ResyncMetrics::default(),
             handled_until,
             was_leader: false,
         }
     }
 
-    /// Returns a collector for the next run and the runs so far.
-    pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(metrics::ResyncCollector(Arc::clone(&self.metrics)))
+    /// Registers metrics of the next run and the runs so far.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
     }
 
     /// Calls `resync` at each scheduled time, until `cancel`. It returns a summary for the log, or an error.
@@ -233,10 +233,13 @@ impl ResyncScheduler {
                 match &outcome {
                     Ok(summary) => {
                         tracing::info!(summary = summary.to_string(), "resync finished");
+                        self.metrics.succeeded(ended);
                     }
-                    Err(error) => tracing::error!(error = error.to_string(), "resync failed"),
+                    Err(error) => {
+                        tracing::error!(error = error.to_string(), "resync failed");
+                        self.metrics.failed(ended);
+                    }
                 }
-                self.metrics.ended(ended, outcome.is_ok());
                 self.handled_until = due;
                 run.end(ended, &outcome);
                 self.record(&run).await;

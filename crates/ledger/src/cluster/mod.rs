@@ -45,7 +45,7 @@ use kube::{
     Client, Resource as _,
     api::{Api, ApiResource, DynamicObject, PostParams},
 };
-use prometheus_client::collector::Collector;
+use prometheus_client::registry::Registry;
 
 use self::{
     batch_ids::BatchIds,
@@ -139,9 +139,9 @@ impl ClusterLedger {
         self.0.counters.snapshot()
     }
 
-    /// Returns a collector of the request counts for metrics.
-    pub fn collector(&self) -> Box<dyn Collector> {
-        Box::new(self.0.counters.clone())
+    /// Registers counters of requests.
+    pub fn register(&self, registry: &mut Registry) {
+        self.0.counters.register(registry);
     }
 
     /// Lists the current records of a holder, sorted by name. Every write that was acknowledged before this

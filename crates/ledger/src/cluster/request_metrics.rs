@@ -1,17 +1,9 @@
 //! Counts of API requests, for metrics.
 
-use std::{
-    fmt::Error as FmtError,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
-
 use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::counter::ConstCounter,
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family},
+    registry::Registry,
 };
 
 /// Number of requests that a ledger has made since it was opened, by verb. Retries count as requests.
@@ -38,15 +30,19 @@ pub struct LedgerRequestCounts {
 }
 
 /// Counters of a ledger. Clones share the counts.
-#[derive(Debug, Clone, Default)]
-pub(super) struct RequestCounters(Arc<CounterCells>);
+#[derive(Debug, Clone)]
+pub(super) struct RequestCounters {
+    requests: Family<VerbLabels, Counter>,
+    /// Counters of the family, in the order of [`RequestVerb::ALL`].
+    verbs: [Counter; 6],
+    conflicts: Counter,
+    retries: Counter,
+    unreadable: Counter,
+}
 
-#[derive(Debug, Default)]
-struct CounterCells {
-    verbs: [AtomicU64; 6],
-    conflicts: AtomicU64,
-    retries: AtomicU64,
-    unreadable: AtomicU64,
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerbLabels {
+    verb: &'static str,
 }
 
 /// Verb of a request, as in RBAC rules.
@@ -82,10 +78,51 @@ impl RequestVerb {
     }
 }
 
+impl Default for RequestCounters {
+    /// Returns counters of which each verb has its own from the beginning.
+    fn default() -> Self {
+        let requests = Family::<VerbLabels, Counter>::default();
+        let verbs = RequestVerb::ALL.map(|verb| {
+            let verb = verb.name();
+            requests.get_or_create_owned(&VerbLabels { verb })
+        });
+        Self {
+            requests,
+            verbs,
+            conflicts: Counter::default(),
+            retries: Counter::default(),
+            unreadable: Counter::default(),
+        }
+    }
+}
+
 impl RequestCounters {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "ledger_requests",
+            "Requests to the API server about allocations, by verb",
+            self.requests.clone(),
+        );
+        registry.register(
+            "ledger_conflicts",
+            "Writes of allocations that met a record or version of another writer",
+            self.conflicts.clone(),
+        );
+        registry.register(
+            "ledger_retries",
+            "Retried requests about allocations",
+            self.retries.clone(),
+        );
+        registry.register(
+            "ledger_unreadable_objects",
+            "Reads of AddressAllocations that are not valid records",
+            self.unreadable.clone(),
+        );
+    }
+
     /// Counts a request.
     pub(super) fn count_request(&self, verb: RequestVerb) {
-        let [create, update, delete, get, list, watch] = &self.0.verbs;
+        let [create, update, delete, get, list, watch] = &self.verbs;
         let counter = match verb {
             RequestVerb::Create => create,
             RequestVerb::Update => update,
@@ -94,24 +131,24 @@ impl RequestCounters {
             RequestVerb::List => list,
             RequestVerb::Watch => watch,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.inc();
     }
 
     pub(super) fn count_conflict(&self) {
-        self.0.conflicts.fetch_add(1, Ordering::Relaxed);
+        self.conflicts.inc();
     }
 
     pub(super) fn count_retries(&self, times: u64) {
-        self.0.retries.fetch_add(times, Ordering::Relaxed);
+        self.retries.inc_by(times);
     }
 
     pub(super) fn count_unreadable(&self) {
-        self.0.unreadable.fetch_add(1, Ordering::Relaxed);
+        self.unreadable.inc();
     }
 
     pub(super) fn snapshot(&self) -> LedgerRequestCounts {
-        let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let [creates, updates, deletes, gets, lists, watches] = self.0.verbs.each_ref().map(now);
+        let [creates, updates, deletes, gets, lists, watches] =
+            self.verbs.each_ref().map(Counter::get);
         LedgerRequestCounts {
             creates,
             updates,
@@ -119,48 +156,9 @@ impl RequestCounters {
             gets,
             lists,
             watches,
-            conflicts: now(&self.0.conflicts),
-            retries: now(&self.0.retries),
-            unreadable: now(&self.0.unreadable),
+            conflicts: self.conflicts.get(),
+            retries: self.retries.get(),
+            unreadable: self.unreadable.get(),
         }
-    }
-}
-
-impl Collector for RequestCounters {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), FmtError> {
-        let mut metric = encoder.encode_descriptor(
-            "ledger_requests",
-            "Requests to the API server about allocations, by verb",
-            None,
-            ConstCounter::new(0u64).metric_type(),
-        )?;
-        for (verb, counter) in RequestVerb::ALL.into_iter().zip(&self.0.verbs) {
-            let labels = [("verb", verb.name())];
-            let count = ConstCounter::new(counter.load(Ordering::Relaxed));
-            count.encode(metric.encode_family(&labels)?)?;
-        }
-        let requests = self.snapshot();
-        for (name, help, count) in [
-            (
-                "ledger_conflicts",
-                "Writes of allocations that met a record or version of another writer",
-                requests.conflicts,
-            ),
-            (
-                "ledger_retries",
-                "Retried requests about allocations",
-                requests.retries,
-            ),
-            (
-                "ledger_unreadable_objects",
-                "Reads of AddressAllocations that are not valid records",
-                requests.unreadable,
-            ),
-        ] {
-            let count = ConstCounter::new(count);
-            let metric = encoder.encode_descriptor(name, help, None, count.metric_type())?;
-            count.encode(metric)?;
-        }
-        Ok(())
     }
 }

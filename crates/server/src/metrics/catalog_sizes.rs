@@ -1,4 +1,4 @@
-//! Sizes of the catalog, read at each scrape.
+//! Sizes of the catalog, read at each scrape: gauges would be a second copy of them.
 
 use std::{fmt::Error as FmtError, sync::Arc};
 
@@ -31,7 +31,7 @@ impl Collector for CatalogSizes {
             let name = format!("catalog_{name}");
             let metric = encoder.encode_descriptor(
                 &name,
-                "Objects in the catalog",
+                "Objects in the catalog.",
                 None,
                 gauge.metric_type(),
             )?;

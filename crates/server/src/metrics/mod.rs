@@ -1,5 +1,8 @@
 //! Metrics of the server in OpenMetrics format.
 //!
+//! Help texts end in a full stop: the registry appends one to those of registered metrics, and collectors
+//! write their own.
+//!
 //! Labels are bounded whatever clients send: every value is a constant of nadmit.
 
 mod allocation;

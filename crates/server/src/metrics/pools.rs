@@ -1,4 +1,4 @@
-//! Usage of the pools, read from the index at each scrape.
+//! Usage of the pools, read from the index at each scrape: gauges would be a second copy of it.
 
 use std::{fmt::Error as FmtError, sync::Arc};
 
@@ -31,22 +31,22 @@ struct PoolSample {
 const GAUGES: [PoolGauge; 4] = [
     (
         "pool_capacity",
-        "Allocatable addresses of a range of a pool",
+        "Allocatable addresses of a range of a pool.",
         |usage| usage.capacity as f64,
     ),
     (
         "pool_allocated",
-        "Held addresses of a range of a pool",
+        "Held addresses of a range of a pool.",
         |usage| usage.allocated as f64,
     ),
     (
         "pool_reserved",
-        "Reserved addresses of a range of a pool that are not taken",
+        "Reserved addresses of a range of a pool that are not taken.",
         |usage| usage.reserved as f64,
     ),
     (
         "pool_free",
-        "Free addresses of a range of a pool",
+        "Free addresses of a range of a pool.",
         |usage| usage.free as f64,
     ),
 ];
@@ -66,7 +66,7 @@ impl Collector for PoolCollector {
                 gauge.encode(metric.encode_family(&labels)?)?;
             }
         }
-        let help = "1 if a pool allocates addresses: everything in use in its ranges is recorded";
+        let help = "1 if a pool allocates addresses: everything in use in its ranges is recorded.";
         let mut metric = encoder.encode_descriptor("pool_ready", help, None, kind)?;
         for (pool, ready) in &pools {
             let gauge = ConstGauge::new(i64::from(*ready));

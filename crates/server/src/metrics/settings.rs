@@ -1,4 +1,5 @@
-//! Digest of the active settings, which shows when a change has taken effect.
+//! Digest of the active settings, which shows when a change has taken effect. It is read at each scrape: a
+//! registered `Info` cannot change.
 
 use std::{fmt::Error as FmtError, sync::Arc};
 
@@ -19,7 +20,7 @@ impl Collector for SettingsDigest {
         let info = Info::new([("sha256", digest)]);
         let metric = encoder.encode_descriptor(
             "settings",
-            "SHA-256 of the nadmit.yaml in effect",
+            "SHA-256 of the nadmit.yaml in effect.",
             None,
             info.metric_type(),
         )?;
