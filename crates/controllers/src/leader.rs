@@ -10,8 +10,8 @@
 //! sent the last successful renewal. No decision uses a wall clock, so clocks may differ by any amount;
 //! the times in the object are informational.
 //!
-//! The crate `kube-lease-manager` (0.13) compares the wall clocks of both replicas, waits for random
-//! times of its own, and cannot be simulated in tokio's time.
+//! The crate `kube-lease-manager` (0.13) and kubert's `lease` compare the wall clocks of both replicas, so
+//! neither can run in tokio's paused time; the former also waits for random times of its own.
 
 use std::time::Duration;
 

@@ -2,7 +2,8 @@
 //!
 //! The server and `nadmit check` both parse schedules here, so that they accept the same ones.
 //! [`check_robfig`] accepts what robfig/cron, the library of Whereabouts, accepts. [`Schedule`] is
-//! stricter: it rejects expressions whose meaning is not obvious.
+//! stricter: it rejects expressions whose meaning is not obvious. The crate croner computes the times; it
+//! reads a dialect that differs from both, so the check of the dialect is nadmit's own.
 
 use croner::{
     Cron,

@@ -9,6 +9,9 @@
 //!    ([`LiveCatalog`](nadmit_catalog::LiveCatalog)), commits ([`Allocations`]) and responds.
 //! 4. [`metrics`] counts the review and `log` logs it.
 //!
+//! `axum-server` and kubert's `server` accept any number of connections: neither evicts one, or limits
+//! the share of a connection in the memory for bodies and in the reviews in progress.
+//!
 //! [`serve`] binds, runs and drains (`lifecycle`). `admin` is the plain HTTP listener for probes
 //! and metrics, [`admin_socket`] the socket for operators, backed by [`operator`].
 

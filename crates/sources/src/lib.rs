@@ -6,7 +6,8 @@
 //! kubelet swaps the symbolic links of a mounted `ConfigMap`, nor changes on network file systems.
 //!
 //! [`Cluster`] reads the objects of a cluster once. [`ClusterSource`] maintains a catalog of one by
-//! watches.
+//! watches. kube's `watcher` and `reflector` do not replace it: live reads and watch events are merged by
+//! revision, and their `Event::InitDone` lacks the revision of the list.
 //!
 //! Guarantees of the folder:
 //! - No change in the folder stops the server. A file with errors keeps its last good state, and so

@@ -1,6 +1,8 @@
 //! Calls to an API server: timeouts, retries and the classification of errors.
 //!
 //! Everything here runs on tokio's time, so tests can pause it; nothing is random, so runs repeat.
+//! `backon` and tower's `retry` repeat one request; here several share a limit, and remember whether one
+//! of them may have taken effect.
 //!
 //! # Expected flow
 //! 1. [`client`] makes the client. kube's own repeats throttled requests by itself, for hours and

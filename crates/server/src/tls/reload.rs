@@ -3,7 +3,8 @@
 //! The files' contents are read at an interval and compared, which detects a kubelet's swap of the
 //! `..data` symlink, an editor's rename and a plain write alike. Unusable contents change nothing:
 //! the old certificate stays in use, a log line and a counter report the failure, and the next
-//! check retries.
+//! check retries. `rustls-cert-file-reader` reloads a pair of files; here the client CAs change with it,
+//! contents are bounded and compared, and a certificate may be nadmit's own and be renewed.
 
 use std::{mem, path::PathBuf, sync::Arc, time::Duration};
 
