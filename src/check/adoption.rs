@@ -48,9 +48,7 @@ pub struct PoolAdoption {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolAddress {
-    /// The address.
     pub address: Address,
-    /// The holder.
     pub holder: String,
     /// The network that the address is used on.
     pub network: String,
@@ -74,7 +72,6 @@ pub enum AdoptionState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DuplicateAddress {
-    /// The address.
     pub address: Address,
     /// All users; the first is the one that the address is, or would be, recorded for.
     pub users: Vec<String>,

@@ -46,7 +46,6 @@ pub(super) struct Location {
     pub end: Position,
 }
 
-/// The outcome of a check.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CheckOutcome {
     /// The files that were read.

@@ -12,7 +12,6 @@ pub enum CheckError {
     Unreadable {
         /// The path as given.
         path: String,
-        /// The reason.
         reason: String,
     },
     /// Another error about a file.

@@ -6,7 +6,6 @@ use thiserror::Error;
 
 use super::{CheckOutcome, github, human, json, sarif};
 
-/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputFormat {
     /// For people: the line of the file with the finding below it.

@@ -20,7 +20,6 @@ use super::{
     spans::span_at,
 };
 
-/// Options of a check.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CheckOptions {
     /// Deny unknown networks even in a namespace of which no network was read.

@@ -29,7 +29,6 @@ pub(super) enum IsolationAdoption {
 pub(super) struct ConfigText(pub(super) String);
 
 impl ConfigText {
-    /// Sets the mode.
     pub(super) fn set_mode(&mut self, mode: Mode) {
         self.0 = with_key(&self.0, "mode", mode.name());
     }

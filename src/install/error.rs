@@ -71,7 +71,6 @@ pub enum InstallError {
         /// Description of the replicas that serve meanwhile.
         serving: String,
     },
-    /// The namespace is being deleted.
     #[error(
         "namespace nadmit is being deleted, and takes no objects until it is gone; see kubectl get namespace \
          nadmit, and install again then"

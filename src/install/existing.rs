@@ -15,7 +15,6 @@ const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 /// Annotations that mark the objects of a Helm release.
 pub(super) const HELM_ANNOTATIONS: [&str; 2] = [RELEASE_NAME, RELEASE_NAMESPACE];
 
-/// The existing installation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExistingInstallation {
     /// Options of the installation.
@@ -26,7 +25,6 @@ pub struct ExistingInstallation {
     pub release: Option<HelmRelease>,
 }
 
-/// A Helm release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HelmRelease {
     /// Name of the release.

@@ -80,7 +80,6 @@ pub struct IsolationStatus {
     pub source: Option<String>,
 }
 
-/// Status of the certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CertificateStatus {
     /// Earliest expiry among the replicas.
@@ -104,7 +103,6 @@ pub struct WebhookStatus {
 pub struct LaterWebhook {
     /// Name of its configuration.
     pub configuration: String,
-    /// Name.
     pub name: String,
 }
 
@@ -120,7 +118,6 @@ pub struct ResyncStatus {
 /// Status of an address pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PoolStatus {
-    /// Name.
     pub name: String,
     /// Readiness: `Ok` if the pool allocates addresses, or the reason that it does not.
     pub ready: Result<(), PoolNotReady>,

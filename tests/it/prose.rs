@@ -50,8 +50,10 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests!["prose";
         doc_comments_name_their_subject,
         private_words_do_not_come_back,
+        doc_comments_say_more_than_the_name,
         a_banned_beginning_is_found,
         a_banned_word_is_found,
+        a_repeated_name_is_found,
     ]
 }
 
@@ -136,6 +138,69 @@ fn banned_words(text: &str) -> Vec<(usize, &'static str)> {
     found
 }
 
+/// Returns the words of a text in lower case, camel case divided.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for c in text.chars() {
+        let begins = before.is_lowercase() && c.is_uppercase();
+        if begins || !c.is_ascii_alphabetic() {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (c.is_ascii_alphabetic(), words.last_mut()) {
+            word.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    let articles = ["", "a", "an", "the", "of", "its", "is"];
+    words.retain(|word| !articles.contains(&word.as_str()));
+    words
+}
+
+/// Returns the numbers of the lines with a doc comment that only repeats words of the item's line.
+fn repeated_names(text: &str) -> Vec<usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    let document = |at: usize| lines.get(at)?.trim_start().strip_prefix("/// ");
+    let mut found = Vec::new();
+    for at in 0..lines.len() {
+        let Some(sentence) = document(at) else {
+            continue;
+        };
+        let alone = document(at + 1).is_none() && (at == 0 || document(at - 1).is_none());
+        let is_code = |line: &&&str| !line.trim_start().starts_with("#[");
+        let Some(item) = lines.iter().skip(at + 1).find(is_code) else {
+            continue;
+        };
+        let (said, named) = (words(sentence), words(item));
+        if alone && !said.is_empty() && said.iter().all(|word| named.contains(word)) {
+            found.push(at + 1);
+        }
+    }
+    found
+}
+
+fn doc_comments_say_more_than_the_name() -> Result<(), Failed> {
+    // Doc comments of clap's arguments and of the API's fields are what users read.
+    let shown = |path: &Path| {
+        let path = path.to_string_lossy();
+        [
+            "/src/cli/",
+            "/crates/api/",
+            "/tests/",
+            "/benches/",
+            "/fuzz/",
+        ]
+        .iter()
+        .any(|part| path.contains(part))
+    };
+    let mut wrong = Vec::new();
+    for (path, text) in files()?.iter().filter(|(path, _)| !shown(path)) {
+        let lines = repeated_names(text).into_iter();
+        wrong.extend(lines.map(|line| format!("{}:{line}", path.display())));
+    }
+    none_of(&wrong, "say more than the name, or leave the comment out")
+}
+
 fn doc_comments_name_their_subject() -> Result<(), Failed> {
     let mut wrong = Vec::new();
     for (path, text) in files()? {
@@ -186,4 +251,14 @@ fn a_banned_word_is_found() -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("{found:?}").into())
+}
+
+fn a_repeated_name_is_found() -> Result<(), Failed> {
+    let text = "/// The pod name.\npub pod_name: String,\n/// The name, without its namespace.\npub name: String,\n\
+                /// A read.\n#[derive(Debug)]\nenum LiveRead {\n";
+    let lines = repeated_names(text);
+    if lines == [1, 5] {
+        return Ok(());
+    }
+    Err(format!("{lines:?}").into())
 }

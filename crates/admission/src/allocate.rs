@@ -47,7 +47,6 @@ pub(crate) struct AllocationRequest<'s, 'a> {
 
 /// The pod that addresses are injected into.
 pub(crate) struct InjectedPod<'s, 'a> {
-    /// The requester.
     pub(crate) requester: Requester,
     /// The pod's claim to the addresses of its holder.
     pub(crate) launch: Launch<'s>,

@@ -13,7 +13,6 @@ use nadmit_cni::{annotations, near_miss::intended_key};
 /// A Kubernetes object of any kind.
 #[derive(Debug, Default, Deserialize)]
 pub struct ReviewObject<'a> {
-    /// The metadata.
     #[serde(borrow, default)]
     pub metadata: ReviewMetadata<'a>,
     /// The relevant part of the spec.

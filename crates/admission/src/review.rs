@@ -29,7 +29,6 @@ const KUBEVIRT_GROUP: &str = "kubevirt.io";
 /// A parsed review.
 #[derive(Debug)]
 pub struct Review<'a> {
-    /// The request.
     pub request: AdmissionRequest<'a>,
 }
 
@@ -59,7 +58,6 @@ pub struct AdmissionRequest<'a> {
     /// The object's namespace.
     #[serde(borrow, default, deserialize_with = "object::text")]
     pub namespace: Option<Cow<'a, str>>,
-    /// The operation.
     pub operation: Operation,
     /// The user who makes the request.
     #[serde(borrow, default, rename = "userInfo")]
@@ -90,7 +88,6 @@ pub struct OwnSpecs<'a> {
 /// The kind of an object; its group and version are not read.
 #[derive(Debug, Default, Deserialize)]
 pub struct GroupVersionKind<'a> {
-    /// The kind.
     #[serde(borrow, default)]
     pub kind: Cow<'a, str>,
 }
@@ -124,7 +121,6 @@ impl UserInfo<'_> {
 /// The object that a request concerns, by resource and subresource.
 #[derive(Debug, Clone, Copy)]
 pub enum Target {
-    /// A pod.
     Pod,
     /// A pod's status.
     PodStatus,
@@ -134,7 +130,6 @@ pub enum Target {
     Network,
     /// The object that configures OpenShift's network operator.
     NetworkOperator,
-    /// A `ConfigMap`.
     ConfigMap,
     /// An `AddressPool`.
     Pool,

@@ -68,7 +68,6 @@ pub enum AllocationError {
         address: IpAddr,
         /// The name of the pool.
         pool: Arc<str>,
-        /// The reason.
         reason: ExclusionReason,
     },
     /// The address is reserved for another holder.
@@ -78,7 +77,6 @@ pub enum AllocationError {
         address: Address,
         /// The holder that it is reserved for.
         holder: DesignatedHolder,
-        /// The reservation.
         reservation: NetworkRef,
     },
     /// The address is held by another holder.
@@ -104,7 +102,6 @@ pub enum AllocationError {
     /// The MAC is derived from an address of a pool and available only with that address.
     #[error("{mac} follows from an address of pool {pool:?}: it comes with that address only")]
     DerivedMac {
-        /// The MAC.
         mac: Address,
         /// The name of the pool.
         pool: Arc<str>,
@@ -129,7 +126,6 @@ pub enum AllocationError {
     /// The holder already has another address there than the one it requests.
     #[error("{holder} holds {held} there, not {requested}")]
     HoldsAnother {
-        /// The holder.
         holder: Box<Holder>,
         /// The address that it holds.
         held: Address,

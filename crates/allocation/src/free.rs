@@ -145,7 +145,7 @@ impl FreeNumbers {
     }
 
     /// Returns true if the number is allocatable, whether it is allocated or not.
-    pub fn is_allocatable(&self, number: u128) -> bool {
+    pub(crate) fn is_allocatable(&self, number: u128) -> bool {
         let behind = self.allocatable.partition_point(|run| run.first <= number);
         let before = behind
             .checked_sub(1)

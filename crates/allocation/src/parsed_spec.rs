@@ -25,16 +25,13 @@ pub struct ParsedSpec<T> {
     pub spec: T,
     /// Values of a wrong type.
     pub type_errors: Vec<SpecError>,
-    /// Unknown keys.
     pub unknown_keys: Vec<UnknownKey>,
 }
 
-/// An unknown key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownKey {
     /// The path below `spec` (`ranges[0].excludes`).
     pub path: String,
-    /// The key.
     pub key: String,
     /// The keys that are valid there.
     pub known_keys: Vec<&'static str>,
@@ -43,7 +40,6 @@ pub struct UnknownKey {
 /// The keys of an object, with the type of each value.
 type ObjectSchema = [(&'static str, ValueType)];
 
-/// The type of a value.
 #[derive(Clone, Copy)]
 enum ValueType {
     Text,

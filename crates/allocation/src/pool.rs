@@ -14,9 +14,7 @@ use super::{
 };
 use nadmit_cni::mac::Mac;
 
-/// The default of `quarantine`.
 const DEFAULT_QUARANTINE: Duration = Duration::from_secs(30);
-/// The default of `lostNodeQuarantine`.
 const DEFAULT_LOST_NODE_QUARANTINE: Duration = Duration::from_secs(600);
 
 /// A valid address pool.

@@ -116,11 +116,9 @@ pub trait ClusterObserver {
 pub struct Action {
     /// The write to make; `None` if the problem is only reported.
     pub write: Option<Write>,
-    /// The reason for the action.
     pub reason: ActionReason,
 }
 
-/// The reason for an action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ActionReason {
     /// The address is in use but not recorded.
@@ -209,10 +207,8 @@ pub fn reconcile<'a>(
     actions
 }
 
-/// An address with its address space.
 type AddressKey<'a> = (&'a Space, Address);
 
-/// A record with its version.
 type VersionedRecord<'a> = (&'a Allocation, Version);
 
 /// The interface of a holder on a network.

@@ -20,14 +20,14 @@ impl Pool {
 
     /// Returns true if a holder keeps its MAC but not its addresses, so that the MAC must not be
     /// derived from an address.
-    pub fn detaches_mac(&self, holder: &Holder) -> bool {
+    pub(crate) fn detaches_mac(&self, holder: &Holder) -> bool {
         let virtual_machine = matches!(holder, Holder::VirtualMachine { .. });
         virtual_machine && !self.retains(holder, Family::V4) && self.retains(holder, Family::Mac)
     }
 
     /// Returns true if the MAC of a record's holder must not be derived from the address. A reserved
     /// address returns to the same holder, and its derived MAC with it.
-    pub fn detaches_mac_of(&self, record: &Allocation) -> bool {
+    pub(crate) fn detaches_mac_of(&self, record: &Allocation) -> bool {
         record.reservation.is_none() && self.detaches_mac(&record.holder)
     }
 }

@@ -179,7 +179,7 @@ fn masked(window: Subnet) -> Subnet {
 
 impl Pool {
     /// Returns the slice that contains an address of a range, or `None` if the pool is not sliced.
-    pub fn slice_around(&self, address: IpAddr) -> Option<Subnet> {
+    pub(crate) fn slice_around(&self, address: IpAddr) -> Option<Subnet> {
         self.range_of(address)?;
         Some(self.slicing?.around(address))
     }

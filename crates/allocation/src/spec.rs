@@ -134,7 +134,6 @@ pub struct ReservationSpec {
     /// The IP addresses, with or without prefix length.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ips: Vec<String>,
-    /// The MAC.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
 }

@@ -15,7 +15,7 @@ pub const POOL: &str = "nadmit.io/pool";
 /// The label with the holder, as [`holder_label`] writes it.
 pub const HOLDER: &str = "nadmit.io/holder";
 /// The label with the UID of the pod that uses the address, once known.
-pub const POD_UID: &str = "nadmit.io/pod-uid";
+pub(crate) const POD_UID: &str = "nadmit.io/pod-uid";
 
 /// The maximum length of a label's value, in bytes.
 const MAX_VALUE_BYTES: usize = 63;
@@ -30,7 +30,7 @@ pub fn holder_label(holder: &Holder) -> String {
 }
 
 /// Returns the value of [`POOL`]: the name, or the first 16 hexadecimal digits of its SHA-256.
-pub fn pool_label(pool: &str) -> String {
+pub(crate) fn pool_label(pool: &str) -> String {
     if is_label_value(pool) {
         pool.to_owned()
     } else {

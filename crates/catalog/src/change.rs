@@ -85,7 +85,6 @@ impl Catalog {
         true
     }
 
-    /// Removes a network.
     pub fn remove_network(&mut self, namespace: &str, name: &str) -> bool {
         if self.network(namespace, name).is_none() {
             return false;
@@ -136,7 +135,6 @@ impl Catalog {
         true
     }
 
-    /// Removes a pod.
     pub fn remove_pod(&mut self, namespace: &str, name: &str) -> bool {
         if self.pod(namespace, name).is_none() {
             return false;

@@ -50,10 +50,7 @@ pub enum LiveRead {
         name: Box<str>,
     },
     /// All pods of a namespace.
-    PodsOf {
-        /// The namespace.
-        namespace: Box<str>,
-    },
+    PodsOf { namespace: Box<str> },
     /// The `Network` of OpenShift's Cluster Network Operator.
     NetworkOperator,
     /// The spec and the allocations of a pool, and the labels of a namespace.
@@ -79,7 +76,6 @@ pub enum LiveRead {
     },
     /// The allocations of a holder on all networks, which the ledger has.
     Holdings {
-        /// The holder.
         holder: Holder,
         /// Set if some allocations of the holder are already known. It keeps this read distinct from one
         /// that was made before any was known and need not have seen the others.

@@ -3,7 +3,6 @@
 use nadmit_allocation::Holder;
 use nadmit_cni::name;
 
-/// A pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pod {
     /// The pod's namespace.

@@ -104,7 +104,6 @@ pub enum ConfigureFailure {
     },
     /// The plugin itself cannot use the gateway of an address.
     Gateway {
-        /// The address.
         address: AssignedAddress,
         /// The reason.
         fault: GatewayFault,

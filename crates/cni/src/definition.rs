@@ -5,7 +5,6 @@ use super::cni::{NetworkConfig, NetworkConfigError};
 /// A `NetworkAttachmentDefinition`, parsed once when its source loads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network {
-    /// The namespace.
     pub namespace: Box<str>,
     /// The name in that namespace.
     pub name: Box<str>,

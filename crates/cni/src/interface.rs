@@ -51,7 +51,7 @@ pub fn check(text: &str) -> Result<(), InterfaceError> {
 
 /// Returns the name that Multus assigns to the element at `index` (from 0) if it requests none:
 /// `net1` for the first. It does not avoid the explicit names of other elements.
-pub fn default_name(index: usize) -> String {
+pub(crate) fn default_name(index: usize) -> String {
     let mut name = String::with_capacity(8);
     let _ = write!(name, "net{}", index + 1);
     name

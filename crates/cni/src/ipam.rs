@@ -32,7 +32,6 @@ pub enum Ipam {
 /// The options of `static`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StaticIpam {
-    /// The configured addresses.
     pub addresses: Box<[ConfiguredAddress]>,
     /// The routes that can be parsed.
     pub routes: Box<[IpamRoute]>,
@@ -80,7 +79,6 @@ pub struct HostLocalIpam {
     pub routes: Box<[IpamRoute]>,
 }
 
-/// A range of `host-local`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostLocalRange {
     /// The subnet in CIDR notation, as written.
@@ -89,7 +87,6 @@ pub struct HostLocalRange {
     pub range_start: Option<Box<str>>,
     /// The last address to assign.
     pub range_end: Option<Box<str>>,
-    /// The gateway.
     pub gateway: Option<Box<str>>,
 }
 
@@ -102,7 +99,6 @@ pub struct WhereaboutsIpam {
     pub addresses: Box<[ConfiguredAddress]>,
     /// The name of the scope within which addresses are unique.
     pub network_name: Option<Box<str>>,
-    /// The gateway.
     pub gateway: Option<Box<str>>,
     /// The size of a node's slice, as written (`/28`).
     pub node_slice_size: Option<Box<str>>,
@@ -118,7 +114,6 @@ pub struct WhereaboutsIpam {
     pub has_file: bool,
 }
 
-/// A range of `whereabouts`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WhereaboutsRange {
     /// The CIDR, or `first-last/prefix`, as written.

@@ -32,17 +32,12 @@ pub struct JsonSyntaxError {
 /// The type of a JSON or YAML value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
-    /// `null`
     Null,
     /// `true` or `false`
     Boolean,
-    /// A number.
     Number,
-    /// A string.
     String,
-    /// A list.
     List,
-    /// An object.
     Object,
 }
 
@@ -72,7 +67,6 @@ pub struct JsonNode<'a> {
 pub struct JsonMember<'a> {
     /// The name as written, with escapes resolved.
     pub name: Spanned<Cow<'a, str>>,
-    /// The value.
     pub value: JsonNode<'a>,
 }
 

@@ -11,7 +11,6 @@ const MAX_QUOTED_CHARS: usize = 40;
 /// A mistake at the position where a parser stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum JsonMistake<'a> {
-    /// A comment.
     Comment(&'a str),
     /// A comma before a closing bracket.
     TrailingComma,

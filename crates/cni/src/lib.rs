@@ -28,7 +28,7 @@ pub mod link;
 pub mod mac;
 pub mod name;
 pub mod near_miss;
-pub mod number_range;
+pub(crate) mod number_range;
 pub mod operator;
 pub mod ovn;
 pub mod range;

@@ -37,7 +37,6 @@ impl Topology {
 /// A network of OVN-Kubernetes, with the values that it compares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OvnNetwork {
-    /// The topology.
     pub topology: Topology,
     /// True if it is the primary network of its namespaces.
     pub primary: bool,

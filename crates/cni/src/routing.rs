@@ -11,13 +11,12 @@ use thiserror::Error;
 use super::range::Subnet;
 
 /// `RT_SCOPE_LINK`: the destination of a route of this scope, or a narrower one, is on-link.
-pub const SCOPE_LINK: u8 = 253;
+pub(crate) const SCOPE_LINK: u8 = 253;
 /// `RT_SCOPE_NOWHERE`: Linux rejects routes of this scope.
 const SCOPE_NOWHERE: u8 = 255;
 /// `RT_TABLE_MAIN`; 0 means this table, too.
 const TABLE_MAIN: i64 = 254;
 
-/// An address of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InterfaceAddress {
     /// The address with its prefix length; if it is not `exact`, any address of the subnet.
@@ -35,9 +34,7 @@ pub struct Route {
     pub gateway: Option<IpAddr>,
     /// The scope; only IPv4 routes have one.
     pub scope: u8,
-    /// The table.
     pub table: i64,
-    /// The priority.
     pub priority: i64,
 }
 

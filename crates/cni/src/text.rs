@@ -33,12 +33,6 @@ impl Span {
         let end = start.checked_add(piece.len())?;
         (end <= whole.len()).then(|| Self::new(start, end))
     }
-
-    /// Returns this span relative to a text that begins `offset` bytes earlier.
-    #[must_use]
-    pub fn shifted(self, offset: usize) -> Self {
-        Self::new(self.start as usize + offset, self.end as usize + offset)
-    }
 }
 
 /// The line and column of a position in a text as an editor counts them: from 1, columns in
@@ -71,7 +65,6 @@ impl Position {
 /// A value and its span in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spanned<T> {
-    /// The value.
     pub value: T,
     /// The span in the text.
     pub span: Span,

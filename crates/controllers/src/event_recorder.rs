@@ -37,7 +37,6 @@ use nadmit_host::clock::Clock;
 
 /// The minimum time between two identical events.
 const DEDUP_WINDOW: Duration = Duration::from_secs(600);
-/// The capacity of the queue.
 const QUEUE_CAPACITY: usize = 256;
 /// The maximum number of recent events remembered for deduplication.
 const MAX_RECENT: usize = 4_096;

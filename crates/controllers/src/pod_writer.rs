@@ -97,7 +97,10 @@ impl PodWriter for ClusterPodWriter {
 impl AnnotationPatch {
     /// Returns a patch that writes `annotations` into a pod that is still as in the catalog; `None` for
     /// a pod without a UID or without any annotation that requests networks.
-    pub fn for_pod(pod: &catalog::Pod, annotations: &[(&'static str, String)]) -> Option<Self> {
+    pub(crate) fn for_pod(
+        pod: &catalog::Pod,
+        annotations: &[(&'static str, String)],
+    ) -> Option<Self> {
         let uid = pod.uid.as_deref()?;
         let mut operations = vec![json!({"op": "test", "path": "/metadata/uid", "value": uid})];
         let judged = [

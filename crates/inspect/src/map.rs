@@ -11,7 +11,6 @@ use nadmit_allocation::{
 use nadmit_catalog::Catalog;
 use nadmit_cni::NumberRange;
 
-/// The map of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolMap {
@@ -35,7 +34,6 @@ pub struct RangeMap {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressRun {
-    /// First address.
     pub first: Address,
     /// Last address, inclusive.
     pub last: Address,

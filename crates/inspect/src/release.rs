@@ -9,7 +9,6 @@ use nadmit_catalog::Catalog;
 /// Reason that blocks a release without force.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReleaseBlocked {
-    /// The pod exists.
     #[error("pod {0} is there and may use it: delete the pod first")]
     PodExists(String),
     /// A reservation holds the address.

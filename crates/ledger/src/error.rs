@@ -42,7 +42,6 @@ pub enum WriteError {
     },
 }
 
-/// Error of a read.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ReadError {
     /// The ledger cannot be read now.
@@ -187,7 +186,6 @@ pub enum NotWritable {
     },
 }
 
-/// Error of an export.
 #[derive(Debug, Error)]
 pub enum ExportError {
     /// The allocations cannot be read.
@@ -267,7 +265,6 @@ pub enum ImportError {
     Partly {
         /// Line number, from 1.
         line: u64,
-        /// Error of the write.
         error: WriteError,
         /// Number of records that were created or already existed with the exported content.
         imported: u64,

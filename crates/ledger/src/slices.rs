@@ -218,7 +218,6 @@ enum InvalidSlice {
     Version,
 }
 
-/// Parses the slice of an object.
 fn parse(object: &AddressSlice) -> Result<(Slice, Version), InvalidSlice> {
     let slice = object.slice()?;
     let version = version_of(&object.metadata);

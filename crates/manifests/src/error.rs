@@ -57,7 +57,6 @@ pub enum ManifestFault {
     /// The version of a known kind is unknown.
     #[error("apiVersion is {found:?}, but a {kind} is read as `apiVersion: {expected}` only")]
     Version {
-        /// The kind.
         kind: &'static str,
         /// The version as written.
         found: String,
@@ -76,7 +75,6 @@ pub enum ManifestFault {
     /// The API group does not have this kind.
     #[error("there is no {kind} in {found:?}: write `apiVersion: {expected}`")]
     Group {
-        /// The kind.
         kind: &'static str,
         /// The `apiVersion` as written.
         found: String,
@@ -88,7 +86,6 @@ pub enum ManifestFault {
     Misspelt {
         /// The kind as written.
         kind: String,
-        /// The group.
         group: String,
         /// The similar kind.
         intended: &'static str,

@@ -16,11 +16,9 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// The version of nadmit's own kinds.
 const OWN_VERSION: &str = "nadmit.io/v1alpha1";
 
-/// A known kind.
 pub(super) struct KnownKind {
     /// `kind`
     pub name: &'static str,
-    /// `apiVersion`
     pub api_version: &'static str,
     /// Other versions with the same format.
     pub other_versions: &'static [&'static str],
@@ -43,7 +41,6 @@ impl KnownKind {
 pub(super) enum KindScope {
     /// For both: the catalog uses it.
     Always,
-    /// For checks.
     CheckOnly,
     /// For checks; for both if it has this name.
     CheckOrNamed(&'static str),

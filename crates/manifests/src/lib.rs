@@ -48,9 +48,7 @@ pub struct ParsedManifests {
 /// A value read from a file, with its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<T> {
-    /// The value.
     pub value: T,
-    /// The location.
     pub location: SourceLocation,
 }
 
@@ -59,13 +57,11 @@ pub struct Located<T> {
 pub enum Manifest {
     /// A `NetworkAttachmentDefinition`.
     Network(NetworkManifest),
-    /// A `Namespace`.
     Namespace(NamespaceManifest),
     /// nadmit's `AddressPool`.
     Pool(Box<PoolManifest>),
     /// nadmit's `AddressReservation`.
     Reservation(Box<ReservationManifest>),
-    /// A `Pod`.
     Pod(PodManifest),
     /// A workload, which creates pods from a template.
     Workload(WorkloadManifest),
@@ -86,7 +82,6 @@ pub enum Manifest {
 /// A `NetworkAttachmentDefinition` in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkManifest {
-    /// The network.
     pub network: Network,
     /// The text of `spec.config`, if present.
     pub config: Option<Located<Box<str>>>,
@@ -102,7 +97,6 @@ pub struct GeneratedNetworkManifest {
     pub kind: &'static str,
     /// The object's namespace; empty for a cluster-scoped object.
     pub namespace: Box<str>,
-    /// The name.
     pub name: Box<str>,
     /// The network's name.
     pub network: Box<str>,
@@ -124,7 +118,6 @@ pub enum TargetNamespaces {
 /// A `Namespace` in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceManifest {
-    /// The name.
     pub name: Box<str>,
     /// True if it is being deleted.
     pub terminating: bool,
@@ -141,7 +134,6 @@ pub struct NamespaceManifest {
 /// A `Network` of OpenShift's Cluster Network Operator in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorManifest {
-    /// The additional networks.
     pub entries: Vec<AdditionalNetwork>,
     /// The `rawCNIConfig` of each entry, by the entry's index; `None` without one.
     pub configs: Vec<Option<Located<Box<str>>>>,
@@ -152,7 +144,6 @@ pub struct OperatorManifest {
 pub struct SlicePoolManifest {
     /// The namespace; `default` if the file names none.
     pub namespace: Box<str>,
-    /// The name.
     pub name: Box<str>,
 }
 
@@ -161,7 +152,6 @@ pub struct SlicePoolManifest {
 pub struct ConfigMapManifest {
     /// The namespace; `default` if the file names none.
     pub namespace: Box<str>,
-    /// The name.
     pub name: Box<str>,
     /// The entries of `data`, in their order.
     pub data: Vec<(Box<str>, Located<Box<str>>)>,

@@ -24,9 +24,7 @@ use super::{
 /// An `AddressPool` in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolManifest {
-    /// The name.
     pub name: Box<str>,
-    /// The parsed spec.
     pub parsed: ParsedSpec<PoolSpec>,
     /// The locations of its values.
     pub locations: FieldLocations,
@@ -37,9 +35,7 @@ pub struct PoolManifest {
 pub struct ReservationManifest {
     /// The namespace; `default` if the file names none.
     pub namespace: Box<str>,
-    /// The name.
     pub name: Box<str>,
-    /// The parsed spec.
     pub parsed: ParsedSpec<ReservationSpec>,
     /// The locations of its values.
     pub locations: FieldLocations,

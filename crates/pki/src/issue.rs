@@ -16,7 +16,6 @@ use super::{PrivateKey, Signer};
 pub struct IssuedCertificate {
     /// Certificate in PEM.
     pub cert: String,
-    /// Private key.
     pub key: PrivateKey,
 }
 

@@ -17,7 +17,6 @@ use super::{PrivateKey, provider};
 pub struct TlsPair {
     /// Server certificate, followed by the intermediates that lead to its CA.
     pub cert: Vec<u8>,
-    /// Private key.
     pub key: PrivateKey,
 }
 

@@ -25,7 +25,6 @@ pub(crate) struct ObservedAddresses {
 /// The address of a pod in memory. It is unique as long as the pod is kept.
 type PodPointer = usize;
 
-/// The addresses of a pod.
 #[derive(Debug)]
 struct PodAddresses {
     _kept: Arc<Pod>,

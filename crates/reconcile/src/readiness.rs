@@ -12,7 +12,6 @@ use crate::{Plan, Planner};
 pub struct ReadinessCheck<'a> {
     /// The catalog of the plan.
     pub catalog: &'a Catalog,
-    /// The plan.
     pub plan: &'a Plan,
     /// The planner of the plan.
     pub planner: &'a Planner,

@@ -14,9 +14,7 @@ use crate::{Plan, Planner, observed_addresses::ReportedInterface};
 /// A warning about a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodWarning {
-    /// The pod.
     pub pod: WarnedPod,
-    /// The reason for the warning.
     pub reason: WarningReason,
 }
 
@@ -36,7 +34,6 @@ pub struct WarnedPod {
 pub enum WarningReason {
     /// Several holders use an address.
     Duplicate {
-        /// The address.
         address: Address,
         /// The holders that use it.
         users: Vec<Holder>,
@@ -66,7 +63,6 @@ pub enum Drift {
     Mac {
         /// The MAC that the interface reports.
         reported: Mac,
-        /// The recorded MAC.
         recorded: Mac,
     },
 }

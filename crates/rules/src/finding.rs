@@ -113,14 +113,14 @@ impl<'p> Report<'p> {
     }
 
     /// Makes `rule` the source of the findings that follow. They deny, whatever `max_level` is.
-    pub fn begin_authority(&mut self, rule: &'static Rule) {
+    pub(crate) fn begin_authority(&mut self, rule: &'static Rule) {
         self.rule = rule.code;
         self.level = Level::Deny;
         self.downgraded = false;
     }
 
     /// Returns true if only authority rules report here.
-    pub fn is_off(&self) -> bool {
+    pub(crate) fn is_off(&self) -> bool {
         self.max_level == Level::Off
     }
 
@@ -136,7 +136,7 @@ impl<'p> Report<'p> {
 
     /// Adds a finding that depends on another object, or on the absence of one. It may deny only after
     /// `live_read`.
-    pub fn add_after_live_read(
+    pub(crate) fn add_after_live_read(
         &mut self,
         live_read: LiveRead,
         field_ref: FieldRef<'_>,
@@ -154,7 +154,7 @@ impl<'p> Report<'p> {
 
     /// Adds a finding at the lower of two levels: that of the current rule and that of `levels` in the
     /// policy's profile.
-    pub fn add_capped(
+    pub(crate) fn add_capped(
         &mut self,
         levels: Levels,
         field_ref: FieldRef<'_>,
@@ -205,7 +205,7 @@ impl<'p> Report<'p> {
     }
 
     /// Returns all findings, in the order in which they were added.
-    pub fn into_findings(self) -> Vec<Finding> {
+    pub(crate) fn into_findings(self) -> Vec<Finding> {
         self.findings
     }
 }

@@ -90,17 +90,17 @@ pub struct Levels {
 
 impl Levels {
     /// Denied in every profile: it fails in every cluster.
-    pub const FAILS: Self = Self::new(Level::Deny, Level::Deny, Level::Deny);
+    pub(crate) const FAILS: Self = Self::new(Level::Deny, Level::Deny, Level::Deny);
     /// Only a warning in the profile `multus`: nothing fails, but the result is not what was requested.
-    pub const MISLEADS: Self = Self::new(Level::Warn, Level::Deny, Level::Deny);
+    pub(crate) const MISLEADS: Self = Self::new(Level::Warn, Level::Deny, Level::Deny);
     /// Denied only in the profile `strict`: the specification forbids it, Multus does not.
     pub const SPEC: Self = Self::new(Level::Warn, Level::Warn, Level::Deny);
     /// A warning in every profile.
-    pub const ADVICE: Self = Self::new(Level::Warn, Level::Warn, Level::Warn);
+    pub(crate) const ADVICE: Self = Self::new(Level::Warn, Level::Warn, Level::Warn);
 
     /// Always denied: the rule guards who may have which address. For pods, no profile, setting or
     /// namespace label lowers it.
-    pub const AUTHORITY: Self = Self {
+    pub(crate) const AUTHORITY: Self = Self {
         authority: true,
         ..Self::FAILS
     };

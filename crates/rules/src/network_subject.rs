@@ -127,7 +127,7 @@ impl<'a> NetworkSubject<'a> {
     }
 
     /// Returns the ranges of other networks that overlap `range`.
-    pub fn other_networks_assigning(
+    pub(crate) fn other_networks_assigning(
         &self,
         range: IpRange,
     ) -> impl Iterator<Item = (&'a Arc<Network>, &'a AssignableRange)> {
@@ -148,7 +148,7 @@ impl<'a> NetworkSubject<'a> {
 
     /// Returns the other networks: networks of the same operator list as they will be, all others as they
     /// are.
-    pub fn other_networks(&self) -> impl Iterator<Item = &'a Arc<Network>> {
+    pub(crate) fn other_networks(&self) -> impl Iterator<Item = &'a Arc<Network>> {
         let own = (self.namespace, self.name);
         let siblings = self.siblings;
         let known = self.catalog.networks();
@@ -163,7 +163,7 @@ impl<'a> NetworkSubject<'a> {
 
     /// Returns true unless the plugin of this network and that of `other` are known to be on different
     /// links.
-    pub fn same_link(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {
+    pub(crate) fn same_link(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {
         own.link == theirs.link && self.resource_name == other.resource_name.as_deref()
     }
 
@@ -173,7 +173,7 @@ impl<'a> NetworkSubject<'a> {
     }
 
     /// Returns a reference to the whole configuration.
-    pub fn config_ref(&self) -> FieldRef<'a> {
+    pub(crate) fn config_ref(&self) -> FieldRef<'a> {
         FieldRef {
             field: self.origin.field("spec.config").to_owned(),
             source: None,

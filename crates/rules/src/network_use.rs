@@ -27,7 +27,7 @@ pub struct NetworkUseSubject<'a> {
 
 impl NetworkUseSubject<'_> {
     /// Returns the number of pods that use the network and the names of the first ten.
-    pub fn describe_users(&self) -> String {
+    pub(crate) fn describe_users(&self) -> String {
         let count = self.users.len();
         let named = self.users.iter().take(MAX_NAMED);
         let names: Vec<String> = named

@@ -215,7 +215,7 @@ impl Policy {
     }
 
     /// Returns the rules that are not off, with their levels.
-    pub fn active_rules(&self) -> impl Iterator<Item = (&'static Rule, Level)> {
+    pub(crate) fn active_rules(&self) -> impl Iterator<Item = (&'static Rule, Level)> {
         let all = RULES.iter().copied().zip(self.levels.iter().copied());
         all.filter(|(_, level)| *level > Level::Off)
     }
@@ -253,7 +253,7 @@ impl Policy {
     }
 
     /// Returns the namespaces in which Whereabouts runs, joined for messages.
-    pub fn describe_whereabouts_namespaces(&self) -> String {
+    pub(crate) fn describe_whereabouts_namespaces(&self) -> String {
         let names = self.whereabouts_namespaces.iter().map(|name| &**name);
         let mut names: Vec<&str> = names.collect();
         names.sort_unstable();
@@ -266,13 +266,13 @@ impl Policy {
     }
 
     /// Returns true if Multus lets pods of the namespace `own` use networks of the namespace `other`.
-    pub fn may_use(&self, own: &str, other: &str) -> bool {
+    pub(crate) fn may_use(&self, own: &str, other: &str) -> bool {
         self.namespace_isolation() != NamespaceIsolation::On || self.may_use_if_isolated(own, other)
     }
 
     /// Returns true if pods of the namespace `own` may use networks of the namespace `other` even if Multus
     /// isolates namespaces.
-    pub fn may_use_if_isolated(&self, own: &str, other: &str) -> bool {
+    pub(crate) fn may_use_if_isolated(&self, own: &str, other: &str) -> bool {
         own == other || self.global_namespaces.contains(other)
     }
 }

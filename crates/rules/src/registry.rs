@@ -71,7 +71,6 @@ pub enum Check {
     NetworkUpdate(fn(&NetworkUseSubject<'_>, &mut Report<'_>)),
     /// The additional networks of OpenShift's Cluster Network Operator.
     Operator(fn(&OperatorSubject<'_>, &mut Report<'_>)),
-    /// A `ConfigMap`.
     ConfigMap(fn(&ConfigMapSubject<'_>, &mut Report<'_>)),
     /// The errors of allocating for a pod's attachments. The first argument is the rule's code.
     Allocation(fn(&str, &AllocationSubject<'_, '_>, &mut Report<'_>)),

@@ -15,7 +15,7 @@ use thiserror::Error;
 use nadmit_cni::Span;
 
 /// The remedy for an invalid schedule.
-pub const SCHEDULE_HELP: &str =
+pub(crate) const SCHEDULE_HELP: &str =
     "write minute, hour, day of month, month and day of week, as in \"*/15 * * * *\"";
 
 /// The maximum number of days of each month.
@@ -38,7 +38,6 @@ pub enum ScheduleFault {
     /// The number of fields is not five.
     #[error("the schedule {schedule:?} has {count} fields, but has to have five")]
     FieldCount {
-        /// The schedule.
         schedule: String,
         /// The number of its fields.
         count: usize,
@@ -46,7 +45,6 @@ pub enum ScheduleFault {
     /// An element of a field's list is invalid.
     #[error("{element:?} is not a valid {field}: {fault}")]
     Element {
-        /// The element.
         element: String,
         /// The name of the field.
         field: &'static str,
@@ -57,7 +55,6 @@ pub enum ScheduleFault {
     /// The crate croner rejects the schedule.
     #[error("the schedule {schedule:?} is not valid: {source}")]
     Rejected {
-        /// The schedule.
         schedule: String,
         /// The error of croner.
         source: CronError,
@@ -96,7 +93,6 @@ pub enum ElementFault {
         from: u32,
         /// The maximum of the field.
         greatest: u32,
-        /// The step.
         step: String,
     },
     /// The first value of a range exceeds the last.
@@ -186,7 +182,7 @@ fn never_fires(cron: &Cron) -> bool {
 ///
 /// # Errors
 /// Returns the first error.
-pub fn check_robfig(text: &str) -> Result<(), ScheduleError> {
+pub(crate) fn check_robfig(text: &str) -> Result<(), ScheduleError> {
     let mut rest = text.trim();
     if rest.starts_with("TZ=") || rest.starts_with("CRON_TZ=") {
         rest = rest.split_once(' ').map_or("", |(_, rest)| rest);

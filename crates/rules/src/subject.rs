@@ -82,7 +82,6 @@ pub struct Attachment<'s, 'a> {
 /// An attachment to a network that an address pool serves.
 #[derive(Debug, Clone, Copy)]
 pub struct PooledAttachment<'s, 'a> {
-    /// The attachment.
     pub attachment: Attachment<'s, 'a>,
     /// The network of the attachment.
     pub network: &'a Network,
@@ -165,7 +164,7 @@ impl<'a> PodSubject<'a> {
 
     /// Returns the first selections, for rules with an expensive check. The limit is above what any pod
     /// has.
-    pub fn first_attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
+    pub(crate) fn first_attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
         const MAX: usize = 100;
         self.attachments().take(MAX)
     }
@@ -236,7 +235,7 @@ impl<'a> NetworkRequest<'a> {
     }
 
     /// Returns true if the decoder rejects the member at this path, so that its absence needs no finding.
-    pub fn has_fault_at(&self, path: &str) -> bool {
+    pub(crate) fn has_fault_at(&self, path: &str) -> bool {
         self.annotation
             .decode_errors
             .iter()
@@ -253,7 +252,7 @@ impl<'a> NetworkRequest<'a> {
 
     /// Returns a reference to a part of the annotation, with its path from the list (such as `[0].ips`)
     /// and its span in the text.
-    pub fn field_ref_at(&self, path: &str, span: Span) -> FieldRef<'a> {
+    pub(crate) fn field_ref_at(&self, path: &str, span: Span) -> FieldRef<'a> {
         FieldRef {
             field: annotation_path(self.origin.key, path),
             source: Some((span, self.annotation.text)),
@@ -293,7 +292,7 @@ impl<'s, 'a> Attachment<'s, 'a> {
 
     /// Returns the class of a request that the plugin behind `capability` would reject: it fails, or, if
     /// no plugin has the capability, is silently lost.
-    pub fn rejection_class(&self, capability: Capability) -> Levels {
+    pub(crate) fn rejection_class(&self, capability: Capability) -> Levels {
         match self.network().and_then(|network| network.config.loaded()) {
             Some(config) if !config.has(capability) => Levels::MISLEADS,
             _ => Levels::FAILS,
@@ -323,12 +322,12 @@ impl<'s, 'a> Attachment<'s, 'a> {
 }
 
 /// Returns true if the fault is about `cni-args` itself, which a separate rule reports.
-pub fn is_cni_args_fault(fault: &DecodeError) -> bool {
+pub(crate) fn is_cni_args_fault(fault: &DecodeError) -> bool {
     fault.path.ends_with(".cni-args")
 }
 
 /// Returns the field path of an annotation, or of a part of it.
-pub fn annotation_path(key: &str, path: &str) -> String {
+pub(crate) fn annotation_path(key: &str, path: &str) -> String {
     format!("metadata.annotations[{key}]{path}")
 }
 

@@ -15,7 +15,6 @@ pub struct SharedState {
     pub catalog: Arc<ArcSwapOption<Catalog>>,
     /// The active settings.
     pub policy: Arc<ArcSwap<Policy>>,
-    /// The allocations.
     pub allocations: Allocations,
     /// Live reads, made before a decision that must not rest on the cache.
     pub live_catalog: Arc<dyn LiveCatalog>,

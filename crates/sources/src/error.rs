@@ -28,30 +28,16 @@ pub enum SourceError {
     },
     /// A folder cannot be read.
     #[error("cannot read the folder {folder}: {reason}; what was read before still counts")]
-    Folder {
-        /// The folder.
-        folder: String,
-        /// The reason.
-        reason: String,
-    },
+    Folder { folder: String, reason: String },
     /// A file cannot be read.
     #[error("cannot read {file}: {reason}")]
-    File {
-        /// The file.
-        file: String,
-        /// The reason.
-        reason: String,
-    },
+    File { file: String, reason: String },
     /// A file is too large to have been written by hand.
     #[error("{file} is larger than {} MiB: split it", MAX_BYTES >> 20)]
-    TooLarge {
-        /// The file.
-        file: String,
-    },
+    TooLarge { file: String },
     /// A file is not UTF-8.
     #[error("{file}:{}:{}: the text is not UTF-8: save it as UTF-8", .position.line, .position.column)]
     NotUtf8 {
-        /// The file.
         file: String,
         /// The position of the first invalid byte.
         position: Position,
@@ -70,11 +56,9 @@ pub enum SourceError {
         label: &'static str,
         /// The valid values, for the message.
         expected: &'static str,
-        /// The file.
         file: String,
         /// The position of the label's value.
         position: Position,
-        /// The namespace.
         namespace: String,
         /// The value as written.
         text: String,
@@ -87,9 +71,7 @@ pub enum SourceError {
     Pool {
         /// The object: `pool NAME` or `reservation NAMESPACE/NAME`.
         object: String,
-        /// The file.
         file: String,
-        /// The position.
         position: Position,
         /// The mistake in its spec.
         fault: SpecError,
@@ -97,7 +79,6 @@ pub enum SourceError {
     /// An object is defined twice.
     #[error("{first} and {second} both define {object}: the latter counts; remove one of them")]
     Duplicate {
-        /// The object.
         object: String,
         /// The position of the ignored definition.
         first: String,
@@ -106,10 +87,5 @@ pub enum SourceError {
     },
     /// The task of the scan failed.
     #[error("the folder {folder} was not read to the end: {reason}")]
-    Interrupted {
-        /// The folder.
-        folder: String,
-        /// The reason.
-        reason: String,
-    },
+    Interrupted { folder: String, reason: String },
 }

@@ -17,7 +17,6 @@ use super::{
 
 /// A file and its last good objects.
 pub(super) struct FileState {
-    /// The path.
     pub(super) path: PathBuf,
     /// The fingerprint of the last read; `None` if the file must be read again even if it is
     /// unchanged.

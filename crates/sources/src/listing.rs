@@ -31,7 +31,6 @@ pub(super) struct FolderListing {
 /// A file in a listing.
 #[derive(Debug)]
 pub(super) struct ListedFile {
-    /// The path.
     pub path: PathBuf,
     /// The fingerprint; `None` if its metadata cannot be read, as for a broken link.
     pub fingerprint: Option<Fingerprint>,

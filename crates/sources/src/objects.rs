@@ -48,7 +48,6 @@ pub(super) struct AddressReservation {
     pub name: Box<str>,
     pub reservation: Option<Arc<Reservation>>,
 }
-/// A namespace and a name.
 type NamespaceAndName = (Box<str>, Box<str>);
 
 /// A namespace and its labels.

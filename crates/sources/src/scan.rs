@@ -35,7 +35,6 @@ pub(super) struct FolderScanner {
     changed: bool,
 }
 
-/// The result of a scan.
 #[derive(Debug, Default)]
 pub(super) struct ScanResult {
     /// The number of files that were read; the others are unchanged.

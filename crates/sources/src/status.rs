@@ -18,14 +18,12 @@ pub struct FolderStatus {
 /// A file with errors.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileReport {
-    /// The file.
     pub file: String,
     /// The number of its objects in the catalog.
     pub objects: usize,
     /// True if these are from the last read without errors. If there never was one, they are the
     /// objects that could be read.
     pub last_good: bool,
-    /// The errors.
     pub errors: Vec<SourceError>,
 }
 

@@ -11,13 +11,13 @@ impl FreeNumbers {
     }
 
     /// Counts the allocatable numbers in a range.
-    pub fn capacity_within(&self, range: NumberRange) -> u128 {
+    pub(crate) fn capacity_within(&self, range: NumberRange) -> u128 {
         let inside = self.allocatable.iter().map(|run| run.intersection(range));
         inside.fold(0, |sum: u128, run| sum.saturating_add(run.count()))
     }
 
     /// Counts the free numbers in a range.
-    pub fn free_within(&self, range: NumberRange) -> u128 {
+    pub(crate) fn free_within(&self, range: NumberRange) -> u128 {
         if range.is_empty() {
             return 0;
         }

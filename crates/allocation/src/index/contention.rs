@@ -42,7 +42,6 @@ impl Index {
         yields.then(|| first + (last - first) / 2)
     }
 
-    /// Remembers the version of a local write.
     pub(super) fn remember_local_write(&mut self, version: Version) {
         if !self.contention.ledger_shared {
             return;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{Index, pools::IndexedPool, slice_map::SliceMap};
-use crate::{Address, Slice, SliceMismatch, Timestamp, Version};
+use crate::{Address, Slice, Timestamp, Version};
 
 /// The lifetime of a claim: longer than a request to the API server can take.
 const CLAIM_TTL: Duration = Duration::from_secs(60);
@@ -41,10 +41,8 @@ pub struct SlicingUsage {
     pub free_outside: u128,
 }
 
-/// The usage of a slice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SliceUsage {
-    /// The slice.
     pub slice: Slice,
     /// The number of allocatable addresses.
     pub capacity: u128,
@@ -132,7 +130,8 @@ impl Index {
     }
 
     /// Returns the slices of a pool from which a node allocates.
-    pub fn slices_of_node(&self, pool: &str, node: &str) -> Vec<&Slice> {
+    #[cfg(test)]
+    pub(super) fn slices_of_node(&self, pool: &str, node: &str) -> Vec<&Slice> {
         let mut found = self.slices_of(pool);
         found.retain(|slice| &*slice.node == node && slice.mismatch(&self.pool_config).is_none());
         found
@@ -141,7 +140,8 @@ impl Index {
     /// Returns the recorded slices that do not match their pools, because those changed or because
     /// another client wrote the records. Nothing is allocated from them, and they do not block
     /// overlapping slices.
-    pub fn mismatched_slices(&self) -> Vec<(&Slice, SliceMismatch)> {
+    #[cfg(test)]
+    pub(super) fn mismatched_slices(&self) -> Vec<(&Slice, crate::SliceMismatch)> {
         let recorded = self.slices().map(|(slice, _)| slice);
         recorded
             .filter_map(|slice| Some((slice, slice.mismatch(&self.pool_config)?)))

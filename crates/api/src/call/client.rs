@@ -29,7 +29,7 @@ pub fn client(mut config: Config) -> kube::Result<Client> {
 
 /// Converts the plain-text response of a throttled request (by priority and fairness) into a
 /// `Status`. kube would drop its `Retry-After` header.
-pub fn keep_retry_after<B>(response: Response<B>) -> Response<UnsyncBoxBody<Bytes, BoxError>>
+pub(super) fn keep_retry_after<B>(response: Response<B>) -> Response<UnsyncBoxBody<Bytes, BoxError>>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,

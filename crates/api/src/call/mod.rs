@@ -41,10 +41,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-pub use self::{
-    client::{client, keep_retry_after},
-    error::ApiError,
-};
+pub use self::{client::client, error::ApiError};
 
 /// The limits of retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

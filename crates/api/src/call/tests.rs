@@ -13,7 +13,7 @@ use kube::{
 };
 use tokio::time::Instant;
 
-use super::{ApiCall, ApiError, RetryPolicy, call, keep_retry_after};
+use super::{ApiCall, ApiError, RetryPolicy, call, client::keep_retry_after};
 
 fn status(code: u16, reason: &str) -> Status {
     Status::failure("words", reason).with_code(code)

@@ -9,15 +9,10 @@ use crate::json::{JsonMember, find};
 /// specific fields").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Capability {
-    /// `ips`
     Ips,
-    /// `mac`
     Mac,
-    /// `portMappings`
     PortMappings,
-    /// `bandwidth`
     Bandwidth,
-    /// `infinibandGUID`
     InfinibandGuid,
 }
 

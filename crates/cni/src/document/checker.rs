@@ -10,7 +10,6 @@ use super::{DocumentNode, ObjectEntry, Position, SyntaxError, ValueKind};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{file}:{}:{}: {fault}", .position.line, .position.column)]
 pub struct DocumentError<F> {
-    /// The file.
     pub file: Arc<str>,
     /// The line and column.
     pub position: Position,

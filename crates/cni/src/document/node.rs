@@ -7,7 +7,6 @@ use super::{SourceLocation, ValueKind};
 /// A value and its location.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DocumentNode<'a> {
-    /// The value.
     pub value: NodeValue<'a>,
     /// The location; for a YAML alias, that of the anchored value.
     pub location: SourceLocation,
@@ -18,24 +17,20 @@ pub struct DocumentNode<'a> {
 pub enum NodeValue<'a> {
     /// `null`, or no value.
     Null,
-    /// A boolean.
     Boolean(bool),
     /// A number, with its value if it is an integer in decimal digits.
     Number(Option<i64>),
     /// A string, with escapes and folding resolved.
     String(Cow<'a, str>),
-    /// A list.
     List(Vec<DocumentNode<'a>>),
     /// An object: its entries in order, including repeated ones.
     Object(Vec<ObjectEntry<'a>>),
 }
 
-/// An entry of an object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObjectEntry<'a> {
     /// The key; in YAML it may be any value.
     pub key: DocumentNode<'a>,
-    /// The value.
     pub value: DocumentNode<'a>,
 }
 

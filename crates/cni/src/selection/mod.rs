@@ -33,7 +33,6 @@ use super::{
 /// `TotalAnnotationSizeLimitB`).
 pub const MAX_ANNOTATIONS_BYTES: usize = 256 << 10;
 
-/// The format of an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnnotationFormat {
     /// Names separated by commas.
@@ -47,7 +46,6 @@ pub enum AnnotationFormat {
 pub struct Annotation<'a> {
     /// The value as written; spans are offsets in it.
     pub text: &'a str,
-    /// The format.
     pub format: AnnotationFormat,
     /// The selections in their order. Empty if the text is not a list.
     pub selections: Vec<Selection<'a>>,
@@ -96,13 +94,11 @@ pub struct Selection<'a> {
 /// A member of a selection, and the key that Go's decoder matches it with.
 #[derive(Debug, Clone)]
 pub struct SelectionMember<'a> {
-    /// The member.
     pub member: JsonMember<'a>,
     /// The key as the spec spells it; `None` if Multus does not know it.
     pub key: Option<&'static str>,
 }
 
-/// A name in a selection.
 pub type SelectionName<'a> = Parsed<'a, (), NameError>;
 
 /// An element of `portMappings`, with the numbers as written.
@@ -140,7 +136,6 @@ pub struct DecodeError {
     pub path: String,
     /// The span in the annotation.
     pub span: Span,
-    /// The kind of the error.
     pub kind: DecodeErrorKind,
 }
 

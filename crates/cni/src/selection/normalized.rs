@@ -25,21 +25,18 @@ type Attributes = BTreeMap<String, Value>;
 pub enum InterfaceChange {
     /// The interface exists only in the later annotation.
     Added {
-        /// The interface.
         interface: String,
         /// The network, `namespace/name`.
         network: String,
     },
     /// The interface exists only in the earlier annotation.
     Removed {
-        /// The interface.
         interface: String,
         /// The network, `namespace/name`.
         network: String,
     },
     /// The interface belongs to another network, or other values are requested.
     Changed {
-        /// The interface.
         interface: String,
         /// The keys whose values differ.
         keys: Vec<String>,

@@ -13,7 +13,6 @@ pub struct CertificateOptions {
     pub service: WebhookService,
     /// The name of both webhook configurations.
     pub webhooks: String,
-    /// The lifetimes of certificates.
     pub lifetimes: CertificateLifetimes,
     /// The interval between two passes.
     pub interval: Duration,

@@ -22,7 +22,6 @@ use nadmit_pki::{Certificate, saturating_add};
 /// The maximum number of CAs in a bundle.
 const MAX_AUTHORITIES: usize = 8;
 
-/// The lifetimes of certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CertificateLifetimes {
     /// The lifetime of a server certificate.
@@ -47,7 +46,6 @@ impl Default for CertificateLifetimes {
 /// The certificate a replica served last, with the CAs its callers trusted then.
 #[derive(Debug, Clone)]
 pub(super) struct LastServed {
-    /// The served certificate.
     pub(super) served: ServingCertificate,
     /// The CAs of the same Secret.
     pub(super) authorities: Vec<Certificate>,
@@ -71,7 +69,6 @@ pub(super) struct RenewalContext<'a> {
     pub(super) lifetimes: CertificateLifetimes,
 }
 
-/// A decision.
 #[derive(Debug)]
 pub(super) enum RenewalDecision {
     /// Nothing to do at present.

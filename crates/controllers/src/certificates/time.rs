@@ -11,7 +11,6 @@ use nadmit_pki::saturating_add;
 const MIN_REPORTED_SKEW: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// The time of the API servers.
 pub(super) struct ApiServerTime {
     clock: Clock,
     /// The earliest usable time: a backdated certificate cannot begin before 1970.

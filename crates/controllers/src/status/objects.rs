@@ -54,7 +54,6 @@ struct AppliedStatus {
     stored: Value,
 }
 
-/// The outcome of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteOutcome {
     /// Written, or rejected for this object only, which is retried after [`REJECTED_BACKOFF`].

@@ -66,7 +66,6 @@ const MANAGER: &str = "nadmit";
 /// Number of names of unreadable objects that are remembered, so that each is logged once.
 const MAX_REPORTED: usize = 1_024;
 
-/// Options of a [`ClusterLedger`].
 #[derive(Debug, Clone)]
 pub struct ClusterLedgerOptions {
     /// Name of this process, unique among all writers: the pod's name and a random part, because a

@@ -120,7 +120,6 @@ impl RequestCounters {
         );
     }
 
-    /// Counts a request.
     pub(super) fn count_request(&self, verb: RequestVerb) {
         let [create, update, delete, get, list, watch] = &self.verbs;
         let counter = match verb {

@@ -318,7 +318,6 @@ impl ClusterLedgerInner {
     }
 }
 
-/// Parses the response to a write.
 fn parse_response(object: DynamicObject) -> Result<StoredObject, WriteError> {
     StoredObject::parse(object).map_err(|error| WriteError::Uncertain {
         reason: error.to_string(),

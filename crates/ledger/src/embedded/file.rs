@@ -90,7 +90,6 @@ pub(super) fn open(directory: &Path, older: OlderLedger) -> Result<OpenedLedger,
     }
 }
 
-/// Reads the version file.
 fn read_version_file(directory: &Path) -> Result<VersionRecord, OpenError> {
     let path = directory.join(version_file::FILE_NAME);
     match version_file::read(&path) {

@@ -14,7 +14,6 @@ pub(super) struct RecordChange {
     pub(super) event: LedgerEvent,
 }
 
-/// Error of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BatchError {
     /// Index of the refused write.

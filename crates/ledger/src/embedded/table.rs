@@ -22,7 +22,6 @@ pub(super) const VERSION_KEY: &str = "version";
 /// Schema that this nadmit writes, and the newest that it reads.
 pub(super) const SCHEMA: u64 = 1;
 
-/// Error of a lookup.
 #[derive(Debug)]
 pub(super) enum LookupError {
     /// The file cannot be read.

@@ -217,7 +217,6 @@ impl Writer {
     }
 }
 
-/// Records the version of a commit in the version file.
 fn record_version(commit_files: &mut CommitFiles, version: Version) -> Result<(), CommitFailure> {
     let recorded = commit_files.version_file.advance(version);
     recorded.map_err(|source| CommitFailure::VersionFile { source })

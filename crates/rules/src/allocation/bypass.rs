@@ -133,7 +133,6 @@ fn check_pool_addresses(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 pub struct UnrecordedMac {
     /// The index of the attachment in [`PodSubject::attachments`].
     pub attachment: usize,
-    /// The MAC.
     pub mac: Mac,
     /// The holder of the MAC.
     pub holder: Holder,

@@ -20,7 +20,6 @@ use nadmit_cni::{
 pub struct PoolRequest {
     /// The index of the attachment in [`PodSubject::attachments`].
     pub attachment: usize,
-    /// The request.
     pub request: AttachmentRequest,
 }
 

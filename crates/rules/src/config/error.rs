@@ -38,7 +38,6 @@ pub enum ConfigFault {
     /// More than one YAML document.
     #[error("a second document begins here: keep one, and no `---` behind it")]
     SecondDocument,
-    /// An unknown key.
     #[error("there is no key {key:?}; {}", instead(*.similar))]
     UnknownKey {
         /// Key as written.
@@ -82,7 +81,6 @@ pub enum ConfigFault {
         key: String,
         /// Text as written.
         text: String,
-        /// Error of the name.
         error: NameError,
     },
 }

@@ -68,7 +68,7 @@ pub fn digest(text: &str) -> String {
 }
 
 /// Returns the keys of `nadmit.yaml`, in the order of the example.
-pub fn key_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn key_names() -> impl Iterator<Item = &'static str> {
     KEYS.iter().map(|key| key.name)
 }
 

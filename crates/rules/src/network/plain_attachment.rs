@@ -19,7 +19,6 @@ pub(super) struct PlainAttachment<'s, 'a> {
     pub(super) fields: Fields<'s, 'a>,
     /// The fields of the plugin's IPAM.
     pub(super) ipam: Fields<'s, 'a>,
-    /// The assigned addresses.
     pub(super) addresses: Vec<AssignedAddress>,
     /// The configured interface, with the failures that occur for every possible choice of addresses.
     pub(super) configured: ConfiguredInterface,

@@ -1,8 +1,8 @@
 //! Rules on the configuration of OpenShift's Cluster Network Operator and of reconcilers, with their
 //! subjects.
 
-pub mod invalid_additional_network;
-pub mod invalid_reconciler_schedule;
+pub(crate) mod invalid_additional_network;
+pub(crate) mod invalid_reconciler_schedule;
 
 use nadmit_cni::operator::AdditionalNetwork;
 

@@ -2,9 +2,9 @@
 
 pub mod in_use;
 pub mod invalid;
-pub mod mac_overlap;
+pub(crate) mod mac_overlap;
 pub mod overlap;
-pub mod unknown_key;
+pub(crate) mod unknown_key;
 pub mod whereabouts;
 
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 pub mod conflict;
 pub mod invalid;
 pub mod limit;
-pub mod outside_pool;
-pub mod unknown_network;
+pub(crate) mod outside_pool;
+pub(crate) mod unknown_network;
 
 use std::sync::Arc;
 

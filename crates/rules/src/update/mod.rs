@@ -1,3 +1,3 @@
 //! Rules on updates of pods.
 
-pub mod attachments_changed;
+pub(crate) mod attachments_changed;

@@ -90,7 +90,7 @@ pub static KINDS: &[WorkloadKind] = &[
 impl WorkloadKind {
     /// Returns the reason why several pods of the template run at the same time, perhaps on several
     /// nodes; `None` if there is only one at a time, except during a rolling update.
-    pub fn several_nodes_reason(&self, scale: &Scale<'_>) -> Option<&'static str> {
+    pub(crate) fn several_nodes_reason(&self, scale: &Scale<'_>) -> Option<&'static str> {
         let parallel = scale.parallelism.is_some_and(|number| number > 1);
         match self.kind {
             "DaemonSet" => (self.two_pods_reason)(scale),

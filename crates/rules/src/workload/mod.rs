@@ -5,7 +5,7 @@
 //! the annotations of the workload itself. A virtual machine is checked by the annotation that KubeVirt
 //! will write for it.
 
-pub mod fixed_address;
+pub(crate) mod fixed_address;
 pub mod host_local;
 pub mod kind;
 pub mod metadata;
@@ -24,7 +24,6 @@ use super::subject::PodSubject;
 pub struct TemplateSubject<'a> {
     /// The pod of the template.
     pub pod: PodSubject<'a>,
-    /// The kind of the workload.
     pub kind: &'static WorkloadKind,
     /// The fields of the workload that determine its number of pods.
     pub scale: Scale<'a>,

@@ -263,7 +263,6 @@ impl Http1 {
         Reply::read(self.0.send_request(request).await.unwrap()).await
     }
 
-    /// Posts a review to `path`.
     pub(super) async fn post_review(&mut self, path: &str) -> Reply {
         self.send(post(path, REVIEW)).await
     }

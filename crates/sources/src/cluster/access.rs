@@ -28,7 +28,6 @@ pub struct ClusterAccess {
 
 /// A client of a cluster, with its URL and default namespace.
 pub struct ClusterConnection {
-    /// The client.
     pub client: Client,
     /// The URL of its API server.
     pub server: String,

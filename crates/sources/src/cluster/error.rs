@@ -17,7 +17,6 @@ pub enum ClusterError {
     Kubeconfig {
         /// The kubeconfig.
         file: String,
-        /// The reason.
         reason: String,
     },
     /// A pod has no credentials.
@@ -25,10 +24,7 @@ pub enum ClusterError {
         "this pod cannot log in to its cluster: {reason}; mount the token of its ServiceAccount \
          (automountServiceAccountToken: true), or name a kubeconfig with --kubeconfig FILE"
     )]
-    ServiceAccount {
-        /// The reason.
-        reason: String,
-    },
+    ServiceAccount { reason: String },
     /// The kubeconfig does not have the context.
     #[error("{file} {}; {}", missing(.context), choose(.known))]
     UnknownContext {
@@ -47,7 +43,6 @@ pub enum ClusterError {
     Credentials {
         /// The API server.
         server: String,
-        /// The reason.
         reason: String,
     },
     /// The API server cannot be reached.
@@ -59,10 +54,8 @@ pub enum ClusterError {
     Unreachable {
         /// The API server.
         server: String,
-        /// The reason.
         reason: String,
     },
-    /// The certificate of the API server is not accepted.
     #[error(
         "the certificate of the API server {server} is not accepted: {reason}; with a kubeconfig, see \
          certificate-authority-data and `server` of its cluster; in a pod, see the ca.crt of its \
@@ -71,7 +64,6 @@ pub enum ClusterError {
     Tls {
         /// The API server.
         server: String,
-        /// The reason.
         reason: String,
     },
     /// The API server does not accept the credentials (401).
@@ -117,9 +109,7 @@ pub enum ClusterError {
     Timeout {
         /// The API server.
         server: String,
-        /// The resource.
         resource: String,
-        /// The timeout.
         timeout: Duration,
     },
     /// The response is not a valid list.
@@ -127,17 +117,12 @@ pub enum ClusterError {
     InvalidResponse {
         /// The API server.
         server: String,
-        /// The resource.
         resource: String,
-        /// The reason.
         reason: String,
     },
     /// The namespace does not exist.
     #[error("there is no namespace {namespace:?} in the cluster: name another with --namespace")]
-    NoNamespace {
-        /// The namespace.
-        namespace: String,
-    },
+    NoNamespace { namespace: String },
 }
 
 impl ClusterError {

@@ -12,7 +12,6 @@ use super::ClusterQuery;
 pub(crate) struct ClusterKind {
     /// `kind`
     pub name: &'static str,
-    /// `apiVersion`
     pub api_version: &'static str,
     /// The resource name in URLs.
     pub resource: &'static str,
@@ -210,7 +209,6 @@ fn percent_encoded(text: &str) -> String {
     out
 }
 
-/// A list to request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ListRequest {
     pub kind: ClusterKind,

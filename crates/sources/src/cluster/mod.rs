@@ -92,7 +92,6 @@ pub struct UnreadableList {
     pub resource: &'static str,
     /// The consequence, for the message.
     consequence: String,
-    /// The error.
     error: ClusterError,
 }
 

@@ -16,7 +16,6 @@ const OWNED_KINDS: [(&str, &str); 2] = [("ReplicaSet", "Deployment"), ("Job", "C
 
 /// The projection of an item of a list.
 pub(crate) enum ProjectedItem {
-    /// The object.
     Object(ClusterObject),
     /// An object that is unrelated to networks.
     Unrelated,

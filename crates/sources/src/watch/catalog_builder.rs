@@ -96,7 +96,6 @@ impl CatalogBuilder {
         }
     }
 
-    /// Removes an object.
     pub(super) fn remove(&mut self, watched: WatchedKind, key: &ObjectKey) {
         let (namespace, name) = (&*key.0, &*key.1);
         match watched {

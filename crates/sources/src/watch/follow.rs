@@ -22,7 +22,6 @@ use super::{
 /// invalid, because the cluster was restored from a backup.
 const MAX_REJECTIONS: usize = 3;
 
-/// The outcome of a list.
 enum ListOutcome {
     /// The list is complete; the watch continues from its revision.
     Listed(u64),
@@ -30,7 +29,6 @@ enum ListOutcome {
     Missing,
 }
 
-/// Follows a kind.
 pub(super) async fn follow(shared: &SourceState, watched: WatchedKind) {
     let list_watch = requests::list_watch(&shared.client, watched, None);
     let options = requests::watch_options(watched, shared.options.max_backoff);

@@ -54,7 +54,6 @@ pub use self::{
     status::{ClusterStatus, KindState, KindStatus, Stale},
 };
 
-/// The options of a [`ClusterSource`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterSourceOptions {
     /// The API server's URL, for error messages.

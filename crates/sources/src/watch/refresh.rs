@@ -27,7 +27,6 @@ const MAX_ATTEMPTS: usize = 5;
 /// The number of pods of other namespaces that are read concurrently.
 const CONCURRENCY: usize = 8;
 
-/// The result of a live read.
 enum LiveReadResult {
     /// The objects as of this revision; no others exist.
     All(u64, Vec<WatchedObject>),

@@ -12,7 +12,6 @@ use nadmit_api::{
 
 use super::{kinds::WatchedKind, progress::ReadScope};
 
-/// The duration of a watch.
 const WATCH_DURATION: Duration = Duration::from_secs(290);
 /// The timeout of a page, and of opening a watch.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);

@@ -17,7 +17,6 @@ pub struct ClusterStatus {
     pub events: u64,
 }
 
-/// The status of a kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindStatus {
     /// The resource with its group: `network-attachment-definitions.k8s.cni.cncf.io`.

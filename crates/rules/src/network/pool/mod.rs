@@ -3,11 +3,11 @@
 //! nadmit injects the pool's addresses into the pod's annotation as `ips` (and `mac`), and IPAM static
 //! takes them by the capability of that name. These rules check that the network is set up for this.
 
-pub mod gateway_unused;
-pub mod needs_capability;
-pub mod needs_static;
-pub mod replaces_addresses;
-pub mod route_without_gateway;
+pub(crate) mod gateway_unused;
+pub(crate) mod needs_capability;
+pub(crate) mod needs_static;
+pub(crate) mod replaces_addresses;
+pub(crate) mod route_without_gateway;
 pub mod unknown;
 
 use super::fields::Fields;

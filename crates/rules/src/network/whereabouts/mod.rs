@@ -3,15 +3,15 @@
 //! Whereabouts checks little when it loads a configuration: it ignores invalid bounds, and fails later on
 //! invalid excludes. nadmit is stricter on purpose.
 
-pub mod clash;
+pub(crate) mod clash;
 pub mod exclude;
 pub mod gateway;
 pub mod network_name;
-pub mod no_address;
+pub(crate) mod no_address;
 pub mod overlap;
 pub mod range;
 pub mod slice;
-pub mod unknown_key;
+pub(crate) mod unknown_key;
 
 use std::net::IpAddr;
 

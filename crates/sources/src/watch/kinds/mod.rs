@@ -52,7 +52,6 @@ impl KindRow {
 
 macro_rules! watched_kinds {
     ($($(#[$doc:meta])* $name:ident: $row:expr,)*) => {
-        /// A watched kind.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub(super) enum WatchedKind {
             $($(#[$doc])* $name,)*
