@@ -45,7 +45,6 @@ pub enum AllocationError {
     /// A write of another request for the same address is pending.
     #[error("{0} is being recorded for another request; try again")]
     Busy(Address),
-    /// No address is free.
     #[error(
         "address pool {:?} has no free {} left: all {} are taken{}", .0.pool, .0.resource(), .0.capacity,
         .0.largest()

@@ -20,7 +20,6 @@ pub type NamedPool = (Box<str>, Result<Arc<Pool>, Arc<[SpecError]>>);
 /// The state of a pool in the catalog.
 #[derive(Debug, Clone, Copy)]
 pub enum PoolValidity<'c> {
-    /// The pool is valid.
     Valid(&'c Arc<Pool>),
     /// The pool exists, but its spec is invalid and it allocates nothing. At least one error.
     Invalid(&'c [SpecError]),

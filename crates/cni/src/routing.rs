@@ -59,7 +59,6 @@ pub enum RouteError {
     /// A link-scope route has a gateway.
     #[error("a route with scope 253 or 254 cannot have a gateway")]
     LinkScope,
-    /// The scope is 255.
     #[error("Linux takes no route with scope 255")]
     NowhereScope,
     /// An IPv4 destination has host bits.

@@ -76,7 +76,6 @@ impl DeleteParams {
     }
 }
 
-/// The outcome of a delete.
 pub(super) struct DeleteOutcome {
     pub(super) object: Arc<Value>,
     /// Set if the object was removed.

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::{kinds::ResourceKind, schema::FieldCause};
 
-/// A JSON response.
 #[derive(Debug)]
 pub(super) struct JsonResponse {
     pub(super) code: u16,
