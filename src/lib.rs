@@ -6,8 +6,9 @@
 //! what could not work, with messages that say what to write instead. It also allocates addresses
 //! for those interfaces from pools.
 //!
-//! The crate is a layered tree of modules; ARCHITECTURE.md lists which module may import which.
-//! `tests/it/tour.rs` follows one pod through them, from request bytes to response:
+//! The layers are crates of one workspace, re-exported here as modules; ARCHITECTURE.md has the table
+//! of who depends on whom. `tests/it/tour.rs` follows one pod through them, from request bytes to
+//! response:
 //!
 //! 1. [`admission`] parses the review and decides; it is pure and synchronous.
 //! 2. [`network`] parses the annotation and keeps the position of every value; [`document`] reads
@@ -15,8 +16,8 @@
 //! 3. [`catalog`] is the read model of networks, namespaces, pods and pools. [`sources`] feed it
 //!    from the cluster or from [`manifests`].
 //! 4. [`allocation`] keeps the index of allocated addresses and plans new allocations; a [`ledger`]
-//!    stores them. [`controllers`] reconcile ledger and cluster, and [`api`] defines the custom
-//!    resources.
+//!    stores them. [`controllers`] reconcile ledger and cluster as [`reconcile`] judges, and [`api`]
+//!    defines the custom resources.
 //! 5. [`rules`] report findings, each with a stable code and a level that [`config`] may change.
 //! 6. [`server`] serves HTTPS with limits, health and metrics: it connects decision, commit and
 //!    response. [`pki`] issues and verifies its certificates, and [`clock`] provides time and
