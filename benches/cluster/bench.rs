@@ -7,7 +7,8 @@ use super::{
     objects::ClusterObjects,
     real::RealServer,
     requests::RequestCounts,
-    round::{self, RoundKind, RoundPace},
+    round::{self, RoundPace},
+    round_kind::RoundKind,
     server::NadmitServer,
 };
 

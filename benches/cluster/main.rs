@@ -28,15 +28,12 @@ mod cost;
 mod objects;
 mod requests;
 mod round;
+mod round_kind;
 mod server;
 
 use std::{env, process::ExitCode, time::Duration};
 
-use self::{
-    bench::ClusterBench,
-    real::RealServer,
-    round::{CONCURRENCY, RoundKind},
-};
+use self::{bench::ClusterBench, real::RealServer, round::CONCURRENCY, round_kind::RoundKind};
 
 const ROUND_KINDS: [RoundKind; 3] = [RoundKind::Without, RoundKind::Recorded, RoundKind::With];
 

@@ -12,7 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{round::RoundKind, server::NadmitServer};
+use super::{round_kind::RoundKind, server::NadmitServer};
 
 /// The time limit of any wait.
 const TIMEOUT_SECONDS: u32 = 600;

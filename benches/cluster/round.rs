@@ -15,30 +15,12 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::{Instant as Moment, sleep_until};
 
-use super::objects::ClusterObjects;
+use super::{objects::ClusterObjects, round_kind::RoundKind};
 
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
 /// The number of pods in progress at the same time, as with a busy scheduler and its controllers.
 pub(crate) const CONCURRENCY: usize = 16;
-
-/// The participants of a round.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RoundKind {
-    /// Neither nadmit nor a record.
-    Without,
-    /// The client itself writes an allocation for each pod: the cost of recording without nadmit.
-    Recorded,
-    /// nadmit's webhooks.
-    With,
-}
-
-impl RoundKind {
-    /// Returns the namespace of its pods: in `plain` the leader does not backfill, either.
-    pub(crate) fn namespace(self) -> &'static str {
-        if self == Self::With { "bench" } else { "plain" }
-    }
-}
 
 /// The pace of a round.
 pub(crate) struct RoundPace {

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::output::{self, BOLD, DIM};
-use crate::rules::{Level, Profile, RULES, Rule, policy::similar_code, registry};
+use crate::rules::{Level, Profile, RULES, Rule, registry, rule_levels::similar_code};
 
 /// Arguments of `nadmit explain`.
 #[derive(Debug, Args)]

@@ -20,6 +20,7 @@ mod replica;
 mod reserve;
 mod runtime;
 mod serve;
+mod serve_args;
 mod signals;
 mod standalone;
 mod status;
@@ -52,7 +53,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the webhooks over HTTPS
-    Serve(Box<serve::ServeArgs>),
+    Serve(Box<serve_args::ServeArgs>),
     /// Install nadmit in a cluster, or print the manifests
     Install(install::InstallArgs),
     /// Remove nadmit from a cluster; pools, reservations and allocations stay

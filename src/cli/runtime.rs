@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     replica::{self, Replica, ReplicaOptions},
-    serve::ServeArgs,
+    serve_args::ServeArgs,
     standalone::{self, Standalone},
 };
 use crate::{

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use libtest_mimic::{Failed, Trial};
-use nadmit::rules::{Check, Levels, RULES, registry};
+use nadmit::rules::{Check, Levels, RULES, Rule, registry};
 
 use crate::{case::CaseFile, examples::WRONG};
 
@@ -52,7 +52,7 @@ pub(crate) fn tests(cases: &[CaseFile]) -> [Trial; 2] {
     };
     // `tests/it/binding` covers rules that need a cluster.
     let of_clusters = |code: &str| {
-        let binding = |r: &registry::Rule| matches!(r.check, Check::Binding(_));
+        let binding = |r: &Rule| matches!(r.check, Check::Binding(_));
         code == "injection-not-enabled" || registry::find(code).is_some_and(binding)
     };
     // An example is one object, and this needs two.

@@ -8,32 +8,12 @@ use super::{
     ServerState,
     admission::AdmissionChain,
     kinds::ResourceKind,
-    prepare::{self, metadata},
+    prepare::{self, AppliedAfter, NewObject},
     read::no_such_resource,
     resource_request::ResourceRequest,
     response::{ApiStatus, JsonResponse},
     store::NamespacedName,
-    update::AppliedAfter,
 };
-
-/// An object to be created, and what its managers applied.
-pub(super) struct NewObject {
-    pub(super) object: Value,
-    pub(super) applied: AppliedAfter,
-}
-
-impl NewObject {
-    pub(super) fn of(mut object: Value) -> Self {
-        // An object that has not been stored has no version.
-        if object["metadata"].is_object() {
-            metadata(&mut object).remove("managedFields");
-        }
-        Self {
-            object,
-            applied: None,
-        }
-    }
-}
 
 impl ServerState {
     pub(super) fn kind(&self, request: &ResourceRequest) -> Result<Arc<ResourceKind>, ApiStatus> {

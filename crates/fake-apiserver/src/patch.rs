@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use super::{
     ServerState,
     apply::{self, AppliedByManager},
-    create::NewObject,
     kinds::ResourceKind,
-    prepare,
+    prepare::{self, NewObject},
     resource_request::ResourceRequest,
     response::{ApiStatus, JsonResponse},
     schema::FieldCause,

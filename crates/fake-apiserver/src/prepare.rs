@@ -7,6 +7,28 @@ use super::{
     schema::FieldCause, time,
 };
 
+/// The configuration that each field manager applied, after the change, by manager.
+pub(super) type AppliedAfter = Option<std::collections::BTreeMap<String, Value>>;
+
+/// An object to be created, and what its managers applied.
+pub(super) struct NewObject {
+    pub(super) object: Value,
+    pub(super) applied: AppliedAfter,
+}
+
+impl NewObject {
+    pub(super) fn of(mut object: Value) -> Self {
+        // An object that has not been stored has no version.
+        if object["metadata"].is_object() {
+            metadata(&mut object).remove("managedFields");
+        }
+        Self {
+            object,
+            applied: None,
+        }
+    }
+}
+
 /// Returns a member of `metadata`, or the empty text.
 pub(super) fn text<'a>(object: &'a Value, key: &str) -> &'a str {
     object["metadata"][key].as_str().unwrap_or_default()

@@ -8,7 +8,7 @@ use super::{
     ServerState,
     admission::AdmissionChain,
     kinds::ResourceKind,
-    prepare::{self, metadata, remove, text},
+    prepare::{self, AppliedAfter, NewObject, metadata, remove, text},
     read::no_such_resource,
     resource_request::ResourceRequest,
     response::{ApiStatus, JsonResponse},
@@ -21,9 +21,6 @@ const MAX_ATTEMPTS: usize = 5;
 
 /// Computes the new object from the current one.
 pub(super) type UpdateFn<'a> = dyn Fn(&Value) -> Result<Value, ApiStatus> + Send + Sync + 'a;
-
-/// The configuration that each field manager applied, after the change, by manager.
-pub(super) type AppliedAfter = Option<std::collections::BTreeMap<String, Value>>;
 
 impl ServerState {
     pub(super) async fn update(
@@ -40,9 +37,7 @@ impl ServerState {
         };
         // Of the kinds used here, only Leases may be created by PUT.
         if !there && kind.plural == "leases" {
-            return self
-                .create_new(request, &kind, super::create::NewObject::of(body))
-                .await;
+            return self.create_new(request, &kind, NewObject::of(body)).await;
         }
         if text(&body, "resourceVersion").is_empty() && kind.custom && there {
             let message = "Invalid value: 0: must be specified for an update";

@@ -6,7 +6,7 @@
 use nadmit_allocation::{selector::Selector, spec::SelectorSpec};
 use nadmit_cni::document::DocumentNode;
 
-use super::{GeneratedNetworkManifest, TargetNamespaces, kinds::json};
+use super::{GeneratedNetworkManifest, TargetNamespaces, objects::json};
 
 /// The namespace of objects that name none, as for kubectl.
 const DEFAULT_NAMESPACE: &str = "default";

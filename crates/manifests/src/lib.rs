@@ -12,10 +12,12 @@
 //! is invalid is not an error here: Kubernetes accepts it, and the rules report it.
 
 mod configuration;
+mod dispatch;
 mod error;
 mod generated_network;
 mod kinds;
 mod list;
+mod objects;
 mod pools;
 mod reader;
 #[cfg(test)]

@@ -17,7 +17,7 @@ use nadmit_cni::name;
 
 use super::{
     Manifest, SourceLocation,
-    kinds::{namespace_of, required_name},
+    objects::{namespace_of, required_name},
     reader::ManifestReader,
 };
 

@@ -8,7 +8,7 @@ use nadmit_cni::near_miss;
 
 use super::{
     Located, Manifest, PodName, ScaleManifest, VirtualMachineManifest, WorkloadManifest,
-    kinds::{LocatedEntries, host_network, namespace_of, pod_name, texts},
+    objects::{LocatedEntries, host_network, namespace_of, pod_name, texts},
     reader::ManifestReader,
 };
 

@@ -8,7 +8,6 @@ use nadmit_cni::{Position, Span};
 use super::{
     level::{Level, Levels},
     policy::Policy,
-    registry::Rule,
 };
 
 /// One problem found by a rule: its level, field, message and remedy.
@@ -105,16 +104,17 @@ impl<'p> Report<'p> {
         }
     }
 
-    /// Makes `rule` the source of the findings that follow, at `level`.
-    pub fn begin(&mut self, rule: &'static Rule, level: Level) {
-        self.rule = rule.code;
+    /// Makes the rule with this code the source of the findings that follow, at `level`.
+    pub fn begin(&mut self, code: &'static str, level: Level) {
+        self.rule = code;
         self.level = level.min(self.max_level);
         self.downgraded = level == Level::Deny && self.max_level < Level::Deny;
     }
 
-    /// Makes `rule` the source of the findings that follow. They deny, whatever `max_level` is.
-    pub(crate) fn begin_authority(&mut self, rule: &'static Rule) {
-        self.rule = rule.code;
+    /// Makes the rule with this code the source of the findings that follow. They deny, whatever
+    /// `max_level` is.
+    pub(crate) fn begin_authority(&mut self, code: &'static str) {
+        self.rule = code;
         self.level = Level::Deny;
         self.downgraded = false;
     }

@@ -16,8 +16,8 @@ use super::{
     operator::{ConfigMapSubject, OperatorSubject},
     policy::Policy,
     pool::{PoolChangeSubject, PoolSubject},
-    registry::{Check, Rule},
     reservation::ReservationSubject,
+    rule::{Check, Rule},
     subject::{PodSubject, UpdateSubject},
     workload::{MetadataSubject, TemplateSubject, VirtualMachineSubject},
 };
@@ -321,7 +321,7 @@ fn run_into(
     check: impl Fn(&'static Rule, &mut Report<'_>),
 ) {
     for (rule, level) in policy.active_rules() {
-        report.begin(rule, level);
+        report.begin(rule.code, level);
         check(rule, report);
     }
 }
@@ -336,11 +336,11 @@ fn run_with_authority(
     let mut report = Report::new(policy, max_level);
     for (rule, level) in policy.active_rules() {
         if rule.levels.is_authority() {
-            report.begin_authority(rule);
+            report.begin_authority(rule.code);
         } else if report.is_off() {
             continue;
         } else {
-            report.begin(rule, level);
+            report.begin(rule.code, level);
         }
         check(rule, &mut report);
     }

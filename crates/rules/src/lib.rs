@@ -1,7 +1,8 @@
 //! The rules that nadmit checks. Each rule has one code and one small file.
 //!
 //! - [`registry`] lists the rules; [`Rule`] describes one.
-//! - [`level`] and [`policy`] determine a rule's level from the profile, the configuration and the namespace.
+//! - [`level`], [`policy`] and [`rule_levels`] determine a rule's level from the profile, the configuration
+//!   and the namespace.
 //! - [`Finding`] is one problem that a rule reports; [`Report`] collects all findings of a run.
 //! - [`judge`] runs the registry on a subject; [`new_findings`] drops the findings that an update did not
 //!   introduce.
@@ -29,6 +30,8 @@ pub mod policy;
 pub mod pool;
 pub mod registry;
 pub mod reservation;
+pub mod rule;
+pub mod rule_levels;
 pub mod schedule;
 pub mod subject;
 pub mod update;
@@ -44,7 +47,8 @@ pub use self::{
     network_use::NetworkUseSubject,
     policy::{Injection, NamespaceIsolation, Policy},
     pool::{HeldAddress, PoolChangeSubject, PoolHoldings, PoolSubject},
-    registry::{Check, Example, RULES, Rule},
+    registry::RULES,
     reservation::ReservationSubject,
+    rule::{Check, Example, Rule},
     subject::{Attachment, PodSubject, UpdateSubject},
 };

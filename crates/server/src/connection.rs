@@ -30,6 +30,7 @@ use super::{
     options::Limits,
     quota::QuotaGuard,
     reject::{Reject, RejectReason},
+    tls::Protocol,
 };
 use nadmit_host::clock::Clock;
 
@@ -61,13 +62,6 @@ pub(super) struct ConnectionHandler {
     clock: Clock,
     http1: auto::Builder<TokioExecutor>,
     http2: auto::Builder<TokioExecutor>,
-}
-
-/// HTTP version, as negotiated in the TLS handshake (ALPN).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
-    Http1,
-    Http2,
 }
 
 /// State shared by the requests of one connection.

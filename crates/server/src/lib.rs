@@ -50,8 +50,8 @@ pub use self::{
     lifecycle::Shutdown,
     metrics::{Metrics, SettingsDigest},
     operator::OperatorService,
-    options::{CertificateSource, Limits, ServeOptions, ServerCertificates},
+    options::{Limits, ServeOptions},
     run::{Server, serve, webhook_routes},
     state::SharedState,
-    tls::{TlsPolicy, TlsVersion},
+    tls::{CertificateSource, ServerCertificates, TlsPolicy, TlsVersion},
 };

@@ -12,11 +12,11 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use super::{
-    connection::{ConnectionHandler, Protocol},
+    connection::ConnectionHandler,
     connections::{ConnectionPermit, Connections},
     lifecycle::Lifecycle,
     metrics::Metrics,
-    tls,
+    tls::{self, Protocol},
 };
 
 /// Delay after a failed accept, such as when file descriptors or memory are exhausted.

@@ -6,87 +6,44 @@
 //!
 //! The parser of `serde-saphyr` rejects such lines, as the specification does.
 
-use super::{Booleans, DocumentNode, NodeValue, SyntaxError, split::Chunk, yaml};
-
-/// The parser's error message for such a line.
-pub(super) const FAULT: &str = "invalid indentation in multiline quoted scalar";
+use super::{
+    Booleans, DocumentNode, NodeValue, SyntaxError,
+    indented::Indented,
+    split::Chunk,
+    yaml::{self, QUOTED_INDENTATION},
+};
 
 /// The maximum number of lines of a document that are indented.
 const MAX_INDENTED_LINES: usize = 1000;
 /// The maximum total size of the text that is parsed again, so that parsing always ends.
 const MAX_REREAD_BYTES: usize = 32 << 20;
 
-/// The lines of a document that were indented, and the width of the indentation.
-#[derive(Debug, Default)]
-pub(super) struct Indented {
-    /// The numbers of the lines (from 1) and their original offsets, in order.
-    lines: Vec<(usize, usize)>,
-    width: usize,
-}
-
-impl Indented {
-    /// Maps an offset in the indented text to the original text.
-    pub(super) fn offset(&self, offset: usize) -> usize {
-        let mut moved = 0;
-        for (_, start) in &self.lines {
-            if offset < start + moved {
-                break;
-            }
-            moved += self.width.min(offset - start - moved);
-        }
-        offset - moved
-    }
-
-    /// Maps a column (from 0) of a line to the original text.
-    pub(super) fn column(&self, line: usize, column: usize) -> usize {
-        match self
-            .lines
-            .binary_search_by_key(&line, |(number, _)| *number)
-        {
-            Ok(_) => column.saturating_sub(self.width),
-            Err(_) => column,
-        }
-    }
-
-    /// Adds a line; `None` if it was indented before.
-    fn add(&mut self, line: usize, text: &str) -> Option<()> {
-        let index = self
-            .lines
-            .binary_search_by_key(&line, |(number, _)| *number);
-        let lines = text.split_inclusive('\n').take(line.checked_sub(1)?);
-        self.lines
-            .insert(index.err()?, (line, lines.map(str::len).sum()));
-        Some(())
-    }
-
-    fn applied_to(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len() + self.lines.len() * self.width);
-        let mut done = 0;
-        for (_, start) in &self.lines {
-            out.push_str(&text[done..*start]);
-            out.extend(std::iter::repeat_n(' ', self.width));
-            done = *start;
-        }
-        out + &text[done..]
-    }
-}
-
-/// Parses a document for which the parser returned [`FAULT`]; `None` if indenting lines does not
-/// help.
+/// Parses one document; `None` if it is empty.
 pub(super) fn read(
+    chunk: Chunk<'_>,
+    booleans: Booleans,
+) -> Result<Option<DocumentNode<'_>>, SyntaxError> {
+    match yaml::parse(chunk, booleans, &Indented::default()) {
+        Err(error) if error.reason.starts_with(QUOTED_INDENTATION) => {
+            repair(chunk, booleans, error.clone()).unwrap_or(Err(error))
+        }
+        read => read,
+    }
+}
+
+/// Parses a document for which the parser returned [`QUOTED_INDENTATION`]; `None` if indenting lines does not
+/// help.
+fn repair(
     chunk: Chunk<'_>,
     booleans: Booleans,
     mut error: SyntaxError,
 ) -> Option<Result<Option<DocumentNode<'static>>, SyntaxError>> {
     let depth = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let mut indented = Indented {
-        width: chunk.text.lines().map(depth).max()? + 1,
-        ..Indented::default()
-    };
+    let mut indented = Indented::by(chunk.text.lines().map(depth).max()? + 1);
     let mut left = MAX_REREAD_BYTES;
     for _ in 0..MAX_INDENTED_LINES {
         indented.add(error.position.line.checked_sub(chunk.lines)?, chunk.text)?;
-        let size = chunk.text.len() + indented.lines.len() * indented.width;
+        let size = chunk.text.len() + indented.added_bytes();
         left = left.checked_sub(size)?;
         let text = indented.applied_to(chunk.text);
         let repaired = Chunk {
@@ -94,7 +51,7 @@ pub(super) fn read(
             ..chunk
         };
         match yaml::parse(repaired, booleans, &indented) {
-            Err(again) if again.reason.starts_with(FAULT) => error = again,
+            Err(again) if again.reason.starts_with(QUOTED_INDENTATION) => error = again,
             other => return Some(other.map(|node| node.map(into_owned))),
         }
     }
@@ -122,29 +79,5 @@ fn into_owned(node: DocumentNode<'_>) -> DocumentNode<'static> {
     DocumentNode {
         value,
         location: node.location,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn offsets_are_mapped_back() {
-        let text = "ab\ncd\nef\n";
-        let mut indented = Indented {
-            width: 3,
-            ..Indented::default()
-        };
-        assert_eq!(
-            [indented.add(3, text), indented.add(2, text)],
-            [Some(()); 2]
-        );
-        assert_eq!(indented.add(2, text), None);
-        let wide = indented.applied_to(text);
-        assert_eq!(wide, "ab\n   cd\n   ef\n");
-        let back: Vec<usize> = (0..=wide.len()).map(|at| indented.offset(at)).collect();
-        assert_eq!(back, [0, 1, 2, 3, 3, 3, 3, 4, 5, 6, 6, 6, 6, 7, 8, 9]);
-        assert_eq!([indented.column(1, 1), indented.column(3, 4)], [1, 1]);
     }
 }

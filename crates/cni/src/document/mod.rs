@@ -12,6 +12,7 @@
 //! events of `serde-saphyr`'s parser.
 
 mod checker;
+mod indented;
 mod json;
 mod lenient;
 mod merge;
@@ -104,7 +105,7 @@ pub fn read<'a>(
     let yaml = if json.is_some() { "" } else { text };
     let documents = split::chunks(yaml).enumerate().map(move |(index, chunk)| {
         if index < MAX_DOCUMENTS {
-            yaml::read(chunk, booleans)
+            lenient::read(chunk, booleans)
         } else {
             Err(too_many(chunk.lines))
         }

@@ -12,31 +12,20 @@ use serde_saphyr::granit_parser::{
 use super::{
     Booleans, DocumentNode, MAX_DEPTH, MAX_NODES, NodeValue, ObjectEntry, SourceLocation,
     SyntaxError,
-    lenient::{self, Indented},
+    indented::Indented,
     merge::{Pairs, is_merge_key},
     scalar,
     split::Chunk,
 };
 use crate::{Position, Span};
 
+/// The parser's error message for a line of a quoted scalar that is not indented deep enough.
+pub(super) const QUOTED_INDENTATION: &str = "invalid indentation in multiline quoted scalar";
 /// The maximum size of the text that aliases may add to a document.
 const MAX_COPIED_BYTES: usize = 32 << 20;
 
-/// Parses one document; `None` if it is empty.
-pub(super) fn read(
-    chunk: Chunk<'_>,
-    booleans: Booleans,
-) -> Result<Option<DocumentNode<'_>>, SyntaxError> {
-    match parse(chunk, booleans, &Indented::default()) {
-        Err(error) if error.reason.starts_with(lenient::FAULT) => {
-            lenient::read(chunk, booleans, error.clone()).unwrap_or(Err(error))
-        }
-        read => read,
-    }
-}
-
-/// Parses a document of which some lines were `indented`; locations are mapped to the original
-/// text.
+/// Parses one document, of which some lines were `indented`; `None` if it is empty. Locations are
+/// mapped to the original text.
 pub(super) fn parse<'a>(
     chunk: Chunk<'a>,
     booleans: Booleans,
@@ -257,7 +246,7 @@ impl<'a> TreeBuilder<'a, '_> {
 /// Returns the parser's message, with a remedy where kubectl's parser is more lenient.
 fn reason(info: &str) -> String {
     match info {
-        lenient::FAULT => {
+        QUOTED_INDENTATION => {
             format!("{info}: indent this line of the quoted text deeper than its key")
         }
         _ => info.to_owned(),

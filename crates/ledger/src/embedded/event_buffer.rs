@@ -5,14 +5,12 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use futures_util::stream;
 use tokio::sync::watch;
 
-use super::shared::SharedLedger;
-use crate::{Cursor, FollowError, LedgerEvent, LedgerEvents};
+use crate::LedgerEvent;
 use nadmit_allocation::Version;
 
 /// Number of events that a follower takes at once.
@@ -37,7 +35,7 @@ struct BufferState {
 }
 
 /// Events after a version.
-enum EventsSince {
+pub(super) enum EventsSince {
     Events(VecDeque<LedgerEvent>),
     UpToDate,
     Closed,
@@ -78,7 +76,7 @@ impl EventBuffer {
         self.changed.send_replace(());
     }
 
-    fn events_since(&self, version: u64) -> EventsSince {
+    pub(super) fn events_since(&self, version: u64) -> EventsSince {
         let state = self.lock();
         let Some(missing) = state.last.checked_sub(version) else {
             return EventsSince::Expired;
@@ -107,57 +105,12 @@ impl EventBuffer {
         }
     }
 
+    /// Returns a receiver that is notified of new events, and closed with the buffer.
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// State of a stream of events.
-struct BufferFollower {
-    shared: Arc<SharedLedger>,
-    changed: watch::Receiver<()>,
-    pending: VecDeque<LedgerEvent>,
-    /// Version of the last delivered event.
-    version: u64,
-    ended: bool,
-}
-
-/// Returns the events after `from`.
-pub(super) fn follow(shared: Arc<SharedLedger>, from: Cursor) -> LedgerEvents {
-    let follower = BufferFollower {
-        changed: shared.events.changed.subscribe(),
-        shared,
-        pending: VecDeque::new(),
-        version: from.version().0,
-        ended: false,
-    };
-    Box::pin(stream::unfold(follower, |mut follower| async move {
-        let next = follower.next().await?;
-        Some((next, follower))
-    }))
-}
-
-impl BufferFollower {
-    async fn next(&mut self) -> Option<Result<LedgerEvent, FollowError>> {
-        loop {
-            if self.ended {
-                return None;
-            }
-            if let Some(event) = self.pending.pop_front() {
-                self.version = event.version().0;
-                return Some(Ok(event));
-            }
-            // Marked before reading, so that later events wake this task.
-            self.changed.mark_unchanged();
-            match self.shared.events.events_since(self.version) {
-                EventsSince::Events(events) => self.pending = events,
-                EventsSince::UpToDate => self.ended = self.changed.changed().await.is_err(),
-                EventsSince::Closed => self.ended = true,
-                EventsSince::Expired => {
-                    self.ended = true;
-                    return Some(Err(FollowError::Expired));
-                }
-            }
-        }
     }
 }

@@ -23,9 +23,8 @@ use tempfile::NamedTempFile;
 use super::{
     opened::OpenedFile,
     overlay::Overlay,
-    table::{ALLOCATIONS, META, SCHEMA, SCHEMA_KEY, VERSION_KEY},
+    table::{self, ALLOCATIONS, META, SCHEMA, SCHEMA_KEY, VERSION_KEY},
     version_file::{self, VersionFile, VersionRecord},
-    writer::newest,
 };
 use crate::{LedgerOrigin, OlderLedger, OpenError};
 use nadmit_allocation::Version;
@@ -210,7 +209,7 @@ fn open_to_write(
 
 /// Raises the version of the last write to `known`, unless it is newer.
 fn raise_version(database: &Database, known: Version) -> Result<(), redb::Error> {
-    if newest(database)? >= known {
+    if table::newest(database)? >= known {
         return Ok(());
     }
     let transaction = database.begin_write()?;
@@ -219,7 +218,7 @@ fn raise_version(database: &Database, known: Version) -> Result<(), redb::Error>
 }
 
 fn last_version(path: &Path, database: &Database) -> Result<Version, OpenError> {
-    newest(database).map_err(|error| damaged(path, error.to_string()))
+    table::newest(database).map_err(|error| damaged(path, error.to_string()))
 }
 
 /// A ledger opened on an overlay.

@@ -14,6 +14,7 @@
 //! `file` creates, opens, checks and locks the file, first on an `overlay`; `table` defines its content;
 //! `shared` reads it; `transfer` exports and imports it; `probe` checks whether it can be written.
 
+mod buffer_follower;
 mod event_buffer;
 mod file;
 mod ledger_origin;
@@ -51,8 +52,8 @@ use self::{
     plan::BatchError,
     probe::WriteProbe,
     queue::{Queue, SubmitError},
-    shared::{SharedLedger, closed_message},
-    writer::{BatchResult, Job, Reopen, Writer},
+    shared::{BatchResult, Job, SharedLedger, closed_message},
+    writer::{Reopen, Writer},
 };
 use super::{Cursor, LedgerEvents, NotWritable, OpenError, ReadError, Store, WriteError};
 use nadmit_allocation::{Stored, Version, Write};
@@ -238,7 +239,7 @@ impl Store for EmbeddedLedger {
     }
 
     fn follow(&self, from: Cursor) -> LedgerEvents {
-        event_buffer::follow(Arc::clone(&self.shared), from)
+        buffer_follower::follow(Arc::clone(&self.shared), from)
     }
 }
 

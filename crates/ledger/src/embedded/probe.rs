@@ -13,7 +13,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{ledger_origin::LedgerOrigin, opened::OpenedFile, shared::SharedLedger, writer::Job};
+use super::{
+    ledger_origin::LedgerOrigin,
+    opened::OpenedFile,
+    shared::{Job, SharedLedger},
+};
 use crate::NotWritable;
 
 /// Time for which a result is cached.

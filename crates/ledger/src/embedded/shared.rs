@@ -3,16 +3,27 @@
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable as _};
+use tokio::sync::oneshot;
 
 use super::{
     event_buffer::EventBuffer,
     file::panic_message,
+    plan::BatchError,
     queue::Queue,
     table::{self, ALLOCATIONS, LookupError, META},
-    writer::Job,
 };
 use crate::{Cursor, ReadError};
-use nadmit_allocation::{Stored, Version};
+use nadmit_allocation::{Stored, Version, Write};
+
+/// A batch, and the sender of its result.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) batch: Vec<Write>,
+    pub(super) result: oneshot::Sender<BatchResult>,
+}
+
+/// Versions of a batch's writes, or the error of the batch.
+pub(super) type BatchResult = Result<Vec<Version>, BatchError>;
 
 /// State that callers and the writer share, and reads of the file.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! `allocations`: record name to version (8 bytes, big-endian) and allocation as JSON, in the form of
 //! exports. `meta`: the schema, and the version of the last write.
 
-use redb::{ReadableTable, StorageError, TableDefinition};
+use redb::{Database, ReadableDatabase as _, ReadableTable, StorageError, TableDefinition};
 
 use crate::ReadError;
 use nadmit_allocation::{Stored, Version};
@@ -86,4 +86,13 @@ pub(super) fn last_version(
 ) -> Result<Version, StorageError> {
     let version = meta.get(VERSION_KEY)?;
     Ok(Version(version.map_or(0, |version| version.value())))
+}
+
+/// Version of the last committed write.
+///
+/// # Errors
+/// [`redb::Error`] if it cannot be read.
+pub(super) fn newest(database: &Database) -> Result<Version, redb::Error> {
+    let transaction = database.begin_read()?;
+    Ok(last_version(&transaction.open_table(META)?)?)
 }

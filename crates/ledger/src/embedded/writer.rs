@@ -6,31 +6,20 @@ use std::{
     sync::Arc,
 };
 
-use redb::{Database, ReadableDatabase as _, WriteTransaction};
+use redb::{Database, WriteTransaction};
 use thiserror::Error;
-use tokio::sync::oneshot;
 
 use super::{
     file::{CommitFiles, panic_message},
     ledger_origin::LedgerOrigin,
     opened::Displaced,
     plan::{BatchError, RecordChange, plan},
-    shared::{CommitState, SharedLedger, closed_message},
+    shared::{BatchResult, CommitState, Job, SharedLedger, closed_message},
     table::{self, ALLOCATIONS, META, VERSION_KEY},
     version_file,
 };
 use crate::{LedgerEvent, OpenError, ReadError, WriteError};
 use nadmit_allocation::{Version, Write};
-
-/// A batch, and the sender of its result.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) batch: Vec<Write>,
-    pub(super) result: oneshot::Sender<BatchResult>,
-}
-
-/// Versions of a batch's writes, or the error of the batch.
-pub(super) type BatchResult = Result<Vec<Version>, BatchError>;
 
 /// Reopens the file.
 pub(super) type Reopen = Box<dyn Fn() -> Result<Database, OpenError> + Send>;
@@ -197,7 +186,7 @@ impl Writer {
             Ok(())
         });
         let database = (self.reopen)()?;
-        let found = catch_panics(|| newest(&database))?;
+        let found = catch_panics(|| table::newest(&database))?;
         // Recorded before the events are published.
         if let Ok(commit_files) = &mut self.commit_files {
             record_version(commit_files, found)?;
@@ -231,15 +220,6 @@ fn failure_reason(results: &Result<Vec<BatchResult>, WriteError>) -> Option<Stri
         }
         Ok(_) | Err(_) => None,
     }
-}
-
-/// Version of the last committed write.
-///
-/// # Errors
-/// [`redb::Error`] if it cannot be read.
-pub(super) fn newest(database: &Database) -> Result<Version, redb::Error> {
-    let transaction = database.begin_read()?;
-    Ok(table::last_version(&transaction.open_table(META)?)?)
 }
 
 /// Writes a group to one transaction, each batch completely or not at all.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::policy::LevelError;
+use crate::rule_levels::LevelError;
 use nadmit_cni::NameError;
 use nadmit_cni::document::{DocumentError, DocumentFault, ValueKind};
 

@@ -15,9 +15,12 @@ use std::fmt::Write as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::Policy;
-use nadmit_cni::document::{self, Booleans, DocumentNode};
+use nadmit_cni::document::{self, Booleans, DocumentNode, ObjectEntry};
 
-use self::{keys::KEYS, reader::ConfigReader};
+use self::{
+    keys::{KEYS, similar},
+    reader::ConfigReader,
+};
 
 pub use self::error::{ConfigError, ConfigErrors, ConfigFault};
 
@@ -83,6 +86,20 @@ impl ConfigReader {
         for key in KEYS {
             if let Some(value) = root.get(key.name) {
                 (key.read)(self, key.name, value);
+            }
+        }
+    }
+
+    /// Reports unknown and duplicate keys.
+    fn check_keys(&mut self, entries: &[ObjectEntry<'_>]) {
+        for ObjectEntry { key, .. } in self.unique("", entries) {
+            let text = key.string();
+            if !KEYS.iter().any(|known| Some(known.name) == text) {
+                let fault = ConfigFault::UnknownKey {
+                    key: text.unwrap_or(key.kind().described()).to_owned(),
+                    similar: text.and_then(similar),
+                };
+                self.checker.fault(key, fault);
             }
         }
     }

@@ -6,10 +6,7 @@ use crate::Policy;
 use nadmit_cni::document::{Checker, DocumentNode, ObjectEntry};
 use nadmit_cni::name;
 
-use super::{
-    Config, ConfigErrors, ConfigFault,
-    keys::{KEYS, similar},
-};
+use super::{Config, ConfigErrors, ConfigFault};
 
 /// State of reading one file.
 pub(super) struct ConfigReader {
@@ -37,20 +34,6 @@ impl ConfigReader {
         }
         errors.sort_by_key(|error| (error.position.line, error.position.column));
         Err(ConfigErrors(errors))
-    }
-
-    /// Reports unknown and duplicate keys.
-    pub(super) fn check_keys(&mut self, entries: &[ObjectEntry<'_>]) {
-        for ObjectEntry { key, .. } in self.unique("", entries) {
-            let text = key.string();
-            if !KEYS.iter().any(|known| Some(known.name) == text) {
-                let fault = ConfigFault::UnknownKey {
-                    key: text.unwrap_or(key.kind().described()).to_owned(),
-                    similar: text.and_then(similar),
-                };
-                self.checker.fault(key, fault);
-            }
-        }
     }
 
     /// Returns the entries without duplicate keys, which it reports.

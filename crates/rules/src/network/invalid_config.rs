@@ -251,7 +251,7 @@ mod tests {
         };
         let subject = NetworkSubject::new(written, &policy, &catalog);
         let mut report = Report::new(&policy, Level::Deny);
-        report.begin(&RULE, Level::Deny);
+        report.begin(RULE.code, Level::Deny);
         check(&subject, &mut report);
         report.into_findings()
     }

@@ -15,7 +15,7 @@ use rustls::{
 
 use super::{
     error::{CertificateError, CertificateProblem},
-    load::PemFile,
+    pem_file::PemFile,
 };
 use nadmit_pki::provider;
 

@@ -12,24 +12,15 @@ use tokio::sync::watch::Receiver;
 use super::{
     client::ClientVerifier,
     error::{CertificateError, CertificateProblem},
+    pem_file::PemFile,
+    source::{CertificateSource, ServerCertificates},
 };
-use crate::options::{CertificateSource, ServerCertificates};
-use nadmit_host::files;
 use nadmit_pki::{Certificate, PrivateKey, TlsPair, TlsPairError};
 
-/// Maximum size of a PEM file, in bytes: larger than a bundle of all public CAs.
-pub(super) const MAX_PEM_BYTES: u64 = 1 << 20;
 /// File name of the certificate in a certificate directory.
 pub(super) const TLS_CERT: &str = "tls.crt";
 /// File name of the private key in a certificate directory.
 pub(super) const TLS_KEY: &str = "tls.key";
-
-/// A PEM file with the flag that names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PemFile {
-    pub(super) flag: &'static str,
-    pub(super) path: PathBuf,
-}
 
 /// Sources of the server certificate and of the client CAs.
 #[derive(Debug, Clone)]
@@ -58,26 +49,8 @@ pub(super) struct LoadedCertificates {
 /// The certificate that the server presents.
 pub(super) struct ServedCertificate {
     pub(super) identity: CertifiedKey,
-    /// Expiry of the certificate, in seconds since the epoch.
+    /// Expiry of the certificate.
     pub(super) expiry: Timestamp,
-}
-
-impl PemFile {
-    pub(super) fn new(flag: &'static str, path: impl Into<PathBuf>) -> Self {
-        Self {
-            flag,
-            path: path.into(),
-        }
-    }
-
-    pub(super) fn error(&self, problem: CertificateProblem) -> CertificateError {
-        CertificateError::new(self.flag, &self.path, problem)
-    }
-
-    pub(super) fn read(&self) -> Result<Vec<u8>, CertificateError> {
-        files::read(&self.path, MAX_PEM_BYTES)
-            .map_err(|error| self.error(CertificateProblem::Read(error)))
-    }
 }
 
 impl PemSources {

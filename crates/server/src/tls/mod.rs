@@ -8,9 +8,11 @@ mod client;
 mod error;
 mod files;
 mod load;
+mod pem_file;
 mod policy;
 mod reload;
 pub mod self_signed;
+mod source;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,8 +29,9 @@ pub use self::{
     error::CertificateError,
     policy::{TlsPolicy, TlsPolicyError, TlsVersion},
     self_signed::Issuance,
+    source::{CertificateSource, ServerCertificates},
 };
-use super::{connection::Protocol, metrics::Metrics, options::ServerCertificates};
+use super::metrics::Metrics;
 use nadmit_host::clock::Clock;
 use nadmit_pki::provider;
 
@@ -36,6 +39,13 @@ use nadmit_pki::provider;
 const HTTP2: &[u8] = b"h2";
 /// ALPN name of HTTP/1.1.
 const HTTP1: &[u8] = b"http/1.1";
+
+/// HTTP version, as negotiated in the TLS handshake (ALPN).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
 
 /// Loads the certificates. The returned reloader keeps them up to date while it runs.
 pub(super) fn open(

@@ -27,11 +27,9 @@ use super::{
     error::CertificateError,
     load::{LoadedCertificates, PemContents, PemSources, ServedCertificate},
     self_signed::{self, Issuance},
+    source::{CertificateSource, ServerCertificates},
 };
-use crate::{
-    metrics::Metrics,
-    options::{CertificateSource, ServerCertificates},
-};
+use crate::metrics::Metrics;
 use nadmit_host::clock::Clock;
 
 /// Interval at which the age of a self-signed certificate is checked.

@@ -9,7 +9,8 @@ use super::FLAG;
 use crate::tls::{
     error::{CertificateError, CertificateProblem},
     files::{self, PUBLIC, SECRET},
-    load::{self, PemFile},
+    load,
+    pem_file::{MAX_PEM_BYTES, PemFile},
 };
 use nadmit_pki::{self as pki, IssuedCertificate, PrivateKey, Signer};
 
@@ -79,7 +80,7 @@ impl PairFiles {
 }
 
 fn read_if_present(source: &PemFile) -> Result<Option<Vec<u8>>, CertificateError> {
-    match nadmit_host::files::read(&source.path, load::MAX_PEM_BYTES) {
+    match nadmit_host::files::read(&source.path, MAX_PEM_BYTES) {
         Ok(contents) => Ok(Some(contents)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(source.error(CertificateProblem::Read(error))),
