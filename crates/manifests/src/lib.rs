@@ -32,6 +32,7 @@ use self::reader::ManifestReader;
 
 pub use self::{
     error::{ManifestError, ManifestFault},
+    objects::is_finished,
     pools::{FieldLocations, PoolManifest, ReservationManifest},
 };
 pub use nadmit_cni::document::SourceLocation;

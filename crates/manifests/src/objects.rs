@@ -160,7 +160,7 @@ pub(super) fn pod(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> Optio
         annotations: texts(reader, metadata, "metadata.annotations"),
         identity: identity(metadata),
         host_network: host_network(reader, node, ""),
-        finished: matches!(phase(node), Some("Succeeded" | "Failed")),
+        finished: is_finished(phase(node)),
         terminating: metadata.is_some_and(is_terminating),
         node: node_name(node),
         name: name?,
@@ -200,6 +200,11 @@ fn identity(metadata: Option<&DocumentNode<'_>>) -> PodIdentity {
 /// Returns true if the object has a deletion timestamp.
 fn is_terminating(metadata: &DocumentNode<'_>) -> bool {
     metadata.get("deletionTimestamp").is_some()
+}
+
+/// Returns true if the containers of a pod in this phase have ended for ever.
+pub fn is_finished(phase: Option<&str>) -> bool {
+    matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// Returns `spec.nodeName`, if it is a string that is not empty.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, value::RawValue};
 
 use nadmit_cni::{annotations, ipam::SLICE_CONTROLLER};
+use nadmit_manifests::is_finished;
 
 use super::{ClusterObject, kinds::ClusterKind};
 
@@ -61,7 +62,7 @@ pub(crate) fn object_name(kind: &str, namespace: &str, name: &str) -> String {
 
 fn has_ended(kind: &ClusterKind, whole: &Value) -> bool {
     let phase = whole["status"]["phase"].as_str();
-    kind.name == "Pod" && matches!(phase, Some("Succeeded" | "Failed"))
+    kind.name == "Pod" && is_finished(phase)
 }
 
 /// Returns true if the object is controlled by a workload whose own template is read.

@@ -10,7 +10,7 @@ use serde::{
 use crate::{cluster::projection, objects};
 use nadmit_catalog::Pod;
 use nadmit_cni::{Position, Span, status};
-use nadmit_manifests::{Located, PodIdentity, PodManifest, PodName, SourceLocation};
+use nadmit_manifests::{Located, PodIdentity, PodManifest, PodName, SourceLocation, is_finished};
 
 #[derive(Deserialize)]
 struct PodObject {
@@ -147,7 +147,7 @@ impl PodObject {
                     .map(|owner| [owner.api_version, owner.kind, owner.name]),
             },
             host_network: spec.host_network.unwrap_or_default(),
-            finished: matches!(phase.as_deref(), Some("Succeeded" | "Failed")),
+            finished: is_finished(phase.as_deref()),
             terminating: metadata.deletion_timestamp.is_some(),
             node: spec.node_name.filter(|node| !node.is_empty()),
             annotations: metadata.annotations.map_or_else(Vec::new, |kept| kept.0),
