@@ -12,6 +12,7 @@ mod control_plane;
 mod install;
 mod node;
 mod outage;
+mod page_shell;
 mod pages;
 mod parts;
 mod rollout;

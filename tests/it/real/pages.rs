@@ -1,28 +1,28 @@
 //! The commands of documentation pages, word for word and in order, in clusters of their own.
 //!
 //! A block of shell goes to bash line by line; a block of YAML is applied, or becomes the file that
-//! the page names. `eth1` is replaced by the interface of the nodes. [`LEFT_OUT`] lists the
-//! commands that are not run.
+//! the page names. The output of a command in a block of `console` is compared with the block, see
+//! `docs::console`. `eth1` is replaced by the interface of the nodes.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
-    path::Path,
-};
+use std::collections::BTreeMap;
 
 use libtest_mimic::Failed;
-use tempfile::TempDir;
 
 use super::{
     NamedTest,
-    cluster::{CommandResult, IMAGE, RealCluster},
+    cluster::{IMAGE, RealCluster},
+    page_shell::{PageShell, first_command, holds},
     steps::stateful_set,
 };
 use crate::support::TestResult;
-use crate::{api_server::ForeignKind, deploy::objects::tool, whereabouts::KINDS as WHEREABOUTS};
+use crate::{api_server::ForeignKind, whereabouts::KINDS as WHEREABOUTS};
 
-pub(super) const TESTS: &[NamedTest] = named![page_readme, page_statefulsets, page_install];
+pub(super) const TESTS: &[NamedTest] = named![
+    page_readme,
+    page_first_pool,
+    page_statefulsets,
+    page_install
+];
 
 /// Tests that also need Whereabouts's plugin.
 pub(super) const TESTS_WITH_WHEREABOUTS: &[NamedTest] = named![page_from_whereabouts];
@@ -45,63 +45,34 @@ const fn cert_manager(kind: &'static str, plural: &'static str) -> ForeignKind {
 /// Tests that also need helm.
 pub(super) const TESTS_WITH_HELM: &[NamedTest] = named![page_install_by_helm];
 
-/// The beginnings of commands that are not run, with the reasons.
-const LEFT_OUT: &[(&str, &str)] = &[
-    ("cargo install", "the binary of this build is there"),
-    ("docker ", "the nodes pull no images"),
-];
-
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-
-/// A wrapper of kubectl that runs `exec`, which the nodes do not serve, in the root and the network
-/// namespace of a replica of nadmit.
-const KUBECTL: &str = r#"#!/bin/sh
-if [ "$1 $2 $3 $4 $5" = 'exec -n nadmit deploy/nadmit --' ]; then
-  shift 5
-  for pid in $(pgrep -f '^/nadmit serve'); do
-    case $(readlink "/proc/$pid/root") in
-    ROOTS/*)
-      enter=$(command -v nsenter)
-      # shellcheck disable=SC2046 # no variable of a container has white space
-      exec env -i $(tr '\0' ' ' <"/proc/$pid/environ") \
-        "$enter" --target "$pid" --mount --net --root --wd=/ "$@"
-      ;;
-    esac
-  done
-  echo 'no replica of nadmit runs' >&2
-  exit 1
-fi
-exec KUBECTL "$@"
-"#;
-
-/// A block of a page.
-#[derive(Debug)]
-struct PageBlock {
-    language: String,
-    text: String,
-}
-
-/// A shell in a folder of its own, with access to a cluster.
-struct PageShell<'c> {
-    cluster: &'c RealCluster,
-    folder: TempDir,
-}
-
+/// Runs the commands for a cluster, and those that the page begins with.
 fn page_readme() -> TestResult {
+    const PAGE: &str = "README.md";
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
-    let printed = shell.run_section("README.md", "## Try it in a cluster")?;
-    holds(
-        &printed,
-        "network \"storage-nett\" does not exist in namespace \"try\"",
-    )?;
+    shell.follow(PAGE, "## Try it in a cluster")?;
+    let printed = shell.well("nadmit status")?;
     holds(&printed, "mode         warn")?;
-    let typo = "kubectl run typo -n try --image app --dry-run=server \
+    // Replicas learn of the namespace's mode with a delay.
+    let typo = "kubectl run typo -n db --image app --dry-run=server \
                 --annotations k8s.v1.cni.cncf.io/networks=storage-nett";
-    let result = shell.bash(typo)?;
-    match result.is_well() {
-        true => Err(format!("nothing is denied: {}", result.output()).into()),
-        false => holds(&result.output(), "is invalid: metadata.annotations"),
+    cluster.soon("the typo is not denied", || {
+        Ok((!shell.bash(typo)?.is_well()).then_some(()))
+    })?;
+    shell.run_command(&first_command(PAGE, "kubectl run typo")?)
+}
+
+/// Follows the tutorial, whose last address is that of the README.
+fn page_first_pool() -> TestResult {
+    const PAGE: &str = "docs/tutorials/first-pool.md";
+    let cluster = RealCluster::start(2)?;
+    cluster.nadmit_does(&["install", "--image", IMAGE])?;
+    let shell = PageShell::new(&cluster)?;
+    shell.follow(PAGE, "# Your first pool")?;
+    let shown = |page| first_command(page, "kubectl get pod db-0");
+    match (shown(PAGE)?, shown("README.md")?) {
+        (tutorial, readme) if tutorial == readme => Ok(()),
+        different => Err(format!("{different:?}").into()),
     }
 }
 
@@ -253,180 +224,4 @@ fn page_install_by_helm() -> TestResult {
     shell.run_block("docs/install.md", "helm install nadmit")?;
     shell.well("kubectl rollout status -n nadmit deployment/nadmit --timeout=120s")?;
     cluster.nadmit_does(&["status"]).map(drop)
-}
-
-impl<'c> PageShell<'c> {
-    fn new(cluster: &'c RealCluster) -> Result<Self, Failed> {
-        let folder = tempfile::tempdir()?;
-        let bin = folder.path().join("bin");
-        fs::create_dir(&bin)?;
-        symlink(env!("CARGO_BIN_EXE_nadmit"), bin.join("nadmit"))?;
-        let kubectl = bin.join("kubectl");
-        let script = KUBECTL
-            .replace("ROOTS", &cluster.roots()?.display().to_string())
-            .replace("KUBECTL", &cluster.kubectl_program().display().to_string());
-        fs::write(&kubectl, script)?;
-        fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755))?;
-        if let Some(helm) = tool("helm") {
-            symlink(helm, bin.join("helm"))?;
-        }
-        symlink(Path::new(ROOT).join("deploy"), folder.path().join("deploy"))?;
-        Ok(Self { cluster, folder })
-    }
-
-    /// Runs all blocks of a section in order, and returns their output.
-    fn run_section(&self, page: &str, heading: &str) -> Result<String, Failed> {
-        let text = fs::read_to_string(Path::new(ROOT).join(page))?;
-        let section =
-            section(&text, heading).ok_or_else(|| format!("{page} has no {heading:?}"))?;
-        let mut printed = String::new();
-        for block in blocks(section) {
-            printed += &match &*block.language {
-                "sh" => self.well(&block.text)?,
-                "yaml" => self.apply(&block.text)?,
-                _ => continue,
-            };
-        }
-        Ok(printed)
-    }
-
-    /// Runs the shell block that contains a line with this beginning.
-    fn run_block(&self, page: &str, beginning: &str) -> Result<String, Failed> {
-        let text = fs::read_to_string(Path::new(ROOT).join(page))?;
-        let found = blocks(&text).find(|block| {
-            block.language == "sh" && block.text.lines().any(|l| l.starts_with(beginning))
-        });
-        let block = found.ok_or_else(|| format!("{page} has no {beginning:?}"))?;
-        self.well(&block.text)
-    }
-
-    /// Writes the files that the page on Whereabouts names.
-    fn write_manifests(&self, page: &str) -> TestResult {
-        let text = fs::read_to_string(Path::new(ROOT).join(page))?;
-        let yaml: Vec<PageBlock> = blocks(&text)
-            .filter(|block| block.language == "yaml")
-            .collect();
-        let holding = |words: &str| {
-            let found = yaml.iter().find(|block| block.text.contains(words));
-            found.ok_or_else(|| format!("{page} has no block with {words:?}"))
-        };
-        let settings = self.folder.path().join("whereabouts.conf");
-        fs::write(&settings, "{}")?;
-        // On a node this is a file at a fixed path.
-        let kind = format!(
-            "\"type\": \"whereabouts\", \"kubernetes\": {{\"kubeconfig\": \"{}\"}}, \
-             \"configuration_path\": \"{}\"",
-            self.cluster.kubeconfig().display(),
-            settings.display()
-        );
-        let before = &holding("\"type\": \"whereabouts\"")?.text;
-        let before = before.replace("\"type\": \"whereabouts\"", &kind);
-        let both = &holding("kind: AddressPool")?.text;
-        let (network, pool) = both.split_once("---\n").ok_or("one object")?;
-        for (name, text) in [
-            ("network-before.yaml", &*before),
-            ("network.yaml", network),
-            ("pool.yaml", pool),
-        ] {
-            fs::write(self.folder.path().join(name), self.replaced(text))?;
-        }
-        Ok(())
-    }
-
-    /// Applies the YAML block that contains this line.
-    fn apply_block(&self, page: &str, line: &str) -> Result<String, Failed> {
-        let text = fs::read_to_string(Path::new(ROOT).join(page))?;
-        let found = blocks(&text)
-            .find(|block| block.language == "yaml" && block.text.lines().any(|l| l == line));
-        let block = found.ok_or_else(|| format!("{page} has no {line:?}"))?;
-        self.apply(&block.text)
-    }
-
-    fn apply(&self, yaml: &str) -> Result<String, Failed> {
-        let yaml = self.replaced(yaml);
-        self.cluster.done(&["apply", "-f", "-"], &yaml)
-    }
-
-    fn replaced(&self, text: &str) -> String {
-        text.replace("eth1", self.cluster.master())
-    }
-
-    /// Runs commands that have to succeed, and returns their output.
-    fn well(&self, commands: &str) -> Result<String, Failed> {
-        let result = self.bash(commands)?;
-        println!("$ {commands}\n{}", result.output());
-        match result.is_well() {
-            true => Ok(result.output()),
-            false => {
-                Err(format!("{commands}\n{}\n{}", result.output(), self.cluster.logs()).into())
-            }
-        }
-    }
-
-    fn bash(&self, commands: &str) -> Result<CommandResult, Failed> {
-        let run = commands.lines().filter(|line| {
-            let line = line.trim_start();
-            LEFT_OUT
-                .iter()
-                .all(|(beginning, _)| !line.starts_with(beginning))
-        });
-        let script = format!("set -e\n{}\n", run.collect::<Vec<_>>().join("\n"));
-        let mut command = self
-            .cluster
-            .command("bash".as_ref(), &["-c", &self.replaced(&script)]);
-        let path = format!("{}:/usr/bin:/bin", self.folder.path().join("bin").display());
-        command.env("PATH", path).current_dir(self.folder.path());
-        RealCluster::run_command(command, "")
-    }
-}
-
-/// Returns the text below a heading, up to the next heading of its level or above.
-fn section<'t>(text: &'t str, heading: &str) -> Option<&'t str> {
-    let start = text.find(&format!("{heading}\n"))? + heading.len();
-    let level = heading.split(' ').next()?.len();
-    let rest = &text[start..];
-    let mut at = 0;
-    let mut in_block = false;
-    for line in rest.split_inclusive('\n') {
-        in_block ^= line.starts_with("```");
-        let depth = line.chars().take_while(|c| *c == '#').count();
-        if !in_block && (1..=level).contains(&depth) {
-            return Some(&rest[..at]);
-        }
-        at += line.len();
-    }
-    Some(rest)
-}
-
-/// Returns the code blocks of a text.
-fn blocks(text: &str) -> impl Iterator<Item = PageBlock> {
-    let mut all: Vec<PageBlock> = Vec::new();
-    let mut open = false;
-    for line in text.lines() {
-        match (line.strip_prefix("```"), open) {
-            (Some(language), false) => {
-                all.push(PageBlock {
-                    language: language.to_owned(),
-                    text: String::new(),
-                });
-                open = true;
-            }
-            (Some(_), true) => open = false,
-            (None, true) => {
-                if let Some(block) = all.last_mut() {
-                    block.text += line;
-                    block.text.push('\n');
-                }
-            }
-            (None, false) => {}
-        }
-    }
-    all.into_iter()
-}
-
-fn holds(printed: &str, words: &str) -> TestResult {
-    match printed.contains(words) {
-        true => Ok(()),
-        false => Err(format!("it does not say {words:?}:\n{printed}").into()),
-    }
 }
