@@ -190,12 +190,13 @@ fn on_the_wire(cluster: &RealCluster, pod: &str, address: &str) -> TestResult {
 
 /// Runs the command and applies the manifests of the page, each followed by an uninstallation.
 fn page_install() -> TestResult {
-    const PAGE: &str = "docs/install.md";
+    const PAGE: &str = "docs/how-to/install.md";
+    const REMOVAL: &str = "docs/how-to/uninstall.md";
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
     let remove = || -> TestResult {
-        shell.run_block(PAGE, "kubectl delete -k deploy/overlays/self-managed")?;
-        shell.run_block(PAGE, "kubectl delete -k deploy/crds")?;
+        shell.run_block(REMOVAL, "kubectl delete -k deploy/overlays/self-managed")?;
+        shell.run_block(REMOVAL, "kubectl delete -k deploy/crds")?;
         shell.well("kubectl wait namespace/nadmit --for=delete --timeout=120s")?;
         Ok(())
     };
@@ -221,7 +222,7 @@ fn page_install() -> TestResult {
 fn page_install_by_helm() -> TestResult {
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
-    shell.run_block("docs/install.md", "helm install nadmit")?;
+    shell.run_block("docs/how-to/install.md", "helm install nadmit")?;
     shell.well("kubectl rollout status -n nadmit deployment/nadmit --timeout=120s")?;
     cluster.nadmit_does(&["status"]).map(drop)
 }
