@@ -77,7 +77,7 @@ fn page_first_pool() -> TestResult {
 }
 
 fn page_statefulsets() -> TestResult {
-    const PAGE: &str = "docs/statefulsets-and-vms.md";
+    const PAGE: &str = "docs/how-to/lasting-addresses.md";
     let cluster = RealCluster::start(2)?;
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
     let shell = PageShell::new(&cluster)?;
