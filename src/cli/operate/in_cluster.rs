@@ -58,7 +58,7 @@ pub(super) struct ClusterArgs {
     /// Use a cluster's API server with your own permissions, without a server of nadmit
     ///
     /// The cluster is that of the current kubeconfig, or of the pod that this command runs in. The required
-    /// permissions are listed in docs/operating-addresses.md.
+    /// permissions are listed in docs/how-to/operate-addresses.md.
     #[arg(long)]
     pub(super) cluster: bool,
     #[command(flatten)]

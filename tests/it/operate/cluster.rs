@@ -253,7 +253,7 @@ fn forbidden_kinds_are_named() -> TestResult {
     has(
         &printed,
         "warning: whether pods are there is not known: may not list pods in namespace db (403): give \
-         who asks the ClusterRole nadmit-operate of docs/operating-addresses.md",
+         who asks the ClusterRole nadmit-operate of docs/how-to/operate-addresses.md",
     )?;
     has(
         &printed,

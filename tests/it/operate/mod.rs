@@ -40,10 +40,10 @@ pub(crate) fn tests() -> Vec<Trial> {
         .collect()
 }
 
-/// The output of `nadmit pools` in docs/operating-addresses.md equals the snapshots.
+/// The output of `nadmit pools` in docs/how-to/operate-addresses.md equals the snapshots.
 fn the_page_shows_what_is_printed() -> TestResult {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/operating-addresses.md"))?;
+    let page = fs::read_to_string(root.join("docs/how-to/operate-addresses.md"))?;
     let read = |name| fs::read_to_string(root.join("tests/it/snapshots").join(name));
     for (command, snapshot) in [
         ("nadmit pools\n", read("operate.pools")?),

@@ -136,7 +136,7 @@ async fn furnish(client: &Client) -> Result<bool, Failed> {
     for definition in nadmit::api::crds() {
         create(client, serde_json::to_value(definition)?).await?;
     }
-    let page = read("docs/operating-addresses.md")?;
+    let page = read("docs/how-to/operate-addresses.md")?;
     let roles = page
         .split("```yaml\n")
         .filter_map(|rest| rest.split("```").next());

@@ -126,7 +126,7 @@ const NADMIT_SETTINGS: &str = "nadmit-config";
 
 /// The roles that grant permission for the lists.
 const CHECK_ROLE: &str = "the ClusterRole nadmit-check of deploy/examples/check-cluster.yaml";
-const OPERATE_ROLE: &str = "the ClusterRole nadmit-operate of docs/operating-addresses.md";
+const OPERATE_ROLE: &str = "the ClusterRole nadmit-operate of docs/how-to/operate-addresses.md";
 
 pub(crate) const fn built_in(
     name: &'static str,
