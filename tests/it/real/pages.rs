@@ -114,7 +114,7 @@ fn page_statefulsets() -> TestResult {
 
 /// Migrates from Whereabouts and back again, with the same three replicas.
 fn page_from_whereabouts() -> TestResult {
-    const PAGE: &str = "docs/from-whereabouts.md";
+    const PAGE: &str = "docs/how-to/migrate-from-whereabouts.md";
     let cluster = RealCluster::start(2)?;
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
     let shell = PageShell::new(&cluster)?;
