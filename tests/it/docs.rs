@@ -14,7 +14,9 @@
 
 mod api;
 pub(crate) mod console;
+mod links;
 mod security;
+mod words;
 
 use std::{
     collections::BTreeSet,
@@ -81,6 +83,8 @@ pub(crate) fn tests() -> Vec<Trial> {
     pages
         .chain(security::tests())
         .chain(console::tests())
+        .chain(links::tests())
+        .chain(words::tests())
         .collect()
 }
 
@@ -123,6 +127,7 @@ fn has_blocks(page: &str, count: usize) -> TestResult {
         "docs/rules.md" => 100,
         "docs/from-annotation-to-interface.md" => 15,
         "docs/tutorials/first-pool.md" => 3,
+        "docs/how-to/migrate-from-whereabouts.md" => 1,
         _ => 0,
     };
     if count >= least {
