@@ -188,6 +188,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         a_binding_may_set_held_addresses,
         a_binding_may_not_set_addresses_that_are_not_held,
         a_binding_may_set_other_annotations,
+        a_binding_without_networks_rests_on_the_records_of_its_pod_s_addresses,
         other_moments::created_in_bind_mode_a_pod_waits,
         other_moments::missed_pods_are_backfilled,
         other_moments::a_hot_plugged_interface_gets_addresses,
@@ -390,6 +391,22 @@ fn a_binding_may_not_set_addresses_that_are_not_held() -> TestResult {
         }
     }
     Ok(())
+}
+
+/// The pod named its address at creation, so `/mutate` adds the requested text alone, and another
+/// replica may not have seen the record.
+fn a_binding_without_networks_rests_on_the_records_of_its_pod_s_addresses() -> TestResult {
+    let fixture = BindingFixture::of(&[pod(INJECTED)])?;
+    let requested = json!({"nadmit.io/requested-networks": "storage-net"});
+    let ask = binding(Some(UID), Some(requested));
+    let record = LiveRead::Allocations {
+        pool: "storage".into(),
+        address: Some("192.0.2.1".parse()?),
+    };
+    match fixture.decide(Webhook::Validate, &ask, Freshness::Cached)? {
+        Decision::VerifyLive(reads) if reads.contains(&record) => Ok(()),
+        other => Err(format!("{other:?}").into()),
+    }
 }
 
 fn a_binding_may_set_other_annotations() -> TestResult {

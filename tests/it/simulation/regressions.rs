@@ -52,6 +52,12 @@ pub(super) const SEEDS: &[(u64, &str)] = &[
     // A replica that had just started, and whose pools were not ready yet, refused the Binding of a
     // pod that had its address from another replica.
     (144, "a_replica_that_had_just_started_refused_a_binding"),
+    // A Binding brought the requested text alone, because the pod named its address at creation: a
+    // replica that lagged looked up no record.
+    (
+        20_000_210,
+        "a_replica_that_lagged_refused_a_binding_without_addresses",
+    ),
 ];
 
 /// Seeds of scenarios with virtual machines, each with the failure that it found.

@@ -99,7 +99,7 @@ fn held_annotations(
         return Ok(DesiredAnnotations::default());
     };
     if let Some(proposed) = proposed {
-        let proposed = subject_of_binding(&pod.namespace, proposed, context);
+        let proposed = subject_when_bound(&pod.namespace, Some(pod), proposed, context);
         let proposed = attachment_requests(&proposed);
         allocation = allocation.with_ips(|requested| proposed_ips(&proposed, requested));
     }
@@ -128,17 +128,20 @@ fn held_annotations(
     )
 }
 
-/// Returns the rules' view of a Binding's annotations, as if they were a pod's.
-fn subject_of_binding<'s>(
+/// Returns the rules' view of the pod with a Binding's annotations, which replace its own.
+fn subject_when_bound<'s>(
     namespace: &'s str,
+    pod: Option<&'s Pod>,
     proposed: &'s ReviewAnnotations<'_>,
     context: &'s ReviewContext<'_>,
 ) -> PodSubject<'s> {
+    let networks = proposed.networks.as_deref();
+    let default_network = proposed.default_network.as_deref();
     PodSubject::new(
         namespace,
         false,
-        proposed.networks.as_deref(),
-        proposed.default_network.as_deref(),
+        networks.or(pod.and_then(|pod| pod.networks.as_deref())),
+        default_network.or(pod.and_then(|pod| pod.default_network.as_deref())),
         context.policy,
         context.catalog,
     )
@@ -191,7 +194,7 @@ fn compare_annotations<'s>(
 }
 
 /// Returns the live reads that a denial needs and that were not made yet: the pod, and the records
-/// of the addresses and MACs in the Binding, which another replica may just have written.
+/// of the addresses and MACs that it would have, which another replica may just have written.
 fn required_reads(
     request: &AdmissionRequest<'_>,
     binding: &ReviewObject<'_>,
@@ -199,7 +202,7 @@ fn required_reads(
     context: &ReviewContext<'_>,
 ) -> Vec<LiveRead> {
     let namespace = request.namespace();
-    let subject = subject_of_binding(namespace, &binding.metadata.annotations, context);
+    let subject = subject_when_bound(namespace, pod, &binding.metadata.annotations, context);
     let of_address = |one: &PoolRequest| {
         let pool: Box<str> = (&*one.request.pool).into();
         let mac = match one.request.mac {
