@@ -109,6 +109,14 @@ fn banned_beginnings(text: &str) -> Vec<usize> {
     found
 }
 
+/// Returns the words of a text in lower case, with one space before and after each.
+pub(crate) fn as_words(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let words = lower.split(|c: char| !c.is_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    format!(" {} ", words.join(" "))
+}
+
 /// Returns the banned words in comments, each with the number of its line.
 fn banned_words(text: &str) -> Vec<(usize, &'static str)> {
     let mut found = Vec::new();
@@ -116,20 +124,7 @@ fn banned_words(text: &str) -> Vec<(usize, &'static str)> {
         let Some((sentence, _)) = comment(line) else {
             continue;
         };
-        let words: String = sentence
-            .chars()
-            .map(|c| {
-                if c.is_alphanumeric() {
-                    c.to_ascii_lowercase()
-                } else {
-                    ' '
-                }
-            })
-            .collect();
-        let words = format!(
-            " {} ",
-            words.split_whitespace().collect::<Vec<_>>().join(" ")
-        );
+        let words = as_words(sentence);
         let banned = WORDS
             .iter()
             .filter(|word| words.contains(&format!(" {word} ")));

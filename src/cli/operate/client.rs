@@ -1,7 +1,6 @@
 //! Client of the running server's admin socket.
 
 use std::{
-    fmt::Write as _,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     time::Duration,
@@ -13,6 +12,7 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use tokio::{net::UnixStream, time::timeout};
 
@@ -154,21 +154,12 @@ fn is_not_running(error: &io::Error) -> bool {
     )
 }
 
+/// Characters of names, which stay as they are.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
+
 /// Percent-encodes a path segment or query value.
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
-                out.push(char::from(byte));
-            }
-            // Writing to a String cannot fail.
-            _ => {
-                let _ = write!(out, "%{byte:02X}");
-            }
-        }
-    }
-    out
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, PLAIN)
 }
 
 #[cfg(test)]
@@ -177,7 +168,7 @@ mod tests {
 
     #[test]
     fn only_plain_characters_stay_as_they_are() {
-        assert_eq!(encoded("db-0.x_Y"), "db-0.x_Y");
-        assert_eq!(encoded("db/a b&c"), "db%2Fa%20b%26c");
+        assert_eq!(encoded("db-0.x_Y").to_string(), "db-0.x_Y");
+        assert_eq!(encoded("db/a b&c").to_string(), "db%2Fa%20b%26c");
     }
 }

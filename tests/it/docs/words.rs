@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use libtest_mimic::Trial;
 
 use super::{ROOT, links::prose, pages, shown};
-use crate::support::TestResult;
+use crate::{prose::as_words, support::TestResult};
 
 /// Words and idioms of former pages, in lower case.
 const WORDS: &[&str] = &[
@@ -74,12 +74,7 @@ fn plain(text: &str) -> String {
 
 /// Returns the banned words of a line.
 fn banned(line: &str) -> Vec<&'static str> {
-    let line = plain(line).to_lowercase().replace(ALLOWED, "");
-    let words: Vec<&str> = line
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let line = format!(" {} ", words.join(" "));
+    let line = as_words(&plain(line).to_lowercase().replace(ALLOWED, ""));
     let is_in = |word: &&&str| line.contains(&format!(" {word} "));
     WORDS.iter().filter(is_in).copied().collect()
 }

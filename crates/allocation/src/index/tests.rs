@@ -54,6 +54,24 @@ pub(super) fn storage(more: &str) -> Arc<Pool> {
     )
 }
 
+/// Returns a record of an address on the network `storage-net`, as of now and without a MAC.
+pub(super) fn record(ip: &str, holder: Holder) -> Allocation {
+    Allocation {
+        address: address(ip),
+        space: Space::default(),
+        pool: "storage".into(),
+        network: network("storage-net"),
+        interface: "net1".into(),
+        holder,
+        pod: None,
+        mac: None,
+        former_nodes: Vec::new(),
+        taken: None,
+        reservation: None,
+        since: NOW,
+    }
+}
+
 pub(super) fn network(name: &str) -> NetworkRef {
     NetworkRef {
         namespace: "db".into(),

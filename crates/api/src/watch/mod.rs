@@ -31,6 +31,11 @@ pub use self::{
     stream::{Event, Watch, WatchOptions},
 };
 
+/// Returns the field selector of the object with this name.
+pub fn name_selector(name: &str) -> String {
+    format!("metadata.name={name}")
+}
+
 /// The lists and watches of one kind, or of its objects in one namespace.
 #[derive(Clone)]
 pub struct ListWatch {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{ListWatch, Object, backoff::Backoff, page};
+use super::{ListWatch, Object, backoff::Backoff, name_selector, page};
 use crate::call::ApiError;
 
 /// The time beyond its duration after which a silent watch counts as dead: bookmarks come every minute,
@@ -93,7 +93,7 @@ impl Watch {
     /// Creates a watch of everything after a revision. Sends no request.
     pub fn new(list_watch: ListWatch, options: WatchOptions, position: u64) -> Self {
         let seconds = u32::try_from(options.duration.as_secs()).unwrap_or(u32::MAX);
-        let fields = options.name.map(|name| format!("metadata.name={name}"));
+        let fields = options.name.as_deref().map(name_selector);
         Self {
             list_watch,
             params: WatchParams {

@@ -1,11 +1,14 @@
 //! The kinds that are read from a cluster, and the fields that are used.
 
-use std::fmt::Write as _;
-
 use kube::api::ListParams;
+use nadmit_api::watch::name_selector;
 use nadmit_cni::ipam::SLICE_CONTROLLER;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::ClusterQuery;
+
+/// Characters of names, which stay as they are in URLs.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
 /// A kind as the API serves it.
 #[derive(Debug, PartialEq, Eq)]
@@ -179,7 +182,7 @@ impl ClusterKind {
             "apis"
         };
         let namespace = namespace.map_or_else(String::new, |namespace| {
-            format!("/namespaces/{}", percent_encoded(namespace))
+            format!("/namespaces/{}", utf8_percent_encode(namespace, PLAIN))
         });
         format!("/{root}/{}{namespace}/{}", self.api_version, self.resource)
     }
@@ -192,21 +195,6 @@ impl ClusterKind {
             None => self.resource.to_owned(),
         }
     }
-}
-
-/// Percent-encodes a text as a part of a URL.
-fn percent_encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                out.push(char::from(byte));
-            }
-            // Writing to a String cannot fail.
-            _ => drop(write!(out, "%{byte:02X}")),
-        }
-    }
-    out
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -225,12 +213,8 @@ pub(super) struct ListRequest {
 impl ListRequest {
     /// Returns the parameters of its first page of at most `limit` objects.
     pub(super) fn params(&self, limit: u32) -> ListParams {
-        let fields = self
-            .name
-            .as_ref()
-            .map(|name| format!("metadata.name={name}"));
         ListParams {
-            field_selector: fields,
+            field_selector: self.name.as_deref().map(name_selector),
             ..ListParams::default().limit(limit)
         }
     }

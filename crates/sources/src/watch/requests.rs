@@ -7,7 +7,7 @@ use kube::{Client, api::ListParams};
 use crate::cluster::ClusterError;
 use nadmit_api::{
     call::ApiError,
-    watch::{ListWatch, WatchOptions},
+    watch::{ListWatch, WatchOptions, name_selector},
 };
 
 use super::{kinds::WatchedKind, progress::ReadScope};
@@ -34,7 +34,7 @@ pub(super) fn page(watched: WatchedKind, scope: Option<&ReadScope>, size: u32) -
     let name = scope.and_then(|scope| scope.name.as_deref());
     let name = name.or(watched.only());
     ListParams {
-        field_selector: name.map(|name| format!("metadata.name={name}")),
+        field_selector: name.map(name_selector),
         ..ListParams::default().limit(size)
     }
 }

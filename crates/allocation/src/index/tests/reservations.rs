@@ -53,18 +53,8 @@ fn a_reserved_address_is_allocated_only_to_its_holder_and_returns() {
     );
     // Recorded for the reservation, then taken by its holder.
     let record = Allocation {
-        address: address("192.0.2.2"),
-        space: Space::default(),
-        pool: "storage".into(),
-        network: network("storage-net"),
         interface: "".into(),
-        holder: reserved.as_holder(),
-        pod: None,
-        mac: None,
-        former_nodes: Vec::new(),
-        taken: None,
-        reservation: None,
-        since: NOW,
+        ..record("192.0.2.2", reserved.as_holder())
     };
     index.apply(Stored {
         allocation: record.clone(),
@@ -107,17 +97,8 @@ fn untaken_reservations_count_as_reserved() {
         assert_eq!(counted(&index), (0, 1), "{address}");
         let allocation = Allocation {
             address,
-            space: Space::default(),
-            pool: "storage".into(),
-            network: network("storage-net"),
             interface: "".into(),
-            holder: reservation.as_holder(),
-            pod: None,
-            mac: None,
-            former_nodes: Vec::new(),
-            taken: None,
-            reservation: None,
-            since: NOW,
+            ..record("192.0.2.5", reservation.as_holder())
         };
         index.apply(Stored {
             allocation,

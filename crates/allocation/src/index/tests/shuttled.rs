@@ -165,23 +165,8 @@ fn two_addresses() -> Index {
 
 /// A record written by another replica.
 fn theirs() -> Allocation {
-    Allocation {
-        address: "192.0.2.1".parse().unwrap(),
-        space: Space::default(),
-        pool: "storage".into(),
-        network: network("storage-net"),
-        interface: "net1".into(),
-        holder: Holder::Pod {
-            namespace: "far".into(),
-            name: "far".into(),
-        },
-        pod: None,
-        mac: None,
-        former_nodes: Vec::new(),
-        taken: None,
-        reservation: None,
-        since: NOW,
-    }
+    let (namespace, name) = ("far".into(), "far".into());
+    record("192.0.2.1", Holder::Pod { namespace, name })
 }
 
 /// Runs requests of these pods, and optionally another replica, on two addresses.

@@ -52,18 +52,10 @@ fn before(ip: &str, mac: &str, version: u64) -> Stored {
     };
     Stored {
         allocation: Allocation {
-            address: address(ip),
-            space: Space::default(),
-            pool: "storage".into(),
-            network: network("storage-net"),
-            interface: "net1".into(),
-            holder: requester.holder,
             pod: requester.pod,
             mac: Some(mac),
-            former_nodes: Vec::new(),
-            taken: None,
-            reservation: None,
             since: Timestamp(NOW.0 - 1000),
+            ..record(ip, requester.holder)
         },
         version: Version(version),
     }
