@@ -6,16 +6,19 @@
 use std::{collections::BTreeMap, sync::Arc as StdArc};
 
 use shuttle::{
-    check_pct, check_random,
+    Config, Runner,
     rand::{Rng, thread_rng},
+    scheduler::{PctScheduler, RandomScheduler},
     sync::{Arc, Mutex, mpsc},
     thread,
 };
 
-use super::{AttachmentRequest, Index, MacRequest, NOW, Requester, index, network, pool};
-use crate::{Address, Allocation, AllocationError, Holder, Space, Stored, Version, Write};
+use super::{AttachmentRequest, Index, MacRequest, NOW, Requester, index, network, pool, record};
+use crate::{Address, Allocation, AllocationError, Holder, Stored, Version, Write};
 
 const ITERATIONS: usize = 5_000;
+/// The stack of a thread: a debug build plans in more than shuttle's 60 KiB.
+const STACK_BYTES: usize = 256 << 10;
 /// The number of preemptions in the PCT search.
 const DEPTH: usize = 3;
 /// The maximum number of attempts of a request; `Busy` is retried.
@@ -154,8 +157,10 @@ fn assert_consistent(index: &Index, ledger: &TestLedger) {
 }
 
 fn explore(test: impl Fn() + Clone + Send + Sync + 'static) {
-    check_random(test.clone(), ITERATIONS);
-    check_pct(test, ITERATIONS, DEPTH);
+    let mut config = Config::new();
+    config.stack_size = STACK_BYTES;
+    Runner::new(RandomScheduler::new(ITERATIONS), config.clone()).run(test.clone());
+    Runner::new(PctScheduler::new(DEPTH, ITERATIONS), config).run(test);
 }
 
 fn two_addresses() -> Index {
