@@ -89,7 +89,8 @@ pub enum InterfaceState {
     Detached,
     /// The pod is bound to another node than the one the record was made for.
     OnOtherNode,
-    /// The record names another pod of the same holder, which may still run somewhere.
+    /// An earlier pod of the same holder may still use the address: the record names it, or a former
+    /// node of the record may still run its containers.
     HeldByPredecessor,
 }
 

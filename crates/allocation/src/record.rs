@@ -36,8 +36,9 @@ pub struct Allocation {
     /// The pod that uses the address, or used it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodRef>,
-    /// The nodes of the holder's earlier pods, the latest last. While one of them does not respond,
-    /// containers of that pod may still run there.
+    /// The nodes of the holder's earlier pods, the latest last; the node of the recorded pod is one of
+    /// them if an earlier pod ran there, too. While one of them does not respond, containers of that
+    /// pod may still run there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub former_nodes: Vec<Arc<str>>,
     /// The MAC of the interface, if it is derived from the address.
@@ -120,7 +121,10 @@ impl Allocation {
     }
 
     /// Returns the former nodes to record when `next` takes the address over: the node of the current
-    /// pod is added if `next` is another pod, and the node of `next` is removed.
+    /// pod is added if `next` is another pod.
+    ///
+    /// A node stays in the list if `next` is bound there: the binding may fail, and the pod may run on
+    /// another node in the end.
     pub(crate) fn former_nodes_for(&self, next: Option<&PodRef>) -> Vec<Arc<str>> {
         let mut nodes = self.former_nodes.clone();
         let before = self.pod.as_ref().filter(|pod| {
@@ -131,8 +135,6 @@ impl Allocation {
             nodes.retain(|one| one != node);
             nodes.push(Arc::clone(node));
         }
-        let own = next.and_then(|next| next.node.as_ref());
-        nodes.retain(|one| Some(one) != own);
         nodes.drain(..nodes.len().saturating_sub(MAX_FORMER_NODES));
         nodes
     }

@@ -218,7 +218,7 @@ impl ClusterView<'_> {
     /// Returns true if a pod other than the present one was given the address and may still use it.
     fn is_held_by_predecessor(&self, record: &Allocation) -> bool {
         if !names_uid(record) || self.pods.named(record).is_some() {
-            return false;
+            return self.may_run_on_former_node(record);
         }
         match self.gone(record) {
             PodVerdict::Ended(ended) => {
@@ -227,6 +227,22 @@ impl ClusterView<'_> {
             }
             _ => true,
         }
+    }
+
+    /// Returns true if containers of an earlier pod may run on one of the record's former nodes, or
+    /// ended there within the quarantine. That pod was gone when the record last changed.
+    fn may_run_on_former_node(&self, record: &Allocation) -> bool {
+        let gone = self.now.since(record.since);
+        let quarantine = self.quarantine(record);
+        record.former_nodes.iter().any(|node| {
+            let there = self.catalog.nodes().node(node);
+            self.ended_on(record, node, there, gone)
+                .map_or(true, |ended| {
+                    let left = quarantine.saturating_sub(whole_seconds(ended));
+                    self.note_due(left);
+                    !left.is_zero()
+                })
+        })
     }
 }
 

@@ -58,6 +58,12 @@ pub(super) const SEEDS: &[(u64, &str)] = &[
         20_000_210,
         "a_replica_that_lagged_refused_a_binding_without_addresses",
     ),
+    // Two schedulers bound a replica at once: the record that the losing one took over from the
+    // replica's last pod, on a silent node, was surplus and was released at once.
+    (
+        20_006_074,
+        "a_predecessor_s_address_was_released_with_a_failed_binding",
+    ),
 ];
 
 /// Seeds of scenarios with virtual machines, each with the failure that it found.

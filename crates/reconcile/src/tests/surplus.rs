@@ -136,6 +136,38 @@ fn a_record_for_another_node_is_freed_once_the_pod_is_bound() {
 }
 
 #[test]
+fn a_surplus_record_is_kept_while_a_predecessor_may_run() {
+    // Two schedulers bind a pod at once. The binding to node-2, with the address that its predecessor
+    // has there, fails; the other gives the pod an address on node-1.
+    let sliced = json!({"nodeSliceSize": "/28"});
+    let plain = json!({});
+    // A plain pool detaches the record first, after 120 s.
+    let table = [
+        ("sliced, ready", &sliced, NodeIs::Ready, 31),
+        ("sliced, silent", &sliced, NodeIs::Silent, 601),
+        ("sliced, gone", &sliced, NodeIs::Gone, 30),
+        ("plain, ready", &plain, NodeIs::Ready, 150),
+        ("plain, silent", &plain, NodeIs::Silent, 631),
+    ];
+    for (name, pool, node, expected) in table {
+        let mut cluster = Cluster::with(pool);
+        cluster.node("node-2", node);
+        let taken_over = Allocation {
+            pod: Some(pod_ref("a", Some("node-2"))),
+            former_nodes: vec!["node-2".into()],
+            ..cluster.allocation("192.0.2.17", "a")
+        };
+        let own = cluster.allocation(FIRST, "a");
+        cluster.record(taken_over);
+        cluster.record(own);
+        cluster.put(asking(pod("a", Some("node-1")), FIRST));
+        let freed = cluster.freed("192.0.2.17");
+        assert_eq!(freed, Some((expected, ActionReason::Excess)), "{name}");
+        assert!(cluster.held(FIRST).is_some(), "{name}");
+    }
+}
+
+#[test]
 fn a_predecessor_s_extra_address_is_kept_while_it_may_run() {
     let successor = || Pod {
         uid: Some("u-a-2".into()),
