@@ -105,6 +105,39 @@ pub fn canonical(text: &str) -> Option<AddressRequest> {
     }
 }
 
+/// The kind of an address that no host has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecialAddress {
+    /// 0.0.0.0 or ::.
+    Unspecified,
+    /// A multicast address.
+    Multicast,
+    /// A loopback address.
+    Loopback,
+}
+
+impl SpecialAddress {
+    /// Returns the kind of an address; `None` if a host may have it.
+    pub fn of(address: IpAddr) -> Option<Self> {
+        match address {
+            _ if address.is_unspecified() => Some(Self::Unspecified),
+            _ if address.is_multicast() => Some(Self::Multicast),
+            _ if address.is_loopback() => Some(Self::Loopback),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SpecialAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unspecified => "the unspecified address",
+            Self::Multicast => "a multicast address",
+            Self::Loopback => "a loopback address",
+        })
+    }
+}
+
 /// Returns the number of bits of an address of this family: 32 or 128.
 pub fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }

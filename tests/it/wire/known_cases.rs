@@ -83,6 +83,30 @@ const CASES: &[KnownCase] = &[
         "192.0.2.5",
     ),
     (
+        "an_unspecified_ipv6_address",
+        STATIC,
+        r#""ips":["::/0"]"#,
+        "fails",
+    ),
+    (
+        "an_ipv6_loopback_address",
+        STATIC,
+        r#""ips":["::1/128"]"#,
+        "fails",
+    ),
+    (
+        "an_ipv6_multicast_address",
+        STATIC,
+        r#""ips":["192.0.2.5/29","ff02::1/64"]"#,
+        "192.0.2.5 fails",
+    ),
+    (
+        "an_unspecified_ipv4_address",
+        STATIC,
+        r#""ips":["0.0.0.0/0","192.0.2.5/29"]"#,
+        "192.0.2.5",
+    ),
+    (
         "one_address_with_two_prefixes",
         STATIC,
         r#""ips":["192.0.2.5/29","192.0.2.5/24"]"#,

@@ -206,6 +206,14 @@ fn interface(
         if !there.insert(key) {
             return Err(AttachFailure::Plugin("an address twice"));
         }
+        match ip {
+            // The kernel reports success and assigns nothing.
+            IpAddr::V4(ip) if ip.is_unspecified() => continue,
+            IpAddr::V6(ip) if ip.is_unspecified() || ip.is_loopback() || ip.is_multicast() => {
+                return Err(AttachFailure::Plugin("an address that Linux refuses"));
+            }
+            _ => {}
+        }
         seen.ips.insert(ip);
     }
     Ok(())

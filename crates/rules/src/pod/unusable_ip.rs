@@ -6,18 +6,23 @@ use crate::{
     Check, Example, Levels, PodSubject, Report, Rule,
     examples::{STORAGE_NET, pod},
 };
-use nadmit_cni::{AddressRequest, address};
+use nadmit_cni::{
+    AddressRequest,
+    address::{self, SpecialAddress},
+};
 
 pub(crate) const RULE: Rule = Rule {
     code: "unusable-ip",
     levels: Levels::MISLEADS,
     summary: "A requested address is one that no interface can work with",
-    explanation: "The network's own address, its broadcast address, 0.0.0.0, ::, multicast and \
-        loopback addresses are taken by Multus and most plugins without a word, and nothing \
-        reaches the pod. Networks of one or two addresses (/31, /32, /127, /128) have neither \
+    explanation: "Multus and most plugins accept the network's own address, its broadcast \
+        address, 0.0.0.0, multicast and loopback addresses without an error, and nothing reaches \
+        the pod. Linux refuses ::, ::1 and IPv6 multicast addresses, and the pod hangs in \
+        ContainerCreating. Networks of one or two addresses (/31, /32, /127, /128) have neither \
         network nor broadcast address, and IPv6 has no broadcast; the first address of an IPv6 \
         network is the subnet-router anycast address, which is only warned of. Source: RFC 3021, \
-        RFC 4291 (section 2.6.1), RFC 6164; executed with Multus v4.3.0.",
+        RFC 4291 (section 2.6.1), RFC 6164; executed with Multus v4.3.0 \
+        and macvlan v1.1.1.",
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.255/24"]}]"#),
@@ -41,7 +46,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 continue;
             };
             let field_ref = || attachment.field_ref(&format!("ips[{index}]"), written.span);
-            if let Some(what) = fault(request) {
+            if let Some(special) = SpecialAddress::of(request.address) {
+                let message = format!("{:?} is {special}", written.text);
+                report.add(field_ref(), message, HELP);
+            } else if let Some(what) = fault(request) {
                 report.add(field_ref(), format!("{:?} is {what}", written.text), HELP);
             } else if is_anycast(request) {
                 report.add_capped(
@@ -58,18 +66,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
+/// Returns the reason why no host of the network has an address.
 fn fault(request: &AddressRequest) -> Option<&'static str> {
-    let address = request.address;
-    if address.is_unspecified() {
-        return Some("the unspecified address");
-    }
-    if address.is_multicast() {
-        return Some("a multicast address");
-    }
-    if address.is_loopback() {
-        return Some("a loopback address");
-    }
-    match address {
+    match request.address {
         IpAddr::V4(v4) if v4.is_broadcast() => Some("the broadcast address"),
         IpAddr::V4(v4) if has_hosts(request) => {
             let prefix = u32::from(request.prefix?);
@@ -120,8 +119,12 @@ mod tests {
             "169.254.1.1/16",
         ] {
             assert_eq!(
-                (fault(&request(text)), is_anycast(&request(text))),
-                (None, false),
+                (
+                    SpecialAddress::of(request(text).address),
+                    fault(&request(text)),
+                    is_anycast(&request(text))
+                ),
+                (None, None, false),
                 "{text}"
             );
         }
@@ -143,7 +146,9 @@ mod tests {
             "::1/128",
             "ff02::1/64",
         ] {
-            assert!(fault(&request(text)).is_some(), "{text}");
+            let request = request(text);
+            let special = SpecialAddress::of(request.address);
+            assert!(special.is_some() || fault(&request).is_some(), "{text}");
         }
         assert!(is_anycast(&request("2001:db8::/64")));
     }
