@@ -15,6 +15,7 @@
 mod api;
 pub(crate) mod console;
 mod links;
+mod reference;
 mod security;
 mod words;
 
@@ -84,6 +85,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .chain(security::tests())
         .chain(console::tests())
         .chain(links::tests())
+        .chain(reference::tests())
         .chain(words::tests())
         .collect()
 }

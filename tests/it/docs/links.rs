@@ -125,7 +125,7 @@ pub(super) fn prose(page: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Returns the anchor of a heading, as GitHub makes it.
-fn anchor(heading: &str) -> String {
+pub(super) fn anchor(heading: &str) -> String {
     let mut text = String::new();
     let mut rest = heading;
     while let Some((before, link)) = rest.split_once('[') {

@@ -3,11 +3,11 @@
 mod cluster;
 mod fixture;
 mod maps;
-mod monitoring;
+pub(crate) mod monitoring;
 mod real;
 mod recovery;
 mod scenario;
-mod server;
+pub(crate) mod server;
 
 use std::{fs, path::Path};
 

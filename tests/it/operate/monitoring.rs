@@ -11,7 +11,7 @@ use nadmit::{
     rules::Policy,
 };
 use prometheus_client::encoding::text::encode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -54,19 +54,35 @@ pub(super) fn both_forms_of_the_alerts_are_one() -> TestResult {
     Ok(())
 }
 
-pub(super) fn monitoring_names_exported_metrics() -> TestResult {
+/// Returns the metrics of a server of a folder that has answered reviews. It needs curl.
+pub(crate) fn metrics_of_a_folder_server() -> Result<String, Failed> {
+    const WARNED: &str = "{apiVersion: v1, kind: Namespace, metadata: {name: warned, labels: {nadmit.io/mode: warn}}}";
     let place = WorkFolder::new()?;
+    fs::write(place.path("manifests/warned.yaml"), WARNED)?;
     let serving = place.serve()?;
-    // One of each labelled metric: an allocation, a finding, a rejection.
+    // One of each labelled metric: an allocation, a finding, one that would deny, a rejection.
     serving.create_replica(0)?;
-    let pod = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"1",
-        "kind":{"group":"","version":"v1","kind":"Pod"},
-        "resource":{"group":"","version":"v1","resource":"pods"},"operation":"CREATE",
-        "namespace":"db","name":"a","object":{"metadata":{"name":"a",
-        "annotations":{"k8s.v1.cni.cncf.io/networks":"no-such-net"}}}}}"#;
-    serving.post("/validate", pod)?;
+    for namespace in ["db", "warned"] {
+        let pod = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "1",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "operation": "CREATE",
+            "namespace": namespace,
+            "name": "a",
+            "object": {"metadata": {"name": "a",
+                "annotations": {"k8s.v1.cni.cncf.io/networks": "no-such-net"}}},
+        }});
+        serving.post("/validate", &pod.to_string())?;
+    }
     serving.post("/validate", "no review")?;
     let page = serving.metrics()?;
+    serving.stop()?;
+    Ok(page)
+}
+
+pub(super) fn monitoring_names_exported_metrics() -> TestResult {
+    let page = metrics_of_a_folder_server()?;
     let exported = named(&page);
     for file in FILES {
         parsed(file)?;
@@ -76,16 +92,16 @@ pub(super) fn monitoring_names_exported_metrics() -> TestResult {
             return Err(format!("{file} names {missing:?}, which is not among\n{page}").into());
         }
     }
-    every_help_text_ends_in_a_full_stop(&page)?;
-    serving.stop()
+    every_help_text_ends_in_a_full_stop(&page)
 }
 
-pub(super) fn help_texts_of_a_replica_end_in_a_full_stop() -> TestResult {
+/// Returns the metrics of a replica in a cluster without objects.
+pub(crate) fn metrics_of_a_replica() -> Result<String, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build()?;
-    let text = runtime.block_on(async {
+    runtime.block_on(async {
         let options = ReplicaOptions {
             server: "the fake API server".to_owned(),
             namespace: "nadmit".to_owned(),
@@ -105,8 +121,12 @@ pub(super) fn help_texts_of_a_replica_end_in_a_full_stop() -> TestResult {
         tasks.await?;
         let mut text = String::new();
         encode(&mut text, &replica.state.registry)?;
-        Ok::<String, Failed>(text)
-    })?;
+        Ok(text)
+    })
+}
+
+pub(super) fn help_texts_of_a_replica_end_in_a_full_stop() -> TestResult {
+    let text = metrics_of_a_replica()?;
     for name in [
         "leader",
         "watch_events",

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 /// The time limit of any wait on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) fn has_curl() -> bool {
+pub(crate) fn has_curl() -> bool {
     let output = Command::new("curl").arg("--version").output();
     output.is_ok_and(|output| output.status.success())
 }
