@@ -186,8 +186,9 @@ impl<'a> AddressUses<'a> {
             .collect();
         networks.sort_unstable();
         let overlaps = whereabouts_overlaps(catalog, pool).into_iter();
-        let blockers = overlaps
-            .map(|overlap| format!("Whereabouts gives addresses of it to pods on {overlap}"));
+        let blockers = overlaps.map(|overlap| {
+            format!("Whereabouts assigns addresses of this pool to pods on {overlap}")
+        });
         PoolAdoption {
             name: pool.name.to_string(),
             network_name: pool.space.network_name().to_owned(),

@@ -41,10 +41,10 @@ pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Diagn
                 field: "metadata.name".to_owned(),
                 span: span_at(position, text),
                 message: format!(
-                    "{kind} {namespace}{slash}{own} is defined in {name}:{}:{}, too",
+                    "{kind} {namespace}{slash}{own} is also defined in {name}:{}:{}",
                     before.line, before.column
                 ),
-                help: "keep one of the two, or check what belongs to one cluster at a time"
+                help: "remove one of them, or check the manifests of each cluster separately"
                     .to_owned(),
             });
         }

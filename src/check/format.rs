@@ -46,7 +46,7 @@ impl OutputFormat {
 
 /// A text that names no format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the formats are {}", OutputFormat::ALL.map(OutputFormat::name).join(", "))]
+#[error("expected one of the formats {}", OutputFormat::ALL.map(OutputFormat::name).join(", "))]
 pub struct UnknownFormat;
 
 impl FromStr for OutputFormat {

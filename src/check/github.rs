@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::rules::Level;
+use crate::{admission::tag, rules::Level};
 
 use super::{CheckOutcome, Diagnostic, terminal::sanitize};
 
@@ -16,7 +16,7 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
         };
         let stop = if diagnostic.help.is_empty() { "" } else { "; " };
         let mut text = format!("{}{stop}{}", diagnostic.message, diagnostic.help);
-        let title = property(diagnostic.code);
+        let title = property(&tag(diagnostic.code));
         // A cluster's object has no file, so the annotation itself names it.
         let properties = if outcome.cluster.is_some() {
             text = format!(

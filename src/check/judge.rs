@@ -106,9 +106,9 @@ impl CheckContext<'_> {
             level: finding.level,
             namespace: namespace(&object.value).to_owned(),
             object: name.clone(),
+            message: finding.detailed_message(),
             field: finding.field,
             span,
-            message: finding.message,
             help: finding.help,
         }));
     }
@@ -379,8 +379,8 @@ impl CheckContext<'_> {
                 finding.level = finding.level.min(Level::Warn);
                 if self.catalog.namespaces_of(name).next().is_none() {
                     finding.help = format!(
-                        "no network of \"{namespace}\" is among what was read: check its \
-                         manifests, too, or deny this with --strict-networks"
+                        "add the networks of namespace \"{namespace}\" to the input, or deny \
+                         this with --strict-networks"
                     );
                 }
             }
@@ -405,8 +405,9 @@ impl CheckContext<'_> {
         {
             finding.level = finding.level.min(Level::Warn);
             finding.help = format!(
-                "the {kind} \"{name}\" makes it where its namespaceSelector matches: check the \
-                 Namespace \"{namespace}\" with its labels, too"
+                "add the Namespace \"{namespace}\" with its labels to the input: the {kind} \
+                 \"{name}\" \
+                 creates the network where its namespaceSelector matches"
             );
         }
     }

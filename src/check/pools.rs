@@ -50,13 +50,14 @@ impl CheckContext<'_> {
         let soft = match namespace.as_deref() {
             Some(namespace) => {
                 let known = self.catalog.namespace(namespace);
-                (!known.is_some_and(|known| known.declared)).then(|| {
-                    format!("the Namespace \"{namespace}\" is not among what was read: check its manifest, too")
-                })
+                (!known.is_some_and(|known| known.declared))
+                    .then(|| format!("add the Namespace \"{namespace}\" to the input"))
             }
-            None => self.catalog.pool_names().is_empty().then(|| {
-                "no AddressPool is among what was read: check their manifests, too".to_owned()
-            }),
+            None => self
+                .catalog
+                .pool_names()
+                .is_empty()
+                .then(|| "add the AddressPools to the input".to_owned()),
         };
         if let Some(help) = soft {
             finding.level = finding.level.min(Level::Warn);

@@ -212,7 +212,7 @@ fn invalid_manifest(file: usize, level: Level, span: Span, message: String) -> D
 fn unreadable_file(file: usize, error: &SourceError) -> Diagnostic {
     let message = match error {
         SourceError::NotUtf8 { position, .. } => format!(
-            "the text is not UTF-8 from line {}, column {}: save it as UTF-8",
+            "the text is not UTF-8 from line {}, column {}; save it as UTF-8",
             position.line, position.column
         ),
         other => other.to_string(),
@@ -235,8 +235,7 @@ fn label_diagnostic(error: &SourceError, files: &[File]) -> Option<Diagnostic> {
     };
     let index = files.iter().position(|known| known.name == *file)?;
     let span = span_at(*position, files[index].text.as_deref().unwrap_or_default());
-    let message =
-        format!("the label {label} is {text:?}, which is taken for no label: write {expected}");
+    let message = format!("the label {label} is {text:?}, which nadmit ignores: write {expected}");
     Some(Diagnostic {
         namespace: namespace.clone(),
         object: format!("namespace {namespace}"),

@@ -41,14 +41,19 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
 fn rule(code: &str) -> Value {
     let known = RULES.iter().find(|rule| rule.code == code);
     let (level, explanation) = match known {
-        Some(rule) => (rule.levels.of(Profile::Default), rule.explanation),
+        Some(rule) => (
+            rule.levels.of(Profile::Default),
+            [rule.docs.checks, rule.docs.consequence].join(" "),
+        ),
         None if code == DUPLICATE_OBJECT => (
             Level::Warn,
-            "Of two manifests of one object the one that is applied later overwrites the other.",
+            "Of two manifests of one object the one that is applied later overwrites the other."
+                .to_owned(),
         ),
         None => (
             Level::Deny,
-            "The text is not YAML or JSON, or Kubernetes would not accept an object in it.",
+            "The text is not YAML or JSON, or Kubernetes would not accept an object in it."
+                .to_owned(),
         ),
     };
     json!({

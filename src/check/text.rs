@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::rules::Level;
+use crate::{admission::tag, rules::Level};
 
 use super::{CheckOutcome, Diagnostic, terminal::sanitize_line as printable};
 
@@ -23,12 +23,12 @@ pub(super) fn style(level: Level) -> Style {
 /// Writes the level, the code and the message.
 pub(super) fn write_headline(diagnostic: &Diagnostic, out: &mut String) {
     let color = style(diagnostic.level);
-    let (level, code) = (diagnostic.level, diagnostic.code);
+    let (level, tag) = (diagnostic.level, tag(diagnostic.code));
     let message = printable(&diagnostic.message);
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "{color}{level}[{code}]{color:#}{BOLD}: {message}{BOLD:#}"
+        "{color}{level}{color:#}: {tag} {BOLD}{message}{BOLD:#}"
     );
 }
 

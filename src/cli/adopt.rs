@@ -26,23 +26,23 @@ const EXIT_FAILED: u8 = 2;
 /// Arguments of `nadmit adopt`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 when nothing prevents the adoption, 1 when something does (an invalid pool, a \
-network of Whereabouts with the same addresses), 2 when the cluster could not be read.
+Exit codes: 0 if nothing prevents the adoption, 1 if something does (an invalid pool, a network \
+of Whereabouts with the same addresses), 2 if the cluster cannot be read.
 
 Examples:
-  nadmit adopt --dry-run                        what the pools of the cluster would adopt
-  nadmit adopt --dry-run pool.yaml nads.yaml    the same with these manifests applied")]
+  nadmit adopt --dry-run                        preview the cluster as it is
+  nadmit adopt --dry-run pool.yaml nads.yaml    preview it with these manifests applied")]
 pub(super) struct AdoptArgs {
-    /// Manifests that replace objects of the cluster: files, folders, or - for standard input
+    /// Manifests that replace objects of the cluster: files, folders, - for stdin
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Required: adopting is done by the server; this command only shows it
+    /// Required: this command only previews what the server will adopt
     #[arg(long)]
     dry_run: bool,
     /// Output format
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
-    /// The settings (nadmit.yaml) of the server; by default those of the ConfigMap nadmit-config
+    /// Settings file (nadmit.yaml) [default: the ConfigMap nadmit-config]
     #[arg(long, env = "NADMIT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -79,9 +79,9 @@ impl AdoptArgs {
     fn adoption(&self) -> anyhow::Result<Adoption> {
         anyhow::ensure!(
             self.dry_run,
-            "nothing is adopted by hand: the server records what pods and networks use as soon as \
-             the AddressPool is there, and only then lets it give addresses; write \
-             `nadmit adopt --dry-run` to see what that will be"
+            "--dry-run is missing: this command only previews an adoption. When an AddressPool is \
+             created, the server adopts the addresses in use, and then starts to assign; to see \
+             which, run nadmit adopt --dry-run"
         );
         let written = self.config_policy()?;
         let files = check::gather(&self.paths, |_, _| {})?;
@@ -106,7 +106,7 @@ impl AdoptArgs {
         let name = path.display().to_string();
         let text = sources::read_file(path, &name).context("--config")?;
         let config = Config::parse(&text, &name)
-            .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
+            .map_err(|errors| anyhow::anyhow!("--config {name} has errors:\n{errors}"))?;
         Ok(Some(config.policy))
     }
 
@@ -166,7 +166,7 @@ fn render(adoption: &Adoption) -> String {
     let _ = writeln!(
         page,
         "{} to adopt, {} to reserve, {} recorded; {} used by more than one; {hindered} of {} pools \
-         would give nothing",
+         would assign nothing",
         count(AdoptionState::Adopt),
         count(AdoptionState::Reserve),
         count(AdoptionState::Recorded),
@@ -183,11 +183,11 @@ fn render_pool(pool: &PoolAdoption) -> String {
     };
     let mut page = format!("{BOLD}pool {}{BOLD:#} in {space}", pool.name);
     page += &match &*pool.networks {
-        [] => ", which no network names\n".to_owned(),
+        [] => ", used by no network\n".to_owned(),
         networks => format!(" for {}\n", networks.join(", ")),
     };
     for reason in &pool.blockers {
-        page += &format!("  {RED}in the way{RED:#}: {reason}\n");
+        page += &format!("  {RED}blocked{RED:#}: {reason}\n");
     }
     for duplicate in &pool.duplicates {
         let users = duplicate.users.join(" and by ");

@@ -44,7 +44,10 @@ pub(super) fn print(place: &ServerInfo, catalog: Option<&Catalog>) {
             "admin      http://{admin}/livez, /readyz and /metrics"
         ));
     }
-    output::print_line(format_args!("\nAsk it about a pod:\n\n{}\n", curl(place)));
+    output::print_line(format_args!(
+        "\nSend it the review of a pod:\n\n{}\n",
+        curl(place)
+    ));
 }
 
 /// Returns a curl command that sends a review of a pod with an unknown network.

@@ -13,7 +13,7 @@ use crate::server::{
 /// Arguments of `nadmit certs`.
 #[derive(Debug, Args)]
 pub(super) struct CertsArgs {
-    /// The folder of the certificates and keys
+    /// Folder of the certificates and keys
     #[arg(
         long,
         env = "NADMIT_CERT_DIR",
@@ -21,8 +21,9 @@ pub(super) struct CertsArgs {
         value_name = "DIR"
     )]
     cert_dir: PathBuf,
-    /// A host name or address that the certificate is for; may be given more than once
-    /// [default: localhost, 127.0.0.1 and ::1]
+    /// Host name or IP address [default: localhost, 127.0.0.1 and ::1]
+    ///
+    /// The certificate is valid for these names. Repeat the option for more than one.
     #[arg(long = "name", value_name = "NAME")]
     names: Vec<String>,
 }
@@ -40,16 +41,16 @@ pub(super) fn run(args: &CertsArgs) -> anyhow::Result<()> {
     let folder = args.cert_dir.display();
     match self_signed::ensure(&args.cert_dir, &names, super::clock().now())? {
         Issuance::Nothing => output::print_line(format_args!(
-            "{folder}: a good certificate is there already"
+            "{folder}: nothing to do, the certificate is valid already"
         )),
         Issuance::Certificate => {
             output::print_line(format_args!(
-                "{folder}: made tls.crt and tls.key for {}",
+                "{folder}: created tls.crt and tls.key for {}",
                 names.join(", ")
             ));
         }
         Issuance::Authority => output::print_line(format_args!(
-            "{folder}: made ca.crt and ca.key, tls.crt and tls.key for {}",
+            "{folder}: created ca.crt and ca.key, tls.crt and tls.key for {}",
             names.join(", ")
         )),
     }

@@ -29,22 +29,22 @@ const EXIT_FAILED: u8 = 2;
 /// Arguments of `nadmit check`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit codes: 0 when nothing is denied (warnings are not denials), 1 when something is, or when a \
-manifest cannot be read as one, 2 when the check could not run: a wrong flag, a path that cannot \
-be read, mistakes in --config, a cluster that does not answer or may not be read.
+Exit codes: 0 if nothing is denied (there may be warnings), 1 if something is denied or a manifest \
+is invalid, 2 if the check cannot run: a wrong flag, a path that cannot be read, errors in --config, \
+a cluster that does not respond or denies access.
 
 Examples:
   nadmit check deploy/
   kustomize build overlays/prod | nadmit check -
   helm template my-chart | nadmit check --format github -
-  nadmit check --cluster deploy/          what of these files the cluster would refuse
-  nadmit check --cluster                  what nadmit would refuse of what is in the cluster")]
+  nadmit check --cluster deploy/          check files against the cluster
+  nadmit check --cluster                  check the objects of the cluster")]
 pub(super) struct CheckArgs {
-    /// Files, folders (every *.yaml, *.yml and *.json below), or - for standard input
+    /// Files, folders (all *.yaml, *.yml and *.json below), or - for standard input
     ///
-    /// All of them form one set: pods, workload templates and KubeVirt's VirtualMachines are checked
-    /// against the NetworkAttachmentDefinitions, AddressPools, AddressReservations and Namespaces in it,
-    /// and these against each other. Other kinds are ignored.
+    /// All inputs form one set. Pods, workload templates and KubeVirt VMs are checked against the
+    /// NetworkAttachmentDefinitions, AddressPools, AddressReservations and Namespaces in it, and these
+    /// against each other. Other kinds are ignored.
     #[arg(required_unless_present = "cluster", value_name = "PATH")]
     paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -58,11 +58,13 @@ pub(super) struct CheckArgs {
             .try_map(|name| name.parse::<OutputFormat>())
     )]
     format: OutputFormat,
-    /// The settings (nadmit.yaml) of the server, so that the check agrees with it; by default those of the
-    /// environment variable NADMIT_CONFIG, else, with --cluster, of the ConfigMap nadmit-config
+    /// Settings file of the server (nadmit.yaml) [default: $NADMIT_CONFIG]
+    ///
+    /// With the settings of the server, the check agrees with the server. If no file is named, --cluster
+    /// uses the ConfigMap nadmit-config.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The profile of default levels, instead of --config
+    /// Profile of default levels, instead of --config
     #[arg(
         long,
         value_name = "PROFILE",
@@ -71,12 +73,12 @@ pub(super) struct CheckArgs {
             .try_map(|name| name.parse::<Profile>().map_err(|()| "no such profile"))
     )]
     profile: Option<Profile>,
-    /// Deny unknown networks even in namespaces without any NetworkAttachmentDefinition in the input
+    /// Deny an unknown network even if the input has no network of its namespace
     ///
-    /// By default an unknown network is only a warning if no NetworkAttachmentDefinition of its namespace
-    /// was read, because its manifests are likely elsewhere. If one was read, all are assumed to be in the
-    /// input, and an unknown one is denied as on the server. Address pools are treated alike if no
-    /// AddressPool was read, or not the Namespace that a selector refers to.
+    /// By default, such a network is only a warning, because its manifests are probably elsewhere. If the
+    /// input has one NetworkAttachmentDefinition of the namespace, it is expected to have all of them: then
+    /// an unknown network is denied, as on the server. The same holds for address pools, if the input has
+    /// no AddressPool, or not the Namespace that a selector refers to.
     #[arg(long)]
     strict_networks: bool,
 }
@@ -152,6 +154,6 @@ fn policy(config: Option<&Path>, profile: Option<Profile>) -> anyhow::Result<Opt
     let name = path.display().to_string();
     let text = sources::read_file(path, &name).context("--config")?;
     let config = Config::parse(&text, &name)
-        .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
+        .map_err(|errors| anyhow::anyhow!("--config {name} has errors:\n{errors}"))?;
     Ok(Some(config.policy))
 }

@@ -20,8 +20,7 @@ const SETTINGS_KEY: &str = "nadmit.yaml";
 /// Argument that names nadmit's own namespace.
 #[derive(Debug, Args)]
 pub(super) struct NadmitNamespaceArgs {
-    /// nadmit's own namespace in the cluster; without --config, the settings of its ConfigMap nadmit-config
-    /// apply
+    /// nadmit's namespace; without --config, its ConfigMap nadmit-config is used
     #[arg(
         long,
         env = "NADMIT_NAMESPACE",
@@ -88,7 +87,7 @@ fn policy(object: &ClusterObject) -> anyhow::Result<Policy> {
             let read = Config::parse(text, &name);
             let read = read.map_err(|errors| {
                 anyhow::anyhow!(
-                    "{name} has mistakes; mend it, or name other settings with --config:\n{errors}"
+                    "{name} has errors; fix them, or name other settings with --config:\n{errors}"
                 )
             });
             read?.policy

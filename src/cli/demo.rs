@@ -34,10 +34,10 @@ use crate::{
 /// Arguments of `nadmit demo`.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Exit after the examples instead of serving on
+    /// Exit after the examples, instead of continuing to serve
     #[arg(long)]
     once: bool,
-    /// Address to serve on; another port is chosen if this one is taken
+    /// Address of the webhooks; if the port is in use, another one is chosen
     #[arg(
         long,
         env = "NADMIT_LISTEN",
@@ -62,7 +62,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new()
         .prefix("nadmit-demo-")
         .tempdir()
-        .context("no temporary folder can be made; set TMPDIR")?;
+        .context("cannot create a temporary folder; set TMPDIR to a writable folder")?;
     let manifests = folder.path().join("manifests");
     let certs = folder.path().join("certs");
     scenes::unpack(&manifests)?;
@@ -97,7 +97,7 @@ async fn demo(args: &DemoArgs) -> anyhow::Result<()> {
         };
         banner::print(&place, demonstration.catalog.load().as_deref());
         output::print_line(format_args!(
-            "Edit the manifests in that folder and ask again; Ctrl-C ends it."
+            "Edit the manifests in that folder and send the review again. Ctrl-C stops the demo."
         ));
     }
     serving.await?;
@@ -159,7 +159,7 @@ impl Demonstration {
 async fn run_scenes(address: SocketAddr, ca: &Path) -> anyhow::Result<()> {
     let mut client = HttpsClient::connect(address, ca)
         .await
-        .context("the demo's own server")?;
+        .context("cannot connect to the server of the demo")?;
     output::print_line(show::opening());
     for scene in SCENES {
         let mut request = scene.review()?;

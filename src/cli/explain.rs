@@ -7,7 +7,10 @@ use anyhow::bail;
 use clap::Args;
 
 use super::output::{self, BOLD, DIM};
-use crate::rules::{Level, Profile, RULES, Rule, registry, rule_levels::similar_code};
+use crate::rules::{
+    Level, Profile, RULE_GROUPS, RULES, Rule, RuleDocs, RuleGroup, registry,
+    rule_levels::similar_code,
+};
 
 /// Arguments of `nadmit explain`.
 #[derive(Debug, Args)]
@@ -56,50 +59,101 @@ fn list() -> String {
         .max()
         .unwrap_or_default();
     let mut out = String::new();
-    for rule in RULES {
+    for RuleGroup { title, rules } in RULE_GROUPS {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{BOLD}{title}{BOLD:#}");
+        list_group(rules, width, &mut out);
+        out.push('\n');
+    }
+    out += "always: denied whatever the profile, the settings and the mode; the other levels are those of \
+            the profile default\n";
+    out
+}
+
+/// Appends a line for each rule.
+fn list_group(rules: &[&Rule], width: usize, out: &mut String) {
+    for rule in rules {
         let level = rule.levels.of(Profile::Default);
+        let name = match rule.levels.is_authority() {
+            true => "always".to_owned(),
+            false => level.to_string(),
+        };
         let (color, code) = (style(level), rule.code);
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "{code:<width$}  {color}{level}{color:#}  {}",
+            "{code:<width$}  {color}{name:<6}{color:#}  {}",
             rule.summary
         );
     }
-    out
 }
 
 fn explanation(rule: &Rule) -> String {
     let mut out = String::new();
-    let levels = Profile::ALL.map(|profile| {
-        let level = rule.levels.of(profile);
-        let color = style(level);
-        format!("{color}{level}{color:#} in {}", profile.name())
-    });
     let _ = writeln!(out, "{BOLD}{}{BOLD:#}: {}", rule.code, rule.summary);
-    let _ = writeln!(out, "{}\n", levels.join(", "));
-    for line in wrapped(rule.explanation, 80) {
+    let _ = writeln!(out, "Level: {}", levels(rule));
+    let RuleDocs {
+        checks,
+        consequence,
+        fix,
+        source,
+    } = rule.docs;
+    for (title, text) in [
+        ("What it checks", checks),
+        ("Why it matters", consequence),
+        ("How to fix", fix),
+    ] {
+        section(&mut out, title, text);
+    }
+    let _ = writeln!(out, "\n{BOLD}From wrong to right{BOLD:#}");
+    for line in rule.wrong.diff(rule.right).lines() {
+        let color = match line.get(..1) {
+            Some("-") => AnsiColor::Red.on_default(),
+            Some("+") => AnsiColor::Green.on_default(),
+            _ => Style::new(),
+        };
+        let _ = writeln!(out, "    {color}{line}{color:#}");
+    }
+    section(&mut out, "When to lower it", rule.levels.when_to_lower());
+    if !rule.levels.is_authority() {
+        let code = rule.code;
+        let _ = writeln!(out, "{DIM}In nadmit.yaml:  rules: {{{code}: warn}}{DIM:#}");
+    }
+    section(&mut out, "Source", source);
+    out
+}
+
+/// Returns the levels of a rule in one line.
+fn levels(rule: &Rule) -> String {
+    let shown = |level: Level, name: &str| {
+        let color = style(level);
+        format!("{color}{name}{color:#}")
+    };
+    if rule.levels.is_authority() {
+        return shown(Level::Deny, "always denied (address-pool rule)");
+    }
+    let same = rule.levels.of(Profile::Default);
+    if Profile::ALL
+        .iter()
+        .all(|profile| rule.levels.of(*profile) == same)
+    {
+        return shown(same, &format!("{same} in every profile"));
+    }
+    let each = Profile::ALL.map(|profile| {
+        let level = rule.levels.of(profile);
+        let level = shown(level, &level.to_string());
+        format!("{level} in profile {}", profile.name())
+    });
+    each.join(", ")
+}
+
+/// Appends a paragraph with a title.
+fn section(out: &mut String, title: &str, text: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "\n{BOLD}{title}{BOLD:#}");
+    for line in wrapped(text, 80) {
         let _ = writeln!(out, "{line}");
     }
-    for (title, example) in [("Wrong", rule.wrong), ("Right", rule.right)] {
-        let _ = writeln!(out, "\n{BOLD}{title}{BOLD:#}");
-        for line in example.yaml().lines() {
-            let _ = writeln!(out, "    {line}");
-        }
-    }
-    let _ = if rule.levels.is_authority() {
-        writeln!(
-            out,
-            "\n{DIM}Nothing lowers this level: it guards who may have which address.{DIM:#}"
-        )
-    } else {
-        writeln!(
-            out,
-            "\n{DIM}To change the level, in nadmit.yaml:  rules: {{{}: warn}}{DIM:#}",
-            rule.code
-        )
-    };
-    out
 }
 
 /// Breaks `text` at spaces into lines of at most `width` characters.

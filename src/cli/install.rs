@@ -24,26 +24,27 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  nadmit install --image REGISTRY/nadmit:0.1.0              warn and count first, deny nothing
-  nadmit install --mode deny                                then deny
-  nadmit install --print --image REGISTRY/nadmit:0.1.0      the manifests, for git
+  nadmit install --image REGISTRY/nadmit:0.1.0              install in mode warn
+  nadmit install --mode deny                                change the mode later
+  nadmit install --print --image REGISTRY/nadmit:0.1.0      print the manifests, for git
 
-An option that is not given stays as it is in the cluster.")]
+Options that you do not give keep their value in the cluster.")]
 pub(super) struct InstallArgs {
-    /// The effect of findings; warn by default
+    /// Set what to do with findings [default: current mode, else warn]
     #[arg(long, value_enum, value_name = "MODE")]
     mode: Option<ModeArg>,
-    /// The issuer of the certificate; by default openshift on OpenShift, else self-managed
+    /// Issuer of the certificate [default: openshift on OpenShift, else self-managed]
     #[arg(long, value_enum, value_name = "SOURCE")]
     certificates: Option<CertificatesArg>,
-    /// The image
+    /// Container image [default: current image, else nadmit:VERSION]
     #[arg(long, env = "NADMIT_IMAGE", value_name = "IMAGE")]
     image: Option<String>,
-    /// The number of replicas; 2 by default
+    /// Number of replicas [default: current number, else 2]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=20))]
     replicas: Option<u32>,
-    /// Let the Prometheus operator scrape nadmit and load its alerts, and Grafana its dashboard;
-    /// --monitoring=false removes that
+    /// Add a ServiceMonitor, alerts and a Grafana dashboard; =false removes them
+    ///
+    /// ServiceMonitor and alerts need the CRDs of the Prometheus operator.
     #[arg(
         long,
         value_name = "true|false",
@@ -53,7 +54,7 @@ pub(super) struct InstallArgs {
         hide_possible_values = true
     )]
     monitoring: Option<bool>,
-    /// Reject pods that request networks while nadmit does not respond; --fail-closed=false admits them
+    /// Reject pods with networks while nadmit is down; =false admits them unchecked
     #[arg(
         long,
         value_name = "true|false",
@@ -66,13 +67,13 @@ pub(super) struct InstallArgs {
     /// Take over the objects of a Helm release
     #[arg(long)]
     take_over: bool,
-    /// Print the manifests, and change nothing
+    /// Print the manifests; change nothing
     #[arg(long)]
     print: bool,
     /// Seconds to wait for each step
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     timeout: u16,
-    /// Neither wait nor test: webhooks are registered before a replica is ready
+    /// Do not wait or test: webhooks are registered before a replica is ready
     #[arg(long)]
     no_wait: bool,
     #[command(flatten)]
@@ -81,11 +82,11 @@ pub(super) struct InstallArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ModeArg {
-    /// Reject denied objects
+    /// Deny objects with findings of level deny
     Deny,
-    /// Turn denials into warnings, and count them
+    /// Warn instead, and count the denials; address-pool rules still deny
     Warn,
-    /// Check nothing
+    /// Check nothing but the address-pool rules
     Off,
 }
 
@@ -152,7 +153,7 @@ async fn install(args: &InstallArgs) -> anyhow::Result<()> {
     let cluster = args.kube.connect().await?;
     let client = cluster.client();
     output::print_line(format_args!(
-        "{BOLD}nadmit {}{BOLD:#} to {}",
+        "{BOLD}nadmit {}{BOLD:#}: installing in {}",
         env!("CARGO_PKG_VERSION"),
         cluster.server(),
     ));
@@ -175,7 +176,7 @@ async fn install(args: &InstallArgs) -> anyhow::Result<()> {
     ));
     if mode == "warn" {
         output::print_line(
-            "What it would deny: nadmit status. To deny it: nadmit install --mode deny",
+            "To see what it would deny: nadmit status. To deny it: nadmit install --mode deny",
         );
     }
     Ok(())
@@ -187,10 +188,10 @@ fn summary(settings: &InstallSettings) -> String {
     words.extend(settings.image.iter().map(|image| format!("image {image}")));
     words.extend(settings.replicas.map(|count| format!("{count} replicas")));
     if settings.fail_closed == Some(true) {
-        words.push("failing closed".to_owned());
+        words.push("fail-closed".to_owned());
     }
     if settings.monitoring == Some(true) {
-        words.push("with monitoring".to_owned());
+        words.push("monitoring".to_owned());
     }
     words.join(", ")
 }
@@ -208,13 +209,13 @@ async fn self_test(client: &kube::Client) -> anyhow::Result<()> {
             }
             ProbeOutcome::Warned => {
                 print_progress(InstallProgress::Note(
-                    "tested: a pod with an unknown network is warned of".to_owned(),
+                    "tested: a pod with an unknown network gets a warning".to_owned(),
                 ));
                 return Ok(());
             }
             ProbeOutcome::Refused(reason) => {
                 print_progress(InstallProgress::Note(format!(
-                    "not tested: another admission check refused the test pod: {reason}"
+                    "not tested: another admission check denied the test pod: {reason}"
                 )));
                 return Ok(());
             }
@@ -222,9 +223,9 @@ async fn self_test(client: &kube::Client) -> anyhow::Result<()> {
         }
     }
     bail!(
-        "nadmit is installed, but a pod with an unknown network passed in silence: the API server does not \
-         reach it, or namespace default is labelled nadmit.io/mode: off; see the events of the API server, \
-         the NetworkPolicy nadmit, and nadmit status"
+        "nadmit is installed, but a test pod with an unknown network got no finding: the API server does not \
+         reach nadmit, or namespace \"default\" has the label nadmit.io/mode: off; see nadmit status, \
+         NetworkPolicy nadmit, and the events of the API server"
     )
 }
 
@@ -249,16 +250,16 @@ fn print_progress(told: InstallProgress) {
 /// Arguments of `nadmit uninstall`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Running pods keep their networks. Without --purge the definitions of nadmit's kinds stay, and with them \
-pools, reservations and allocations: a later installation continues with them.")]
+Running pods keep their networks. Without --purge, the CRDs stay with all pools, reservations and \
+allocations: a later installation continues with them.")]
 pub(super) struct UninstallArgs {
-    /// Delete pools, reservations and allocations, too: the records of all holders are lost
+    /// Also delete the CRDs with all pools, reservations and allocations, forever
     #[arg(long)]
     purge: bool,
-    /// Do not ask for confirmation of --purge
+    /// Do not ask to confirm --purge
     #[arg(long, requires = "purge")]
     yes: bool,
-    /// Remove the objects of a Helm release that Helm no longer knows
+    /// Remove the objects of a Helm release that Helm does not know anymore
     #[arg(long)]
     take_over: bool,
     /// Seconds to wait for each deletion
@@ -296,7 +297,9 @@ pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
         if args.purge {
             install::purge(&client, removal.wait, &print_progress).await?;
         } else {
-            output::print_line("kept     the definitions of nadmit's kinds, pools, reservations and allocations (--purge)");
+            output::print_line(
+                "kept     CRDs, pools, reservations and allocations (--purge deletes them)",
+            );
         }
         Ok(())
     })
@@ -312,7 +315,7 @@ fn confirm(what: &str) -> anyhow::Result<()> {
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     if answer.trim() != "yes" {
-        bail!("nothing was deleted");
+        bail!("nothing was deleted: not confirmed");
     }
     Ok(())
 }
@@ -321,5 +324,5 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let built = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    built.context("cannot start")
+    built.context("cannot start the runtime")
 }

@@ -9,10 +9,10 @@ use crate::sources::{Cluster, ClusterAccess};
 /// The kubeconfig and its context.
 #[derive(Debug, Clone, Args)]
 pub(super) struct KubeArgs {
-    /// The context in the kubeconfig, if not the current one
+    /// Context in the kubeconfig [default: the current context]
     #[arg(long, value_name = "CONTEXT")]
     context: Option<String>,
-    /// The kubeconfig; by default those of the environment variable KUBECONFIG, else ~/.kube/config
+    /// Kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
 }
@@ -47,10 +47,9 @@ pub(super) fn with_cluster(arg: Arg) -> Arg {
 pub(super) fn with_cluster_or_in_pod(arg: Arg) -> Arg {
     let arg = with_cluster(arg);
     match arg.get_id().as_str() {
-        "kubeconfig" => arg.help(
-            "The kubeconfig; by default those of KUBECONFIG, else ~/.kube/config, else, in a pod, its \
-             service account",
-        ),
+        "kubeconfig" => {
+            arg.help("Kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's account]")
+        }
         _ => arg,
     }
 }

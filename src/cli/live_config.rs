@@ -45,7 +45,7 @@ impl LiveConfig {
         let watched =
             WatchedFile::open(path).map_err(|error| anyhow::anyhow!("--config {name}: {error}"))?;
         let config = Config::parse(watched.content(), &name)
-            .map_err(|errors| anyhow::anyhow!("--config {name} has mistakes:\n{errors}"))?;
+            .map_err(|errors| anyhow::anyhow!("--config {name} has errors:\n{errors}"))?;
         let policy = Arc::new(ArcSwap::from_pointee(defaults.fill_in(config.policy)));
         let digest = Arc::new(ArcSwap::from_pointee(digest(watched.content())));
         Ok(Self {

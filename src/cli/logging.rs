@@ -13,7 +13,7 @@ const SILENCED: &str = "kube_client::client::builder=off";
 /// Arguments of logging.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// Format of log lines, which go to standard error
+    /// Format of log lines on standard error
     #[arg(long, env = "NADMIT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Pretty)]
     log_format: LogFormat,
     /// Log filter: a level, or directives such as "info,nadmit::server=debug"

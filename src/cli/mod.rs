@@ -54,43 +54,43 @@ struct Cli {
 enum Command {
     /// Serve the webhooks over HTTPS
     Serve(Box<serve_args::ServeArgs>),
-    /// Install nadmit in a cluster, or print the manifests
+    /// Install nadmit in a cluster, or print its manifests
     Install(install::InstallArgs),
     /// Remove nadmit from a cluster; pools, reservations and allocations stay
     Uninstall(install::UninstallArgs),
-    /// Show the state of an installation: replicas, certificate, webhooks, schedule, pools
+    /// Show the state of an installation: replicas, certificate, webhooks, pools
     Status(status::StatusArgs),
-    /// Check manifests without a server: files, folders, standard input, or the objects of a cluster
+    /// Check manifests, or the objects of a cluster, without a server
     Check(check::CheckArgs),
-    /// Demonstrate nadmit: start it on examples and send it real reviews
+    /// Run a server on example networks, and send it real admission reviews
     Demo(demo::DemoArgs),
     /// Explain a rule by its code, or list all rules
     Explain(explain::ExplainArgs),
-    /// Print the CustomResourceDefinitions of nadmit's kinds
+    /// Print nadmit's CustomResourceDefinitions (CRDs)
     Crds,
-    /// Write the manifest of a reservation: addresses set aside for one holder
+    /// Print the manifest of a reservation: addresses reserved for one holder
     Reserve(Box<reserve::ReserveArgs>),
-    /// Show how full the address pools are; with --map, the holders in one of them
+    /// Show the usage of the address pools; with --map, draw the addresses of one
     Pools(operate::PoolsArgs),
-    /// List the allocations
+    /// List allocations: addresses and their holders
     Allocations(operate::AllocationsArgs),
-    /// Show the holder of an IP address or a MAC
+    /// Show who holds an IP or MAC address
     Whois(operate::WhoisArgs),
-    /// Show an object's addresses: requested, allocated, reported
+    /// Show the addresses of a pod: requested, allocated, reported
     Describe(operate::DescribeArgs),
-    /// Show which addresses of a cluster the address pools would adopt, and what prevents it
+    /// Preview which addresses in use the pools of a cluster would adopt
     Adopt(adopt::AdoptArgs),
-    /// Release an address of a holder
+    /// Release an address, so that another holder can get it
     Release(operate::ReleaseArgs),
-    /// Write all allocations to standard output, as JSON Lines
+    /// Export all allocations to standard output, as JSON Lines
     Export(operate::ExportArgs),
     /// Import exported allocations
     Import(operate::ImportArgs),
-    /// Create a certificate authority and a server certificate
+    /// Create a CA and a server certificate
     Certs(certs::CertsArgs),
-    /// Print the completions for a shell
+    /// Print completions for a shell
     Completions {
-        /// The shell
+        /// Shell to complete for
         shell: Shell,
     },
 }
@@ -156,7 +156,7 @@ fn random_source() -> RandomSource {
         // Without randomness tokens could be guessed, so the process ends.
         match getrandom::fill(&mut bytes) {
             Ok(()) => u128::from_ne_bytes(bytes),
-            Err(error) => panic!("the system gives no random numbers: {error}"),
+            Err(error) => panic!("the system returned no random numbers: {error}"),
         }
     })
 }

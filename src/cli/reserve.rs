@@ -21,26 +21,26 @@ Examples:
   nadmit reserve storage-net --namespace db --pod reports --ip 192.0.2.206 --ip 2001:db8::6 \\
     --mac 02:5e:00:00:00:06 | kubectl apply -f -")]
 pub(super) struct ReserveArgs {
-    /// The network: NAME in the reservation's namespace, or NAMESPACE/NAME
+    /// Network: NAME in the reservation's namespace, or NAMESPACE/NAME
     network: String,
-    /// The namespace of the reservation and its holder
+    /// Namespace of the reservation and its holder
     #[arg(long, short, default_value = "default")]
     namespace: String,
-    /// The name of the reservation; by default derived from its holder
+    /// Name of the reservation [default: derived from the holder]
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
     holder: HolderArgs,
-    /// The ordinal of the replica in the StatefulSet
+    /// Ordinal of the replica in the StatefulSet
     #[arg(long, requires = "stateful_set")]
     ordinal: Option<u32>,
-    /// The interface in the pod; any by default
+    /// Interface in the pod [default: any]
     #[arg(long)]
     interface: Option<String>,
-    /// An IP address; may be given more than once
+    /// IP address; repeat the option for more than one
     #[arg(long = "ip", value_name = "ADDRESS", required_unless_present = "mac")]
     ips: Vec<String>,
-    /// The MAC
+    /// MAC address
     #[arg(long)]
     mac: Option<String>,
 }
@@ -49,13 +49,13 @@ pub(super) struct ReserveArgs {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct HolderArgs {
-    /// Reserve for the pod of this name
+    /// Reserve for the pod with this name
     #[arg(long, value_name = "NAME")]
     pod: Option<String>,
     /// Reserve for a replica of this StatefulSet
     #[arg(long, value_name = "NAME", requires = "ordinal")]
     stateful_set: Option<String>,
-    /// Reserve for this virtual machine of KubeVirt
+    /// Reserve for this KubeVirt VM
     #[arg(long, value_name = "NAME")]
     virtual_machine: Option<String>,
 }
@@ -95,7 +95,7 @@ fn manifest(args: ReserveArgs) -> anyhow::Result<String> {
         bail!("--namespace {:?} {error}", args.namespace);
     }
     if let Err(error) = name::subdomain(&name) {
-        bail!("the name {name:?} {error}; write another holder, or --name");
+        bail!("reservation name {name:?} {error}; write another name with --name");
     }
     let spec = ReservationSpec {
         network: args.network,

@@ -25,7 +25,10 @@ const SETTINGS_KEY: &str = "nadmit.yaml";
 #[command(group(ArgGroup::new("source").required(true).args(["manifests", "cluster"])))]
 #[command(mut_args(kube_args::with_cluster_or_in_pod))]
 pub(super) struct ServeArgs {
-    /// The folder of manifests (NetworkAttachmentDefinitions, Namespaces, Pods), polled for changes
+    /// Serve a folder of manifests, which is polled for changes
+    ///
+    /// The manifests are NetworkAttachmentDefinitions, Namespaces, Pods, AddressPools and
+    /// AddressReservations.
     #[arg(
         long,
         env = "NADMIT_MANIFESTS",
@@ -33,14 +36,16 @@ pub(super) struct ServeArgs {
         conflicts_with = "cluster"
     )]
     pub(super) manifests: Option<PathBuf>,
-    /// Serve a cluster: watch its objects, and record allocations there
+    /// Serve a cluster: watch its objects, and store allocations in it
     ///
-    /// The cluster is that of the pod that nadmit runs in, or of the kubeconfig.
+    /// The cluster is that of the kubeconfig, or of the pod in which nadmit runs.
     #[arg(long, env = "NADMIT_CLUSTER")]
     pub(super) cluster: bool,
     #[command(flatten)]
     kube: KubeArgs,
-    /// nadmit's own namespace, where its Lease is; by default that of the pod or the context
+    /// nadmit's own namespace [default: that of the pod or the context]
+    ///
+    /// It has the Lease that selects the leader.
     #[arg(
         long,
         env = "NADMIT_NAMESPACE",
@@ -48,9 +53,10 @@ pub(super) struct ServeArgs {
         requires = "cluster"
     )]
     pub(super) namespace: Option<String>,
-    /// Directory where the ConfigMap nadmit-config is mounted: its key reconciler_cron_expression is the
-    /// schedule of full resyncs, and nadmit.yaml the settings unless --config names others; both are
-    /// reloaded when they change
+    /// Directory where ConfigMap nadmit-config is mounted; reloaded when it changes
+    ///
+    /// Its key reconciler_cron_expression is the schedule of the full comparison. Its key nadmit.yaml has
+    /// the settings, unless --config names another file.
     #[arg(
         long,
         env = "NADMIT_CONFIG_DIR",
@@ -58,7 +64,7 @@ pub(super) struct ServeArgs {
         requires = "cluster"
     )]
     pub(super) config_dir: Option<PathBuf>,
-    /// Unique name of this replica: the pod's name
+    /// Unique name of this replica, such as the name of its pod
     #[arg(
         long,
         env = "NADMIT_REPLICA",
@@ -83,10 +89,10 @@ pub(super) struct ServeArgs {
         default_value = "127.0.0.1:8081"
     )]
     admin_listen: SocketAddr,
-    /// The settings (nadmit.yaml), reloaded when they change
+    /// Settings file (nadmit.yaml); reloaded when it changes
     #[arg(long, env = "NADMIT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Directory of certificates, which are created if there are none
+    /// Directory of certificates; missing certificates are created
     #[arg(
         long,
         env = "NADMIT_CERT_DIR",
@@ -94,7 +100,7 @@ pub(super) struct ServeArgs {
         default_value = "certs"
     )]
     cert_dir: PathBuf,
-    /// The server's certificate in PEM, instead of one from --cert-dir
+    /// Certificate of the server (PEM), instead of one from --cert-dir
     #[arg(
         long,
         env = "NADMIT_TLS_CERT",
@@ -102,7 +108,7 @@ pub(super) struct ServeArgs {
         requires = "tls_key"
     )]
     tls_cert: Option<PathBuf>,
-    /// The key of --tls-cert in PEM
+    /// Key of --tls-cert (PEM)
     #[arg(
         long,
         env = "NADMIT_TLS_KEY",
@@ -110,8 +116,9 @@ pub(super) struct ServeArgs {
         requires = "tls_cert"
     )]
     tls_key: Option<PathBuf>,
-    /// Serve with a certificate in this Secret of nadmit's namespace, shared by all replicas; it is created
-    /// if missing and renewed in time
+    /// Secret with the server certificate, shared by all replicas
+    ///
+    /// nadmit creates the Secret in its own namespace, and renews the certificate in time.
     #[arg(
         long,
         env = "NADMIT_TLS_SECRET",
@@ -121,7 +128,7 @@ pub(super) struct ServeArgs {
         conflicts_with_all = ["manifests", "tls_cert", "tls_key"]
     )]
     pub(super) tls_secret: Option<String>,
-    /// The Service of the replicas, for whose names the certificate of --tls-secret is issued
+    /// Service of the replicas: its names are in the certificate of --tls-secret
     #[arg(
         long,
         env = "NADMIT_SERVICE",
@@ -131,8 +138,10 @@ pub(super) struct ServeArgs {
         requires = "tls_secret"
     )]
     pub(super) service: String,
-    /// The ValidatingWebhookConfiguration and MutatingWebhookConfiguration whose webhooks for --service get
-    /// the CA of --tls-secret as caBundle
+    /// Webhook configurations that get the CA of --tls-secret as caBundle
+    ///
+    /// NAME is that of a ValidatingWebhookConfiguration and of a MutatingWebhookConfiguration. Only their
+    /// webhooks for --service get the CA.
     #[arg(
         long,
         env = "NADMIT_WEBHOOKS",
@@ -142,7 +151,7 @@ pub(super) struct ServeArgs {
         requires = "tls_secret"
     )]
     pub(super) webhooks: String,
-    /// Seconds that a new CA is in every caBundle before a certificate of it is served
+    /// Seconds that a new CA is in every caBundle before its certificate is served
     #[arg(
         long,
         env = "NADMIT_TLS_SETTLE",
@@ -152,10 +161,10 @@ pub(super) struct ServeArgs {
         hide = true
     )]
     pub(super) tls_settle: u16,
-    /// Serve only clients with a certificate of these authorities (PEM)
+    /// Accept only clients with a certificate of these CAs (PEM)
     #[arg(long, env = "NADMIT_CLIENT_CA", value_name = "FILE")]
     client_ca: Option<PathBuf>,
-    /// The oldest accepted version of TLS: VersionTLS12 or VersionTLS13
+    /// Oldest accepted TLS version: VersionTLS12 or VersionTLS13
     #[arg(
         long,
         env = "NADMIT_TLS_MIN_VERSION",
@@ -163,8 +172,9 @@ pub(super) struct ServeArgs {
         default_value = "VersionTLS12"
     )]
     tls_min_version: TlsVersion,
-    /// The offered cipher suites by IANA or OpenSSL name, comma-separated; all by default. If no suite of
-    /// TLS 1.3 is named, all of them are offered
+    /// Cipher suites by IANA or OpenSSL name, comma-separated [default: all]
+    ///
+    /// If the list has no suite of TLS 1.3, all suites of TLS 1.3 are offered.
     #[arg(
         long,
         env = "NADMIT_TLS_CIPHER_SUITES",
@@ -172,16 +182,18 @@ pub(super) struct ServeArgs {
         value_delimiter = ','
     )]
     tls_cipher_suites: Vec<String>,
-    /// Directory of the allocations, by default "data"; with --cluster, directory of the admin socket, which
-    /// is disabled without this option
+    /// Directory of allocations and admin socket [default: data, without --cluster]
+    ///
+    /// With --cluster, it only has the admin socket, which is disabled without this option.
     #[arg(long, env = "NADMIT_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<PathBuf>,
-    /// Start even if allocations.redb lacks acknowledged writes or is missing, or its version file is
-    /// damaged: addresses used by pods among the manifests are adopted before anything is allocated, and
-    /// addresses of others may be allocated again. For one start after a restore
+    /// Start even if allocations.redb is missing or lacks acknowledged writes
+    ///
+    /// Use it for one start after a restore; it also accepts a damaged version file. nadmit first adopts
+    /// the addresses of the pods among the manifests. Addresses of other pods may be assigned again.
     #[arg(long, conflicts_with = "cluster")]
     accept_older_ledger: bool,
-    /// Seconds to keep serving, unready, after SIGTERM
+    /// Seconds to continue serving after SIGTERM, as not ready
     #[arg(
         long,
         env = "NADMIT_DRAIN_GRACE",
@@ -276,5 +288,5 @@ fn object_name(text: &str) -> Result<String, NotAnObjectName> {
 
 /// A text that is not valid as a name of Kubernetes objects.
 #[derive(Debug, Error)]
-#[error("a name has lower case letters, digits, \"-\" and \".\", as in nadmit-tls")]
+#[error("write lower-case letters, digits, \"-\" and \".\", such as nadmit-tls")]
 struct NotAnObjectName;

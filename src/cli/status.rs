@@ -54,12 +54,12 @@ pub(super) fn run(args: &StatusArgs) -> anyhow::Result<()> {
         && replicas.ready == 0
     {
         bail!(
-            "no replica of nadmit serves in {server}: see kubectl get pods -n nadmit, and the log of one: \
-             kubectl logs -n nadmit deploy/nadmit"
+            "no replica of nadmit is ready in {server}; see kubectl get pods -n nadmit, and kubectl logs -n \
+             nadmit deploy/nadmit"
         );
     }
     if status.replicas.is_none() && status.unknown.is_empty() {
-        bail!("nadmit is not installed in {server}; nadmit install does it");
+        bail!("nadmit is not installed in {server}; to install it, run nadmit install");
     }
     Ok(())
 }
@@ -100,7 +100,7 @@ fn render(status: &InstallStatus, now: Timestamp) -> String {
         line(
             "",
             format!(
-                "{YELLOW}not loaded yet by {behind}: Kubernetes may take two minutes{YELLOW:#}"
+                "{YELLOW}not loaded yet by {behind}: Kubernetes may need two minutes{YELLOW:#}"
             ),
         );
     }
@@ -140,8 +140,8 @@ fn render(status: &InstallStatus, now: Timestamp) -> String {
         line(
             "after nadmit",
             format!(
-                "{YELLOW}{} of {}{YELLOW:#}: it may change pods that nadmit has seen; if it adds networks, nadmit \
-                 is asked again",
+                "{YELLOW}{} of {}{YELLOW:#} runs later and may change pods; if it adds networks, the API server \
+                 calls nadmit again",
                 other.name, other.configuration
             ),
         );
@@ -171,7 +171,7 @@ fn render(status: &InstallStatus, now: Timestamp) -> String {
         true if status.mode.as_deref() == Some("warn") && status.unknown.is_empty() => {
             line(
                 "would deny",
-                "nothing, since the replicas started".to_owned(),
+                "nothing since the replicas started".to_owned(),
             );
         }
         _ => {
@@ -198,20 +198,20 @@ fn render_isolation(found: &IsolationStatus) -> String {
         (Some(set), Ok(multus)) => format!(
             "{RED}namespaceIsolation is {set}, but {multus} in {source}{RED:#}: {}",
             if found.follows_multus {
-                "nadmit install reads it again"
+                "to use that value, run nadmit install"
             } else {
-                "set it in ConfigMap nadmit-config as Multus has it, or remove it there and run nadmit install"
+                "in ConfigMap nadmit-config, set the value of Multus, or remove the key and run nadmit install"
             }
         ),
         (Some(set), Err(why)) => {
-            format!("namespaceIsolation is {set}; Multus's own is not known: {why}")
+            format!("namespaceIsolation is {set}; the value of Multus is unknown: {why}")
         }
         (None, Ok(multus)) => format!(
-            "{YELLOW}namespaceIsolation is not set{YELLOW:#}, and {multus} in {source}: nadmit install takes \
-             that over; until then cross-namespace-network only warns"
+            "{YELLOW}namespaceIsolation is not set{YELLOW:#}, but {multus} in {source}; to use that value, run \
+             nadmit install; until then cross-namespace-network only warns"
         ),
         (None, Err(why)) => format!(
-            "{YELLOW}namespaceIsolation is not set{YELLOW:#}, and Multus's own is not known ({why}): \
+            "{YELLOW}namespaceIsolation is not set{YELLOW:#}, and the value of Multus is unknown ({why}): \
              cross-namespace-network only warns"
         ),
     }
@@ -226,7 +226,7 @@ fn resync(schedule: &install::ResyncStatus) -> String {
             let how = if last["succeeded"] == true {
                 "succeeded"
             } else {
-                "did not succeed"
+                "failed"
             };
             format!("last ended {}, {how}: {}", word("ended"), word("message"))
         }

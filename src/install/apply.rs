@@ -82,13 +82,13 @@ pub async fn plan(
                 namespace: namespace.clone(),
                 instead: format!(
                     "change it with helm upgrade {name} -n {namespace} --reuse-values --set mode=deny (and so \
-                     on), or say --take-over to have nadmit install manage these objects from now on"
+                     on), or add --take-over to manage these objects with nadmit install from now on"
                 ),
             });
         }
         progress(InstallProgress::Note(format!(
-            "the objects of Helm release {namespace}/{name} are taken over; helm uninstall would still delete \
-             them: remove Helm's record with kubectl delete secret -n {namespace} -l owner=helm,name={name}"
+            "taking over the objects of Helm release {namespace}/{name}; helm uninstall would still delete \
+             them, so remove Helm's record: kubectl delete secret -n {namespace} -l owner=helm,name={name}"
         )));
     }
     let mut settings = installation.settings.clone().or_existing(&earlier.settings);
@@ -167,7 +167,7 @@ pub async fn install(
                 }
                 SettingsRollout::NotKnown(why) => format!(
                     "the settings are written, but it is unknown whether the replicas use them yet ({why}); \
-                 Kubernetes may take two minutes to deliver them"
+                 Kubernetes may need two minutes to deliver them"
                 ),
             },
         ));
@@ -192,7 +192,7 @@ async fn ensure_namespace_usable(
         Wait::No => Err(InstallError::Terminating),
         Wait::For(timeout) => {
             progress(InstallProgress::Waiting(format!(
-                "namespace {NAMESPACE}, which is being deleted, to be gone"
+                "the deletion of namespace {NAMESPACE} to end"
             )));
             let namespace = json!({
                 "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE},
@@ -209,7 +209,7 @@ fn version_mismatch(settings: &InstallSettings, given: &InstallSettings) -> Opti
     let tag = image.rsplit_once(':')?.1;
     let is_other = given.image.is_none() && tag != version && !tag.contains('/');
     is_other.then(|| {
-        format!("the image stays {image}, and this is nadmit {version}: --image sets another")
+        format!("the image stays {image}, but this is nadmit {version}; to change the image, add --image")
     })
 }
 
@@ -227,7 +227,7 @@ pub async fn is_openshift(client: &Client) -> bool {
 async fn check_version(client: &Client) -> Result<(), InstallError> {
     let info = client.apiserver_version().await;
     let info =
-        info.map_err(|error| InstallError::of("ask the API server for its version", &error))?;
+        info.map_err(|error| InstallError::of("read the version of the API server", &error))?;
     let number = |text: &str| text.trim_end_matches('+').parse::<u32>().ok();
     let (major, minor, least) = MIN_KUBERNETES;
     match (number(&info.major), number(&info.minor)) {
@@ -247,11 +247,11 @@ async fn tls_profile(client: &Client, progress: ProgressFn<'_>) -> Option<TlsPro
     let read = TlsProfile::read(client).await;
     progress(InstallProgress::Note(match &read {
         Ok(profile) => format!(
-            "TLS from {} on, as the TLS security profile {} of APIServer cluster says",
+            "the oldest TLS version is {}, from the TLS security profile {} of APIServer cluster",
             profile.min_version, profile.name
         ),
         Err(error) => format!(
-            "the TLS security profile of the cluster could not be read, so the versions of TLS stay as they are: {error}"
+            "cannot read the TLS security profile of the cluster, so the TLS versions stay as they are: {error}"
         ),
     }));
     read.ok()
@@ -284,25 +284,24 @@ async fn isolation(
             } = found;
             match text.adopt_isolation(found) {
                 IsolationAdoption::Written | IsolationAdoption::Agrees => {
-                    format!("namespaceIsolation is {isolates}, as Multus is set in {source}")
+                    format!("namespaceIsolation is {isolates}, as for Multus in {source}")
                 }
                 IsolationAdoption::Differs { isolates: set } => format!(
-                    "namespaceIsolation stays {set}, as somebody has set it in ConfigMap nadmit-config, though \
-                     Multus has {isolates} in {source}: remove the key there to have nadmit install read it"
+                    "namespaceIsolation stays {set} as set in ConfigMap nadmit-config, but Multus has {isolates} in \
+                     {source}; to use that value, remove the key from the ConfigMap and install again"
                 ),
                 IsolationAdoption::NotWritten => format!(
-                    "namespaceIsolation is {isolates} in {source}, and is not written into ConfigMap \
-                     nadmit-config: its settings are not one key a line; set it there"
+                    "namespaceIsolation is {isolates} in {source}, but cannot be written into ConfigMap \
+                     nadmit-config, which does not have one key per line; set it there"
                 ),
             }
         }
         (Err(why), Some(set)) => {
-            format!("namespaceIsolation stays {set}: Multus's own setting is not known ({why})")
+            format!("namespaceIsolation stays {set}: the value of Multus is unknown ({why})")
         }
         (Err(why), None) => format!(
-            "namespaceIsolation is not set, and Multus's own setting is not known ({why}): of networks of \
-             other namespaces nadmit only warns; set namespaceIsolation in ConfigMap nadmit-config as Multus \
-             has it"
+            "namespaceIsolation is not set, and the value of Multus is unknown ({why}): for networks of other \
+             namespaces nadmit only warns; set the value of Multus in ConfigMap nadmit-config"
         ),
     }));
     found.ok()
@@ -325,7 +324,7 @@ fn keep_settings(
         config["data"] = existing;
         configure(settings, config)?;
         progress(InstallProgress::Note(
-            "the settings in ConfigMap nadmit-config stay as they are, but for what is said here"
+            "the settings in ConfigMap nadmit-config stay as they are, except for the changes named here"
                 .to_owned(),
         ));
     }

@@ -11,7 +11,7 @@ use crate::sources::with_causes;
 #[derive(Debug, Error)]
 pub enum InstallError {
     /// A file of `deploy/` is invalid: a bug in this program.
-    #[error("deploy/{file} in this nadmit is broken: {reason}; please report it")]
+    #[error("deploy/{file} in this nadmit is invalid: {reason}; report this bug")]
     Manifest {
         /// Path of the file.
         file: String,
@@ -20,7 +20,7 @@ pub enum InstallError {
     },
     /// The API server is too old for the manifests.
     #[error(
-        "the API server is Kubernetes {found}, and nadmit's manifests need {least} (match conditions, \
+        "the API server is Kubernetes {found}; nadmit needs {least} (match conditions, \
          ValidatingAdmissionPolicy); upgrade the cluster"
     )]
     TooOld {
@@ -52,7 +52,7 @@ pub enum InstallError {
         help: &'static str,
     },
     /// The API server, or a replica behind it, did not respond in time.
-    #[error("cannot {what}: no answer within {} s", waited.as_secs())]
+    #[error("cannot {what}: no response within {} s", waited.as_secs())]
     NoAnswer {
         /// The request.
         what: String,
@@ -61,8 +61,8 @@ pub enum InstallError {
     },
     /// The rollout is stuck.
     #[error(
-        "the rollout of Deployment nadmit/nadmit fails: {trouble}; {serving}; name an image that the nodes can \
-         pull with nadmit install --image, or mend what is said here and run kubectl rollout restart -n nadmit \
+        "the rollout of Deployment nadmit/nadmit fails: {trouble}; {serving}; set an image that the nodes can \
+         pull (nadmit install --image), or fix the cause and run kubectl rollout restart -n nadmit \
          deployment/nadmit"
     )]
     Rollout {
@@ -72,13 +72,13 @@ pub enum InstallError {
         serving: String,
     },
     #[error(
-        "namespace nadmit is being deleted, and takes no objects until it is gone; see kubectl get namespace \
-         nadmit, and install again then"
+        "namespace nadmit is being deleted and accepts no objects; wait until kubectl get namespace nadmit \
+         does not find it, then install again"
     )]
     Terminating,
     /// The existing installation is managed by Helm.
     #[error(
-        "nadmit in this cluster belongs to Helm release {name} in namespace {namespace}: {instead}"
+        "Helm release {name} in namespace {namespace} manages nadmit in this cluster; {instead}"
     )]
     ManagedByHelm {
         /// Name of the release.
@@ -90,7 +90,7 @@ pub enum InstallError {
     },
     /// The settings in the cluster, combined with the given options, are invalid.
     #[error(
-        "the settings in ConfigMap nadmit/nadmit-config: {0}; mend them with kubectl edit -n nadmit configmap nadmit-config"
+        "ConfigMap nadmit/nadmit-config has invalid settings: {0}; fix them with kubectl edit -n nadmit configmap nadmit-config"
     )]
     Settings(String),
 }
@@ -114,10 +114,10 @@ fn advice(code: u16, reason: &str) -> &'static str {
     match code {
         // The API server reports a terminating namespace as forbidden.
         403 if reason.contains("is being terminated") => {
-            "; wait until kubectl get namespace nadmit finds it no more, and install again"
+            "; wait until kubectl get namespace nadmit does not find it, then install again"
         }
-        401 | 403 => "; this takes a cluster administrator",
-        0 => "; see that the cluster can be reached",
+        401 | 403 => "; run this as a cluster administrator",
+        0 => "; check that the cluster is reachable",
         _ => "",
     }
 }

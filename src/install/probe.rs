@@ -89,7 +89,7 @@ async fn send(
     let bytes = body.collect_bytes().await;
     let bytes = bytes.map_err(|error| InstallError::of(what, &error))?;
     let status: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let message = status["message"].as_str().unwrap_or("no reason was given");
+    let message = status["message"].as_str().unwrap_or("no reason given");
     Ok(DryRunResponse::Refused(
         message.to_owned(),
         parts.status.as_u16(),

@@ -90,7 +90,7 @@ pub async fn uninstall(
             ExistingInstallation::read(client).await?.release
     {
         let instead = format!(
-            "take it out with helm uninstall {name} -n {namespace}, or say --take-over if Helm knows it no more"
+            "remove it with helm uninstall {name} -n {namespace}, or add --take-over if Helm does not know it anymore"
         );
         return Err(InstallError::ManagedByHelm {
             name,
@@ -166,7 +166,7 @@ async fn await_deletion(
     };
     for one in objects {
         progress(InstallProgress::Waiting(format!(
-            "{} to be gone",
+            "{} to be deleted",
             object::display_name(one)
         )));
         gone(client, one, timeout).await?;

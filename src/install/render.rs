@@ -108,13 +108,16 @@ fn apply_patch(
         true => Ok(()),
         false => Err(manifest_error(
             path,
-            format!("there is no {} {}", target.kind, target.name),
+            format!(
+                "it patches {} {}, which does not exist",
+                target.kind, target.name
+            ),
         )),
     }
 }
 
 fn read<T: serde::de::DeserializeOwned>(path: &str) -> Result<T, InstallError> {
-    let text = embedded_file(path).ok_or_else(|| manifest_error(path, "it is not there"))?;
+    let text = embedded_file(path).ok_or_else(|| manifest_error(path, "it does not exist"))?;
     let value: Value = serde_saphyr::from_str(text).map_err(|error| manifest_error(path, error))?;
     serde_json::from_value(value).map_err(|error| manifest_error(path, error))
 }

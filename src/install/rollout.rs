@@ -92,7 +92,8 @@ pub(super) fn rollout(deployment: &DynamicObject, pods: &[DynamicObject]) -> Rol
     let what = if !seen {
         "the Deployment's controller has not seen the change yet".to_owned()
     } else if wanted == 0 {
-        "the Deployment is scaled to 0 replicas; nadmit install --replicas 2 starts them".to_owned()
+        "the Deployment is scaled to 0 replicas; to start them, run nadmit install --replicas 2"
+            .to_owned()
     } else if updated < wanted {
         format!("{updated} of {wanted} replicas are updated")
     } else if all > updated {
@@ -167,7 +168,7 @@ fn message(state: &Value) -> String {
             } else {
                 message
             };
-            format!("{waits}; it ended last with exit code {code} ({message})")
+            format!("{waits}; its last exit code is {code} ({message})")
         }
     }
 }
@@ -281,7 +282,7 @@ mod tests {
         let found = trouble(&deployment(json!({})), &[pod("new", state)]).expect("trouble");
         assert_eq!(
             found.message,
-            "back-off 10s; it ended last with exit code 1 (Error)"
+            "back-off 10s; its last exit code is 1 (Error)"
         );
     }
 

@@ -79,7 +79,7 @@ pub(super) async fn await_settings(
                 what: format!("Pod {NAMESPACE}/{pod} does not use the settings"),
                 waited: timeout,
                 last: "it reports the previous settings".to_owned(),
-                help: "see its log, which names mistakes in them: kubectl logs -n nadmit deploy/nadmit",
+                help: "its log names errors in the settings: kubectl logs -n nadmit deploy/nadmit",
             });
         }
         sleep(POLL_INTERVAL).await;
@@ -93,7 +93,7 @@ fn summarize(reports: &[ReplicaReport], wanted: &str) -> RolloutReport {
             Err(error) => return RolloutReport::NotKnown(error.to_string()),
             Ok(counters) => match &counters.settings {
                 None => {
-                    let why = format!("Pod {NAMESPACE}/{} is of an older release", one.pod);
+                    let why = format!("Pod {NAMESPACE}/{} runs an older release", one.pod);
                     return RolloutReport::NotKnown(why);
                 }
                 Some(settings) if settings == wanted => {}
@@ -103,7 +103,9 @@ fn summarize(reports: &[ReplicaReport], wanted: &str) -> RolloutReport {
     }
     match behind {
         Some(pod) => RolloutReport::Behind(pod),
-        None if reports.is_empty() => RolloutReport::NotKnown("no pod of nadmit runs".to_owned()),
+        None if reports.is_empty() => {
+            RolloutReport::NotKnown("no pod of nadmit is running".to_owned())
+        }
         None => RolloutReport::All(reports.len()),
     }
 }
@@ -157,15 +159,15 @@ mod tests {
             ),
             (
                 vec![],
-                RolloutReport::NotKnown("no pod of nadmit runs".to_owned()),
+                RolloutReport::NotKnown("no pod of nadmit is running".to_owned()),
             ),
             (
                 vec![report("a", None)],
-                RolloutReport::NotKnown("Pod nadmit/a is of an older release".to_owned()),
+                RolloutReport::NotKnown("Pod nadmit/a runs an older release".to_owned()),
             ),
             (
                 vec![report("a", Some("y")), silent("b")],
-                RolloutReport::NotKnown("cannot read it: no answer within 5 s".to_owned()),
+                RolloutReport::NotKnown("cannot read it: no response within 5 s".to_owned()),
             ),
         ] {
             assert_eq!(summarize(&all, "x"), expected);

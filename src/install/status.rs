@@ -141,7 +141,7 @@ pub enum PoolNotReady {
         message: String,
     },
     /// There is no condition `Ready`.
-    #[error("no replica has looked at it yet")]
+    #[error("no replica has checked it yet")]
     New,
 }
 
@@ -158,7 +158,7 @@ impl Serialize for PoolNotReady {
 /// When the API server does not respond.
 pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
     with_timeout(
-        "ask the API server for its version",
+        "read the version of the API server",
         client.apiserver_version(),
     )
     .await?;
@@ -313,7 +313,7 @@ async fn registrations(client: &Client) -> Registrations {
     let others = async {
         let api = object::api_of(client, VERSION, "MutatingWebhookConfiguration", None);
         let all = ListParams::default();
-        let all = with_timeout("list the webhooks of others", api.list(&all)).await?;
+        let all = with_timeout("list other webhooks", api.list(&all)).await?;
         // API servers call mutating webhooks in the order of their configurations' names.
         let behind = all.into_iter();
         let behind = behind.filter(|one| one.name_any().as_str() > NAME);
@@ -439,7 +439,7 @@ mod tests {
         let expires = status.certificate.map(|one| one.expires.as_second());
         assert_eq!(expires, Some(1_700_000_000));
         assert_eq!(status.behind, ["b"]);
-        assert_eq!(status.unknown, ["cannot read it: no answer within 5 s"]);
+        assert_eq!(status.unknown, ["cannot read it: no response within 5 s"]);
     }
 
     #[test]
@@ -449,8 +449,8 @@ mod tests {
         assert_eq!(
             json!([ready, multus]),
             json!([
-                [{"Ok": null}, {"Err": "no replica has looked at it yet"}],
-                {"Err": "no answer within 5 s"},
+                [{"Ok": null}, {"Err": "no replica has checked it yet"}],
+                {"Err": "no response within 5 s"},
             ])
         );
     }

@@ -21,7 +21,7 @@ const STUCK_GRACE: Duration = Duration::from_secs(10);
 /// The reason why an object is not in the expected state yet.
 #[derive(Debug, Error)]
 enum Unmet {
-    #[error("it is not there")]
+    #[error("it does not exist")]
     Absent,
     #[error("its condition Established is not True")]
     NotEstablished,
@@ -40,7 +40,7 @@ pub(super) async fn established(
         true => Ok(()),
         false => Err(Unmet::NotEstablished),
     };
-    let help = "see kubectl describe of it";
+    let help = "see kubectl describe crds";
     until(client, definition, timeout, what, help, is_served).await
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn available(
                     "see kubectl get pods -n nadmit, and the log of one: kubectl logs -n nadmit deploy/nadmit"
                 } else {
                     "see kubectl get pods -n nadmit, and the log of one: kubectl logs -n nadmit deploy/nadmit; no \
-                     webhook is registered before they are ready, so that nothing is held up"
+                     webhook is registered before they are ready, so no request waits for nadmit"
                 },
             });
         }
@@ -93,8 +93,8 @@ pub(super) async fn available(
 /// Describes which replicas serve while the new version does not.
 fn serving_state(serving: u64, is_registered: bool) -> String {
     match (serving, is_registered) {
-        (0, false) => "no webhook is registered, so that nothing is held up".to_owned(),
-        (0, true) => "no replica serves: see nadmit status".to_owned(),
+        (0, false) => "no webhook is registered, so no request waits for nadmit".to_owned(),
+        (0, true) => "no replica is ready, see nadmit status".to_owned(),
         (serving, _) => format!("{serving} replicas of the previous version keep serving"),
     }
 }
@@ -122,7 +122,7 @@ pub(super) async fn trusted(
         "{} does not trust nadmit's certificate",
         object::display_name(hooks)
     );
-    let help = "see the log of nadmit, or of who makes the certificate (cert-manager, OpenShift's service CA)";
+    let help = "see the log of nadmit, or of the issuer of the certificate (cert-manager, OpenShift's service CA)";
     until(client, hooks, timeout, what, help, knows).await
 }
 
@@ -141,10 +141,10 @@ pub(super) async fn gone(
         };
         if Instant::now() >= end {
             return Err(InstallError::Timeout {
-                what: format!("{} is not gone", object::display_name(object)),
+                what: format!("{} is not deleted", object::display_name(object)),
                 waited: timeout,
                 last,
-                help: "it goes when that is gone; then run the command again",
+                help: "remove what blocks the deletion, then run the command again",
             });
         }
         sleep(POLL_INTERVAL).await;

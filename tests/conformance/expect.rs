@@ -188,7 +188,8 @@ impl Expect {
             find(code, &causes, &warnings, faults);
         } else {
             compare("denied", &self.denied, &causes, faults);
-            compare("warned", &self.warned, &warnings, faults);
+            let warned: Vec<ExpectedFinding> = self.warned.iter().map(shortened).collect();
+            compare("warned", &warned, &warnings, faults);
         }
         judge_status(question.object.as_ref(), response, faults);
         let message = response
@@ -200,6 +201,14 @@ impl Expect {
     }
 }
 
+/// Returns an expected warning, whose path is short.
+fn shortened(expected: &ExpectedFinding) -> ExpectedFinding {
+    ExpectedFinding {
+        field: expected.field.as_deref().map(short_path),
+        ..expected.clone()
+    }
+}
+
 fn causes(response: &ReviewResponse) -> Vec<StatusCause> {
     let details = response.status.as_ref().map(|status| &status.details);
     details
@@ -207,10 +216,10 @@ fn causes(response: &ReviewResponse) -> Vec<StatusCause> {
         .unwrap_or_default()
 }
 
-/// Parses a warning: `[code] field: message`.
+/// Parses a warning: `[nadmit code] path: message`.
 fn warning(line: &str) -> StatusCause {
     let parts = line
-        .strip_prefix('[')
+        .strip_prefix("[nadmit ")
         .and_then(|rest| rest.split_once("] "));
     let (code, rest) = parts.unwrap_or(("", line));
     let (field, message) = rest.split_once(": ").unwrap_or(("", rest));
@@ -276,41 +285,64 @@ fn judge_status(object: Option<&ObjectId>, response: &ReviewResponse, faults: &m
         name: status.details.name.clone(),
     };
     faults.equal("status.details", object, Some(&got));
+    judge_message(&status.message, &status.details.causes, faults);
+}
+
+/// Checks that the status message has at most three of the causes and counts the others.
+fn judge_message(message: &str, causes: &[StatusCause], faults: &mut Mismatches) {
+    faults.unless(message.len() <= 700, || {
+        format!("status.message: more than 700 bytes: {message:?}")
+    });
+    let mut parts: Vec<&str> = message.split(" | ").collect();
+    let more = parts
+        .last()
+        .and_then(|last| last.split_once(" more finding"));
+    let left: usize = more.map_or(0, |(count, _)| count.parse().unwrap_or_default());
+    if left > 0 {
+        parts.pop();
+    }
+    faults.equal("causes in status.message", causes.len(), parts.len() + left);
+    faults.unless((1..=3).contains(&parts.len()), || {
+        format!("status.message: expected up to three findings, got {message:?}")
+    });
+    for part in parts {
+        let is_of = |cause: &StatusCause| {
+            let start = format!("[nadmit {}] {}", cause.reason, short_path(&cause.field));
+            part.starts_with(&start)
+        };
+        faults.unless(causes.iter().any(is_of), || {
+            format!("status.message: {part:?} is not one of the causes")
+        });
+    }
     for StatusCause {
-        reason,
-        field,
-        message,
-    } in &status.details.causes
+        reason, message, ..
+    } in causes
     {
-        let expected_text = placed(message, field);
-        let expected_text = expected_text.map(|words| format!("{words} [{reason}]"));
-        let words = expected_text.collect::<Vec<_>>();
-        let is_told = words.iter().any(|words| status.message.contains(words));
-        faults.unless(is_told, || {
-            format!(
-                "status.message: expected one of {words:?} in it, got {:?}",
-                status.message
-            )
+        let tag = format!("[nadmit {reason}] ");
+        faults.unless(message.starts_with(&tag), || {
+            format!("cause: expected {tag:?} at the start, got {message:?}")
         });
     }
 }
 
-/// Returns the variants of a cause's message with its field, as the status message has it: before
-/// the position, or else before the remedy, wherever that begins.
-fn placed(message: &str, field: &str) -> impl Iterator<Item = String> {
-    let position = ["(column ", "(line "];
-    let mut positions = position.iter().filter_map(|begin| message.find(begin));
-    let at = positions.next();
-    let with_position = at.map(|at| {
-        let (before, behind) = message.split_at(at + 1);
-        format!("{before}in {field}, {behind}")
-    });
-    let cures = message.match_indices("; ").filter(move |_| at.is_none());
-    let without = cures.map(move |(at, _)| {
-        let (before, behind) = message.split_at(at);
-        format!("{before} (in {field}){behind}")
-    });
-    with_position.into_iter().chain(without.collect::<Vec<_>>())
+/// Returns the path that warnings and status messages have for a field.
+fn short_path(field: &str) -> String {
+    let annotations = [
+        (
+            "metadata.annotations[k8s.v1.cni.cncf.io/networks]",
+            "networks",
+        ),
+        (
+            "metadata.annotations[v1.multus-cni.io/default-network]",
+            "default-network",
+        ),
+    ];
+    for (annotation, short) in annotations {
+        if let Some((_, rest)) = field.split_once(annotation) {
+            return format!("{short}{rest}");
+        }
+    }
+    field.to_owned()
 }
 
 /// Checks that the audit annotations have the decision and each code once.

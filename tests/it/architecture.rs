@@ -34,7 +34,8 @@ const IMPURE: &[&str] = &[
     "server",
 ];
 
-/// The crates of other projects that pure crates may depend on: parsers, encoders and hashes.
+/// The crates of other projects that pure crates may depend on: parsers, encoders, hashes and
+/// differences of texts.
 const PURE_DEPENDENCIES: &[&str] = &[
     "base64",
     "croner",
@@ -44,6 +45,7 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "serde_json",
     "sha2",
     "shuttle",
+    "similar",
     "strsim",
     "thiserror",
 ];

@@ -406,7 +406,7 @@ fn a_duplicate_object_is_reported() -> TestResult {
         .map(|r| (r.file, r.level, r.span.start as usize, &*r.message))
         .collect();
     let place = two.find("apiVersion: k8s").unwrap_or_default();
-    let message = "network db/net-a is defined in a.yaml:1:1, too";
+    let message = "network db/net-a is also defined in a.yaml:1:1";
     same(&found, &vec![(1, Level::Warn, place, message)])
 }
 

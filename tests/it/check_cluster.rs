@@ -125,7 +125,7 @@ fn other_forms_have_objects_for_places() -> TestResult {
     let (_, printed) = against(&server, &["--format", "github"])?;
     holds(
         &printed,
-        &["::error title=unknown-network::pod db/mistaken metadata.annotations["],
+        &["::error title=[nadmit unknown-network]::pod db/mistaken metadata.annotations["],
     )
 }
 
@@ -173,9 +173,12 @@ fn two_pods_with_one_address_are_reported() -> TestResult {
     let (_, printed) = against(&fixture(vec![])?, &["--namespace", "db"])?;
     holds(
         &printed,
-        &["deny[address-in-use]: 198.51.100.2 is in use by"],
+        &["deny: [nadmit address-in-use] 198.51.100.2 is in use by"],
     )?;
-    same(&printed.matches("deny[address-in-use]").count(), &1)
+    same(
+        &printed.matches("deny: [nadmit address-in-use]").count(),
+        &1,
+    )
 }
 
 fn a_namespace_limits_the_check() -> TestResult {
@@ -192,7 +195,7 @@ fn a_namespace_limits_the_check() -> TestResult {
     holds(templates, &["/apis/batch/v1/namespaces/web/cronjobs?"])?;
     let (code, printed) = against(&server, &["--namespace", "nowhere"])?;
     same(&code, &Some(2))?;
-    holds(&printed, &["no namespace \"nowhere\""])
+    holds(&printed, &["namespace \"nowhere\" does not exist"])
 }
 
 fn pod(network: &str) -> String {
@@ -218,7 +221,7 @@ fn files_are_checked_in_a_cluster() -> TestResult {
     // This namespace is known to have no network.
     let elsewhere = pod("back-net").replace("namespace: db", "namespace: lonely");
     let (code, printed) = manifest(&elsewhere)?;
-    holds(&printed, &["deny[unknown-network]", "a.yaml:7:34"])?;
+    holds(&printed, &["deny: [nadmit unknown-network]", "a.yaml:7:34"])?;
     same(&code, &Some(1))
 }
 
@@ -234,7 +237,10 @@ fn files_take_the_place_of_objects() -> TestResult {
     same(&code, &Some(1))?;
     holds(
         &printed,
-        &["deny[invalid-network-config]", "deny[broken-network]"],
+        &[
+            "deny: [nadmit invalid-network-config]",
+            "deny: [nadmit broken-network]",
+        ],
     )?;
     // Replacing an object is not a duplicate definition.
     if printed.contains("duplicate-object") {
@@ -263,7 +269,7 @@ fn an_expired_continue_token_restarts_the_list() -> TestResult {
     let always = fixture(vec![ListFault::Expires("pods", AtomicUsize::new(99))])?;
     let (code, printed) = against(&always, &[])?;
     same(&code, &Some(2))?;
-    holds(&printed, &["gave no list of pods", "too old"])
+    holds(&printed, &["returned no valid list of pods", "too old"])
 }
 
 fn a_missing_kind_has_no_objects() -> TestResult {
@@ -300,7 +306,7 @@ fn forbidden_kinds_are_named() -> TestResult {
         &printed,
         &[
             "warning:",
-            "cronjobs are not judged: may not list cronjobs.batch",
+            "cronjobs are not checked: may not list cronjobs.batch",
         ],
     )
 }
@@ -324,10 +330,13 @@ fn the_settings_of_the_cluster_apply() -> TestResult {
     let (_, printed) = against(&server, &[])?;
     holds(
         &printed,
-        &["warn[unknown-network]", "[invalid-reconciler-schedule]"],
+        &[
+            "warn: [nadmit unknown-network]",
+            "[nadmit invalid-reconciler-schedule]",
+        ],
     )?;
     holds(&printed, &["configmap nadmit/nadmit-config", "@daily"])?;
-    if printed.contains("deny[unknown-network]") {
+    if printed.contains("deny: [nadmit unknown-network]") {
         return Err(printed.into());
     }
     // They apply to files, too, and are not checked with them.
@@ -336,7 +345,7 @@ fn the_settings_of_the_cluster_apply() -> TestResult {
     fs::write(&file, pod("nowhere-net"))?;
     let file = file.display().to_string();
     let (code, printed) = against(&server, &[&file])?;
-    holds(&printed, &["warn[unknown-network]"])?;
+    holds(&printed, &["warn: [nadmit unknown-network]"])?;
     same(&(code, printed.contains("@daily")), &(Some(0), false))?;
     // Explicit settings replace the cluster's, which are not read.
     let config = folder.path().join("nadmit.yaml");
@@ -345,7 +354,7 @@ fn the_settings_of_the_cluster_apply() -> TestResult {
     for others in [["--config", &config], ["--profile", "default"]] {
         let before = server.request_paths().len();
         let (code, printed) = against(&server, &[&file, others[0], others[1]])?;
-        holds(&printed, &["deny[unknown-network]"])?;
+        holds(&printed, &["deny: [nadmit unknown-network]"])?;
         same(&code, &Some(1))?;
         let seen = server.request_paths().split_off(before);
         same(
@@ -368,9 +377,9 @@ fn settings_that_may_not_be_read_are_warned_of() -> TestResult {
     same(&code, &Some(1))?;
     let expected = [
         "warning:",
-        "the settings in ConfigMap nadmit/nadmit-config are not known, and the defaults count: may not \
+        "the settings in ConfigMap nadmit/nadmit-config are not known, so the defaults apply: may not \
          list configmaps in namespace nadmit (403)",
-        "deny[unknown-network]",
+        "deny: [nadmit unknown-network]",
     ];
     holds(&printed, &expected)
 }
@@ -382,7 +391,7 @@ fn a_pod_that_has_its_node_needs_no_injection() -> TestResult {
     let file = folder.path().join("pod.yaml");
     let pooled = pod("pooled-net");
     for (text, code, expected) in [
-        (pooled.clone(), 1, "deny[injection-not-enabled]"),
+        (pooled.clone(), 1, "deny: [nadmit injection-not-enabled]"),
         (
             format!("{pooled}spec: {{nodeName: node-a}}\n"),
             0,
@@ -419,13 +428,18 @@ fn multus_s_setting_decides_about_other_namespaces() -> TestResult {
     };
     let isolates = json!({"nadmit.yaml": "namespaceIsolation: true\n"});
     for (arguments, settings, expected, absent) in [
-        (None, None, "warn[cross-namespace-network]", "deny["),
+        (
+            None,
+            None,
+            "warn: [nadmit cross-namespace-network]",
+            "deny: [",
+        ),
         (Some(&[][..]), None, "no finding", "cross-namespace-network"),
         (
             Some(&["--namespace-isolation=true"][..]),
             None,
-            "deny[cross-namespace-network]",
-            "warn[",
+            "deny: [nadmit cross-namespace-network]",
+            "warn: [",
         ),
         (
             Some(&["--namespace-isolation=true", "--global-namespaces=db"][..]),
@@ -437,8 +451,8 @@ fn multus_s_setting_decides_about_other_namespaces() -> TestResult {
         (
             Some(&[][..]),
             Some(&isolates),
-            "deny[cross-namespace-network]",
-            "warn[",
+            "deny: [nadmit cross-namespace-network]",
+            "warn: [",
         ),
     ] {
         let server = match settings {
@@ -489,7 +503,11 @@ fn an_unreachable_server_is_named() -> TestResult {
         &["has no context \"other\"", "it has test"],
     )?;
     let unknown = fixture(vec![ListFault::Unauthorized])?;
-    let both = ["(401)", "with a kubeconfig, log in again", "in a pod, see"];
+    let both = [
+        "(401)",
+        "with a kubeconfig, log in again",
+        "in a pod, check",
+    ];
     run(&kubeconfig(&unknown.url()), &[], &both)?;
     in_a_pod(folder.path())?;
     let output = nadmit(&folder.path().join("none"), &[])?;

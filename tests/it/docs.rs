@@ -15,6 +15,7 @@
 mod api;
 pub(crate) mod console;
 mod links;
+mod messages;
 mod reference;
 mod security;
 mod words;
@@ -85,6 +86,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .chain(security::tests())
         .chain(console::tests())
         .chain(links::tests())
+        .chain(messages::tests())
         .chain(reference::tests())
         .chain(words::tests())
         .collect()

@@ -5,7 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
-    admission::{AdmissionResponse, Review},
+    admission::{AdmissionResponse, MAX_LINE_BYTES, Review, one_line},
     allocation::{Address, Holder, ParsedSpec},
     catalog::{Catalog, Pod, RequestedAnnotations, WhereaboutsSlicing},
     manifests::{self, Manifest, NetworkManifest, PodManifest, PodName},
@@ -15,7 +15,7 @@ use nadmit::{
     },
     rules::{
         Check, Example, HeldAddress, Injection, Level, Levels, Policy, PoolChangeSubject,
-        PoolHoldings, Profile, RULES, Rule, judge::judge_pool_change,
+        PoolHoldings, Profile, RULE_GROUPS, RULES, Rule, RuleGroup, judge::judge_pool_change,
     },
     sources::catalog_of,
 };
@@ -40,8 +40,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         ]
     });
     let page = trial!["docs"; rules_page_is_current];
-    let codes = trial!["examples"; codes_are_unique];
-    examples.chain([page, codes]).collect()
+    let others = tests!["examples"; codes_are_unique, every_finding_fits_into_an_event];
+    examples.chain([page]).chain(others).collect()
 }
 
 fn wrong(rule: &'static Rule) -> TestResult {
@@ -63,6 +63,36 @@ fn right(rule: &'static Rule) -> TestResult {
         Ok(())
     } else {
         Err(support::lines(&answer).into())
+    }
+}
+
+/// The longest text that a controller puts before a message, with the longest names that it can have: a
+/// pod's name is a label of the pods of a StatefulSet.
+fn longest_prefix() -> String {
+    let (pod, set) = ("p".repeat(63), "s".repeat(61));
+    format!(
+        "create Pod {pod} in StatefulSet {set} failed error: admission webhook \
+         \"workloads.nadmit.io\" denied the request: "
+    )
+}
+
+/// Every finding of a wrong example is shown whole in the message of a denial, which fits into an event.
+fn every_finding_fits_into_an_event() -> TestResult {
+    const EVENT_BYTES: usize = 1024;
+    assert!(longest_prefix().len() + MAX_LINE_BYTES <= EVENT_BYTES);
+    let mut wrong = Vec::new();
+    for rule in RULES {
+        let answer = judged_wrong(rule)?;
+        let lines = answer.findings().iter().map(one_line);
+        for line in lines.chain([answer.message()]) {
+            if line.contains('…') || line.len() > MAX_LINE_BYTES {
+                wrong.push(format!("{}: {} bytes: {line}", rule.code, line.len()));
+            }
+        }
+    }
+    match wrong.as_slice() {
+        [] => Ok(()),
+        wrong => Err(format!("too long\n{}", wrong.join("\n")).into()),
     }
 }
 
@@ -357,14 +387,28 @@ fn stated(rule: &Rule, got: &[String]) -> String {
 fn page() -> Result<String, Failed> {
     let mut page = String::from(
         "# Rules\n\n<!-- check: each block alone -->\n\nThis page is made from the registry (`crates/rules/src/registry.rs`); \
-         `nadmit explain CODE` shows the same. Levels are those of the profiles: `default` denies \
-         what fails and what silently does something else than was asked, `multus` only what \
-         Multus, the plugin or Linux would fail, `strict` keeps to the spec. Some findings of a \
-         rule are less grave than its level; the text says which. What denies \"always\" guards who \
-         may have which address: no setting, profile or namespace label lowers it for a pod.\n\n\
-         | code | default | multus | strict | what is wrong |\n|---|---|---|---|---|\n",
+         `nadmit explain CODE` shows the same. Each level is that of a profile. `default` denies \
+         pods that would fail, and pods that would silently not get what they ask for. `multus` \
+         denies only what Multus, the plugin or Linux would refuse. `strict` also denies what the \
+         specification forbids. Some findings of a rule have a lower level; the text names them. A \
+         rule that \"always\" denies guards who may have which address. No setting, profile or \
+         namespace label lowers it for a pod.\n",
     );
+    for RuleGroup { title, rules } in RULE_GROUPS {
+        page += &format!("\n**{title}**\n\n{}", index_of(rules));
+    }
     for rule in RULES {
+        page += &section_of(rule)?;
+    }
+    Ok(page)
+}
+
+/// Returns the table of a group of rules.
+fn index_of(rules: &[&Rule]) -> String {
+    let mut table = String::from(
+        "| code | default | multus | strict | what is wrong |\n|---|---|---|---|---|\n",
+    );
+    for rule in rules {
         let always = if rule.levels.is_authority() {
             " (always)"
         } else {
@@ -372,30 +416,37 @@ fn page() -> Result<String, Failed> {
         };
         let [default, multus, strict] =
             Profile::ALL.map(|profile| format!("{}{always}", rule.levels.of(profile)));
-        page += &format!(
+        table += &format!(
             "| [`{0}`](#{0}) | {default} | {multus} | {strict} | {1} |\n",
             rule.code, rule.summary
         );
     }
-    for rule in RULES {
-        let answer = judged_wrong(rule)?;
-        let got: Vec<String> = answer
-            .findings()
-            .iter()
-            .map(|f| format!("{} {} {}: {}", f.level, f.code, f.field, f.sentence()))
-            .collect();
-        page += &format!(
-            "\n## {}\n\n{}.\n\n{}\n\nWrong:\n{}\n```yaml\n{}```\n\n```text\n{}\n```\n\n\
-             Right:\n{}\n```yaml\n{}```\n",
-            rule.code,
-            rule.summary,
-            rule.explanation,
-            stated(rule, &findings_of(&answer)),
-            rule.wrong.yaml(),
-            got.join("\n"),
-            stated(rule, &[]),
-            rule.right.yaml(),
-        );
-    }
-    Ok(page)
+    table
+}
+
+/// Returns the section of a rule.
+fn section_of(rule: &Rule) -> Result<String, Failed> {
+    let answer = judged_wrong(rule)?;
+    let got: Vec<String> = answer
+        .findings()
+        .iter()
+        .map(|f| format!("{} {} {}: {}", f.level, f.code, f.field, f.sentence()))
+        .collect();
+    Ok(format!(
+        "\n## {}\n\n{}.\n\n**What it checks.** {}\n\n**Why it matters.** {}\n\n\
+             **How to fix.** {}\n\nWrong:\n{}\n```yaml\n{}```\n\n```text\n{}\n```\n\n\
+             From wrong to right:\n\n```diff\n{}```\n\n**When to lower it.** {}\n\n\
+             **Source.** {}\n",
+        rule.code,
+        rule.summary,
+        rule.docs.checks,
+        rule.docs.consequence,
+        rule.docs.fix,
+        stated(rule, &findings_of(&answer)),
+        rule.wrong.yaml(),
+        got.join("\n"),
+        rule.wrong.diff(rule.right),
+        rule.levels.when_to_lower(),
+        rule.docs.source,
+    ))
 }

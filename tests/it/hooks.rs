@@ -95,7 +95,7 @@ fn pre_commit() -> TestResult {
     let right = commit(&["network.yaml", "pod.yaml"])?;
     expect("right", &right, 0, "no finding")?;
     let wrong = commit(&["network.yaml", "more/wrong.yaml"])?;
-    expect("wrong", &wrong, 1, "deny[unknown-network]")
+    expect("wrong", &wrong, 1, "deny: [nadmit unknown-network]")
 }
 
 /// Runs the script of the action's last step with its inputs in the environment.

@@ -118,13 +118,14 @@ fn tour() -> TestResult {
             {
                 "reason": "invalid-mac",
                 "field": "metadata.annotations[k8s.v1.cni.cncf.io/networks][0].mac",
-                "message": "\"CA:FE:C0:FF:EE\" is not a valid MAC for an interface: it has 5 bytes \
-                            (column 35); write six bytes, such as \"02:5e:00:00:00:01\"",
+                "message": "[nadmit invalid-mac] \"CA:FE:C0:FF:EE\" is not a valid MAC for an \
+                            interface: it has 5 bytes (column 35); write six bytes, such as \"02:5e:00:00:00:01\"",
             },
             {
                 "reason": "unknown-network",
                 "field": "metadata.annotations[k8s.v1.cni.cncf.io/networks][0].name",
-                "message": "network \"storage-nett\" does not exist in namespace \"db\" \
+                "message": "[nadmit unknown-network] network \"storage-nett\" does not exist \
+                            in namespace \"db\" \
                             (column 12); did you mean \"storage-net\"?",
             },
         ])

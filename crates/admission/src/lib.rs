@@ -21,6 +21,7 @@ mod rejection;
 mod response;
 mod review;
 mod router;
+mod status_message;
 mod truncated;
 mod validate;
 
@@ -35,5 +36,6 @@ pub use self::{
     response::{AdmissionResponse, Verdict},
     review::{AdmissionRequest, Operation, OwnSpecs, Review, ReviewError, Target},
     router::{Webhook, decide},
+    status_message::{MAX_FINDING_BYTES, MAX_LINE_BYTES, one_line, tag},
     truncated::reject_oversized,
 };

@@ -4,7 +4,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use json_patch::Patch;
 use serde::Serialize;
 
-use super::review::{API_VERSION, AdmissionRequest, KIND};
+use super::{
+    review::{API_VERSION, AdmissionRequest, KIND},
+    status_message::{short_path, status_message, tag},
+};
 use nadmit_rules::{Finding, Level};
 
 /// HTTP status "unprocessable content", which the API server passes on to the user.
@@ -90,12 +93,12 @@ impl AdmissionResponse {
         }
     }
 
-    /// Returns a retryable rejection ("not yet") with this reason.
+    /// Returns a retryable rejection ("not ready") with this reason.
     pub fn unavailable(request: &AdmissionRequest<'_>, reason: String) -> Self {
         Self {
             error: Some(ErrorStatus {
                 status: SERVICE_UNAVAILABLE,
-                message: format!("not yet: {reason}"),
+                message: format!("[nadmit] not ready: {reason}"),
             }),
             ..Self::allow(request)
         }
@@ -162,34 +165,29 @@ impl AdmissionResponse {
         &self.namespace
     }
 
-    /// Returns all denials in one line, for people.
+    /// Returns the denials in one line, the most blocking one first, and at most three; see
+    /// [`status_message`](super::status_message).
     ///
-    /// The line begins with the problem and does not contain a pod's name: a controller emits an
-    /// Event with it for each pod that it tries to create, and only equal Events are counted
-    /// instead of repeated.
+    /// The line does not contain a pod's name: a controller emits an Event with it for each pod that
+    /// it tries to create, and only equal Events are counted instead of repeated.
     pub fn message(&self) -> String {
         if let Some(error) = &self.error {
             return error.message.clone();
         }
         let denied: Vec<&Finding> = self.denied().collect();
-        let all = match &*denied {
-            [one] => one_line(one),
-            many => many
-                .iter()
-                .enumerate()
-                .map(|(index, finding)| format!("({}) {}", index + 1, one_line(finding)))
-                .collect::<Vec<_>>()
-                .join(" "),
-        };
-        match &*self.kind {
-            "Pod" | "Binding" => all,
-            kind => {
-                // Cluster-scoped objects have no namespace.
-                let slash = if self.namespace.is_empty() { "" } else { "/" };
-                let (kind, namespace) = (kind.to_lowercase(), &self.namespace);
-                format!("{all} ({kind} \"{namespace}{slash}{}\")", self.name)
-            }
+        status_message(&denied, self.object().as_deref())
+    }
+
+    /// Returns the object's kind and name; `None` for pods, which controllers create under ever new
+    /// names.
+    fn object(&self) -> Option<String> {
+        if ["Pod", "Binding"].contains(&&*self.kind) {
+            return None;
         }
+        // Cluster-scoped objects have no namespace.
+        let slash = if self.namespace.is_empty() { "" } else { "/" };
+        let (kind, namespace) = (self.kind.to_lowercase(), &self.namespace);
+        Some(format!("{kind} \"{namespace}{slash}{}\"", self.name))
     }
 
     /// Returns the JSON of the `AdmissionReview` that answers the request `uid`.
@@ -239,12 +237,8 @@ impl AdmissionResponse {
             .iter()
             .filter(|finding| finding.level == Level::Warn)
             .map(|finding| {
-                format!(
-                    "[{}] {}: {}",
-                    finding.code,
-                    finding.field,
-                    finding.sentence()
-                )
+                let path = short_path(&finding.field);
+                format!("{} {path}: {}", tag(finding.code), finding.sentence())
             })
             .map(|line| line.replace(char::is_control, " "))
             .collect()
@@ -260,7 +254,7 @@ impl AdmissionResponse {
         let causes = self.denied().map(|finding| CauseJson {
             reason: finding.code,
             field: &finding.field,
-            message: finding.sentence(),
+            message: format!("{} {}", tag(finding.code), finding.sentence()),
         });
         let error = self.error.as_ref().map(|error| error.status);
         let (code, reason) = error.unwrap_or((UNPROCESSABLE, INVALID));
@@ -276,21 +270,6 @@ impl AdmissionResponse {
             },
         }
     }
-}
-
-/// Returns a finding in one line, the message first.
-fn one_line(finding: &Finding) -> String {
-    let position = finding
-        .position
-        .map_or(String::new(), |position| format!(", {position}"));
-    let Finding {
-        code,
-        field,
-        message,
-        help,
-        ..
-    } = finding;
-    format!("{message} (in {field}{position}); {help} [{code}]")
 }
 
 #[derive(Serialize)]
@@ -370,6 +349,7 @@ mod tests {
             position: None,
             span: None,
             message: "it is not there".to_owned(),
+            detail: String::new(),
             help: "create it".to_owned(),
             requires_live_read: None,
         };
@@ -383,12 +363,12 @@ mod tests {
         assert_eq!(first, message("Pod", "web-5f6d-fghij"));
         assert_eq!(
             first,
-            "(1) it is not there (in spec.x); create it [one] \
-             (2) it is not there (in spec.x); create it [two]"
+            "[nadmit one] spec.x: it is not there; create it \
+             | [nadmit two] spec.x: it is not there; create it"
         );
         let other = message("AddressPool", "storage");
         assert!(
-            other.ends_with("[two] (addresspool \"db/storage\")"),
+            other.ends_with("create it (addresspool \"db/storage\")"),
             "{other}"
         );
     }

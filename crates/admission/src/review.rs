@@ -209,10 +209,10 @@ pub enum ReviewError {
     )]
     OtherVersion(String),
     /// An AdmissionReview without a request.
-    #[error("the AdmissionReview has no request; put the question under \"request\"")]
+    #[error("the AdmissionReview has no request; send the question under \"request\"")]
     NoRequest,
     /// A CREATE or UPDATE without a required object.
-    #[error("the request is {0} but has no {1}; put the object under \"{1}\"")]
+    #[error("the request is {0} but has no {1}; send the object under \"{1}\"")]
     NoObject(&'static str, &'static str),
     /// A request without a required field.
     #[error("the AdmissionReview's request cannot be read: {0}")]

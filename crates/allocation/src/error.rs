@@ -13,27 +13,27 @@ pub use self::exhaustion::{Exhausted, OutsideSlice, SlicesFull};
 
 /// The reason why an attachment gets no address. Then nothing is allocated, not even for the other
 /// attachments of the pod.
+///
+/// The text has no numbers that change while the problem stays, because controllers repeat it in events;
+/// [`AllocationError::detail`] has these.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AllocationError {
     /// The pool does not exist or is invalid.
-    #[error("there is no usable address pool {0:?}")]
+    #[error("pool {0:?} does not exist or is not valid")]
     UnknownPool(Arc<str>),
     /// Addresses of the pool that are already in use are not all recorded yet.
-    #[error("address pool {0:?} is still learning which of its addresses are in use; try again")]
+    #[error("pool {0:?} is not ready: nadmit still records which of its addresses are in use")]
     NotReady(Arc<str>),
     /// The pool is sliced by node, and this server does not support slices.
-    #[error("address pool {0:?} is cut into slices of nodes, and this server knows no nodes")]
+    #[error("pool {0:?} has slices (nodeSliceSize), and this server does not support slices")]
     SlicesUnsupported(Arc<str>),
     /// The pool is sliced by node, and the node of the pod is not known yet.
-    #[error(
-        "address pool {0:?} gives by node (nodeSliceSize), and it is not known yet to which node the \
-         pod goes"
-    )]
+    #[error("pool {0:?} assigns by node (nodeSliceSize), and the pod has no node yet")]
     NodeUnknown(Arc<str>),
     /// The node of the pod has to claim this slice first. The caller records the slice and plans again.
     #[error(
-        "node {:?} needs a further slice of address pool {:?}, and {} is not recorded for it yet; try \
-         again", .0.node, .0.pool, .0.window
+        "node {:?} needs another slice of pool {:?}, and {} is not recorded for it yet",
+        .0.node, .0.pool, .0.window
     )]
     NeedsSlice(Box<Slice>),
     /// The node's slices are exhausted, and the pool is strict.
@@ -43,15 +43,13 @@ pub enum AllocationError {
     #[error("{0}")]
     OutsideSlice(Box<OutsideSlice>),
     /// A write of another request for the same address is pending.
-    #[error("{0} is being recorded for another request; try again")]
+    #[error("nadmit is recording {0} for another request")]
     Busy(Address),
-    #[error(
-        "address pool {:?} has no free {} left: all {} are taken{}", .0.pool, .0.resource(), .0.capacity,
-        .0.largest()
-    )]
+    /// No address of a range is free, or no MAC.
+    #[error("{0}")]
     Exhausted(Box<Exhausted>),
     /// The address lies in no range of the pool.
-    #[error("{address} lies in no range of address pool {pool:?} ({})", list(.ranges))]
+    #[error("{address} is in no range of pool {pool:?}{}", list(.ranges))]
     OutsidePool {
         /// The requested address.
         address: IpAddr,
@@ -61,7 +59,7 @@ pub enum AllocationError {
         ranges: Vec<Subnet>,
     },
     /// The pool never allocates this address.
-    #[error("address pool {pool:?} never gives {address}: {}", exclusion_text(*.reason))]
+    #[error("pool {pool:?} never assigns {address}: {}", exclusion_text(*.reason))]
     Excluded {
         /// The requested address.
         address: IpAddr,
@@ -89,8 +87,7 @@ pub enum AllocationError {
     /// Another pod of the same virtual machine uses its addresses, and this pod is not the target of a
     /// migration.
     #[error(
-        "{machine} is in pod {pod:?}, and this pod is not the target of a migration in progress: two \
-         pods share what a machine holds only during one"
+        "{machine} runs in pod {pod:?}, and this pod is not the target of a migration in progress"
     )]
     SecondLauncher {
         /// The virtual machine.
@@ -99,16 +96,15 @@ pub enum AllocationError {
         pod: Box<str>,
     },
     /// The MAC is derived from an address of a pool and available only with that address.
-    #[error("{mac} follows from an address of pool {pool:?}: it comes with that address only")]
+    #[error("{mac} belongs to an address of pool {pool:?}, and is assigned only with that address")]
     DerivedMac {
         mac: Address,
         /// The name of the pool.
         pool: Arc<str>,
     },
-    /// The namespace has reached its limit.
+    /// The holders of one namespace have as many addresses as `maxPerNamespace` allows.
     #[error(
-        "namespace {namespace:?} holds {held} addresses of pool {pool:?}, as many as it may \
-         (maxPerNamespace: {limit}){}", retained_text(.retained)
+        "namespace {namespace:?} has reached its limit of pool {pool:?} (maxPerNamespace: {limit})"
     )]
     NamespaceLimit {
         /// The namespace of the holder.
@@ -123,7 +119,7 @@ pub enum AllocationError {
         retained: Vec<Address>,
     },
     /// The holder already has another address there than the one it requests.
-    #[error("{holder} holds {held} there, not {requested}")]
+    #[error("{holder} holds {held} on this interface, not {requested}")]
     HoldsAnother {
         holder: Box<Holder>,
         /// The address that it holds.
@@ -132,7 +128,7 @@ pub enum AllocationError {
         requested: Address,
     },
     /// The address is not recorded for the pod that uses it.
-    #[error("nothing records that {address} of address pool {pool:?} is this pod's")]
+    #[error("{address} of pool {pool:?} is not recorded for this pod")]
     NotAllocated {
         /// The requested address.
         address: Address,
@@ -141,7 +137,7 @@ pub enum AllocationError {
     },
     /// The pod has an address of one range but none of another; a pool gives one of each range.
     #[error(
-        "the attachment has no address of {range}, but address pool {pool:?} gives one of each range"
+        "the network entry has no address of {range}, but pool {pool:?} assigns one of each range"
     )]
     NotInjected {
         /// The name of the pool.
@@ -149,10 +145,10 @@ pub enum AllocationError {
         /// The range without an address.
         range: Subnet,
     },
-    /// With the assigned addresses, the pod's annotations would exceed the API server's limit.
+    /// The API server would reject the pod, whose annotations are too long.
     #[error(
-        "with what is given the pod's annotations would have {bytes} bytes, and the API server takes \
-         at most {limit}"
+        "with the assigned addresses, the pod's annotations would exceed the API server's limit of \
+         {limit} bytes"
     )]
     AnnotationsTooLong {
         /// The size in bytes that the annotations would have.
@@ -161,7 +157,7 @@ pub enum AllocationError {
         limit: usize,
     },
     /// A violated invariant: a bug in nadmit.
-    #[error("this is a mistake in nadmit, please report it: {0}")]
+    #[error("nadmit has a bug: {0}")]
     Internal(&'static str),
 }
 
@@ -270,65 +266,100 @@ impl AllocationError {
         }
     }
 
+    /// Returns the numbers that change while the problem stays, as a phrase, if there are any.
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::Exhausted(exhausted) => exhausted.detail(),
+            Self::SlicesFull(full) => Some(full.detail()),
+            Self::NamespaceLimit { held, retained, .. } => Some(format!(
+                "{held} held or reserved{}",
+                retained_text(retained)
+            )),
+            Self::AnnotationsTooLong { bytes, .. } => Some(format!("{bytes} bytes")),
+            _ => None,
+        }
+    }
+
     /// Returns the remedy.
     pub fn help(&self) -> String {
         match self {
-            Self::UnknownPool(pool) => format!("create the AddressPool {pool:?}, or mend it"),
+            Self::UnknownPool(pool) => {
+                format!("create the AddressPool {pool:?}, or correct its spec")
+            }
             Self::NotReady(_) | Self::Busy(_) | Self::NeedsSlice(_) => {
-                "nothing: it is tried again".to_owned()
+                "no action needed; controllers and the scheduler try again".to_owned()
             }
             Self::SlicesUnsupported(pool) => {
-                format!("take nodeSliceSize from address pool {pool:?}")
+                format!("remove nodeSliceSize from pool {pool:?}")
             }
             Self::NodeUnknown(_) => {
-                "let nadmit inject when the pod is bound (injection: bind), or write spec.nodeName"
+                "write spec.nodeName; for all pods, an administrator sets injection: bind"
                     .to_owned()
             }
             Self::SlicesFull(full) => full.help(),
-            Self::OutsideSlice(outside) => outside.help(),
-            Self::Exhausted(all) => format!(
-                "widen address pool {:?}, or release addresses (nadmit pools {} --map shows who \
-                 holds them)",
-                all.pool, all.pool
-            ),
-            Self::OutsidePool { .. } | Self::Excluded { .. } | Self::Reserved { .. } => {
-                "ask for another address, or leave \"ips\" out to be given one".to_owned()
+            Self::OutsideSlice(_) => {
+                "request an address of a slice of the pod's node (kubectl get \
+                 addressslices), or remove \"ips\" to get one assigned"
+                    .to_owned()
             }
+            Self::Exhausted(exhausted) => exhausted.help(),
+            Self::OutsidePool { .. } | Self::Excluded { .. } => {
+                "request another address, or remove \"ips\" to get one assigned".to_owned()
+            }
+            Self::Reserved { address, .. } => format!(
+                "request another address, or remove {:?} to get one assigned",
+                member(*address)
+            ),
             Self::InUse { address, .. } => format!(
-                "ask for another one, or leave it out to be given one (nadmit whois {address} \
-                 tells more)"
+                "request another address, or remove {:?} to get one assigned; `nadmit whois \
+                 {address}` shows the holder",
+                member(*address)
             ),
             Self::SecondLauncher { pod, .. } => format!(
-                "wait until pod {pod:?} has ended, or have the machine migrated (kind \
-                 VirtualMachineInstanceMigration)"
+                "wait until pod {pod:?} has ended, or migrate the VM \
+                 (VirtualMachineInstanceMigration)"
             ),
-            Self::DerivedMac { .. } => "leave \"mac\" out to be given one".to_owned(),
+            Self::DerivedMac { .. } => "remove \"mac\" to get one assigned".to_owned(),
             Self::NamespaceLimit { retained, .. } => match retained.first() {
-                None => "delete pods there, or have the limit raised".to_owned(),
+                None => "delete pods of the namespace; for more, an administrator raises \
+                     maxPerNamespace"
+                    .to_owned(),
                 Some(first) => format!(
-                    "release what is kept and not needed any more (nadmit release {first}), delete pods \
-                     there, or have the limit raised"
+                    "delete pods, or run `nadmit release {first}` (retained); for more, an \
+                     administrator raises maxPerNamespace"
                 ),
             },
             Self::HoldsAnother { held, .. } => {
-                format!("ask for {held}, or release it first: nadmit release {held}")
+                format!("request {held}, or run `nadmit release {held}` first")
             }
             Self::NotAllocated { .. } | Self::NotInjected { .. } => {
-                "see that the API server calls nadmit's mutating webhook (POST /mutate) for this \
-                 namespace, and create the pod again"
+                "check that the API server calls nadmit's mutating webhook (/mutate) for the \
+                 namespace, then create the pod again"
                     .to_owned()
             }
             Self::AnnotationsTooLong { .. } => {
-                "ask for fewer networks, or shorten the pod's other annotations".to_owned()
+                "request fewer networks, or shorten the pod's other annotations".to_owned()
             }
-            Self::Internal(_) => "report it with the review that caused it".to_owned(),
+            Self::Internal(_) => "report the bug with the request that caused it".to_owned(),
         }
     }
 }
 
+/// Formats the ranges in parentheses; a pool of MACs has none.
 fn list(ranges: &[Subnet]) -> String {
     let ranges: Vec<String> = ranges.iter().map(ToString::to_string).collect();
-    ranges.join(", ")
+    match &*ranges {
+        [] => String::new(),
+        all => format!(" ({})", all.join(", ")),
+    }
+}
+
+/// Returns the member of a network entry that requests such an address.
+fn member(address: Address) -> &'static str {
+    match address {
+        Address::Ip(_) => "ips",
+        Address::Mac(_) => "mac",
+    }
 }
 
 /// Formats the addresses that are retained without a pod.
@@ -336,16 +367,16 @@ fn retained_text(retained: &[Address]) -> String {
     let retained: Vec<String> = retained.iter().map(ToString::to_string).collect();
     match &*retained {
         [] => String::new(),
-        all => format!("; kept for workloads without a pod: {}", all.join(", ")),
+        all => format!("; retained without a pod: {}", all.join(", ")),
     }
 }
 
 fn exclusion_text(reason: ExclusionReason) -> &'static str {
     match reason {
-        ExclusionReason::Outside => "it lies outside of the range",
-        ExclusionReason::OutOfBounds => "it lies outside of rangeStart and rangeEnd",
-        ExclusionReason::Edge => "it is the first or the last address of the range",
-        ExclusionReason::Excluded(_) => "it is excluded",
+        ExclusionReason::Outside => "it is outside of the range",
+        ExclusionReason::OutOfBounds => "it is not between rangeStart and rangeEnd",
+        ExclusionReason::Edge => "it is the first or last address of the range",
+        ExclusionReason::Excluded(_) => "exclude contains it",
         ExclusionReason::Gateway => "it is the gateway",
     }
 }

@@ -40,7 +40,8 @@ impl Macs {
             (Some(prefix), None, None) => by_prefix(prefix)?,
             (None, Some(start), Some(end)) => by_bounds(start, end)?,
             _ => {
-                let reason = "write either a prefix (\"02:5e:00\"), or start and end";
+                let reason =
+                    "needs either prefix, or start and end; write for example prefix: \"02:5e:00\"";
                 return Err(SpecError::new("", reason.to_owned()));
             }
         };
@@ -117,7 +118,7 @@ fn mac(number: u128) -> Option<Mac> {
 
 fn by_prefix(text: &str) -> Result<(u128, u128), SpecError> {
     let error = |reason: &str| {
-        let reason = format!("{text:?} {reason}; write one to five bytes such as \"02:5e:00\"");
+        let reason = format!("{text:?} {reason}; write one to five bytes, such as \"02:5e:00\"");
         SpecError::new("prefix", reason)
     };
     let bytes: Option<Vec<u8>> = text
@@ -129,12 +130,10 @@ fn by_prefix(text: &str) -> Result<(u128, u128), SpecError> {
         .collect();
     let bytes = bytes.ok_or_else(|| error("is not pairs of hexadecimal digits"))?;
     if bytes.is_empty() || bytes.len() > 5 {
-        return Err(error("has too many bytes"));
+        return Err(error("has more than five bytes"));
     }
     if bytes.first().is_some_and(|byte| byte & 1 == 1) {
-        return Err(error(
-            "is multicast, which no interface may be (the first byte is odd)",
-        ));
+        return Err(error("is multicast: its first byte is odd"));
     }
     let prefix = bytes
         .iter()
@@ -144,18 +143,27 @@ fn by_prefix(text: &str) -> Result<(u128, u128), SpecError> {
 }
 
 fn by_bounds(start: &str, end: &str) -> Result<(u128, u128), SpecError> {
+    const EXPECTED: &str = "write a MAC such as \"02:5e:00:00:00:01\"";
     let parse = |path: &'static str, text: &str| match HardwareAddress::parse(text) {
         Ok(HardwareAddress::Ethernet(mac)) if mac.is_multicast() || mac.is_zero() => {
-            let reason = format!("{text:?} is multicast or zero, which no interface may be");
+            let reason = format!(
+                "{text:?} is multicast or zero, and cannot be the MAC of an interface; {EXPECTED}"
+            );
             Err(SpecError::new(path, reason))
         }
         Ok(HardwareAddress::Ethernet(mac)) => Ok(Address::Mac(mac).number()),
-        Ok(_) => Err(SpecError::new(path, format!("{text:?} has not six bytes"))),
-        Err(error) => Err(SpecError::new(path, format!("{text:?} {error}"))),
+        Ok(_) => {
+            let reason = format!("{text:?} does not have six bytes; {EXPECTED}");
+            Err(SpecError::new(path, reason))
+        }
+        Err(error) => {
+            let reason = format!("{text:?} {error}; {EXPECTED}");
+            Err(SpecError::new(path, reason))
+        }
     };
     let (first, last) = (parse("start", start)?, parse("end", end)?);
     if first > last {
-        let reason = format!("{end} is below the start {start}; write the lower one first");
+        let reason = format!("{end} is lower than the start {start}; write the lower one first");
         return Err(SpecError::new("end", reason));
     }
     Ok((first, last))
@@ -169,9 +177,9 @@ fn prefix_too_long(range: Option<&AddressRange>, first: u128, last: u128) -> Spe
     SpecError::new(
         "prefix",
         format!(
-            "leaves {left} bits, but addresses of {subnet} differ in {bits}: MACs would not follow \
-             from them; write a shorter prefix, or start and end, with which each MAC is allocated \
-             by itself"
+            "has room for {left} bits, and addresses of {subnet} have {bits} host bits, so MACs \
+             cannot be derived from them; write a shorter prefix, or start and end for MACs with \
+             records of their own"
         ),
     )
 }

@@ -256,19 +256,19 @@ impl SpecParser {
     fn type_error(&mut self, path: &str, value: &Value, expected: &str) {
         let found = match value {
             Value::Null => "nothing",
-            Value::Bool(_) => "true or false",
+            Value::Bool(_) => "a boolean",
             Value::Number(_) => "a number",
             Value::String(_) => "a string",
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
         let instead = match (value, expected) {
-            (Value::Number(_) | Value::Bool(_), "a string") => "put it in quotes".to_owned(),
+            (Value::Number(_) | Value::Bool(_), "a string") => "write it in quotes".to_owned(),
             _ => format!("write {expected}"),
         };
         self.type_errors.push(SpecError {
             path: path.to_owned(),
-            reason: format!("is {found}, but has to be {expected}; {instead}"),
+            reason: format!("is {found}, not {expected}; {instead}"),
         });
     }
 }

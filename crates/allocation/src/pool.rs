@@ -173,7 +173,7 @@ impl PoolValidator {
                         .find(|r| r.subnet.range().intersection(whole).is_some());
                     if let Some(overlapping) = overlapping {
                         let reason = format!(
-                            "{} overlaps {} of the same pool; ranges of one pool are apart",
+                            "{} overlaps {} of the same pool; write ranges that do not overlap",
                             range.subnet, overlapping.subnet
                         );
                         self.errors
@@ -238,7 +238,7 @@ impl PoolValidator {
         match parse_duration(text) {
             Some(duration) => duration,
             None => {
-                let reason = format!("{text:?} is not a valid duration; write \"30s\" or \"10m\"");
+                let reason = format!("{text:?} is not a valid duration; write one such as \"30s\"");
                 self.errors.push(SpecError::new(name, reason));
                 default
             }
@@ -251,7 +251,7 @@ impl PoolValidator {
             Ok(limit) if limit > 0 => Some(limit),
             _ => {
                 let reason =
-                    format!("{limit} is not a valid limit; write at least 1, or leave it out");
+                    format!("{limit} is not a valid limit; write at least 1, or remove it");
                 self.errors.push(SpecError::new("maxPerNamespace", reason));
                 None
             }

@@ -59,8 +59,8 @@ impl AddressRange {
             return Err(vec![SpecError::new(
                 "range",
                 format!(
-                    "{subnet} is too small: its first and last address are never given, so nothing \
-                     is left; write at least a /{}",
+                    "{subnet} has no assignable address: its first and last address are never \
+                     assigned; write /{} or a shorter prefix length",
                     subnet.width() - 2
                 ),
             )]);
@@ -79,7 +79,8 @@ impl AddressRange {
             gateway,
         };
         if range.free_numbers().capacity() == 0 {
-            let reason = "bounds, excludes and gateway leave no address to give";
+            let reason = "bounds, exclude and gateway leave no assignable address; exclude less, or \
+                          widen the range";
             return Err(vec![SpecError::new("exclude", reason.to_owned())]);
         }
         Ok(range)
@@ -155,12 +156,16 @@ fn window(
         match parse_address(text) {
             Ok(address) if whole.contains(address) => Some(address),
             Ok(_) => {
-                let reason = format!("{text} lies outside of {}", range.subnet);
+                let reason = format!(
+                    "{text} is outside of {}; write an address of the range",
+                    range.subnet
+                );
                 errors.push(SpecError::new(name, reason));
                 None
             }
             Err(error) => {
-                errors.push(SpecError::new(name, format!("{text:?} {error}")));
+                let reason = format!("{text:?} {error}; write an address such as {default}");
+                errors.push(SpecError::new(name, reason));
                 None
             }
         }
@@ -176,9 +181,9 @@ fn window(
     let window = IpRange::new(first, last).and_then(|window| window.intersection(hosts));
     if window.is_none() {
         let reason = if IpRange::new(first, last).is_none() {
-            format!("the end {last} is below the start {first}; write the lower one first")
+            format!("the end {last} is lower than the start {first}; write the lower one first")
         } else {
-            format!("{first} to {last} has no address that may be given")
+            format!("{first} to {last} has no assignable address; widen the bounds")
         };
         errors.push(SpecError::new(path, reason));
     }
@@ -197,14 +202,14 @@ fn excludes(spec: &RangeSpec, subnet: Subnet, errors: &mut Vec<SpecError>) -> Ve
             },
             (Err(error), _) => {
                 report(format!(
-                    "{text:?} {error}; write a CIDR or an address (a run is several CIDRs)"
+                    "{text:?} {error}; write an address or a CIDR (several CIDRs for first-last)"
                 ));
                 continue;
             }
         };
         if window.intersection(subnet.range()).is_none() {
             report(format!(
-                "{text} lies outside of {subnet}, so it excludes nothing; remove or correct it"
+                "{text} is outside of {subnet}, so it excludes nothing; remove or correct it"
             ));
         }
         windows.push(window);
@@ -217,12 +222,13 @@ fn gateway(spec: &RangeSpec, subnet: Subnet, errors: &mut Vec<SpecError>) -> Opt
     match parse_address(text) {
         Ok(gateway) if subnet.range().contains(gateway) => Some(gateway),
         Ok(_) => {
-            let reason = format!("{text} lies outside of {subnet}");
+            let reason = format!("{text} is outside of {subnet}; write an address of the range");
             errors.push(SpecError::new("gateway", reason));
             None
         }
         Err(error) => {
-            errors.push(SpecError::new("gateway", format!("{text:?} {error}")));
+            let reason = format!("{text:?} {error}; write an address of the range");
+            errors.push(SpecError::new("gateway", reason));
             None
         }
     }

@@ -61,10 +61,12 @@ impl Reservation {
             let mut report = |reason| errors.push(SpecError::new(format!("ips[{index}]"), reason));
             match AddressRequest::parse(text) {
                 Ok(ip) if ips.contains(&ip.address) => {
-                    report(format!("{text} is there twice; write each address once"));
+                    report(format!("{text} is listed twice; write each address once"));
                 }
                 Ok(ip) => ips.push(ip.address),
-                Err(error) => report(format!("{text:?} {error}; write 192.0.2.205/24")),
+                Err(error) => report(format!(
+                    "{text:?} {error}; write an address such as 192.0.2.205/24"
+                )),
             }
         }
         let mac = spec.mac.as_deref().filter(|text| !text.is_empty());
@@ -74,7 +76,8 @@ impl Reservation {
             }
             _ => {
                 let reason = format!(
-                    "{text:?} is not a valid MAC of an interface; write \"02:5e:00:00:00:01\""
+                    "{text:?} is not a valid MAC of an interface; write a MAC such as \
+                     \"02:5e:00:00:00:01\""
                 );
                 errors.push(SpecError::new("mac", reason));
                 None
@@ -166,7 +169,7 @@ impl DesignatedHolder {
                 Some(ordinal) => Some(Self::Replica(set.as_str().into(), ordinal)),
                 None => report(
                     "holder.ordinal",
-                    "write which replica of the set: 0, 1, ...",
+                    "is missing or out of range; write the number of a replica: 0, 1, ...",
                 ),
             },
             (None, None, Some(vm)) if spec.ordinal.is_none() => {
@@ -174,7 +177,8 @@ impl DesignatedHolder {
             }
             _ => report(
                 "holder",
-                "write one of {pod: db-0}, {statefulSet: db, ordinal: 0}, {virtualMachine: vm}",
+                "needs exactly one of pod, statefulSet (with ordinal) and virtualMachine; write \
+                 one of {pod: db-0}, {statefulSet: db, ordinal: 0}, {virtualMachine: vm}",
             ),
         }
     }

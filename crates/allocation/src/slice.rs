@@ -42,17 +42,17 @@ pub struct Slice {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SliceMismatch {
     /// The pool does not exist or is invalid.
-    #[error("there is no usable address pool of this name")]
+    #[error("its pool does not exist or is not valid")]
     NoPool,
     /// The pool has no `nodeSliceSize`.
-    #[error("the pool is not cut into slices")]
+    #[error("its pool has no nodeSliceSize")]
     NotSliced,
     /// The slice lies outside of the pool's ranges.
-    #[error("it lies in no range of the pool")]
+    #[error("it is in no range of its pool")]
     Outside,
     /// The size differs from that of the pool's slices, some of which it overlaps; the field is the
     /// right prefix length.
-    #[error("the pool is cut into slices of /{0} there")]
+    #[error("slices of its pool have the prefix length /{0} there")]
     OtherSize(u8),
 }
 
@@ -60,25 +60,27 @@ pub enum SliceMismatch {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 enum SlicingError {
     /// The size is not a prefix length.
-    #[error("{text:?} is not a valid prefix length; write \"/28\"")]
+    #[error("{text:?} is not a valid prefix length; write a size such as \"/28\"")]
     NotAPrefixLength {
         text: String,
         #[source]
         source: ParseIntError,
     },
     /// The pool has only MACs.
-    #[error("needs a pool with a range")]
+    #[error("needs a pool with a range; add a range, or remove nodeSliceSize")]
     NoRange,
     /// The slice is not smaller than the first range.
-    #[error("/{size} is not smaller than the range {range}; write a longer prefix")]
+    #[error(
+        "a slice of /{size} is not smaller than the range {range}; write a longer prefix length"
+    )]
     NotSmaller { size: u8, range: Subnet },
     /// The slice is a single address.
-    #[error("/{0} leaves a node no addresses to choose from")]
+    #[error("a slice of /{0} would have fewer than two addresses; write a shorter prefix length")]
     SingleAddress(u8),
     /// The slice is not smaller than another range than the first.
     #[error(
-        "/{size} of {first} is 2^{host_bits} addresses, and {small} has no more; write a longer \
-         prefix, or a wider range"
+        "a slice of /{size} of {first} has 2^{host_bits} addresses, and the range {small} is not \
+         larger; write a longer prefix length, or a larger range"
     )]
     SmallRange {
         size: u8,
@@ -88,8 +90,8 @@ enum SlicingError {
     },
     /// The pool's name followed by an address is too long for a name; slices are named so.
     #[error(
-        "needs a pool whose name has at most {0} characters, for names of slices begin with it; \
-         make a pool with a shorter name"
+        "needs a pool name of at most {0} characters, because names of slices begin with it; \
+         create a pool with a shorter name"
     )]
     LongName(usize),
 }
@@ -107,7 +109,8 @@ impl SlicingConfig {
             if !strict {
                 return Ok(None);
             }
-            let reason = "has no meaning without nodeSliceSize; write that, too, or leave it out";
+            let reason = "has no meaning without nodeSliceSize; write nodeSliceSize too, or \
+                          remove strictSlices";
             return Err(SpecError::new("strictSlices", reason.to_owned()));
         }
         // Invalid ranges are reported elsewhere; without all of them the first range is not known.
@@ -271,11 +274,11 @@ mod tests {
     fn invalid_slice_sizes_are_rejected_with_a_message() {
         for (ranges, size, part) in [
             (&["10.5.0.0/20"][..], "/20", "not smaller"),
-            (&["10.5.0.0/20"], "/32", "no addresses to choose from"),
-            (&["10.5.0.0/20"], "/80", "no addresses to choose from"),
+            (&["10.5.0.0/20"], "/32", "fewer than two addresses"),
+            (&["10.5.0.0/20"], "/80", "fewer than two addresses"),
             (&["10.5.0.0/20"], "/28,/124", "not a valid prefix length"),
-            (&["10.5.0.0/20", "2001:db8::/120"], "/24", "has no more"),
-            (&["10.5.0.0/20", "192.0.2.0/28"], "/28", "has no more"),
+            (&["10.5.0.0/20", "2001:db8::/120"], "/24", "is not larger"),
+            (&["10.5.0.0/20", "192.0.2.0/28"], "/28", "is not larger"),
         ] {
             let errors = sliced("a", ranges, size).err().unwrap_or_default().concat();
             assert!(errors.starts_with("nodeSliceSize: "), "{errors}");

@@ -29,14 +29,14 @@ pub enum AddressError {
     #[error("has a zone (%...)")]
     Zone,
     /// There is white space in or around the address.
-    #[error("has white space in it")]
+    #[error("contains white space")]
     Space,
     /// The part after `/` is not a valid prefix length of the address family.
     #[error("has a prefix length that is not a number from 0 to {0}")]
     Prefix(u8),
     /// An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`): a second notation of an IPv4 address,
     /// which comparisons would take for a different address.
-    #[error("is an IPv4 address written as an IPv6 one")]
+    #[error("is an IPv4 address in IPv6 notation")]
     Mapped,
 }
 

@@ -123,11 +123,12 @@ pub enum GatewayFault {
     #[error("\"::\" is not the address of a gateway")]
     Unspecified,
     /// The gateway of a bridge is a link-local address: the bridge already has one.
-    #[error("the bridge has a link-local address of its own already")]
+    #[error("the bridge already has a link-local address")]
     LinkLocal,
     /// A bridge has two IPv4 gateways.
     #[error(
-        "the bridge has another IPv4 address already, and takes a second one by forceAddress only"
+        "the bridge already has another IPv4 address, and accepts a second one only with \
+         forceAddress"
     )]
     Second,
 }

@@ -19,7 +19,7 @@ pub const RESERVED: [&str; 2] = [CLUSTER, "lo"];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum InterfaceError {
     /// The name has more bytes than [`MAX_LENGTH`].
-    #[error("has {0} bytes; Linux allows {MAX_LENGTH}")]
+    #[error("has {0} bytes, but Linux allows {MAX_LENGTH}")]
     TooLong(usize),
     /// The name is `.` or `..`, which are directories in `/sys/class/net`.
     #[error("is a name that Linux refuses")]

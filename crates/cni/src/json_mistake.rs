@@ -98,7 +98,7 @@ impl fmt::Display for JsonMistake<'_> {
         match *self {
             Self::Comment(text) => write!(
                 f,
-                "{:?} is a comment, and JSON has no comments: remove it",
+                "{:?} is a comment, which JSON does not allow: remove it",
                 truncated(text)
             ),
             Self::TrailingComma => f.write_str("trailing comma"),
@@ -109,11 +109,7 @@ impl fmt::Display for JsonMistake<'_> {
                 truncated(name)
             ),
             Self::ForeignLiteral(word, meant) => {
-                write!(
-                    f,
-                    "{} is not a word of JSON: write {meant}",
-                    truncated(word)
-                )
+                write!(f, "{} is not a JSON value: write {meant}", truncated(word))
             }
             Self::UnquotedText(word) => write!(
                 f,
@@ -122,9 +118,12 @@ impl fmt::Display for JsonMistake<'_> {
                 truncated(word)
             ),
             Self::WrongQuotes(quote) => {
-                write!(f, "JSON has no texts in {quote}: write \" around the text")
+                write!(
+                    f,
+                    "JSON does not quote strings with {quote}: write \" around the text"
+                )
             }
-            Self::MissingComma => f.write_str("a comma is missing before this place"),
+            Self::MissingComma => f.write_str("a comma is missing before this position"),
         }
     }
 }
@@ -145,17 +144,17 @@ mod tests {
         for (text, reason, place) in [
             (
                 "{\"a\": \"b\", # host\n \"c\": 1}",
-                "\"# host\" is a comment, and JSON has no comments: remove it",
+                "\"# host\" is a comment, which JSON does not allow: remove it",
                 "# host",
             ),
             (
                 "{\"a\": \"b\" // host\n, \"c\": 1}",
-                "\"// host\" is a comment, and JSON has no comments: remove it",
+                "\"// host\" is a comment, which JSON does not allow: remove it",
                 "// hos",
             ),
             (
                 "/* a */ {}",
-                "\"/* a */ {}\" is a comment, and JSON has no comments: remove it",
+                "\"/* a */ {}\" is a comment, which JSON does not allow: remove it",
                 "/* a *",
             ),
             ("{\"a\": 1 ,}", "trailing comma", ",}"),
@@ -172,22 +171,22 @@ mod tests {
             ),
             (
                 "{'type': 1}",
-                "JSON has no texts in ': write \" around the text",
+                "JSON does not quote strings with ': write \" around the text",
                 "'type'",
             ),
             (
                 "{\"a\": 'b'}",
-                "JSON has no texts in ': write \" around the text",
+                "JSON does not quote strings with ': write \" around the text",
                 "'b'}",
             ),
             (
                 "{\u{201c}type\u{201d}: 1}",
-                "JSON has no texts in \u{201c}: write \" around the text",
+                "JSON does not quote strings with \u{201c}: write \" around the text",
                 "\u{201c}typ",
             ),
             (
                 "{\"a\": True}",
-                "True is not a word of JSON: write true",
+                "True is not a JSON value: write true",
                 "True}",
             ),
             (
@@ -197,7 +196,7 @@ mod tests {
             ),
             (
                 "{\"a\": \"b\"\n \"c\": 1}",
-                "a comma is missing before this place",
+                "a comma is missing before this position",
                 "\"c\": 1",
             ),
         ] {

@@ -52,7 +52,7 @@ pub enum RangeError {
     #[error("has no prefix length")]
     NoPrefix,
     /// The first address is outside of the subnet: `10.0.0.5-10.1.0.9/24`.
-    #[error("begins outside of its subnet")]
+    #[error("starts outside of its subnet")]
     StartOutside,
 }
 

@@ -42,24 +42,24 @@ pub struct Route {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RouteError {
     /// No subnet of the interface and no earlier route without a gateway covers the gateway.
-    #[error("the interface does not reach it")]
+    #[error("the interface does not reach the gateway")]
     Unreachable,
     /// The gateway is a broadcast address.
-    #[error("it is the broadcast address of its subnet")]
+    #[error("the gateway is the broadcast address of its subnet")]
     Broadcast,
     /// The gateway is the interface's own IPv6 address.
-    #[error("it is the interface's own address")]
+    #[error("the gateway is the interface's own address")]
     OwnAddress,
     /// The gateway is `::`, or a multicast address of IPv6.
-    #[error("it is not the address of a router")]
+    #[error("the gateway is not the address of a router")]
     NotARouter,
     /// Destination and gateway are of two families.
-    #[error("the destination is of another IP family")]
+    #[error("the destination is of another IP family than the gateway")]
     Family,
     /// A link-scope route has a gateway.
     #[error("a route with scope 253 or 254 cannot have a gateway")]
     LinkScope,
-    #[error("Linux takes no route with scope 255")]
+    #[error("a route cannot have scope 255")]
     NowhereScope,
     /// An IPv4 destination has host bits.
     #[error("the destination has host bits")]

@@ -20,14 +20,14 @@ impl Actor {
     /// name.
     pub(super) fn advice(self, verb: &str, resource: &str, error: &ApiError) -> String {
         let remedy = match error {
-            ApiError::NotServed(_) => "create the definitions that `nadmit crds` prints".to_owned(),
+            ApiError::NotServed(_) => "create the CRDs that `nadmit crds` prints".to_owned(),
             ApiError::Refused { message, .. } if message.contains(POLICY_KIND) => {
                 self.policy_advice(verb)
             }
             ApiError::Refused { code: 401, .. } => self.authentication_advice().to_owned(),
             ApiError::Refused { code: 403, .. } => self.rbac_advice(verb, resource),
             ApiError::Refused { .. } => {
-                "update the definitions to those that this nadmit's `nadmit crds` prints".to_owned()
+                "update the CRDs to those that `nadmit crds` of this release prints".to_owned()
             }
             _ => "try again".to_owned(),
         };
@@ -37,7 +37,7 @@ impl Actor {
     fn authentication_advice(self) -> &'static str {
         match self {
             Self::Server => {
-                "its credentials are not accepted: see the token of nadmit's ServiceAccount"
+                "nadmit's credentials are not accepted: check the token of its ServiceAccount"
             }
             Self::Operator => "the credentials are not accepted: log in again",
         }
@@ -49,11 +49,9 @@ impl Actor {
         );
         match (self, in_pod_command(verb)) {
             (Self::Server, _) => format!("give nadmit's ServiceAccount {right}"),
-            (Self::Operator, None) => format!("give who asks {right}"),
+            (Self::Operator, None) => format!("give your user {right}"),
             (Self::Operator, Some(inside)) => {
-                format!(
-                    "let nadmit do it, in a pod of its own ({inside}), or give who asks {right}"
-                )
+                format!("let nadmit do it, in its own pod ({inside}), or give your user {right}")
             }
         }
     }
@@ -62,8 +60,8 @@ impl Actor {
     fn policy_advice(self, verb: &str) -> String {
         match (self, in_pod_command(verb)) {
             (Self::Operator, Some(inside)) => format!(
-                "the cluster lets nadmit alone write here: let it do so, in a pod of its own ({inside}), or, \
-                 where none runs, act as nadmit, as administrators may (--as \
+                "only nadmit may write allocations: let nadmit do it, in its own pod ({inside}), or, if \
+                 no pod of nadmit runs, impersonate nadmit as an administrator (--as \
                  system:serviceaccount:nadmit:nadmit)"
             ),
             _ => format!("let the {POLICY_KIND} let nadmit's ServiceAccount {verb} it"),

@@ -38,7 +38,7 @@ pub enum CommitError {
     #[error(transparent)]
     Task(#[from] JoinError),
     /// The deadline passed before the plan was recorded.
-    #[error("it was not recorded in time")]
+    #[error("the write did not finish in time")]
     TimedOut,
     /// The server runs without a ledger.
     #[error("this server keeps no allocations; start it with --data-dir")]
@@ -97,7 +97,7 @@ async fn retry_uncertain<L: Store>(
             Err(WriteError::Uncertain { .. } | WriteError::Unavailable { .. })
                 if Instant::now() < deadline => {}
             Err(error @ (WriteError::Uncertain { .. } | WriteError::Unavailable { .. })) => {
-                tracing::error!(component = "ledger", %error, "gave up an uncertain write; the next full resync resolves it");
+                tracing::error!(component = "ledger", %error, "gave up an uncertain write; the next full comparison resolves it");
                 index.lock().abort(plan_id);
                 return;
             }

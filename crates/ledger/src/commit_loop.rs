@@ -95,7 +95,7 @@ pub enum CommitLoopError<R, C> {
     #[error("live reads failed")]
     Verify(R),
     /// Other writers were faster until the limit.
-    #[error("other writers were faster")]
+    #[error("other writers changed the records first, in every attempt")]
     Outpaced,
     /// A slice could not be recorded.
     #[error("{0}")]

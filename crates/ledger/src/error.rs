@@ -67,7 +67,7 @@ pub enum ReadError {
 pub enum FollowError {
     /// The history after the cursor is no longer kept, or the cursor belongs to another ledger.
     #[error(
-        "the history after the cursor is no longer available: list again and follow from the new list"
+        "the ledger does not have the history after the cursor any more: list again and follow from the new list"
     )]
     Expired,
 }
@@ -102,7 +102,7 @@ pub enum OpenError {
     },
     /// A later nadmit wrote it.
     #[error(
-        "{}: its schema is {found}, this nadmit knows {known}; use the nadmit that wrote it, or export there and import here",
+        "{}: its schema is {found}, this nadmit reads {known}; use the release of nadmit that wrote the file, or export there and import here",
         path.display()
     )]
     Newer {
@@ -126,7 +126,7 @@ pub enum OpenError {
     },
     /// The file lacks acknowledged writes.
     #[error(
-        "{}: older than what was acknowledged: it is at version {found}, and version {known} was acknowledged, so addresses that it does not know may be in use; it is a copy of before, or its newest commit cannot be read, and it was left as it is: put the newest file back, or start once with --accept-older-ledger, which adopts what pods carry before anything is given",
+        "{}: older than what was acknowledged: it is at version {found}, and version {known} was acknowledged, so addresses that it does not contain may be in use; the file is an old copy, or its newest commit cannot be read (the file was left as it is): restore the newest file, or start once with --accept-older-ledger, which adopts the addresses of pods before nadmit assigns any",
         path.display()
     )]
     Older {
@@ -139,7 +139,7 @@ pub enum OpenError {
     },
     /// The file is missing although a version was acknowledged.
     #[error(
-        "{}: missing, though its version {known} was acknowledged, so addresses that nothing records may be in use: put the file back, or start once with --accept-older-ledger, which adopts what pods carry before anything is given",
+        "{}: missing, though its version {known} was acknowledged, so addresses without a record may be in use: restore the file, or start once with --accept-older-ledger, which adopts the addresses of pods before nadmit assigns any",
         path.display()
     )]
     Missing {
@@ -150,7 +150,7 @@ pub enum OpenError {
     },
     /// The version file cannot be read.
     #[error(
-        "{}: damaged: {reason}, so whether the ledger beside it is the newest is not known: put the newest files back, or start once with --accept-older-ledger, which adopts what pods carry before anything is given",
+        "{}: damaged: {reason}, so nadmit cannot tell whether the allocation file is the newest: restore the newest files, or start once with --accept-older-ledger, which adopts the addresses of pods before nadmit assigns any",
         path.display()
     )]
     VersionFile {
@@ -192,7 +192,7 @@ pub enum ExportError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// The export cannot be written; the output is incomplete.
-    #[error("the export cannot be written: {0}; what is there of it is not whole")]
+    #[error("the export cannot be written: {0}; the part that was written is incomplete")]
     Write(#[source] io::Error),
 }
 
@@ -217,7 +217,7 @@ pub enum ImportError {
     },
     /// A later nadmit wrote it.
     #[error(
-        "line 1: the export's schema is {found}, this nadmit knows {known}; import it with the nadmit that wrote it; nothing was imported"
+        "line 1: the export's schema is {found}, this nadmit reads {known}; import the export with the release of nadmit that wrote it; nothing was imported"
     )]
     Newer {
         /// Schema of the export.
@@ -247,7 +247,7 @@ pub enum ImportError {
     },
     /// The number of lines differs from the header's.
     #[error(
-        "the first line promises {promised} records, {found} are there: the export was cut off or edited; nothing was imported"
+        "the first line announces {promised} records, but the export has {found}: it was cut off or edited; nothing was imported"
     )]
     Incomplete {
         /// Number of records in the header.
@@ -260,7 +260,7 @@ pub enum ImportError {
     Write(WriteError),
     /// Creating this record failed; a cluster's ledger creates the records of an import one by one.
     #[error(
-        "line {line}: {error}; {imported} records of the export are there now: import it again when that is mended"
+        "line {line}: {error}; {imported} records of the export were imported: import the export again after you fix the cause"
     )]
     Partly {
         /// Line number, from 1.

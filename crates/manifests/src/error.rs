@@ -55,7 +55,7 @@ pub enum ManifestFault {
         error: NameError,
     },
     /// The version of a known kind is unknown.
-    #[error("apiVersion is {found:?}, but a {kind} is read as `apiVersion: {expected}` only")]
+    #[error("apiVersion is {found:?}, but nadmit reads a {kind} only as `apiVersion: {expected}`")]
     Version {
         kind: &'static str,
         /// The version as written.
@@ -65,8 +65,8 @@ pub enum ManifestFault {
     },
     /// A network's configuration is outside of its `spec`.
     #[error(
-        "{field} stands beside spec, where nobody reads it: the network has no configuration; indent \
-         it by two spaces, so that it is spec.config"
+        "{field} is outside of spec, so the network has no configuration: indent {field} by two spaces, \
+         so that it is spec.config"
     )]
     ConfigOutsideSpec {
         /// The path of the configuration.
@@ -97,7 +97,7 @@ pub enum ManifestFault {
         field: String,
     },
     /// The limit of errors per file is reached.
-    #[error("there are more errors behind this place: mend those before it first")]
+    #[error("the file has more errors after this place: fix the errors before this place first")]
     TooManyErrors,
 }
 

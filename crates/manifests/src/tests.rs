@@ -279,7 +279,7 @@ fn objects_that_kubernetes_rejects_are_errors_with_a_remedy() {
         ),
         (
             "apiVersion: v2\nkind: Pod\n".to_owned(),
-            "a.yaml:1:13: apiVersion is \"v2\", but a Pod is read as `apiVersion: v1` only",
+            "a.yaml:1:13: apiVersion is \"v2\", but nadmit reads a Pod only as `apiVersion: v1`",
         ),
         (
             "apiVersion: v1\nkind: Namespace\nmetadata: {name: db, labels: {nadmit.io/mode: off}}"
@@ -467,7 +467,7 @@ fn a_configuration_outside_of_spec_causes_a_warning() {
         "{NAD}metadata: {{name: a}}\nspec:\nconfig: '{{}}'\n"
     ));
     assert!(
-        matches!(&found[..], [one] if one.starts_with("a.yaml:5:9: config stands beside spec")),
+        matches!(&found[..], [one] if one.starts_with("a.yaml:5:9: config is outside of spec")),
         "{found:?}"
     );
     let whole = format!("{NAD}metadata: {{name: a}}\nspec: {{config: '{{}}'}}\n");

@@ -7,6 +7,8 @@ use nadmit_allocation::{
     reconcile::{Action, ActionReason},
 };
 
+use crate::warnings::duplicate_message;
+
 /// An action of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedAction {
@@ -61,12 +63,7 @@ impl fmt::Display for PlannedAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Action { write, reason } = &self.action;
         if let ActionReason::Duplicate { address, users } = reason {
-            let users: Vec<String> = users.iter().map(ToString::to_string).collect();
-            let users = users.join(" and by ");
-            return write!(
-                f,
-                "{address} is used by {users}; change the addresses of all but one of them"
-            );
+            return f.write_str(&duplicate_message(*address, users));
         }
         let Some(record) = write.as_ref().map(|write| write.allocation()) else {
             return f.write_str(reason.name());
@@ -76,40 +73,41 @@ impl fmt::Display for PlannedAction {
             ActionReason::Adopted => {
                 write!(
                     f,
-                    "{address} of pool {pool} is in use by {holder}: record it"
+                    "{address} of pool {pool} is in use by {holder}; record the address"
                 )
             }
             ActionReason::Reserved => {
                 write!(
                     f,
-                    "{address} of pool {pool} is set aside by {holder}: record it"
+                    "{address} of pool {pool} is reserved by {holder}; record the address"
                 )
             }
             ActionReason::Transferred => {
                 write!(
                     f,
-                    "{address} of pool {pool} becomes {holder}'s, who uses it"
+                    "{address} of pool {pool} is in use by {holder}; record the new holder"
                 )
             }
             ActionReason::MacSplit => {
                 write!(
                     f,
-                    "{address} of pool {pool}, of {holder}: record it by itself"
+                    "{address} of pool {pool} is held by {holder}; record the MAC separately"
                 )
             }
             ActionReason::ReturnedToReservation => {
-                write!(f, "{address} of pool {pool} goes back to {holder}")
+                write!(f, "{address} of pool {pool} returns to {holder}")
             }
             ActionReason::PodIdentified => {
                 write!(
                     f,
-                    "{address} of pool {pool}, of {holder}: record which pod has it"
+                    "{address} of pool {pool} is held by {holder}; record the pod"
                 )
             }
             ActionReason::Detached => {
                 write!(
                     f,
-                    "{address} of pool {pool} is not used by {holder} any more"
+                    "{address} of pool {pool} is not used by {holder} any more; release the address \
+                     after the quarantine"
                 )
             }
             ActionReason::PodGone
@@ -120,7 +118,7 @@ impl fmt::Display for PlannedAction {
             | ActionReason::NotConfigured
             | ActionReason::Duplicate { .. } => write!(
                 f,
-                "{address} of pool {pool} is free: it was held by {holder} ({})",
+                "{address} of pool {pool} was held by {holder}; release the address ({})",
                 reason.name()
             ),
         }

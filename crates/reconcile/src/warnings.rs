@@ -182,26 +182,48 @@ impl RecordedAddresses {
     }
 }
 
+/// Returns the message about an address with several users, which are sorted.
+pub(crate) fn duplicate_message(address: Address, users: &[Holder]) -> String {
+    let name = |user: &Holder| match user {
+        Holder::Pod { namespace, name } => Some(format!("{namespace}/{name}")),
+        _ => None,
+    };
+    let (kind, one, mut names) = match users.iter().map(name).collect::<Option<Vec<String>>>() {
+        Some(pods) => ("pods ", "one", pods),
+        None => {
+            let names = users.iter().map(ToString::to_string).collect();
+            ("", "one of the pods", names)
+        }
+    };
+    names.sort_unstable();
+    let names = match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => names.concat(),
+    };
+    let is_network = |user: &&Holder| matches!(user, Holder::Network { .. });
+    let networks = users.iter().filter(is_network).count();
+    let action = match (networks, users.len() - networks) {
+        (0, 0..=2) => format!("delete {one}, its successor gets another address"),
+        (0, _) => "delete all pods but one, their successors get other addresses".to_owned(),
+        (_, 0) => "remove the address from all configurations but one".to_owned(),
+        (_, 1) => "delete the pod, its successor gets another address".to_owned(),
+        (_, _) => "delete the pods, their successors get other addresses".to_owned(),
+    };
+    format!("{address} is used by {kind}{names}; {action}")
+}
+
 impl fmt::Display for WarningReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Duplicate { address, users } => {
-                let mut users: Vec<String> = users.iter().map(ToString::to_string).collect();
-                users.sort_unstable();
-                let users = users.join(" and by ");
-                write!(
-                    f,
-                    "{address} is used by {users}; change the addresses of all but one of them"
-                )
-            }
+            Self::Duplicate { address, users } => f.write_str(&duplicate_message(*address, users)),
             Self::Drift {
                 network,
                 interface,
                 drift,
             } => write!(
                 f,
-                "interface {interface} of network {}/{} has {drift}; the plugin does not give what \
-                 it is asked for, or the annotation was changed past nadmit",
+                "interface {interface} of network {}/{} {drift}; the plugin ignores the request, or \
+                 the annotation was changed without nadmit; delete the pod",
                 network.namespace, network.name
             ),
         }
@@ -220,10 +242,10 @@ impl fmt::Display for Drift {
         match self {
             Self::Addresses { reported, recorded } => {
                 let (reported, recorded) = (list(reported), list(recorded));
-                write!(f, "{reported}, and {recorded} is recorded for it")
+                write!(f, "reports {reported}, but nadmit recorded {recorded}")
             }
             Self::Mac { reported, recorded } => {
-                write!(f, "MAC {reported}, and {recorded} is recorded for it")
+                write!(f, "reports MAC {reported}, but nadmit recorded {recorded}")
             }
         }
     }

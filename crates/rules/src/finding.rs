@@ -27,6 +27,9 @@ pub struct Finding {
     pub span: Option<Span>,
     /// The problem: one sentence without a full stop.
     pub message: String,
+    /// Numbers that change while the problem stays, as a phrase; may be empty. They are not part of the
+    /// text that controllers repeat in events.
+    pub detail: String,
     /// The remedy: one sentence without a full stop. Never empty.
     pub help: String,
     /// The live read that is required before this finding may deny.
@@ -81,12 +84,24 @@ pub struct Report<'p> {
 }
 
 impl Finding {
-    /// Returns message, position (if there is one) and help in one line.
+    /// Returns the message with the detail (if there is one) in parentheses, for output that is shown once.
+    pub fn detailed_message(&self) -> String {
+        match &*self.detail {
+            "" => self.message.clone(),
+            detail => format!("{} ({detail})", self.message),
+        }
+    }
+
+    /// Returns message, detail and position (if there are any) and help in one line.
     pub fn sentence(&self) -> String {
-        let position = self
-            .position
-            .map_or(String::new(), |position| format!(" ({position})"));
-        format!("{}{position}; {}", self.message, self.help)
+        let position = self.position.map(|position| position.to_string());
+        let detail = (!self.detail.is_empty()).then(|| self.detail.clone());
+        let notes: String = [detail, position]
+            .into_iter()
+            .flatten()
+            .map(|note| format!(" ({note})"))
+            .collect();
+        format!("{}{notes}; {}", self.message, self.help)
     }
 }
 
@@ -132,6 +147,41 @@ impl<'p> Report<'p> {
         help: impl Into<String>,
     ) {
         self.push(self.level, field_ref, message.into(), help.into(), None);
+    }
+
+    /// Adds a finding with numbers that change while the problem stays.
+    pub(crate) fn add_with_detail(
+        &mut self,
+        field_ref: FieldRef<'_>,
+        message: impl Into<String>,
+        detail: Option<String>,
+        help: impl Into<String>,
+    ) {
+        let before = self.findings.len();
+        self.add(field_ref, message, help);
+        self.set_detail(before, detail);
+    }
+
+    /// Adds a finding with numbers that change while the problem stays. It may deny only after
+    /// `live_read`.
+    pub(crate) fn add_after_live_read_with_detail(
+        &mut self,
+        live_read: LiveRead,
+        field_ref: FieldRef<'_>,
+        message: impl Into<String>,
+        detail: Option<String>,
+        help: impl Into<String>,
+    ) {
+        let before = self.findings.len();
+        self.add_after_live_read(live_read, field_ref, message, help);
+        self.set_detail(before, detail);
+    }
+
+    /// Sets the detail of the finding at this index, if it was kept.
+    fn set_detail(&mut self, index: usize, detail: Option<String>) {
+        if let Some(added) = self.findings.get_mut(index) {
+            added.detail = detail.unwrap_or_default();
+        }
     }
 
     /// Adds a finding that depends on another object, or on the absence of one. It may deny only after
@@ -193,6 +243,7 @@ impl<'p> Report<'p> {
             }),
             span: field_ref.source.map(|(span, _)| span),
             message,
+            detail: String::new(),
             help,
             requires_live_read,
         });

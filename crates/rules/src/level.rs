@@ -122,6 +122,24 @@ impl Levels {
         self.authority
     }
 
+    /// Returns the cases in which a rule of these levels may be lowered, as sentences.
+    pub fn when_to_lower(self) -> &'static str {
+        match self {
+            _ if self.authority => {
+                "Never: the rule guards who may have which address, and no setting lowers it."
+            }
+            Self::FAILS => {
+                "While existing manifests are fixed. The pod fails in every cluster, whatever the level."
+            }
+            Self::MISLEADS => {
+                "If the result is intended: the pod starts, but does not get what it asks for."
+            }
+            Self::SPEC => "It denies only in the profile strict. Multus accepts it.",
+            Self::OFF => "It is off: switch it on in clusters where it is useful.",
+            _ => "If the case is intended in this cluster: nothing fails by it.",
+        }
+    }
+
     /// Returns the level in `profile`.
     pub fn of(self, profile: Profile) -> Level {
         match profile {

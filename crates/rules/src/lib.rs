@@ -28,6 +28,7 @@ pub mod operator;
 pub mod pod;
 pub mod policy;
 pub mod pool;
+mod precedence;
 pub mod registry;
 pub mod reservation;
 pub mod rule;
@@ -47,8 +48,9 @@ pub use self::{
     network_use::NetworkUseSubject,
     policy::{Injection, NamespaceIsolation, Policy},
     pool::{HeldAddress, PoolChangeSubject, PoolHoldings, PoolSubject},
-    registry::RULES,
+    precedence::Precedence,
+    registry::{RULE_GROUPS, RULES, RuleGroup},
     reservation::ReservationSubject,
-    rule::{Check, Example, Rule},
+    rule::{Check, Example, Rule, RuleDocs},
     subject::{Attachment, PodSubject, UpdateSubject},
 };

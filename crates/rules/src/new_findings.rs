@@ -74,6 +74,7 @@ mod tests {
             position: None,
             span: None,
             message: message.to_owned(),
+            detail: String::new(),
             help: String::new(),
             requires_live_read: None,
         }

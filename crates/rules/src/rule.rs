@@ -1,5 +1,7 @@
 //! The parts of a rule.
 
+use similar::TextDiff;
+
 use super::{
     allocation::AllocationSubject,
     binding::BindingSubject,
@@ -23,14 +25,27 @@ pub struct Rule {
     pub levels: Levels,
     /// One line that names the problem.
     pub summary: &'static str,
-    /// The reason, the consequence without nadmit, and the source of the rule.
-    pub explanation: &'static str,
+    /// The explanation, part by part.
+    pub docs: RuleDocs,
     /// Manifests for which the rule reports a finding.
     pub wrong: Example,
     /// The corrected manifests, for which no rule reports a finding.
     pub right: Example,
     /// The function that checks, and the kind of its subject.
     pub check: Check,
+}
+
+/// The explanation of a rule, in plain text.
+#[derive(Debug, Clone, Copy)]
+pub struct RuleDocs {
+    /// The condition that the rule reports, its exceptions, and the cases of a lower level.
+    pub checks: &'static str,
+    /// The consequence if nothing reports it.
+    pub consequence: &'static str,
+    /// The change that removes the finding.
+    pub fix: &'static str,
+    /// The specification, document or plugin file behind the rule, and the versions that were run.
+    pub source: &'static str,
 }
 
 /// An example as YAML documents.
@@ -46,6 +61,18 @@ impl Example {
     /// Returns the documents as one YAML file.
     pub fn yaml(self) -> String {
         self.0.join("---\n")
+    }
+
+    /// Returns the change from this example to another one: each line with `+`, `-` or a space before
+    /// it.
+    pub fn diff(self, right: Self) -> String {
+        let (before, after) = (self.yaml(), right.yaml());
+        let diff = TextDiff::from_lines(&before, &after);
+        let lines = diff.iter_all_changes().map(|change| {
+            let sign = change.tag();
+            format!("{sign}{}", change.value())
+        });
+        lines.collect()
     }
 }
 

@@ -36,7 +36,7 @@ pub struct ScheduleError {
 #[derive(Debug, Error)]
 pub enum ScheduleFault {
     /// The number of fields is not five.
-    #[error("the schedule {schedule:?} has {count} fields, but has to have five")]
+    #[error("the schedule {schedule:?} has {count} fields, not five")]
     FieldCount {
         schedule: String,
         /// The number of its fields.
@@ -60,7 +60,7 @@ pub enum ScheduleFault {
         source: CronError,
     },
     /// The schedule never fires.
-    #[error("the schedule {0:?} never comes: no such month has that day")]
+    #[error("the schedule {0:?} never fires: its months do not have that day")]
     NeverFires(String),
 }
 
@@ -68,13 +68,13 @@ pub enum ScheduleFault {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ElementFault {
     /// There is nothing before or after a comma.
-    #[error("nothing stands beside the comma")]
+    #[error("a comma has no value beside it")]
     Empty,
     /// Neither a number nor a name of the field.
     #[error("{0:?} is not a number")]
     NotANumber(String),
     /// The number lies outside of the field's bounds.
-    #[error("{value} is not from {least} to {greatest}")]
+    #[error("{value} is not between {least} and {greatest}")]
     OutOfBounds {
         /// The number.
         value: u32,
@@ -84,7 +84,7 @@ pub enum ElementFault {
         greatest: u32,
     },
     /// The step is not a positive number.
-    #[error("the step {0:?} is not a number above 0")]
+    #[error("the step {0:?} is not a positive number")]
     Step(String),
     /// A step follows a single value.
     #[error("a step needs a range, such as {from}-{greatest}/{step}")]
@@ -96,7 +96,7 @@ pub enum ElementFault {
         step: String,
     },
     /// The first value of a range exceeds the last.
-    #[error("{0} runs backwards")]
+    #[error("the range {0} ends before it starts")]
     Backwards(String),
 }
 
@@ -334,12 +334,12 @@ mod tests {
         ("", "has 0 fields"),
         ("0 */15 * * * *", "has 6 fields"),
         ("@daily", "has 1 fields"),
-        ("60 * * * *", "60 is not from 0 to 59"),
-        ("* * 0 * *", "0 is not from 1 to 31"),
-        ("* * * * 7", "7 is not from 0 to 6"),
+        ("60 * * * *", "60 is not between 0 and 59"),
+        ("* * 0 * *", "0 is not between 1 and 31"),
+        ("* * * * 7", "7 is not between 0 and 6"),
         ("*/0 * * * *", "the step \"0\""),
         ("*/ * * * *", "the step \"\""),
-        ("9-3 * * * *", "runs backwards"),
+        ("9-3 * * * *", "ends before it starts"),
         ("x * * * *", "\"x\" is not a number"),
         ("- * * * *", "\"\" is not a number"),
         ("99999999999 * * * *", "not a number"),

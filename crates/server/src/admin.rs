@@ -55,11 +55,11 @@ async fn ready(State(admin): State<AdminState>) -> Response {
         return text(StatusCode::SERVICE_UNAVAILABLE, line);
     }
     if !admin.certificate.has_certificate() {
-        let line = "there is no certificate to serve with yet; see the log";
+        let line = "nadmit has no serving certificate yet; see the log";
         return text(StatusCode::SERVICE_UNAVAILABLE, line);
     }
     if admin.reviewer.state.catalog.load().is_none() {
-        let line = "the catalog of networks is not loaded yet";
+        let line = "the networks are not loaded yet";
         return text(StatusCode::SERVICE_UNAVAILABLE, line);
     }
     if let Err(error) = admin.reviewer.state.allocations.writable().await {
@@ -72,7 +72,7 @@ async fn ready(State(admin): State<AdminState>) -> Response {
 async fn metrics(State(admin): State<AdminState>) -> Response {
     let mut page = String::new();
     if encode(&mut page, &admin.reviewer.state.registry).is_err() {
-        let line = "the metrics could not be written";
+        let line = "nadmit could not encode the metrics";
         return text(StatusCode::INTERNAL_SERVER_ERROR, line);
     }
     let mut response = Response::new(Body::from(page));
@@ -83,13 +83,13 @@ async fn metrics(State(admin): State<AdminState>) -> Response {
 }
 
 async fn other_method(request: Request) -> Response {
-    let line = format!("{} is not allowed here; GET it", request.method());
+    let line = format!("method {} is not allowed; use GET", request.method());
     text(StatusCode::METHOD_NOT_ALLOWED, line)
 }
 
 async fn other_path(request: Request) -> Response {
     let line = format!(
-        "there is nothing at {:?}; GET /livez, /readyz or /metrics",
+        "path {:?} does not exist; GET /livez, /readyz or /metrics",
         request.uri().path()
     );
     text(StatusCode::NOT_FOUND, line)

@@ -22,7 +22,7 @@ use nadmit_ledger::{
 #[derive(Debug, Error)]
 pub(super) enum ClaimError {
     /// The server runs outside of a cluster.
-    #[error("this server knows no nodes")]
+    #[error("this server does not know the nodes, because it runs without a cluster")]
     NoNodes,
     /// The ledger did not record it.
     #[error(transparent)]
@@ -31,7 +31,7 @@ pub(super) enum ClaimError {
     #[error(transparent)]
     Ended(#[from] JoinError),
     /// The deadline passed before the slice was recorded.
-    #[error("the node's slice was not recorded in time")]
+    #[error("nadmit could not record the node's slice in time")]
     TimedOut,
 }
 

@@ -181,7 +181,8 @@ impl BodyBuffer {
 async fn next(body: &mut Body) -> Result<Option<Bytes>, Reject> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| {
-            let sentence = format!("the body could not be read to its end: {error}; send it whole");
+            let sentence =
+                format!("nadmit could not read the whole body: {error}; send the request again");
             Reject::new(RejectReason::BodyCut, sentence)
         })?;
         if let Ok(data) = frame.into_data() {
@@ -193,8 +194,7 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Reject> {
 
 fn too_large(limit: usize) -> Reject {
     let sentence = format!(
-        "the body is larger than {limit} bytes, and is not read; make the object smaller (in JSON a character may \
-         take six bytes)"
+        "the body is larger than {limit} bytes; make the object smaller (in JSON a character may take six bytes)"
     );
     Reject::new(RejectReason::TooLarge, sentence)
 }
@@ -213,14 +213,14 @@ pub(super) async fn first_piece(body: &mut Body, headers: &HeaderMap, limits: &L
 }
 
 fn body_timed_out(limit: Duration) -> Reject {
-    let sentence = format!("the body did not arrive within {limit:?}; send it at once");
+    let sentence = format!("the body did not arrive within {limit:?}; send the whole body at once");
     Reject::new(RejectReason::BodyTimeout, sentence)
 }
 
 fn memory_timed_out(context: &BodyContext<'_>) -> Reject {
     let sentence = format!(
-        "for {:?} the bodies of other requests left no room for this one ({} MiB are for all); try again, or run \
-         more replicas",
+        "the bodies of other requests left no room for this one within {:?} (limit: {} MiB); try again, \
+         or run more replicas",
         context.timeout,
         context.limits.bodies_bytes >> 20
     );

@@ -249,7 +249,7 @@ impl ConnectionHandler {
     fn panicked(&self, version: Version, panic: &(dyn Any + Send)) -> Response {
         log::panicked(panic);
         self.metrics.rejected(RejectReason::Panic);
-        let sentence = "the server failed to answer this request; its log says more";
+        let sentence = "nadmit failed to answer this request; see the log of nadmit";
         Reject::new(RejectReason::Panic, sentence).response(version != Version::HTTP_2)
     }
 }

@@ -135,10 +135,10 @@ impl OperatorService {
             let rows = self.pools();
             let known: Vec<&str> = rows.iter().map(|row| &*row.name).collect();
             let there = match known.is_empty() {
-                true => "there is none".to_owned(),
-                false => format!("there are {}", known.join(", ")),
+                true => "no pools exist".to_owned(),
+                false => format!("existing pools: {}", known.join(", ")),
             };
-            OperatorError::NotFound(format!("there is no address pool {name:?}; {there}"))
+            OperatorError::NotFound(format!("address pool {name:?} does not exist; {there}"))
         })
     }
 
@@ -244,7 +244,9 @@ impl OperatorService {
             return Ok(());
         };
         server.live_catalog.refresh(&[]).await.map_err(|error| {
-            OperatorError::Unavailable(format!("whether its pod is there cannot be seen: {error}"))
+            OperatorError::Unavailable(format!(
+                "nadmit cannot check whether the pod of the address exists: {error}"
+            ))
         })
     }
 
@@ -290,7 +292,7 @@ impl OperatorService {
             Err(WriteError::Changed { current: None, .. }) => {
                 let [write] = writes;
                 let address = write.allocation().address;
-                let sentence = format!("{address} was released meanwhile");
+                let sentence = format!("another request released {address} already");
                 Err(OperatorError::NotFound(sentence))
             }
             Err(error) => Err(OperatorError::Unavailable(error.to_string())),
@@ -306,7 +308,7 @@ impl From<ReadError> for OperatorError {
 
 fn changed(now: &Stored) -> OperatorError {
     OperatorError::Refused(format!(
-        "{} has changed hands: it is held by {} now; look at it again",
+        "{} has another holder now: {}; check the address again",
         now.allocation.address, now.allocation.holder
     ))
 }

@@ -166,8 +166,8 @@ impl Reviewer {
         let slot = timeout_at(end, self.slots.take(connection.id, 1)).await;
         slot.map_err(|_| {
             let sentence = format!(
-                "for {timeout:?} there was no place among the {} reviews in progress, of which one connection \
-                 may have a fifth; run more replicas",
+                "nadmit could not start the review within {timeout:?}: at most {} reviews run at a time, \
+                 and a fifth of them for one connection; run more replicas",
                 self.limits.reviews
             );
             Reject::new(RejectReason::Overloaded, sentence)
@@ -197,7 +197,9 @@ impl Reviewer {
         let reject = match commit_loop(&mut planner, &limits).await {
             Ok(response) => return response,
             Err(CommitLoopError::Verify(reject)) => reject,
-            Err(CommitLoopError::Outpaced) => commit_failed("others were faster"),
+            Err(CommitLoopError::Outpaced) => {
+                commit_failed("other writers changed the records first")
+            }
             Err(CommitLoopError::Claim(error)) => commit_failed(&error.to_string()),
             Err(CommitLoopError::Commit(error)) => commit_failed(&error.to_string()),
         };
@@ -217,7 +219,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Reject> {
         .iter()
         .any(encoded)
     {
-        let sentence = "the body is encoded; send it without Content-Encoding";
+        let sentence = "the body is encoded; send the body without Content-Encoding";
         return Err(Reject::new(RejectReason::ContentEncoding, sentence));
     }
     Ok(())

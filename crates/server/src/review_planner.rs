@@ -67,7 +67,7 @@ pub(super) enum LiveReadProblem {
     #[error("no answer in time")]
     TimedOut,
     /// The review needs more than [`MAX_LIVE_READS`].
-    #[error("too much would have to be looked up")]
+    #[error("the review needs too many live lookups")]
     TooMany,
 }
 
@@ -238,12 +238,11 @@ impl CommitPlanner for ReviewPlanner<'_, '_> {
 }
 
 pub(super) fn not_loaded() -> Reject {
-    let sentence = "the catalog of networks is not loaded yet; ask again when /readyz says ok";
+    let sentence = "the networks are not loaded yet; try again when /readyz returns ok";
     Reject::new(RejectReason::NotLoaded, sentence)
 }
 
 fn live_read_failed(problem: &LiveReadProblem) -> Reject {
-    let sentence =
-        format!("a denial rests on what could not be looked up afresh: {problem}; try again");
+    let sentence = format!("the live lookup before a denial failed: {problem}; try again");
     Reject::new(RejectReason::LookupFailed, sentence)
 }

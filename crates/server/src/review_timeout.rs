@@ -24,7 +24,7 @@ pub(super) fn from_query(query: Option<&str>) -> Result<Duration, Reject> {
         Some(duration) => Ok(duration.min(MAX_TIMEOUT)),
         None => Err(Reject::new(
             RejectReason::Timeout,
-            format!("timeout={text:?} is not a valid duration; write it as 10s, 1m30s or 500ms"),
+            format!("timeout={text:?} is not a valid duration; write 10s, 1m30s or 500ms"),
         )),
     }
 }

@@ -35,7 +35,7 @@ async fn mutate(State(reviewer): State<Arc<Reviewer>>, request: Request) -> Resp
 /// Rejects other methods. The router adds the `Allow` header.
 async fn other_method(State(reviewer): State<Arc<Reviewer>>, request: Request) -> Response {
     let sentence = format!(
-        "{} is not allowed on {}; POST an AdmissionReview",
+        "method {} is not allowed on {}; POST an AdmissionReview",
         request.method(),
         request.uri().path()
     );
@@ -49,7 +49,7 @@ async fn other_method(State(reviewer): State<Arc<Reviewer>>, request: Request) -
 
 async fn other_path(State(reviewer): State<Arc<Reviewer>>, request: Request) -> Response {
     let sentence = format!(
-        "there is nothing at {:?}; POST an AdmissionReview to /validate or /mutate",
+        "path {:?} does not exist; POST an AdmissionReview to /validate or /mutate",
         request.uri().path()
     );
     refuse(

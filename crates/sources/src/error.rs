@@ -27,7 +27,7 @@ pub enum SourceError {
         folder: String,
     },
     /// A folder cannot be read.
-    #[error("cannot read the folder {folder}: {reason}; what was read before still counts")]
+    #[error("cannot read the folder {folder}: {reason}; nadmit still uses what it read before")]
     Folder { folder: String, reason: String },
     /// A file cannot be read.
     #[error("cannot read {file}: {reason}")]
@@ -47,8 +47,8 @@ pub enum SourceError {
     Manifest(#[from] ManifestError),
     /// A label of a namespace has an unknown value.
     #[error(
-        "{file}:{}:{}: the label {label} of namespace {namespace} is {text:?}, which is taken for \
-         no label: write {expected}",
+        "{file}:{}:{}: the label {label} of namespace {namespace} is {text:?}, which nadmit ignores: \
+         write {expected}",
         .position.line, .position.column
     )]
     Label {
@@ -65,7 +65,7 @@ pub enum SourceError {
     },
     /// A pool or reservation is invalid.
     #[error(
-        "{file}:{}:{}: {object} is not valid and gives nothing: {fault}",
+        "{file}:{}:{}: {object} is not valid and has no effect: {fault}",
         .position.line, .position.column
     )]
     Pool {
@@ -77,7 +77,9 @@ pub enum SourceError {
         fault: SpecError,
     },
     /// An object is defined twice.
-    #[error("{first} and {second} both define {object}: the latter counts; remove one of them")]
+    #[error(
+        "{first} and {second} both define {object}: nadmit uses the latter; remove one of them"
+    )]
     Duplicate {
         object: String,
         /// The position of the ignored definition.
@@ -86,6 +88,6 @@ pub enum SourceError {
         second: String,
     },
     /// The task of the scan failed.
-    #[error("the folder {folder} was not read to the end: {reason}")]
+    #[error("nadmit did not read the whole folder {folder}: {reason}")]
     Interrupted { folder: String, reason: String },
 }

@@ -73,7 +73,7 @@ impl OptionalFile {
             }
             Err(error) => {
                 if self.last_error.as_ref() != Some(&error) {
-                    tracing::warn!(%error, "cannot read the file, its previous content stays in effect");
+                    tracing::warn!(%error, "cannot read the file; its previous content stays in effect");
                     self.last_error = Some(error);
                 }
             }

@@ -79,7 +79,7 @@ impl WatchedFile {
             Ok(Ok(text)) => text.content,
             Ok(Err(error)) => {
                 if self.last_error.as_ref() != Some(&error) {
-                    tracing::warn!(%error, "cannot read the file, its previous content stays in effect");
+                    tracing::warn!(%error, "cannot read the file; its previous content stays in effect");
                     self.last_error = Some(error);
                 }
                 return false;
@@ -98,7 +98,7 @@ impl WatchedFile {
         match changed(&self.content) {
             Ok(()) => tracing::info!(%file, "file reloaded"),
             Err(error) => {
-                tracing::warn!(%file, %error, "file rejected, its previous content stays in effect");
+                tracing::warn!(%file, %error, "file rejected; its previous content stays in effect");
             }
         }
     }

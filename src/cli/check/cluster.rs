@@ -18,14 +18,14 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(mut_args(kube_args::with_cluster))]
 pub(super) struct CheckClusterArgs {
-    /// Check the paths against the cluster's objects, too; without a path, check the objects of the cluster
+    /// Check against a cluster; without a path, check the objects of the cluster
     ///
-    /// Networks, namespaces, pools, reservations, running pods and the network operator's settings come
-    /// from the cluster of the current kubeconfig; objects in the paths replace those of the cluster. A
-    /// network that is in neither is denied. Nothing is written to the cluster.
+    /// Networks, namespaces, pools, reservations, running pods and the settings of the network operator
+    /// come from the cluster of the kubeconfig. Objects in the paths replace those of the cluster. A network
+    /// that is in neither is denied. Nothing is written to the cluster.
     #[arg(long)]
     cluster: bool,
-    /// Check only the objects of this namespace; not allowed with paths
+    /// Check only the objects of this namespace; not with paths
     #[arg(
         long,
         short,
@@ -126,8 +126,8 @@ async fn isolation(cluster: &Cluster) -> Option<Isolation> {
         Err(IsolationUnknown::NoDaemonSet) => None,
         Err(why) => {
             print_warning(format_args!(
-                "Multus's namespaceIsolation is not known, and networks of other namespaces are only warned \
-                 of: {why}"
+                "the namespaceIsolation of Multus is unknown, so networks of other namespaces cause only \
+                 warnings: {why}"
             ));
             None
         }

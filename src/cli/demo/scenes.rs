@@ -71,44 +71,47 @@ const fn replica(title: &'static str, ordinal: u32) -> Scene {
 /// The scenes, in their order.
 pub(super) const SCENES: &[Scene] = &[
     create(
-        "An address and a MAC of its own choice",
+        "A pod requests an IP address and a MAC",
         example!("pods/right/static-ip-and-mac.yaml"),
     ),
     create(
-        "A letter is missing",
+        "A typo in the name of a network",
         example!("pods/wrong/unknown-network.yaml"),
     ),
     create(
-        "A text where a list has to be",
+        "A string instead of a list",
         example!("pods/wrong/malformed-annotation.yaml"),
     ),
     create(
-        "No prefix length",
+        "An address without a prefix length",
         example!("pods/wrong/ip-without-prefix.yaml"),
     ),
     create(
-        "Two interfaces of one name",
+        "Two interfaces with the same name",
         example!("pods/wrong/duplicate-interface.yaml"),
     ),
     create(
-        "Another namespace's network",
+        "A network of another namespace",
         example!("pods/wrong/cross-namespace-network.yaml"),
     ),
     create(
-        "It works, but has a consequence",
+        "A request with a side effect",
         example!("pods/wrong/default-route-moved.yaml"),
     ),
     Scene {
-        title: "A running pod is edited",
+        title: "A change to the networks of a running pod",
         path: "/validate",
         replica: None,
         captured: captured!("pod-update-annotations"),
         before: Some(example!("pods/right/short-format.yaml")),
         pod: example!("pods/wrong/attachments-changed.yaml"),
     },
-    replica("A StatefulSet's first replica, of a network with a pool", 0),
-    replica("The second", 1),
-    replica("The first once more, after it was deleted", 0),
+    replica(
+        "The first replica of a StatefulSet, on a network with a pool",
+        0,
+    ),
+    replica("The second replica", 1),
+    replica("The first replica again, after its pod was deleted", 0),
 ];
 
 /// Manifests of the networks and namespaces of the demonstration.
@@ -141,8 +144,7 @@ pub(super) fn unpack(folder: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)?;
     for (name, text) in MANIFESTS {
         let path = folder.join(name);
-        std::fs::write(&path, text)
-            .with_context(|| format!("{}: cannot be written", path.display()))?;
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }

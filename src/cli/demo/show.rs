@@ -21,9 +21,10 @@ const RED: Style = output::RED.bold();
 /// Returns the introduction.
 pub(super) fn opening() -> String {
     format!(
-        "{BOLD}nadmit{BOLD:#} is asked about pods, over HTTPS, as an API server asks. Today each of \
-         the denied ones\nwould be accepted, and hang in ContainerCreating or run without what it \
-         asked for.\nAnd pods of a network with an address pool are given their addresses.\n"
+        "{BOLD}nadmit{BOLD:#} receives reviews of pods over HTTPS, as an API server sends them. \
+         Without nadmit, the\ndenied pods would be accepted: they would hang in ContainerCreating, or \
+         run without what\nthey requested. Pods on a network with an address pool get their \
+         addresses.\n"
     )
 }
 
@@ -42,17 +43,17 @@ pub(super) fn scene(
         "{status}: {}",
         String::from_utf8_lossy(body)
     );
-    let review: Value = serde_json::from_slice(body).context("the answer is not JSON")?;
+    let review: Value = serde_json::from_slice(body).context("the response is not JSON")?;
     let response = &review["response"];
     let denied = findings(&response["status"]["details"]["causes"], |cause| {
-        let [code, message] = ["reason", "message"].map(|key| cause[key].as_str());
-        Some((code?.to_owned(), message?.to_owned()))
+        let (tag, message) = tagged(cause["message"].as_str()?)?;
+        Some((tag.to_owned(), message.to_owned()))
     });
     let warned = findings(&response["warnings"], |warning| {
-        let (code, rest) = warning.as_str()?.strip_prefix('[')?.split_once("] ")?;
-        // The code is followed by the field, which the carets show.
+        let (tag, rest) = tagged(warning.as_str()?)?;
+        // The tag is followed by the path of the field, which the carets show.
         let message = rest.split_once(": ").map_or(rest, |(_, message)| message);
-        Some((code.to_owned(), message.to_owned()))
+        Some((tag.to_owned(), message.to_owned()))
     });
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -78,17 +79,23 @@ pub(super) fn scene(
         (true, true) => (GREEN, "allowed"),
     };
     let _ = writeln!(out, "  {color}{word}{color:#}");
-    for (code, message) in denied.iter().chain(&warned) {
+    for (tag, message) in denied.iter().chain(&warned) {
         // The problem, perhaps with its column, and after a semicolon the remedy.
         let (what, rest) = message.split_once(" (column ").unwrap_or(("", message));
         let (before, help) = rest.split_once("; ").unwrap_or((rest, ""));
         let what = if what.is_empty() { before } else { what };
-        let _ = writeln!(out, "    {what} {DIM}[{code}]{DIM:#}");
+        let _ = writeln!(out, "    {DIM}{tag}{DIM:#} {what}");
         if !help.is_empty() {
             let _ = writeln!(out, "    {GREEN}->{GREEN:#} {help}");
         }
     }
     Ok(out)
+}
+
+/// Splits the tag from a text about a finding.
+fn tagged(text: &str) -> Option<(&str, &str)> {
+    let end = text.find("] ")? + 1;
+    Some((&text[..end], text[end..].trim_start()))
 }
 
 /// Returns the annotation that a patch sets.

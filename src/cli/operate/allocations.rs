@@ -61,7 +61,7 @@ fn table(rows: &[AllocationRow], all: bool) -> String {
         let none = if all {
             "no allocations"
         } else {
-            "no such allocations"
+            "no allocations match"
         };
         return format!("{none}\n");
     }

@@ -47,9 +47,9 @@ impl Backend {
         let kept = FILES.iter().any(|file| from.data_dir.join(file).exists());
         if !kept {
             bail!(
-                "{}: no server answers there and no allocations are kept there; name the data \
-                 directory of the server with --data-dir, or ask a cluster with --cluster",
-                from.data_dir.display()
+                "no nadmit server and no allocations in directory {:?} (--data-dir); for a cluster \
+                 add --cluster",
+                from.data_dir
             );
         }
         Self::of_file(from, OlderLedger::ReadOnly).await

@@ -38,7 +38,7 @@ pub(super) fn render_blocks(range: &RangeMap, size: u128) -> String {
     let mut page = format!(
         "{DIM}cell = {block} addresses{DIM:#}  {FREE} free  {GREEN}░{GREEN:#} to 1/3  \
          {YELLOW}▒{YELLOW:#} to 2/3  {YELLOW}▓{YELLOW:#} more  {RED}█{RED:#} all  \
-         {DIM}{NEVER} never given{DIM:#}\n"
+         {DIM}{NEVER} excluded{DIM:#}\n"
     );
     for (row, address) in tallies.chunks(CELLS_PER_ROW).zip(&addresses) {
         let taken: u128 = row.iter().map(|tally| tally.taken).sum();

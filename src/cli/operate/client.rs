@@ -46,8 +46,9 @@ impl AdminClient {
             Ok(_) => Ok(Some(Self { socket })),
             Err(error) if is_not_running(&error) => Ok(None),
             Err(error) => {
-                let advice = "run this as the user that the server runs as";
-                Err(anyhow!("{}: {error}; {advice}", socket.display()))
+                let advice = "run the command as the user of the server";
+                let socket = socket.display();
+                Err(anyhow!("cannot connect to {socket}: {error}; {advice}"))
             }
         }
     }
@@ -101,7 +102,7 @@ impl AdminClient {
         let page = self.send(Method::GET, path, Vec::new()).await?;
         serde_json::from_slice(&page).with_context(|| {
             let socket = self.socket.display();
-            format!("{socket}: the server answers in words of another version; use its own nadmit")
+            format!("{socket}: the server has another version; use the nadmit of the server")
         })
     }
 
@@ -111,7 +112,7 @@ impl AdminClient {
         let exchanged = self.exchange(method, path, body).await;
         let (status, page) = exchanged.with_context(|| {
             let socket = self.socket.display();
-            format!("{socket}: the server did not answer; see its log, and try again")
+            format!("{socket}: the server did not respond; see its log, and try again")
         })?;
         if !status.is_success() {
             bail!("{}", String::from_utf8_lossy(&page).trim_end());
@@ -140,7 +141,8 @@ impl AdminClient {
             REQUEST_TIMEOUT
         };
         let answer = timeout(limit, sender.send_request(request)).await;
-        let response = answer.map_err(|_| anyhow!("no answer within {} s", limit.as_secs()))??;
+        let response =
+            answer.map_err(|_| anyhow!("no response within {} s", limit.as_secs()))??;
         let status = response.status();
         Ok((status, response.into_body().collect().await?.to_bytes()))
     }

@@ -18,13 +18,13 @@ pub(in crate::cli) struct DescribeArgs {
 
 #[derive(Debug, Subcommand)]
 enum DescribeTarget {
-    /// Show a pod's addresses: requested, allocated, and reported in network-status
+    /// Show a pod's addresses: requested, allocated, reported in network-status
     Pod(PodArgs),
 }
 
 #[derive(Debug, Args)]
 struct PodArgs {
-    /// The pod
+    /// Pod to show
     #[arg(value_name = "NAMESPACE/NAME")]
     pod: String,
     /// Output format
@@ -38,12 +38,12 @@ impl OperatorCommand for DescribeArgs {
     async fn run(self) -> anyhow::Result<()> {
         let DescribeTarget::Pod(args) = self.target;
         let Some((namespace, name)) = args.pod.split_once('/') else {
-            bail!("{:?} names no namespace; write NAMESPACE/NAME", args.pod);
+            bail!("pod {:?} has no namespace; write NAMESPACE/NAME", args.pod);
         };
         let backend = Backend::open(&args.from).await?;
         let view = backend.pod(namespace, name).await?;
         if view.present == Some(false) && view.attachments.is_empty() {
-            bail!("pod {namespace}/{name} is not there, and holds no address");
+            bail!("pod {namespace}/{name} does not exist and holds no address");
         }
         if args.output == Output::Json {
             return print_json(&view);
@@ -58,14 +58,14 @@ fn render(view: &PodView, in_cluster: bool) -> String {
     if let Some(holder) = &view.holder {
         let itself = format!("pod {}/{}", view.namespace, view.name);
         if *holder != itself {
-            page += &format!(", which holds as {holder}");
+            page += &format!(", holder: {holder}");
         }
     }
     page.push('\n');
     let notes = match view.present {
-        None if in_cluster => Some("what it asks for and got is not known"),
-        None => Some("what it asks for and got is not known without --manifests"),
-        Some(false) => Some("it is not there: what it asks for and got is not known"),
+        None if in_cluster => Some("requested and reported addresses are unknown"),
+        None => Some("requested and reported addresses are unknown without --manifests"),
+        Some(false) => Some("the pod does not exist: requested and reported addresses are unknown"),
         Some(true) => None,
     };
     for note in notes.into_iter().chain(view.remarks.iter().map(|r| &**r)) {
@@ -95,7 +95,7 @@ fn attachment(one: &AttachmentView, seen: bool) -> String {
         one.network
     );
     if one.addresses.is_empty() {
-        return title + "  no addresses asked for, recorded or reported\n";
+        return title + "  no addresses requested, allocated or reported\n";
     }
     let head = [
         ("  REQUESTED", Align::Left),

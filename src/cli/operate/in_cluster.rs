@@ -55,16 +55,18 @@ const RESERVATIONS: &str = "addressreservations";
 #[derive(Debug, Clone, Args)]
 #[command(mut_args(kube_args::with_cluster_or_in_pod))]
 pub(super) struct ClusterArgs {
-    /// Use a cluster's API server with your own permissions, without a server of nadmit
+    /// Use the API server of a cluster, with your own permissions
     ///
-    /// The cluster is that of the current kubeconfig, or of the pod that this command runs in. The required
-    /// permissions are listed in docs/how-to/operate-addresses.md.
+    /// A server of nadmit is not necessary. The cluster is that of the kubeconfig, or of the pod in which
+    /// the command runs. docs/how-to/operate-addresses.md lists the permissions.
     #[arg(long)]
     pub(super) cluster: bool,
     #[command(flatten)]
     kube: KubeArgs,
-    /// Impersonate this user. If policy reserves writes to nadmit and no replica is running, use
-    /// system:serviceaccount:nadmit:nadmit
+    /// Impersonate this user
+    ///
+    /// If a policy lets only nadmit write, and no replica is running, use
+    /// system:serviceaccount:nadmit:nadmit.
     #[arg(long = "as", value_name = "USER", requires = "cluster")]
     user: Option<String>,
 }
@@ -97,8 +99,7 @@ impl ClusterBackend {
         let cluster = access.connect_as(user).await?;
         if !cluster.has_allocations().await? {
             bail!(
-                "{} has no AddressAllocations: nadmit's definitions are not there (nadmit crds | kubectl \
-                 apply -f -)",
+                "{} has no CRD AddressAllocation; to create nadmit's CRDs, run nadmit crds | kubectl apply -f -",
                 cluster.server()
             );
         }
@@ -201,7 +202,7 @@ impl ClusterBackend {
                 .or_else(|| view.unknown_reservation(&one))
             {
                 bail!(
-                    "{} of {holder} is not released: {unseen}; --force releases it all the same",
+                    "{} of {holder} is not released: {unseen}; to release it anyway, add --force",
                     request.address
                 );
             }
@@ -334,10 +335,10 @@ fn not_ready(object: &ClusterObject) -> Option<(String, String)> {
         .into_iter()
         .flatten();
     let why = match conditions.find(|one| one["type"] == "Ready") {
-        None => "no nadmit has said yet whether it gives addresses".to_owned(),
+        None => "no replica of nadmit has checked this pool yet".to_owned(),
         Some(ready) if ready["status"] == "True" => return None,
         Some(ready) => format!(
-            "gives nothing: {}",
+            "assigns nothing: {}",
             ready["message"].as_str().unwrap_or("?")
         ),
     };

@@ -134,7 +134,7 @@ fn legend(groups: &Groups, pool: &str) -> String {
     }
     page + &more_line(
         all.len(),
-        &format!("nadmit allocations --pool {pool} lists all"),
+        &format!("to list all: nadmit allocations --pool {pool}"),
     )
 }
 
@@ -167,7 +167,7 @@ fn list(range: &RangeMap, pool: &str) -> String {
             show::shortened(&run.label, width_left)
         );
     }
-    let all = format!("nadmit pools {pool} --map -o json has all");
+    let all = format!("for all: nadmit pools {pool} --map -o json");
     page + &more_line(runs.len(), &all)
 }
 

@@ -33,8 +33,9 @@ use super::output::{self, Output};
 
 /// Arguments that select the server, file or cluster.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Source of data")]
 struct SourceArgs {
-    /// Directory of the allocations: the running server there is asked, else its file is read
+    /// Data directory; asks its running server, else reads its file
     #[arg(
         long,
         env = "NADMIT_DATA_DIR",
@@ -42,7 +43,7 @@ struct SourceArgs {
         default_value = "data"
     )]
     data_dir: PathBuf,
-    /// The folder of manifests, to complete the data of the file; a running server knows its own
+    /// Folder of manifests, to complete the file; a running server has its own
     #[arg(long, env = "NADMIT_MANIFESTS", value_name = "DIR")]
     manifests: Option<PathBuf>,
     #[command(flatten)]

@@ -70,7 +70,7 @@ impl Groups {
         for run in runs {
             let (common, label) = match &run.state {
                 AddressState::Free => (Some((FREE, DIM)), "free".to_owned()),
-                AddressState::Never(why) => (Some((NEVER, DIM)), format!("never given: {why}")),
+                AddressState::Never(why) => (Some((NEVER, DIM)), format!("never assigned: {why}")),
                 AddressState::Reserved(by) => {
                     let label = format!("reservation {}/{}", by.namespace, by.name);
                     (Some((RESERVED, YELLOW)), label)

@@ -30,10 +30,10 @@ pub(in crate::cli) struct PoolsArgs {
     /// Show only this pool
     #[arg(value_name = "POOL")]
     name: Option<String>,
-    /// Draw the holders and the free addresses
+    /// Draw the addresses of the pool: holders, reserved and free ones
     #[arg(long, requires = "name")]
     map: bool,
-    /// Refresh every two seconds; a cluster every ten
+    /// Refresh every 2 seconds, with --cluster every 10
     #[arg(long, short)]
     watch: bool,
     /// Output format
@@ -124,7 +124,7 @@ fn table(rows: &[PoolRow]) -> String {
 /// Describes the slices of a pool.
 fn in_slices(slices: &SlicesRow) -> String {
     format!(
-        "{} of {} claimed by nodes, {} in none",
+        "{} of {} claimed by nodes, {} in no slice of a node",
         show::count(slices.claimed),
         show::of(slices.all, "slice", "slices"),
         show::of(slices.free_outside, "free address", "free addresses")

@@ -16,15 +16,15 @@ use crate::{
 /// Arguments of `nadmit release`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-An address whose pod exists (among the manifests, or in the cluster) is released only with --force: \
-the pod may use it, and is not notified. An address of a reservation returns to the reservation.
+If the pod of an address exists (among the manifests, or in the cluster), --force is necessary: the \
+pod may use the address, and is not notified. An address of a reservation returns to the reservation.
 
-In a cluster where only nadmit may write, run the command in one of its pods:
+If a policy lets only nadmit write in the cluster, run the command in one of its pods:
   kubectl exec -n nadmit deploy/nadmit -- /nadmit release ADDRESS --yes")]
 pub(in crate::cli) struct ReleaseArgs {
-    /// The IP address or MAC
+    /// IP or MAC address
     address: Address,
-    /// The pool, if the address is held in more than one address space
+    /// Pool, if the address is held in more than one address space
     #[arg(long)]
     pool: Option<String>,
     /// Do not ask for confirmation
@@ -45,7 +45,7 @@ impl OperatorCommand for ReleaseArgs {
         let (one, holder) = (&row.allocation, &row.allocation.holder);
         if let Some(kept) = row.release_blocked.as_ref().filter(|_| !self.force) {
             bail!(
-                "{} of {holder} is not released: {kept}; --force releases it all the same",
+                "{} of {holder} is not released: {kept}; to release it anyway, add --force",
                 one.address
             );
         }
@@ -78,7 +78,7 @@ impl ReleaseArgs {
             .await?;
         match released.back_to {
             Some(reservation) => output::print_line(format_args!(
-                "{} of {holder} went back to {reservation}",
+                "{} of {holder} is returned to {reservation}",
                 one.address
             )),
             None => output::print_line(format_args!(
@@ -109,7 +109,7 @@ impl ReleaseArgs {
                     }
                 }
                 _ => output::print_line(format_args!(
-                    "{} still holds {address} there: nadmit release {address}",
+                    "{} still holds {address} on that network; to release it: nadmit release {address}",
                     one.holder
                 )),
             }
@@ -126,10 +126,7 @@ impl ReleaseArgs {
         let meant: Vec<&AllocationRow> = found.held.iter().filter(of_pool).collect();
         match meant[..] {
             [row] => Ok(row),
-            [] => bail!(
-                "nobody holds {}; nadmit whois says what it is",
-                self.address
-            ),
+            [] => bail!("{0} has no holder; see nadmit whois {0}", self.address),
             _ => {
                 let pools: Vec<&str> = meant.iter().map(|row| &*row.allocation.pool).collect();
                 bail!(

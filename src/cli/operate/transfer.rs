@@ -26,15 +26,17 @@ pub(in crate::cli) struct ExportArgs {
 /// Arguments of `nadmit import`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-All or none: if one address is allocated already, nothing is imported. If there is neither \
-a server nor its file yet, a file is created.
+All or nothing: if one address is already allocated, nothing is imported. If there is no server and \
+no allocation file, the file is created.
 
-With --cluster records are created one by one: records created before an error stay, and count \
-as imported when the same file is imported again.")]
+With --cluster, allocations are created one by one. After an error, the created ones stay; import the \
+same file again to continue.")]
 pub(in crate::cli) struct ImportArgs {
-    /// The output of `nadmit export`, or - for standard input
+    /// Output of nadmit export, or - for standard input
     file: PathBuf,
-    /// Import even if allocations.redb lacks acknowledged writes or is missing: to restore an export
+    /// Import even if allocations.redb is missing or lacks acknowledged writes
+    ///
+    /// Use it to restore an export.
     #[arg(long, conflicts_with = "cluster")]
     accept_older_ledger: bool,
     #[command(flatten)]
@@ -73,7 +75,7 @@ impl ImportArgs {
         }
         let file = fs::File::open(&self.file).map_err(anyhow::Error::new);
         let lines = file.and_then(read_limited);
-        lines.with_context(|| format!("{}: cannot be read", self.file.display()))
+        lines.with_context(|| format!("cannot read {}", self.file.display()))
     }
 }
 
@@ -83,7 +85,7 @@ fn read_limited(from: impl std::io::Read) -> anyhow::Result<Vec<u8>> {
     from.take(MAX_IMPORT_BYTES + 1).read_to_end(&mut lines)?;
     if lines.len() as u64 > MAX_IMPORT_BYTES {
         anyhow::bail!(
-            "it is larger than {} MiB; import it in parts",
+            "the input is larger than {} MiB; import it in parts",
             MAX_IMPORT_BYTES >> 20
         );
     }

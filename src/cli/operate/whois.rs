@@ -17,7 +17,7 @@ use crate::{
 /// Arguments of `nadmit whois`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct WhoisArgs {
-    /// The IP address or MAC
+    /// IP or MAC address
     address: Address,
     /// Output format
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
@@ -44,7 +44,7 @@ fn render(found: &Whois) -> String {
     for membership in &found.pools {
         let state = match &membership.state {
             UnheldState::Free => "free".to_owned(),
-            UnheldState::Never(why) => format!("never given: {why}"),
+            UnheldState::Never(why) => format!("never assigned: {why}"),
             UnheldState::Reserved(name) => format!("reserved by reservation {name}"),
         };
         // Writing to a String cannot fail.
@@ -57,7 +57,7 @@ fn render(found: &Whois) -> String {
     if page.is_empty() {
         let _ = writeln!(
             page,
-            "{BOLD}{}{BOLD:#} is not held, and is not in any known pool",
+            "{BOLD}{}{BOLD:#} is not held and not in a known pool",
             found.address
         );
     }

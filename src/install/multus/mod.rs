@@ -48,7 +48,7 @@ pub struct Isolation {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IsolationUnknown {
     /// The API server did not respond in time.
-    #[error("no answer within {} s", .0.as_secs())]
+    #[error("no response within {} s", .0.as_secs())]
     TimedOut(Duration),
     /// No DaemonSet runs Multus.
     #[error("no DaemonSet of Multus was found")]
@@ -176,7 +176,7 @@ impl MultusObjects {
             _ if self.is_openshift => Ok(Isolation {
                 isolates: true,
                 global: GLOBAL_ON_OPENSHIFT.map(str::to_owned).into(),
-                source: "OpenShift, whose network operator sets Multus so".to_owned(),
+                source: "OpenShift (set by its network operator)".to_owned(),
             }),
             Ok(None) => Err(match &self.unread {
                 Some(unread) => IsolationUnknown::NotReadable(unread.clone()),

@@ -25,6 +25,8 @@ pub(super) struct WebhookReply {
     pub(super) denied: Vec<String>,
     /// The message of a denial.
     pub(super) message: String,
+    /// The messages of its causes, one per line.
+    pub(super) causes: String,
     /// The object with the patch applied.
     pub(super) object: Value,
     /// Set if there was a patch.
@@ -185,6 +187,9 @@ impl WebhookReply {
             .flatten()
             .filter_map(|c| c["reason"].as_str());
         let denied: Vec<String> = reasons.map(str::to_owned).collect();
+        let messages = causes.into_iter().flatten();
+        let messages = messages.filter_map(|cause| cause["message"].as_str());
+        let messages: Vec<&str> = messages.collect();
         ensure!(response["allowed"] == denied.is_empty(), "{response}");
         Ok(Self {
             denied,
@@ -192,6 +197,7 @@ impl WebhookReply {
                 .as_str()
                 .unwrap_or_default()
                 .to_owned(),
+            causes: messages.join("\n"),
             object,
             patched: patch.is_some(),
         })

@@ -342,7 +342,7 @@ async fn errors_in_objects_are_diagnostics() -> TestResult {
         "the pool",
         remarks
             .concat()
-            .contains("AddressPool broken is not valid and gives nothing"),
+            .contains("AddressPool broken is not valid and has no effect"),
     )?;
     let catalog = followed.catalog();
     holds(

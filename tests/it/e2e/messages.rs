@@ -16,9 +16,9 @@ pub(super) const TESTS: &[NamedTest] = named![
 ];
 
 /// The denial as kubectl prints it.
-const DENIAL: &str = r#"The Pod "web" is invalid: metadata.annotations[k8s.v1.cni.cncf.io/networks][0]: network "nothing" does not exist in namespace "words-deny" (column 1); create the NetworkAttachmentDefinition first, or name one that exists: storage
+const DENIAL: &str = r#"The Pod "web" is invalid: metadata.annotations[k8s.v1.cni.cncf.io/networks][0]: [nadmit unknown-network] network "nothing" does not exist in namespace "words-deny" (column 1); create the NetworkAttachmentDefinition first, or use a network that exists: storage
 "#;
-const WARNING: &str = r#"Warning: [unknown-network] metadata.annotations[k8s.v1.cni.cncf.io/networks][0]: network "nothing" does not exist in namespace "words-warn" (column 1); create the NetworkAttachmentDefinition first, or name one that exists: storage
+const WARNING: &str = r#"Warning: [nadmit unknown-network] networks[0]: network "nothing" does not exist in namespace "words-warn" (column 1); create the NetworkAttachmentDefinition first, or use a network that exists: storage
 "#;
 
 /// Only kinds that this server's version lacks are left out of `deploy/`.

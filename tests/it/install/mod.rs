@@ -98,10 +98,10 @@ fn webhooks_are_registered_when_replicas_are_ready() -> TestResult {
             "applied  CustomResourceDefinition addresspools.nadmit.io",
             "applied  Deployment nadmit/nadmit",
             "applied  MutatingWebhookConfiguration nadmit",
-            "namespaceIsolation is true, as Multus is set in ConfigMap kube-system/multus-daemon-config",
-            "tested: a pod with an unknown network is warned of",
+            "namespaceIsolation is true, as for Multus in ConfigMap kube-system/multus-daemon-config",
+            "tested: a pod with an unknown network gets a warning",
             "certificates self-managed, image registry.example/nadmit:1",
-            "it is unknown whether the replicas use them yet (no pod of nadmit runs)",
+            "it is unknown whether the replicas use them yet (no pod of nadmit is running)",
             "nadmit is installed, mode warn",
         ],
     )?;
@@ -161,7 +161,7 @@ fn installing_again_keeps_earlier_options() -> TestResult {
         &[
             "mode deny",
             "stay as they are",
-            "certificates self-managed, image registry.example/nadmit:1, 3 replicas, failing closed",
+            "certificates self-managed, image registry.example/nadmit:1, 3 replicas, fail-closed",
             "the image stays registry.example/nadmit:1",
         ],
     )?;
@@ -263,7 +263,7 @@ fn a_namespace_that_is_being_deleted_is_named() -> TestResult {
         &end,
         false,
         &[
-            "Namespace nadmit is not gone after 1 s",
+            "Namespace nadmit is not deleted after 1 s",
             "finalizers remaining: a.example/b",
         ],
     )
@@ -286,7 +286,7 @@ fn a_release_of_helm_is_left_to_helm_unless_asked_for() -> TestResult {
         &end,
         false,
         &[
-            "belongs to Helm release net in namespace nadmit",
+            "Helm release net in namespace nadmit manages nadmit",
             "helm upgrade net -n nadmit",
             "--take-over",
         ],
@@ -313,7 +313,7 @@ fn configured_isolation_stays() -> TestResult {
         "data": {"nadmit.yaml": "mode: warn\nnamespaceIsolation: false\n"},
     }));
     let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
-    let expected = "namespaceIsolation stays false, as somebody has set it";
+    let expected = "namespaceIsolation stays false as set in ConfigMap nadmit-config";
     ended(&end, true, &[expected, "Multus has true"])?;
     holds(&cluster.settings()?, &["namespaceIsolation: false\n"])?;
     let status = cluster.run(&["status"])?;
@@ -357,7 +357,7 @@ fn detected_isolation_is_refreshed() -> TestResult {
 fn a_webhook_that_is_not_reached_is_noticed() -> TestResult {
     let cluster = InstallCluster::new()?;
     let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
-    ended(&end, false, &["passed in silence", "nadmit status"])
+    ended(&end, false, &["got no finding", "nadmit status"])
 }
 
 fn a_cluster_that_is_too_old_is_not_touched() -> TestResult {
@@ -488,7 +488,7 @@ fn status_fails_when_nothing_serves() -> TestResult {
         &[
             "0 of 2 ready",
             "fails: Pod nadmit/nadmit-1 with image registry.example/nadmit:1: ImagePullBackOff",
-            "no replica of nadmit serves",
+            "no replica of nadmit is ready",
         ],
     )
 }
@@ -509,8 +509,8 @@ fn status_reports_within_seconds() -> TestResult {
         true,
         &[
             "2 of 2 ready",
-            "cannot read Lease nadmit: no answer within 5 s",
-            "cannot list the address pools: no answer within 5 s",
+            "cannot read Lease nadmit: no response within 5 s",
+            "cannot list the address pools: no response within 5 s",
         ],
     )?;
     match begun.elapsed() < Duration::from_secs(30) {

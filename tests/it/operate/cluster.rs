@@ -147,7 +147,7 @@ fn a_release_is_decided_on_the_current_state() -> TestResult {
     has(
         &live,
         "192.0.2.210 of pod db/web is not released: pod db/web is there and may use it: delete the pod \
-         first; --force releases it all the same",
+         first; to release it anyway, add --force",
     )?;
     has(&fixture.refused(&["release", "192.0.2.211"])?, "--yes")?;
     let gone = fixture.run(&["release", "192.0.2.211", "--yes"])?;
@@ -174,7 +174,7 @@ fn a_release_is_decided_on_the_current_state() -> TestResult {
     );
     fixture.server.fault(conflict);
     let error = fixture.refused(&["release", "192.0.2.212", "--yes"])?;
-    has(&error, "192.0.2.212 comes and goes")?;
+    has(&error, "192.0.2.212 is created and deleted repeatedly")?;
     match fixture.holder("192.0.2.212") {
         Some(_) => Ok(()),
         None => Err("it is gone".into()),
@@ -188,7 +188,7 @@ fn a_reserved_address_returns_to_its_reservation() -> TestResult {
     fixture.record("192.0.2.205", taken);
     has(
         &fixture.run(&["release", "192.0.2.205", "--yes"])?,
-        "192.0.2.205 of pod db/db-9 went back to reservation db/db-9",
+        "192.0.2.205 of pod db/db-9 is returned to reservation db/db-9",
     )?;
     let reservation = json!({"reservation": {"namespace": "db", "name": "db-9"}});
     same(fixture.holder("192.0.2.205"), Some(reservation))?;
@@ -224,7 +224,7 @@ fn a_policy_that_lets_nadmit_alone_write_is_named() -> TestResult {
         &printed,
         "with binding 'nadmit' denied request: nadmit alone",
     )?;
-    has(&printed, "the cluster lets nadmit alone write here")?;
+    has(&printed, "only nadmit may write allocations")?;
     has(&printed, "-- /nadmit release ADDRESS --yes")?;
     has(&printed, &format!("--as {NADMIT}"))?;
     has(&fixture.refused(&import)?, "-- /nadmit import - < FILE")?;
@@ -252,20 +252,20 @@ fn forbidden_kinds_are_named() -> TestResult {
     let printed = fixture.output(&["whois", "192.0.2.210"])?;
     has(
         &printed,
-        "warning: whether pods are there is not known: may not list pods in namespace db (403): give \
-         who asks the ClusterRole nadmit-operate of docs/how-to/operate-addresses.md",
+        "warning: nadmit cannot tell whether pods exist: may not list pods in namespace db (403): give \
+         your user the ClusterRole nadmit-operate of docs/how-to/operate-addresses.md",
     )?;
     has(
         &printed,
-        "only with --force: whether pods are there is not known",
+        "only with --force: nadmit cannot tell whether pods exist",
     )?;
     let printed = fixture.refused(&["release", "192.0.2.210", "--yes"])?;
     has(
         &printed,
-        "is not released: whether pods are there is not known",
+        "is not released: nadmit cannot tell whether pods exist",
     )?;
     let printed = fixture.output(&["describe", "pod", "db/web"])?;
-    has(&printed, "what it asks for and got is not known\n")?;
+    has(&printed, "requested and reported addresses are unknown\n")?;
     has(&printed, "192.0.2.210")?;
     fixture.run(&["release", "192.0.2.210", "--yes", "--force"])?;
     fixture.server.heal();
@@ -275,19 +275,19 @@ fn forbidden_kinds_are_named() -> TestResult {
     has(&printed, "storage  192.0.2.192/27")?;
     has(
         &printed,
-        "warning: what is set aside is not known: may not list",
+        "warning: the reservations are not known: may not list",
     )?;
     has(&printed, "warning: slices of nodes are not counted")?;
     has(
         &printed,
-        "give who asks the verb \"list\" on \"addressslices\"",
+        "give your user the verb \"list\" on \"addressslices\"",
     )?;
     fixture.server.heal();
     fixture.forbid("list", "addresspools");
     let printed = fixture.refused(&["pools"])?;
     has(
         &printed,
-        "what pools can give is not known: may not list addresspools",
+        "the pools are not known: may not list addresspools",
     )?;
     fixture.server.heal();
     fixture.forbid("list", "addressallocations");
@@ -304,7 +304,7 @@ fn a_missing_object_is_named() -> TestResult {
     let printed = fixture.refused(&["pools"])?;
     has(
         &printed,
-        "has no AddressAllocations: nadmit's definitions are not there",
+        "has no CRD AddressAllocation; to create nadmit's CRDs",
     )?;
     has(&printed, "nadmit crds | kubectl apply")?;
     // The kinds of Multus and of users may be missing.
@@ -318,11 +318,11 @@ fn a_missing_object_is_named() -> TestResult {
     has(&fixture.run(&["whois", "192.0.2.211"])?, "nadmit release")?;
     has(
         &fixture.refused(&["describe", "pod", "db/nobody"])?,
-        "is not there",
+        "does not exist",
     )?;
     has(
         &fixture.refused(&["pools", "nope"])?,
-        "there is no address pool \"nope\"; there are storage",
+        "address pool \"nope\" does not exist; existing pools: storage",
     )?;
     let printed = fixture.place.refused(&["pools", "--data-dir", "nowhere"])?;
     has(&printed, "--cluster")?;
@@ -339,10 +339,10 @@ fn the_reason_for_an_unready_pool_is_printed() -> TestResult {
         json!({"type": "Ready", "status": "False", "reason": "OverlapsWhereabouts",
         "message": message}),
     );
-    let printed = format!("storage: gives nothing: {message}\n");
+    let printed = format!("storage: assigns nothing: {message}\n");
     has(&fixture.output(&["pools"])?, &printed)?;
     fixture.judge(json!({"type": "Other", "status": "True"}));
-    let printed = "storage: no nadmit has said yet whether it gives addresses\n";
+    let printed = "storage: no replica of nadmit has checked this pool yet\n";
     has(&fixture.output(&["pools"])?, printed)
 }
 

@@ -100,10 +100,10 @@ fn a_real_server_asks_for_no_more_than_the_roles() -> TestResult {
         &policy,
         "ValidatingAdmissionPolicy 'nadmit' with binding 'nadmit'",
     )?;
-    has(&policy, "the cluster lets nadmit alone write here")?;
+    has(&policy, "only nadmit may write allocations")?;
     has(&policy, &format!("--as {NADMIT}"))?;
     has(&goes(NADMIT, &release)?, "is released to pool storage")?;
-    has(&fails(NADMIT, &release)?, "nobody holds")?;
+    has(&fails(NADMIT, &release)?, "has no holder")?;
     Ok(())
 }
 

@@ -92,7 +92,7 @@ fn release(place: &WorkFolder) -> TestResult {
     has(&place.run(&["whois", "192.0.2.197"])?, "free")?;
     has(
         &place.refused(&["release", "192.0.2.197", "--yes"])?,
-        "nobody holds",
+        "has no holder",
     )?;
     place.run(&["release", "192.0.2.210", "--yes", "--force"])?;
     Ok(())
@@ -118,7 +118,7 @@ pub(super) fn the_file_answers_without_a_server() -> TestResult {
     reserved.extend(manifests);
     has(&place.refused(&reserved)?, "sets it aside")?;
     let pod = ["describe", "pod", "db/web"];
-    has(&place.run(&pod)?, "not known without --manifests")?;
+    has(&place.run(&pod)?, "unknown without --manifests")?;
     let mut release = vec!["release", "192.0.2.197", "--yes"];
     release.extend(manifests);
     has(&place.run(&release)?, "is released")?;
@@ -148,7 +148,10 @@ pub(super) fn allocations_move() -> TestResult {
 pub(super) fn errors_have_remedies() -> TestResult {
     let place = WorkFolder::new()?;
     let nothing = place.refused(&["pools", "--data-dir", "nowhere"])?;
-    has(&nothing, "nowhere: no server answers there")?;
+    has(
+        &nothing,
+        "no nadmit server and no allocations in directory \"nowhere\" (--data-dir)",
+    )?;
     if place.path("nowhere").exists() {
         return Err("looking made a directory".into());
     }
@@ -163,5 +166,5 @@ pub(super) fn errors_have_remedies() -> TestResult {
     fs::write(place.path("broken.jsonl"), "{}\n")?;
     has(&place.refused(&["import", "broken.jsonl"])?, "line 1")?;
     has(&place.refused(&["import", "absent.jsonl"])?, "absent.jsonl")?;
-    has(&place.refused(&["pools", "nope"])?, "there is none")
+    has(&place.refused(&["pools", "nope"])?, "no pools exist")
 }

@@ -132,7 +132,7 @@ pub(super) fn explain_and_certs_work() -> TestResult {
     contains(&run(&["explain", "unknown-network"])?, "macvlan-cnf")?;
     contains(
         &run(&["certs", "--cert-dir", &certs, "--name", "nadmit.example"])?,
-        "made ca.crt",
+        "created ca.crt",
     )?;
     contains(
         &run(&["certs", "--cert-dir", &certs, "--name", "nadmit.example"])?,

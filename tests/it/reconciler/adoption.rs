@@ -226,7 +226,7 @@ async fn a_plan_changes_nothing() -> TestResult {
     let replica = fixture.replica("a", false).await?;
     let plan = replica.reconciler.plan().await;
     let descriptions: Vec<String> = plan.iter().map(ToString::to_string).collect();
-    let expected = "192.0.2.7 of pool storage is in use by pod db/a: record it";
+    let expected = "192.0.2.7 of pool storage is in use by pod db/a; record the address";
     same(descriptions, vec![expected.to_owned()])?;
     seconds(5).await;
     same(fixture.held(), vec![])

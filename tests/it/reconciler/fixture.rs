@@ -79,6 +79,13 @@ impl EmittedEvents {
         found.sort();
         found
     }
+
+    /// Returns the messages of the events with this reason, in order.
+    pub(super) fn messages_of(&self, reason: &str) -> Vec<String> {
+        let events = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        let of_reason = events.iter().filter(|one| one.1 == reason);
+        of_reason.map(|one| one.2.clone()).collect()
+    }
 }
 
 impl ReconcilerFixture {

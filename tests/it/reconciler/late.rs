@@ -137,7 +137,11 @@ async fn a_pod_that_cannot_get_an_address_is_reported_once() -> TestResult {
     }
     seconds(120).await;
     same(fixture.held().len(), 2)?;
-    same(leader.events.of("NoAddresses"), vec!["c".to_owned()])
+    same(leader.events.of("NoAddresses"), vec!["c".to_owned()])?;
+    let message = leader.events.messages_of("NoAddresses").concat();
+    let begin = "[nadmit pool-exhausted] pod has no address on db/storage-net: ";
+    let end = "; delete the pod after you fix it";
+    same(message.starts_with(begin) && message.ends_with(end), true)
 }
 
 async fn only_the_leader_injects() -> TestResult {

@@ -106,10 +106,10 @@ fn a_dry_run_shows_blockers() -> TestResult {
     let (code, printed) = adopt(&cluster(CLUSTER)?, &["--dry-run"])?;
     same(code, Some(1))?;
     let parts = [
-        "pool storage in the unnamed address space, which no network names",
-        "in the way: Whereabouts gives addresses of it to pods on network db/storage-net (192.0.2.1 \
+        "pool storage in the unnamed address space, used by no network",
+        "blocked: Whereabouts assigns addresses of this pool to pods on network db/storage-net (192.0.2.1 \
          to 192.0.2.14)",
-        "0 to adopt, 0 to reserve, 0 recorded; 0 used by more than one; 1 of 1 pools would give nothing",
+        "0 to adopt, 0 to reserve, 0 recorded; 0 used by more than one; 1 of 1 pools would assign nothing",
     ];
     expect_output(&printed, &parts)
 }
@@ -131,7 +131,7 @@ pool storage in the unnamed address space for db/storage-net
   192.0.2.2    pod db/db-1             db/storage-net  adopt
   192.0.2.200  reservation db/reports  db/storage-net  reserve
 
-2 to adopt, 1 to reserve, 0 recorded; 0 used by more than one; 0 of 1 pools would give nothing
+2 to adopt, 1 to reserve, 0 recorded; 0 used by more than one; 0 of 1 pools would assign nothing
 ",
         ),
     )?;
@@ -181,8 +181,8 @@ fn records_and_duplicates_are_shown() -> TestResult {
     let parts = [
         "192.0.2.1    pod db/db-0             db/storage-net  recorded\n",
         "used twice: 192.0.2.2 is used by pod db/other and by pod db/db-1\n",
-        "pool odd in the unnamed address space, which no network names\n  in the way: ranges[0].range",
-        "0 to adopt, 1 to reserve, 2 recorded; 1 used by more than one; 1 of 2 pools would give nothing",
+        "pool odd in the unnamed address space, used by no network\n  blocked: ranges[0].range",
+        "0 to adopt, 1 to reserve, 2 recorded; 1 used by more than one; 1 of 2 pools would assign nothing",
     ];
     expect_output(&printed, &parts)
 }
@@ -193,7 +193,7 @@ fn without_a_dry_run_it_refuses_with_a_message() -> TestResult {
     same(code, Some(2))?;
     expect_output(
         &printed,
-        &["nothing is adopted by hand", "nadmit adopt --dry-run"],
+        &["--dry-run is missing", "nadmit adopt --dry-run"],
     )?;
     same(server.request_paths(), Vec::new())
 }
@@ -204,7 +204,7 @@ fn forbidden_reads_are_named() -> TestResult {
             "addressallocations",
             "may not list addressallocations.nadmit.io in the whole cluster (403)",
         ),
-        ("pods", "addresses that running pods hold are not known"),
+        ("pods", "the addresses of running pods are not known"),
     ] {
         let store = SeedObjects::of_text(CLUSTER)?;
         let server = ApiServer::start(store, 2, vec![ListFault::Forbidden(resource)])?;
@@ -229,7 +229,7 @@ fn it_takes_the_settings_of_the_cluster() -> TestResult {
     let (code, printed) = adopt(&cluster(&text("ruls: {}"))?, &["--dry-run"])?;
     same(code, Some(2))?;
     let place = "ConfigMap nadmit/nadmit-config, key nadmit.yaml";
-    expect_output(&printed, &[place, "has mistakes", "--config"])?;
+    expect_output(&printed, &[place, "has errors", "--config"])?;
     let store = SeedObjects::of_text(&text("profile: strict"))?;
     let server = ApiServer::start(store, 2, vec![ListFault::Forbidden("configmaps")])?;
     let (code, printed) = adopt(&server, &["--dry-run"])?;

@@ -208,7 +208,7 @@ async fn an_invalid_edit_keeps_the_previous_schedule() -> TestResult {
     holds(
         events[0].starts_with("Warning ConfigMap nadmit-config: InvalidSchedule: ")
             && events[0].contains("has 6 fields")
-            && events[0].contains("\"0 6 * * *\" still holds"),
+            && events[0].contains("nadmit still uses \"0 6 * * *\""),
         &events,
     )?;
     replica.write("0 18 * * *");

@@ -108,8 +108,8 @@ async fn a_pool_reports_why_it_allocates_nothing() -> TestResult {
     holds(odd.starts_with("False Invalid: ranges[0].range: "), &odd)?;
     holds(odd.contains("; ranges[1].range: "), &odd)?;
     let storage = fixture.condition(POOLS, "", "storage")?;
-    let says = "False OverlapsWhereabouts: Whereabouts gives addresses of it to pods on network \
-                db/old (192.0.2.1 to 192.0.2.14)";
+    let says = "False OverlapsWhereabouts: Whereabouts assigns addresses of pool \"storage\" on \
+                network db/old (192.0.2.1 to 192.0.2.14)";
     holds(storage.starts_with(says), &storage)?;
     // One pool is deleted, and the other one is fixed.
     fixture.show(
@@ -120,7 +120,7 @@ async fn a_pool_reports_why_it_allocates_nothing() -> TestResult {
     seconds(10).await;
     same(
         fixture.condition(POOLS, "", "storage")?,
-        "True Adopted: it gives addresses".to_owned(),
+        "True Adopted: pool \"storage\" assigns addresses".to_owned(),
     )?;
     let odd = fixture.condition(POOLS, "", "odd")?;
     holds(odd.starts_with("False WaitingForAdoption"), odd)
@@ -171,17 +171,23 @@ async fn a_reservation_reports_the_holder_of_its_address() -> TestResult {
     ])?;
     seconds(8).await;
     let expected = [
-        ("kept", "True Kept: it is kept until its holder comes"),
-        ("waiting", "False Waiting: 192.0.2.2 will be recorded"),
+        (
+            "kept",
+            "True Kept: the addresses are reserved until their holder requests them",
+        ),
+        (
+            "waiting",
+            "False Waiting: nadmit will record 192.0.2.2; no action needed",
+        ),
         ("taken", "True Taken: 192.0.2.3 is held by pod db/c"),
         ("conflict", "False Conflict: 192.0.2.4 is held by pod db/x"),
         (
             "outside",
-            "False OutsidePool: pool \"storage\" never gives 192.0.2.99",
+            "False OutsidePool: pool \"storage\" never assigns 192.0.2.99",
         ),
         (
             "elsewhere",
-            "False NoPool: no pool serves the network db/other-net",
+            "False NoPool: no address pool serves network db/other-net",
         ),
     ];
     for (name, says) in expected {
@@ -272,11 +278,13 @@ async fn a_pool_that_fills_up_is_reported_once() -> TestResult {
     }
     let events = fixture.events.take();
     let expected = [
-        "Warning AddressPool storage: PoolNearlyFull: more than 90 % of 192.0.2.0/24 are taken",
-        "Warning AddressPool storage: PoolExhausted: 192.0.2.0/24 has no address left to give",
-        "Warning AddressPool storage: PoolExhausted: 192.0.2.0/24 has no address left to give",
+        "PoolNearlyFull: range 192.0.2.0/24 of pool \"storage\" is at least 90 % full; extend the \
+         pool, or release addresses",
+        "PoolExhausted: range 192.0.2.0/24 of pool \"storage\" is full; new pods stay Pending",
+        "PoolExhausted: range 192.0.2.0/24 of pool \"storage\" is full; new pods stay Pending",
     ];
-    same(events, expected.map(str::to_owned).to_vec())
+    let expected = expected.map(|event| format!("Warning AddressPool storage: {event}"));
+    same(events, expected.to_vec())
 }
 
 async fn the_next_leader_does_not_repeat_it() -> TestResult {

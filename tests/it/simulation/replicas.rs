@@ -251,10 +251,16 @@ impl SimCluster {
             .record(format_args!("{about} by {}: {summary}", live.writer));
         // Only addresses allocated by nadmit are written here, so a pod denied by these codes got
         // its address from another replica.
-        for code in ["[address-not-allocated]", "[binding-changes-networks]"] {
-            if summary.contains(code) {
-                self.log.broken(format_args!("S3: {about}: {summary}"));
-            }
+        let denied = answer.as_ref().is_ok_and(|answer| {
+            let causes = answer["response"]["status"]["details"]["causes"].as_array();
+            let codes = causes.into_iter().flatten().map(|cause| &cause["reason"]);
+            let of_others = ["address-not-allocated", "binding-changes-networks"];
+            codes
+                .into_iter()
+                .any(|code| of_others.iter().any(|other| code == other))
+        });
+        if denied {
+            self.log.broken(format_args!("S3: {about}: {summary}"));
         }
         answer
     }

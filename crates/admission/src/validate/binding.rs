@@ -49,7 +49,8 @@ pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>
             return Decision::VerifyLive(live_reads);
         }
         Some(Err(HoldingsUnknown::Pending)) => {
-            let reason = "its addresses are being recorded; bind the pod again".to_owned();
+            let reason =
+                "nadmit is recording the addresses of the pod; bind the pod again".to_owned();
             return Decision::Retry(AdmissionResponse::unavailable(request, reason));
         }
         None => DesiredAnnotations::default(),

@@ -1,4 +1,4 @@
-//! Errors of exhausted pools and slices, with counts and the largest holders.
+//! Errors of exhausted pools and slices, with counts and the largest holders as details.
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -48,34 +48,65 @@ pub struct OutsideSlice {
 }
 
 impl Exhausted {
-    pub(super) fn resource(&self) -> String {
-        match self.range {
-            Some(range) => format!("address of {range}"),
-            None => "MAC".to_owned(),
-        }
+    pub(super) fn detail(&self) -> Option<String> {
+        let largest = self.largest.iter();
+        let listed: Vec<String> = largest
+            .map(|(namespace, count)| format!("namespace {namespace}: {count}"))
+            .collect();
+        (!listed.is_empty()).then(|| format!("most by {}", listed.join(", ")))
     }
 
-    pub(super) fn largest(&self) -> String {
-        let listed: Vec<String> = self
-            .largest
-            .iter()
-            .map(|(namespace, count)| format!("namespace {namespace} {count}"))
-            .collect();
-        if listed.is_empty() {
-            String::new()
-        } else {
-            format!(" (most by {})", listed.join(", "))
+    pub(super) fn help(&self) -> String {
+        let pool = &self.pool;
+        match self.range {
+            Some(_) => {
+                format!("run `nadmit pools {pool} --map`, release addresses or add a range")
+            }
+            None => format!("release MACs, or extend the macs of pool {pool:?}"),
+        }
+    }
+}
+
+impl fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool {:?} is full: ", self.pool)?;
+        match (self.range, self.capacity) {
+            (Some(range), 1) => write!(f, "the only address of {range} is in use"),
+            (Some(range), count) => write!(f, "all {count} addresses of {range} are in use"),
+            (None, 0) => f.write_str("it has no MACs that are not derived from addresses"),
+            (None, 1) => f.write_str("its only MAC is in use"),
+            (None, count) => write!(f, "all {count} MACs are in use"),
         }
     }
 }
 
 impl SlicesFull {
     pub(super) fn help(&self) -> String {
-        let Self { pool, node, .. } = self;
         format!(
-            "widen address pool {pool:?}, release addresses of node {node:?}, or take strictSlices from \
-             the pool, so that other slices lend theirs (nadmit pools {pool} --map shows who holds them)"
+            "run `nadmit pools {} --map`, release addresses, add a range, or set strictSlices: \
+             false to borrow addresses",
+            self.pool
         )
+    }
+
+    pub(super) fn detail(&self) -> String {
+        let Self {
+            slices,
+            capacity,
+            elsewhere,
+            ..
+        } = self;
+        let addresses = if *capacity == 1 {
+            "address"
+        } else {
+            "addresses"
+        };
+        let own = match slices {
+            0 => String::new(),
+            1 => format!("{capacity} {addresses} in its slice, "),
+            count => format!("{capacity} {addresses} in its {count} slices, "),
+        };
+        format!("{own}{elsewhere} free in slices of other nodes")
     }
 }
 
@@ -84,33 +115,15 @@ impl fmt::Display for SlicesFull {
         let Self {
             pool, range, node, ..
         } = self;
-        write!(
-            f,
-            "address pool {pool:?} has no address of {range} left for node {node:?}: "
-        )?;
+        write!(f, "pool {pool:?} is full for node {node:?}: ")?;
         match self.slices {
-            0 => write!(f, "every slice is another node's")?,
-            1 => write!(f, "all {} of its slice are taken", self.capacity)?,
-            count => write!(f, "all {} of its {count} slices are taken", self.capacity)?,
+            0 => write!(f, "every slice of {range} belongs to another node")?,
+            _ => write!(
+                f,
+                "all addresses of its slices of {range} are in use, and no slice is free"
+            )?,
         }
-        if self.slices > 0 {
-            f.write_str(", and no slice is left")?;
-        }
-        write!(
-            f,
-            " ({} free in slices of other nodes, strictSlices: true)",
-            self.elsewhere
-        )
-    }
-}
-
-impl OutsideSlice {
-    pub(super) fn help(&self) -> String {
-        format!(
-            "ask for an address of a slice of node {:?} (kubectl get addressslices shows them), or leave \
-             \"ips\" out to be given one",
-            self.node
-        )
+        f.write_str(" (strictSlices: true)")
     }
 }
 
@@ -124,10 +137,10 @@ impl fmt::Display for OutsideSlice {
         } = self;
         write!(
             f,
-            "{address} lies in no slice that node {node:?} has of address pool {pool:?} (strictSlices: true)"
+            "{address} is in no slice of node {node:?} in pool {pool:?} (strictSlices: true)"
         )?;
         match &self.owner {
-            Some(owner) => write!(f, ": its slice is that of node {owner:?}"),
+            Some(owner) => write!(f, ": its slice belongs to node {owner:?}"),
             None => Ok(()),
         }
     }

@@ -257,12 +257,12 @@ fn exhaustion_reports_counts_and_largest_holders() {
         );
     }
     let error = allocate(&mut index, &requester("f"), &[request(&[])]).err();
-    let message = error.map(|r| r.to_string()).unwrap_or_default();
+    let error = error.unwrap_or_else(|| panic!("an address was assigned"));
     assert_eq!(
-        message,
-        "address pool \"storage\" has no free address of 192.0.2.0/29 left: all 5 are taken (most \
-         by namespace db 5)"
+        error.to_string(),
+        "pool \"storage\" is full: all 5 addresses of 192.0.2.0/29 are in use"
     );
+    assert_eq!(error.detail().as_deref(), Some("most by namespace db: 5"));
     let usage = index.usage("storage").unwrap_or_default();
     assert_eq!((usage.capacity, usage.allocated, usage.free), (5, 5, 0));
 }
@@ -288,11 +288,12 @@ fn several_ranges_allocate_one_address_each_or_none() {
     );
     // Counts two pods, not their four addresses.
     let error = allocate(&mut index, &requester("c"), &[request(&[])]).err();
+    let error = error.unwrap_or_else(|| panic!("an address was assigned"));
     assert_eq!(
-        error.map(|r| r.to_string()).unwrap_or_default(),
-        "address pool \"storage\" has no free address of 192.0.2.0/30 left: all 2 are taken (most by \
-         namespace db 2)"
+        error.to_string(),
+        "pool \"storage\" is full: all 2 addresses of 192.0.2.0/30 are in use"
     );
+    assert_eq!(error.detail().as_deref(), Some("most by namespace db: 2"));
     assert_eq!(
         code(allocate(
             &mut index,

@@ -44,8 +44,8 @@ pub enum NetworkConfigFault {
     NoType(usize),
     /// libcni rejects the network's name.
     #[error(
-        "the name {0:?} has a character that CNI refuses (letters, digits, \"_\", \".\" and \"-\", \
-         the first a letter or digit)"
+        "the name {0:?} is not a CNI name: letters, digits, \"_\", \".\" and \"-\", beginning with a \
+         letter or digit"
     )]
     Name(Box<str>),
 }

@@ -50,15 +50,15 @@ pub(super) enum CertificateError {
     },
     /// Another component manages the Secret, and its certificate is not valid.
     #[error(
-        "{secret} has no valid certificate, and no ca.key, so another component has to renew it; \
-         delete it to have nadmit create one"
+        "{secret} has no valid certificate, and no ca.key, so another component has to renew the \
+         certificate; to let nadmit create one, delete the Secret"
     )]
     ExternalInvalid {
         /// The name of the Secret.
         secret: String,
     },
     /// The Secret has no certificate that callers would accept.
-    #[error("{secret} has no certificate that can be served")]
+    #[error("{secret} has no usable certificate")]
     NothingToServe {
         /// The name of the Secret.
         secret: String,
@@ -75,16 +75,16 @@ pub(super) enum RenewalError {
     #[error(transparent)]
     Issue(#[from] IssueError),
     /// The names or the validity of the new certificate do not fit.
-    #[error("the new certificate would not be trusted")]
+    #[error("clients would not trust the new certificate")]
     Untrusted,
     /// The plan names no CA that could sign.
-    #[error("there is no CA that signs")]
+    #[error("no CA can sign the certificate")]
     NoSigner,
     /// The new CA cannot be parsed.
-    #[error("a CA that was made cannot be read")]
+    #[error("nadmit cannot read the CA that it created")]
     UnreadableCa,
     /// The new certificate cannot be parsed.
-    #[error("a certificate that was made cannot be read")]
+    #[error("nadmit cannot read the certificate that it created")]
     UnreadableCertificate,
 }
 

@@ -120,7 +120,7 @@ pub(super) enum RenewalReason {
     AuthorityTrusted,
     /// The certificate is malformed, expired, not valid yet, for other names, or not signed by a CA of
     /// the Secret.
-    #[error("tls.crt and tls.key contained no certificate that can be served")]
+    #[error("tls.crt and tls.key contained no usable certificate")]
     NoCertificate,
     /// The certificate is due for renewal.
     #[error("two thirds of the certificate's lifetime have passed")]

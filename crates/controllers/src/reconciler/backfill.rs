@@ -7,14 +7,15 @@ use tokio::time::{Duration, Instant};
 
 use super::{BackfillError, Inner, ReconcileError, ReconcileReport, ReconcilerState};
 use crate::{AnnotationPatch, EventType, ObjectRef};
-use nadmit_admission::{Freshness, LateInjection, ReviewContext, inject_late};
+use nadmit_admission::{Freshness, LateInjection, ReviewContext, inject_late, tag};
 use nadmit_allocation::{Holder, Slice, Write, index::PlanId};
 use nadmit_catalog::{Catalog, LiveRead, LiveReadError, Pod};
+use nadmit_cni::{annotations, selection::Annotation};
 use nadmit_ledger::{
     CommitLimits, CommitLoopError, CommitOutcome, CommitPlanner, CommitStep, claim, commit,
     commit_loop,
 };
-use nadmit_rules::{Injection, Policy};
+use nadmit_rules::{Finding, Injection, Policy};
 
 /// The time for which a newly bound pod is left to the webhook.
 const BIND_GRACE: Duration = Duration::from_secs(2);
@@ -26,6 +27,9 @@ const MAX_RECHECK_INTERVAL: Duration = Duration::from_secs(30);
 const CONCURRENCY: usize = 16;
 /// The maximum number of plans for a pod when other writers are faster.
 const MAX_ATTEMPTS: usize = 8;
+/// The code of the rule on pools that assign nothing yet. Its findings need no action: injection is
+/// retried.
+const NOT_READY: &str = "pool-not-ready";
 
 /// The candidates for injection, by UID.
 pub(super) type BackfillQueue = HashMap<Box<str>, BackfillTimer>;
@@ -254,12 +258,8 @@ impl BackfillPlanner<'_> {
                 BackfillError::Busy,
             ))),
             LateInjection::Rejected(findings) => {
-                let words = findings
-                    .iter()
-                    .map(|one| format!("{}: {}", one.message, one.help));
-                end(BackfillOutcome::Rejected(
-                    words.collect::<Vec<_>>().join("; "),
-                ))
+                let message = rejection_message(fresh, &self.policy, &findings);
+                end(BackfillOutcome::Rejected(message))
             }
             LateInjection::ClaimSlice(slice) => CommitStep::Claim(slice),
             LateInjection::Commit {
@@ -326,6 +326,48 @@ fn dependencies(pod: &Pod) -> Vec<LiveRead> {
     std::iter::once(LiveRead::pods_of(home()))
         .chain(migration)
         .collect()
+}
+
+/// Returns the message of the event about a pod that gets no addresses. It has no numbers that change
+/// while the problem stays, because a changed message is another event.
+fn rejection_message(pod: &Pod, policy: &Policy, findings: &[Finding]) -> String {
+    let reasons: Vec<String> = findings
+        .iter()
+        .map(|finding| {
+            let start = tag(finding.code);
+            let network = network_of(pod, policy, &finding.field);
+            let network = network.map_or(String::new(), |network| format!(" on {network}"));
+            let (message, help) = (&finding.message, &finding.help);
+            format!("{start} pod has no address{network}: {message}; {help}")
+        })
+        .collect();
+    let is_retried = findings.iter().all(|finding| finding.code == NOT_READY);
+    let action = match is_retried {
+        true => "",
+        false => "; delete the pod after you fix it",
+    };
+    format!("{}{action}", reasons.join(" | "))
+}
+
+/// Returns the network (`namespace/name`) of the network entry that the field of a finding is in.
+fn network_of(pod: &Pod, policy: &Policy, field: &str) -> Option<String> {
+    let (key, path) = field
+        .strip_prefix("metadata.annotations[")?
+        .split_once("][")?;
+    let (index, _) = path.split_once(']')?;
+    let index: usize = index.parse().ok()?;
+    let (text, namespace) = match key {
+        annotations::NETWORKS => (&pod.networks, &pod.namespace),
+        annotations::DEFAULT_NETWORK => (&pod.default_network, &policy.multus_namespace),
+        _ => return None,
+    };
+    let annotation = Annotation::parse(text.as_deref()?);
+    let selection = annotation
+        .selections
+        .iter()
+        .find(|one| one.index == index)?;
+    let name = selection.network_name()?;
+    Some(format!("{}/{name}", selection.namespace_or(namespace)))
 }
 
 /// Returns true if a pod is bound, has no networks yet, and is subject to injection.

@@ -55,16 +55,16 @@ impl ReconcileError {
 #[derive(Debug, Error)]
 pub enum BackfillError {
     /// Another writer is recording the pod's addresses.
-    #[error("its addresses are being recorded")]
+    #[error("another replica is recording the pod's addresses")]
     Busy,
     /// Other writers were faster in every attempt.
-    #[error("other writers were faster")]
+    #[error("other writers changed the records first, in every attempt")]
     Outpaced,
     /// The state that the injection depends on cannot be read.
     #[error(transparent)]
     LiveRead(LiveReadError),
     /// This replica does not record slices.
-    #[error("slices are not recorded")]
+    #[error("this replica does not record node slices")]
     NoSlices,
     /// The node's slice cannot be recorded.
     #[error(transparent)]

@@ -137,7 +137,10 @@ impl ResyncScheduler {
             Ok(parsed) => {
                 self.metrics.set_invalid(false);
                 if parsed != self.schedule {
-                    tracing::info!(schedule = parsed.as_str(), "resync schedule changed");
+                    tracing::info!(
+                        schedule = parsed.as_str(),
+                        "schedule of the full comparison changed"
+                    );
                     self.schedule = parsed;
                     // Times of the new schedule that are already past were never scheduled.
                     self.handled_until = self.handled_until.max(self.clock.now());
@@ -147,12 +150,12 @@ impl ResyncScheduler {
                 self.metrics.set_invalid(true);
                 let current = self.schedule.as_str();
                 let message = format!(
-                    "reconciler_cron_expression: {mistake}; the schedule {current:?} still holds"
+                    "reconciler_cron_expression: {mistake}; fix the value (nadmit still uses {current:?})"
                 );
                 tracing::warn!(
                     error = mistake.to_string(),
                     schedule = current,
-                    "invalid resync schedule ignored"
+                    "invalid schedule of the full comparison ignored"
                 );
                 let config_map = self.config_map.clone();
                 let reason = "InvalidSchedule";
@@ -179,12 +182,14 @@ impl ResyncScheduler {
                 Ok(Some(run)) => run.due.saturating_sub(1.second()).unwrap_or(run.due),
                 Ok(None) => now,
                 Err(error) => {
-                    tracing::warn!(%error, "last resync unknown");
+                    tracing::warn!(%error, "last full comparison unknown");
                     now
                 }
             };
         } else if self.handled_until > now.saturating_add(MAX_CLOCK_SKEW).unwrap_or(now) {
-            tracing::warn!("clock set back by more than a day; resync schedule restarted");
+            tracing::warn!(
+                "clock set back by more than a day; schedule of the full comparison restarted"
+            );
             self.handled_until = now;
         }
     }
@@ -220,7 +225,7 @@ impl ResyncScheduler {
         let mut run = ResyncRun::begun(due, self.clock.now());
         self.metrics.began(run.started);
         self.record(&run).await;
-        tracing::info!(%due, "resync started");
+        tracing::info!(%due, "full comparison started");
         let mut is_leader = self.is_leader.clone();
         let outcome = tokio::select! {
             biased;
@@ -232,11 +237,11 @@ impl ResyncScheduler {
             Some(outcome) => {
                 match &outcome {
                     Ok(summary) => {
-                        tracing::info!(summary = summary.to_string(), "resync finished");
+                        tracing::info!(summary = summary.to_string(), "full comparison finished");
                         self.metrics.succeeded(ended);
                     }
                     Err(error) => {
-                        tracing::error!(error = error.to_string(), "resync failed");
+                        tracing::error!(error = error.to_string(), "full comparison failed");
                         self.metrics.failed(ended);
                     }
                 }
@@ -245,7 +250,7 @@ impl ResyncScheduler {
                 self.record(&run).await;
             }
             None => {
-                tracing::warn!(%due, "resync interrupted: lost leadership");
+                tracing::warn!(%due, "full comparison interrupted: lost leadership");
                 self.metrics.interrupted();
             }
         }
@@ -253,7 +258,7 @@ impl ResyncScheduler {
 
     async fn record(&self, run: &ResyncRun) {
         if let Err(error) = self.history.record(run).await {
-            tracing::warn!(%error, "resync not recorded");
+            tracing::warn!(%error, "full comparison not recorded");
         }
     }
 }

@@ -58,8 +58,9 @@ fn overlapped(pool: &Pool, catalog: &Catalog) -> Option<ConditionState> {
     let overlaps = whereabouts_overlaps(catalog, pool);
     let overlaps: Vec<String> = overlaps.iter().map(ToString::to_string).collect();
     let message = format!(
-        "Whereabouts gives addresses of it to pods on {}; change these networks, or exclude their \
-         addresses",
+        "Whereabouts assigns addresses of pool {:?} on {}; change these networks, or exclude their \
+         addresses from the pool",
+        pool.name,
         some_of(&overlaps)
     );
     (!overlaps.is_empty()).then(|| ConditionState::fails("OverlapsWhereabouts", message))
@@ -68,14 +69,21 @@ fn overlapped(pool: &Pool, catalog: &Catalog) -> Option<ConditionState> {
 /// Returns the condition of a valid pool: whether it allocates addresses.
 fn ready(pool: &Pool, index: &Index) -> ConditionState {
     if pool.slicing.is_some() && !index.supports_slices() {
-        let message = "it is cut into slices of nodes, and nobody records slices";
+        let message = format!(
+            "pool {:?} sets nodeSliceSize, but nadmit does not record node slices",
+            pool.name
+        );
         return ConditionState::fails("NoSlices", message);
     }
     if !index.is_ready(&pool.name) {
-        let message = "what pods and networks use in its ranges is being recorded";
+        let message = format!(
+            "nadmit is recording the addresses of pool {:?} that pods and networks use; no action \
+             needed",
+            pool.name
+        );
         return ConditionState::fails("WaitingForAdoption", message);
     }
-    ConditionState::holds("Adopted", "it gives addresses")
+    ConditionState::holds("Adopted", format!("pool {:?} assigns addresses", pool.name))
 }
 
 /// Returns the usage of each range; only the ranges' names if the index does not know the pool yet.

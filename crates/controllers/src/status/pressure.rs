@@ -26,7 +26,7 @@ pub(super) struct PressureTracker(BTreeMap<String, PoolPressure>);
 #[derive(Debug, Default)]
 struct PoolPressure {
     level: PressureLevel,
-    /// The fullest range; empty before the first observation.
+    /// The fullest range, as a noun for messages.
     range: String,
 }
 
@@ -62,8 +62,9 @@ impl PressureTracker {
         conditions: impl FnOnce() -> Vec<Condition>,
     ) -> Option<(&'static str, String)> {
         let usages = index.range_usages(&pool.name);
-        let names = pool.ranges.iter().map(|range| range.subnet.to_string());
-        let names = names.chain(["its MACs".to_owned()]);
+        let names = pool.ranges.iter();
+        let names = names.map(|range| format!("range {}", range.subnet));
+        let names = names.chain(["MAC prefix".to_owned()]);
         // A pool is as full as its fullest range.
         let (range, usage) = names
             .zip(usages)
@@ -90,7 +91,7 @@ impl PressureTracker {
         if now >= *previous {
             state.range.clone_from(&range);
         }
-        risen.then(|| warning(now, &range))
+        risen.then(|| warning(now, &range, &pool.name))
     }
 
     /// Returns the condition of a pool; `None` without pressure.
@@ -101,13 +102,14 @@ impl PressureTracker {
             PressureLevel::NearlyFull => Some(ConditionState::holds(
                 "NearlyFull",
                 format!(
-                    "more than {NEARLY_FULL_PERCENT} % of {range} were taken, and it was not under {RECOVERED_PERCENT} % since"
+                    "{range} of pool {pool:?} was at least {NEARLY_FULL_PERCENT} % full, and not under \
+                     {RECOVERED_PERCENT} % since"
                 ),
             )),
             PressureLevel::Exhausted => Some(ConditionState::holds(
                 "Exhausted",
                 format!(
-                    "{range} had nothing left to give, and was not under {RECOVERED_PERCENT} % since"
+                    "{range} of pool {pool:?} was full, and not under {RECOVERED_PERCENT} % since"
                 ),
             )),
         }
@@ -127,15 +129,18 @@ fn percent(usage: &Usage) -> u128 {
     }
 }
 
-fn warning(level: PressureLevel, range: &str) -> (&'static str, String) {
+fn warning(level: PressureLevel, range: &str, pool: &str) -> (&'static str, String) {
     match level {
         PressureLevel::Exhausted => (
             "PoolExhausted",
-            format!("{range} has no address left to give"),
+            format!("{range} of pool {pool:?} is full; new pods stay Pending"),
         ),
         PressureLevel::NearlyFull | PressureLevel::Normal => (
             "PoolNearlyFull",
-            format!("more than {NEARLY_FULL_PERCENT} % of {range} are taken"),
+            format!(
+                "{range} of pool {pool:?} is at least {NEARLY_FULL_PERCENT} % full; extend the pool, \
+                 or release addresses"
+            ),
         ),
     }
 }

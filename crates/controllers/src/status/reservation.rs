@@ -38,9 +38,9 @@ pub(super) fn without_pool(
 ) -> ConditionState {
     let NetworkRef { namespace, name } = &reservation.network;
     let message = match serves_network {
-        None => format!("no pool serves the network {namespace}/{name}"),
+        None => format!("no address pool serves network {namespace}/{name}"),
         Some(pool) => format!(
-            "pool {pool:?} of the network {namespace}/{name} does not serve namespace {:?}",
+            "pool {pool:?} of network {namespace}/{name} does not serve namespace {:?}",
             reservation.namespace
         ),
     };
@@ -57,7 +57,7 @@ pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) ->
         .map(|address| address.to_string())
         .collect();
     if !outside.is_empty() {
-        let message = format!("pool {:?} never gives {}", pool.name, some_of(&outside));
+        let message = format!("pool {:?} never assigns {}", pool.name, some_of(&outside));
         return ConditionState::fails("OutsidePool", message);
     }
     let (mut conflicts, mut waiting, mut taken) = (Vec::new(), Vec::new(), Vec::new());
@@ -79,11 +79,14 @@ pub(super) fn reserved(reservation: &Reservation, pool: &Pool, index: &Index) ->
         return ConditionState::fails("Conflict", some_of(&conflicts));
     }
     if !waiting.is_empty() {
-        let message = format!("{} will be recorded", some_of(&waiting));
+        let message = format!("nadmit will record {}; no action needed", some_of(&waiting));
         return ConditionState::fails("Waiting", message);
     }
     if taken.is_empty() {
-        return ConditionState::holds("Kept", "it is kept until its holder comes");
+        return ConditionState::holds(
+            "Kept",
+            "the addresses are reserved until their holder requests them",
+        );
     }
     ConditionState::holds("Taken", some_of(&taken))
 }

@@ -104,7 +104,7 @@ async fn undo_creates(
     let (stays, unknown): (Vec<_>, Vec<_>) = left.into_iter().partition(|left| left.is_permanent);
     // Repeating the batch would not delete them either.
     for Undeleted { reason, .. } in stays {
-        tracing::error!(component = "ledger", %reason, "left a record to the next full resync");
+        tracing::error!(component = "ledger", %reason, "left a record to the next full comparison");
     }
     let reasons: Vec<String> = unknown.into_iter().map(|left| left.reason).collect();
     match reasons.is_empty() {

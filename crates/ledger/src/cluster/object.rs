@@ -46,7 +46,7 @@ pub(super) enum InvalidObject {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
     /// The spec is that of another record, of this name.
-    #[error("what it says belongs into an object {0}")]
+    #[error("its content belongs to an object {0}")]
     Name(String),
 }
 

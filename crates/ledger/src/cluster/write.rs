@@ -299,7 +299,7 @@ impl ClusterLedgerInner {
     }
 
     fn unstable(&self, call: &ApiCall, name: &str) -> WriteError {
-        let reason = format!("record {name} comes and goes");
+        let reason = format!("record {name} is created and deleted repeatedly");
         self.failed(call, RequestVerb::Get, &malformed_response(reason))
     }
 

@@ -31,14 +31,14 @@ struct DeviceAndInode {
 pub(super) enum Displaced {
     /// The path does not exist.
     #[error(
-        "{}: deleted while nadmit has it open, so nothing is recorded any more; put the file back, \
+        "{}: deleted while nadmit has it open, so nothing is recorded any more; move the file back, \
          or restore it from a copy or an export and restart nadmit",
         path.display()
     )]
     Deleted { path: PathBuf },
     /// The path leads to another file.
     #[error(
-        "{}: replaced while nadmit has the former file open, so nothing is recorded any more; put the \
+        "{}: replaced while nadmit has the former file open, so nothing is recorded any more; move the \
          former file back, or restart nadmit to use the new one",
         path.display()
     )]

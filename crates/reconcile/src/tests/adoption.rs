@@ -17,7 +17,7 @@ fn an_address_in_use_is_adopted_with_its_pod() {
     cluster.put(running("a", ADDRESS, "node-1"));
     let plan = cluster.pass();
     let descriptions: Vec<String> = plan.actions.iter().map(ToString::to_string).collect();
-    let expected = "192.0.2.7 of pool storage is in use by pod db/a: record it";
+    let expected = "192.0.2.7 of pool storage is in use by pod db/a; record the address";
     assert_eq!(descriptions, [expected]);
     let record = cluster.held(ADDRESS).and_then(|record| record.pod.clone());
     assert_eq!(record, Some(pod_ref("a", Some("node-1"))));

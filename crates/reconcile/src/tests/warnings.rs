@@ -31,8 +31,8 @@ fn each_of_two_users_is_warned_about_and_the_first_is_recorded() {
     assert_eq!(plan.duplicates(), 1);
     let mut warnings = texts(cluster.planner.duplicate_warnings(&plan));
     warnings.sort();
-    let message = "192.0.2.7 is used by pod db/a and by pod db/b; change the addresses of all but \
-                   one of them";
+    let message = "192.0.2.7 is used by pods db/a and db/b; delete one, its successor gets another \
+                   address";
     let expected = ["a", "b"].map(|pod| (pod.to_owned(), message.to_owned()));
     assert_eq!(warnings, expected);
     assert_eq!(
@@ -92,8 +92,8 @@ fn an_interface_that_reports_something_else_is_warned_about() {
     let status = |ips: &[&str], mac: Option<&str>| json!({"name": "db/storage-net", "interface": "net1", "ips": ips, "mac": mac});
     let message = |has: &str| {
         format!(
-            "interface net1 of network db/storage-net has {has} is recorded for it; the plugin does \
-             not give what it is asked for, or the annotation was changed past nadmit"
+            "interface net1 of network db/storage-net reports {has}; the plugin ignores the request, \
+             or the annotation was changed without nadmit; delete the pod"
         )
     };
     let table = [
@@ -107,13 +107,13 @@ fn an_interface_that_reports_something_else_is_warned_about() {
             "another one",
             false,
             status(&["192.0.2.99"], None),
-            Some("192.0.2.99, and 192.0.2.7, 192.0.2.99"),
+            Some("192.0.2.99, but nadmit recorded 192.0.2.7, 192.0.2.99"),
         ),
         (
             "none",
             false,
             status(&[], None),
-            Some("no address, and 192.0.2.7"),
+            Some("no address, but nadmit recorded 192.0.2.7"),
         ),
         (
             "one more, outside of the pool",
@@ -131,7 +131,7 @@ fn an_interface_that_reports_something_else_is_warned_about() {
             "another MAC",
             true,
             status(&[ADDRESS], Some("02:5e:00:00:00:05")),
-            Some("MAC 02:5e:00:00:00:05, and 02:5e:00:00:01:00"),
+            Some("MAC 02:5e:00:00:00:05, but nadmit recorded 02:5e:00:00:01:00"),
         ),
     ];
     for (name, has_mac, status, expected) in table {

@@ -1,7 +1,7 @@
 //! One rule for each reason of an allocation error.
 
 use crate::{
-    Attachment, Check, Example, FieldRef, Levels, Report, Rule,
+    Attachment, Check, Example, FieldRef, Levels, Report, Rule, RuleDocs,
     allocation::AllocationSubject,
     examples::{
         DUAL_POOL, ITSELF, POOL_OF_TWO, POOL_WITH_LIMIT, RESERVED_ADDRESS, SERVED_NET, SLICED_POOL,
@@ -16,13 +16,19 @@ const RIGHT: Example = Example(&[POOL_OF_TWO, SERVED_NET, pod!("pooled-net")]);
 pub(crate) const EXHAUSTED: Rule = Rule {
     code: "pool-exhausted",
     levels: Levels::AUTHORITY,
-    summary: "The address pool has nothing left to give",
-    explanation: "Every address of a range is held. The pod is refused instead of hanging in \
-        ContainerCreating: in a cluster when it is bound to a node (it stays Pending, and the scheduler \
-        tries again), with injection: create when it is created. The message has how many addresses \
-        there are and which namespaces hold most. A pod is given an address of each range or nothing \
-        at all. With strictSlices it is the \
-        slices of the pod's node that have to have one.",
+    summary: "The address pool is full",
+    docs: RuleDocs {
+        checks: "The pool of the network has no free address for the pod. A pod gets an address \
+            of each range, or none at all, so one full range is enough. With strictSlices: true \
+            the slices of the pod's node must have a free address. The finding has the number of \
+            addresses, and the namespaces that hold most of them.",
+        consequence: "The pod hangs in ContainerCreating without its address. nadmit denies it \
+            instead. In a cluster it denies the binding to a node: the pod stays Pending, and \
+            the scheduler tries again. With injection: create it denies the creation of the pod.",
+        fix: "Release addresses that nobody needs: `nadmit pools NAME --map` shows the holders. \
+            Or, as an administrator, add a range or enlarge one at its end.",
+        source: "docs/explanation/when-addresses-are-assigned.md and docs/explanation/slices.md.",
+    },
     wrong: Example(&[POOL_OF_TWO, SERVED_NET, TAKEN, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
@@ -31,9 +37,16 @@ pub(crate) const EXHAUSTED: Rule = Rule {
 pub(crate) const OUTSIDE: Rule = Rule {
     code: "address-outside-pool",
     levels: Levels::AUTHORITY,
-    summary: "A requested address lies in no range of the network's pool",
-    explanation: "On a network that an AddressPool serves, every address comes from the pool: one \
-        from elsewhere would be recorded nowhere, and another pod could be given it.",
+    summary: "A requested address is in no range of the network's pool",
+    docs: RuleDocs {
+        checks: "A pod requests an address that is in no range of the AddressPool of the \
+            network. On such a network every address comes from the pool.",
+        consequence: "nadmit does not record an address that is outside of the pool. Another pod \
+            could get the same address.",
+        fix: "Request an address of the pool's ranges, or remove \"ips\" to get one assigned. An \
+            administrator can add a range to the pool.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -50,9 +63,18 @@ pub(crate) const OUTSIDE: Rule = Rule {
 pub(crate) const EXCLUDED: Rule = Rule {
     code: "address-excluded",
     levels: Levels::AUTHORITY,
-    summary: "A requested address is one that the pool never gives",
-    explanation: "The first and the last address of a range, its gateway, its excludes, and what \
-        lies before rangeStart or behind rangeEnd are never given, asked for by name or not.",
+    summary: "The pool never assigns a requested address",
+    docs: RuleDocs {
+        checks: "A pod requests an address of the pool that the pool never assigns. These are \
+            the first and the last address of a range, its gateway, and its excludes. Addresses \
+            before rangeStart and after rangeEnd are never assigned either. A request for such \
+            an address by name makes no difference.",
+        consequence: "Two hosts use one address if the pod gets that of the gateway, or of a \
+            host for which it was excluded.",
+        fix: "Request another address, or remove \"ips\" to get one assigned. An administrator \
+            can change the range or its excludes.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -65,10 +87,19 @@ pub(crate) const EXCLUDED: Rule = Rule {
 pub(crate) const RESERVED: Rule = Rule {
     code: "address-reserved",
     levels: Levels::AUTHORITY,
-    summary: "A requested address is reserved for somebody else",
-    explanation: "An AddressReservation sets an address aside for a named pod, replica or virtual \
-        machine. Nobody else is given it, asked for by name or not. With strictSlices a node's slice \
-        of a pool is set aside for the pods of that node in the same way.",
+    summary: "A requested address is reserved for another holder",
+    docs: RuleDocs {
+        checks: "An AddressReservation reserves the requested address for a named pod, replica \
+            or virtual machine. No other holder gets it, whether it requests the address or not. \
+            With strictSlices: true the slice of a node is reserved in the same way for the pods \
+            of that node.",
+        consequence: "The holder of the reservation cannot start, because another pod has its \
+            address.",
+        fix: "Request another address, or remove the address from the annotation to get one \
+            assigned. To release the reserved address, an administrator deletes the \
+            AddressReservation.",
+        source: "docs/pools.md and docs/explanation/slices.md.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -88,10 +119,18 @@ pub(crate) const IN_USE: Rule = Rule {
     code: "address-in-use",
     levels: Levels::AUTHORITY,
     summary: "A requested address has another holder",
-    explanation: "Two interfaces with one address work now and then, which is worse than not at \
-        all. nadmit reads the record afresh before it denies. \"nadmit whois ADDRESS\" says who \
-        holds it, \"nadmit release ADDRESS\" frees it. What a virtual machine holds, two pods of it \
-        share while it is migrated, and at no other time.",
+    docs: RuleDocs {
+        checks: "A pod requests or carries an address that another holder has in the same \
+            address space. nadmit reads the record from the API server before it denies. The \
+            addresses of a virtual machine are shared by two of its pods during a migration, and \
+            at no other time.",
+        consequence: "Two interfaces have one address. Both work only now and then, and the \
+            cause is hard to find.",
+        fix: "Request another address, or remove the address from the annotation to get one \
+            assigned. `nadmit whois ADDRESS` shows the holder, and `nadmit release ADDRESS` \
+            releases the address.",
+        source: "docs/how-to/operate-addresses.md and docs/how-to/virtual-machines.md.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -105,9 +144,16 @@ pub(crate) const IN_USE: Rule = Rule {
 pub(crate) const MAC_IN_USE: Rule = Rule {
     code: "mac-in-use",
     levels: Levels::AUTHORITY,
-    summary: "A requested MAC has another holder, or comes with an address only",
-    explanation: "A MAC is unique in an address space. The MACs of a pool's prefix follow from its \
-        addresses, so that one of them belongs to whoever holds that address.",
+    summary: "A requested MAC has another holder, or belongs to an address",
+    docs: RuleDocs {
+        checks: "A pod requests a MAC that another holder has: a MAC is unique in an address \
+            space. Or it requests a MAC that is derived from an address of a pool. Such a MAC is \
+            assigned only with that address.",
+        consequence: "Two interfaces have one MAC, and switches send the frames of both to one \
+            of them.",
+        fix: "Request another MAC, or remove \"mac\" to get one assigned.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -124,8 +170,17 @@ pub(crate) const MAC_IN_USE: Rule = Rule {
 pub(crate) const LIMIT: Rule = Rule {
     code: "namespace-limit",
     levels: Levels::AUTHORITY,
-    summary: "The namespace holds as many addresses of the pool as it may",
-    explanation: "maxPerNamespace of an AddressPool keeps one namespace from using the pool up.",
+    summary: "The namespace has reached its limit of the pool",
+    docs: RuleDocs {
+        checks: "The namespace has as many addresses of the pool as maxPerNamespace of the \
+            AddressPool permits. Addresses that its reservations reserve count too, and so do \
+            retained addresses.",
+        consequence: "One namespace uses all addresses of the pool, and pods of other namespaces \
+            get none.",
+        fix: "Delete pods of the namespace, or release its retained addresses. For more \
+            addresses, an administrator raises maxPerNamespace.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[POOL_WITH_LIMIT, SERVED_NET, TAKEN_ONE, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
@@ -134,10 +189,17 @@ pub(crate) const LIMIT: Rule = Rule {
 pub(crate) const HOLDS_ANOTHER: Rule = Rule {
     code: "holds-another-address",
     levels: Levels::AUTHORITY,
-    summary: "The pod asks for another address than its holder has",
-    explanation: "A holder (a pod by name, a StatefulSet's replica, a virtual machine) has one \
-        address of each range on an interface, and keeps it. To give it another one, release the \
-        first.",
+    summary: "The pod requests another address than its holder has",
+    docs: RuleDocs {
+        checks: "A pod requests an address, but its holder already has another one on that \
+            interface. A holder is a pod by name, a replica of a StatefulSet, or a virtual \
+            machine. It has one address of each range on an interface, and keeps it.",
+        consequence: "One holder has two addresses of a range, and peers that know the first \
+            address no longer reach it.",
+        fix: "Request the address that the holder has, or release that address first: `nadmit \
+            release ADDRESS`.",
+        source: "docs/how-to/lasting-addresses.md.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -151,10 +213,18 @@ pub(crate) const HOLDS_ANOTHER: Rule = Rule {
 pub(crate) const NOT_ALLOCATED: Rule = Rule {
     code: "address-not-allocated",
     levels: Levels::AUTHORITY,
-    summary: "The pod brings an address of a pool that nothing records as its own",
-    explanation: "nadmit's mutating webhook takes requested addresses; its validating webhook \
-        accepts exactly what was taken. An address that nobody recorded came past the first: its \
-        configuration does not cover the namespace, or it could not be reached.",
+    summary: "The pod has an address of a pool that is not recorded for it",
+    docs: RuleDocs {
+        checks: "A pod carries an address of a pool that nadmit did not record for it. The \
+            mutating webhook records requested addresses, and the validating webhook accepts \
+            exactly the recorded ones. An unrecorded address bypassed the mutating webhook: its \
+            configuration does not cover the namespace, or the webhook was down.",
+        consequence: "The pool assigns the address to another pod, and two pods have one \
+            address.",
+        fix: "Check that the API server calls the mutating webhook (/mutate) for the namespace. \
+            Then create the pod again.",
+        source: "docs/explanation/when-addresses-are-assigned.md.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -167,11 +237,18 @@ pub(crate) const NOT_ALLOCATED: Rule = Rule {
 pub(crate) const NOT_INJECTED: Rule = Rule {
     code: "address-not-injected",
     levels: Levels::AUTHORITY,
-    summary: "The pod has an address of one range of its pool, and none of another",
-    explanation: "A pool gives each attachment an address of every range, or none at all: nadmit's \
-        mutating webhook fills in what was not asked for by name. A pod with one family only came \
-        past it. An attachment that an update adds is given nothing later on, so it brings its \
-        addresses.",
+    summary: "The pod has an address of one range of its pool, but not of every range",
+    docs: RuleDocs {
+        checks: "A network entry has an address of some ranges of its pool, but not of all. A \
+            pool assigns an address of each range, or none at all. The mutating webhook injects \
+            those that the pod does not request. A pod with one family of a dual-stack pool \
+            bypassed it. A network entry that an update adds gets nothing later, so it must have \
+            its addresses.",
+        consequence: "The pod starts without an address of one range, such as its IPv6 address.",
+        fix: "Check that the API server calls the mutating webhook (/mutate) for the namespace. \
+            Then create the pod again. In an update, write an address of each range.",
+        source: "docs/explanation/when-addresses-are-assigned.md.",
+    },
     wrong: Example(&[
         DUAL_POOL,
         SERVED_NET,
@@ -188,12 +265,20 @@ pub(crate) const NOT_INJECTED: Rule = Rule {
 pub(crate) const NOT_READY: Rule = Rule {
     code: "pool-not-ready",
     levels: Levels::AUTHORITY,
-    summary: "The pool gives nothing yet",
-    explanation: "A pool gives nothing until one full pass has recorded which of its addresses \
-        running pods and networks use already; and what is being recorded for one request is not \
-        given to another. A pool of slices (nodeSliceSize) gives once the pod's node is known: \
-        when the pod is bound, or when it is created with spec.nodeName; and only in a cluster, \
-        where slices are recorded. Controllers try again by themselves.",
+    summary: "The pool does not assign addresses yet",
+    docs: RuleDocs {
+        checks: "The pool does not assign an address at the moment. It assigns none before one \
+            full comparison has recorded which of its addresses running pods and networks use. \
+            An address that nadmit is recording for one request is not assigned to another. A \
+            pool with slices (nodeSliceSize) assigns as soon as the node of the pod is known. \
+            That is when the pod is bound, or when it is created with spec.nodeName. Without a \
+            cluster nadmit does not support slices.",
+        consequence: "The pool assigns an address that a running pod uses.",
+        fix: "Wait: controllers and the scheduler try again. If the condition Ready of the \
+            AddressPool stays False, an administrator fixes the reason that it names. For a pool \
+            with slices set injection: bind, or write spec.nodeName.",
+        source: "docs/explanation/when-addresses-are-assigned.md and docs/explanation/slices.md.",
+    },
     wrong: Example(&[SLICED_POOL, SERVED_NET, pod!("pooled-net")]),
     right: RIGHT,
     check: Check::Allocation(check),
@@ -202,11 +287,17 @@ pub(crate) const NOT_READY: Rule = Rule {
 pub(crate) const TOO_LONG: Rule = Rule {
     code: "annotations-too-long",
     levels: Levels::AUTHORITY,
-    summary: "With its addresses the pod's annotations would be too long to store",
-    explanation: "The API server takes at most 256 KiB of keys and values of all annotations of an \
-        object. nadmit writes the addresses into the annotation, and keeps the text as it was \
-        written beside it. A pod whose annotations would be longer than that is refused before \
-        anything is recorded for it. Source: Kubernetes, TotalAnnotationSizeLimitB.",
+    summary: "With the assigned addresses the pod's annotations are too long",
+    docs: RuleDocs {
+        checks: "The annotations of the pod would be too long with the assigned addresses. \
+            nadmit writes the addresses into the annotation, and stores the original text in \
+            another annotation. The API server accepts at most 256 KiB of keys and values in all \
+            annotations of an object. nadmit denies such a pod before it records anything for \
+            it.",
+        consequence: "The API server rejects the pod after its addresses are recorded.",
+        fix: "Request fewer networks, or shorten the other annotations of the pod.",
+        source: "Kubernetes, TotalAnnotationSizeLimitB.",
+    },
     wrong: Example(&[POOL_OF_TWO, SERVED_NET, pod!(r#"[{"name": "pooled-net"}]"#)]),
     right: RIGHT,
     check: Check::Allocation(check),
@@ -225,10 +316,12 @@ fn check(code: &str, subject: &AllocationSubject<'_, '_>, report: &mut Report<'_
             continue;
         };
         let field_ref = field_ref(attachment, error);
-        let (message, help) = (error.to_string(), error.help());
+        let (message, detail, help) = (error.to_string(), error.detail(), error.help());
         match live_read(attachment, error, subject) {
-            Some(live_read) => report.add_after_live_read(live_read, field_ref, message, help),
-            None => report.add(field_ref, message, help),
+            Some(live_read) => {
+                report.add_after_live_read_with_detail(live_read, field_ref, message, detail, help)
+            }
+            None => report.add_with_detail(field_ref, message, detail, help),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pool_requests::PoolProvision;
 use crate::{
-    Attachment, Check, Example, FieldRef, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, FieldRef, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{POOL_OF_TWO, SERVED_NET, STORAGE_NET, pod},
     subject::Resolution,
 };
@@ -21,12 +21,18 @@ use nadmit_cni::{
 pub(crate) const BY_CNI_ARGS: Rule = Rule {
     code: "address-by-cni-args",
     levels: Levels::AUTHORITY,
-    summary: "On a network with a pool, addresses are asked for in cni-args",
-    explanation: "Multus puts cni-args into args.cni of every plugin of the network. static takes \
-        \"ips\" from there, bridge \"mac\", and tuning a \"mac\" that overrides the one beside \
-        \"name\". These would be recorded nowhere: on a network that an AddressPool serves, \"ips\" \
-        and \"mac\" of the selection are the way. Keys count in any case. Source: Multus, \
-        injectCNIArgs; executed with static and tuning v1.9.",
+    summary: "A pod requests an address of a pool's network in cni-args",
+    docs: RuleDocs {
+        checks: "A network entry of a network with an AddressPool has \"ips\" or \"mac\" in \
+            cni-args. Keys in any case count.",
+        consequence: "Multus writes cni-args into args.cni of every plugin of the network. \
+            static takes \"ips\" from there, bridge takes \"mac\", and tuning takes a \"mac\" \
+            that overrides the one beside \"name\". nadmit records none of these addresses, so \
+            another pod can get them.",
+        fix: "Write \"ips\" and \"mac\" beside \"name\" in the network entry, or remove them to \
+            get an address assigned.",
+        source: "Multus, injectCNIArgs; executed with static and tuning v1.9.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -43,13 +49,21 @@ pub(crate) const BY_CNI_ARGS: Rule = Rule {
 pub(crate) const OF_POOL: Rule = Rule {
     code: "address-of-pool",
     levels: Levels::AUTHORITY,
-    summary: "An address of a pool is asked for on a network that the pool does not serve",
-    explanation: "The address lies in a range of an AddressPool, or the MAC is one of its MACs, but \
-        nothing records it on this network, and the pool will give it to another pod. Where both \
-        networks are on one wire, the two pods collide: this is refused in every mode. It is only \
-        warned of where the configurations show different wires (another master, bridge or VLAN). \
-        cni-args count as \"ips\" and \"mac\" do. A network whose configuration is not in its \
-        NetworkAttachmentDefinition, or that does not exist yet, may be on any wire.",
+    summary: "A pod requests an address of a pool on a network that the pool does not serve",
+    docs: RuleDocs {
+        checks: "A pod requests an address of an AddressPool, or one of its MACs, on a network \
+            that the pool does not serve. Addresses in cni-args count like \
+            \"ips\" and \"mac\". The rule denies in every mode. It only warns if the \
+            configurations show different L2 segments: another master, bridge or VLAN. A network \
+            without a configuration in its NetworkAttachmentDefinition, or one that does not \
+            exist yet, can be on any L2 segment.",
+        consequence: "nadmit does not record the address on that network, and the pool assigns \
+            it to another pod. If both networks are on one L2 segment, the two pods have one \
+            address.",
+        fix: "Request an address outside of the pool. To use the pool's addresses, an \
+            administrator annotates the network with nadmit.io/address-pool.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         STORAGE_NET,
@@ -81,11 +95,11 @@ fn check_cni_args(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 report.add(
                     attachment.field_ref(&format!("cni-args.{name}"), member.value.span()),
                     format!(
-                        "{name:?} in cni-args, {}, bypasses address pool {:?}",
-                        shorten(member.value.text()),
-                        served.pool
+                        "{name:?} in cni-args bypasses pool {:?}: {}",
+                        served.pool,
+                        shorten(member.value.text())
                     ),
-                    format!("write \"{key}\" beside \"name\", or leave it out to be given one"),
+                    format!("write \"{key}\" beside \"name\", or remove it to get one assigned"),
                 );
             }
         }
@@ -294,7 +308,7 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
         let selection = self.attachment.selection;
         let network = selection.network_name().unwrap_or_default();
         let message = format!(
-            "{} is one of address pool {:?}, which does not record it on network {network:?}",
+            "{} belongs to pool {:?}, which does not record it on network {network:?}",
             named.address, pool.name
         );
         if !self.may_share_link_with(pool) {
@@ -321,16 +335,16 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
     fn help(&self, pool: &Pool) -> String {
         match self.attachment.definition() {
             None => {
-                "ask for an address outside of the pool, or create the network first".to_owned()
+                "request an address outside of the pool, or create the network first".to_owned()
             }
             Some(network) if network.address_pool.is_some() => {
-                "have the network's IPAM set to static, which takes the pool's addresses, or ask \
-                 for an address outside of the pool"
+                "request an address outside of the pool; to use the pool, an administrator sets \
+                 the network's IPAM to static"
                     .to_owned()
             }
             Some(_) => format!(
-                "ask for an address outside of the pool, or let the pool serve the network: \
-                 annotate the NetworkAttachmentDefinition with nadmit.io/address-pool: {}",
+                "request an address outside of the pool; to use it, an administrator annotates \
+                 the network with nadmit.io/address-pool: {}",
                 pool.name
             ),
         }

@@ -1,19 +1,25 @@
 //! `prefix-of-pool`: a requested address has a prefix length other than that of its pool's range.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{POOL_OF_TWO, SERVED_NET, pod},
 };
 
 pub(crate) const RULE: Rule = Rule {
     code: "prefix-of-pool",
     levels: Levels::ADVICE,
-    summary: "An address is asked for with another prefix length than its pool's range has",
-    explanation: "The prefix length decides what the pod looks for on the wire itself: with /24 on a range \
-        of /27 it does not reach its neighbours beyond the range through their gateway, and with /32 \
-        nobody at all. The range says what the wire is. Where nadmit puts addresses in, it writes the \
-        prefix length of the range and keeps the text as it was in nadmit.io/requested-networks; the \
-        address itself stays as asked for. The pod is never refused for it.",
+    summary: "A pod requests an address with another prefix length than the range of its pool",
+    docs: RuleDocs {
+        checks: "A pod requests an address of a pool with a prefix length that the pool's range \
+            does not have. The rule never denies the pod. Where nadmit injects addresses, it \
+            writes the prefix length of the range and does not change the address. The original \
+            text stays in nadmit.io/requested-networks.",
+        consequence: "The prefix length decides which addresses the pod looks for on its own L2 \
+            segment. With /24 on a range of /27 the pod does not reach hosts outside of the \
+            range through the gateway. With /32 it reaches no host.",
+        fix: "Write the address with the prefix length of the pool's range.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -47,11 +53,11 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             report.add(
                 attachment.field_ref(&format!("ips[{index}]"), ip.span),
                 format!(
-                    "{address}/{written} has the prefix length {written}, but the range {} of address \
-                     pool {:?} has {right}",
+                    "{address}/{written} does not have the prefix length of the range {} of pool \
+                     {:?}",
                     range.subnet, pool.name
                 ),
-                format!("write {address}/{right}; where nadmit puts addresses in, it does so itself"),
+                format!("write {address}/{right}, as nadmit does where it injects addresses"),
             );
         }
     }

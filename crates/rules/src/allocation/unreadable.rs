@@ -2,7 +2,7 @@
 
 use super::pool_requests::{interfaces, is_decodable, is_recordable};
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{POOL_OF_TWO, SERVED_NET, pod},
     subject::{NetworkRequest, PooledAttachment},
 };
@@ -11,13 +11,20 @@ use nadmit_cni::{HardwareAddress, address};
 pub(crate) const UNREADABLE: Rule = Rule {
     code: "pool-request-unreadable",
     levels: Levels::AUTHORITY,
-    summary: "What is asked of a pool's network cannot be read or recorded exactly",
-    explanation: "On a network that an AddressPool serves, every address is recorded before the pod \
-        is let in. What nadmit cannot read exactly it cannot record: an address or a MAC that is \
-        none, a MAC of 8 or 20 bytes (Linux takes the first six of them), members of the wrong \
-        sort. The same holds for an attachment that names an address in an annotation that Multus \
-        cannot decode, or on an interface that another attachment has, too: such a pod never \
-        starts, yet an interface may have the address for a moment.",
+    summary: "nadmit cannot read or record a request to a pool's network exactly",
+    docs: RuleDocs {
+        checks: "A network entry of a pool's network requests something that nadmit cannot read \
+            exactly, and therefore cannot record. Examples are an invalid address or MAC, a \
+            member of a wrong type, and a MAC of 8 or 20 bytes. Linux takes the first six bytes \
+            of such a MAC. An address in an annotation that Multus cannot decode is denied too. \
+            So is an address on an interface that another network entry has.",
+        consequence: "Such a pod mostly never starts, but an interface can have the unrecorded \
+            address for a moment. On a network with an AddressPool nadmit records every address \
+            before it admits the pod.",
+        fix: "Fix the value, or remove \"ips\" or \"mac\" to get an address assigned. Give each \
+            network entry an interface of its own.",
+        source: "Multus, the decoder of the annotation; Linux, MAC addresses of network devices.",
+    },
     wrong: Example(&[
         POOL_OF_TWO,
         SERVED_NET,
@@ -60,8 +67,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 report.add(
                     field_ref(),
                     format!(
-                        "{named} cannot be recorded from pool {:?}, for Multus cannot decode \
-                         {undecoded}",
+                        "pool {:?} cannot record {named}, because Multus cannot decode {undecoded}",
                         pooled.pool
                     ),
                     "correct the annotation",
@@ -71,12 +77,12 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             report.add(
                 field_ref(),
                 format!(
-                    "{} cannot be recorded from pool {:?}, for another attachment has the interface \
-                     {interface:?}, too",
-                    named.as_deref().unwrap_or("nothing"),
-                    pooled.pool
+                    "pool {:?} cannot record {}, because another network entry has the interface \
+                     {interface:?} too",
+                    pooled.pool,
+                    named.as_deref().unwrap_or("an address")
                 ),
-                "give each attachment an interface of its own",
+                "give each network entry an interface of its own",
             );
         }
     }
@@ -105,7 +111,7 @@ fn check_faults(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
             report.add(
                 attachment.request.field_ref_at(&fault.path, fault.span),
                 format!(
-                    "{member} of a network of pool {:?} cannot be read: {}",
+                    "pool {:?} cannot record {member}, because nadmit cannot read {}",
                     pooled.pool,
                     written.unwrap_or_default()
                 ),
@@ -124,10 +130,10 @@ fn check_values(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
             report.add(
                 attachment.field_ref(&format!("ips[{index}]"), ip.span),
                 format!(
-                    "{:?} cannot be read as an address, so pool {:?} cannot record it",
+                    "{:?} is not an IP address, so pool {:?} cannot record it",
                     ip.text, pooled.pool
                 ),
-                "write an address such as 192.0.2.205/24, or leave \"ips\" out to be given one",
+                "write an address such as 192.0.2.205/24, or remove \"ips\" to get one assigned",
             );
         }
     }
@@ -137,18 +143,18 @@ fn check_values(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
     let fault = match mac.ok() {
         Some(HardwareAddress::Ethernet(_)) => return,
         Some(long) => format!(
-            "has {} bytes, of which Linux takes the first six",
+            "has {} bytes, of which Linux uses the first six",
             long.as_bytes().len()
         ),
-        None => "cannot be read as a MAC".to_owned(),
+        None => "is not a MAC".to_owned(),
     };
     report.add(
         attachment.field_ref(attachment.member("mac"), mac.span),
         format!(
-            "{:?} {fault}: pool {:?} cannot record it",
+            "{:?} {fault}, so pool {:?} cannot record it",
             mac.text, pooled.pool
         ),
-        "write six bytes, such as \"02:5e:00:00:00:01\", or leave \"mac\" out to be given one",
+        "write six bytes, such as \"02:5e:00:00:00:01\", or remove \"mac\" to get one assigned",
     );
 }
 

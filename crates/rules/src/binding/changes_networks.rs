@@ -2,7 +2,7 @@
 
 use super::BindingSubject;
 use crate::{
-    Check, Example, FieldRef, Levels, Report, Rule,
+    Check, Example, FieldRef, Levels, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
     subject::annotation_path,
 };
@@ -10,12 +10,18 @@ use crate::{
 pub(crate) const RULE: Rule = Rule {
     code: "binding-changes-networks",
     levels: Levels::AUTHORITY,
-    summary: "A Binding brings networks or addresses that nadmit does not hold for the pod",
-    explanation: "The annotations of a Binding are merged into the pod when it is bound to a node, \
-        in place of what the pod says, and no rule sees the pod again. nadmit's own webhook writes \
-        the pod's addresses there; whoever else binds pods may bring the same annotations with the \
-        same content, or none. Seen on a living API server: annotations forged in a Binding land on \
-        the pod.",
+    summary: "A Binding has networks or addresses that nadmit did not record for the pod",
+    docs: RuleDocs {
+        checks: "An annotation of a Binding has networks or addresses that differ from what \
+            nadmit recorded for the pod. nadmit's own webhook writes the pod's addresses there. \
+            Another component that binds pods may send the same annotations with the same \
+            content, or none.",
+        consequence: "The API server merges the annotations of a Binding into the pod when it is \
+            bound to a node. They replace the pod's own, and no rule checks the pod again.",
+        fix: "Bind the pod without these annotations, or with exactly the recorded content.",
+        source: "Executed with a real API server: annotations that are forged in a Binding reach \
+            the pod.",
+    },
     wrong: Example(&[
         MACVLAN_CONF,
         pod!("macvlan-conf"),
@@ -36,13 +42,13 @@ fn check(subject: &BindingSubject<'_>, report: &mut Report<'_>) {
             source: None,
         };
         let help = match annotation.recorded {
-            None => "bind the pod without this annotation; what it asks for stands in the pod"
-                .to_owned(),
-            Some(held) => format!("bind the pod without this annotation, or with {held}"),
+            None => "remove this annotation from the Binding".to_owned(),
+            Some(held) => format!("remove this annotation from the Binding, or write {held}"),
         };
         report.add(
             field_ref,
-            "the Binding would change what the pod was given".to_owned(),
+            "the Binding would change the networks or addresses that nadmit recorded for the pod"
+                .to_owned(),
             help,
         );
     }

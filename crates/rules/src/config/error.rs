@@ -36,9 +36,9 @@ pub enum ConfigFault {
     #[error("{0}")]
     Syntax(String),
     /// More than one YAML document.
-    #[error("a second document begins here: keep one, and no `---` behind it")]
+    #[error("a second document starts here; keep one document, without `---` after it")]
     SecondDocument,
-    #[error("there is no key {key:?}; {}", instead(*.similar))]
+    #[error("unknown key {key:?}; {}", instead(*.similar))]
     UnknownKey {
         /// Key as written.
         key: String,
@@ -46,7 +46,7 @@ pub enum ConfigFault {
         similar: Option<&'static str>,
     },
     /// A duplicate key.
-    #[error("{key} is given twice: keep one of them")]
+    #[error("{key} is written twice; keep one of them")]
     Repeated {
         /// Name of the key.
         key: String,
@@ -55,7 +55,7 @@ pub enum ConfigFault {
     #[error(transparent)]
     Level(#[from] LevelError),
     /// A value of the wrong type.
-    #[error("{key} is {}, but has to be {expected}", found.described())]
+    #[error("{key} is {}; expected {expected}", found.described())]
     Kind {
         /// Name of the key.
         key: String,

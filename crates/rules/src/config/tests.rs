@@ -129,7 +129,7 @@ fn an_unknown_level_lists_the_levels() {
     );
     assert_eq!(errors(&text), [expected]);
     let text = format!("rules: {{{}: 1}}\n", a_rule());
-    assert!(errors(&text)[0].ends_with("is a number, but has to be a level"));
+    assert!(errors(&text)[0].ends_with("is a number; expected a level"));
 }
 
 #[test]
@@ -148,20 +148,20 @@ rules: {}
     assert_eq!(
         errors(text),
         [
-            "nadmit.yaml:1:18: multusNamespace is a list, but has to be the name of a namespace, \
-             in quotes",
-            "nadmit.yaml:2:1: there is no key \"profil\"; did you mean \"profile\"?",
-            "nadmit.yaml:3:19: globalNamespaces is a string, but has to be a list of namespaces",
+            "nadmit.yaml:1:18: multusNamespace is a list; expected the name of a namespace, in \
+             quotes",
+            "nadmit.yaml:2:1: unknown key \"profil\"; did you mean \"profile\"?",
+            "nadmit.yaml:3:19: globalNamespaces is a string; expected a list of namespaces",
             "nadmit.yaml:4:22: \"kube-*\" in excludedNamespaces is not a valid namespace: it contains '*', \
              which no name may have",
-            "nadmit.yaml:4:30: excludedNamespaces is a number, but has to be the name of a \
-             namespace, in quotes",
-            "nadmit.yaml:5:21: namespaceIsolation is a string, but has to be true or false",
-            "nadmit.yaml:6:1: there is no key \"zzz\"; the keys are profile, mode, rules, \
+            "nadmit.yaml:4:30: excludedNamespaces is a number; expected the name of a namespace, \
+             in quotes",
+            "nadmit.yaml:5:21: namespaceIsolation is a string; expected true or false",
+            "nadmit.yaml:6:1: unknown key \"zzz\"; the keys are profile, mode, rules, \
              namespaceIsolation, globalNamespaces, excludedNamespaces, immutableAttachments, ownUsers, kubevirtUsers, \
              operatorUsers, whereaboutsNamespaces, workloads, injection, multusNamespace",
             "nadmit.yaml:8:10: profile is \"loose\"; profiles are default, multus, strict",
-            "nadmit.yaml:9:1: rules is given twice: keep one of them",
+            "nadmit.yaml:9:1: rules is written twice; keep one of them",
         ]
     );
 }
@@ -170,7 +170,7 @@ rules: {}
 fn a_rule_given_twice_is_an_error() {
     let code = a_rule();
     let text = format!("rules:\n  {code}: warn\n  {code}: off\n");
-    let expected = format!("nadmit.yaml:3:3: rules.{code} is given twice: keep one of them");
+    let expected = format!("nadmit.yaml:3:3: rules.{code} is written twice; keep one of them");
     assert_eq!(errors(&text), [expected]);
 }
 
@@ -179,7 +179,7 @@ fn a_key_that_is_not_a_string_is_unknown() {
     let errors_of_key = errors("1: a\n2: b\n");
     assert_eq!(errors_of_key.len(), 2);
     assert!(
-        errors_of_key[1].starts_with("nadmit.yaml:2:1: there is no key \"a number\"; the keys are")
+        errors_of_key[1].starts_with("nadmit.yaml:2:1: unknown key \"a number\"; the keys are")
     );
 }
 
@@ -191,12 +191,12 @@ fn invalid_yaml_and_several_documents_are_errors() {
     );
     assert_eq!(
         errors("- profile\n"),
-        [
-            "nadmit.yaml:1:1: the file is a list, but has to be an object with the keys of nadmit.yaml"
-        ]
+        ["nadmit.yaml:1:1: the file is a list; expected an object with the keys of nadmit.yaml"]
     );
     assert_eq!(
         errors("profile: strict\n---\nprofile: multus\n"),
-        ["nadmit.yaml:3:1: a second document begins here: keep one, and no `---` behind it"]
+        [
+            "nadmit.yaml:3:1: a second document starts here; keep one document, without `---` after it"
+        ]
     );
 }

@@ -1,7 +1,7 @@
 //! `invalid-cni-version`: a version of the CNI specification that does not exist.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, network},
 };
 
@@ -10,11 +10,17 @@ use super::fields::{Fields, alternatives, quoted};
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-cni-version",
     levels: Levels::FAILS,
-    summary: "cniVersion is not one of the versions of the CNI specification",
-    explanation: "Each plugin compares cniVersion with the versions that it knows and fails on any \
-        other (\"incompatible CNI versions\"). There are 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 \
-        and 1.1.0; without one it is 0.1.0. bandwidth knows those from 0.3.0 on, vrf from 0.3.1, \
-        firewall from 0.4.0. Source: CNI specification; cni, pkg/version; the plugins executed.",
+    summary: "cniVersion is not a version of the CNI specification",
+    docs: RuleDocs {
+        checks: "cniVersion is not 0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0 or 1.1.0, or a plugin of the \
+            network does not support it. Without cniVersion, the version is 0.1.0. bandwidth \
+            supports 0.3.0 and later, vrf 0.3.1 and later, firewall 0.4.0 and later.",
+        consequence: "Each plugin compares cniVersion with the versions that it knows, and fails on any other \
+            (\"incompatible CNI versions\"). No pod of the network starts.",
+        fix: "Write a version that all plugins of the network support, such as \"cniVersion\": \
+            \"0.4.0\".",
+        source: "CNI specification; cni, pkg/version; the plugins executed.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "1.2.0", "type": "macvlan", "ipam": {"type": "dhcp"}}"#
     )]),
@@ -52,7 +58,10 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(age) = KNOWN.iter().position(|known| *known == version) else {
         return report.add(
             document.field_ref("cniVersion"),
-            format!("there is no CNI version {}", quoted(version)),
+            format!(
+                "cniVersion {} is not a version of the CNI specification",
+                quoted(version)
+            ),
             format!("write {}", alternatives(&KNOWN)),
         );
     };
@@ -66,12 +75,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 true => (document.field_ref("cniVersion"), quoted(version)),
                 false => (
                     plugin.field_ref("type"),
-                    format!("{} (there is none)", KNOWN[0]),
+                    format!("{} (the default without cniVersion)", KNOWN[0]),
                 ),
             };
             report.add(
                 field_ref,
-                format!("{kind} knows no CNI version before {first}, so not {written}"),
+                format!("{kind} does not support CNI version {written}, only {first} and later"),
                 format!("write \"cniVersion\": \"{first}\" or later"),
             );
         }

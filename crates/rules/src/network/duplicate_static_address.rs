@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     network_subject::{MAX_COMPARISONS, PluginObject},
 };
 use nadmit_cni::{Span, assignable::AssignableSource, json::find};
@@ -14,12 +14,17 @@ const MAX_NAMED: usize = 10;
 pub(crate) const RULE: Rule = Rule {
     code: "duplicate-static-address",
     levels: Levels::ADVICE,
-    summary: "Two networks on one wire configure the same address",
-    explanation: "Every pod on a network with a configured address gets that address, and nothing \
-        looks whether another has it already. Two networks on the same wire (master, bridge, VLAN \
-        or device) with the same address are two holders of it as soon as each has a pod. It is \
-        only warned of, for the pods may never run at the same time, or replace the address by \
-        their own. Source: the plugin static, which keeps no record.",
+    summary: "Two networks on one L2 segment configure the same address",
+    docs: RuleDocs {
+        checks: "Two networks on one L2 segment (the same master, bridge, VLAN or device) configure the \
+            same address. The rule only warns. The pods may never run at the same time, or may \
+            replace the address with their own.",
+        consequence: "Every pod on a network with a configured address gets this address, and no plugin checks \
+            whether another pod has it. Two pods have the address as soon as each network has a pod.",
+        fix: "Configure a different address in each network. To give each pod its own address, declare \
+            \"capabilities\": {\"ips\": true} and request the addresses in the pods.",
+        source: "The plugin static, which keeps no record.",
+    },
     wrong: Example(&[STATIC_NET, SAME_ADDRESS]),
     right: Example(&[STATIC_NET, OTHER_ADDRESS]),
     check: Check::Network(check),
@@ -99,13 +104,13 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         report.add(
             field_ref,
             format!(
-                "the address {} is also configured in {}, on the same wire ({})",
+                "the address {} is also configured in {}, on the same L2 segment ({})",
                 assignable.range.in_words(),
                 names.join(", "),
                 plugin.link
             ),
-            "write an address of its own in each, or let pods ask for theirs with \"capabilities\": \
-             {\"ips\": true}",
+            "write a different address in each, or add \"capabilities\": {\"ips\": true} and request \
+             the addresses in the pods",
         );
     }
 }

@@ -1,6 +1,6 @@
 //! `fast-ipam-namespace` and `fast-ipam-controller`: the requirements of networks with node slices.
 
-use crate::{Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule};
+use crate::{Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule, RuleDocs};
 use nadmit_cni::{
     ipam::{Ipam, SLICE_CONTROLLER, WhereaboutsIpam},
     json::find,
@@ -9,13 +9,21 @@ use nadmit_cni::{
 pub(crate) const NAMESPACE: Rule = Rule {
     code: "fast-ipam-namespace",
     levels: Levels::ADVICE,
-    summary: "A network with slices is outside of Whereabouts's namespace",
-    explanation: "Whereabouts's controller cuts the range of a network with node_slice_size into \
-        slices, and records them in a NodeSlicePool of its own namespace, owned by the network. \
-        Network and pods have to be in that namespace, too (whereaboutsNamespaces: kube-system \
-        and openshift-multus); Kubernetes deletes what an object of another namespace owns. \
-        Source: OpenShift's documentation of Fast IPAM; Whereabouts v0.9.4, its README and \
-        node-controller.",
+    summary: "A network with node slices is not in Whereabouts's namespace",
+    docs: RuleDocs {
+        checks: "A network with node_slice_size is not in a namespace of Whereabouts. The setting \
+            whereaboutsNamespaces names these namespaces: by default kube-system and \
+            openshift-multus.",
+        consequence: "Whereabouts's controller divides the range into slices, and records them in a \
+            NodeSlicePool of its own namespace, owned by the network. Kubernetes deletes an object \
+            whose owner is in another namespace. The network and its pods therefore have to be in \
+            Whereabouts's namespace.",
+        fix: "Move the network and its pods to a namespace of Whereabouts, or remove node_slice_size. \
+            If Whereabouts runs in another namespace, an administrator adds it to \
+            whereaboutsNamespaces.",
+        source: "OpenShift's documentation of Fast IPAM; Whereabouts v0.9.4, its README and \
+            node-controller.",
+    },
     wrong: Example(&[CONTROLLER_RUNS, ELSEWHERE]),
     right: Example(&[CONTROLLER_RUNS, SLICED]),
     check: Check::Network(check_namespace),
@@ -24,15 +32,22 @@ pub(crate) const NAMESPACE: Rule = Rule {
 pub(crate) const CONTROLLER: Rule = Rule {
     code: "fast-ipam-controller",
     levels: Levels::ADVICE,
-    summary: "Nothing would cut a network's range into slices",
-    explanation: "A network with node_slice_size gives no address before Whereabouts's controller, \
-        the Deployment whereabouts-controller, has cut its range. nadmit knows of it by its \
-        manifest, or on OpenShift because the Cluster Network Operator runs it where one of its \
-        additional networks uses Whereabouts; it warns where neither shows that it runs. The \
-        controller calls the NodeSlicePool as network_name says, else by the \"name\" beside the \
-        plugin's \"type\"; the name of a list of plugins, or none, leaves it without one, and \
-        nothing is cut. Source: Whereabouts v0.9.4, getSliceName and LoadIPAMConfiguration; \
-        OpenShift's Cluster Network Operator.",
+    summary: "No controller divides a network's range into slices",
+    docs: RuleDocs {
+        checks: "A network has node_slice_size, but nothing shows that Whereabouts's controller runs: the \
+            Deployment whereabouts-controller. nadmit knows the controller by its manifest. On \
+            OpenShift, the Cluster Network Operator runs it if one of its additional networks uses \
+            Whereabouts. The rule also reports slices that have no name. The controller names the \
+            NodeSlicePool after network_name, or after the \"name\" next to the plugin's \"type\". \
+            It does not read the \"name\" of a list of plugins.",
+        consequence: "The network assigns no address before the controller has divided its range into slices. \
+            Without a name for the NodeSlicePool, the controller creates no slices.",
+        fix: "If the slices have no name, add network_name to \"ipam\". An administrator runs \
+            whereabouts-controller, or on OpenShift adds a shim network to additionalNetworks. If it \
+            runs, add the manifest of its Deployment to the files that nadmit reads.",
+        source: "Whereabouts v0.9.4, getSliceName and LoadIPAMConfiguration; OpenShift's Cluster Network \
+            Operator.",
+    },
     wrong: Example(&[SLICED]),
     right: Example(&[CONTROLLER_RUNS, SLICED]),
     check: Check::Network(check_controller),
@@ -94,7 +109,7 @@ fn check_namespace(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         report.add(
             field_ref,
             format!(
-                "a network with slices does not work in namespace {:?}, outside of Whereabouts's own",
+                "a network with node slices works only in Whereabouts's namespace, not in {:?}",
                 subject.namespace
             ),
             format!(
@@ -111,8 +126,8 @@ fn check_controller(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         if ipam.network_name.is_none() && !has_top_level_name(subject) {
             report.add(
                 field_ref.clone(),
-                "the controller cannot name the slices: there is no network_name, and no \"name\" \
-                 beside the plugin's \"type\"",
+                "Whereabouts's controller cannot name the slices without \"network_name\", or a \
+                 \"name\" next to the plugin's \"type\"",
                 "add \"network_name\" to \"ipam\"",
             );
         }
@@ -153,14 +168,14 @@ fn missing_controller(subject: &NetworkSubject<'_>) -> Option<(String, String)> 
     }
     Some(if known {
         (
-            format!("{name}, which cuts the range into slices, has no replica"),
-            format!("scale the Deployment {name} to 1"),
+            format!("the Deployment {name}, which creates the slices, has no replica"),
+            format!("scale the Deployment {name} to 1 replica"),
         )
     } else if daemons.is_some() {
         (
             format!(
-                "no additional network of the Cluster Network Operator uses whereabouts, so it \
-                 runs no {name}, which cuts the range into slices"
+                "no additionalNetworks entry uses whereabouts, so OpenShift does not run {name}, \
+                 which creates the slices"
             ),
             "add a shim network to spec.additionalNetworks of \
              Network.operator.openshift.io/cluster (see missing-ipam-daemon)"
@@ -168,10 +183,10 @@ fn missing_controller(subject: &NetworkSubject<'_>) -> Option<(String, String)> 
         )
     } else {
         (
-            format!("nothing shows that {name} runs, which cuts the range into slices"),
+            format!("nothing shows that {name}, which creates the slices, runs"),
             format!(
-                "run it in {namespaces}; if it does run, add the manifest of its Deployment to \
-                 what nadmit reads"
+                "run it in {namespaces}; if it runs already, add its Deployment to the manifests \
+                 that nadmit reads"
             ),
         )
     })

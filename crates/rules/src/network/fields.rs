@@ -51,7 +51,7 @@ impl FieldType {
         match self {
             Text => "a string",
             Integer => "a whole number",
-            Unsigned => "a whole number, not negative",
+            Unsigned => "a whole number of 0 or more",
             Boolean => "true or false",
             Texts => "a list of strings",
             Object => "an object",
@@ -247,7 +247,7 @@ impl<'s, 'a> Fields<'s, 'a> {
         }
         report.add(
             self.field_ref(key),
-            format!("{key} {} is not one that the plugin knows", quoted(&text)),
+            format!("the plugin does not support {key} {}", quoted(&text)),
             format!("write {}", alternatives(allowed)),
         );
     }

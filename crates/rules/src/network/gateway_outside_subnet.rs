@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, network},
 };
 use nadmit_cni::{
@@ -18,15 +18,25 @@ pub(crate) const RULE: Rule = Rule {
     code: "gateway-outside-subnet",
     levels: Levels::FAILS,
     summary: "A gateway is not in the subnet of its addresses",
-    explanation: "The gateway that comes with an address is used by routes without a gateway of \
-        their own (\"gw\"), the first of each family, and by the default route that bridge's \
-        isDefaultGateway adds. If the interface does not reach it Linux refuses such a route, and no \
-        pod starts. ptp needs a gateway with each address, and a bridge with isGateway has the \
-        gateway as its own address: what they cannot take fails, too. Where no route uses a gateway \
-        that is outside of the subnet nothing fails, and it is only warned of; host-local refuses it \
-        from v1.10 on, a link-local one, 0.0.0.0 and \"::\" too. Elsewhere link-local gateways of IPv6 \
-        are left alone, 0.0.0.0 means none, and so does \"::\" where no route uses it. Source: CNI plugins v1.9, \
-        ipam.ConfigureIface, bridge and ptp; v1.1.1 and v1.10 executed; Whereabouts v0.9.4.",
+    docs: RuleDocs {
+        checks: "The gateway of an address is not in a subnet of the interface. Routes without a gateway \
+            (\"gw\") use the first gateway of their family, and so does the default route that \
+            bridge's isDefaultGateway adds. The rule also reports an address of ptp without a \
+            gateway. A bridge with isGateway has the gateway as its own address, so the rule reports \
+            a gateway that the bridge cannot have. The rule only warns if no route uses the gateway, \
+            or if pods can replace the addresses. It also only warns if the plugin may set no \
+            routes, as for a DPDK device. For host-local, the warning includes gateways that are \
+            link-local, 0.0.0.0 or \"::\". Elsewhere link-local gateways of IPv6 are accepted. \
+            0.0.0.0 means no gateway there, and so does \"::\" if no route uses it.",
+        consequence: "Linux refuses a route through a gateway that the interface does not reach. The plugin \
+            fails, and no pod of the network starts. ptp and bridge also fail on a gateway that they \
+            cannot use. A gateway that no route uses has no effect, but host-local refuses it from \
+            v1.10 on.",
+        fix: "Write a gateway in the subnet of the address, or remove the gateway. For ptp, write a \
+            gateway with each address.",
+        source: "CNI plugins v1.9, ipam.ConfigureIface, bridge and ptp; v1.1.1 and v1.10 executed; \
+            Whereabouts v0.9.4.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5/24", "gateway": "192.0.3.1"}], "routes": [{"dst": "0.0.0.0/0"}]}}"#
     )]),
@@ -110,11 +120,11 @@ fn check_unused(plain: &PlainAttachment<'_, '_>, given: &AssignedAddress, report
         describe_subnets(plain.configured.routing.addresses(), v4)
     };
     let message = if is_host_local {
-        format!("the gateway {gateway} is not in {own}, and host-local refuses that from v1.10 on")
+        format!("the gateway {gateway} is not in {own}, which host-local refuses from v1.10 on")
     } else {
         format!(
-            "the gateway {gateway} is in no subnet of the interface ({own}), and a route by it would \
-             be refused"
+            "the gateway {gateway} is not in a subnet of the interface ({own}), so Linux would refuse \
+             a route via it"
         )
     };
     report.add_capped(
@@ -134,9 +144,9 @@ fn help(plain: &PlainAttachment<'_, '_>, source: AddressSource, gateway: Option<
     let all = || plain.addresses.iter().filter(fits);
     match all().find(own).or_else(|| all().next()) {
         Some(given) => format!(
-            "write an address of {} as gateway, or leave the gateway out",
+            "write a gateway in {}, or remove the gateway",
             given.address.subnet
         ),
-        None => "leave the gateway out: the interface has no address of its family".to_owned(),
+        None => "remove the gateway: the interface has no address of its family".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! `ignored-capabilities`: capabilities that no component reads.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, network},
 };
 use nadmit_cni::cni::Capability;
@@ -11,13 +11,20 @@ use super::fields::{Fields, quoted};
 pub(crate) const RULE: Rule = Rule {
     code: "ignored-capabilities",
     levels: Levels::ADVICE,
-    summary: "capabilities stand where nobody reads them",
-    explanation: "Multus reads capabilities on a plugin's own object only: beside its \"type\". At \
-        the top of a list or inside \"ipam\" they count for nothing, and so do names in another \
-        case than CNI's. A capability also has to stand on a plugin that reads it: \"ips\" on the one \
-        that has the IPAM, \"mac\" on macvlan, bridge, sriov or tuning, \"portMappings\" on portmap, \
-        \"bandwidth\" on bandwidth. OpenShift's SimpleMacvlan writes a list inside \"ipam\". Source: \
-        libcni, injectRuntimeConfig; executed with Multus v4.3.0.",
+    summary: "Capabilities are in a place where no plugin reads them",
+    docs: RuleDocs {
+        checks: "Capabilities are at the top of a list of plugins, or inside \"ipam\". Multus reads them \
+            only in the object of a plugin, next to its \"type\". The rule also reports a name that \
+            differs from CNI's in its case, and a capability on a plugin that does not read it. \
+            \"ips\" belongs to the plugin with the IPAM, and \"mac\" to macvlan, bridge, sriov or \
+            tuning. \"portMappings\" belongs to portmap, \"bandwidth\" to bandwidth, and \
+            \"infinibandGUID\" to ib-sriov. OpenShift's SimpleMacvlan writes a list inside \"ipam\".",
+        consequence: "Multus ignores the capability. Although the configuration seems to declare it, no plugin \
+            gets it.",
+        fix: "Move the capability into the object of the plugin that reads it, next to \"type\". Write \
+            its name as CNI does.",
+        source: "libcni, injectRuntimeConfig; executed with Multus v4.3.0.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "capabilities": {"ips": true}}}"#
     )]),
@@ -34,8 +41,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     {
         report.add(
             document.field_ref("capabilities"),
-            "capabilities at the top of a list are read by nobody",
-            "move them to the plugin that takes them, beside its \"type\"",
+            "Multus does not read capabilities at the top of a list of plugins",
+            "move them to the plugin that reads them, next to its \"type\"",
         );
     }
     for (_, plugin) in plugins {
@@ -44,8 +51,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         {
             report.add(
                 ipam.field_ref("capabilities"),
-                "capabilities inside \"ipam\" are read by nobody",
-                "move them out of \"ipam\", beside the plugin's \"type\"",
+                "Multus does not read capabilities inside \"ipam\"",
+                "move them out of \"ipam\", next to the plugin's \"type\"",
             );
         }
         check_case(&plugin, report);
@@ -98,7 +105,7 @@ fn check_case(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         if let Some(meant) = meant {
             report.add(
                 capabilities.name_ref(member),
-                format!("there is no capability {}", quoted(written)),
+                format!("{} is not a CNI capability", quoted(written)),
                 format!("write \"{meant}\""),
             );
         }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::{
-    Check, Example, FieldRef, Levels, Report, Rule,
+    Check, Example, FieldRef, Levels, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
     network_use::NetworkUseSubject,
 };
@@ -12,15 +12,20 @@ use crate::{
 pub(crate) const DELETED: Rule = Rule {
     code: "network-in-use",
     levels: Levels::MISLEADS,
-    summary: "A network is deleted that pods use",
-    explanation: "Kubernetes lets a network go while pods are attached to it. They run on, until \
-        one has to be set up anew: then it stays in ContainerCreating, and what its plugins made \
-        may not be taken down. A pod uses a network if one of its annotations names it, unless it \
-        has ended or is on the node's own network. An entry that is taken out of OpenShift's \
-        additionalNetworks is judged in the same way, for the operator then deletes its network. \
-        Never refused are deletions in a namespace \
-        that is being deleted, by Kubernetes's namespace controller and garbage collector, and by \
-        operatorUsers. The pods are looked up afresh before a denial. Source: multus#199.",
+    summary: "Pods use a network that is deleted",
+    docs: RuleDocs {
+        checks: "A network is deleted while pods use it. A pod uses a network if one of its annotations \
+            names it, unless the pod has ended or uses hostNetwork. An entry that is removed from \
+            OpenShift's additionalNetworks is checked in the same way, because the operator then \
+            deletes its network. Deletions in a namespace that is being deleted are never denied. \
+            Neither are those by Kubernetes's namespace controller and garbage collector, and by \
+            operatorUsers. nadmit reads the pods from the API server before it denies.",
+        consequence: "Kubernetes deletes a network while pods are attached to it. The pods run until one has \
+            to be set up again: it then stays in ContainerCreating. The interfaces and addresses of \
+            the pods may not be removed.",
+        fix: "Delete these pods first, or move them to another network.",
+        source: "multus#199.",
+    },
     wrong: Example(&[MACVLAN_CONF, pod!("macvlan-conf")]),
     right: Example(&[MACVLAN_CONF, pod!("other-net")]),
     check: Check::NetworkDelete(deleted),
@@ -29,12 +34,16 @@ pub(crate) const DELETED: Rule = Rule {
 pub(crate) const CHANGED: Rule = Rule {
     code: "network-in-use-changed",
     levels: Levels::ADVICE,
-    summary: "A network is changed that pods use",
-    explanation: "Running pods keep what they were given when they started: a change reaches only \
-        pods that are set up after it, so that for a while pods of one network are attached \
-        differently, and Whereabouts may look for addresses in another pool than it took them \
-        from. Compared is the configuration's meaning, not its text. Exempt is who may delete \
-        networks in use (see network-in-use). Source: multus#199.",
+    summary: "Pods use a network that is changed",
+    docs: RuleDocs {
+        checks: "The configuration of a network changes while pods use it. nadmit compares the meaning of \
+            the configuration, not its text. The same users are exempt as for network-in-use.",
+        consequence: "Running pods keep what they got at their start: a change reaches only pods that are set \
+            up after it. For a while, the pods of one network are attached differently. Whereabouts \
+            may look for addresses in another pool than the one that assigned them.",
+        fix: "Recreate these pods after the change, or create a network with another name.",
+        source: "multus#199.",
+    },
     wrong: Example(&[MACVLAN_CONF, CHANGED_CONF, pod!("macvlan-conf")]),
     right: Example(&[MACVLAN_CONF, REFORMATTED_CONF, pod!("macvlan-conf")]),
     check: Check::NetworkUpdate(changed),
@@ -73,7 +82,7 @@ fn deleted(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
             subject.name,
             subject.describe_users()
         ),
-        "delete these pods first, or give them other networks",
+        "delete these pods first, or move them to another network",
     );
 }
 
@@ -85,10 +94,10 @@ fn changed(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
         subject.live_read(),
         field_ref(subject),
         format!(
-            "the configuration changes, but not for who uses it already, {}",
+            "the configuration changes, but running pods keep the old one ({})",
             subject.describe_users()
         ),
-        "create these pods anew afterwards, or make a network of another name",
+        "recreate these pods after the change, or create a network with another name",
     );
 }
 

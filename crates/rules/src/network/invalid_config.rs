@@ -4,7 +4,7 @@
 //! enough for a pod. The author of a network gets all faults.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{BROKEN_NET, MACVLAN_CONF},
 };
 use nadmit_cni::{
@@ -17,12 +17,18 @@ use super::fields::{FieldValue, Fields};
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-network-config",
     levels: Levels::FAILS,
-    summary: "A network's configuration could not start any pod",
-    explanation: "spec.config is a text: one JSON object, with the type of a plugin or a list of \
-        plugins. What Multus or libcni refuse (some forms, like an empty \"plugins\", crash Multus) \
-        leaves every pod that names the network in ContainerCreating. args that are not an object \
-        crash Multus only when a pod brings cni-args: only warned of in multus. Source: the spec, \
-        section 3.4; libcni v1.3; executed with Multus v4.3.0.",
+    summary: "Multus or libcni refuses the configuration of a network",
+    docs: RuleDocs {
+        checks: "spec.config is not a configuration that Multus and libcni accept. It has to be a string \
+            with one JSON object, which has the \"type\" of a plugin or a list of \"plugins\". If \
+            \"args\" is not an object, the rule only warns in the profile multus.",
+        consequence: "Every pod that names the network stays in ContainerCreating. Some configurations, such \
+            as an empty \"plugins\", crash Multus. \"args\" that are not an object crash Multus only \
+            when a pod has cni-args.",
+        fix: "Correct each reported field. The smallest configuration is one JSON object with the \
+            \"type\" of a plugin.",
+        source: "The spec, section 3.4; libcni v1.3; executed with Multus v4.3.0.",
+    },
     wrong: Example(&[BROKEN_NET]),
     right: Example(&[MACVLAN_CONF]),
     check: Check::Network(check),
@@ -33,11 +39,12 @@ const SWITCHES: [&str; 3] = ["disableCheck", "disableGC", "loadOnlyInlinedPlugin
 
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     if let Some(value) = subject.non_string_config {
-        let kind = JsonNode::document(value).map_or("no text", |node| node.kind().described());
+        let kind =
+            JsonNode::document(value).map_or("of another type", |node| node.kind().described());
         report.add(
             subject.config_ref(),
-            format!("spec.config is {kind}, but has to be a text that holds JSON"),
-            "put the configuration in quotes, or behind \"config: |\" in YAML",
+            format!("spec.config is {kind}, but has to be a string with JSON in it"),
+            "write the configuration in quotes, or after \"config: |\" in YAML",
         );
         return;
     }
@@ -138,10 +145,10 @@ fn check_plugin(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             Levels::MISLEADS,
             args.field_ref(),
             format!(
-                "\"args\" is {}: a pod with cni-args crashes Multus",
+                "\"args\" is {}, not an object, so a pod with cni-args crashes Multus",
                 args.node.kind().described()
             ),
-            "write an object: {\"cni\": {}}",
+            "write an object, such as {\"cni\": {}}",
         );
     }
     let Some(capabilities) = plugin.value("capabilities") else {
@@ -225,11 +232,15 @@ fn report_wrong_type(
 fn help(fault: &NetworkConfigFault) -> &'static str {
     match fault {
         NetworkConfigFault::Syntax(_) => "write one JSON object",
-        NetworkConfigFault::Kind { .. } => "write a value of that kind",
-        NetworkConfigFault::NoPlugin => "add \"type\": \"macvlan\", or a list of \"plugins\"",
-        NetworkConfigFault::EmptyPlugins => "add a plugin: {\"type\": \"macvlan\"}",
-        NetworkConfigFault::NoType(_) => "add \"type\": the name of the plugin's binary",
-        NetworkConfigFault::Name(_) => "write a name of these characters, or leave it out",
+        NetworkConfigFault::Kind { .. } => "write a value of the expected type",
+        NetworkConfigFault::NoPlugin => {
+            "add the \"type\" of a plugin, such as \"macvlan\", or a list of \"plugins\""
+        }
+        NetworkConfigFault::EmptyPlugins => "add a plugin, such as {\"type\": \"macvlan\"}",
+        NetworkConfigFault::NoType(_) => {
+            "add \"type\" with the name of the plugin's binary, such as \"macvlan\""
+        }
+        NetworkConfigFault::Name(_) => "write a name of these characters, or remove it",
     }
 }
 

@@ -1,7 +1,7 @@
 //! `invalid-dhcp-ipam`: options that the DHCP daemon does not know.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{DHCP_NET, network},
 };
 
@@ -13,12 +13,17 @@ use super::fields::{
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-dhcp-ipam",
     levels: Levels::FAILS,
-    summary: "IPAM dhcp cannot read its options",
-    explanation: "provide and request are lists of objects with an option: \
-        dhcp-client-identifier, subnet-mask, routers, host-name, user-class, \
-        vendor-class-identifier, or a number from 0 to 255 in a text. daemonSocketPath is a text; \
-        one that is not an absolute path is only warned of. The daemon fails on any other. Source: \
-        dhcp v1.9, parseOptionName.",
+    summary: "IPAM dhcp does not know its options",
+    docs: RuleDocs {
+        checks: "provide or request is not a list of objects with an \"option\" that IPAM dhcp knows. The \
+            options are dhcp-client-identifier, subnet-mask, routers, host-name, user-class, \
+            vendor-class-identifier, or a number from 0 to 255 as a string. An entry of request with \
+            skipDefault needs no option. daemonSocketPath is a string; the rule only warns if it is \
+            not an absolute path.",
+        consequence: "The DHCP daemon fails on any other option, and no pod of the network starts.",
+        fix: "Write an option that the daemon knows, or its number as a string.",
+        source: "dhcp v1.9, parseOptionName.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp", "request": [{"option": "router"}]}}"#
     )]),
@@ -51,8 +56,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             report.add_capped(
                 Levels::ADVICE,
                 ipam.field_ref("daemonSocketPath"),
-                format!("daemonSocketPath {} is not absolute", quoted(&path)),
-                "write the whole path, such as /run/cni/dhcp.sock",
+                format!("daemonSocketPath {} is not an absolute path", quoted(&path)),
+                "write an absolute path, such as /run/cni/dhcp.sock",
             );
         }
         for entry in ipam.objects("provide") {
@@ -77,7 +82,7 @@ fn check_option(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
         return report.add(
             entry.own_ref(),
             "the entry has no option",
-            format!("add \"option\": {}", alternatives(&OPTIONS)),
+            format!("add \"option\" with the value {}", alternatives(&OPTIONS)),
         );
     };
     let Some(name) = option.node.string() else {
@@ -87,7 +92,7 @@ fn check_option(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
     if !number && !OPTIONS.contains(&&*name) {
         report.add(
             option.field_ref(),
-            format!("there is no DHCP option {}", quoted(&name)),
+            format!("the DHCP daemon does not know the option {}", quoted(&name)),
             format!(
                 "write {}, or a number from 0 to 255 in quotes",
                 alternatives(&OPTIONS)

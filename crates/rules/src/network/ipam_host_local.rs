@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, net::IpAddr};
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{BRIDGE_NET, network},
 };
 use nadmit_cni::{IpRange, Subnet, address::parse_address, configure::configures};
@@ -18,13 +18,20 @@ pub(crate) const RULE: Rule = Rule {
     code: "invalid-host-local-ipam",
     levels: Levels::FAILS,
     summary: "IPAM host-local refuses its ranges",
-    explanation: "host-local needs at least one range; a subnet is written without host bits and \
-        is no smaller than /30 or /126; rangeStart and rangeEnd lie in it, in order; a set has \
-        ranges of one family; no two overlap, in one set or in two. Before CNI version 0.3.0 there \
-        is one set of each family. Anything else fails every pod. Below calico the subnets \
-        \"usePodCidr\" and \"usePodCidrIPv6\" are replaced by the node's, and antrea fills the ranges \
-        in itself; of other plugins that are not known an absent range is only warned of. Source: \
-        host-local v1.9, Range.Canonicalize, RangeSet.Canonicalize, LoadIPAMConfig; v1.1.1 executed.",
+    docs: RuleDocs {
+        checks: "IPAM host-local has no range, or a range that it refuses. A subnet has no host bits and \
+            is not smaller than /30 or /126. rangeStart and rangeEnd are in the subnet, in this \
+            order. A set has ranges of one IP family. No two ranges overlap, in one set or in two. \
+            Before CNI version 0.3.0 there is only one set of each family. calico replaces the \
+            subnets \"usePodCidr\" and \"usePodCidrIPv6\" by those of the node. A range may be \
+            missing with antrea, which adds the ranges, and with the capability ipRanges. With other \
+            plugins that nadmit does not know, the rule only warns of a missing range.",
+        consequence: "host-local fails, and no pod of the network starts.",
+        fix: "Write each subnet without host bits, such as \"198.51.100.0/24\". Set rangeStart and \
+            rangeEnd so that each address is in only one range.",
+        source: "host-local v1.9, Range.Canonicalize, RangeSet.Canonicalize, LoadIPAMConfig; v1.1.1 \
+            executed.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "bridge", "ipam": {"type": "host-local", "subnet": "198.51.100.5/24"}}"#
     )]),
@@ -108,7 +115,7 @@ fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
             levels,
             ipam.own_ref(),
             "host-local has no range",
-            "add \"subnet\": \"198.51.100.0/24\"",
+            "add a range, such as \"subnet\": \"198.51.100.0/24\"",
         );
     }
     let mut ranges = Vec::new();
@@ -125,8 +132,8 @@ fn check_ipam(ipam: &Fields<'_, '_>, filler: Filler, report: &mut Report<'_>) {
             if *family.get_or_insert(v4) != v4 {
                 report.add(
                     fields.field_ref("subnet"),
-                    "a set has ranges of one family",
-                    "write it into a set of its own: [[{...}], [{...}]]",
+                    "the subnet is of another IP family than its set",
+                    "write a separate set for each family: [[{...}], [{...}]]",
                 );
                 continue;
             }
@@ -156,7 +163,7 @@ fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Field
         report.add(
             ranges.field_ref(),
             "ranges is not a list of sets",
-            "write a list of lists: [[{\"subnet\": \"198.51.100.0/24\"}]]",
+            "write a list of lists, such as [[{\"subnet\": \"198.51.100.0/24\"}]]",
         );
     }
     for set in ipam.list("ranges") {
@@ -164,8 +171,8 @@ fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Field
         if elements.is_empty() {
             report.add(
                 set.field_ref(),
-                "a set of ranges has to be a list with a range in it",
-                "write [{\"subnet\": \"198.51.100.0/24\"}]",
+                "the set of ranges is not a list with at least one range",
+                "write a list, such as [{\"subnet\": \"198.51.100.0/24\"}]",
             );
             continue;
         }
@@ -175,8 +182,8 @@ fn sets<'s, 'a>(ipam: &Fields<'s, 'a>, report: &mut Report<'_>) -> Vec<Vec<Field
                 Some(fields) => objects.push(fields),
                 None => report.add(
                     element.field_ref(),
-                    "a range is not an object",
-                    "write {\"subnet\": \"198.51.100.0/24\"}",
+                    "the range is not an object",
+                    "write an object, such as {\"subnet\": \"198.51.100.0/24\"}",
                 ),
             }
         }
@@ -203,7 +210,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRang
         report.add(
             range.own_ref(),
             "the range has no subnet",
-            "add \"subnet\": \"198.51.100.0/24\"",
+            "add a subnet, such as \"subnet\": \"198.51.100.0/24\"",
         );
         return None;
     };
@@ -223,8 +230,8 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRang
     let Some(hosts) = subnet.hosts() else {
         report.add(
             value.field_ref(),
-            format!("subnet {subnet} is too small to give addresses"),
-            format!("write a prefix of at most {}", subnet.width() - 2),
+            format!("subnet {subnet} is too small to assign addresses from"),
+            format!("write a prefix length of at most {}", subnet.width() - 2),
         );
         return None;
     };
@@ -245,7 +252,7 @@ fn check_range(range: &Fields<'_, '_>, report: &mut Report<'_>) -> Option<IpRang
         report.add(
             range.field_ref("rangeEnd"),
             format!("the range ends at {end}, before it starts at {start}"),
-            "write rangeStart and rangeEnd in their order",
+            "write a rangeEnd that is not before rangeStart",
         );
     }
     window
@@ -277,7 +284,7 @@ fn bound(
     report.add(
         range.field_ref(key),
         format!("{key} {address} is not in {subnet}"),
-        format!("write an address of {subnet}"),
+        format!("write an address in {subnet}"),
     );
     None
 }
@@ -304,8 +311,11 @@ fn check_overlaps(mut ranges: Vec<ParsedRange<'_, '_>>, report: &mut Report<'_>)
         if let Some(common) = farthest.and_then(|window| window.intersection(range.window)) {
             report.add(
                 range.fields.field_ref("subnet"),
-                format!("{} overlaps another range in {common}", range.window),
-                "set rangeStart and rangeEnd so that each address is in one range",
+                format!(
+                    "the range {} overlaps another range in {common}",
+                    range.window
+                ),
+                "set rangeStart and rangeEnd so that each address is in only one range",
             );
         }
         let farther = farthest.is_none_or(|window| {

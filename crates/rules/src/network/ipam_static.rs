@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, network},
 };
 use nadmit_cni::{Subnet, address::SpecialAddress, configure::configures};
@@ -17,14 +17,21 @@ use super::{
 pub(crate) const INVALID: Rule = Rule {
     code: "invalid-static-ipam",
     levels: Levels::FAILS,
-    summary: "IPAM static cannot read what it should give",
-    explanation: "addresses are written with their prefix length, gateways without; a route has a \
-        subnet (dst) and perhaps a gateway (gw); DNS settings are texts and lists of texts. Before \
-        CNI version 0.3.0 a network gives one address of each family. Linux refuses the addresses \
-        ::, ::1 and those of IPv6 multicast on an interface. Anything else fails every pod. \
-        0.0.0.0, IPv4 multicast and loopback addresses, on which nothing reaches the pod, and a \
-        nameserver that is not an address are only warned of. Source: static, LoadIPAMConfig; v1.1.1 \
-        executed.",
+    summary: "IPAM static or Linux refuses the configured addresses, routes or DNS",
+    docs: RuleDocs {
+        checks: "IPAM static has an address, a route or a DNS setting that cannot be used. An address has \
+            a prefix length; a gateway has none. A route has a subnet (dst) and may have a gateway \
+            (gw). DNS settings are strings and lists of strings. Before CNI version 0.3.0, a network \
+            has one address of each IP family. Linux refuses ::, ::1 and IPv6 multicast addresses on \
+            an interface. The rule only warns of 0.0.0.0, IPv4 multicast and loopback addresses. It \
+            also only warns of a nameserver that is not an address, a route without dst, and an IPv4 \
+            address in IPv6 notation.",
+        consequence: "static or the plugin fails, and no pod of the network starts. With 0.0.0.0, an IPv4 \
+            multicast address or an IPv4 loopback address the pod starts, but no traffic reaches it.",
+        fix: "Write each address with its prefix length, such as 192.0.2.5/24, and each gateway \
+            without one. Write a host address of the network.",
+        source: "static, LoadIPAMConfig; v1.1.1 executed.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5"}]}}"#
     )]),
@@ -35,11 +42,15 @@ pub(crate) const INVALID: Rule = Rule {
 pub(crate) const REPEATED: Rule = Rule {
     code: "repeated-address",
     levels: Levels::FAILS,
-    summary: "A configured address stands twice",
-    explanation: "static does not look whether an address is there already, but Linux does: the \
-        second one fails (\"file exists\") and no pod starts. Only an IPv4 address with another prefix \
-        length is taken once more, which is warned of. Source: static, LoadIPAMConfig; v1.1.1 and \
-        v1.10 executed.",
+    summary: "An address is configured twice",
+    docs: RuleDocs {
+        checks: "IPAM static has the same address twice. If an IPv4 address is repeated with another \
+            prefix length, the rule only warns, because Linux accepts it.",
+        consequence: "static does not check whether an address is repeated, but Linux refuses the second one \
+            (\"file exists\"). No pod of the network starts.",
+        fix: "Remove one of the two entries.",
+        source: "static, LoadIPAMConfig; v1.1.1 and v1.10 executed.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5/24"}, {"address": "192.0.2.5/24"}]}}"#
     )]),
@@ -81,13 +92,13 @@ fn check_special_addresses(subject: &NetworkSubject<'_>, report: &mut Report<'_>
             let is_refused = subnet.address.is_ipv6() && configures(kind);
             let (levels, outcome) = match is_refused {
                 true => (Levels::FAILS, "Linux refuses it, and no pod starts"),
-                false => (Levels::ADVICE, "nothing reaches a pod on it"),
+                false => (Levels::ADVICE, "no traffic reaches a pod with it"),
             };
             report.add_capped(
                 levels,
                 value.field_ref(),
                 format!("{} is {special}: {outcome}", subnet.address),
-                "write an address of one host in the network, such as 192.0.2.5/24",
+                "write a host address of the network, such as 192.0.2.5/24",
             );
         }
     }
@@ -110,11 +121,8 @@ fn repeated(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             report.add_capped(
                 levels,
                 value.field_ref(),
-                format!(
-                    "the address {} stands here for the second time",
-                    subnet.address
-                ),
-                "remove one of the two",
+                format!("the address {} is configured twice", subnet.address),
+                "remove one of the two entries",
             );
         }
     }

@@ -1,6 +1,8 @@
 //! `missing-ipam-daemon`: the daemon that an IPAM needs does not run.
 
-use crate::{Check, Example, Levels, NetworkSubject, Report, Rule, examples::MACVLAN_CONF};
+use crate::{
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs, examples::MACVLAN_CONF,
+};
 use nadmit_catalog::LiveRead;
 use nadmit_cni::ipam::Ipam;
 
@@ -8,13 +10,18 @@ pub(crate) const RULE: Rule = Rule {
     code: "missing-ipam-daemon",
     levels: Levels::ADVICE,
     summary: "A network's IPAM needs a daemon that OpenShift does not run",
-    explanation: "OpenShift's Cluster Network Operator runs the DHCP daemon and Whereabouts's \
-        reconciler only if an entry of its own additionalNetworks uses that IPAM. A \
-        NetworkAttachmentDefinition made directly, or by the SR-IOV operator, starts neither: with \
-        dhcp no pod starts, with whereabouts stranded addresses are never freed. A \"shim\" \
-        network, which nobody attaches, is what starts them. The rule speaks only where a \
-        Network.operator.openshift.io is known. Source: OpenShift's documentation of secondary \
-        networks; its Cluster Network Operator.",
+    docs: RuleDocs {
+        checks: "A network uses IPAM dhcp or whereabouts, but no entry of OpenShift's additionalNetworks \
+            does. The Cluster Network Operator runs the DHCP daemon and Whereabouts's reconciler \
+            only if one of these entries uses that IPAM. A NetworkAttachmentDefinition that is \
+            created directly, or by the SR-IOV operator, starts neither. The rule applies only where \
+            nadmit knows a Network.operator.openshift.io.",
+        consequence: "With dhcp, no pod starts. With whereabouts, stranded addresses are never released.",
+        fix: "An administrator adds a shim network, which no pod uses, to spec.additionalNetworks of \
+            Network.operator.openshift.io/cluster. Its rawCNIConfig has the same IPAM type, as in \
+            the example.",
+        source: "OpenShift's documentation of secondary networks; its Cluster Network Operator.",
+    },
     wrong: Example(&[NO_SHIM, MACVLAN_CONF]),
     right: Example(&[SHIM, MACVLAN_CONF]),
     check: Check::Network(check),
@@ -54,7 +61,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             Some(Ipam::Whereabouts(_)) if !daemons.whereabouts => (
                 "whereabouts",
                 "Whereabouts reconciler",
-                "stranded addresses are not freed",
+                "stranded addresses are not released",
             ),
             _ => continue,
         };
@@ -65,14 +72,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             LiveRead::NetworkOperator,
             subject.field_ref(&format!("{}.ipam", text.path), node.span()),
             format!(
-                "no additional network of the Cluster Network Operator uses {ipam}, so it runs no \
-                 {daemon}, and {without}"
+                "no additionalNetworks entry uses {ipam}, so OpenShift does not run the {daemon}: \
+                 {without}"
             ),
             format!(
-                "add to spec.additionalNetworks of Network.operator.openshift.io/cluster: {{name: \
-                 {ipam}-shim, namespace: default, type: Raw, rawCNIConfig: '{{\"name\": \
-                 \"{ipam}-shim\", \"cniVersion\": \"0.3.1\", \"type\": \"bridge\", \"ipam\": \
-                 {{\"type\": \"{ipam}\"}}}}'}}"
+                "add a shim network with IPAM {ipam} to spec.additionalNetworks of \
+                 Network.operator.openshift.io/cluster"
             ),
         );
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::MACVLAN_CONF,
     network_subject::{MAX_COMPARISONS, PluginObject},
 };
@@ -23,16 +23,23 @@ pub(crate) const RULE: Rule = Rule {
     code: "overlapping-ranges",
     levels: Levels::MISLEADS,
     summary: "A Whereabouts range overlaps that of another network",
-    explanation: "Whereabouts counts addresses per network_name. Ranges of one network_name may \
-        overlap: its reservations are cluster-wide, and no address is given twice. The same holds \
-        where no range has a name, but there nothing says that it is meant: that is only warned \
-        of. Two networks do give one address to two pods where their network_names differ, or \
-        where one of them sets \"enable_overlapping_ranges\": false, unless they draw from one \
-        pool (the same subnet under the same name, without slices). Where the networks are on \
-        different wires (master, bridge, VLAN or device) that may be meant, as for tenants who \
-        never meet: it is warned of. Compared is what can be given: not the first and the last \
-        address, nothing outside of start and end, nothing excluded. Source: Whereabouts v0.9.4, \
-        whereabouts#110, #393, #403.",
+    docs: RuleDocs {
+        checks: "A Whereabouts range overlaps that of another network, and both networks can assign the \
+            same address. This is the case if their network_names differ. It is also the case if one \
+            of them sets \"enable_overlapping_ranges\": false, unless both use one pool. They use \
+            one pool if they have the same subnet and network_name, and no slices. Ranges with the \
+            same network_name may overlap: reservations are cluster-wide, and no address is assigned \
+            twice. The same is true if no range has a network_name, but then the rule warns, because \
+            the overlap may be unintended. If the networks are on different L2 segments (master, \
+            bridge, VLAN or device), the rule only warns. Tenants who never meet may intend it. The \
+            rule compares the addresses that can be assigned. These exclude the first and the last \
+            address, those outside of start and end, and excluded ranges.",
+        consequence: "Whereabouts counts addresses per network_name. It assigns one address to two pods of the \
+            two networks.",
+        fix: "Write the same network_name in both networks, or a range that does not overlap. Remove \
+            \"enable_overlapping_ranges\": false.",
+        source: "Whereabouts v0.9.4, whereabouts#110, #393, #403.",
+    },
     wrong: Example(&[MACVLAN_CONF, OVERLAPPING]),
     right: Example(&[TENANT_A, TENANT_B]),
     check: Check::Network(check),
@@ -209,11 +216,11 @@ fn report_duplicate_assignment(
     let (why, help) = if other.effect == OverlapEffect::OtherName {
         (
             format!(
-                "their network_names differ (here {}, there {})",
+                "their network_names differ ({} and {})",
                 named(own),
                 named(other.ipam)
             ),
-            "write the same \"network_name\" in both, or a range that does not overlap",
+            "write the same \"network_name\" in both, or another range",
         )
     } else {
         let side = match (own.overlapping_ranges, other.ipam.overlapping_ranges) {
@@ -233,8 +240,8 @@ fn report_duplicate_assignment(
         },
         subject.field_ref(&range.path, range.span),
         format!(
-            "the range {:?} overlaps that of {namespace}/{name}, and Whereabouts would give {} \
-             twice, because {why}",
+            "the range {:?} overlaps that of {namespace}/{name}, so Whereabouts assigns addresses \
+             twice ({}): {why}",
             range.text,
             other.shared.in_words()
         ),
@@ -268,15 +275,15 @@ fn report_advice(
     }
     let (what, help) = if effect == OverlapEffect::SeparateLinks {
         (
-            "which counts them by itself: on these different wires one address can be given twice",
-            "this is right only if nothing connects the two; otherwise write the same \
+            "and one address can be assigned twice, but on different L2 segments",
+            "no action needed if nothing connects them; otherwise write the same \
              \"network_name\" in both, or a range that does not overlap",
         )
     } else {
         (
-            "which has no network_name either: Whereabouts gives no address twice, but the \
-             networks take each other's addresses",
-            "write the same \"network_name\" in both if that is meant, or a range that does not \
+            "and neither has a network_name: Whereabouts assigns no address twice, but the \
+             networks share the addresses",
+            "write the same \"network_name\" in both to share them, or a range that does not \
              overlap",
         )
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule};
+use crate::{Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule, RuleDocs};
 use nadmit_catalog::LiveRead;
 use nadmit_cni::{Network, ovn::OvnNetwork};
 
@@ -13,13 +13,18 @@ pub(crate) const RULE: Rule = Rule {
     code: "ovn-network-conflict",
     levels: Levels::FAILS,
     summary: "Two configurations of one OVN-Kubernetes network differ",
-    explanation: "For ovn-k8s-cni-overlay the name in the configuration is the network: NADs with one \
-        name, in any namespaces, are ways to one network, and have to say the same of it. \
-        OVN-Kubernetes refuses the NAD that it reads second (\"CNI config does not match that of \
-        network\"), and every pod that names it waits for ever. netAttachDefName, the order of keys and \
-        of subnets, and what a topology does not read may differ, and networks of layer3 may have \
-        further subnets. Where mtu or transitSubnet stands in one of them only, it is warned of: the \
-        cluster's own value may be the same. Source: OVN-Kubernetes, AreNetworksCompatible.",
+    docs: RuleDocs {
+        checks: "Two NetworkAttachmentDefinitions (NADs) configure the same OVN-Kubernetes network, but \
+            with different values. For ovn-k8s-cni-overlay, the name in the configuration is the \
+            network: NADs with one name, in any namespaces, share it. netAttachDefName, the order of \
+            keys and of subnets, and options that the topology does not read may differ. Networks of \
+            layer3 may have further subnets. If only one NAD has mtu or transitSubnet, the rule only \
+            warns, because the cluster's own value may be the same.",
+        consequence: "OVN-Kubernetes refuses the NAD that it reads second (\"CNI config does not match that of \
+            network\"). Every pod that names it waits forever.",
+        fix: "Write the same values in both NADs, or give this network another name.",
+        source: "OVN-Kubernetes, AreNetworksCompatible.",
+    },
     wrong: Example(&[BLUE, BLUE_LAYER_3]),
     right: Example(&[BLUE, BLUE_AGAIN]),
     check: Check::Network(check),
@@ -93,15 +98,15 @@ fn compare(
         ..
     } = &**network;
     let message = format!(
-        "{namespace}/{other} is a configuration of the OVN-Kubernetes network {name:?}, too, and \
-         differs in {}",
+        "{namespace}/{other} also configures the OVN-Kubernetes network {name:?}, but differs in \
+         {}",
         keys.join(", ")
     );
-    let help = "write the same in both, or give this network another name";
+    let help = "write the same values in both, or give this network another name";
     let field_ref = field_ref(subject, first.key);
     if first.depends_on_cluster {
         let help = format!(
-            "write {} in both: absent it is the cluster's own",
+            "write {} in both: without it, the cluster's own applies",
             first.key
         );
         report.add_capped(Levels::ADVICE, field_ref, message, help);

@@ -1,7 +1,7 @@
 //! `plugin-order`: a plugin that changes an interface, but is the first in the list.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, network},
 };
 use nadmit_cni::link::family;
@@ -12,10 +12,15 @@ pub(crate) const RULE: Rule = Rule {
     code: "plugin-order",
     levels: Levels::FAILS,
     summary: "A plugin that changes an interface is the first of its network",
-    explanation: "tuning, sbr, bandwidth, portmap, firewall, vrf and route-override work on what the plugin before \
-        them made; as the first or only one they fail (\"must be called as chained plugin\", \
-        \"missing prevResult\"). Source: the plugins v1.9, executed with \
-        v1.1.1.",
+    docs: RuleDocs {
+        checks: "The first or only plugin of a network is tuning, sbr, bandwidth, portmap, firewall, vrf \
+            or route-override. These plugins change the interface that the plugin before them \
+            created. cnv-tuning is checked as tuning.",
+        consequence: "The plugin fails (\"must be called as chained plugin\", \"missing prevResult\"), and no \
+            pod of the network starts.",
+        fix: "Write the plugin that creates the interface, such as macvlan, before this plugin.",
+        source: "The plugins v1.9, executed with v1.1.1.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "plugins": [{"type": "tuning"}, {"type": "macvlan", "ipam": {"type": "dhcp"}}]}"#
     )]),
@@ -42,10 +47,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     if CHAINED.contains(&family(kind)) {
         report.add(
             plugin.field_ref("type"),
-            format!("{kind} is the first plugin, so there is no interface yet"),
-            format!(
-                "put a plugin that makes one before it: {{\"type\": \"macvlan\"}}, then {kind}"
-            ),
+            format!("{kind} is the first plugin, but needs the interface of a plugin before it"),
+            "write a plugin that creates an interface before it, such as {\"type\": \"macvlan\"}",
         );
     }
 }

@@ -1,7 +1,7 @@
 //! `route-refused`: a route that Linux rejects.
 
 use crate::{
-    Attachment, Check, Example, Levels, NetworkSubject, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, NetworkSubject, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, network, pod},
     pod::configured_attachment::ConfiguredAttachment,
 };
@@ -17,17 +17,25 @@ pub(crate) const RULE: Rule = Rule {
     code: "route-refused",
     levels: Levels::FAILS,
     summary: "Linux refuses a route of the network",
-    explanation: "A plugin adds the routes of its IPAM one after the other, and fails on the first \
-        that Linux refuses: no pod starts. Linux refuses a route by a gateway (\"gw\") that is in no \
-        subnet of the interface, unless an earlier route without a gateway covers it (of IPv4 only \
-        one with \"scope\": 253), that is a broadcast address, the interface's own IPv6 address or \
-        \"::\"; link-local gateways of IPv6 work everywhere, and 0.0.0.0 means no gateway. It also refuses a \
-        route that was added before (bridge's isDefaultGateway adds one), one with \"scope\": 253 \
-        that has a gateway or is filled up with that of an address, and an IPv4 destination with \
-        host bits. Of a pod that asks for addresses, or has a pool's, the routes are checked with \
-        these. What route-override adds is not looked at. With sriov, and with host-device by a PCI address, \
-        it is a warning: a device of DPDK gets no routes. Source: CNI plugins v1.9, \
-        ipam.ConfigureIface; v1.1.1 and v1.10 executed; Linux, fib_check_nh and ip6_validate_gw.",
+    docs: RuleDocs {
+        checks: "Linux refuses a route of the network's IPAM. It refuses a gateway (\"gw\") outside of \
+            the interface's subnets, unless an earlier route without a gateway covers it. For IPv4, \
+            that earlier route needs \"scope\": 253. It also refuses a gateway that is a broadcast \
+            address, the interface's own IPv6 address or \"::\". Link-local gateways of IPv6 always \
+            work, and 0.0.0.0 means no gateway. Linux also refuses a route that was added before; \
+            bridge's isDefaultGateway adds one. A route with \"scope\": 253 cannot have a gateway, \
+            nor use that of an address. An IPv4 destination cannot have host bits. If a pod requests \
+            addresses or gets those of a pool, the rule checks the routes with these. It does not \
+            check the routes that route-override adds. The rule only warns for sriov, and for \
+            host-device by a PCI address, because a DPDK device gets no routes. On a network whose \
+            pods can replace the configured addresses, it also only warns.",
+        consequence: "A plugin adds the routes of its IPAM one after the other, and fails on the first that \
+            Linux refuses. No pod of the network starts.",
+        fix: "Write a gateway in a subnet of the interface. To use another gateway, add a route to it \
+            with \"scope\": 253 before this route.",
+        source: "CNI plugins v1.9, ipam.ConfigureIface; v1.1.1 and v1.10 executed; Linux, fib_check_nh \
+            and ip6_validate_gw.",
+    },
     wrong: Example(&[
         network!(
             r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static", "addresses": [{"address": "192.0.2.5/24"}], "routes": [{"dst": "198.51.100.0/24", "gw": "192.0.3.1"}]}}"#
@@ -99,7 +107,7 @@ fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             class,
             field_ref(attachment),
             format!("network \"{name}\" cannot be attached: {what}"),
-            format!("in the network's configuration {help}"),
+            format!("in the network, {help}"),
         );
     }
 }
@@ -126,7 +134,7 @@ pub(super) fn describe_failure(
                     "the plugin fails on the gateway of {} ({gateway}): {fault}",
                     of.address.subnet
                 ),
-                format!("write a gateway of {} with it", of.address.subnet),
+                format!("write a gateway in {}", of.address.subnet),
             );
         }
         ConfigureFailure::Route {
@@ -138,7 +146,7 @@ pub(super) fn describe_failure(
         } => (dst, gateway, index, *refused),
     };
     let v4 = dst.address.is_ipv4();
-    let by = gateway.map_or(String::new(), |gateway| format!(" by {gateway}"));
+    let by = gateway.map_or(String::new(), |gateway| format!(" via {gateway}"));
     let route = match index {
         Some(_) => format!("the route to {dst}{by}"),
         None => format!("the route to {dst}{by} that isDefaultGateway adds"),
@@ -149,10 +157,9 @@ pub(super) fn describe_failure(
             let has = describe_subnets(addresses, v4);
             (
                 format!(
-                    "Linux refuses {route}, because the interface does not reach this gateway: {has}"
+                    "Linux refuses {route}: the interface does not reach the gateway ({has})"
                 ),
-                "write a gateway (\"gw\") of the interface's own subnet, or before it a route to the \
-                 gateway with \"scope\": 253"
+                "write a gateway in that subnet (\"gw\"), or first a route to it with \"scope\": 253"
                     .to_owned(),
             )
         }
@@ -161,11 +168,11 @@ pub(super) fn describe_failure(
         | RouteError::NotARouter
         | RouteError::Family => (
             format!("Linux refuses {route}: {refused}"),
-            "write the address of a router of the interface's own subnet as gateway".to_owned(),
+            "write the address of a router in the interface's subnet as gateway".to_owned(),
         ),
         RouteError::LinkScope => (
             format!("Linux refuses {route}: {refused}"),
-            "remove \"scope\", or write \"gw\": \"0.0.0.0\" in this route: then it has none"
+            "remove \"scope\", or write \"gw\": \"0.0.0.0\" for a route without a gateway"
                 .to_owned(),
         ),
         RouteError::NowhereScope => (
@@ -183,7 +190,8 @@ pub(super) fn describe_failure(
             format!("Linux refuses {route}: {refused}"),
             match index {
                 Some(_) => "remove one of the two routes".to_owned(),
-                None => "remove the default route from \"routes\", or isDefaultGateway".to_owned(),
+                None => "remove the default route from \"routes\", or remove isDefaultGateway"
+                    .to_owned(),
             },
         ),
     }

@@ -31,8 +31,8 @@ pub(super) fn check_routes(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
             None => report.add_capped(
                 Levels::ADVICE,
                 route.own_ref(),
-                "the route leads nowhere: it has no dst",
-                "add \"dst\": the subnet, 0.0.0.0/0 for everything",
+                "the route has no destination (dst)",
+                "add \"dst\" with a subnet, such as \"0.0.0.0/0\" for the default route",
             ),
             Some(dst) => {
                 if let Some(text) = dst.node.string()
@@ -76,7 +76,7 @@ pub(super) fn check_dns(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
                 Levels::ADVICE,
                 server.field_ref(),
                 format!("the nameserver {} {error}", quoted(&text)),
-                "write an IP address",
+                "write an IP address, such as 192.0.2.53",
             );
         }
     }
@@ -92,7 +92,7 @@ pub(super) fn check_addresses(ipam: &Fields<'_, '_>, report: &mut Report<'_>) {
             None => report.add(
                 entry.own_ref(),
                 "the entry has no address",
-                "add \"address\": an address with its prefix length",
+                "add \"address\" with a prefix length, such as \"192.0.2.5/24\"",
             ),
             Some(value) => {
                 if let Some(text) = value.node.string()
@@ -125,7 +125,7 @@ pub(super) fn check_address(fields: &Fields<'_, '_>, key: &str, report: &mut Rep
         levels,
         fields.field_ref(key),
         format!("{key} {} {error}", quoted(&text)),
-        "write an IP address without a prefix length",
+        "write an IP address without a prefix length, such as 192.0.2.1",
     );
 }
 
@@ -143,7 +143,7 @@ pub(super) fn check_one_a_family<'s, 'a>(
         if *slot {
             report.add(
                 value.field_ref(),
-                "a CNI version below 0.3.0 has room for one address of a family",
+                "CNI versions before 0.3.0 allow only one address of each IP family",
                 "write \"cniVersion\": \"0.3.1\" or later",
             );
         }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::{
-    Attachment, Check, Example, Levels, NetworkSubject, PodSubject, Report, Rule, examples::pod,
-    network_subject::MAX_COMPARISONS,
+    Attachment, Check, Example, Levels, NetworkSubject, PodSubject, Report, Rule, RuleDocs,
+    examples::pod, network_subject::MAX_COMPARISONS,
 };
 use nadmit_cni::cni::Plugin;
 
@@ -14,12 +14,19 @@ const MAX_NAMED: usize = 10;
 pub(crate) const RULE: Rule = Rule {
     code: "shared-master",
     levels: Levels::ADVICE,
-    summary: "Two networks cannot have their interfaces on one master",
-    explanation: "An interface of a node carries either macvlans or ipvlans: while one is there, the \
-        plugin of the other fails (\"device or resource busy\"). So it is in one pod that names both, \
-        and on a node that has a pod of each. A macvlan in the mode passthru takes its master alone. \
-        It is only warned of, for pods may be kept on nodes of their own. Source: Linux, \
-        macvlan_port_create, ipvlan_port_create and macvlan_common_newlink.",
+    summary: "The interfaces of two networks cannot share one master",
+    docs: RuleDocs {
+        checks: "A macvlan network and an ipvlan network have the same master. In a pod with two networks \
+            on one master, the rule also reports a macvlan in mode passthru. The rule only warns, \
+            because the pods of each network may run on different nodes.",
+        consequence: "An interface of a node carries either macvlans or ipvlans. While one exists, the plugin \
+            of the other fails (\"device or resource busy\"). This happens in a pod that names both \
+            networks, and on a node with a pod of each. A macvlan in mode passthru does not share \
+            its master.",
+        fix: "Use a different master for each network, such as a VLAN interface, or the same plugin in \
+            both.",
+        source: "Linux, macvlan_port_create, ipvlan_port_create and macvlan_common_newlink.",
+    },
     wrong: Example(&[IPVLAN, MACVLAN, pod!("ipvlan-net, macvlan-net")]),
     right: Example(&[IPVLAN, MACVLAN_ETH2, pod!("ipvlan-net, macvlan-net")]),
     check: Check::NetworkAndPod {
@@ -56,7 +63,7 @@ spec:
 "#;
 
 const HELP: &str =
-    "give each a master of its own (a VLAN interface will do), or make both of one kind";
+    "use a different master for each, such as a VLAN interface, or the same plugin in both";
 
 /// Returns the reason why the interfaces of two plugins cannot share one master, if they have the same.
 fn master_conflict(one: &Plugin, other: &Plugin) -> Option<&'static str> {
@@ -65,9 +72,10 @@ fn master_conflict(one: &Plugin, other: &Plugin) -> Option<&'static str> {
         return None;
     }
     if one.kind != other.kind {
-        return Some("an interface carries macvlans or ipvlans, and not both");
+        return Some("an interface cannot carry both macvlan and ipvlan");
     }
-    (own.exclusive || theirs.exclusive).then_some("a macvlan in the mode passthru is the only one")
+    (own.exclusive || theirs.exclusive)
+        .then_some("a macvlan in mode passthru does not share its master")
 }
 
 /// Compares with the networks of the cluster. Masters inside of containers are left out, because they
@@ -106,8 +114,8 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         report.add(
             field_ref,
             format!(
-                "{} is the master of {} and of {}, too: on one node the second fails, for an \
-                 interface carries macvlans or ipvlans, and not both",
+                "{} is the master of this {} and of {}: on one node the second fails, because an \
+                 interface cannot carry both macvlan and ipvlan",
                 parent.described(),
                 plugin.kind,
                 names.join(", ")
@@ -149,7 +157,7 @@ fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             report.add(
                 attachment.field_ref("", selection.span),
                 format!(
-                    "\"{}\" and \"{}\" have one master, {}, and the second fails: {why}",
+                    "networks \"{}\" and \"{}\" have the same master, {}, so the second fails: {why}",
                     name(other),
                     name(&attachment),
                     parent.described()

@@ -1,7 +1,7 @@
 //! `type-and-plugins`: a configuration with both `type` and `plugins`.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, network},
 };
 
@@ -10,10 +10,14 @@ use super::fields::Fields;
 pub(crate) const RULE: Rule = Rule {
     code: "type-and-plugins",
     levels: Levels::ADVICE,
-    summary: "A configuration has a type and a list of plugins, of which one is passed over",
-    explanation: "A configuration is one plugin (\"type\") or a list (\"plugins\"). With both, \
-        Multus runs the one plugin and never looks at the list. Source: Multus, \
-        LoadDelegateNetConf; executed with v4.3.0.",
+    summary: "A configuration has both a type and a list of plugins, which Multus ignores",
+    docs: RuleDocs {
+        checks: "A configuration has both \"type\" and \"plugins\". A configuration is either one plugin \
+            (\"type\") or a list (\"plugins\").",
+        consequence: "Multus runs the one plugin and ignores the list.",
+        fix: "Remove \"plugins\", or remove \"type\" with its options.",
+        source: "Multus, LoadDelegateNetConf; executed with v4.3.0.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "dhcp"}, "plugins": [{"type": "tuning"}]}"#
     )]),
@@ -28,8 +32,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     if document.text("type").is_some() && document.has("plugins") {
         report.add(
             document.field_ref("plugins"),
-            "\"plugins\" is passed over, because there is a \"type\"",
-            "remove \"type\", with what belongs to it, or \"plugins\"",
+            "Multus ignores \"plugins\", because the configuration has a \"type\"",
+            "remove \"plugins\", or \"type\" with its options",
         );
     }
 }

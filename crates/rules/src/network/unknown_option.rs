@@ -1,7 +1,7 @@
 //! `unknown-plugin-option`: an option that the plugin does not have.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, network},
 };
 use nadmit_cni::{
@@ -14,14 +14,20 @@ use super::fields::{Fields, quoted};
 pub(crate) const RULE: Rule = Rule {
     code: "unknown-plugin-option",
     levels: Levels::ADVICE,
-    summary: "A plugin does not have this option, and passes over it",
-    explanation: "Plugins decode their configuration into what they know and pass over the rest, so an \
-        option that is misspelt, or another plugin's, is lost without a word. macvlan and ipvlan have \
-        no option \"vlan\": their interfaces are on the wire of their master, without a tag, and two \
-        such networks on one master are on one wire. Options whose names have a dot, or begin with \
-        \"_\" or \"//\", are taken for notes and left alone; so are plugins that nadmit does not know. \
-        Source: the plugins v1.9, OVN-Kubernetes 1.4 and the other projects' newest versions, as they \
-        decode their configuration.",
+    summary: "A plugin does not have the option and ignores it",
+    docs: RuleDocs {
+        checks: "A plugin has an option that it does not know. Options whose names have a dot, or begin \
+            with \"_\" or \"//\", are comments and are not reported. Plugins that nadmit does not \
+            know are not checked.",
+        consequence: "Plugins decode only the options that they know. A misspelt option, or one of another \
+            plugin, has no effect, and no error reports it. macvlan and ipvlan have no option \
+            \"vlan\": their interfaces are on the L2 segment of their master, without a tag. Two \
+            such networks on one master are on one L2 segment.",
+        fix: "Correct the name of the option, or remove it. For a VLAN of macvlan or ipvlan, create a \
+            VLAN interface on the node and write it as master.",
+        source: "The plugins v1.9, OVN-Kubernetes 1.4 and the other projects' newest versions, as they \
+            decode their configuration.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "master": "eth1", "vlan": 100, "ipam": {"type": "dhcp"}}"#
     )]),
@@ -286,7 +292,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             }
             report.add(
                 plugin.name_ref(member),
-                format!("{kind} has no option {}, and passes over it", quoted(name)),
+                format!("{kind} has no option {} and ignores it", quoted(name)),
                 help(kind, member, options),
             );
         }
@@ -304,8 +310,8 @@ fn help(kind: &str, member: &JsonMember<'_>, options: &[&'static str]) -> String
     if has_no_vlan && (folds_to(name, "vlan") || folds_to(name, "vlanId")) {
         let vlan = member.value.integer().unwrap_or(100);
         return format!(
-            "make a VLAN interface on the node and name it as master (\"eth0.{vlan}\"): now the \
-             interface is on the master's wire, without a tag"
+            "create a VLAN interface on the node and write it as master, such as \"eth0.{vlan}\": \
+             {kind} sends frames without a tag"
         );
     }
     if IPAM_OPTIONS.contains(&name) {
@@ -316,7 +322,10 @@ fn help(kind: &str, member: &JsonMember<'_>, options: &[&'static str]) -> String
         .flatten();
     match similar {
         Some(similar) => format!("did you mean \"{similar}\"?"),
-        None => format!("remove {}, or use a plugin that has it", quoted(name)),
+        None => format!(
+            "remove {}, or use a plugin that has this option",
+            quoted(name)
+        ),
     }
 }
 

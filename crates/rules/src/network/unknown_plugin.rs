@@ -1,7 +1,7 @@
 //! `unknown-plugin`: a `type` that is not a known plugin.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, network},
 };
 
@@ -10,11 +10,17 @@ use super::fields::{Fields, quoted};
 pub(crate) const RULE: Rule = Rule {
     code: "unknown-plugin",
     levels: Levels::OFF,
-    summary: "A plugin's type is not one that nadmit knows",
-    explanation: "type is the name of a binary on each node. If there is none of that name, every \
-        pod of the network stays in ContainerCreating. A cluster may have plugins of its own, so \
-        this rule is off; set it to warn or deny where all plugins are well known. Source: CNI \
-        specification, section 3.",
+    summary: "nadmit does not know a plugin's type",
+    docs: RuleDocs {
+        checks: "The \"type\" of a plugin is not one that nadmit knows. The rule is off, because a \
+            cluster may have plugins of its own. Set it to warn or deny in clusters where all \
+            plugins are well known.",
+        consequence: "\"type\" is the name of a binary on each node. If no binary has this name, every pod of \
+            the network stays in ContainerCreating.",
+        fix: "Correct the name of the plugin. An administrator installs a missing binary on every \
+            node.",
+        source: "CNI specification, section 3.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "mcvlan", "master": "eth1"}"#
     )]),
@@ -75,7 +81,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         );
         report.add(
             plugin.field_ref("type"),
-            format!("the plugin {} is not one that nadmit knows", quoted(kind)),
+            format!("nadmit does not know the plugin {}", quoted(kind)),
             help,
         );
     }

@@ -1,18 +1,24 @@
 //! `invalid-additional-network`: an entry that the Cluster Network Operator would reject.
 
 use super::OperatorSubject;
-use crate::{Check, Example, FieldRef, Levels, Report, Rule};
+use crate::{Check, Example, FieldRef, Levels, Report, Rule, RuleDocs};
 
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-additional-network",
     levels: Levels::FAILS,
-    summary: "An entry of OpenShift's additionalNetworks could not become a network",
-    explanation: "The Cluster Network Operator makes a network of each entry of \
-        spec.additionalNetworks in Network.operator.openshift.io/cluster. An entry has a name, \
-        unique in its namespace (\"default\" if it names none), and a type: Raw with rawCNIConfig, \
-        or SimpleMacvlan. One entry that it refuses leaves the operator degraded. What an entry's \
-        configuration says is checked by the rules on networks, with the same codes. Source: \
-        OpenShift's Cluster Network Operator; its documentation of secondary networks.",
+    summary: "An entry of OpenShift's additionalNetworks is not valid",
+    docs: RuleDocs {
+        checks: "Entries of spec.additionalNetworks in Network.operator.openshift.io/cluster \
+            that the Cluster Network Operator would refuse. An entry has a name, unique in its \
+            namespace (\"default\" if it names none). Its type is Raw with rawCNIConfig, or \
+            SimpleMacvlan. The rules on networks check the configuration of an entry, with the \
+            same codes.",
+        consequence: "The Cluster Network Operator creates a network from each entry. One entry \
+            that it refuses makes the operator degraded.",
+        fix: "Write a unique name and a type for each entry: Raw with rawCNIConfig, or \
+            SimpleMacvlan.",
+        source: "OpenShift's Cluster Network Operator; its documentation of secondary networks.",
+    },
     wrong: Example(&[r#"apiVersion: operator.openshift.io/v1
 kind: Network
 metadata: {name: cluster}

@@ -2,7 +2,7 @@
 
 use super::ConfigMapSubject;
 use crate::{
-    Check, Example, FieldRef, Levels, Report, Rule,
+    Check, Example, FieldRef, Levels, Report, Rule, RuleDocs,
     schedule::{SCHEDULE_HELP, Schedule, check_robfig},
 };
 use nadmit_cni::{Span, json::JsonNode};
@@ -17,15 +17,20 @@ const KEYS: [&str; 2] = ["reconciler_cron_expression", "cron-expression"];
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-reconciler-schedule",
     levels: Levels::FAILS,
-    summary: "A reconciler is given a schedule that it cannot read",
-    explanation: "Whereabouts's reconciler, which frees stranded addresses, takes its schedule from \
-        the ConfigMap whereabouts-config, key reconciler_cron_expression on OpenShift and \
-        cron-expression elsewhere: five fields, no seconds. It takes up a change at once, and an \
-        invalid one ends it: no address is freed any more. Descriptors such as @daily are only \
-        warned of, for only five fields are documented. nadmit takes the schedule of its own full \
-        comparison from nadmit-config, key reconciler_cron_expression, in UTC: there an invalid one \
-        changes nothing, and the schedule before it goes on. Source: Whereabouts v0.9.4; \
-        OpenShift's documentation of the reconciler.",
+    summary: "The schedule of a reconciler is not valid",
+    docs: RuleDocs {
+        checks: "The schedule of Whereabouts's reconciler, which releases stranded addresses, in \
+            the ConfigMap whereabouts-config. The key is reconciler_cron_expression on \
+            OpenShift, and cron-expression elsewhere. A schedule has five fields, and none for \
+            seconds. Descriptors such as @daily are only a warning, because only five fields are \
+            documented. The rule also checks the schedule of nadmit's own full comparison: \
+            nadmit-config, key reconciler_cron_expression, in UTC.",
+        consequence: "Whereabouts's reconciler applies a change at once, and stops on an invalid \
+            schedule: it releases no addresses any more. nadmit ignores an invalid schedule of \
+            its own, and keeps the previous one.",
+        fix: "Write minute, hour, day of month, month and day of week, as in \"*/15 * * * *\".",
+        source: "Whereabouts v0.9.4; OpenShift's documentation of the reconciler.",
+    },
     wrong: Example(&[r#"apiVersion: v1
 kind: ConfigMap
 metadata: {name: whereabouts-config, namespace: openshift-multus}
@@ -67,7 +72,10 @@ fn check(subject: &ConfigMapSubject<'_>, report: &mut Report<'_>) {
             check_robfig(&text)
         };
         if !own && text.trim().starts_with('@') {
-            let message = format!("the schedule {:?} is not of the five fields", text.trim());
+            let message = format!(
+                "the schedule {:?} does not have the five documented fields",
+                text.trim()
+            );
             report.add_capped(
                 Levels::ADVICE,
                 field_ref(Span::default()),

@@ -1,7 +1,7 @@
 //! `broken-network`: a network whose configuration fails for every pod.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{BROKEN_NET, MACVLAN_CONF, pod},
 };
 use nadmit_cni::ConfigState;
@@ -9,12 +9,17 @@ use nadmit_cni::ConfigState;
 pub(crate) const RULE: Rule = Rule {
     code: "broken-network",
     levels: Levels::FAILS,
-    summary: "The network's own configuration could not start any pod",
-    explanation: "Multus or libcni refuses the NetworkAttachmentDefinition's spec.config (some \
-        forms, like an empty \"plugins\", crash Multus), so every pod that names the network stays \
-        in ContainerCreating. A network without spec.config is a file on each node, which nadmit \
-        cannot see: that is only warned of. Source: the spec, section 3.4; libcni v1.3; executed \
-        with Multus v4.3.0.",
+    summary: "No pod can start with the network's configuration",
+    docs: RuleDocs {
+        checks: "A requested network has a spec.config that Multus or libcni refuses. A network \
+            without spec.config takes its configuration from a file on each node. nadmit cannot see \
+            this file, so it only warns.",
+        consequence: "Every pod that requests the network hangs in ContainerCreating. Some \
+            configurations, such as an empty \"plugins\" list, crash Multus.",
+        fix: "Request another network. An administrator fixes spec.config of the network, or checks \
+            that the file exists on each node.",
+        source: "The spec, section 3.4; libcni v1.3; run with Multus v4.3.0.",
+    },
     wrong: Example(&[BROKEN_NET, pod!("broken-net")]),
     right: Example(&[MACVLAN_CONF, pod!("macvlan-conf")]),
     check: Check::Pod(check),
@@ -31,8 +36,8 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             ConfigState::Loaded(_) => {}
             ConfigState::Broken(error) => report.add(
                 field_ref(),
-                format!("network \"{}\" cannot start any pod: {error}", full_name()),
-                "mend its spec.config, or name another network",
+                format!("no pod can start with network \"{}\": {error}", full_name()),
+                "request another network; an administrator fixes the spec.config of this one",
             ),
             ConfigState::OnNode => report.add_capped(
                 Levels::ADVICE,
@@ -41,7 +46,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                     "network \"{}\" has no spec.config: its configuration is a file on each node",
                     full_name()
                 ),
-                "make sure that the file is on every node that may run the pod",
+                "check that the file exists on each node that can run the pod",
             ),
         }
     }

@@ -6,7 +6,7 @@
 //! running the plugins.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{BRIDGE_NET, PORTMAP_NET, STORAGE_NET, pod},
 };
 use nadmit_cni::{
@@ -18,13 +18,20 @@ use nadmit_cni::{
 pub(crate) const MISSING: Rule = Rule {
     code: "missing-capability",
     levels: Levels::MISLEADS,
-    summary: "No plugin of the network takes what is asked for, so it is lost",
-    explanation: "portMappings, bandwidth and infiniband-guid reach a plugin only where its own \
-        entry in the network's configuration has the capability ({\"portMappings\": true}). \
-        Without it the pod starts and the request is lost without a word; the spec wants the \
-        attachment to fail. capabilities at the top of a list or inside \"ipam\" count for \
-        nothing, and neither do they on a plugin that does not read them (\"ips\" on tuning). Source: \
-        the spec, section 4.1.2.1; CNI conventions; executed with Multus v4.3.0.",
+    summary: "No plugin of the network has the requested capability",
+    docs: RuleDocs {
+        checks: "A pod requests portMappings, bandwidth or infiniband-guid, and no plugin that reads \
+            the request has its capability. A plugin receives the request only if its own entry in \
+            the network's configuration has the capability, such as {\"portMappings\": true}. \
+            capabilities at the top of a plugin list or inside \"ipam\" have no effect. A capability \
+            on a plugin that does not read it (\"ips\" on tuning) has no effect either. A requested \
+            mac on vlan or host-device is only warned of, except in the profile strict.",
+        consequence: "The pod starts, and the request is silently dropped. The spec requires the \
+            attachment to fail.",
+        fix: "Remove the request, or use a network that has the capability. An administrator adds the \
+            capability to the plugin that reads it.",
+        source: "The spec, section 4.1.2.1; CNI conventions; run with Multus v4.3.0.",
+    },
     wrong: Example(&[
         BRIDGE_NET,
         pod!(
@@ -43,12 +50,17 @@ pub(crate) const MISSING: Rule = Rule {
 pub(crate) const FALLBACK: Rule = Rule {
     code: "capability-by-fallback",
     levels: Levels::SPEC,
-    summary: "ips or mac are asked for without the capability, and work by a fallback only",
-    explanation: "No plugin of the network has the capability \"ips\" (or \"mac\"), but Multus \
-        passes both in the variable CNI_ARGS, too, where static, host-local, bridge, macvlan, \
-        tuning and sriov find them. So it works today, against the spec, and with addresses \
-        appended to the configured ones instead of replacing them. Source: the spec, section \
-        4.1.2.1; executed with the plugins v1.9.",
+    summary: "The network lacks the capability ips or mac, and only a fallback passes the request on",
+    docs: RuleDocs {
+        checks: "A pod requests ips or mac, and no plugin that reads the request has the capability \
+            \"ips\" or \"mac\". Multus also passes both in the variable CNI_ARGS. static, host-local, \
+            bridge, macvlan, tuning and sriov read them there.",
+        consequence: "The request works today, but against the spec. The requested addresses are \
+            appended to the configured ones and do not replace them.",
+        fix: "An administrator adds \"capabilities\": {\"ips\": true} or {\"mac\": true} to the plugin \
+            of the network.",
+        source: "The spec, section 4.1.2.1; run with the plugins v1.9.",
+    },
     wrong: Example(&[
         BRIDGE_NET,
         pod!(r#"[{"name": "bridge-net", "mac": "02:5e:00:00:00:01"}]"#),
@@ -138,14 +150,13 @@ fn missing(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let capability = asked.capability;
         let network = attachment.selection.network_name().unwrap_or_default();
         let help = format!(
-            "add \"capabilities\": {{\"{capability}\": true}} to the plugin of network \
-             \"{network}\" that takes it, or remove \"{}\"",
+            "remove \"{}\"; an administrator can add \"capabilities\": {{\"{capability}\": true}} to \
+             the plugin that reads it",
             asked.key
         );
         let message = format!(
-            "no plugin of network \"{network}\" has the capability \"{capability}\"{}: the request is \
-             lost",
-            misplaced_capability(config, capability)
+            "{}, so the request is silently dropped",
+            missing_capability(config, network, capability)
         );
         match capability {
             Capability::Ips => {}
@@ -171,14 +182,12 @@ fn fallback(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         report.add(
             attachment.field_ref(asked.key, asked.span),
             format!(
-                "network \"{network}\" lacks the capability \"{}\"{}; {taken_by} takes \"{}\" by a \
-                 fallback (CNI_ARGS) only",
-                asked.capability,
-                misplaced_capability(config, asked.capability),
+                "{}; {taken_by} takes \"{}\" only from CNI_ARGS, a fallback",
+                missing_capability(config, network, asked.capability),
                 asked.key
             ),
             format!(
-                "add \"capabilities\": {{\"{}\": true}} to the network's {} plugin",
+                "add \"capabilities\": {{\"{}\": true}} to the {} plugin of the network",
                 asked.capability,
                 match config.addressing() {
                     Some(plugin) if asked.capability == Capability::Ips => &plugin.kind,
@@ -189,12 +198,15 @@ fn fallback(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     });
 }
 
-/// Names a plugin that has the capability but does not read it, for a message.
-fn misplaced_capability(config: &NetworkConfig, capability: Capability) -> String {
+/// Describes a missing capability for a message. Names a plugin that has it but does not read it.
+fn missing_capability(config: &NetworkConfig, network: &str, capability: Capability) -> String {
     let mut plugins = config.plugins.iter();
     match plugins.find(|plugin| plugin.capabilities.has(capability)) {
-        Some(plugin) => format!(" on the plugin that reads it (it is on {})", plugin.kind),
-        None => String::new(),
+        Some(plugin) => format!(
+            "in network \"{network}\", the capability \"{capability}\" is on {}, which does not read it",
+            plugin.kind
+        ),
+        None => format!("no plugin of network \"{network}\" has the capability \"{capability}\""),
     }
 }
 

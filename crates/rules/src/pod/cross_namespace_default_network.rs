@@ -1,7 +1,7 @@
 //! `cross-namespace-default-network`: a default network from another namespace.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, OTHER_NAMESPACE, pod},
 };
 use nadmit_cni::annotations;
@@ -9,13 +9,21 @@ use nadmit_cni::annotations;
 pub(crate) const RULE: Rule = Rule {
     code: "cross-namespace-default-network",
     levels: Levels::ADVICE,
-    summary: "The pod's default network is one of another namespace",
-    explanation: "The annotation v1.multus-cni.io/default-network names the network of a pod's first \
-        interface (eth0). Multus isolates no namespaces there, whatever namespaceIsolation says: a \
-        pod may take any namespace's network. Networks of the pod's own namespace, of Multus's, of \
-        globalNamespaces and of OVN-Kubernetes (ovn-kubernetes, openshift-ovn-kubernetes) are left \
-        alone, and so is what KubeVirt writes on launcher pods. It is a warning, which the settings \
-        may raise to deny. Source: Multus, tryLoadK8sPodDefaultNetwork.",
+    summary: "The pod's default network is in another namespace",
+    docs: RuleDocs {
+        checks: "The annotation v1.multus-cni.io/default-network names the network of the pod's first \
+            interface (eth0), and this network is in another namespace. Networks in Multus's \
+            namespace and in globalNamespaces are not reported. Networks of OVN-Kubernetes \
+            (ovn-kubernetes, openshift-ovn-kubernetes) and annotations that KubeVirt writes on \
+            launcher pods are not reported either. The rule warns, and the settings can raise it to \
+            deny.",
+        consequence: "Multus does not isolate namespaces for the default network, whatever \
+            namespaceIsolation says. A pod can attach its first interface to the network of any \
+            namespace.",
+        fix: "Use a network of the pod's own namespace or of Multus's namespace. To share the networks \
+            of the other namespace, an administrator adds it to globalNamespaces.",
+        source: "Multus, tryLoadK8sPodDefaultNetwork.",
+    },
     wrong: Example(&[
         MACVLAN_CONF,
         OTHER_NAMESPACE,
@@ -52,12 +60,13 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         report.add(
             attachment.field_ref(attachment.member("namespace"), written.span),
             format!(
-                "the default network of a pod of namespace {:?} is one of namespace {other:?}, \
-                 which Multus does not prevent",
+                "a pod of namespace {:?} has its default network in namespace {other:?}, which Multus \
+                 does not prevent",
                 subject.namespace
             ),
             format!(
-                "use a network of {:?} or of {:?}, or add {other:?} to globalNamespaces",
+                "use a network of namespace {:?} or {:?}; to share {other:?}, an administrator adds it to \
+                 globalNamespaces",
                 subject.namespace, policy.multus_namespace
             ),
         );

@@ -1,7 +1,7 @@
 //! `cross-namespace-network`: a network of a namespace that pods of this namespace may not use.
 
 use crate::{
-    Check, Example, Levels, NamespaceIsolation, PodSubject, Report, Rule,
+    Check, Example, Levels, NamespaceIsolation, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, OTHER_NAMESPACE, pod},
     subject::{Attachment, Resolution},
 };
@@ -11,13 +11,21 @@ pub(crate) const RULE: Rule = Rule {
     code: "cross-namespace-network",
     levels: Levels::FAILS,
     summary: "The network is in a namespace that the pod may not use",
-    explanation: "Where Multus's namespaceIsolation is true, a pod may use the networks of its own \
-        namespace and of those in globalNamespaces (by default the namespace \"default\"). Anything \
-        else fails when the pod starts. Multus's own default is false; OpenShift sets true. \
-        nadmit's settings namespaceIsolation and globalNamespaces have to say what Multus's say; \
-        `nadmit install` and `nadmit check --cluster` read Multus's. In a cluster, and in `nadmit \
-        check`, where namespaceIsolation is not set and Multus's setting is not known, this rule \
-        only warns. Source: Multus, GetNetworkDelegates.",
+    docs: RuleDocs {
+        checks: "A pod requests a network of another namespace, and that namespace is not in \
+            globalNamespaces (by default the namespace \"default\"). The rule applies if Multus's \
+            namespaceIsolation is true. Multus's own default is false; OpenShift sets true. nadmit's \
+            settings namespaceIsolation and globalNamespaces must have the values of Multus. `nadmit \
+            install` and `nadmit check --cluster` read them from Multus. The rule only warns, in a \
+            cluster and in `nadmit check`, if namespaceIsolation is not set and Multus's value is not \
+            known.",
+        consequence: "Multus refuses the network when the pod starts, and the pod hangs in \
+            ContainerCreating.",
+        fix: "Use a network of the pod's own namespace. To share the other namespace, an administrator \
+            adds it to globalNamespaces of Multus and of nadmit. If Multus does not isolate \
+            namespaces, an administrator sets namespaceIsolation: false in nadmit's settings.",
+        source: "Multus, GetNetworkDelegates.",
+    },
     wrong: Example(&[MACVLAN_CONF, OTHER_NAMESPACE, pod!("web/front-net")]),
     right: Example(&[MACVLAN_CONF, OTHER_NAMESPACE, pod!("macvlan-conf")]),
     check: Check::Pod(check),
@@ -34,7 +42,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         if matches!(attachment.resolution, Resolution::Forbidden(_)) {
             report.add(
                 field_ref,
-                format!("a pod of namespace \"{own}\" may not use networks of \"{other}\""),
+                format!(
+                    "a pod of namespace \"{own}\" may not use networks of \"{other}\" (namespaceIsolation: \
+                     true)"
+                ),
                 help(subject, attachment, other),
             );
         } else if !is_known && fails_if_isolated(subject, attachment, other) {
@@ -42,12 +53,12 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 Levels::ADVICE,
                 field_ref,
                 format!(
-                    "a pod of namespace \"{own}\" names a network of \"{other}\", which fails where \
-                     Multus has namespaceIsolation: true, and works where it has false, its default"
+                    "a pod of namespace \"{own}\" requests a network of \"{other}\", which fails if Multus \
+                     isolates namespaces"
                 ),
                 format!(
-                    "set namespaceIsolation in nadmit's settings as Multus has it; where it is true, {}",
-                    alternative(subject, attachment, other)
+                    "set namespaceIsolation in nadmit's settings to the value in Multus; if it is true, {}",
+                    alternative(subject, attachment)
                 ),
             );
         }
@@ -69,21 +80,28 @@ fn fails_if_isolated(
 
 /// Returns the remedy for isolated namespaces.
 fn help(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -> String {
+    let alternative = alternative(subject, attachment);
+    if network_of_own(subject, attachment).is_some() {
+        return alternative;
+    }
     format!(
-        "{}; if Multus does not isolate namespaces, set namespaceIsolation: false in nadmit's settings",
-        alternative(subject, attachment, other)
+        "{alternative}; to share \"{other}\", an administrator adds it to globalNamespaces of Multus and \
+         nadmit"
     )
 }
 
 /// Returns the remedy that works in spite of isolation.
-fn alternative(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -> String {
+fn alternative(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>) -> String {
     let own = subject.namespace;
-    let name = attachment.selection.network_name().unwrap_or_default();
-    if subject.catalog.network(own, name).is_some() {
-        format!("leave the namespace out: \"{name}\" exists in \"{own}\", too")
-    } else {
-        format!(
-            "use a network of \"{own}\", or add \"{other}\" to globalNamespaces of Multus and of nadmit"
-        )
+    match network_of_own(subject, attachment) {
+        Some(name) => format!("remove the namespace: \"{name}\" also exists in \"{own}\""),
+        None => format!("use a network of namespace \"{own}\""),
     }
+}
+
+/// Returns the name of the network, if the pod's namespace has one of this name, too.
+fn network_of_own<'s>(subject: &PodSubject<'_>, attachment: Attachment<'s, '_>) -> Option<&'s str> {
+    let name = attachment.selection.network_name().unwrap_or_default();
+    let network = subject.catalog.network(subject.namespace, name);
+    network.map(|_| name)
 }

@@ -4,18 +4,24 @@
 use std::net::IpAddr;
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 
 pub(crate) const INVALID: Rule = Rule {
     code: "invalid-default-route",
     levels: Levels::FAILS,
-    summary: "A gateway of the default route is not an address of a router",
-    explanation: "default-route is a list of gateways: plain addresses without a prefix. Multus \
-        refuses what is not an address and then attaches none of the pod's networks; Linux refuses \
-        multicast and loopback gateways. Source: the spec, section 4.1.2.1.9; Multus; Linux, \
-        fib_check_nh.",
+    summary: "A gateway in default-route is not the address of a router",
+    docs: RuleDocs {
+        checks: "default-route is a list of gateways, which are addresses without a prefix length. The \
+            rule reports a gateway that is not an address, and multicast, loopback and unspecified \
+            addresses. Linux accepts 0.0.0.0, so the profile multus only warns of it.",
+        consequence: "Multus refuses a gateway that is not an address, and attaches none of the pod's \
+            networks. Linux refuses multicast and loopback gateways and ::. A default route via \
+            0.0.0.0 does not lead to any router.",
+        fix: "Write the address of the router without a prefix length, or remove default-route.",
+        source: "The spec, section 4.1.2.1.9; Multus; Linux, fib_check_nh.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(
@@ -32,11 +38,17 @@ pub(crate) const INVALID: Rule = Rule {
 pub(crate) const CONFLICT: Rule = Rule {
     code: "default-route-conflict",
     levels: Levels::FAILS,
-    summary: "More than one attachment or gateway wants the default route",
-    explanation: "Multus sets one default route a family and fails on a second gateway (\"does not \
-        support ECMP\"). The spec is stricter: only one element may carry the key, even if one is \
-        for IPv4 and the other for IPv6, which works with Multus and is only warned of. Source: \
-        the spec, section 4.1.2.1.9; executed with Multus v4.3.0.",
+    summary: "More than one network entry or gateway sets the default route",
+    docs: RuleDocs {
+        checks: "A pod has two gateways of one IP family in default-route, in one network entry or in \
+            several. The spec is stricter and allows the key in only one network entry. Two network \
+            entries with gateways of different IP families work with Multus, so this case is only \
+            warned of, except in the profile strict.",
+        consequence: "Multus sets one default route per IP family and fails on a second gateway \
+            (\"does not support ECMP\").",
+        fix: "Keep one gateway of each IP family, and write both into one network entry.",
+        source: "The spec, section 4.1.2.1.9; run with Multus v4.3.0.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(
@@ -53,12 +65,15 @@ pub(crate) const CONFLICT: Rule = Rule {
 pub(crate) const EMPTY: Rule = Rule {
     code: "empty-default-route",
     levels: Levels::ADVICE,
-    summary: "default-route is an empty list, which can take the pod's default route away",
-    explanation: "An empty list names no gateway, but the key is there: Multus up to v4.2.1 then \
-        removes the default routes of all interfaces of the pod, that of eth0 and those that the \
-        network's own configuration has set, of both families, and sets none. From v4.2.2 on it \
-        removes none (up to v4.3.0 at least). Source: Multus, CheckGatewayConfig and \
-        netutils.DeleteDefaultGW; v4.3.0 executed.",
+    summary: "default-route is an empty list, which can remove the pod's default route",
+    docs: RuleDocs {
+        checks: "The key default-route is present, but its list is empty and names no gateway.",
+        consequence: "Multus up to v4.2.1 removes the default routes of all interfaces of the pod, \
+            IPv4 and IPv6, and sets none. These are the route of eth0 and the routes from the \
+            network's own configuration. Multus from v4.2.2 to at least v4.3.0 removes none.",
+        fix: "Remove default-route to keep the default route of the cluster network.",
+        source: "Multus, CheckGatewayConfig and netutils.DeleteDefaultGW; run with v4.3.0.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"], "default-route": []}]"#),
@@ -73,15 +88,20 @@ pub(crate) const EMPTY: Rule = Rule {
 pub(crate) const MOVED: Rule = Rule {
     code: "default-route-moved",
     levels: Levels::ADVICE,
-    summary: "The pod's default route leaves the cluster network",
-    explanation: "default-route makes this attachment carry all traffic that no other route \
-        claims. Traffic to other pods and to services may then leave by this interface, too, where \
-        the cluster network sets no routes of its own. Multus up to v4.2.1 first removes the default \
-        routes of the pod's other interfaces, of both families: with gateways of IPv6 alone the pod \
-        has no IPv4 default route any more. From v4.2.2 on it removes none (up to v4.3.0 at least), \
-        and where the cluster network has set a default route of the same family, that one stays. \
-        Source: OpenShift's guide to secondary networks; Multus, netutils.DeleteDefaultGW, v4.3.0 \
-        executed.",
+    summary: "default-route moves the pod's default route away from the cluster network",
+    docs: RuleDocs {
+        checks: "default-route makes this attachment carry all traffic without a more specific route. \
+            The rule is a reminder and only warns.",
+        consequence: "Traffic to other pods and to services can also leave by this interface if the \
+            cluster network sets no routes of its own. Multus up to v4.2.1 first removes the default \
+            routes of the pod's other interfaces, IPv4 and IPv6. With only IPv6 gateways, the pod \
+            then has no IPv4 default route. Multus from v4.2.2 to at least v4.3.0 removes none. A \
+            default route of the same IP family that the cluster network has set then stays.",
+        fix: "Check that the cluster network sets its own routes to pods and services. Remove \
+            default-route if the attachment is not meant to carry this traffic.",
+        source: "OpenShift's guide to secondary networks; Multus, netutils.DeleteDefaultGW; run with \
+            v4.3.0.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(
@@ -106,26 +126,31 @@ fn invalid(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 Err(error) => report.add(
                     field_ref,
                     format!("{:?} {error}", written.text),
-                    "write the router's address without a prefix, such as \"192.0.2.1\"",
+                    "write the router's address without a prefix length, such as \"192.0.2.1\"",
                 ),
                 Ok(gateway) if gateway.is_multicast() || gateway.is_loopback() => report.add(
                     field_ref,
                     format!(
-                        "{:?} is not an address of a router: Linux refuses it",
-                        written.text
+                        "Linux refuses the gateway {:?}, which is a {} address",
+                        written.text,
+                        if gateway.is_multicast() {
+                            "multicast"
+                        } else {
+                            "loopback"
+                        }
                     ),
                     "write the router's address, such as \"192.0.2.1\"",
                 ),
                 Ok(IpAddr::V6(gateway)) if gateway.is_unspecified() => report.add(
                     field_ref,
-                    "\"::\" is not an address of a router: Linux refuses it",
+                    "Linux refuses the gateway \"::\", which is not the address of a router",
                     "write the router's address, such as \"2001:db8::1\"",
                 ),
                 Ok(gateway) if gateway.is_unspecified() => report.add_capped(
                     Levels::MISLEADS,
                     field_ref,
                     format!(
-                        "{:?} is not a router: the route would lead nowhere",
+                        "{:?} is not the address of a router, so the default route reaches no router",
                         written.text
                     ),
                     "write the router's address, such as \"192.0.2.1\"",
@@ -163,14 +188,14 @@ fn conflict(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             report.add(
                 field_ref(),
                 format!("{second} is the second {family} gateway of the pod's default route"),
-                "keep one gateway for each family",
+                "keep one gateway of each IP family",
             );
         } else if let Some(first) = carrier {
             report.add_capped(
                 Levels::SPEC,
                 field_ref(),
-                format!("element [{first}] carries default-route already"),
-                "put the gateways of both families into one element",
+                format!("network entry [{first}] already has default-route"),
+                "write the gateways of both IP families into one network entry",
             );
         }
         carrier.get_or_insert(attachment.selection.index);
@@ -190,8 +215,8 @@ fn empty(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             report.add(
                 attachment.field_ref("default-route", route.span),
                 "\"default-route\": [] sets no default route, and Multus up to v4.2.1 removes those of \
-                 all interfaces, eth0's too",
-                "leave default-route out: the pod then keeps the default route of the cluster network",
+                 all interfaces, including eth0",
+                "remove default-route to keep the default route of the cluster network",
             );
         }
     }
@@ -218,11 +243,11 @@ fn moved(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         report.add(
             attachment.field_ref("default-route", route.span),
             format!(
-                "all traffic without a route of its own leaves by {}, traffic to other pods perhaps \
-                 included{removed}",
+                "traffic without a more specific route leaves by {}, perhaps also traffic to other \
+                 pods{removed}",
                 attachment.interface()
             ),
-            "make sure that the cluster network keeps its own routes, or leave default-route out",
+            "check that the cluster network sets its own routes, or remove default-route",
         );
     }
 }

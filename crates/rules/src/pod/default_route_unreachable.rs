@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 use nadmit_cni::{
@@ -17,14 +17,21 @@ use super::configured_attachment::ConfiguredAttachment;
 pub(crate) const RULE: Rule = Rule {
     code: "default-route-unreachable",
     levels: Levels::FAILS,
-    summary: "The attachment does not reach the gateway of its default route",
-    explanation: "Multus adds the default route to the attachment's interface after its plugins are \
-        done. If the gateway is in no subnet of the interface, and no route of the network without a \
-        gateway covers it, Linux refuses the route and the pod does not start (\"error setting \
-        default gateway\"). Of two gateways only the refusal of the last one fails the pod; the \
-        other's default route is missing without a word, which is warned of. So it is where a \
-        further plugin of the network may change its routes. Link-local gateways of IPv6 are reached \
-        everywhere. Source: Multus, netutils.SetDefaultGW; v4.3.0 executed.",
+    summary: "The interface cannot reach the gateway in default-route",
+    docs: RuleDocs {
+        checks: "The gateway is in no subnet of the interface, and no route of the network without a \
+            gateway covers it. Other gateways that Linux refuses, such as the broadcast address of \
+            the subnet, are reported too. Link-local IPv6 gateways are reachable on every interface, \
+            so they are not reported. Of two gateways, only the refusal of the last one fails the \
+            pod, so the other one is only warned of. The rule also only warns if a further plugin of \
+            the network can change its routes.",
+        consequence: "Multus adds the default route to the interface after the plugins of the network \
+            are done. Linux refuses the route, and the pod does not start (\"error setting default \
+            gateway\"). If Linux refuses the first of two gateways, its default route is silently \
+            missing.",
+        fix: "Write the address of a router in the subnet of the interface, or remove default-route.",
+        source: "Multus, netutils.SetDefaultGW; run with v4.3.0.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(
@@ -59,7 +66,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             };
             let reach = &attached.possible[0].routing;
             let why = match refused {
-                RouteError::Unreachable => describe_subnets(reach.addresses(), address.is_ipv4()),
+                RouteError::Unreachable => format!(
+                    "the interface cannot reach it ({})",
+                    describe_subnets(reach.addresses(), address.is_ipv4())
+                ),
                 other => other.to_string(),
             };
             let (levels, outcome) = match (index == last, attached.is_final()) {
@@ -74,11 +84,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 levels,
                 attachment.field_ref(&format!("default-route[{index}]"), gateway.span),
                 format!(
-                    "Linux refuses the default route by {address} on {}: {why}; {outcome}",
+                    "Linux refuses the default route via {address} on {}: {why}, so {outcome}",
                     attachment.interface()
                 ),
-                "write the address of a router of the interface's own subnet, or leave default-route \
-                 out",
+                "write the address of a router in the interface's subnet, or remove default-route",
             );
         }
     }

@@ -1,7 +1,7 @@
 //! `duplicate-address`: another pod on the same link has the address or MAC that a pod names.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 use nadmit_allocation::{Address, Holder};
@@ -11,13 +11,20 @@ use nadmit_cni::mac::HardwareAddress;
 pub(crate) const RULE: Rule = Rule {
     code: "duplicate-address",
     levels: Levels::ADVICE,
-    summary: "Another pod on the same wire has the address or MAC",
-    explanation: "Without a pool nothing records which addresses pods name. Two pods with one address or \
-        one MAC on one wire (master, bridge, VLAN or device) disturb each other: both seem to work now \
-        and then. It is looked up when a pod is created, among pods that are there and not being \
-        deleted: what their annotations name, and what Multus reports of them. It is only warned of, \
-        for a pod that takes over from another may be created before that one has ended. On a \
-        network with an AddressPool the pool keeps addresses apart.",
+    summary: "Another pod on the same L2 segment has the address or MAC",
+    docs: RuleDocs {
+        checks: "Another pod on the same L2 segment (master, bridge, VLAN or device) has the requested \
+            address or MAC. nadmit looks it up when a pod is created, among existing pods that are \
+            not being deleted. It reads what their annotations request and what Multus reports of \
+            them. Networks with an AddressPool are not reported, because the pool keeps addresses \
+            unique. The rule only warns, because a replacement pod may be created before the previous \
+            pod has ended.",
+        consequence: "Without a pool, nothing records which addresses pods request. Two pods with one \
+            address or MAC on one L2 segment disturb each other, and each works only intermittently.",
+        fix: "Request a different address or MAC for each pod. To avoid duplicates, an administrator \
+            serves the network with an AddressPool.",
+        source: "RFC 5227 (IPv4 address conflicts); RFC 4862, section 5.4 (duplicate IPv6 addresses).",
+    },
     wrong: Example(&[STORAGE_NET, OTHER_POD, NAMES_THE_SAME]),
     right: Example(&[STORAGE_NET, OTHER_POD, NAMES_ANOTHER]),
     check: Check::Pod(check),
@@ -67,7 +74,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     }
 }
 
-const HELP: &str = "give each pod its own, or let an AddressPool give them";
+const HELP: &str = "request a different one, or let an AddressPool assign it";
 
 /// Returns another pod that has the address on the link of an attachment. Networks of pools are left out,
 /// because the pool keeps addresses unique. For a launcher pod, other launchers of its namespace are
@@ -97,5 +104,5 @@ fn message(address: &str, other: &Pod) -> String {
     let Pod {
         namespace, name, ..
     } = other;
-    format!("pod {namespace}/{name} has {address} on the same wire")
+    format!("pod {namespace}/{name} has {address} on the same L2 segment")
 }

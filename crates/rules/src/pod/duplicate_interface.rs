@@ -3,19 +3,22 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
 };
 
 pub(crate) const RULE: Rule = Rule {
     code: "duplicate-interface",
     levels: Levels::FAILS,
-    summary: "Two attachments have the same interface name",
-    explanation: "Each attachment needs an interface of its own. Multus names them net1, net2, … \
-        by the place in the list and does not step aside for a name that was given to another \
-        element: \"net2\" on the first element collides with the automatic name of the second. The \
-        second attachment fails and the pod stays in ContainerCreating. Source: the spec, section \
-        4.1.2.1.5; executed with Multus v4.3.0.",
+    summary: "Two network entries have the same interface name",
+    docs: RuleDocs {
+        checks: "Two network entries of a pod have the same interface name. Multus names interfaces \
+            net1, net2, … by their position in the list. It does not skip a name that another entry \
+            has: \"net2\" on the first entry collides with the automatic name of the second.",
+        consequence: "The second attachment fails, and the pod hangs in ContainerCreating.",
+        fix: "Give one of the two entries another interface name, or remove its name.",
+        source: "The spec, section 4.1.2.1.5; run with Multus v4.3.0.",
+    },
     wrong: Example(&[MACVLAN_CONF, pod!("macvlan-conf@net2,macvlan-conf")]),
     right: Example(&[MACVLAN_CONF, pod!("macvlan-conf@net3,macvlan-conf")]),
     check: Check::Pod(check),
@@ -50,17 +53,17 @@ fn report_duplicate(
         None => second.field_ref("", second.selection.span),
     };
     let automatic = if written.is_none() {
-        ", its automatic name,"
+        ", the automatic name of this entry"
     } else {
         ""
     };
     report.add(
         field_ref,
         format!(
-            "the interface \"{name}\"{automatic} is already that of element [{}] ({})",
+            "network entry [{}] ({}) already has the interface name \"{name}\"{automatic}",
             first.selection.index,
             first.selection.network_name().unwrap_or("without a name"),
         ),
-        "give one of the two another interface name, or none",
+        "give one of the two entries another interface name, or remove its name",
     );
 }

@@ -3,17 +3,22 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 
 pub(crate) const RULE: Rule = Rule {
     code: "duplicate-ip",
     levels: Levels::MISLEADS,
-    summary: "One pod asks for an address twice on one network",
-    explanation: "Two interfaces of one pod with one address on one network answer for each other; \
-        the same address twice on one interface is refused by Linux. Neither is seen before the \
-        container runs. Source: Linux, RTM_NEWADDR.",
+    summary: "The pod requests an address twice on one network",
+    docs: RuleDocs {
+        checks: "A pod requests one address twice on the same network, in one network entry or in two.",
+        consequence: "Two interfaces of one pod with one address on one network answer for each other. \
+            Linux refuses the same address twice on one interface. Neither problem shows before the \
+            container runs.",
+        fix: "Request the address once.",
+        source: "Linux, RTM_NEWADDR.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(
@@ -49,11 +54,11 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 report.add(
                     attachment.field_ref(&format!("ips[{index}]"), written.span),
                     format!(
-                        "{} is asked for twice on network \"{name}\": also by \
+                        "the pod requests {} twice on network \"{name}\", also in \
                          [{element}].ips[{other}]",
                         request.address
                     ),
-                    "ask for it once",
+                    "request it once",
                 );
             }
         }

@@ -1,7 +1,7 @@
 //! `empty-request`: a key with an empty value.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
 };
 use nadmit_cni::{
@@ -12,11 +12,16 @@ use nadmit_cni::{
 pub(crate) const RULE: Rule = Rule {
     code: "empty-request",
     levels: Levels::SPEC,
-    summary: "A key is there, but asks for nothing",
-    explanation: "The spec wants at least one element in ips and portMappings, a limit in \
-        bandwidth, and a value in mac, interface, infiniband-guid and ipam-claim-reference. Multus \
-        reads the empty value as absent, so that a template's empty variable is lost without a \
-        word. Source: the spec, section 4.1.2.1.",
+    summary: "A key is present, but its value is empty",
+    docs: RuleDocs {
+        checks: "A key is present, but its value is empty. The spec requires at least one item in ips \
+            and portMappings, and a limit in bandwidth. It requires a value in mac, interface, \
+            infiniband-guid and ipam-claim-reference.",
+        consequence: "Multus reads the empty value as absent. A request from an empty template \
+            variable is silently dropped.",
+        fix: "Remove the key, or write a value.",
+        source: "The spec, section 4.1.2.1.",
+    },
     wrong: Example(&[
         MACVLAN_CONF,
         pod!(r#"[{"name": "macvlan-conf", "ips": []}]"#),
@@ -40,8 +45,8 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             if is_empty(key, member) {
                 report.add(
                     attachment.field_ref(key, member.value.span()),
-                    format!("\"{key}\" is empty and asks for nothing"),
-                    "remove it, or write what you ask for",
+                    format!("\"{key}\" is empty, so Multus reads it as absent"),
+                    "remove it, or write a value",
                 );
             }
         }

@@ -1,7 +1,7 @@
 //! `fast-ipam-pod`: a pod that gets no address from a network with node slices.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     network::fast_ipam::{CONTROLLER_RUNS, SLICED},
 };
 use nadmit_cni::{Network, ipam::Ipam};
@@ -9,13 +9,21 @@ use nadmit_cni::{Network, ipam::Ipam};
 pub(crate) const RULE: Rule = Rule {
     code: "fast-ipam-pod",
     levels: Levels::ADVICE,
-    summary: "A pod may get no address from a network with slices",
-    explanation: "A network with node_slice_size gives addresses of the node's slice, which is \
-        recorded in a NodeSlicePool: called as network_name says, else as the network is, in \
-        Whereabouts's namespace (whereaboutsNamespaces). Without it no pod starts; pods, too, have \
-        to be in that namespace. Of a missing pool is spoken only where others are known, for \
-        nobody may have told nadmit of any. Source: OpenShift's documentation of Fast IPAM; \
-        Whereabouts v0.9.4, GetNodeSlicePoolRange.",
+    summary: "The pod may get no address from a network with node slices",
+    docs: RuleDocs {
+        checks: "A pod requests a network with node_slice_size from outside Whereabouts's namespace \
+            (whereaboutsNamespaces), or the NodeSlicePool of the network is missing there. The \
+            NodeSlicePool has the name in network_name, or else the name of the network. A missing \
+            NodeSlicePool is reported only if nadmit knows others, because its input may not contain \
+            any.",
+        consequence: "A network with node_slice_size assigns addresses from the slice of the node, \
+            which the NodeSlicePool records. Without the NodeSlicePool, no pod starts. Pods outside \
+            Whereabouts's namespace may get no address.",
+        fix: "Move the pod to Whereabouts's namespace, or use a network without node_slice_size. For a \
+            missing NodeSlicePool, an administrator checks that whereabouts-controller runs, and \
+            reads its log.",
+        source: "OpenShift's documentation of Fast IPAM; Whereabouts v0.9.4, GetNodeSlicePoolRange.",
+    },
     wrong: Example(&[CONTROLLER_RUNS, OTHER_POOL, SLICED, POD]),
     right: Example(&[CONTROLLER_RUNS, POOL, SLICED, POD]),
     check: Check::Pod(check),
@@ -84,10 +92,10 @@ fn check_pool(
         report.add(
             field_ref(),
             format!(
-                "network \"{}/{}\" has slices, and the pod's namespace {:?} is not Whereabouts's own",
+                "network \"{}/{}\" has node slices, which work only in Whereabouts's namespace, not in {:?}",
                 network.namespace, network.name, subject.namespace
             ),
-            format!("move the pod to {whereabouts_namespaces}, or name a network without \"node_slice_size\""),
+            format!("move the pod to {whereabouts_namespaces}, or use a network without \"node_slice_size\""),
         );
     }
     let slicing = subject.catalog.slicing();
@@ -95,8 +103,8 @@ fn check_pool(
     if slicing.has_pools() && !namespaces.any(|namespace| slicing.has_pool(namespace, pool)) {
         report.add(
             field_ref(),
-            format!("there is no NodeSlicePool {pool:?} yet, so the pod gets no address"),
-            format!("see whether whereabouts-controller runs in {whereabouts_namespaces}, and what it logs"),
+            format!("NodeSlicePool {pool:?} does not exist yet, so the pod gets no address"),
+            format!("check that whereabouts-controller runs in {whereabouts_namespaces}, and read its log"),
         );
     }
 }

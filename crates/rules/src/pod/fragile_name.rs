@@ -1,7 +1,7 @@
 //! `fragile-name`: a name or notation that works in Multus, but not everywhere.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{DOTTED_NET, pod},
 };
 use nadmit_cni::{AnnotationFormat, name, selection::SelectionName};
@@ -9,11 +9,17 @@ use nadmit_cni::{AnnotationFormat, name, selection::SelectionName};
 pub(crate) const RULE: Rule = Rule {
     code: "fragile-name",
     levels: Levels::ADVICE,
-    summary: "A name or notation works here, but not everywhere",
-    explanation: "A network's name with a dot can be named in the JSON format only, and the spec \
-        recommends at most 63 characters. An empty namespace (/net) or interface (net@) is read as \
-        absent by Multus and refused by others. Source: the spec, sections 3.3 and 4.1.1; executed \
-        with Multus v4.3.0.",
+    summary: "A name or notation works with Multus, but not everywhere",
+    docs: RuleDocs {
+        checks: "The name of the network has a dot, which only the JSON format can express, or more \
+            than the recommended 63 characters. An empty namespace (/net) or interface (net@) in the \
+            short format is also reported.",
+        consequence: "Multus reads an empty namespace or interface as absent; other implementations \
+            refuse it. The short format cannot name a network with a dot in its name.",
+        fix: "Remove the \"/\" or \"@\" without a name. An administrator gives the network a name \
+            without dots and with at most 63 characters.",
+        source: "The spec, sections 3.3 and 4.1.1; run with Multus v4.3.0.",
+    },
     wrong: Example(&[DOTTED_NET, pod!(r#"[{"name": "storage.v2"}]"#)]),
     right: Example(&[DOTTED_NET, pod!(r#"[{"name": "storage-v2"}]"#)]),
     check: Check::Pod(check),
@@ -40,7 +46,10 @@ fn check_name(attachment: Attachment<'_, '_>, name: &SelectionName<'_>, report: 
     if name.text.len() > name::LABEL_MAX {
         report.add(
             field_ref(),
-            format!("the network's name has {} characters", name.text.len()),
+            format!(
+                "the network's name has {} characters, more than the spec recommends",
+                name.text.len()
+            ),
             format!(
                 "give the network a name of at most {} characters",
                 name::LABEL_MAX
@@ -50,7 +59,7 @@ fn check_name(attachment: Attachment<'_, '_>, name: &SelectionName<'_>, report: 
         report.add(
             field_ref(),
             format!(
-                "the network's name \"{}\" has a dot, which the short format does not take",
+                "the network's name \"{}\" has a dot, which the short format does not support",
                 name.text
             ),
             "give the network a name without dots",
@@ -71,7 +80,7 @@ fn check_separators(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
             attachment.selection.namespace.is_none(),
         ),
         (
-            "interface behind \"@\"",
+            "interface after \"@\"",
             '@',
             attachment.selection.interface.is_none(),
         ),
@@ -80,7 +89,7 @@ fn check_separators(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
         if absent && element.contains(separator) {
             report.add(
                 attachment.field_ref("", span),
-                format!("there is no {what} in {element:?}"),
+                format!("{element:?} has no {what}, which Multus accepts and others refuse"),
                 format!("remove the \"{separator}\""),
             );
         }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{BRIDGE_NET, STORAGE_NET, pod},
 };
 use nadmit_cni::{
@@ -16,12 +16,16 @@ use nadmit_cni::{
 pub(crate) const TOO_MANY: Rule = Rule {
     code: "too-many-ips",
     levels: Levels::FAILS,
-    summary: "More than one address is asked for on a host-local network",
-    explanation: "Multus hands requested addresses to the plugin in CNI_ARGS, too, joined by commas \
-        (IP=a,b), whether it has the capability \"ips\" or not, and host-local reads one address \
-        there: with two or more, of whichever families, it always fails (\"invalid IP address\"). Of \
-        two families speaks ips-two-families. Source: host-local, LoadIPAMConfig; v1.1.1 and v1.10 \
-        executed.",
+    summary: "The pod requests more than one address on a host-local network",
+    docs: RuleDocs {
+        checks: "A pod requests two or more addresses on a host-local network. Requests for addresses \
+            of two IP families are reported by ips-two-families.",
+        consequence: "Multus also passes the addresses in CNI_ARGS, joined by commas (IP=a,b), with or \
+            without the capability \"ips\". host-local reads one address there. With two or more \
+            addresses of any IP family, it always fails (\"invalid IP address\").",
+        fix: "Request one address, or use a network with IPAM static.",
+        source: "host-local, LoadIPAMConfig; run with v1.1.1 and v1.10.",
+    },
     wrong: Example(&[
         BRIDGE_NET,
         pod!(r#"[{"name": "bridge-net", "ips": ["198.51.100.5", "198.51.100.6"]}]"#),
@@ -36,10 +40,16 @@ pub(crate) const TOO_MANY: Rule = Rule {
 pub(crate) const NOT_IN_RANGE: Rule = Rule {
     code: "ips-not-in-range",
     levels: Levels::FAILS,
-    summary: "An address is asked for that the host-local network does not give",
-    explanation: "host-local gives a requested address only out of its ranges, and never a range's \
-        gateway: else it fails (\"failed to allocate all requested IPs\") and the pod stays in \
-        ContainerCreating. Source: host-local, cmdAdd and IPAllocator.Get; v1.1.1 and v1.10 executed.",
+    summary: "host-local does not assign the requested address",
+    docs: RuleDocs {
+        checks: "The requested address is outside the ranges of a host-local network, or is the \
+            gateway of a range.",
+        consequence: "host-local assigns a requested address only from its ranges, and never the \
+            gateway of a range. It fails (\"failed to allocate all requested IPs\"), and the pod \
+            hangs in ContainerCreating.",
+        fix: "Request an address in a range of the network, other than the gateway.",
+        source: "host-local, cmdAdd and IPAllocator.Get; run with v1.1.1 and v1.10.",
+    },
     wrong: Example(&[
         BRIDGE_NET,
         pod!(r#"[{"name": "bridge-net", "ips": ["203.0.113.5"]}]"#),
@@ -67,10 +77,10 @@ fn too_many(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             report.add(
                 attachment.field_ref("ips", ips.span),
                 format!(
-                    "host-local fails on {} requested addresses: it takes one",
+                    "host-local takes one requested address, and fails on {}",
                     ips.value.len()
                 ),
-                "ask for one address, or use a network with IPAM static",
+                "request one address, or use a network with IPAM static",
             );
         }
     }
@@ -95,7 +105,7 @@ fn not_in_range(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             let address = request.address;
             let of = ranges.iter().find(|range| range.window.contains(address));
             let fault = match of {
-                None => "is in none of the network's ranges",
+                None => "is outside the network's ranges",
                 Some(range) if range.gateway == Some(address) => "is the gateway of its range",
                 Some(_) => continue,
             };
@@ -106,8 +116,8 @@ fn not_in_range(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 .collect();
             report.add(
                 attachment.field_ref(&format!("ips[{index}]"), written.span),
-                format!("host-local does not give {address}: it {fault}"),
-                format!("ask for an address of {}", shown.join(" or ")),
+                format!("host-local does not assign {address}, which {fault}"),
+                format!("request an address in {}", shown.join(" or ")),
             );
         }
     }

@@ -1,16 +1,21 @@
 //! `host-network`: network annotations on a pod with `hostNetwork`, which Multus ignores.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{HOST_NETWORK_POD, MACVLAN_CONF, pod},
 };
 
 pub(crate) const RULE: Rule = Rule {
     code: "host-network",
     levels: Levels::ADVICE,
-    summary: "A pod on the node's own network asks for further networks",
-    explanation: "A pod with hostNetwork: true runs in the node's network namespace; Multus \
-        attaches nothing to it and ignores the annotation. Source: Multus.",
+    summary: "A pod with hostNetwork requests networks, which Multus ignores",
+    docs: RuleDocs {
+        checks: "A pod with hostNetwork: true has an annotation that requests networks.",
+        consequence: "The pod runs in the network namespace of the node. Multus attaches nothing to it \
+            and ignores the annotation.",
+        fix: "Remove the annotation, or remove hostNetwork: true.",
+        source: "Multus.",
+    },
     wrong: Example(&[MACVLAN_CONF, HOST_NETWORK_POD]),
     right: Example(&[MACVLAN_CONF, pod!("macvlan-conf")]),
     check: Check::HostNetworkPod(check),
@@ -20,8 +25,8 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
         report.add(
             request.field_ref(),
-            "the pod has hostNetwork: true, so that Multus ignores this annotation",
-            "remove the annotation, or hostNetwork",
+            "Multus ignores this annotation, because the pod has hostNetwork: true",
+            "remove the annotation, or remove hostNetwork: true",
         );
     }
 }

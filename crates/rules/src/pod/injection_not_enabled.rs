@@ -1,7 +1,7 @@
 //! `injection-not-enabled`: the pod's namespace lacks the label without which no addresses are injected.
 
 use crate::{
-    Check, Example, Injection, Levels, PodSubject, Report, Rule,
+    Check, Example, Injection, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, pod},
 };
 use nadmit_catalog::LiveRead;
@@ -9,13 +9,21 @@ use nadmit_catalog::LiveRead;
 pub(crate) const RULE: Rule = Rule {
     code: "injection-not-enabled",
     levels: Levels::FAILS,
-    summary: "The pod's namespace is not labelled for injection when pods are bound",
-    explanation: "With injection: bind, the default in a cluster, addresses of pools are put into \
-        a pod when it is bound to a node. The webhook on bindings is called for namespaces with the \
-        label nadmit.io/injection: enabled only, so that nadmit, when it is down, stops no \
-        scheduling elsewhere. In another namespace the pod would start without its addresses. Pods \
-        that are made for a certain node (spec.nodeName) are given theirs at once and need no label. \
-        The namespace is looked up afresh before a denial.",
+    summary: "The pod's namespace lacks the label that enables injection at binding",
+    docs: RuleDocs {
+        checks: "A network of the pod has an address pool, but the pod's namespace lacks the \
+            label nadmit.io/injection: enabled. The rule applies with injection: bind, the \
+            default in a cluster: nadmit injects addresses when the pod is bound to a node. Pods \
+            that are created for a certain node (spec.nodeName) need no label, because nadmit \
+            injects their addresses at once. nadmit makes a live lookup of the pool and the \
+            namespace before it denies.",
+        consequence: "The webhook for bindings is called only for namespaces with this label. So \
+            nadmit, when it is down, blocks no scheduling in other namespaces. There the pod \
+            would start without its addresses.",
+        fix: "An administrator labels the namespace: kubectl label namespace NAMESPACE \
+            nadmit.io/injection=enabled.",
+        source: "nadmit, docs/explanation/when-addresses-are-assigned.md.",
+    },
     wrong: Example(&[POOL, POOLED_NET, pod!("storage-net")]),
     right: Example(&[
         POOL,
@@ -42,9 +50,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             },
             served.field_ref(),
             format!(
-                "network \"{}/{}\" gets its addresses from the pool {:?}, and nothing puts them into \
-                 pods of namespace {:?}",
-                served.network.namespace, served.network.name, served.pool, subject.namespace
+                "nadmit does not inject the addresses of pool {:?} (network \"{}/{}\") into pods of \
+                 namespace {:?}",
+                served.pool, served.network.namespace, served.network.name, subject.namespace
             ),
             format!(
                 "label the namespace: kubectl label namespace {} nadmit.io/injection=enabled",

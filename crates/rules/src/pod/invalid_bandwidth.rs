@@ -1,7 +1,7 @@
 //! `invalid-bandwidth`: a limit that the plugin rejects or that is not positive.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{BANDWIDTH_NET, pod},
 };
 use nadmit_cni::{Network, Spanned, cni::Capability};
@@ -9,11 +9,18 @@ use nadmit_cni::{Network, Spanned, cni::Capability};
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-bandwidth",
     levels: Levels::FAILS,
-    summary: "A bandwidth limit is zero, negative, or lacks its counterpart",
-    explanation: "Rates (bit/s) and bursts (bits) are whole numbers above zero, and a burst needs \
-        its rate. The bandwidth plugin also wants a burst with each rate. Multus passes anything \
-        on, and the plugin fails. Source: the spec, section 4.1.2.1.8; bandwidth, \
-        validateRateAndBurst.",
+    summary: "A bandwidth limit is not above zero, or a rate or burst is missing",
+    docs: RuleDocs {
+        checks: "A rate (bit/s) or a burst (bits) is not a whole number above zero, or a burst \
+            has no rate. On a network with the bandwidth plugin, a rate also needs a burst. \
+            Where no plugin of the network has the capability \"bandwidth\", the plugin never \
+            reads the value, and the profile multus only warns.",
+        consequence: "Multus passes on any value. The bandwidth plugin then fails, and the pod \
+            stays in ContainerCreating.",
+        fix: "Write a rate and a burst above zero, such as \"ingressRate\": 2048 and \
+            \"ingressBurst\": 300. Remove limits that you do not need.",
+        source: "The spec, section 4.1.2.1.8; bandwidth, validateRateAndBurst.",
+    },
     wrong: Example(&[
         BANDWIDTH_NET,
         pod!(r#"[{"name": "bandwidth-net", "bandwidth": {"ingressBurst": 300}}]"#),
@@ -59,8 +66,8 @@ fn check_positive(
     report.add_capped(
         attachment.rejection_class(Capability::Bandwidth),
         attachment.field_ref(&format!("bandwidth.{key}"), limit.span),
-        format!("{key} is {}, but has to be above zero", limit.value),
-        "write a number above zero, or leave the limit out",
+        format!("expected {key} above zero, got {}", limit.value),
+        "write a number above zero, or remove the limit",
     );
 }
 
@@ -82,8 +89,8 @@ fn check_pair(
     report.add_capped(
         attachment.rejection_class(Capability::Bandwidth),
         attachment.field_ref(&format!("bandwidth.{direction}{there}"), given.span),
-        format!("{direction}{there} stands without {direction}{lacking}"),
-        format!("add \"{direction}{lacking}\""),
+        format!("\"{direction}{there}\" is set without \"{direction}{lacking}\""),
+        format!("add \"{direction}{lacking}\", a number above zero"),
     );
 }
 

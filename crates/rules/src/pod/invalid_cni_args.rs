@@ -1,7 +1,7 @@
 //! `invalid-cni-args`: `cni-args` that Multus or a plugin cannot read.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
     subject::is_cni_args_fault,
 };
@@ -16,14 +16,25 @@ use nadmit_cni::{
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-cni-args",
     levels: Levels::FAILS,
-    summary: "cni-args cannot be read",
-    explanation: "cni-args is an object, which Multus copies over args.cni of every plugin of the \
-        network, key by key; where the network's own args or args.cni are not objects, Multus \
-        crashes. static reads \"ips\", a list of addresses with their prefixes; host-local the \
-        same, with or without; bridge \"mac\"; tuning \"mac\", \"promisc\", \"mtu\", \"allmulti\", \
-        \"txQLen\" and \"sysctl\", which panics where the plugin has no \"sysctl\" of its own. What \
-        is of another sort fails the pod. Source: Multus, injectCNIArgs; static and host-local, \
-        LoadIPAMConfig; bridge, loadNetConf; tuning, parseConf.",
+    summary: "Multus or a plugin cannot read cni-args",
+    docs: RuleDocs {
+        checks: "cni-args is not an object, or a value in it has a type that a plugin of the \
+            network does not accept. static reads \"ips\", a list of addresses with their prefix \
+            lengths; host-local reads it with or without prefix lengths. bridge reads \"mac\"; \
+            tuning reads \"mac\", \"promisc\", \"mtu\", \"allmulti\", \"txQLen\" and \"sysctl\". \
+            The rule also reports cni-args on a network whose own args or args.cni is not an \
+            object. It also reports \"sysctl\" for a tuning plugin that has no \"sysctl\" of its \
+            own.",
+        consequence: "Multus copies cni-args over args.cni of every plugin of the network, key \
+            by key. A value of another type fails the pod. Multus crashes where the network's \
+            own args or args.cni is not an object. tuning panics on \"sysctl\" where it has none \
+            of its own.",
+        fix: "Write an object with values of the types that the plugins read, such as {\"ips\": \
+            [\"192.0.2.205/24\"]}. If the network is the cause, its author makes \"args\" an \
+            object, or adds \"sysctl\": {} to tuning.",
+        source: "Multus, injectCNIArgs; static and host-local, LoadIPAMConfig; bridge, \
+            loadNetConf; tuning, parseConf.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "cni-args": {"ips": "192.0.2.205/24"}}]"#),
@@ -46,8 +57,8 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             if let DecodeErrorKind::Kind { found, .. } = fault.kind {
                 report.add(
                     request.field_ref_at(&fault.path, fault.span),
-                    format!("cni-args is {}, but has to be an object", found.described()),
-                    "write an object: {\"key\": \"value\"}",
+                    format!("expected an object, got {}", found.described()),
+                    "write an object, such as {\"ips\": [\"192.0.2.205/24\"]}",
                 );
             }
         }
@@ -83,10 +94,11 @@ fn check_merge(
         report.add(
             attachment.field_ref("cni-args", args.span),
             format!(
-                "{member} of network \"{name}\" is not an object, so that Multus crashes when it adds \
-                 these"
+                "Multus crashes on cni-args here: {member} of network \"{name}\" is not an object"
             ),
-            "remove \"cni-args\", or have the network's \"args\" mended",
+            format!(
+                "remove \"cni-args\"; to keep it, the network's author makes {member} an object"
+            ),
         );
     }
 }
@@ -190,10 +202,7 @@ fn check_member(
         let path = format!("cni-args.{key}{part}");
         report.add(
             attachment.field_ref(&path, value.span()),
-            format!(
-                "{path} is {}, but has to be {expected}",
-                value.kind().described()
-            ),
+            format!("expected {expected}, got {}", value.kind().described()),
             format!("write {expected}"),
         );
     } else if arg_type == ArgType::Texts
@@ -205,8 +214,8 @@ fn check_member(
     {
         report.add(
             attachment.field_ref(&format!("cni-args.{key}"), member.value.span()),
-            "the network's tuning plugin has no \"sysctl\" of its own, and panics when it adds these",
-            "remove \"sysctl\" here, or add \"sysctl\": {} to the plugin",
+            "the network's tuning plugin panics on \"sysctl\", because it has none of its own",
+            "remove \"sysctl\"; to keep it, the network's author adds \"sysctl\": {} to the plugin",
         );
     }
 }
@@ -233,7 +242,7 @@ fn check_ips(
         let fault = match AddressRequest::parse(&text) {
             // host-local accepts addresses with and without a prefix.
             Ok(request) if request.prefix.is_some() || ipam.name() != "static" => continue,
-            Ok(_) => "has no prefix length, without which static fails".to_owned(),
+            Ok(_) => "has no prefix length, which static requires".to_owned(),
             // Go reads it as an IPv4 address.
             Err(nadmit_cni::AddressError::Mapped) => continue,
             Err(error) => error.to_string(),

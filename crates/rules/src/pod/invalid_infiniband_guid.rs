@@ -1,7 +1,7 @@
 //! `invalid-infiniband-guid`: a malformed InfiniBand GUID.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{IB_NET, pod},
 };
 use nadmit_cni::{HardwareAddress, cni::Capability};
@@ -9,9 +9,17 @@ use nadmit_cni::{HardwareAddress, cni::Capability};
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-infiniband-guid",
     levels: Levels::FAILS,
-    summary: "The InfiniBand GUID has not eight bytes",
-    explanation: "A GUID has eight bytes in hexadecimal: 24:8a:07:03:00:8d:ae:2e. Multus takes 6 and \
-        20 bytes, too, and the plugin fails. Source: the spec, section 4.1.2.1.10; ib-sriov-cni.",
+    summary: "The InfiniBand GUID does not have eight bytes, or is all zeros",
+    docs: RuleDocs {
+        checks: "A GUID has eight bytes in hexadecimal, such as 24:8a:07:03:00:8d:ae:2e. Another \
+            number of bytes, another notation and a GUID of zeros are reported. Where no plugin \
+            of the network has the capability \"infinibandGUID\", a GUID in a valid notation is \
+            lost, and the profile multus only warns.",
+        consequence: "Multus also accepts 6 and 20 bytes, and then the plugin fails. Multus \
+            itself refuses a GUID that it cannot parse. The pod stays in ContainerCreating.",
+        fix: "Write eight bytes, such as \"24:8a:07:03:00:8d:ae:2e\".",
+        source: "The spec, section 4.1.2.1.10; ib-sriov-cni.",
+    },
     wrong: Example(&[
         IB_NET,
         pod!(r#"[{"name": "ib-net", "infiniband-guid": "24:8a:07:03:00:8d"}]"#),

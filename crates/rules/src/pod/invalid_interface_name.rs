@@ -1,7 +1,7 @@
 //! `invalid-interface-name`: an interface name that Linux rejects.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
 };
 use nadmit_cni::{InterfaceError, interface};
@@ -9,10 +9,16 @@ use nadmit_cni::{InterfaceError, interface};
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-interface-name",
     levels: Levels::FAILS,
-    summary: "The interface's name is one that Linux refuses",
-    explanation: "An interface's name has at most 15 bytes, no white space, no \"/\" and no \":\", \
-        and is not \".\" or \"..\". The plugin would fail and the pod stay in ContainerCreating. \
-        Source: Linux, dev_valid_name; libcni, ValidateInterfaceName; the spec, section 4.1.2.1.5.",
+    summary: "Linux refuses the interface name",
+    docs: RuleDocs {
+        checks: "An interface name has at most 15 bytes, contains no white space, \"/\" or \
+            \":\", and is not \".\" or \"..\". Any other name is reported.",
+        consequence: "The plugin fails, and the pod stays in ContainerCreating.",
+        fix: "Write a name of at most 15 bytes with letters, digits, \"-\", \"_\" and \".\", \
+            such as \"net1\".",
+        source: "Linux, dev_valid_name; libcni, ValidateInterfaceName; the spec, section \
+            4.1.2.1.5.",
+    },
     wrong: Example(&[MACVLAN_CONF, pod!("macvlan-conf@storage-network-0")]),
     right: Example(&[MACVLAN_CONF, pod!("macvlan-conf@storage0")]),
     check: Check::Pod(check),

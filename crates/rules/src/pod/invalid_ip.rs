@@ -1,7 +1,7 @@
 //! `invalid-ip`: a malformed requested address.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 use nadmit_cni::AddressError;
@@ -10,12 +10,17 @@ pub(crate) const RULE: Rule = Rule {
     code: "invalid-ip",
     levels: Levels::FAILS,
     summary: "A requested address is not an IP address",
-    explanation: "Each element of \"ips\" is an IPv4 or IPv6 address, with a prefix length where \
-        the IPAM plugin asks for one: 192.0.2.205/24. Multus refuses leading zeros, zones (%eth0) \
-        and white space, and then attaches none of the pod's networks. An IPv4 address written as \
-        an IPv6 one (::ffff:192.0.2.1) passes there, but is a second notation for one address, so \
-        that nobody can tell whether it is taken. Source: the spec, section 4.1.2.1.3; Go, \
-        net.ParseCIDR.",
+    docs: RuleDocs {
+        checks: "Each element of \"ips\" is an IPv4 or IPv6 address, with a prefix length if the \
+            IPAM plugin requires one: 192.0.2.205/24. Leading zeros, zones (%eth0), white space \
+            and invalid prefix lengths are reported. So is an IPv4 address in IPv6 notation \
+            (::ffff:192.0.2.1), of which the profile multus only warns.",
+        consequence: "Multus refuses the address and attaches none of the pod's networks. It \
+            accepts an IPv4 address in IPv6 notation. This is a second notation for the same \
+            address, so that a comparison does not show whether the address is in use.",
+        fix: "Write an address such as 192.0.2.205/24 or 2001:db8::5/64.",
+        source: "The spec, section 4.1.2.1.3; Go, net.ParseCIDR.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.305/24"]}]"#),
@@ -51,10 +56,10 @@ fn help(error: AddressError) -> &'static str {
     match error {
         AddressError::Address => "write an address such as 192.0.2.205/24 or 2001:db8::5/64",
         AddressError::LeadingZero => "write the numbers without leading zeros",
-        AddressError::Zone => "leave out the zone; the interface is the attachment's own",
+        AddressError::Zone => "remove the zone: the address is for the interface of this network",
         AddressError::Space => "remove the white space",
         AddressError::Prefix(32) => "write a prefix length from 0 to 32, such as /24",
         AddressError::Prefix(_) => "write a prefix length from 0 to 128, such as /64",
-        AddressError::Mapped => "write it as an IPv4 address, such as 192.0.2.1/24",
+        AddressError::Mapped => "write the IPv4 address, such as 192.0.2.1/24",
     }
 }

@@ -1,7 +1,7 @@
 //! `invalid-mac`: a requested MAC that no interface can have.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 use nadmit_cni::HardwareAddress;
@@ -9,12 +9,17 @@ use nadmit_cni::HardwareAddress;
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-mac",
     levels: Levels::FAILS,
-    summary: "A requested MAC is not one that an interface can have",
-    explanation: "A MAC has six bytes in hexadecimal: 02:5e:00:00:00:01. Multus also takes 8 and \
-        20 bytes, multicast addresses (the first byte is odd) and all zeros, which Linux refuses \
-        (tuning's 8 or 20 bytes alone it takes, but only the first six of them): the plugin fails \
-        and the pod stays in ContainerCreating. Source: the spec, section \
-        4.1.2.1.4; Go, net.ParseMAC; Linux, is_valid_ether_addr.",
+    summary: "A requested MAC is not valid for an interface",
+    docs: RuleDocs {
+        checks: "A MAC has six bytes in hexadecimal, such as 02:5e:00:00:00:01. Another number \
+            of bytes, another notation, a multicast address (its first byte is odd) and all \
+            zeros are reported.",
+        consequence: "Multus also accepts 8 and 20 bytes, multicast addresses and all zeros, but \
+            Linux refuses them. The plugin fails, and the pod stays in ContainerCreating. Linux \
+            accepts 8 or 20 bytes only from tuning, and uses the first six.",
+        fix: "Write six bytes with an even first byte, such as \"02:5e:00:00:00:01\".",
+        source: "The spec, section 4.1.2.1.4; Go, net.ParseMAC; Linux, is_valid_ether_addr.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"], "mac": "CA:FE:C0:FF:EE"}]"#),

@@ -1,7 +1,7 @@
 //! `invalid-namespace`: a namespace name that is not valid in Kubernetes.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
 };
 use nadmit_cni::name;
@@ -9,10 +9,15 @@ use nadmit_cni::name;
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-namespace",
     levels: Levels::FAILS,
-    summary: "A selection names a namespace that cannot exist",
-    explanation: "A namespace's name is a DNS-1123 label: lower-case letters, digits and \"-\", at \
-        most 63 of them. The pod would stay in ContainerCreating. Source: the spec, section 4.1.1; \
-        RFC 1123.",
+    summary: "A network entry names a namespace that cannot exist",
+    docs: RuleDocs {
+        checks: "The name of a namespace is a DNS-1123 label: at most 63 lower-case letters, \
+            digits and \"-\". Any other namespace in a network entry is reported.",
+        consequence: "The network cannot be found, and the pod stays in ContainerCreating.",
+        fix: "Write the name as kubectl get namespaces prints it. Leave the namespace out for a \
+            network of the pod's own namespace.",
+        source: "The spec, section 4.1.1; RFC 1123.",
+    },
     wrong: Example(&[MACVLAN_CONF, pod!("DB/macvlan-conf")]),
     right: Example(&[MACVLAN_CONF, pod!("db/macvlan-conf")]),
     check: Check::Pod(check),
@@ -28,8 +33,8 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let help = if lower != *written.text && name::label(&lower).is_ok() {
             format!("write \"{lower}\"")
         } else {
-            "write the namespace's name as kubectl get namespaces shows it, or leave it out for \
-             the pod's own"
+            "write the name as kubectl get namespaces prints it, or leave it out for the pod's own \
+             namespace"
                 .to_owned()
         };
         report.add(

@@ -1,7 +1,7 @@
 //! `invalid-network-name`: a missing network name, or one that is not valid in Kubernetes.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
 };
 use nadmit_cni::{AnnotationFormat, NameError, name, selection::SelectionName};
@@ -9,11 +9,17 @@ use nadmit_cni::{AnnotationFormat, NameError, name, selection::SelectionName};
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-network-name",
     levels: Levels::FAILS,
-    summary: "A selection names no network, or one that cannot exist",
-    explanation: "A network is an object, and an object's name is made of lower-case letters, \
-        digits, \"-\" and \".\". The short format takes no \".\" either. A trailing comma asks for \
-        a network without a name. The pod would stay in ContainerCreating. Source: the spec, \
-        section 4.1.1; RFC 1123; Multus, parsePodNetworkObjectName.",
+    summary: "A network entry has no network name, or a name that cannot exist",
+    docs: RuleDocs {
+        checks: "A network is an object, whose name consists of lower-case letters, digits, \
+            \"-\" and \".\". The short format does not accept \".\". A network entry without a \
+            name is reported, too; a trailing comma creates one. A name in the form \
+            namespace/name is reported by qualified-name.",
+        consequence: "The network cannot be found, and the pod stays in ContainerCreating.",
+        fix: "Write the name in lower case, as kubectl get net-attach-def prints it, and remove \
+            empty entries. Write a name with \".\" in the JSON format: [{\"name\": \"vlan.7\"}].",
+        source: "The spec, section 4.1.1; RFC 1123; Multus, parsePodNetworkObjectName.",
+    },
     wrong: Example(&[MACVLAN_CONF, pod!("Macvlan-Conf")]),
     right: Example(&[MACVLAN_CONF, pod!("macvlan-conf")]),
     check: Check::Pod(check),
@@ -42,11 +48,11 @@ fn missing(attachment: Attachment<'_, '_>, report: &mut Report<'_>) {
         return;
     }
     let help = match attachment.request.annotation.format {
-        AnnotationFormat::Short => "remove the comma that has no name beside it, or name a network",
+        AnnotationFormat::Short => "remove the comma without a name beside it, or write a name",
         AnnotationFormat::Json => "add \"name\": \"my-network\"",
     };
     let field_ref = attachment.field_ref("", attachment.selection.span);
-    report.add(field_ref, "the selection has no network name", help);
+    report.add(field_ref, "the network entry has no network name", help);
 }
 
 fn invalid(
@@ -58,7 +64,7 @@ fn invalid(
     let lower = written.text.to_ascii_lowercase();
     let help = match (attachment.request.annotation.format, error) {
         (AnnotationFormat::Short, NameError::Character('.')) if name::subdomain(&lower).is_ok() => {
-            format!("the short format takes no dots; write [{{\"name\": \"{lower}\"}}]")
+            format!("write [{{\"name\": \"{lower}\"}}]: the short format does not accept dots")
         }
         _ if lower != *written.text && name::subdomain(&lower).is_ok() => {
             format!("write \"{lower}\"")

@@ -1,7 +1,7 @@
 //! `invalid-port-mapping`: a port or protocol that cannot be mapped.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{PORTMAP_NET, pod},
 };
 use nadmit_cni::{Spanned, address, cni::Capability, selection::PortMapping};
@@ -9,10 +9,20 @@ use nadmit_cni::{Spanned, address, cni::Capability, selection::PortMapping};
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-port-mapping",
     levels: Levels::FAILS,
-    summary: "A port mapping has a port or protocol that cannot be mapped",
-    explanation: "hostPort and containerPort are 1 to 65535, both required; protocol is tcp, udp or \
-        sctp in any case. Multus passes anything on, and the portmap plugin fails. Source: the \
-        spec, section 4.1.2.1.7; portmap, parseConfig.",
+    summary: "A port mapping has a port, protocol or host address that cannot be mapped",
+    docs: RuleDocs {
+        checks: "hostPort and containerPort are required and are numbers from 1 to 65535. \
+            protocol is tcp, udp or sctp, in upper or lower case; hostIP is an IP address. Any \
+            other value is reported. Where no plugin of the network has the capability \
+            \"portMappings\", the plugin never reads the value, and the profile multus only \
+            warns.",
+        consequence: "Multus passes on any value. The portmap plugin then fails, and the pod \
+            stays in ContainerCreating.",
+        fix: "Write both ports as numbers from 1 to 65535, such as \"hostPort\": 8080 and \
+            \"containerPort\": 80. Write the protocol as \"tcp\", \"udp\" or \"sctp\", and \
+            hostIP as an address of the node.",
+        source: "The spec, section 4.1.2.1.7; portmap, parseConfig.",
+    },
     wrong: Example(&[
         PORTMAP_NET,
         pod!(
@@ -73,16 +83,19 @@ fn check_port(
     };
     let (message, span) = match port {
         None if faulty() => return,
-        None => (format!("the mapping has no {key}"), mapping.span),
+        None => (format!("the port mapping has no {key}"), mapping.span),
         Some(port) if (1..=65535).contains(&port.value) => return,
-        Some(port) => (format!("{key} {} is not a port", port.value), port.span),
+        Some(port) => (
+            format!("{key} {} is not a port number", port.value),
+            port.span,
+        ),
     };
     let field_ref = attachment.field_ref(&format!("{path}.{key}"), span);
     report.add_capped(
         attachment.rejection_class(Capability::PortMappings),
         field_ref,
         message,
-        format!("write \"{key}\": a number from 1 to 65535"),
+        format!("write {key} as a number from 1 to 65535"),
     );
 }
 
@@ -104,7 +117,10 @@ fn check_protocol(
     report.add_capped(
         attachment.rejection_class(Capability::PortMappings),
         attachment.field_ref(&format!("{path}.protocol"), protocol.span),
-        format!("ports of protocol {:?} cannot be mapped", protocol.value),
+        format!(
+            "expected protocol tcp, udp or sctp, got {:?}",
+            protocol.value
+        ),
         "write \"tcp\", \"udp\" or \"sctp\"",
     );
 }
@@ -125,6 +141,6 @@ fn check_host_ip(
         attachment.rejection_class(Capability::PortMappings),
         attachment.field_ref(&format!("{path}.hostIP"), host_ip.span),
         format!("{:?} {error}", host_ip.value),
-        "write an address of the node, or leave hostIP out for all of them",
+        "write an address of the node, or remove hostIP to use all of them",
     );
 }

@@ -1,7 +1,7 @@
 //! `ip-without-prefix`: an address without a prefix length, which the IPAM plugin requires.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 use nadmit_cni::{Network, address, ipam::Ipam};
@@ -9,11 +9,16 @@ use nadmit_cni::{Network, address, ipam::Ipam};
 pub(crate) const RULE: Rule = Rule {
     code: "ip-without-prefix",
     levels: Levels::FAILS,
-    summary: "A requested address has no prefix length, and the IPAM plugin asks for one",
-    explanation: "The spec lets an address stand without its prefix length, but the plugin may ask \
-        for it. static does, with or without the capability \"ips\", and so does Whereabouts, with or \
-        without a range: the plugin fails and the pod stays in ContainerCreating. Source: the \
-        spec, section 4.1.2.1.3; executed with static v1.9 and Whereabouts v0.9.4.",
+    summary: "A requested address has no prefix length, which the IPAM plugin requires",
+    docs: RuleDocs {
+        checks: "An address in \"ips\" has no prefix length, and the network's IPAM plugin \
+            requires one. static does, with or without the capability \"ips\"; so does \
+            Whereabouts, with or without a range. The spec itself allows an address without a \
+            prefix length.",
+        consequence: "The plugin fails, and the pod stays in ContainerCreating.",
+        fix: "Add the network's prefix length, such as \"192.0.2.205/24\".",
+        source: "The spec, section 4.1.2.1.3; executed with static v1.9 and Whereabouts v0.9.4.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205"]}]"#),
@@ -45,12 +50,12 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             report.add(
                 attachment.field_ref(&format!("ips[{index}]"), written.span),
                 format!(
-                    "{:?} has no prefix length, without which IPAM {} fails",
+                    "{:?} has no prefix length, which IPAM {} requires",
                     written.text,
                     ipam.name()
                 ),
                 format!(
-                    "add the network's, such as \"{}/{example}\"",
+                    "add the network's prefix length, such as \"{}/{example}\"",
                     request.address
                 ),
             );

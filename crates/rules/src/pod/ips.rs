@@ -2,7 +2,7 @@
 //! `ips-two-families`, `no-address`, `replaced-addresses`.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{BRIDGE_NET, CONFIGURED_NET, DHCP_NET, MACVLAN_CONF, STORAGE_NET, pod},
 };
 use nadmit_cni::{
@@ -18,11 +18,19 @@ use nadmit_cni::{
 pub(crate) const IGNORED: Rule = Rule {
     code: "ips-ignored",
     levels: Levels::MISLEADS,
-    summary: "Addresses are asked for on a network that gives none, or its own",
-    explanation: "With IPAM dhcp the DHCP server outside of the cluster gives the address; \"ips\" \
-        is not passed on, and the pod runs with another address than asked for. A network without \
-        IPAM gives its interface no address at all, which is only warned of (a VM may read the \
-        annotation itself). Source: executed with dhcp v1.9.",
+    summary: "Addresses are requested on a network that assigns none, or only its own",
+    docs: RuleDocs {
+        checks: "\"ips\" is set on a network with IPAM dhcp, or on one without IPAM. Without \
+            IPAM, the plugins macvlan, ipvlan, bridge, vlan and host-device are considered, and \
+            only the profile strict denies: a VM may read the annotation itself.",
+        consequence: "With IPAM dhcp, a DHCP server outside of the cluster chooses the address. \
+            \"ips\" is not passed on, and the pod runs with another address than it requested. \
+            Without IPAM, the interface gets no address at all.",
+        fix: "Remove \"ips\" and set the address in the DHCP server, or use a network with IPAM \
+            static. If the network has no IPAM, remove \"ips\", or its author adds \"ipam\": \
+            {\"type\": \"static\"}.",
+        source: "Executed with dhcp v1.9.",
+    },
     wrong: Example(&[
         DHCP_NET,
         pod!(r#"[{"name": "dhcp-net", "ips": ["192.0.2.205/24"]}]"#),
@@ -34,10 +42,15 @@ pub(crate) const IGNORED: Rule = Rule {
 pub(crate) const UNTRACKED: Rule = Rule {
     code: "ips-untracked",
     levels: Levels::MISLEADS,
-    summary: "An address is asked for on a Whereabouts network with a range",
-    explanation: "Whereabouts gives the pod the next address of its range all the same, and the \
-        requested one beside it, without writing it down: another pod may be given the same \
-        address later. Source: executed with Whereabouts v0.9.4; whereabouts issues 15 and 394.",
+    summary: "An address is requested on a Whereabouts network with a range",
+    docs: RuleDocs {
+        checks: "\"ips\" is set on a network with IPAM Whereabouts and a range.",
+        consequence: "Whereabouts assigns the next address of its range anyway. It adds the \
+            requested address to the interface without recording it, so that another pod may \
+            later get the same address.",
+        fix: "Remove \"ips\", or use a network with IPAM static for chosen addresses.",
+        source: "Executed with Whereabouts v0.9.4; whereabouts issues 15 and 394.",
+    },
     wrong: Example(&[
         MACVLAN_CONF,
         pod!(r#"[{"name": "macvlan-conf", "ips": ["192.0.2.205/27"]}]"#),
@@ -49,10 +62,15 @@ pub(crate) const UNTRACKED: Rule = Rule {
 pub(crate) const TWO_FAMILIES: Rule = Rule {
     code: "ips-two-families",
     levels: Levels::FAILS,
-    summary: "IPv4 and IPv6 addresses are asked for on a host-local network",
-    explanation: "host-local looks for each requested address in every one of its ranges and fails \
-        when a range has another family: two families always fail. Source: executed with \
-        host-local v1.9.",
+    summary: "IPv4 and IPv6 addresses are requested on a host-local network",
+    docs: RuleDocs {
+        checks: "\"ips\" has both IPv4 and IPv6 addresses on a network with IPAM host-local.",
+        consequence: "host-local looks for each requested address in every one of its ranges, \
+            and fails when a range has another family. Two families always fail, and the pod \
+            stays in ContainerCreating.",
+        fix: "Request addresses of one family, or use a network with IPAM static.",
+        source: "Executed with host-local v1.9.",
+    },
     wrong: Example(&[
         BRIDGE_NET,
         pod!(r#"[{"name": "bridge-net", "ips": ["198.51.100.5", "2001:db8::5"]}]"#),
@@ -67,12 +85,20 @@ pub(crate) const TWO_FAMILIES: Rule = Rule {
 pub(crate) const NO_ADDRESS: Rule = Rule {
     code: "no-address",
     levels: Levels::FAILS,
-    summary: "A network has no address to give, and none is asked for",
-    explanation: "IPAM static gives the addresses that are configured or asked for, and so does \
-        Whereabouts without a range (the key is \"range\", not host-local's \"subnet\"). With neither \
-        the plugin fails (\"IPAM plugin returned missing IP config\") and the pod stays in \
-        ContainerCreating. Source: executed with static and macvlan v1.9; Whereabouts v0.9.4, \
-        LoadIPAMConfig.",
+    summary: "A network has no address to assign, and the pod requests none",
+    docs: RuleDocs {
+        checks: "IPAM static assigns only configured and requested addresses; so does \
+            Whereabouts without a range. The rule reports a pod that requests no address, \
+            neither by \"ips\" nor by cni-args, on a network that configures none. Networks with \
+            an address pool are exempt, and so is a Whereabouts network that names a file on the \
+            node (configuration_path).",
+        consequence: "The plugin fails (\"IPAM plugin returned missing IP config\"), and the pod \
+            stays in ContainerCreating.",
+        fix: "Request an address, such as [{\"name\": \"storage-net\", \"ips\": \
+            [\"192.0.2.205/24\"]}]. On a Whereabouts network, its author can add a range \
+            instead: the key is \"range\", not host-local's \"subnet\".",
+        source: "Executed with static and macvlan v1.9; Whereabouts v0.9.4, LoadIPAMConfig.",
+    },
     wrong: Example(&[STORAGE_NET, pod!("storage-net")]),
     right: Example(&[
         STORAGE_NET,
@@ -84,10 +110,15 @@ pub(crate) const NO_ADDRESS: Rule = Rule {
 pub(crate) const REPLACED: Rule = Rule {
     code: "replaced-addresses",
     levels: Levels::ADVICE,
-    summary: "Requested addresses take the place of the network's configured ones",
-    explanation: "With the capability \"ips\", requested addresses replace those in the network's \
-        configuration, and the gateways that were configured with them are lost. Source: executed \
-        with static v1.9.",
+    summary: "Requested addresses replace the network's configured ones",
+    docs: RuleDocs {
+        checks: "\"ips\" is set on a network with the capability \"ips\" and with addresses \
+            configured in IPAM static.",
+        consequence: "The requested addresses replace those in the network's configuration. The \
+            gateways that are configured with them are lost.",
+        fix: "Write all addresses that the pod needs into \"ips\", or remove \"ips\".",
+        source: "Executed with static v1.9.",
+    },
     wrong: Example(&[
         CONFIGURED_NET,
         pod!(r#"[{"name": "configured-net", "ips": ["192.0.2.205/24"]}]"#),
@@ -140,15 +171,15 @@ fn ignored(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         match config.ipam() {
             Some(Ipam::Dhcp(_)) => report.add(
                 ips.field_ref(),
-                "the network's addresses come from a DHCP server; \"ips\" is ignored",
+                "a DHCP server assigns the addresses of the network, and \"ips\" is ignored",
                 "remove \"ips\" and set the address in the DHCP server, or use a network with IPAM \
                  static",
             ),
             None if makes_plain_interfaces(config) => report.add_capped(
                 Levels::SPEC,
                 ips.field_ref(),
-                "the network has no IPAM: the interface gets none of these addresses",
-                "add \"ipam\": {\"type\": \"static\"} to the network, or remove \"ips\"",
+                "the network has no IPAM, so the interface does not get these addresses",
+                "remove \"ips\"; to keep it, the network's author adds \"ipam\": {\"type\": \"static\"}",
             ),
             _ => {}
         }
@@ -177,8 +208,7 @@ fn untracked(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         report.add(
             ips.field_ref(),
             format!(
-                "Whereabouts gives an address of {} all the same, and these beside it without \
-                 keeping them for this pod",
+                "Whereabouts assigns an address of {} anyway, and adds these without recording them",
                 range.range
             ),
             "remove \"ips\", or use a network with IPAM static for chosen addresses",
@@ -198,7 +228,7 @@ fn two_families(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             report.add(
                 ips.field_ref(),
                 "host-local fails on requested addresses of two families",
-                "ask for one family, or use a network with IPAM static",
+                "request one family, or use a network with IPAM static",
             );
         }
     }
@@ -221,9 +251,9 @@ fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let name = attachment.selection.network_name().unwrap_or_default();
         report.add(
             attachment.field_ref("", attachment.selection.span),
-            format!("network \"{name}\" has no address to give: its IPAM is {ipam}"),
+            format!("network \"{name}\" has no address to assign: its IPAM is {ipam}"),
             format!(
-                "{advice}ask for one: [{{\"name\": \"{name}\", \"ips\": [\"192.0.2.205/24\"]}}]"
+                "request one: [{{\"name\": \"{name}\", \"ips\": [\"192.0.2.205/24\"]}}]{advice}"
             ),
         );
     }
@@ -233,7 +263,7 @@ fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 fn without_address(ipam: &Ipam) -> Option<(&'static str, String)> {
     match ipam {
         Ipam::Static(found) if found.addresses.is_empty() => {
-            Some(("static, with none configured", String::new()))
+            Some(("static without addresses", String::new()))
         }
         // A file on the node may contain the range.
         Ipam::Whereabouts(found)
@@ -241,11 +271,11 @@ fn without_address(ipam: &Ipam) -> Option<(&'static str, String)> {
         {
             let advice = match &found.misnamed_range {
                 Some(key) => {
-                    format!("write \"range\" instead of \"{key}\" in the network's IPAM, or ")
+                    format!(", or the network's author writes \"range\" instead of \"{key}\"")
                 }
-                None => "add \"range\" to the network's IPAM, or ".to_owned(),
+                None => ", or the network's author adds \"range\" to its IPAM".to_owned(),
             };
-            Some(("whereabouts, without a range", advice))
+            Some(("whereabouts without a range", advice))
         }
         _ => None,
     }
@@ -304,7 +334,7 @@ fn replaced(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 "these addresses replace the network's own ({}){lost}",
                 configured.join(", ")
             ),
-            "write all addresses that the pod needs into \"ips\", or leave it out",
+            "write all addresses that the pod needs into \"ips\", or remove \"ips\"",
         );
     }
 }

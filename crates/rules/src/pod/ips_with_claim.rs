@@ -1,17 +1,21 @@
 //! `ips-with-claim`: an attachment with both `ips` and an IPAM claim.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 
 pub(crate) const RULE: Rule = Rule {
     code: "ips-with-claim",
     levels: Levels::SPEC,
-    summary: "ips and ipam-claim-reference stand together",
-    explanation: "An IPAM claim holds the addresses of an attachment; asking for others beside it \
-        is an error to the spec. Multus itself does not look. Source: the spec, section \
-        4.1.2.1.11.",
+    summary: "An attachment has both ips and ipam-claim-reference",
+    docs: RuleDocs {
+        checks: "A network entry has both \"ips\" and ipam-claim-reference.",
+        consequence: "An IPAM claim holds the addresses of an attachment, and the spec forbids a \
+            request for others. Multus itself does not check this.",
+        fix: "Remove \"ips\" or ipam-claim-reference.",
+        source: "The spec, section 4.1.2.1.11.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(
@@ -38,10 +42,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         report.add(
             attachment.field_ref("ipam-claim-reference", claim.span),
             format!(
-                "the claim \"{}\" and \"ips\" both say which addresses to give",
+                "the claim \"{}\" and \"ips\" both request addresses",
                 claim.value
             ),
-            "keep one of the two",
+            "remove \"ips\" or \"ipam-claim-reference\"",
         );
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    Attachment, Check, Example, FieldRef, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, FieldRef, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 use nadmit_cni::selection::{
@@ -14,11 +14,18 @@ use nadmit_cni::selection::{
 pub(crate) const UNKNOWN_KEY: Rule = Rule {
     code: "unknown-key",
     levels: Levels::ADVICE,
-    summary: "A key of a selection is not one of the spec",
-    explanation: "Multus passes over keys that it does not know, so a misspelt request is lost \
-        without a word. There is no key \"gateway\": default-route makes an attachment carry the \
-        pod's default route. Keys without a dot are reserved for the spec; your own carry a domain \
-        (example.com/key) and are left alone. Source: the spec, section 4.1.2.",
+    summary: "A key of a network entry is not in the spec",
+    docs: RuleDocs {
+        checks: "A network entry has a key that the spec does not define. Keys without a dot are \
+            reserved for the spec. Your own keys have a domain (example.com/key) and are not \
+            reported. There is no key \"gateway\": default-route makes an attachment carry the \
+            pod's default route.",
+        consequence: "Multus ignores keys that it does not know, so that a misspelt request is \
+            lost without an error.",
+        fix: "Correct the key or remove it, and add a domain to a key of your own. Write \
+            \"default-route\": [\"192.0.2.1\"] for the pod's default route.",
+        source: "The spec, section 4.1.2.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"], "gateway": "192.0.2.1"}]"#),
@@ -35,10 +42,14 @@ pub(crate) const UNKNOWN_KEY: Rule = Rule {
 pub(crate) const REPEATED_KEY: Rule = Rule {
     code: "repeated-key",
     levels: Levels::ADVICE,
-    summary: "A key stands twice in one selection",
-    explanation: "Of a repeated key Multus reads the last, other readers the first; keys that \
-        differ in case only count as repeated there. Source: RFC 8259, section 4; Go, \
-        encoding/json.",
+    summary: "A network entry has the same key twice",
+    docs: RuleDocs {
+        checks: "A network entry has the same key twice. Keys of the spec that differ only in \
+            case are the same key to Multus.",
+        consequence: "Multus reads the last value, other readers the first.",
+        fix: "Keep one of the two; Multus uses the last.",
+        source: "RFC 8259, section 4; Go, encoding/json.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.204/24"], "ips": ["192.0.2.205/24"]}]"#),
@@ -53,10 +64,16 @@ pub(crate) const REPEATED_KEY: Rule = Rule {
 pub(crate) const KEY_CASE: Rule = Rule {
     code: "key-case",
     levels: Levels::ADVICE,
-    summary: "A key is written in another case than in the spec",
-    explanation: "Multus reads keys in any case, because Go does. Other readers of the annotation \
-        (KubeVirt's tools, admission policies, your own scripts) pass over such a key. Source: Go, \
-        encoding/json.",
+    summary: "A key differs in case from the spec",
+    docs: RuleDocs {
+        checks: "A key of a network entry differs from the spec only in upper and lower case, \
+            such as \"IPs\" for \"ips\".",
+        consequence: "Multus reads keys in any case, because Go does. Other readers of the \
+            annotation (KubeVirt's tools, admission policies, your own scripts) ignore such a \
+            key.",
+        fix: "Write the key as in the spec, such as \"ips\".",
+        source: "Go, encoding/json.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "IPs": ["192.0.2.205/24"]}]"#),
@@ -71,9 +88,16 @@ pub(crate) const KEY_CASE: Rule = Rule {
 pub(crate) const OBSOLETE_KEY: Rule = Rule {
     code: "obsolete-key",
     levels: Levels::ADVICE,
-    summary: "A key has another name since Multus 3.2",
-    explanation: "interfaceRequest is still read where interface is absent, and announced to go; \
-        ipRequest and macRequest are read no more. Source: Multus, NetworkSelectionElement.",
+    summary: "A key was renamed in Multus 3.2",
+    docs: RuleDocs {
+        checks: "A network entry has the key interfaceRequest, ipRequest or macRequest. The keys \
+            are interface, ips and mac since Multus 3.2.",
+        consequence: "Multus still reads interfaceRequest if interface is absent, but its \
+            removal is announced. Multus no longer reads ipRequest and macRequest, so that these \
+            requests are lost.",
+        fix: "Write interface, ips or mac.",
+        source: "Multus, NetworkSelectionElement.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(
@@ -125,7 +149,7 @@ fn unknown(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         }
         report.add(
             field_ref(attachment, given),
-            format!("Multus does not know the key {key:?} and passes over it"),
+            format!("Multus ignores the unknown key {key:?}"),
             unknown_help(key),
         );
     });
@@ -133,8 +157,8 @@ fn unknown(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 fn unknown_help(key: &str) -> String {
     if key.eq_ignore_ascii_case("gateway") {
-        return "for the pod's default route write \"default-route\": [\"192.0.2.1\"]; other \
-                routes belong into the network's own configuration"
+        return "write \"default-route\": [\"192.0.2.1\"] for the pod's default route; the network's \
+                author adds other routes to its configuration"
             .to_owned();
     }
     let known = KEYS
@@ -142,7 +166,7 @@ fn unknown_help(key: &str) -> String {
         .filter(|known| *known != OBSOLETE_INTERFACE);
     match nadmit_catalog::most_similar(key, known) {
         Some(similar) => format!("did you mean \"{similar}\"?"),
-        None => "remove it, or give a key of your own a domain: \"example.com/key\"".to_owned(),
+        None => "remove it, or add a domain to a key of your own: \"example.com/key\"".to_owned(),
     }
 }
 
@@ -154,8 +178,8 @@ fn repeated(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             if !seen.insert(key) {
                 report.add(
                     field_ref(attachment, given),
-                    format!("the key \"{key}\" stands here for the second time"),
-                    "keep one of the two; Multus reads the last",
+                    format!("the key \"{key}\" is repeated"),
+                    "keep one of the two: Multus uses the last",
                 );
             }
         }
@@ -170,7 +194,7 @@ fn case(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         };
         report.add(
             field_ref(attachment, given),
-            format!("the key \"{written}\" is read by Multus only, because Go ignores case"),
+            format!("only Multus reads the key \"{written}\", because Go ignores case"),
             format!("write \"{key}\""),
         );
     });
@@ -183,7 +207,7 @@ fn obsolete(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let message = if given.key.is_some() {
             format!("the key \"{written}\" is obsolete")
         } else {
-            format!("the key \"{written}\" is obsolete and no longer read")
+            format!("Multus no longer reads the obsolete key \"{written}\"")
         };
         report.add(
             field_ref(attachment, given),

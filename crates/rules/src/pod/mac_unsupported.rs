@@ -1,17 +1,21 @@
 //! `mac-unsupported`: a requested MAC for an ipvlan interface, which shares that of its master.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{IPVLAN_NET, STORAGE_NET, pod},
 };
 
 pub(crate) const RULE: Rule = Rule {
     code: "mac-unsupported",
     levels: Levels::MISLEADS,
-    summary: "A MAC is asked for on ipvlan, whose interfaces have their parent's",
-    explanation: "All ipvlan interfaces share the MAC of the interface below them; that is what \
-        ipvlan is for. The request is lost, or fails in a chained tuning plugin. Source: Linux, \
-        ipvlan; executed with ipvlan v1.9.",
+    summary: "A MAC is requested on ipvlan, whose interfaces have the MAC of their master",
+    docs: RuleDocs {
+        checks: "\"mac\" is set on an attachment to an ipvlan network.",
+        consequence: "All ipvlan interfaces share the MAC of their master; this is the purpose \
+            of ipvlan. The request is lost, or a chained tuning plugin fails on it.",
+        fix: "Remove \"mac\", or use a macvlan network.",
+        source: "Linux, ipvlan; executed with ipvlan v1.9.",
+    },
     wrong: Example(&[
         IPVLAN_NET,
         pod!(r#"[{"name": "ipvlan-net", "mac": "02:5e:00:00:00:01"}]"#),
@@ -39,7 +43,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         }
         report.add(
             attachment.field_ref("mac", mac.span),
-            "interfaces of ipvlan have the MAC of the interface below them and take no other",
+            "an ipvlan interface has the MAC of its master and cannot have another",
             "remove \"mac\", or use a macvlan network",
         );
     }

@@ -1,7 +1,7 @@
 //! `malformed-annotation`: an annotation that Multus cannot decode.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
     subject::{NetworkRequest, is_cni_args_fault},
 };
@@ -14,12 +14,19 @@ use nadmit_cni::{
 pub(crate) const RULE: Rule = Rule {
     code: "malformed-annotation",
     levels: Levels::FAILS,
-    summary: "The annotation cannot be read as a list of networks",
-    explanation: "The annotation has one of two formats, never both: names joined by commas \
-        (net-a,net-b), or a JSON list of objects ([{\"name\": \"net-a\"}]). Multus takes any text \
-        that holds [, { or \" for JSON. Where it cannot decode it, no network of the pod is \
-        attached and the pod stays in ContainerCreating. Source: the multi-network spec, section \
-        4.1; Multus, parsePodNetworkAnnotation.",
+    summary: "Multus cannot read the annotation as a list of networks",
+    docs: RuleDocs {
+        checks: "The annotation has one of two formats, never both: names joined by commas \
+            (net-a,net-b), or a JSON list of objects ([{\"name\": \"net-a\"}]). Multus reads any \
+            text that contains [, { or \" as JSON. A text that it cannot decode is reported. So \
+            is a default network annotation that does not name exactly one network, and an \
+            annotation that is too long for Kubernetes.",
+        consequence: "Multus attaches no network of the pod, and the pod stays in \
+            ContainerCreating. Multus crashes on a default network annotation without a network.",
+        fix: "Write names joined by commas, such as net-a,net-b, or a JSON list of objects, such \
+            as [{\"name\": \"net-a\"}].",
+        source: "The multi-network spec, section 4.1; Multus, parsePodNetworkAnnotation.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": "192.0.2.205/24"}]"#),
@@ -66,10 +73,6 @@ fn check_count(request: &NetworkRequest<'_>, report: &mut Report<'_>) {
 }
 
 fn describe(fault: &DecodeError) -> Option<(String, String)> {
-    let what = match fault.path.as_str() {
-        "" => "the annotation".to_owned(),
-        path => format!("\"{}\"", path.trim_start_matches('.')),
-    };
     Some(match &fault.kind {
         DecodeErrorKind::NullSelection => return None,
         DecodeErrorKind::Syntax(reason) => (
@@ -77,25 +80,26 @@ fn describe(fault: &DecodeError) -> Option<(String, String)> {
             TWO_FORMATS.to_owned(),
         ),
         DecodeErrorKind::Kind { expected, found } => (
-            format!("{what} is {}, but has to be {expected}", found.described()),
+            format!("expected {expected}, got {}", found.described()),
             help_for_kind(&fault.path, expected, *found),
         ),
         DecodeErrorKind::TooLong(bytes) => (
             format!(
-                "the annotation has {bytes} bytes; an object's annotations have at most {MAX_ANNOTATIONS_BYTES}"
+                "the annotation has {bytes} bytes, and Kubernetes allows {MAX_ANNOTATIONS_BYTES} for all \
+                 of an object"
             ),
-            "ask for fewer networks".to_owned(),
+            "request fewer networks".to_owned(),
         ),
         DecodeErrorKind::NotAnInteger => (
-            format!("{what} is not a whole number"),
+            "the value is not a whole number".to_owned(),
             "write digits only, such as 8080".to_owned(),
         ),
         DecodeErrorKind::TooManySlashes => (
-            format!("{what} has more than one \"/\""),
+            "the network entry has more than one \"/\"".to_owned(),
             "write namespace/name".to_owned(),
         ),
         DecodeErrorKind::TooManyAts => (
-            format!("{what} has more than one \"@\""),
+            "the network entry has more than one \"@\"".to_owned(),
             "write name@interface".to_owned(),
         ),
     })

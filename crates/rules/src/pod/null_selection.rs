@@ -1,7 +1,7 @@
 //! `null-selection`: an element that is `null`, on which Multus crashes.
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 use nadmit_cni::selection::DecodeErrorKind;
@@ -9,9 +9,14 @@ use nadmit_cni::selection::DecodeErrorKind;
 pub(crate) const RULE: Rule = Rule {
     code: "null-selection",
     levels: Levels::FAILS,
-    summary: "An element of the annotation is null",
-    explanation: "A null in the list, often left over by a template, makes Multus v4.3.0 crash \
-        (nil pointer dereference) when the pod starts. Source: executed with Multus v4.3.0.",
+    summary: "A network entry is null",
+    docs: RuleDocs {
+        checks: "An element of the annotation's list is null. It is often left over from a \
+            template.",
+        consequence: "Multus v4.3.0 crashes when the pod starts (nil pointer dereference).",
+        fix: "Remove the null, or write an object with a \"name\".",
+        source: "Executed with Multus v4.3.0.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[null, {"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
@@ -29,7 +34,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             if fault.kind == DecodeErrorKind::NullSelection {
                 report.add(
                     request.field_ref_at(&fault.path, fault.span),
-                    "the element is null, on which Multus crashes",
+                    "the network entry is null, and Multus crashes on it",
                     "remove it, or write an object with a \"name\"",
                 );
             }

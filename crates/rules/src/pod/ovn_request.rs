@@ -1,7 +1,7 @@
 //! `ovn-request-refused`: a request that OVN-Kubernetes rejects.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{network, pod},
 };
 use nadmit_cni::{annotations::NETWORKS, ovn::OvnNetwork};
@@ -9,13 +9,23 @@ use nadmit_cni::{annotations::NETWORKS, ovn::OvnNetwork};
 pub(crate) const RULE: Rule = Rule {
     code: "ovn-request-refused",
     levels: Levels::FAILS,
-    summary: "OVN-Kubernetes refuses what is asked of its network",
-    explanation: "On a secondary network with subnets (and on every one of layer3) OVN-Kubernetes gives \
-        the addresses itself and refuses \"ips\"; without subnets \"ips\" are taken as they are. A \
-        primary network is its namespaces' own: a pod that names it in its annotation is refused. Both \
-        leave the pod in ContainerCreating. ipam-claim-reference counts only where the network has \
-        allowPersistentIPs and subnets, and is passed over elsewhere: warned of. Source: \
-        OVN-Kubernetes, validateStaticIPRequest and getPodNADToNetworkMapping.",
+    summary: "OVN-Kubernetes refuses what the pod requests of its network",
+    docs: RuleDocs {
+        checks: "\"ips\" is set on a secondary network with subnets, or on any secondary network \
+            of layer3. OVN-Kubernetes assigns the addresses of these networks itself. Without \
+            subnets it uses \"ips\" unchanged. A primary network in the annotation for \
+            additional networks is reported, too. An ipam-claim-reference on a network without \
+            allowPersistentIPs or without subnets is only warned of.",
+        consequence: "OVN-Kubernetes refuses the pod, which stays in ContainerCreating. A \
+            primary network belongs to its namespaces, and no pod may name it. OVN-Kubernetes \
+            ignores ipam-claim-reference where the network has no allowPersistentIPs or no \
+            subnets.",
+        fix: "Remove \"ips\", the entry of the primary network, or the claim. For an address \
+            that lasts, use an IPAMClaim (ipam-claim-reference) on a network whose author sets \
+            \"allowPersistentIPs\": true and \"subnets\". To allow \"ips\", the network's author \
+            removes \"subnets\".",
+        source: "OVN-Kubernetes, validateStaticIPRequest and getPodNADToNetworkMapping.",
+    },
     wrong: Example(&[
         WITH_SUBNETS,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.205/24"]}]"#),
@@ -51,10 +61,8 @@ fn check_attachment(attachment: Attachment<'_, '_>, network: &OvnNetwork, report
     if network.primary {
         return report.add(
             attachment.field_ref("", selection.span),
-            format!(
-                "\"{name}\" is a primary network of OVN-Kubernetes, which refuses pods that name it"
-            ),
-            "remove it: the pods of its namespaces have it as eth0 without asking",
+            format!("OVN-Kubernetes refuses pods that name its primary network \"{name}\""),
+            "remove it: pods of its namespaces have it as eth0 without a request",
         );
     }
     let ips = selection.ips.as_ref().filter(|ips| !ips.value.is_empty());
@@ -62,10 +70,10 @@ fn check_attachment(attachment: Attachment<'_, '_>, network: &OvnNetwork, report
         report.add(
             attachment.field_ref("ips", ips.span),
             format!(
-                "OVN-Kubernetes gives the addresses of \"{name}\" itself, and refuses \"ips\" there"
+                "OVN-Kubernetes assigns the addresses of network \"{name}\" and refuses \"ips\""
             ),
-            "remove \"ips\", or \"subnets\" in the network; an address that lasts is held by an IPAMClaim \
-             (ipam-claim-reference, with allowPersistentIPs)",
+            "remove \"ips\"; for an address that lasts, use ipam-claim-reference on a network with \
+             allowPersistentIPs",
         );
     }
     let honoured = network.persistent && network.has_subnets;
@@ -73,8 +81,9 @@ fn check_attachment(attachment: Attachment<'_, '_>, network: &OvnNetwork, report
         report.add_capped(
             Levels::ADVICE,
             attachment.field_ref("ipam-claim-reference", claim.span),
-            format!("OVN-Kubernetes passes over the claim: \"{name}\" keeps no addresses for pods"),
-            "add \"allowPersistentIPs\": true and \"subnets\" to the network, or remove the claim",
+            format!("OVN-Kubernetes ignores the claim: network \"{name}\" keeps no addresses for pods"),
+            "remove the claim; to use it, the network's author adds \"allowPersistentIPs\": true and \
+             \"subnets\"",
         );
     }
 }

@@ -1,7 +1,7 @@
 //! `qualified-name`: a `name` in JSON that contains a namespace, as only the short format allows.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
 };
 use nadmit_cni::{AnnotationFormat, name};
@@ -9,11 +9,15 @@ use nadmit_cni::{AnnotationFormat, name};
 pub(crate) const RULE: Rule = Rule {
     code: "qualified-name",
     levels: Levels::FAILS,
-    summary: "\"name\" holds a namespace, too",
-    explanation: "namespace/name is the short format's notation. In the JSON format the namespace \
-        has a key of its own; Multus would look for a network whose name holds a \"/\", find none, \
-        and the pod would stay in ContainerCreating. Source: the spec, section 4.1.2; executed \
-        with Multus v4.3.0.",
+    summary: "\"name\" contains a namespace",
+    docs: RuleDocs {
+        checks: "\"name\" in the JSON format has the form namespace/name, which is the notation \
+            of the short format. In the JSON format the namespace has its own key.",
+        consequence: "Multus looks for a network whose name contains \"/\" and does not find it. \
+            The pod stays in ContainerCreating.",
+        fix: "Write two keys: {\"namespace\": \"db\", \"name\": \"macvlan-conf\"}.",
+        source: "The spec, section 4.1.2; executed with Multus v4.3.0.",
+    },
     wrong: Example(&[MACVLAN_CONF, pod!(r#"[{"name": "db/macvlan-conf"}]"#)]),
     right: Example(&[
         MACVLAN_CONF,
@@ -31,7 +35,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         };
         report.add(
             attachment.field_ref("name", written.span),
-            format!("{:?} is a namespace and a name in one", written.text),
+            format!(
+                "{:?} contains a namespace, which \"name\" does not accept",
+                written.text
+            ),
             format!("write \"namespace\": \"{namespace}\", \"name\": \"{network}\""),
         );
     }

@@ -1,7 +1,7 @@
 //! `unknown-network`: a network that does not exist.
 
 use crate::{
-    Attachment, Check, Example, Levels, PodSubject, Report, Rule,
+    Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
     subject::Resolution,
 };
@@ -11,10 +11,17 @@ pub(crate) const RULE: Rule = Rule {
     code: "unknown-network",
     levels: Levels::FAILS,
     summary: "The named network does not exist",
-    explanation: "Each selection names a NetworkAttachmentDefinition: of the pod's own namespace, \
-        unless another one is written. Without it Multus fails and the pod stays in \
-        ContainerCreating, until somebody reads its events. nadmit looks the network up afresh \
-        before it denies. Source: the spec, section 4.1; multus-cni issue 337.",
+    docs: RuleDocs {
+        checks: "A network entry names a NetworkAttachmentDefinition that does not exist. It is \
+            looked up in the pod's own namespace, unless the entry has another one. For the \
+            default network, Multus's namespace takes the place of the pod's. nadmit makes a \
+            live lookup of the network before it denies.",
+        consequence: "Multus fails, and the pod stays in ContainerCreating until somebody reads \
+            its events.",
+        fix: "Correct the name or the namespace, or create the NetworkAttachmentDefinition \
+            first.",
+        source: "The spec, section 4.1; multus-cni issue 337.",
+    },
     wrong: Example(&[MACVLAN_CONF, pod!("macvlan-cnf")]),
     right: Example(&[MACVLAN_CONF, pod!("macvlan-conf")]),
     check: Check::Pod(check),
@@ -56,12 +63,16 @@ fn help(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, name: &str) ->
     let similar = similar.map(|similar| format!("did you mean \"{similar}\"?"));
     let elsewhere = elsewhere(subject, attachment, name);
     match (similar, elsewhere) {
-        (Some(similar), Some(elsewhere)) => format!("{similar} {elsewhere}"),
+        (Some(similar), Some(elsewhere)) => format!("{similar} or {elsewhere}"),
         (Some(only), None) | (None, Some(only)) => only,
-        (None, None) => format!(
-            "create the NetworkAttachmentDefinition first, or name one that exists: {}",
-            existing(catalog, namespace)
-        ),
+        (None, None) => match existing(catalog, namespace) {
+            Some(names) => format!(
+                "create the NetworkAttachmentDefinition first, or use a network that exists: {names}"
+            ),
+            None => format!(
+                "create the NetworkAttachmentDefinition first: namespace \"{namespace}\" has none"
+            ),
+        },
     }
 }
 
@@ -83,25 +94,27 @@ fn elsewhere(
             }
         };
         return Some(format!(
-            "it exists in namespace \"{namespace}\"; write {write}"
+            "write {write}: namespace \"{namespace}\" has this network"
         ));
     }
     let namespace = namespaces.first()?;
     Some(format!(
-        "it exists in namespace \"{namespace}\", whose networks pods of \"{}\" may not use; create it \
-         in \"{}\"",
-        subject.namespace,
+        "create it in \"{}\": namespace \"{namespace}\" has it, but pods of \"{}\" may not use it",
         attachment.namespace(),
+        subject.namespace,
     ))
 }
 
-fn existing(catalog: &Catalog, namespace: &str) -> String {
+/// Returns the names of the namespace's networks, or the first of them; `None` if there are none.
+fn existing(catalog: &Catalog, namespace: &str) -> Option<String> {
     let names = catalog.network_names(namespace);
     match names.len() {
-        0 => format!("namespace \"{namespace}\" has none"),
-        count if count > NAMED => {
-            format!("{} and {} more", names[..NAMED].join(", "), count - NAMED)
-        }
-        _ => names.join(", "),
+        0 => None,
+        count if count > NAMED => Some(format!(
+            "{} and {} more",
+            names[..NAMED].join(", "),
+            count - NAMED
+        )),
+        _ => Some(names.join(", ")),
     }
 }

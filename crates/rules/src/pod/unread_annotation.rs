@@ -2,7 +2,7 @@
 //! requests.
 
 use crate::{
-    Check, Example, FieldRef, Levels, PodSubject, Report, Rule,
+    Check, Example, FieldRef, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, pod},
     subject::annotation_path,
 };
@@ -11,12 +11,17 @@ use nadmit_cni::{annotations::NETWORKS, near_miss::intended_key};
 pub(crate) const RULE: Rule = Rule {
     code: "unread-annotation",
     levels: Levels::ADVICE,
-    summary: "An annotation that nobody reads is much like the one for networks",
-    explanation: "Multus reads k8s.v1.cni.cncf.io/networks and v1.multus-cni.io/default-network, in \
-        exactly this spelling and case. Under another key the pod starts without the networks, and \
-        nothing says so. Keys that others read (network-status, networks-status, resourceName, \
-        policy-for, nodeSelector) and those of other prefixes are left alone. Source: the spec, section \
-        4.1; Multus v4.3.0.",
+    summary: "An annotation that no component reads resembles the one for networks",
+    docs: RuleDocs {
+        checks: "An annotation key of the pod resembles k8s.v1.cni.cncf.io/networks or \
+            v1.multus-cni.io/default-network. Multus reads these two keys in exactly this \
+            spelling and case. Keys that other components read (network-status, networks-status, \
+            resourceName, policy-for, nodeSelector) and keys of other prefixes are not reported.",
+        consequence: "The pod starts without the networks, and without an error.",
+        fix: "Write the key k8s.v1.cni.cncf.io/networks for additional networks, or \
+            v1.multus-cni.io/default-network for the network of eth0.",
+        source: "The spec, section 4.1; Multus v4.3.0.",
+    },
     wrong: Example(&[MACVLAN_CONF, MISSPELT]),
     right: Example(&[MACVLAN_CONF, pod!("macvlan-conf")]),
     check: Check::Pod(check),
@@ -47,7 +52,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                 field: annotation_path(key, ""),
                 source: None,
             },
-            format!("nobody reads the annotation {key}"),
+            format!("no component reads the annotation {key}"),
             format!("did you mean {meant} ({what})?"),
         );
     }

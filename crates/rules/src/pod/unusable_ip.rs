@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    Check, Example, Levels, PodSubject, Report, Rule,
+    Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{STORAGE_NET, pod},
 };
 use nadmit_cni::{
@@ -14,15 +14,20 @@ use nadmit_cni::{
 pub(crate) const RULE: Rule = Rule {
     code: "unusable-ip",
     levels: Levels::MISLEADS,
-    summary: "A requested address is one that no interface can work with",
-    explanation: "Multus and most plugins accept the network's own address, its broadcast \
-        address, 0.0.0.0, multicast and loopback addresses without an error, and nothing reaches \
-        the pod. Linux refuses ::, ::1 and IPv6 multicast addresses, and the pod hangs in \
-        ContainerCreating. Networks of one or two addresses (/31, /32, /127, /128) have neither \
-        network nor broadcast address, and IPv6 has no broadcast; the first address of an IPv6 \
-        network is the subnet-router anycast address, which is only warned of. Source: RFC 3021, \
-        RFC 4291 (section 2.6.1), RFC 6164; executed with Multus v4.3.0 \
-        and macvlan v1.1.1.",
+    summary: "A requested address does not work on any interface",
+    docs: RuleDocs {
+        checks: "\"ips\" contains the network's own address, its broadcast address, 0.0.0.0, ::, \
+            a multicast address or a loopback address. Networks of one or two addresses (/31, \
+            /32, /127, /128) have neither network nor broadcast address, and IPv6 has no \
+            broadcast. The first address of an IPv6 network is the subnet-router anycast \
+            address, which is only warned of.",
+        consequence: "Multus and most plugins accept such an address without an error, and \
+            nothing reaches the pod. Linux refuses ::, ::1 and IPv6 multicast addresses, and the \
+            pod stays in ContainerCreating.",
+        fix: "Write a host address of the network, such as 192.0.2.205/24.",
+        source: "RFC 3021; RFC 4291, section 2.6.1; RFC 6164; executed with Multus v4.3.0 and \
+            macvlan v1.1.1.",
+    },
     wrong: Example(&[
         STORAGE_NET,
         pod!(r#"[{"name": "storage-net", "ips": ["192.0.2.255/24"]}]"#),
@@ -34,7 +39,7 @@ pub(crate) const RULE: Rule = Rule {
     check: Check::Pod(check),
 };
 
-const HELP: &str = "write an address of one host in the network, such as 192.0.2.205/24";
+const HELP: &str = "write a host address of the network, such as 192.0.2.205/24";
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
@@ -59,7 +64,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
                         "{:?} is the network's subnet-router anycast address",
                         written.text
                     ),
-                    "write another address of the network, unless every router answers to it",
+                    "write another address of the network: its routers answer to this one",
                 );
             }
         }
@@ -74,7 +79,7 @@ fn fault(request: &AddressRequest) -> Option<&'static str> {
             let prefix = u32::from(request.prefix?);
             let host_bits = u32::MAX.checked_shr(prefix).unwrap_or(0);
             match v4.to_bits() & host_bits {
-                0 => Some("the network's own address, not a host's"),
+                0 => Some("the network's own address, not a host address"),
                 bits if bits == host_bits => Some("the network's broadcast address"),
                 _ => None,
             }

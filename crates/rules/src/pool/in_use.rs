@@ -2,7 +2,7 @@
 
 use super::{PoolChangeSubject, PoolHoldings, spec_field};
 use crate::{
-    Check, Example, FieldRef, Levels, Report, Rule,
+    Check, Example, FieldRef, Levels, Report, Rule, RuleDocs,
     examples::{POOL, pool},
 };
 use nadmit_allocation::Pool;
@@ -12,15 +12,24 @@ use nadmit_cni::mac::Mac;
 pub(crate) const RULE: Rule = Rule {
     code: "pool-in-use",
     levels: Levels::FAILS,
-    summary: "A pool is deleted or changed while addresses of it are held",
-    explanation: "An address is recorded under the pool's networkName, and its MAC follows from \
-        macs and from where the first range begins: while something is held these stay as they \
-        are, and so do retention and nodeSliceSize, by which it was given. A range may grow; it \
-        may shrink, and excludes may be added, where nothing held is cut off. Otherwise running \
-        pods would keep addresses that belong to nobody and are given a second time. Only what lies \
-        in the pool's ranges and MACs before the change counts: a MAC that a pod brings with it does \
-        not keep the pool from being changed. What is held is looked up afresh before a denial. To move: make a second pool, let the networks name \
-        it, and delete the old one when its last pod is gone.",
+    summary: "A pool with held addresses is deleted, or changed in a way that they do not permit",
+    docs: RuleDocs {
+        checks: "A pool is deleted while holders have addresses of it. Or an update changes \
+            networkName, macs, the start of the first range, retention or nodeSliceSize \
+            meanwhile. Or an update removes held addresses from the ranges, or excludes them. A \
+            range may grow. It may shrink, and excludes may be added, if no held address is cut \
+            off. Only addresses and MACs of the pool before the change count. A MAC that a pod \
+            requests from outside of the pool does not block a change. nadmit reads the held \
+            addresses from the API server before it denies.",
+        consequence: "Addresses are recorded under networkName. Their MACs are derived from macs \
+            and from the start of the first range. retention and nodeSliceSize decided which \
+            address was assigned. After such a change running pods have addresses that nadmit no \
+            longer knows, and other pods get them too.",
+        fix: "Restore the field, or delete the pods that hold the addresses first. To replace \
+            the pool, create a second pool and name it in the networks. Delete the old pool \
+            after its last pod.",
+        source: "docs/pools.md and docs/explanation/life-of-an-address.md.",
+    },
     wrong: Example(&[
         POOL,
         pool!(
@@ -41,44 +50,42 @@ fn check(subject: &PoolChangeSubject<'_>, report: &mut Report<'_>) {
     if holdings.count == 0 {
         return;
     }
-    let mut add = |field_ref: FieldRef<'_>, message: String, help: &str| {
+    let mut add = |field_ref: FieldRef<'_>, message: String, detail: String, help: &str| {
         let live_read = LiveRead::Pool {
             name: subject.name.into(),
             namespace: None,
         };
-        report.add_after_live_read(live_read, field_ref, message, help);
+        report.add_after_live_read_with_detail(live_read, field_ref, message, Some(detail), help);
     };
     let Some(after) = subject.after else {
         let field_ref = FieldRef {
             field: "metadata.name".to_owned(),
             source: None,
         };
-        let message = format!(
-            "{} of the pool {:?} are held",
-            describe_count(holdings),
-            subject.name
-        );
-        let help = "delete the pods that hold them first, and wait until they are released";
-        return add(field_ref, message, help);
+        let message = format!("pool {:?} has held addresses", subject.name);
+        let help = "delete the pods that hold them, and wait until the addresses are released";
+        return add(field_ref, message, describe_count(holdings), help);
     };
     let changed = subject
         .before
         .map(|before| immutable_changes(before, after));
     for (path, why) in changed.into_iter().flatten() {
-        let message = format!(
-            "{path} changes while {} are held: {why}",
-            describe_count(holdings)
-        );
-        let help = "leave it as it was, or make another pool and let the networks name that";
-        add(spec_field(path), message, help);
+        let message = format!("{path} cannot change while addresses are held: {why}");
+        let help = "restore it, or create another pool and name that in the networks";
+        add(spec_field(path), message, describe_count(holdings), help);
     }
     if holdings.outside > 0 {
         let message = format!(
-            "the pool would no longer give what is held: {}",
-            describe_outside(holdings)
+            "pool {:?} would no longer assign addresses that are held",
+            subject.name
         );
-        let help = "keep these addresses in its ranges, or delete the pods that hold them first";
-        add(spec_field("ranges"), message, help);
+        let help = "keep these addresses in the ranges, or delete the pods that hold them first";
+        add(
+            spec_field("ranges"),
+            message,
+            describe_outside(holdings),
+            help,
+        );
     }
 }
 
@@ -93,27 +100,27 @@ fn immutable_changes(before: &Pool, after: &Pool) -> Vec<(&'static str, &'static
         (
             before.space != after.space,
             "networkName",
-            "they are recorded under the name as it was",
+            "nadmit records them under it",
         ),
         (
             macs(before) != macs(after),
             "macs",
-            "their MACs follow from it",
+            "their MACs are derived from it",
         ),
         (
             base(before) != base(after),
             "ranges[0].range",
-            "MACs follow from where the first range begins",
+            "their MACs are derived from its start",
         ),
         (
             size(before) != size(after),
             "nodeSliceSize",
-            "they lie in slices of that size",
+            "they are in slices of that size",
         ),
         (
             before.retention != after.retention,
             "retention",
-            "they are kept by it",
+            "it decides how long they are kept",
         ),
     ];
     let changed = all.into_iter().filter(|(changed, ..)| *changed);
@@ -129,8 +136,8 @@ fn macs(pool: &Pool) -> Option<(Option<(Mac, Mac)>, bool)> {
 
 fn describe_count(holdings: &PoolHoldings) -> String {
     match holdings.count {
-        1 => "1 address".to_owned(),
-        count => format!("{count} addresses"),
+        1 => "1 address held".to_owned(),
+        count => format!("{count} addresses held"),
     }
 }
 
@@ -171,7 +178,7 @@ mod tests {
             holdings,
         };
         let findings = judge_pool_change(&subject, &Policy::default());
-        findings.into_iter().map(|f| (f.field, f.message)).collect()
+        findings.into_iter().map(|f| (f.field, f.detail)).collect()
     }
 
     #[test]
@@ -243,11 +250,11 @@ mod tests {
             }],
         };
         let after = json!({"ranges": [{"range": "192.0.2.0/25"}]});
-        let (field, message) = &found(Some(&after), &holdings)[0];
+        let (field, detail) = &found(Some(&after), &holdings)[0];
         assert_eq!(field, "spec.ranges");
         assert!(
-            message.ends_with("192.0.2.205 (replica 0 of StatefulSet db/db), 11 more"),
-            "{message}"
+            detail.ends_with("192.0.2.205 (replica 0 of StatefulSet db/db), 11 more"),
+            "{detail}"
         );
     }
 }

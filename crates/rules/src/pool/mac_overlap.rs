@@ -2,7 +2,7 @@
 
 use super::{PoolSubject, spec_field};
 use crate::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Report, Rule, RuleDocs,
     examples::{POOL, pool},
 };
 use nadmit_catalog::LiveRead;
@@ -10,11 +10,17 @@ use nadmit_catalog::LiveRead;
 pub(crate) const RULE: Rule = Rule {
     code: "mac-prefix-overlap",
     levels: Levels::FAILS,
-    summary: "Two pools have MACs in common",
-    explanation: "A MAC follows from the address by which it is given: prefix plus the offset in \
-        the pool's first range. Two pools whose MACs overlap would give one MAC to two interfaces, \
-        and switches send the frames of both to either. That holds across address spaces, too, \
-        for a wire knows nothing of them.",
+    summary: "Two pools have common MACs",
+    docs: RuleDocs {
+        checks: "The MACs of a pool overlap those of another pool. A MAC is derived from the \
+            address: the prefix plus the offset in the first range of the pool. The rule also \
+            applies to pools of different address spaces, because an L2 segment does not \
+            separate address spaces.",
+        consequence: "Two interfaces get one MAC, and switches send the frames of both to one of \
+            them.",
+        fix: "Write a MAC prefix that no other pool has.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[
         POOL,
         pool!(
@@ -50,11 +56,11 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
             live_read,
             spec_field("macs"),
             format!(
-                "these MACs overlap those of pool {:?} ({first} to {last}): one MAC would be given \
-                 twice",
+                "the MACs overlap those of pool {:?} ({first} to {last}), so two interfaces would \
+                 get one MAC",
                 other.name
             ),
-            "write another prefix",
+            "write another prefix, or other bounds",
         );
     }
 }

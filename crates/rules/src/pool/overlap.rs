@@ -2,7 +2,7 @@
 
 use super::{PoolSubject, spec_field};
 use crate::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Report, Rule, RuleDocs,
     examples::{POOL, pool},
 };
 use nadmit_allocation::AddressRange;
@@ -11,12 +11,18 @@ use nadmit_cni::range::IpRange;
 pub(crate) const RULE: Rule = Rule {
     code: "pool-overlap",
     levels: Levels::ADVICE,
-    summary: "Two pools of one address space have addresses in common",
-    explanation: "Within an address space (networkName; pools without one share the unnamed space) \
-        each address is given once, whichever pool gives it: nothing is given twice. But the \
-        pools take each other's addresses, so that their capacities do not add up and one may be \
-        empty before its time. Pools on wires that nothing connects want a networkName each; two \
-        MACs never are the same, of whatever pools.",
+    summary: "Two pools of one address space have common addresses",
+    docs: RuleDocs {
+        checks: "Two pools of one address space have common addresses that both assign. The \
+            address space is networkName. Pools without one share the unnamed address space. \
+            Each address of a space is assigned once, whichever pool assigns it, so the rule \
+            only warns.",
+        consequence: "The pools take each other's addresses. Their capacities do not add up, and \
+            one of them can be full earlier than expected.",
+        fix: "Write ranges that do not overlap. For L2 segments without a connection, give each \
+            pool a networkName. MACs are never assigned twice, in any address space.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[POOL, pool!("backup", "  ranges: [{range: 192.0.2.208/28}]")]),
     right: Example(&[
         POOL,
@@ -43,8 +49,7 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
                 report.add(
                     spec_field(&format!("ranges[{index}].range")),
                     format!(
-                        "{} has {count} {addresses} in common with {} of pool {:?}, between {} and \
-                         {}, in {}; each is given once all the same",
+                        "{} has {count} {addresses} in common with {} of pool {:?} ({} to {}) in {}",
                         range.subnet,
                         theirs.subnet,
                         other.name,
@@ -52,8 +57,8 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
                         window.last(),
                         pool.space
                     ),
-                    "keep the ranges apart, or give one pool another networkName if its network \
-                     is another wire",
+                    "write ranges that do not overlap, or another networkName if the L2 segments \
+                     are not connected",
                 );
             }
         }

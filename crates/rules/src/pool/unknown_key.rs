@@ -2,17 +2,22 @@
 
 use super::{PoolSubject, spec_field, unknown_key_help};
 use crate::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Report, Rule, RuleDocs,
     examples::{POOL, pool},
 };
 
 pub(crate) const RULE: Rule = Rule {
     code: "pool-unknown-key",
     levels: Levels::ADVICE,
-    summary: "An address pool has a key that means nothing",
-    explanation: "The API server drops a key that the kind's schema does not know, so a misspelt \
-        one is lost: an exclude that excludes nothing. Keys are written as in the schema, with \
-        capital letters inside, not with Whereabouts's underscores.",
+    summary: "An address pool has an unknown key",
+    docs: RuleDocs {
+        checks: "The spec of an AddressPool has a key that its schema does not have. Keys are in \
+            camel case, such as rangeStart, and not with underscores as in Whereabouts.",
+        consequence: "The API server drops the key, so a misspelt one has no effect: a misspelt \
+            exclude excludes nothing.",
+        fix: "Correct or remove the key.",
+        source: "docs/api.md.",
+    },
     wrong: Example(&[pool!(
         "  ranges: [{range: 192.0.2.192/27, range_start: 192.0.2.200}]"
     )]),
@@ -28,7 +33,7 @@ fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
         report.add(
             spec_field(&unknown.path),
             format!(
-                "the key {:?} means nothing here and is passed over",
+                "the key {:?} is unknown here and has no effect",
                 unknown.key
             ),
             unknown_key_help(unknown),

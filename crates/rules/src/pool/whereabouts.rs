@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use super::{PoolSubject, spec_field};
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, POOLED_NET, pool},
     network_subject::MAX_COMPARISONS,
 };
@@ -23,15 +23,20 @@ const MAX_NAMED: usize = 10;
 pub(crate) const RULE: Rule = Rule {
     code: "pool-overlaps-whereabouts",
     levels: Levels::FAILS,
-    summary: "Whereabouts gives addresses that an address pool gives, too",
-    explanation: "nadmit and Whereabouts do not know of each other: where a range of Whereabouts and \
-        a range of a pool have addresses in common, two pods get the same one. That holds in one \
-        address space: the pool's networkName is Whereabouts's network_name, or neither is named. \
-        While there is such a network the pool gives nothing and is not Ready. To take addresses \
-        over from Whereabouts, give its networks static IPAM and the pool's annotation first, then \
-        create the pool: what running pods have is adopted before it gives. Excluded addresses, a \
-        gateway, and what lies outside of start and end are in nobody's way. A network that is \
-        created or changed is judged in the same way.",
+    summary: "Whereabouts and an address pool assign the same addresses",
+    docs: RuleDocs {
+        checks: "A range of a pool has addresses that Whereabouts assigns on a network of the \
+            same address space. The address space is the same if networkName of the pool is \
+            network_name of Whereabouts, or if neither is set. Excluded addresses, gateways and \
+            addresses outside of start and end do not overlap. The rule checks pools and \
+            networks, whichever is created or changed.",
+        consequence: "nadmit and Whereabouts do not know of each other, so two pods would get \
+            one address. While such a network exists, the pool is not Ready and assigns nothing.",
+        fix: "Change the network to static IPAM and add the annotation nadmit.io/address-pool \
+            before you create the pool. nadmit adopts the addresses of running pods before it \
+            assigns others. Or exclude the addresses from the pool or from the network.",
+        source: "docs/how-to/migrate-from-whereabouts.md.",
+    },
     wrong: Example(&[
         MACVLAN_CONF,
         pool!("backup", "  ranges: [{range: 192.0.2.208/28}]"),
@@ -149,14 +154,13 @@ fn check_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
             },
             spec_field(&format!("ranges[{}].range", overlap.range)),
             format!(
-                "Whereabouts gives addresses of {subnet} to pods on {overlap}, in {}: two pods would \
-                 get one address",
+                "Whereabouts assigns addresses of {subnet} on {overlap} in {}",
                 pool.space
             ),
             format!(
-                "give {}/{} static IPAM and the annotation nadmit.io/address-pool: {} before, or \
-                 exclude its addresses here",
-                overlap.namespace, overlap.network, pool.name
+                "change the network to static IPAM with nadmit.io/address-pool: {}, or exclude its \
+                 addresses",
+                pool.name
             ),
         );
     }
@@ -201,8 +205,8 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             },
             subject.field_ref(&path, span),
             format!(
-                "Whereabouts would give {}, which the pool {name:?} gives, too: two pods would get \
-                 one address",
+                "Whereabouts would assign {}, which pool {name:?} also assigns, so two pods would \
+                 get one address",
                 shared.in_words()
             ),
             format!(

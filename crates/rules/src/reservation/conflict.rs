@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{ReservationSubject, live_read};
 use crate::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, RESERVATION},
     pool::spec_field,
 };
@@ -13,10 +13,15 @@ use nadmit_allocation::{NetworkRef, Reservation, Space};
 pub(crate) const RULE: Rule = Rule {
     code: "reservation-conflict",
     levels: Levels::FAILS,
-    summary: "Two reservations set one address aside",
-    explanation: "Within an address space an address is reserved once: of two reservations the one \
-        that comes second would never take effect. The other may be of another namespace. MACs are \
-        compared in the same way.",
+    summary: "Two reservations reserve one address",
+    docs: RuleDocs {
+        checks: "A reservation reserves an address or a MAC that another reservation of the same \
+            address space already reserves. The other reservation can be in another namespace.",
+        consequence: "The second reservation never takes effect, and its holder does not get the \
+            address.",
+        fix: "Reserve another address, or delete the other reservation first.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[
         POOL,
         POOLED_NET,
@@ -79,10 +84,10 @@ fn compare(own: &Reservation, other: &Arc<Reservation>, pool: &str, report: &mut
             live_read(pool),
             spec_field(path),
             format!(
-                "{what} is set aside already, by the reservation {}/{} for {}",
+                "{what} is already reserved by reservation {}/{} for {}",
                 other.namespace, other.name, other.holder
             ),
-            "reserve another one, or delete that reservation first",
+            "reserve another address, or delete that reservation first",
         );
     };
     for (index, address) in own.ips.iter().enumerate() {

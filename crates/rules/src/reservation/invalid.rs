@@ -2,7 +2,7 @@
 
 use super::ReservationSubject;
 use crate::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, RESERVATION, reservation},
     pool::{fault_message, spec_field, unknown_key_help},
 };
@@ -10,11 +10,17 @@ use crate::{
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-reservation",
     levels: Levels::FAILS,
-    summary: "An address reservation does not make sense",
-    explanation: "A reservation names a network, one holder and what is set aside: addresses, a \
-        MAC, or both. The holder is a pod by name, a replica of a StatefulSet, or a virtual \
-        machine, of the reservation's own namespace. One that makes no sense reserves nothing. A \
-        key that means nothing, which the API server drops, is only warned of.",
+    summary: "The spec of an address reservation is not valid",
+    docs: RuleDocs {
+        checks: "The spec of an AddressReservation has an error. A reservation names a network, \
+            one holder, and addresses, a MAC or both. The holder is a pod by name, a replica of \
+            a StatefulSet, or a virtual machine, in the namespace of the reservation. An unknown \
+            key, which the API server drops, is only warned of.",
+        consequence: "An invalid reservation reserves nothing, and another pod can get the \
+            address.",
+        fix: "Correct the field that the finding names. Remove unknown keys.",
+        source: "docs/pools.md and docs/api.md.",
+    },
     wrong: Example(&[
         POOL,
         POOLED_NET,
@@ -37,7 +43,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
             Levels::ADVICE,
             spec_field(&unknown.path),
             format!(
-                "the key {:?} means nothing here and is passed over",
+                "the key {:?} is unknown here and has no effect",
                 unknown.key
             ),
             unknown_key_help(unknown),

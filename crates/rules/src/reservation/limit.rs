@@ -2,7 +2,7 @@
 
 use super::{ReservationSubject, live_read};
 use crate::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Report, Rule, RuleDocs,
     examples::{POOL_WITH_LIMIT, SERVED_NET, pool, reservation},
     pool::spec_field,
 };
@@ -11,10 +11,16 @@ use nadmit_catalog::PoolValidity;
 pub(crate) const RULE: Rule = Rule {
     code: "reservation-over-limit",
     levels: Levels::AUTHORITY,
-    summary: "A reservation would set aside more of a pool than its namespace may have",
-    explanation: "maxPerNamespace of an AddressPool counts what a namespace holds and what its \
-        reservations set aside, whether anybody has taken that or not: otherwise reservations would \
-        use the pool up. An address that is reserved and held counts once.",
+    summary: "A reservation exceeds the limit of its namespace",
+    docs: RuleDocs {
+        checks: "The namespace would have more addresses of the pool than maxPerNamespace \
+            permits. Held addresses and reserved addresses count, whether their holders have \
+            taken them or not. An address that is reserved and held counts once.",
+        consequence: "Reservations of one namespace use all addresses of the pool.",
+        fix: "Reserve fewer addresses, or delete reservations or pods of the namespace. For more \
+            addresses, an administrator raises maxPerNamespace.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[
         POOL_WITH_LIMIT,
         SERVED_NET,
@@ -49,14 +55,16 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     if share <= most {
         return;
     }
-    report.add_after_live_read(
+    report.add_after_live_read_with_detail(
         live_read(name),
         spec_field("ips"),
         format!(
-            "with this reservation namespace {:?} would have {share} addresses of pool {name:?}, \
-             held or set aside, and may have {most} (maxPerNamespace)",
+            "with this reservation namespace {:?} would exceed its limit of pool {name:?} \
+             (maxPerNamespace: {most})",
             subject.namespace
         ),
-        "reserve fewer addresses, delete reservations or pods there, or have the limit raised",
+        Some(format!("{share} held or reserved")),
+        "reserve fewer addresses, or delete pods; for more, an administrator raises \
+         maxPerNamespace",
     );
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{ReservationSubject, live_read};
 use crate::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, RESERVATION, reservation},
     pool::spec_field,
 };
@@ -15,13 +15,19 @@ use nadmit_cni::address::AddressRequest;
 pub(crate) const RULE: Rule = Rule {
     code: "reservation-outside-pool",
     levels: Levels::FAILS,
-    summary: "A reserved address is not one that the network's pool gives",
-    explanation: "A reservation sets aside what the pool of its network would give: an address \
-        inside of a range and its bounds, not excluded, neither the gateway nor the first or last \
-        of the subnet. Another would never reach its holder. A MAC that follows from another \
-        address of the pool is refused, too. Only warned of is what may still come: a network \
-        that no pool serves, a pool that is not there or does not serve the namespace, and a \
-        prefix length that is not the range's, which is ignored.",
+    summary: "The pool of the network never assigns a reserved address",
+    docs: RuleDocs {
+        checks: "A reserved address is outside of the pool's ranges or their bounds, or is \
+            excluded. Or it is the gateway, or the first or last address of its subnet. A MAC \
+            that is derived from another address of the pool is denied too. The rule only warns \
+            if no pool serves the network, or if the pool is missing or does not serve the \
+            namespace. It also warns of another prefix length than the range has. That prefix \
+            length is ignored.",
+        consequence: "The holder never gets the address.",
+        fix: "Write an address that the pool assigns, with the prefix length of its range. Or, \
+            as an administrator, let the pool serve the network and the namespace.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[
         POOL,
         POOLED_NET,
@@ -42,8 +48,8 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         return report.add_capped(
             Levels::ADVICE,
             spec_field("network"),
-            format!("no pool serves network {full_name}: nothing is reserved"),
-            "name the pool in the network's annotation nadmit.io/address-pool",
+            format!("no pool serves network {full_name}, so nothing is reserved"),
+            "annotate the network with nadmit.io/address-pool",
         );
     };
     let PoolValidity::Valid(pool) = state else {
@@ -51,10 +57,10 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
             Levels::ADVICE,
             spec_field("network"),
             format!(
-                "the pool {name:?} of network {full_name} is not there or not valid: nothing is \
-                 reserved until it is"
+                "pool {name:?} of network {full_name} does not exist or is not valid, so nothing \
+                 is reserved"
             ),
-            "create or correct the AddressPool",
+            "create the AddressPool, or correct its spec",
         );
     };
     for (index, address) in reservation.ips.iter().enumerate() {
@@ -73,11 +79,10 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
             Levels::ADVICE,
             spec_field("network"),
             format!(
-                "the pool {name:?} does not serve pods of namespace {:?}: nothing is reserved \
-                 until it does",
+                "pool {name:?} does not serve pods of namespace {:?}, so nothing is reserved",
                 subject.namespace
             ),
-            "let the pool's namespaceSelector select the namespace",
+            "change the pool's namespaceSelector to select the namespace",
         );
     }
 }
@@ -94,21 +99,24 @@ fn rejection(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
         let same =
             |range: &nadmit_allocation::AddressRange| range.window.is_ipv4() == address.is_ipv4();
         let message = if pool.ranges.iter().any(same) {
-            format!("{address} lies outside of the pool {name:?}")
+            format!("{address} is outside of pool {name:?}")
         } else {
-            format!("the pool {name:?} gives no {family} addresses, so not {address}")
+            format!("pool {name:?} assigns no {family} addresses, so it never assigns {address}")
         };
-        return Some((message, format!("write one of {}", ranges.join(", "))));
+        return Some((
+            message,
+            format!("write an address of {}", ranges.join(", ")),
+        ));
     };
     let why = match range.exclusion(address)? {
         ExclusionReason::Outside => return None,
         ExclusionReason::OutOfBounds => format!(
-            "lies outside of the range's bounds, {} to {}",
+            "is outside of the range's bounds ({} to {})",
             range.window.first(),
             range.window.last()
         ),
         ExclusionReason::Edge => {
-            "is the first or last of its subnet, which is never given".to_owned()
+            "is the first or last of its subnet, which is never assigned".to_owned()
         }
         ExclusionReason::Excluded(index) => {
             let exclusion = range.excludes.get(index);
@@ -116,14 +124,14 @@ fn rejection(pool: &Pool, address: IpAddr) -> Option<(String, String)> {
                 exclusion.map(|range| format!(" ({} to {})", range.first(), range.last()));
             format!("is excluded{}", exclusion.unwrap_or_default())
         }
-        ExclusionReason::Gateway => "is the pool's gateway, which is never given".to_owned(),
+        ExclusionReason::Gateway => "is the pool's gateway, which is never assigned".to_owned(),
     };
     let help = format!(
         "write an address from {} to {} that is not excluded",
         range.window.first(),
         range.window.last()
     );
-    Some((format!("{address} {why} in the pool {name:?}"), help))
+    Some((format!("{address} {why}, in pool {name:?}"), help))
 }
 
 /// Reports a prefix length that differs from that of the pool, which applies in any case.
@@ -147,7 +155,7 @@ fn check_prefix(
             Levels::ADVICE,
             spec_field(&format!("ips[{index}]")),
             format!(
-                "the prefix /{written} is ignored: the pool gives {address}/{}",
+                "the prefix length /{written} has no effect: the pool assigns {address}/{}",
                 range.subnet.prefix
             ),
             format!("write {address}/{}", range.subnet.prefix),
@@ -167,12 +175,12 @@ fn check_mac(pool: &Pool, reservation: &Reservation, report: &mut Report<'_>) {
             live_read(&pool.name),
             spec_field("mac"),
             format!(
-                "{mac} is the MAC that follows from another address of the pool {:?}, and is had \
-                 with that address only",
+                "{mac} is derived from another address of pool {:?}, and is assigned only with \
+                 that address",
                 pool.name
             ),
-            "leave mac out, so that it follows from the address, or write one that is not one of the \
-             pool's",
+            "remove mac to get the one derived from the address, or write a MAC outside of the \
+             pool",
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ReservationSubject;
 use crate::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, RESERVATION},
     pool::spec_field,
 };
@@ -12,9 +12,15 @@ pub(crate) const RULE: Rule = Rule {
     code: "reservation-unknown-network",
     levels: Levels::ADVICE,
     summary: "A reservation names a network that does not exist",
-    explanation: "Until the network is there, and names the pool that serves it, nothing is \
-        reserved. A name without a namespace is looked up in the reservation's own. It is only \
-        warned of, for the network may come after the reservation.",
+    docs: RuleDocs {
+        checks: "The network of a reservation does not exist. A name without a namespace is \
+            looked up in the namespace of the reservation. The rule only warns, because the \
+            network may be created later.",
+        consequence: "Nothing is reserved before the network exists and names a pool. Another \
+            pod can get the address meanwhile.",
+        fix: "Correct the name of the network, or create the network.",
+        source: "docs/pools.md.",
+    },
     wrong: Example(&[RESERVATION]),
     right: Example(&[POOL, POOLED_NET, RESERVATION]),
     check: Check::Reservation(check),
@@ -32,8 +38,8 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let elsewhere = subject.catalog.namespaces_of(name).next();
     let help = match (similar, elsewhere) {
         (Some(similar), _) => format!("did you mean \"{similar}\"?"),
-        (None, Some(other)) => format!("one of that name is in \"{other}\"; write {other}/{name}"),
-        (None, None) => "create the network, or correct the name".to_owned(),
+        (None, Some(other)) => format!("write {other}/{name}, which exists"),
+        (None, None) => "correct the name, or create the network".to_owned(),
     };
     let live_read = LiveRead::Network {
         namespace: namespace.into(),
@@ -43,8 +49,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
         live_read,
         spec_field("network"),
         format!(
-            "network \"{name}\" does not exist in namespace \"{namespace}\": nothing is reserved \
-             until it does"
+            "network \"{name}\" does not exist in namespace \"{namespace}\", so nothing is reserved"
         ),
         help,
     );

@@ -1,7 +1,7 @@
 //! `attachments-changed`: a change of a running pod's networks, which has no effect.
 
 use crate::{
-    Check, Example, FieldRef, Levels, Report, Rule, UpdateSubject,
+    Check, Example, FieldRef, Levels, Report, Rule, RuleDocs, UpdateSubject,
     examples::{MACVLAN_CONF, pod},
     subject::{AnnotationChange, annotation_path},
 };
@@ -13,15 +13,22 @@ use nadmit_cni::{
 pub(crate) const RULE: Rule = Rule {
     code: "attachments-changed",
     levels: Levels::MISLEADS,
-    summary: "The networks of a pod that exists are edited",
-    explanation: "Multus attaches networks when a pod's sandbox is made. Editing the annotation \
-        later changes nothing in the running pod: the API would show networks that the pod does \
-        not have. The rule compares what is asked, not the text, so that re-applying the same \
-        manifest is not a change; the annotation network-status may change at any time. Where a \
-        controller attaches networks to running pods (multus-dynamic-networks-controller), set \
-        immutableAttachments: false, or label the namespace nadmit.io/attachments: mutable. \
-        nadmit's own ServiceAccount and, for launcher pods, KubeVirt's controller may change them \
-        (ownUsers, kubevirtUsers). Source: multus-dynamic-networks-controller issue 66.",
+    summary: "An update changes the networks of an existing pod",
+    docs: RuleDocs {
+        checks: "An update changes what an existing pod requests in its annotations for \
+            networks. The rule compares the requests, not the text, so that re-applying the same \
+            manifest is not a change. The annotation network-status may change at any time. \
+            nadmit's own ServiceAccount and, for launcher pods, KubeVirt's controller may change \
+            networks (ownUsers, kubevirtUsers).",
+        consequence: "Multus attaches networks when it sets up the pod's sandbox. A later edit \
+            changes nothing in the running pod. The API then shows networks that the pod does \
+            not have.",
+        fix: "Delete the pod, and create it again with the new annotation. Where a controller \
+            attaches networks to running pods (multus-dynamic-networks-controller), an \
+            administrator sets immutableAttachments: false, or labels the namespace \
+            nadmit.io/attachments: mutable.",
+        source: "multus-dynamic-networks-controller issue 66.",
+    },
     wrong: Example(&[
         MACVLAN_CONF,
         pod!("macvlan-conf"),
@@ -35,8 +42,8 @@ pub(crate) const RULE: Rule = Rule {
     check: Check::Update(check),
 };
 
-const HELP: &str = "editing attaches and detaches nothing; delete the pod and create it again with \
-                    the new annotation";
+const HELP: &str = "delete the pod and create it again with the new annotation: an edit attaches and \
+                    detaches nothing";
 
 fn check(subject: &UpdateSubject<'_>, report: &mut Report<'_>) {
     if !subject.policy.immutable_attachments || subject.may_change {
@@ -50,7 +57,7 @@ fn check(subject: &UpdateSubject<'_>, report: &mut Report<'_>) {
             };
             report.add(
                 field_ref,
-                format!("the networks of an existing pod may not change ({what})"),
+                format!("the networks of an existing pod cannot change: {what}"),
                 HELP,
             );
         }
@@ -68,7 +75,7 @@ fn describe(change: &AnnotationChange<'_>) -> Option<String> {
         .iter()
         .any(|side| !side.decode_errors.is_empty());
     if faulty {
-        return Some("the annotation is another".to_owned());
+        return Some("the annotation differs".to_owned());
     }
     let interface = |s: &Selection<'_>| change.origin.interface(s).into_owned();
     let meaning = |side: &Annotation<'_>| {

@@ -1,21 +1,29 @@
 //! `fixed-address-in-template`: a fixed address in a template of which two pods can exist at once.
 
 use crate::{
-    Check, Example, Levels, Report, Rule, examples::STORAGE_NET, workload::TemplateSubject,
+    Check, Example, Levels, Report, Rule, RuleDocs, examples::STORAGE_NET,
+    workload::TemplateSubject,
 };
 
 pub(crate) const RULE: Rule = Rule {
     code: "fixed-address-in-template",
     levels: Levels::ADVICE,
-    summary: "A template gives each of its pods the same address or MAC",
-    explanation: "\"ips\" and \"mac\" in a workload's template are the same for every pod that is \
-        made from it, and nothing keeps two interfaces from having one address: both lose packets. \
-        So it is with more than one replica, in a DaemonSet, in a Job with parallelism or \
-        completions above 1, and in a CronJob whose runs may overlap (any concurrencyPolicy but \
-        Forbid). A Deployment with one replica has two pods during a rolling update, or, with \
-        maxSurge 0, a new one while the old one still ends; strategy Recreate waits. A \
-        StatefulSet with one replica never has two pods: it waits for the old one's end. Source: \
-        Kubernetes, the controllers of these kinds.",
+    summary: "A template requests the same address or MAC for all of its pods",
+    docs: RuleDocs {
+        checks: "A workload's template has \"ips\" or \"mac\", and two of its pods can exist at \
+            once. This is the case with more than one replica, in a DaemonSet, and in a Job with \
+            parallelism or completions above 1. It is the case in a CronJob whose runs may \
+            overlap (any concurrencyPolicy but Forbid). A Deployment with one replica has two \
+            pods during a rolling update. With maxSurge 0, its new pod starts while the old one \
+            terminates; strategy Recreate waits. A StatefulSet with one replica never has two \
+            pods: it waits for the end of the old one.",
+        consequence: "All pods of the template request the same address or MAC. Nothing prevents \
+            two interfaces from having one address, and then both lose packets.",
+        fix: "Remove \"ips\" and \"mac\", and let the network's IPAM assign the addresses. To \
+            keep them, run one pod at a time. A Deployment needs one replica and strategy \
+            Recreate, a CronJob concurrencyPolicy: Forbid.",
+        source: "Kubernetes, the controllers of these kinds.",
+    },
     wrong: Example(&[STORAGE_NET, ROLLING]),
     right: Example(&[STORAGE_NET, RECREATE]),
     check: Check::Template(check),
@@ -80,10 +88,10 @@ fn message(what: &str, why: &str) -> String {
 fn help(subject: &TemplateSubject<'_>) -> &'static str {
     match subject.kind.kind {
         "Deployment" => {
-            "leave them to the network's IPAM, or keep one replica and set strategy.type: Recreate"
+            "remove the fixed value, or keep one replica and set strategy.type: Recreate"
         }
-        "CronJob" => "leave them to the network's IPAM, or set concurrencyPolicy: Forbid",
-        "StatefulSet" => "leave them to the network's IPAM, or keep one replica",
-        _ => "leave them to the network's IPAM, or make one pod only",
+        "CronJob" => "remove the fixed value, or set concurrencyPolicy: Forbid",
+        "StatefulSet" => "remove the fixed value, or keep one replica",
+        _ => "remove the fixed value, or run one pod only",
     }
 }

@@ -1,7 +1,7 @@
 //! `host-local-on-shared-wire`: host-local addresses for pods on several nodes that share a link.
 
 use crate::{
-    Check, Example, Levels, Report, Rule,
+    Check, Example, Levels, Report, Rule, RuleDocs,
     examples::{HOST_LOCAL_NET, MACVLAN_CONF},
     workload::TemplateSubject,
 };
@@ -10,12 +10,19 @@ use nadmit_cni::{cni::Plugin, ipam::Ipam};
 pub(crate) const RULE: Rule = Rule {
     code: "host-local-on-shared-wire",
     levels: Levels::ADVICE,
-    summary: "Pods of several nodes can get one address from host-local",
-    explanation: "host-local counts addresses on each node for itself. Behind macvlan, ipvlan, sriov \
-        and the like pods of all nodes are on one wire, so that two pods on two nodes get the same \
-        address and lose packets. It is warned of where a workload makes several pods at once: with \
-        more than one replica, in a DaemonSet, or in a Job with parallelism above 1. A bridge without \
-        an uplink is a wire of its own on each node. Source: host-local, its README.",
+    summary: "host-local can assign one address to pods on several nodes",
+    docs: RuleDocs {
+        checks: "A workload runs several pods at once on a network with IPAM host-local, whose \
+            plugin joins all nodes to one L2 segment. Plugins of this kind are macvlan, ipvlan, \
+            vlan, sriov, ib-sriov, ipoib and host-device. Several pods run with more than one \
+            replica, in a DaemonSet, and in a Job with parallelism above 1. A bridge without an \
+            uplink is an L2 segment of its own on each node, and is not reported.",
+        consequence: "host-local tracks addresses on each node separately. Two pods on two nodes \
+            get the same address and lose packets.",
+        fix: "Use an IPAM for the whole cluster, such as whereabouts, or an address pool \
+            (nadmit.io/address-pool) with IPAM static.",
+        source: "host-local, its README.",
+    },
     wrong: Example(&[HOST_LOCAL_NET, ON_HOST_LOCAL]),
     right: Example(&[MACVLAN_CONF, ON_WHEREABOUTS]),
     check: Check::Template(check),
@@ -79,12 +86,11 @@ fn check(subject: &TemplateSubject<'_>, report: &mut Report<'_>) {
         report.add(
             attachment.field_ref("", attachment.selection.span),
             format!(
-                "two pods on two nodes can get the same address on network \"{name}\": its IPAM \
-                 host-local counts each node for itself, {} puts all on one wire, and {why}",
+                "two pods of network \"{name}\" can get one address: host-local tracks each node \
+                 apart, {} joins nodes to one L2 segment, and {why}",
                 plugin.kind
             ),
-            "use an IPAM that counts for the whole cluster, such as whereabouts, or an address pool \
-             (nadmit.io/address-pool) with IPAM static",
+            "use IPAM whereabouts, or static with an address pool",
         );
     }
 }

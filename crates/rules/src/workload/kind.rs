@@ -115,13 +115,13 @@ impl WorkloadKind {
 }
 
 fn replicas(scale: &Scale<'_>) -> Option<&'static str> {
-    (scale.replicas? > 1).then_some("there is more than one replica")
+    (scale.replicas? > 1).then_some("the workload has more than one replica")
 }
 
 /// Returns the reason for a Deployment. A rolling update creates the new pod before the old one is
 /// deleted, or, without a surge, while it is terminating; only `Recreate` waits until it has ended.
 fn deployment(scale: &Scale<'_>) -> Option<&'static str> {
-    const ROLLING: &str = "a rolling update makes the new pod before the old one has ended";
+    const ROLLING: &str = "a rolling update creates the new pod before the old one has ended";
     let rolling = || (scale.strategy != Some("Recreate")).then_some(ROLLING);
     replicas(scale).or_else(rolling)
 }
@@ -131,14 +131,14 @@ fn job(scale: &Scale<'_>) -> Option<&'static str> {
     if more(scale.parallelism) && scale.completions != Some(1) {
         return Some("the job runs several pods at once");
     }
-    more(scale.completions).then_some("the job makes several pods")
+    more(scale.completions).then_some("the job creates several pods")
 }
 
 /// Returns the reason for a `CronJob`. Runs may overlap, or the previous one may be terminating when the
 /// next one begins; only `Forbid` prevents this.
 fn cron_job(scale: &Scale<'_>) -> Option<&'static str> {
     let overlapping = scale.concurrency != Some("Forbid");
-    let runs = overlapping.then_some("a run may begin before the last has ended");
+    let runs = overlapping.then_some("a run may start before the last one has ended");
     job(scale).or(runs)
 }
 

@@ -1,7 +1,7 @@
 //! `annotation-on-workload`: a pod annotation on the metadata of a workload instead of its template.
 
 use crate::{
-    Check, Example, FieldRef, Levels, Policy, Report, Rule, examples::MACVLAN_CONF,
+    Check, Example, FieldRef, Levels, Policy, Report, Rule, RuleDocs, examples::MACVLAN_CONF,
     subject::annotation_path,
 };
 use nadmit_cni::near_miss::{intended_key, is_for_pods};
@@ -9,12 +9,20 @@ use nadmit_cni::near_miss::{intended_key, is_for_pods};
 pub(crate) const RULE: Rule = Rule {
     code: "annotation-on-workload",
     levels: Levels::ADVICE,
-    summary: "The networks annotation stands on a workload, and not in its template",
-    explanation: "Pods get the annotations of their template (spec.template.metadata, of a CronJob \
-        spec.jobTemplate.spec.template.metadata), and none of the workload's own: its pods start \
-        without the networks, and nothing says so. The networks of KubeVirt's VirtualMachine are \
-        those of spec.template.spec.networks. Where the template has the annotation, too, nothing is \
-        said. Source: Kubernetes, the controllers of these kinds; multus-cni issue 404.",
+    summary: "The annotation for networks is on a workload, and not in its template",
+    docs: RuleDocs {
+        checks: "The annotation for networks is on a workload's own metadata, and its template \
+            does not have it. Templates have their annotations in spec.template.metadata, and \
+            those of a CronJob in spec.jobTemplate.spec.template.metadata. The networks of \
+            KubeVirt's VirtualMachine are those of spec.template.spec.networks. A workload whose \
+            template has the annotation, too, is not reported.",
+        consequence: "Pods get the annotations of their template, and none of the workload's \
+            own. They start without the networks, and without an error.",
+        fix: "Move the annotation to the metadata of the template. In a VirtualMachine, list the \
+            networks in spec.template.spec.networks, with an interface of the same name for \
+            each.",
+        source: "Kubernetes, the controllers of these kinds; multus-cni issue 404.",
+    },
     wrong: Example(&[MACVLAN_CONF, ON_WORKLOAD]),
     right: Example(&[MACVLAN_CONF, IN_TEMPLATE]),
     check: Check::Workload(check),
@@ -91,18 +99,18 @@ fn check(subject: &MetadataSubject<'_>, report: &mut Report<'_>) {
         };
         let help = match subject.location {
             NetworksLocation::Template(path) => {
-                format!("write it into {path}metadata.annotations, as {read}")
+                format!("move it to {path}metadata.annotations, as {read}")
             }
             NetworksLocation::VirtualMachine => {
-                "list the networks in spec.template.spec.networks, and an interface \
-                              of the same name for each"
+                "list the networks in spec.template.spec.networks, with an interface of the same \
+                 name for each"
                     .to_owned()
             }
         };
         report.add(
             field_ref,
             format!(
-                "the annotation {key} stands on the {} itself, whose pods do not get it",
+                "the annotation {key} is on the {} itself, and its pods do not get it",
                 subject.kind
             ),
             help,

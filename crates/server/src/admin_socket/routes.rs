@@ -81,7 +81,10 @@ async fn release(State(operator): State<Arc<OperatorService>>, request: Request)
     };
     match serde_json::from_slice::<ReleaseRequest>(&body) {
         Ok(release) => answer(operator.release(release).await),
-        Err(error) => text(StatusCode::BAD_REQUEST, format!("the body: {error}")),
+        Err(error) => text(
+            StatusCode::BAD_REQUEST,
+            format!("the body is not valid: {error}"),
+        ),
     }
 }
 
@@ -107,7 +110,7 @@ async fn import(State(operator): State<Arc<OperatorService>>, request: Request) 
 
 async fn other_path(request: Request) -> Response {
     let line = format!(
-        "there is nothing at {:?}; GET /pools, /allocations, /whois/ADDRESS, /pods/NAMESPACE/NAME \
+        "path {:?} does not exist; GET /pools, /allocations, /whois/ADDRESS, /pods/NAMESPACE/NAME \
          or /export, POST /release or /import",
         request.uri().path()
     );
@@ -132,14 +135,14 @@ fn filter(query: &str) -> Result<Filter, OperatorError> {
             "namespace" => &mut filter.namespace,
             "pod" => &mut filter.pod,
             _ => {
-                let known = "pool, network, namespace and pod are known";
+                let known = "use pool, network, namespace or pod";
                 return Err(OperatorError::Invalid(format!(
-                    "{key:?} filters nothing; {known}"
+                    "{key:?} is not a filter; {known}"
                 )));
             }
         };
         *member = Some(decoded(value).ok_or_else(|| {
-            OperatorError::Invalid(format!("{value:?} is not percent-encoded as it has to be"))
+            OperatorError::Invalid(format!("{value:?} is not valid percent-encoding"))
         })?);
     }
     Ok(filter)

@@ -34,7 +34,7 @@ impl AllocationMetrics {
         };
         registry.register(
             "pool_exhaustions",
-            "Reviews denied because a pool was exhausted",
+            "Reviews denied because a pool was full",
             allocation.exhaustions.clone(),
         );
         registry.register(
@@ -44,7 +44,7 @@ impl AllocationMetrics {
         );
         registry.register(
             "borrowed_addresses",
-            "Addresses allocated from slices of other nodes because the pod's node had none left",
+            "Addresses allocated from slices of other nodes because the slices of the pod's node were full",
             allocation.borrowed.clone(),
         );
         registry.register(

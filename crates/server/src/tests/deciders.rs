@@ -90,6 +90,7 @@ fn unless_db_is_there(
         position: None,
         span: None,
         message: "it is not there".to_owned(),
+        detail: String::new(),
         help: "make it".to_owned(),
         requires_live_read: Some(lookup),
     };

@@ -193,7 +193,7 @@ async fn a_panic_ends_the_request_and_nothing_else() {
     let mut client = server.http1().await;
     let reply = client.post_review("/validate").await;
     assert_eq!((reply.status, reply.header("connection")), (500, "close"));
-    assert!(reply.body.contains("its log says more"), "{reply:?}");
+    assert!(reply.body.contains("see the log of nadmit"), "{reply:?}");
     assert_eq!(
         server.http1().await.post_review("/mutate").await.status,
         200

@@ -85,19 +85,19 @@ async fn a_certificate_that_cannot_be_used_is_named_with_its_flag() {
             &cert,
             &empty,
             None,
-            "--tls-key: DIR/empty holds no PEM private key",
+            "--tls-key: DIR/empty contains no PEM private key",
         ),
         (
             &ca_cert,
             &key,
             None,
-            "--tls-cert: DIR/certs/ca.crt does not fit the key in DIR/certs/",
+            "--tls-cert: DIR/certs/ca.crt does not match the key in DIR/certs/",
         ),
         (
             &cert,
             &key,
             Some(&empty),
-            "--client-ca: DIR/empty holds no PEM certificate",
+            "--client-ca: DIR/empty contains no PEM certificate",
         ),
         (
             &cert,

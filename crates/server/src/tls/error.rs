@@ -22,29 +22,32 @@ pub struct CertificateError {
 /// The problem with a certificate or key.
 #[derive(Debug, Error)]
 pub(super) enum CertificateProblem {
-    #[error("cannot be read ({0}); make it readable, or name another with the flag")]
+    #[error("cannot be read ({0}); make the file readable, or use another file")]
     Read(#[source] io::Error),
-    #[error("cannot be written ({0}); make the directory writable, or name another with the flag")]
+    #[error("cannot be written ({0}); make the directory writable, or use another directory")]
     Write(#[source] io::Error),
-    #[error("holds no PEM certificate; put the certificate there, with those that lead to its CA")]
+    #[error("contains no PEM certificate; write the certificate and its chain into the file")]
     NoCertificate,
-    #[error("holds no PEM private key; put the key there, unencrypted")]
+    #[error("contains no PEM private key; write the unencrypted key into the file")]
     NoKey,
-    #[error("is not a certificate that can be used ({0}); replace it")]
+    #[error("is not a usable certificate ({0}); replace the file")]
     Certificate(String),
-    #[error("is not a key that can be used ({0}); replace it")]
+    #[error("is not a usable key ({0}); replace the file")]
     Key(#[source] rustls::Error),
-    #[error("does not fit the key in {}; replace one of them", .0.display())]
+    #[error("does not match the key in {}; replace one of the files", .0.display())]
     Mismatch(PathBuf),
-    #[error("is there without {}; add it, or move both away to have them made", .0.display())]
+    #[error("exists without {}; add that file, or move both away, then nadmit creates both", .0.display())]
     Unpaired(PathBuf),
-    #[error("was not made by nadmit and cannot sign ({0}); move it away to have a CA made")]
+    #[error(
+        "was not created by nadmit and cannot sign ({0}); move the file away, then nadmit creates a CA"
+    )]
     Authority(#[source] SignerError),
     #[error(
-        "was not made by nadmit and cannot sign (it has expired); move it away to have a CA made"
+        "was not created by nadmit and cannot sign (it has expired); move the file away, then nadmit \
+         creates a CA"
     )]
     AuthorityExpired,
-    #[error("cannot hold a certificate for \"{name}\" ({reason}); name hosts or addresses")]
+    #[error("cannot contain a certificate for \"{name}\" ({reason}); use host names or addresses")]
     Name { name: String, reason: String },
     #[error("the TLS library failed: {0}")]
     Library(Box<dyn Error + Send + Sync>),

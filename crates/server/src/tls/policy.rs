@@ -37,8 +37,8 @@ pub struct TlsPolicy {
 pub enum TlsPolicyError {
     /// An unknown version name.
     #[error(
-        "{name:?} is not a version of TLS; write VersionTLS12 or VersionTLS13 (VersionTLS10 and VersionTLS11 \
-         are taken for VersionTLS12)"
+        "{name:?} is not a TLS version; write VersionTLS12 or VersionTLS13 (VersionTLS10 and VersionTLS11 \
+         mean VersionTLS12)"
     )]
     Version {
         /// Name as given.
@@ -46,7 +46,7 @@ pub enum TlsPolicyError {
     },
     /// None of the named suites is supported.
     #[error(
-        "--tls-cipher-suites {}: nadmit has none of these; name at least one of {}",
+        "--tls-cipher-suites {}: nadmit supports none of these; use at least one of {}",
         .named.join(","), .offered.join(", ")
     )]
     NoSuite {
@@ -94,7 +94,7 @@ impl TlsPolicy {
     pub fn new(min_version: TlsVersion, named: &[String]) -> Result<Self, TlsPolicyError> {
         let mut policy = Self::default();
         if min_version < TlsVersion::Tls12 {
-            let warning = "versions of TLS before 1.2 are not spoken: --tls-min-version is taken for VersionTLS12";
+            let warning = "nadmit does not support TLS before 1.2, and uses VersionTLS12 as --tls-min-version";
             policy.warnings.push(warning.to_owned());
         }
         let named: Vec<&str> = named.iter().map(|name| name.trim()).collect();
@@ -127,7 +127,7 @@ impl TlsPolicy {
         }
         if !missing.is_empty() {
             self.warnings.push(format!(
-                "nadmit does not have these cipher suites, and offers the others of --tls-cipher-suites: {}",
+                "nadmit does not support these cipher suites of --tls-cipher-suites, and offers the others: {}",
                 missing.join(", ")
             ));
         }

@@ -37,8 +37,8 @@ pub enum ClusterError {
     },
     /// Certificates, keys or tokens cannot be used.
     #[error(
-        "cannot log in to {server}: {reason}; with a kubeconfig, see the user of its context, or choose \
-         another with --context; in a pod, see the token of its ServiceAccount"
+        "cannot log in to {server}: {reason}; with a kubeconfig, check the user of its context, or \
+         choose another with --context; in a pod, check the token of its ServiceAccount"
     )]
     Credentials {
         /// The API server.
@@ -47,9 +47,9 @@ pub enum ClusterError {
     },
     /// The API server cannot be reached.
     #[error(
-        "cannot reach the API server {server}: {reason}; with a kubeconfig, see that the cluster runs and \
-         that it has its address (`server`), or choose another with --context; in a pod, see that \
-         its node and the NetworkPolicies let it get there"
+        "cannot reach the API server {server}: {reason}; with a kubeconfig, check that the cluster runs \
+         and that `server` is its address, or choose another with --context; in a pod, check that the \
+         node and the NetworkPolicies allow the connection"
     )]
     Unreachable {
         /// The API server.
@@ -57,8 +57,8 @@ pub enum ClusterError {
         reason: String,
     },
     #[error(
-        "the certificate of the API server {server} is not accepted: {reason}; with a kubeconfig, see \
-         certificate-authority-data and `server` of its cluster; in a pod, see the ca.crt of its \
+        "the certificate of the API server {server} is not accepted: {reason}; with a kubeconfig, check \
+         certificate-authority-data and `server` of its cluster; in a pod, check the ca.crt of its \
          ServiceAccount"
     )]
     Tls {
@@ -66,11 +66,11 @@ pub enum ClusterError {
         server: String,
         reason: String,
     },
-    /// The API server does not accept the credentials (401).
+    /// The token or certificate is wrong, expired, or of a deleted ServiceAccount.
     #[error(
-        "the API server {server} does not know who asks (401): with a kubeconfig, log in again, as its \
-         credentials are wrong or have expired; in a pod, see that its ServiceAccount is there and \
-         start the pod anew, as its token is that of one that was deleted, or has expired"
+        "the API server {server} does not accept the credentials (401): with a kubeconfig, log in again, \
+         because its credentials are wrong or have expired; in a pod, check that its ServiceAccount \
+         exists and restart the pod, because its token has expired or its ServiceAccount was deleted"
     )]
     Unauthorized {
         /// The API server.
@@ -78,7 +78,7 @@ pub enum ClusterError {
     },
     /// The caller lacks permission to list a resource (403).
     #[error(
-        "may not list {resource} {} (403): give who asks {role}; the API server says: {message}",
+        "may not list {resource} {} (403): give your user {role}; the API server reports: {message}",
         scope(.namespace.as_deref())
     )]
     Forbidden {
@@ -93,8 +93,8 @@ pub enum ClusterError {
     },
     /// nadmit itself lacks permission to list and watch a resource (403).
     #[error(
-        "may not list and watch {resource} (403): add to nadmit's ClusterRole the rule {rule}; the API \
-         server says: {message}"
+        "nadmit may not list and watch {resource} (403): add the rule {rule} to nadmit's ClusterRole; the \
+         API server reports: {message}"
     )]
     WatchForbidden {
         /// The resource with its group.
@@ -113,7 +113,7 @@ pub enum ClusterError {
         timeout: Duration,
     },
     /// The response is not a valid list.
-    #[error("the API server {server} gave no list of {resource}: {reason}")]
+    #[error("the API server {server} returned no valid list of {resource}: {reason}")]
     InvalidResponse {
         /// The API server.
         server: String,
@@ -121,7 +121,7 @@ pub enum ClusterError {
         reason: String,
     },
     /// The namespace does not exist.
-    #[error("there is no namespace {namespace:?} in the cluster: name another with --namespace")]
+    #[error("namespace {namespace:?} does not exist in the cluster: name another with --namespace")]
     NoNamespace { namespace: String },
 }
 

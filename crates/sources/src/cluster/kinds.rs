@@ -229,7 +229,7 @@ pub(super) fn list_requests(query: &ClusterQuery) -> Vec<ListRequest> {
             namespace: Some(namespace.clone()),
             name: Some(NADMIT_SETTINGS.to_owned()),
             if_forbidden: Some(format!(
-                "the settings in ConfigMap {namespace}/{NADMIT_SETTINGS} are not known, and the defaults count"
+                "the settings in ConfigMap {namespace}/{NADMIT_SETTINGS} are not known, so the defaults apply"
             )),
             ..required(CONFIG_MAPS)
         }],
@@ -247,7 +247,7 @@ fn common_requests() -> Vec<ListRequest> {
         required(SLICE_POOLS),
         ListRequest {
             if_forbidden: Some(
-                "what OpenShift's network operator makes and runs is not known".to_owned(),
+                "the networks of OpenShift's network operator are not known".to_owned(),
             ),
             ..required(OPERATORS)
         },
@@ -258,7 +258,7 @@ fn environment() -> Vec<ListRequest> {
     let mut requests = common_requests();
     requests.push(controller());
     requests.push(ListRequest {
-        if_forbidden: Some("addresses that running pods hold are not known".to_owned()),
+        if_forbidden: Some("the addresses of running pods are not known".to_owned()),
         ..required(PODS)
     });
     requests
@@ -283,21 +283,21 @@ fn everything(namespace: &Option<String>) -> Vec<ListRequest> {
 /// Returns the lists for questions about addresses. All are optional; the caller reports what is
 /// missing.
 fn addresses(pools: bool, pods: &[(String, String)]) -> Vec<ListRequest> {
-    let mut requests = vec![operate_request(NETWORKS, "what networks say is not known")];
+    let mut requests = vec![operate_request(NETWORKS, "the networks are not known")];
     if pools {
         requests.push(operate_request(
             POOLS_WITH_STATUS,
-            "what pools can give is not known",
+            "the pools are not known",
         ));
         requests.push(operate_request(
             RESERVATIONS,
-            "what is set aside is not known",
+            "the reservations are not known",
         ));
     }
     requests.extend(pods.iter().map(|(namespace, name)| ListRequest {
         namespace: Some(namespace.clone()),
         name: Some(name.clone()),
-        ..operate_request(PODS, "whether pods are there is not known")
+        ..operate_request(PODS, "nadmit cannot tell whether pods exist")
     }));
     requests
 }
@@ -341,7 +341,7 @@ fn controller() -> ListRequest {
 fn checked(kind: ClusterKind, namespace: &Option<String>) -> ListRequest {
     ListRequest {
         namespace: namespace.clone(),
-        if_forbidden: Some(format!("{} are not judged", kind.resource)),
+        if_forbidden: Some(format!("{} are not checked", kind.resource)),
         ..required(kind)
     }
 }

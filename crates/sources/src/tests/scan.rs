@@ -206,8 +206,8 @@ fn the_later_of_two_definitions_is_in_effect_and_both_are_named() {
     assert_eq!(
         fixture.errors(),
         [
-            "a.yaml:1 and b.yaml:1 both define network db/a: the latter counts; remove one of them",
-            "c.yaml:1 and d.yaml:1 both define namespace db: the latter counts; remove one of them",
+            "a.yaml:1 and b.yaml:1 both define network db/a: nadmit uses the latter; remove one of them",
+            "c.yaml:1 and d.yaml:1 both define namespace db: nadmit uses the latter; remove one of them",
         ]
     );
 }
@@ -228,10 +228,10 @@ fn namespaces_and_pods_are_in_the_catalog() {
     assert_eq!(
         fixture.errors(),
         [
-            "a.yaml:7:47: the label nadmit.io/mode of namespace db is \"of\", which is taken for no \
-          label: write deny, warn or off",
-            "a.yaml:7:74: the label nadmit.io/attachments of namespace db is \"no-way\", which is \
-             taken for no label: write mutable or immutable",
+            "a.yaml:7:47: the label nadmit.io/mode of namespace db is \"of\", which nadmit \
+          ignores: write deny, warn or off",
+            "a.yaml:7:74: the label nadmit.io/attachments of namespace db is \"no-way\", which \
+             nadmit ignores: write mutable or immutable",
         ]
     );
 }
@@ -316,6 +316,6 @@ fn an_invalid_pool_is_reported_and_known_to_be_invalid() {
     ));
     let errors = fixture.errors();
     assert!(errors[0].contains("both define pool storage"), "{errors:?}");
-    let begin = "pool.yaml:5:20: pool storage is not valid and gives nothing: ranges[0].range: \"192.0.2.0/33\"";
+    let begin = "pool.yaml:5:20: pool storage is not valid and has no effect: ranges[0].range: \"192.0.2.0/33\"";
     assert!(errors[1].starts_with(begin), "{errors:?}");
 }

@@ -168,14 +168,14 @@ impl SourceState {
                 tracing::warn!(
                     %resource,
                     error = message,
-                    "watch failed; the last known objects still count"
+                    "watch failed; nadmit still uses the last known objects"
                 );
             }
             (_, _, true) => {
                 tracing::error!(
                     %resource,
                     error = message,
-                    "list failed; requests wait until it succeeds"
+                    "list failed; requests wait until a list succeeds"
                 );
             }
             (_, _, false) => {

@@ -59,7 +59,9 @@ pub(super) fn read(watched: WatchedKind, object: Object) -> WatchedObject {
     let decoded = decode(watched, &object.json, &mut problems).unwrap_or_else(|error| {
         let kind = watched.kind().name;
         let name = projection::object_name(kind, &object.namespace, &object.name);
-        problems.push(format!("{name} cannot be read and says nothing: {error}"));
+        problems.push(format!(
+            "nadmit ignores {name}, because the object cannot be read: {error}"
+        ));
         None
     });
     WatchedObject {
@@ -151,10 +153,10 @@ fn describe_problem(object: &str, error: &SourceError) -> String {
             text,
             ..
         } => format!(
-            "{object}: the label {label} is {text:?}, which is taken for no label: write {expected}"
+            "{object}: the label {label} is {text:?}, which nadmit ignores: write {expected}"
         ),
         SourceError::Pool { fault, .. } => {
-            format!("{object} is not valid and gives nothing: {fault}")
+            format!("{object} is not valid and has no effect: {fault}")
         }
         other => format!("{object}: {other}"),
     }
@@ -202,7 +204,7 @@ mod tests {
         ));
         let describe_problem = pool.problems.concat();
         assert!(
-            describe_problem.starts_with("AddressPool storage is not valid and gives nothing: "),
+            describe_problem.starts_with("AddressPool storage is not valid and has no effect: "),
             "{describe_problem}"
         );
         let namespace = read_object(
@@ -212,8 +214,8 @@ mod tests {
         assert_eq!(
             namespace.problems,
             [
-                "Namespace db: the label nadmit.io/mode is \"loud\", which is taken for no label: write \
-              deny, warn or off"
+                "Namespace db: the label nadmit.io/mode is \"loud\", which nadmit ignores: write deny, \
+              warn or off"
             ]
         );
     }

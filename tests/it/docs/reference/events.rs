@@ -49,7 +49,7 @@ const EVENTS: &[Event] = &[
         reason: "DuplicateAddress",
         object: "Pod",
         when: "Two pods have one address, or a pod has an address from the configuration of a network.",
-        message: "names the address and its users.",
+        message: "names the address and its users, and says which pod to delete.",
         fix: "Change the address of all users but one. The successor of a deleted pod gets another address.",
     },
     Event {
@@ -63,7 +63,7 @@ const EVENTS: &[Event] = &[
         reason: "NoAddresses",
         object: "Pod",
         when: "The pod was bound without its addresses, and late injection is not possible.",
-        message: "has the findings with their fixes, as a denial has them.",
+        message: "begins with the code of the rule, `[nadmit pool-exhausted]`, and names the network, the reason and the fix.",
         fix: "Do what the message says, then delete the pod.",
     },
     Event {

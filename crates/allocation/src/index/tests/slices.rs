@@ -199,16 +199,20 @@ fn without_a_slice_lax_pools_borrow_and_strict_pools_reject() {
     fill(&mut strict, "a", 21);
     fill(&mut strict, "b", 3);
     let error = allocate(&mut strict, &requester_on("b", "p"), &[request(&[])]).err();
-    let message = error.map(|r| r.to_string()).unwrap_or_default();
+    let error = error.unwrap_or_else(|| panic!("an address was assigned"));
     assert_eq!(
-        message,
-        "address pool \"storage\" has no address of 192.0.2.0/27 left for node \"b\": all 3 of its \
-         slice are taken, and no slice is left (1 free in slices of other nodes, strictSlices: true)"
+        error.to_string(),
+        "pool \"storage\" is full for node \"b\": all addresses of its slices of 192.0.2.0/27 are \
+         in use, and no slice is free (strictSlices: true)"
+    );
+    assert_eq!(
+        error.detail().as_deref(),
+        Some("3 addresses in its slice, 1 free in slices of other nodes")
     );
     let error = allocate(&mut strict, &requester_on("c", "q"), &[request(&[])]).err();
     let message = error.map(|r| r.to_string()).unwrap_or_default();
     assert!(
-        message.contains("every slice is another node's"),
+        message.contains("every slice of 192.0.2.0/27 belongs to another node"),
         "{message}"
     );
 }
@@ -342,8 +346,8 @@ fn a_requested_address_may_be_borrowed_unless_strict() {
     .err();
     assert_eq!(
         error.map(|r| r.to_string()).unwrap_or_default(),
-        "192.0.2.3 lies in no slice that node \"b\" has of address pool \"storage\" (strictSlices: \
-         true): its slice is that of node \"a\""
+        "192.0.2.3 is in no slice of node \"b\" in pool \"storage\" (strictSlices: true): its \
+         slice belongs to node \"a\""
     );
     let nobody_s = allocate(
         &mut strict,

@@ -96,7 +96,7 @@ async fn a_newer_schema_is_refused() {
     drop(database);
     let message = open_error(&folder);
     assert!(
-        message.contains("its schema is 2, this nadmit knows 1"),
+        message.contains("its schema is 2, this nadmit reads 1"),
         "{message}"
     );
 }

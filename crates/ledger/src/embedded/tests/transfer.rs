@@ -79,13 +79,16 @@ fn an_invalid_import_is_refused_with_its_line_and_changes_nothing() {
         ),
         (
             good.replace(r#""schema":1"#, r#""schema":2"#),
-            "schema is 2, this nadmit knows 1",
+            "schema is 2, this nadmit reads 1",
         ),
         (
             good.replace(r#""schema":1"#, r#""schema":0"#),
             "line 1: no header of an export",
         ),
-        (lines[..2].join("\n"), "promises 2 records, 1 are there"),
+        (
+            lines[..2].join("\n"),
+            "announces 2 records, but the export has 1",
+        ),
         (
             format!("{good}{}\n", lines[1]),
             "line 4: 192.0.2.1 was on line 2 already",

@@ -51,8 +51,8 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if ipam.is_some_and(|kind| kind == "bond") {
         report.add(
             plugin.field_ref("ipam"),
-            "bond gives no addresses: it cannot be its own IPAM",
-            "write an IPAM, such as {\"type\": \"static\"}",
+            "\"ipam\" has the type \"bond\", but bond is not an IPAM plugin",
+            "write an IPAM plugin, such as {\"type\": \"static\"}",
         );
     }
 }
@@ -80,14 +80,14 @@ fn check_mode(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report.add(
             plugin.field_ref("tlbDynamicLb"),
             format!("bond refuses tlbDynamicLb in the mode {}", quoted(&mode)),
-            "remove it, or write the mode \"balance-tlb\" or \"balance-alb\"",
+            "remove tlbDynamicLb, or write the mode \"balance-tlb\" or \"balance-alb\"",
         );
     }
 }
 
 /// Checks `miimon`, which is required and a number in a string.
 fn check_interval(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    const HELP: &str = "write milliseconds as a text: \"miimon\": \"100\"";
+    const HELP: &str = "write milliseconds as a string: \"miimon\": \"100\"";
     let Some(value) = plugin.value("miimon") else {
         return report.add(plugin.own_ref(), "bond has no miimon", HELP);
     };
@@ -102,12 +102,12 @@ fn check_interval(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 }
 
 fn check_links(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    const HELP: &str = "write {\"name\": \"net1\"}, {\"name\": \"net2\"}";
+    const HELP: &str = "write \"links\": [{\"name\": \"net1\"}, {\"name\": \"net2\"}]";
     let links = plugin.list("links");
     if links.len() < 2 {
         report.add(
             plugin.field_ref("links"),
-            format!("bond needs two links at least, and has {}", links.len()),
+            format!("bond needs at least 2 links, got {}", links.len()),
             HELP,
         );
     }

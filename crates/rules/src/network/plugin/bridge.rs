@@ -60,7 +60,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     {
         report.add(
             plugin.field_ref("ipam"),
-            "an interface that is disabled (disableContainerInterface) can have no address",
+            "disableContainerInterface is true, so the interface cannot have an address",
             "remove \"ipam\" or disableContainerInterface",
         );
     }
@@ -75,8 +75,8 @@ fn check_trunk(trunk: &Fields<'_, '_>, report: &mut Report<'_>) {
     match (trunk.has("minID"), trunk.has("maxID")) {
         (true, false) | (false, true) => report.add(
             trunk.own_ref(),
-            "of minID and maxID one is missing",
-            "write both, or \"id\" for one VLAN",
+            "minID or maxID is missing",
+            "write minID and maxID, or \"id\" for one VLAN",
         ),
         _ => {}
     }

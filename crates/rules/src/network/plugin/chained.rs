@@ -40,8 +40,12 @@ fn check_sysctls(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         if parts.next() != Some("net") || parts.next().is_none() {
             report.add(
                 sysctls.name_ref(member),
-                format!("tuning refuses the sysctl {}", quoted(&member.name.value)),
-                "write one that begins with \"net.\", or set it for the pod (securityContext)",
+                format!(
+                    "tuning sets only sysctls below \"net.\", got {}",
+                    quoted(&member.name.value)
+                ),
+                "write a sysctl that begins with \"net.\", or set this one in the pod's \
+                 securityContext",
             );
         }
     }
@@ -61,7 +65,7 @@ pub(super) fn sbr(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
 
 /// Checks the gateways: sbr v1.10 accepts one of each family (plugins/meta/sbr/main.go, doRoutes).
 fn check_gateways(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
-    const HELP: &str = "write one IPv4 and one IPv6 address at most, such as [\"192.0.2.1\"]";
+    const HELP: &str = "write at most one IPv4 and one IPv6 address, such as [\"192.0.2.1\"]";
     let mut families = [false; 2];
     for gateway in plugin.list("gateways") {
         let Some(text) = gateway.node.string() else {
@@ -73,7 +77,7 @@ fn check_gateways(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         let fault = match family {
             None => "is not an IP address",
             Some(family) if std::mem::replace(&mut families[family], true) => {
-                "is the second gateway of its family"
+                "is the second gateway of its IP family"
             }
             Some(_) => continue,
         };
@@ -134,8 +138,10 @@ fn check_rate(
         if number < MIN_BITS {
             report.add(
                 plugin.field_ref(key),
-                format!("{key} {number} is less than a byte, which Linux refuses"),
-                "write more bits",
+                format!(
+                    "{key} {number} is less than {MIN_BITS} bits (1 byte), which Linux refuses"
+                ),
+                format!("write at least {MIN_BITS}"),
             );
         }
     }
@@ -145,7 +151,7 @@ fn check_rate(
         report.add(
             plugin.field_ref(keys[1]),
             format!("{} {burst} is more than 4 GB", keys[1]),
-            "write fewer bits",
+            "write fewer than 34359738360 bits",
         );
     }
 }
@@ -161,8 +167,8 @@ fn check_main_plugin(
     };
     report.add(
         plugin.field_ref(key),
-        format!("bandwidth fails behind {first}: its interface has no other end on the node"),
-        "use bridge or ptp, or remove the limit",
+        format!("bandwidth fails after {first}, which creates no veth pair"),
+        format!("use bridge or ptp instead of {first}, or remove the limit"),
     );
 }
 
@@ -173,8 +179,8 @@ fn check_subnets(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             report.add_capped(
                 Levels::ADVICE,
                 plugin.field_ref(key),
-                format!("bandwidth passes over {key}: only its version 1.5 knew it"),
-                format!("remove {key}: all traffic is limited"),
+                format!("bandwidth ignores {key}, which only its version 1.5 supported"),
+                format!("remove {key}; bandwidth limits all traffic"),
             );
         }
     }
@@ -199,7 +205,7 @@ pub(super) fn portmap(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report.add(
             plugin.field_ref("externalSetMarkChain"),
             "externalSetMarkChain and markMasqBit exclude each other",
-            "keep one of the two",
+            "remove one of the two",
         );
     }
 }
@@ -215,7 +221,7 @@ fn check_backend(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         return report.add(
             value.field_ref(),
             "backend is empty",
-            "write one, or remove it",
+            "write \"iptables\" or \"nftables\", or remove it",
         );
     }
     let chosen = value.node.string().unwrap_or_default();
@@ -239,8 +245,10 @@ fn check_backend(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         if syntax.is_some_and(|syntax| syntax != chosen) {
             report.add(
                 plugin.field_ref(key),
-                format!("{key} is not in the words of the backend {chosen}"),
-                "choose the other backend, or write it in this one's words",
+                format!("{key} does not match the backend {chosen}"),
+                format!(
+                    "choose the other backend, remove {key}, or write it in the syntax of {chosen}"
+                ),
             );
         }
     }

@@ -15,7 +15,7 @@ pub(super) fn check_existing(plugin: &Fields<'_, '_>, key: &str, report: &mut Re
     let plain = name.split(character).next().unwrap_or_default();
     let help = match character {
         ':' if !plain.is_empty() => format!(
-            "write {}: \"eth0:1\" is the label of an address, and no interface",
+            "write {} (\"eth0:1\" is the label of an address, not an interface)",
             quoted(plain)
         ),
         _ => "write the interface's name as \"ip link\" on the node shows it".to_owned(),
@@ -24,7 +24,7 @@ pub(super) fn check_existing(plugin: &Fields<'_, '_>, key: &str, report: &mut Re
         Levels::ADVICE,
         plugin.field_ref(key),
         format!(
-            "{key} {} is not the name of an interface: Linux has none with {character:?} in it",
+            "{key} {} is not an interface name: Linux does not allow {character:?} in one",
             quoted(&name)
         ),
         help,

@@ -21,7 +21,7 @@ pub(super) fn vrf(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report.add(
             plugin.field_ref("vrfname"),
             "vrf has no vrfname",
-            "add \"vrfname\": the VRF that the interface joins",
+            "add \"vrfname\", the VRF that the interface joins, such as \"blue\"",
         );
     }
 }
@@ -49,7 +49,7 @@ pub(super) fn firewall(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             Levels::ADVICE,
             plugin.field_ref("backend"),
             format!(
-                "firewall passes over the backend {}: it takes firewalld where that runs, and else \
+                "firewall ignores the backend {}: it uses firewalld if that is running, otherwise \
                  iptables",
                 quoted(&backend)
             ),

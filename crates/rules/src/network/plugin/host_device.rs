@@ -21,7 +21,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         [] => report.add_capped(
             Levels::ADVICE,
             plugin.own_ref(),
-            "host-device names no device: it fails, unless a device plugin's resource gives one",
+            "host-device names no device, and fails unless a device plugin provides one",
             "add \"device\", \"hwaddr\", \"kernelpath\" or \"pciBusID\"",
         ),
         [_] => {}
@@ -30,8 +30,8 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
                 report.add_capped(
                     Levels::ADVICE,
                     plugin.field_ref(other),
-                    format!("{other} is passed over, because {first} names the device"),
-                    "name the device in one way",
+                    format!("host-device ignores {other}, because {first} names the device"),
+                    format!("remove {other} or {first}"),
                 );
             }
         }

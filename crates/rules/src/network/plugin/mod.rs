@@ -16,7 +16,7 @@ mod sriov;
 mod vlan;
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, network},
 };
 use nadmit_cni::{HardwareAddress, link::family};
@@ -27,16 +27,25 @@ pub(crate) const RULE: Rule = Rule {
     code: "invalid-plugin-option",
     levels: Levels::FAILS,
     summary: "A plugin refuses one of its options",
-    explanation: "The options of macvlan, ipvlan, bridge, vlan, host-device, ptp, dummy, tap, sriov, \
-        ib-sriov, accelerated-bridge, ipoib, ovs, bond, tuning, sbr, bandwidth, portmap, vrf, \
-        firewall, route-override and ovn-k8s-cni-overlay are of certain kinds, numbers in certain \
-        ranges, and some exclude each other; cnv-bridge and cnv-tuning are bridge and tuning by \
-        other names. What the plugin refuses fails every pod of the network; what it passes over or \
-        guesses is only warned of, and so is an interface of a name that Linux has none of. Other \
-        plugins are not judged. OVN-Kubernetes reads the NAD itself: one that it refuses is no \
-        network, and its pods wait for ever. Source: the plugins v1.9 and those of each project, as \
-        they load their configuration; OVN-Kubernetes, ParseNetConf and ValidateNetConf; the plugins \
-        v1.1.1 executed, but for ipvlan, vlan, dummy and tap.",
+    docs: RuleDocs {
+        checks: "Options that are missing, have a wrong type or an invalid value, or exclude \
+            each other. The checked main plugins are macvlan, ipvlan, bridge, vlan, host-device, \
+            ptp, dummy, tap, sriov, ib-sriov, accelerated-bridge, ipoib, ovs, bond and \
+            ovn-k8s-cni-overlay. The checked chained plugins are tuning, sbr, bandwidth, \
+            portmap, vrf, firewall and route-override. cnv-bridge is checked as bridge, and \
+            cnv-tuning as tuning. Other plugins are not checked. An option that the plugin \
+            ignores or guesses is only a warning. So is the name of an existing interface that \
+            Linux does not allow, and a missing device that a device plugin may provide.",
+        consequence: "A refused option makes every pod of the network fail: it hangs in \
+            ContainerCreating. An ignored option has no effect. OVN-Kubernetes reads the \
+            NetworkAttachmentDefinition itself: if it refuses one, it creates no network, and \
+            the pods wait forever.",
+        fix: "Write a value that the plugin accepts, as the help of the finding says, or remove \
+            the option.",
+        source: "The CNI plugins v1.9 and those of each project, where they load their \
+            configuration; OVN-Kubernetes, ParseNetConf and ValidateNetConf. The plugins v1.1.1 \
+            were run, except ipvlan, vlan, dummy and tap.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "mode": "brigde", "ipam": {"type": "dhcp"}}"#
     )]),
@@ -102,17 +111,17 @@ fn check_own_mac(plugin: &Fields<'_, '_>, longer: Levels, report: &mut Report<'_
         Ok(HardwareAddress::Ethernet(mac)) if mac.is_multicast() || mac.is_zero() => report.add(
             plugin.field_ref(KEY),
             format!(
-                "mac {} is not a valid address for an interface, and Linux refuses it",
+                "mac {} is a multicast or zero address, which Linux refuses for an interface",
                 quoted(&text)
             ),
-            "write one whose first byte is even, such as 02:5e:00:00:00:01",
+            "write a unicast address, such as 02:5e:00:00:00:01",
         ),
         Ok(HardwareAddress::Ethernet(_)) | Err(_) => {}
         Ok(address) => report.add_capped(
             longer,
             plugin.field_ref(KEY),
             format!(
-                "mac {} has {} bytes, of which Linux takes six at most",
+                "mac {} has {} bytes, but an interface has 6",
                 quoted(&text),
                 address.as_bytes().len()
             ),
@@ -141,7 +150,7 @@ fn check_has_ipam(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     }
     report.add(
         plugin.field_ref("ipam"),
-        "the plugin fails without \"ipam\": it makes no interface that has no address",
+        "the plugin has no \"ipam\", and does not create an interface without an address",
         "add \"ipam\", such as {\"type\": \"static\"}, or use macvlan or bridge",
     );
 }

@@ -52,7 +52,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, count: usize, report: &mut Report<'
         report.add(
             plugin.own_ref(),
             "OVN-Kubernetes refuses a list of several plugins",
-            "leave ovn-k8s-cni-overlay the only plugin",
+            "remove the plugins other than ovn-k8s-cni-overlay",
         );
     }
     let topology = plugin
@@ -79,7 +79,7 @@ fn check_network(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Repor
             report.add(
                 plugin.field_ref("outboundSNAT"),
                 "OVN-Kubernetes refuses outboundSNAT without the transport \"no-overlay\"",
-                "remove it, or write \"transport\": \"no-overlay\"",
+                "remove outboundSNAT, or write \"transport\": \"no-overlay\"",
             );
         }
     }
@@ -97,8 +97,8 @@ fn check_default(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
                 Levels::ADVICE,
                 plugin.field_ref(key),
                 format!(
-                    "OVN-Kubernetes passes over {key}: without a topology this is the cluster's \
-                     own network"
+                    "OVN-Kubernetes ignores {key}: a network without a topology is the cluster's \
+                     default network"
                 ),
                 "add \"topology\": \"layer2\", \"layer3\" or \"localnet\"",
             );
@@ -117,11 +117,14 @@ fn check_names(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         None => report.add(
             document.field_ref("name"),
             "OVN-Kubernetes refuses a network without a name",
-            "add \"name\": configurations with one name are one network",
+            "add \"name\"; configurations with the same name are one network",
         ),
         Some(name) if ["default", "ovn-kubernetes"].contains(&&*name) => report.add(
             document.field_ref("name"),
-            format!("OVN-Kubernetes keeps the name {} for itself", quoted(&name)),
+            format!(
+                "OVN-Kubernetes uses the name {} for its default network",
+                quoted(&name)
+            ),
             "write another name",
         ),
         Some(_) => {}
@@ -148,7 +151,10 @@ fn check_names(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         }
         Some(given) if is_known && *given != own => report.add(
             plugin.field_ref("netAttachDefName"),
-            format!("netAttachDefName {} is not this network", quoted(&given)),
+            format!(
+                "netAttachDefName {} is not the namespace and name of this network",
+                quoted(&given)
+            ),
             format!("write {}", quoted(&own)),
         ),
         _ => {}
@@ -207,7 +213,7 @@ fn check_topology(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Repo
             report.add_capped(
                 Levels::ADVICE,
                 plugin.field_ref(key),
-                format!("OVN-Kubernetes passes over {key} with the topology {word}"),
+                format!("OVN-Kubernetes ignores {key} with the topology {word}"),
                 "remove it, or choose another topology",
             );
         }
@@ -216,21 +222,21 @@ fn check_topology(plugin: &Fields<'_, '_>, topology: Topology, report: &mut Repo
     if topology == Topology::Layer2 && role == "primary" && !subnets {
         report.add(
             plugin.field_ref("subnets"),
-            "OVN-Kubernetes refuses a primary network of layer2 without subnets",
-            "add \"subnets\"",
+            "OVN-Kubernetes refuses a primary layer2 network without subnets",
+            "add \"subnets\", such as \"10.128.0.0/16\"",
         );
     } else if plugin.is_true("allowPersistentIPs") && !subnets {
         report.add_capped(
             Levels::ADVICE,
             plugin.field_ref("allowPersistentIPs"),
-            "OVN-Kubernetes passes over allowPersistentIPs without subnets: it gives no address",
+            "OVN-Kubernetes ignores allowPersistentIPs without subnets: it assigns no address",
             "add \"subnets\", or remove allowPersistentIPs",
         );
     } else if topology == Topology::Layer3 && !subnets {
         report.add_capped(
             Levels::ADVICE,
             plugin.field_ref("subnets"),
-            "a network of layer3 gives no address without subnets",
+            "OVN-Kubernetes assigns no address on a layer3 network without subnets",
             "add \"subnets\", such as \"10.128.0.0/16/24\"",
         );
     }
@@ -246,14 +252,13 @@ fn check_ipam(plugin: &Fields<'_, '_>, topology: Option<Topology>, report: &mut 
         return report.add_capped(
             Levels::ADVICE,
             plugin.field_ref("ipam"),
-            "OVN-Kubernetes takes \"ipam\" of type dhcp on a localnet network from version 1.4 on, and \
-             refuses it before",
-            "make sure that the cluster's version is 1.4 or newer",
+            "OVN-Kubernetes before version 1.4 refuses \"ipam\" of type dhcp on a localnet network",
+            "check that the cluster runs OVN-Kubernetes 1.4 or newer",
         );
     }
     report.add(
         plugin.field_ref("ipam"),
         "ovn-k8s-cni-overlay refuses \"ipam\"",
-        "write \"subnets\" instead: OVN gives the addresses",
+        "write \"subnets\" instead; OVN-Kubernetes assigns the addresses",
     );
 }

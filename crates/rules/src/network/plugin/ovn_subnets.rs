@@ -51,7 +51,7 @@ fn read(plugin: &Fields<'_, '_>, key: &str, by_node: bool, report: &mut Report<'
                 range_error_class(error),
                 plugin.field_ref(key),
                 format!("{} {error}", quoted(text)),
-                "write subnets with commas between them, such as 192.0.2.0/24",
+                "write subnets separated by commas, such as 192.0.2.0/24,198.51.100.0/24",
             ),
         }
     }
@@ -80,27 +80,28 @@ fn check_node_prefixes(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
             Some(size) => size.ok(),
         };
         let fault = match size {
-            None => format!("{} has no number behind its second \"/\"", quoted(text)),
+            None => format!("{} has no number after its second \"/\"", quoted(text)),
             Some(size) if v4 && size > 32 => {
                 format!(
-                    "the nodes' parts of {} are of /{size}, but an IPv4 address has 32 bits",
+                    "the node prefix length of {} is {size}, but an IPv4 address has 32 bits",
                     quoted(text)
                 )
             }
             Some(size) if !v4 && size != NODE_V6 => {
                 format!(
-                    "the nodes' parts of {} are of /{size}, but OVN-Kubernetes takes /64 only",
+                    "the node prefix length of {} is {size}, but OVN-Kubernetes accepts only 64",
                     quoted(text)
                 )
             }
             Some(size) if size <= subnet.prefix => {
                 format!(
-                    "the nodes' parts of {} are of /{size}, and not smaller than the subnet",
+                    "the node prefix length of {} is {size}, which is not longer than that \
+                     of the subnet",
                     quoted(text)
                 )
             }
             Some(size) if v4 && common.is_some_and(|common| common != size) => {
-                "the nodes' parts of the IPv4 subnets are of two sizes".to_owned()
+                "the IPv4 subnets have different node prefix lengths".to_owned()
             }
             Some(size) => {
                 if v4 {
@@ -112,7 +113,7 @@ fn check_node_prefixes(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report.add(
             plugin.field_ref("subnets"),
             fault,
-            "write subnets with the size of a node's part, such as 10.128.0.0/16/24",
+            "write subnets with a node prefix length, such as 10.128.0.0/16/24",
         );
     }
 }
@@ -131,8 +132,8 @@ fn check_contained(
         if !subnets.iter().any(|subnet| is_subset(*subnet, *one)) {
             report.add(
                 plugin.field_ref(key),
-                format!("OVN-Kubernetes refuses {one} in {key}: it lies in none of the subnets"),
-                "write parts of \"subnets\" only, or remove it",
+                format!("OVN-Kubernetes refuses {one} in {key}, because no subnet contains it"),
+                format!("write only parts of \"subnets\", or remove {one}"),
             );
         }
     }
@@ -166,8 +167,8 @@ fn check_disjoint(
                 report.add(
                     plugin.field_ref("subnets"),
                     format!("{one} and {other} overlap, which OVN-Kubernetes refuses"),
-                    "write subnets that have no address in common, and are apart from the join \
-                     subnets (100.65.0.0/16 and fd99::/64, or joinSubnet)",
+                    "write subnets that overlap neither each other nor the join subnets \
+                     (100.65.0.0/16 and fd99::/64, or joinSubnet)",
                 );
             }
         }

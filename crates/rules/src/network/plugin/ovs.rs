@@ -34,8 +34,9 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report.add_capped(
             Levels::ADVICE,
             plugin.field_ref("bridge"),
-            "ovs has no bridge: it fails, unless the node's ovs.conf, a device or ovnPort names one",
-            "add \"bridge\": the bridge of Open vSwitch on the node",
+            "ovs names no bridge, and fails unless the node's ovs.conf, a device or ovnPort \
+             names one",
+            "add \"bridge\", the Open vSwitch bridge on the node, such as \"br1\"",
         );
     }
     check_trunk(plugin, report);
@@ -50,8 +51,8 @@ fn check_trunk(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report.add_capped(
             Levels::ADVICE,
             plugin.field_ref("vlan"),
-            "ovs passes over vlan where there is a trunk",
-            "remove vlan, or remove trunk",
+            "ovs ignores vlan if there is a trunk",
+            "remove vlan or trunk",
         );
     }
     let mut any = false;

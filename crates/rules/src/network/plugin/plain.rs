@@ -56,7 +56,7 @@ pub(super) fn ipoib(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report.add(
             plugin.field_ref("master"),
             "ipoib has no master",
-            "add \"master\": the node's InfiniBand interface",
+            "add \"master\", the node's InfiniBand interface, such as \"ib0\"",
         );
     }
 }

@@ -34,7 +34,7 @@ fn check_route(route: &Fields<'_, '_>, report: &mut Report<'_>) {
     const HELP: &str = "write a subnet, such as 192.0.2.0/24";
     route.check_types(&[("dst", Text), ("gw", Text)], report);
     let Some(value) = route.value("dst") else {
-        return report.add(route.own_ref(), "a route has no dst", HELP);
+        return report.add(route.own_ref(), "the route has no dst", HELP);
     };
     let Some(text) = value.node.string() else {
         return;

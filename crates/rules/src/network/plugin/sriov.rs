@@ -59,10 +59,7 @@ fn check_vlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         if !outer && !protocol.eq_ignore_ascii_case("802.1q") {
             report.add(
                 plugin.field_ref("vlanProto"),
-                format!(
-                    "vlanProto {} is not one that the plugin knows",
-                    quoted(&protocol)
-                ),
+                format!("sriov does not support vlanProto {}", quoted(&protocol)),
                 "write \"802.1q\" or \"802.1ad\"",
             );
         }
@@ -81,8 +78,8 @@ fn check_vlan(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     if needs {
         report.add(
             plugin.field_ref(key),
-            format!("{key} needs a vlan"),
-            format!("add \"vlan\": a number from 1 to 4094, or remove {key}"),
+            format!("sriov refuses {key} without a VLAN"),
+            format!("write \"vlan\" with a number from 1 to 4094, or remove {key}"),
         );
     }
 }
@@ -98,7 +95,7 @@ fn check_switch(plugin: &Fields<'_, '_>, key: &str, report: &mut Report<'_>) {
     report.add_capped(
         Levels::MISLEADS,
         plugin.field_ref(key),
-        format!("{key} {} counts as off", quoted(&word)),
+        format!("sriov reads {key} {} as \"off\"", quoted(&word)),
         "write \"on\" or \"off\"",
     );
 }
@@ -113,10 +110,10 @@ fn check_device(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     report.add_capped(
         Levels::ADVICE,
         plugin.own_ref(),
-        "the plugin gets no device: the network names no resource of a device plugin",
+        "the network names no device plugin resource, so the plugin gets no device",
         format!(
-            "add the annotation {RESOURCE_NAME} with the resource of the device plugin, and ask for \
-             the resource in the pod"
+            "add the annotation {RESOURCE_NAME} with the device plugin's resource, and request the \
+             resource in the pod"
         ),
     );
 }
@@ -126,15 +123,15 @@ fn check_overwritten(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
     for (key, help) in [
         (
             "mtu",
-            "remove it, and set the MTU of the functions on the node (SriovNetworkNodePolicy)",
+            "remove it; an administrator sets the MTU on the node (SriovNetworkNodePolicy)",
         ),
-        ("master", "remove it: the device says it"),
+        ("master", "remove it; the device determines the master"),
     ] {
         if plugin.has(key) {
             report.add_capped(
                 Levels::ADVICE,
                 plugin.field_ref(key),
-                format!("sriov passes over {key}: it takes that of the device"),
+                format!("sriov ignores {key} and uses that of the device"),
                 help,
             );
         }

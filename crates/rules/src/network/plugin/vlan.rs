@@ -27,7 +27,7 @@ pub(super) fn check(plugin: &Fields<'_, '_>, report: &mut Report<'_>) {
         report.add(
             plugin.field_ref("master"),
             "vlan has no master",
-            "add \"master\": the node's interface that carries the VLAN",
+            "add \"master\", the node's interface that carries the VLAN, such as \"eth1\"",
         );
     }
     device::check_existing(plugin, "master", report);

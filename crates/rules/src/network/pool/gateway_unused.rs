@@ -2,7 +2,7 @@
 
 use super::ServingPool;
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{POOLED_NET, pool, pooled},
     network::fields::Fields,
 };
@@ -12,10 +12,17 @@ pub(crate) const RULE: Rule = Rule {
     code: "pool-gateway-unused",
     levels: Levels::ADVICE,
     summary: "No route of the network uses the pool's gateway",
-    explanation: "A pool's gateway is an address that it never gives, and no more: it makes no \
-        route. Routes stand in the network's configuration, each with its gateway (\"gw\"), or a \
-        pod asks for one by default-route. Without either nothing of the pod's traffic takes that \
-        way. If that is meant, the gateway is as well written as an exclude.",
+    docs: RuleDocs {
+        checks: "Gateways of the pool that no route of the network's static IPAM names in \
+            \"gw\". A gateway of a pool is only an address that the pool never assigns: the pool \
+            creates no route. Routes come from the network's configuration, each with its \
+            gateway (\"gw\"), or from default-route in a pod's annotation. The rule does not see \
+            default-route.",
+        consequence: "Without either, none of the pod's traffic uses the gateway.",
+        fix: "Add a route with \"gw\" to the static IPAM. If no route is intended, an \
+            administrator may write the gateway as an exclude of the pool's range instead.",
+        source: "nadmit's AddressPool; the routes of IPAM static.",
+    },
     wrong: Example(&[GATEWAY, POOLED_NET]),
     right: Example(&[
         GATEWAY,
@@ -47,7 +54,9 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     for gateway in gateways.filter(|gateway| !used.contains(gateway)) {
         report.add(
             first.field_ref("routes"),
-            format!("no route uses the gateway {gateway} of the pool {name:?}, which makes none"),
+            format!(
+                "no route uses the gateway {gateway} of the pool {name:?}, which creates no routes"
+            ),
             format!("add \"routes\": [{{\"dst\": \"...\", \"gw\": \"{gateway}\"}}] to this IPAM"),
         );
     }

@@ -2,7 +2,7 @@
 
 use super::{ServingPool, ipams};
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, pooled},
     network::fields::Fields,
 };
@@ -11,12 +11,21 @@ use nadmit_cni::cni::Capability;
 pub(crate) const RULE: Rule = Rule {
     code: "pool-needs-capability",
     levels: Levels::FAILS,
-    summary: "A network with an address pool lacks the capability ips, or mac",
-    explanation: "Addresses reach static IPAM by the plugin's capability \"ips\"; without it they \
-        come by a fallback of Multus alone, appended to what is configured, against the spec. \
-        Where the pool has MACs, too, a plugin of the list (macvlan, or tuning behind another) \
-        wants the capability \"mac\": without it they may not be set, which is only warned of. \
-        Source: the spec, section 4.1.2.1; executed with the plugins v1.9.",
+    summary: "No plugin of a network with an address pool has the capability ips, or mac",
+    docs: RuleDocs {
+        checks: "Networks with an address pool and IPAM static in which no plugin has the \
+            capability \"ips\". A pool that assigns only MACs does not need it. If the pool has \
+            MACs, a plugin of the list (macvlan, or tuning after another) needs the capability \
+            \"mac\". A missing \"mac\" is only a warning.",
+        consequence: "IPAM static gets the addresses through the plugin's capability \"ips\". \
+            Without it, only a fallback of Multus passes them on. The fallback appends them to \
+            the configured addresses, against the specification. Without \"mac\", the MACs may \
+            not be set.",
+        fix: "Add \"capabilities\": {\"ips\": true} to the plugin with the IPAM. If the pool has \
+            MACs, add \"mac\" to the plugin that sets MACs: macvlan, or tuning after it.",
+        source: "The multi-network specification, section 4.1.2.1; run with the CNI plugins \
+            v1.9.",
+    },
     wrong: Example(&[
         POOL,
         pooled!(r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "static"}}"#),
@@ -43,8 +52,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let lacks = |capability| {
         (!config.has(capability)).then(|| {
             let message = format!(
-                "no plugin that reads it has the capability \"{capability}\", by which it would get \
-                 what the pool {:?} gives",
+                "no plugin that reads the capability \"{capability}\" declares it, but the pool \
+                 {:?} needs it",
                 served.name
             );
             let help = format!("add \"capabilities\": {{\"{capability}\": true}}");
@@ -61,7 +70,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     if let Some((message, help)) = lacks(Capability::Mac)
         && served.pool.is_some_and(|pool| pool.macs.is_some())
     {
-        let help = format!("{help} to the plugin that sets MACs: macvlan, or tuning behind it");
+        let help = format!("{help} to the plugin that sets MACs: macvlan, or tuning after it");
         report.add_capped(Levels::ADVICE, first.own_ref(), message, help);
     }
 }

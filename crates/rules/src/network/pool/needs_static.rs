@@ -2,20 +2,27 @@
 
 use super::{ServingPool, ipams};
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, pooled},
 };
 
 pub(crate) const RULE: Rule = Rule {
     code: "pool-needs-static",
     levels: Levels::FAILS,
-    summary: "A network with an address pool has another IPAM than static",
-    explanation: "IPAM static gives an interface the addresses that are asked for, and nothing \
-        else: these are the pool's. dhcp ignores them, Whereabouts gives its own beside them, \
-        host-local counts each node for itself; then the pod has addresses that no pool knows of. \
-        A network without IPAM is right for MACs alone, where a VM or nobody sets addresses; with \
-        a pool that has no MACs nothing at all would be given, which is warned of. Source: \
-        executed with dhcp v1.9 and Whereabouts v0.9.4 (see ips-ignored and ips-untracked).",
+    summary: "The IPAM of a network with an address pool is not static",
+    docs: RuleDocs {
+        checks: "Networks with an address pool and an IPAM other than static. A network without \
+            IPAM is allowed if the pool has MACs: a VM sets the addresses, or nobody does. If \
+            the pool has no MACs, a network without IPAM is only a warning.",
+        consequence: "IPAM static assigns only the requested addresses, which are the pool's. \
+            dhcp ignores them, Whereabouts adds addresses of its own, and host-local counts on \
+            each node separately. The pod then has addresses that no pool records. Without IPAM \
+            and MACs, the pool assigns nothing.",
+        fix: "Write \"ipam\": {\"type\": \"static\"}, or remove the annotation \
+            nadmit.io/address-pool. For a network without IPAM, an administrator can add macs to \
+            the pool instead.",
+        source: "Run with dhcp v1.9 and Whereabouts v0.9.4 (see ips-ignored and ips-untracked).",
+    },
     wrong: Example(&[
         POOL,
         pooled!(
@@ -35,7 +42,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         report.add(
             ipam.field_ref("type"),
             format!(
-                "the pool {:?} gives the addresses, but IPAM {kind} does not take them",
+                "the pool {:?} assigns the addresses, but IPAM {kind} does not use them",
                 served.name
             ),
             "write \"ipam\": {\"type\": \"static\"}, or remove the annotation \
@@ -48,10 +55,12 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             Levels::ADVICE,
             subject.config_ref(),
             format!(
-                "the network has no IPAM and the pool {:?} no MACs, so the pool gives nothing here",
+                "the network has no IPAM and the pool {:?} has no MACs, so the pool assigns \
+                 nothing",
                 served.name
             ),
-            "add \"ipam\": {\"type\": \"static\"} to the network, or macs to the pool",
+            "add \"ipam\": {\"type\": \"static\"} to the network; or an administrator adds macs to \
+             the pool",
         );
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ServingPool;
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, pooled},
     network::fields::Fields,
 };
@@ -11,9 +11,14 @@ pub(crate) const RULE: Rule = Rule {
     code: "pool-replaces-addresses",
     levels: Levels::ADVICE,
     summary: "A network with an address pool has configured addresses",
-    explanation: "Addresses that are asked for by the capability \"ips\", as the pool's are, take \
-        the place of the configured ones, and the gateways that stand with these are lost: no pod \
-        gets what is written here. Source: executed with static v1.9.",
+    docs: RuleDocs {
+        checks: "Addresses in the static IPAM of a network whose pool assigns addresses.",
+        consequence: "The pool's addresses are requested through the capability \"ips\", and so \
+            replace the configured ones. The gateways that are configured with these are lost. \
+            No pod gets the configured addresses.",
+        fix: "Remove \"addresses\", and write each route with its gateway (\"gw\").",
+        source: "Run with static v1.9.",
+    },
     wrong: Example(&[
         POOL,
         pooled!(
@@ -35,10 +40,11 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         report.add(
             ipam.field_ref("addresses"),
             format!(
-                "the addresses of the pool {:?} replace these, and their gateways are lost",
+                "the addresses of the pool {:?} replace the configured ones, and their gateways \
+                 are lost",
                 served.name
             ),
-            "remove \"addresses\", and write routes with their gateway (\"gw\")",
+            "remove \"addresses\", and write each route with its gateway (\"gw\")",
         );
     }
 }

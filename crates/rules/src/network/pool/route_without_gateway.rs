@@ -2,7 +2,7 @@
 
 use super::ServingPool;
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, pooled},
     network::fields::Fields,
 };
@@ -11,10 +11,17 @@ pub(crate) const RULE: Rule = Rule {
     code: "pool-route-without-gateway",
     levels: Levels::MISLEADS,
     summary: "A route of a network with an address pool has no gateway",
-    explanation: "A route without \"gw\" goes by the gateway that is configured with an address of \
-        its family. The pool's addresses come without gateways, so there is none, and the route \
-        leads nowhere: everything behind it is looked for on the wire itself. A route that is \
-        meant so says it, by \"scope\": 253. Source: CNI plugins v1.9, ipam.ConfigureIface.",
+    docs: RuleDocs {
+        checks: "Routes without \"gw\" in the static IPAM of a network whose pool assigns \
+            addresses. A route with \"scope\": 253 is not reported: its destinations are on the \
+            L2 segment.",
+        consequence: "A route without \"gw\" uses the gateway that is configured with an address \
+            of its IP family. The pool's addresses come without gateways, so the route leads \
+            nowhere: the pod looks for its destinations on the L2 segment.",
+        fix: "Add \"gw\" with the gateway's address. If the destinations are on the L2 segment, \
+            write \"scope\": 253.",
+        source: "CNI plugins v1.9, ipam.ConfigureIface.",
+    },
     wrong: Example(&[
         POOL,
         pooled!(
@@ -40,10 +47,10 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             report.add(
                 route.own_ref(),
                 format!(
-                    "the route has no gateway, and the addresses of the pool {:?} bring none",
+                    "the route has no gateway, and the pool {:?} assigns addresses without one",
                     served.name
                 ),
-                "add \"gw\": the gateway's address",
+                "add \"gw\" with the gateway's address, such as \"192.0.2.1\"",
             );
         }
     }

@@ -1,7 +1,7 @@
 //! `unknown-pool`: a network names a pool that does not exist or is not valid.
 
 use crate::{
-    Check, Example, FieldRef, Levels, NetworkSubject, PodSubject, Report, Rule,
+    Check, Example, FieldRef, Levels, NetworkSubject, PodSubject, Report, Rule, RuleDocs,
     examples::{POOL, POOLED_NET, pod},
     subject::annotation_path,
 };
@@ -11,12 +11,19 @@ use nadmit_cni::annotations;
 pub(crate) const RULE: Rule = Rule {
     code: "unknown-pool",
     levels: Levels::AUTHORITY,
-    summary: "A network's address pool does not exist, or is not valid",
-    explanation: "A network says by the annotation nadmit.io/address-pool which AddressPool gives \
-        its pods their addresses. If there is none of that name, or it does not make sense, no \
-        address can be given: the network is refused, and so is a pod that names it, rather than \
-        passed without an address. The pool is looked up afresh before a denial. For pods no \
-        setting, profile or label lowers this; for the network itself its namespace's label does.",
+    summary: "The address pool of a network does not exist, or is not valid",
+    docs: RuleDocs {
+        checks: "Networks whose annotation nadmit.io/address-pool names an AddressPool that does \
+            not exist or is not valid. A pod that names such a network is denied, too. A live \
+            lookup of the pool precedes a denial. For pods, no setting, profile or label lowers \
+            the level. For the network itself, the label of its namespace does.",
+        consequence: "The annotation names the pool from which the network's pods get their \
+            addresses. Without a valid pool nadmit cannot assign an address, and the pod would \
+            start without one.",
+        fix: "Name an AddressPool that exists. An administrator creates the missing pool, or \
+            fixes the invalid one.",
+        source: "nadmit's AddressPool and the annotation nadmit.io/address-pool.",
+    },
     wrong: Example(&[POOLED_NET, pod!("storage-net")]),
     right: Example(&[POOL, POOLED_NET, pod!("storage-net")]),
     check: Check::NetworkAndPod {
@@ -48,7 +55,7 @@ fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             live_read(served.pool),
             served.field_ref(),
             format!(
-                "network \"{}/{}\" cannot give an address: {what}",
+                "nadmit cannot assign an address on network \"{}/{}\": {what}",
                 served.network.namespace, served.network.name
             ),
             help,
@@ -74,8 +81,8 @@ fn pool_problem(name: &str, catalog: &Catalog) -> Option<(String, String)> {
                 count => format!(" (and {} more)", count - 1),
             };
             Some((
-                format!("its pool {name:?} exists but is not valid: {first}{more}"),
-                format!("correct the AddressPool \"{name}\""),
+                format!("the pool {name:?} exists but is not valid: {first}{more}"),
+                format!("fix the AddressPool \"{name}\""),
             ))
         }
         PoolValidity::Unknown => {
@@ -83,9 +90,9 @@ fn pool_problem(name: &str, catalog: &Catalog) -> Option<(String, String)> {
             let similar = most_similar(name, names.iter().copied());
             let help = match similar {
                 Some(similar) => format!("did you mean \"{similar}\"?"),
-                None => "create the AddressPool first, or name one that exists".to_owned(),
+                None => "create the AddressPool, or name one that exists".to_owned(),
             };
-            Some((format!("its pool {name:?} does not exist"), help))
+            Some((format!("the pool {name:?} does not exist"), help))
         }
     }
 }

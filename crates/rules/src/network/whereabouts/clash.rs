@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule,
+    Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule, RuleDocs,
     network::fast_ipam::{CONTROLLER_RUNS, SLICED},
 };
 use nadmit_catalog::Catalog;
@@ -14,14 +14,20 @@ use super::{super::fields::Fields, ipams};
 pub(crate) const RULE: Rule = Rule {
     code: "clashing-slices",
     levels: Levels::ADVICE,
-    summary: "Whereabouts's controller cuts no slices, because two networks clash",
-    explanation: "Before the controller cuts a range into slices it compares the network with every \
-        other one of Whereabouts: if two have the same network_name, or none, and not the same first \
-        range and node_slice_size, it cuts neither (\"found IPAM conf mismatch\"), whether the other \
-        one has slices or not. The slices are kept in a NodeSlicePool that is called as network_name \
-        says, else as the \"name\" beside the plugin's \"type\": two networks of one pool and unlike \
-        ranges cut it anew in turn. Without any node_slice_size nothing of this matters. Source: \
-        Whereabouts v0.9.4, checkForMultiNadMismatch and getSliceName; whereabouts#558.",
+    summary: "Whereabouts's controller creates no slices, because two networks conflict",
+    docs: RuleDocs {
+        checks: "Two Whereabouts networks with the same network_name, or both without one, that \
+            differ in their first range or node_slice_size. Also two networks that differ so and \
+            share a NodeSlicePool. A NodeSlicePool is named after network_name, or else after \
+            the \"name\" beside the plugin's \"type\". If neither network has node_slice_size, \
+            they do not conflict.",
+        consequence: "Before the controller divides a range into slices, it compares the network \
+            with every other Whereabouts network. On a mismatch it creates slices for neither \
+            (\"found IPAM conf mismatch\"), even if the other network has no slices. For \
+            networks that share a NodeSlicePool, it recreates the slices for each in turn.",
+        fix: "Write a different \"network_name\" in each network.",
+        source: "Whereabouts v0.9.4, checkForMultiNadMismatch and getSliceName; whereabouts#558.",
+    },
     wrong: Example(&[CONTROLLER_RUNS, SLICED, UNNAMED]),
     right: Example(&[CONTROLLER_RUNS, SLICED, NAMED]),
     check: Check::Network(check),
@@ -95,15 +101,15 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     );
     report_conflict(&ipam, &own, compared, report, |others| {
         format!(
-            "this network and {others} have {named} both, and unlike ranges or slice sizes, so \
-             Whereabouts's controller cuts no slices for them"
+            "this network and {others} have {named} and different ranges or slice sizes, so \
+             Whereabouts's controller creates no slices for them"
         )
     });
     let pool = own.pool.unwrap_or_default();
     report_conflict(&ipam, &own, pooled, report, |others| {
         format!(
-            "the slices of this network and of {others} are kept in one NodeSlicePool, {pool:?}, which \
-             the controller cuts anew for each in turn"
+            "this network and {others} share the NodeSlicePool {pool:?}, whose slices the \
+             controller recreates for each in turn"
         )
     });
 }
@@ -133,6 +139,6 @@ fn report_conflict(
     report.add(
         field_ref,
         message(&others.join(", ")),
-        "write a \"network_name\" of its own in each",
+        "write a different \"network_name\" in each network",
     );
 }

@@ -1,6 +1,6 @@
 //! The rules on `exclude`: `invalid-exclude` and `exclude-outside-range`.
 
-use crate::{Check, Example, Levels, NetworkSubject, Report, Rule, examples::network};
+use crate::{Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs, examples::network};
 
 use super::{super::fields::quoted, addresses, ipams, ranges};
 
@@ -8,9 +8,13 @@ pub(crate) const INVALID: Rule = Rule {
     code: "invalid-exclude",
     levels: Levels::FAILS,
     summary: "An exclude is neither a subnet nor an address",
-    explanation: "Each element of exclude is a subnet (192.0.2.192/30) or one address. Anything \
-        else is found only when a pod starts, and no pod of the network starts any more. Source: \
-        Whereabouts v0.9.4, IterateForAssignment.",
+    docs: RuleDocs {
+        checks: "Elements of exclude that are neither a subnet (192.0.2.192/30) nor one address.",
+        consequence: "Whereabouts finds the mistake only when a pod starts. From then on, no pod \
+            of the network starts.",
+        fix: "Write a subnet, such as 192.0.2.192/30, or one address.",
+        source: "Whereabouts v0.9.4, IterateForAssignment.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "192.0.2.192/27", "exclude": ["192.0.2.192-192.0.2.195"]}}"#
     )]),
@@ -21,10 +25,17 @@ pub(crate) const INVALID: Rule = Rule {
 pub(crate) const OUTSIDE: Rule = Rule {
     code: "exclude-outside-range",
     levels: Levels::ADVICE,
-    summary: "An exclude is not in its range",
-    explanation: "An exclude takes addresses out of the range that it stands beside; the one at \
-        the top of \"ipam\" belongs to the top-level range alone. One that is not in it does \
-        nothing, and without a range none does. Source: Whereabouts v0.9.4, LoadIPAMConfig.",
+    summary: "An exclude contains no address of its range",
+    docs: RuleDocs {
+        checks: "Excludes that have no address in common with their range, and an exclude \
+            without a range beside it. An exclude applies only to the range beside it. The one \
+            at the top of \"ipam\" applies only to the top-level range.",
+        consequence: "The exclude has no effect: Whereabouts may assign the addresses that it \
+            was meant to exclude.",
+        fix: "Write a part of the range, or remove the exclude. If it is meant for another \
+            range, move it to that range's object.",
+        source: "Whereabouts v0.9.4, LoadIPAMConfig.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "192.0.2.192/27", "exclude": ["192.0.2.0/30"]}}"#
     )]),
@@ -44,7 +55,7 @@ fn invalid(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                     report.add(
                         exclude.value.field_ref(),
                         format!("exclude {} {error}", quoted(&exclude.text)),
-                        "write a subnet (192.0.2.192/30) or one address",
+                        "write a subnet, such as 192.0.2.192/30, or one address",
                     );
                 }
             }
@@ -62,8 +73,8 @@ fn outside(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         {
             report.add(
                 ipam.field_ref("exclude"),
-                "exclude stands beside no range, so it does nothing",
-                "move it beside the \"range\" that it is meant for",
+                "exclude has no range beside it, so it has no effect",
+                "move exclude beside the \"range\" that it is meant for",
             );
         }
         for range in ranges(&ipam) {
@@ -78,11 +89,11 @@ fn outside(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                     report.add(
                         exclude.value.field_ref(),
                         format!(
-                            "exclude {} has no address of {subnet}, of which {} are given",
+                            "exclude {} contains no address of {subnet}, so the range keeps its {}",
                             quoted(&exclude.text),
                             addresses(window.count())
                         ),
-                        format!("write a part of {subnet}, or remove it"),
+                        format!("write a part of {subnet}, or remove the exclude"),
                     );
                 }
             }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, network},
 };
 use nadmit_cni::{address::parse_address, cni::BridgeGateway};
@@ -13,12 +13,18 @@ use super::{super::fields::Fields, WrittenRange, ranges};
 pub(crate) const RULE: Rule = Rule {
     code: "gateway-not-excluded",
     levels: Levels::ADVICE,
-    summary: "Whereabouts gives the gateway's address to a pod",
-    explanation: "Whereabouts does not spare its \"gateway\": if it is in a range and not excluded a \
-        pod gets the router's own address, often the first one. The same holds for a bridge with \
-        isGateway or isDefaultGateway, which has the first address of the range where no gateway is \
-        written. With node_slice_size nothing can be excluded. Source: Whereabouts v0.9.4, \
-        IterateForAssignment; whereabouts#601.",
+    summary: "Whereabouts can assign the gateway's address to a pod",
+    docs: RuleDocs {
+        checks: "A \"gateway\" that is in a range and not excluded. Also the first address of \
+            the range of a bridge with isGateway or isDefaultGateway, if no gateway is written: \
+            the bridge has that address. With node_slice_size, Whereabouts ignores excludes, so \
+            the gateway must not be in the range.",
+        consequence: "Whereabouts does not reserve its \"gateway\": a pod gets the router's own \
+            address, often as the first one.",
+        fix: "Add the gateway to the \"exclude\" beside the range. With node_slice_size, write a \
+            range without the gateway, or remove node_slice_size and exclude the gateway.",
+        source: "Whereabouts v0.9.4, IterateForAssignment; whereabouts#601.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "192.0.2.192/27", "gateway": "192.0.2.193"}}"#
     )]),
@@ -68,14 +74,15 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
                 None => range.value.field_ref(),
             };
             let help = if sliced {
-                "write a range without it, or remove node_slice_size and exclude it".to_owned()
+                format!("write a range without {gateway}, or remove node_slice_size and exclude it")
             } else {
                 format!("add \"exclude\": [\"{gateway}\"] beside the range")
             };
             report.add(
                 field_ref,
                 format!(
-                    "Whereabouts gives {gateway}, {owner}, to a pod, for it is in the range {:?}",
+                    "Whereabouts can assign {gateway}, {owner}, to a pod, because the range {:?} \
+                     contains it",
                     range.text
                 ),
                 help,

@@ -1,7 +1,7 @@
 //! `no-usable-address`: a range without assignable addresses.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, network},
 };
 
@@ -10,11 +10,16 @@ use super::{ipams, ranges};
 pub(crate) const RULE: Rule = Rule {
     code: "no-usable-address",
     levels: Levels::FAILS,
-    summary: "A range has no address to give",
-    explanation: "The first and the last address of a range are never given, nor what is excluded. \
-        Where nothing is left, no pod starts (\"Could not allocate IP in range\"). A range with one \
-        address, which serves one pod, is only warned of. Source: Whereabouts v0.9.4, \
-        IterateForAssignment, executed.",
+    summary: "A range has no address to assign",
+    docs: RuleDocs {
+        checks: "Ranges without an address after the first, the last and the excluded ones are \
+            subtracted. A range with one address, which serves one pod, is only a warning. \
+            Networks with node_slice_size are not checked, because slices ignore excludes.",
+        consequence: "Whereabouts never assigns the first, the last and the excluded addresses. \
+            If no other is left, no pod starts (\"Could not allocate IP in range\").",
+        fix: "Write a larger range, or exclude less.",
+        source: "Whereabouts v0.9.4, IterateForAssignment; run.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "192.0.2.192/30", "exclude": ["192.0.2.192/30"]}}"#
     )]),
@@ -44,13 +49,13 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             match left {
                 0 => report.add(
                     range.value.field_ref(),
-                    format!("no address of {shown} is left to give"),
+                    format!("no address of {shown} is left to assign"),
                     "write a larger range, or exclude less",
                 ),
                 1 => report.add_capped(
                     Levels::ADVICE,
                     range.value.field_ref(),
-                    format!("1 address of {shown} is left to give: enough for one pod"),
+                    format!("only 1 address of {shown} is left to assign, enough for one pod"),
                     "write a larger range, or exclude less",
                 ),
                 _ => {}

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashSet};
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, network},
 };
 use nadmit_cni::IpRange;
@@ -13,13 +13,20 @@ use super::{super::fields::Fields, WrittenRange, addresses, ipams, ranges};
 pub(crate) const RULE: Rule = Rule {
     code: "overlapping-windows",
     levels: Levels::FAILS,
-    summary: "Two ranges of one network share a pool or addresses",
-    explanation: "A pod gets one address of each range. Ranges of one subnet are one pool of \
-        Whereabouts, whatever their start and end: the second finds the pod's record of the first and \
-        gives the same address again, which Linux refuses (\"file exists\"), so no pod starts. With \
-        node_slice_size all ranges of a network are one pool. Of two ranges that overlap in subnets \
-        of their own the second is used up by the first: that is only warned of in multus. Source: \
-        Whereabouts v0.9.4, AssignIP, executed, and IPPoolName; whereabouts#722.",
+    summary: "Two ranges of one network share a Whereabouts pool or addresses",
+    docs: RuleDocs {
+        checks: "Ranges of one network with the same subnet, whatever their start and end: they \
+            are one pool of Whereabouts. With node_slice_size, all ranges of a network are one \
+            pool. Ranges that overlap in different subnets are reported, too; in the profile \
+            multus they are only a warning.",
+        consequence: "A pod gets one address of each range. In one pool, the second range finds \
+            the pod's record of the first and assigns the same address again. Linux refuses it \
+            (\"file exists\"), so no pod starts. If ranges overlap in different subnets, the \
+            first uses up the second.",
+        fix: "Write one range for each subnet, with \"exclude\" for the addresses between. Write \
+            ranges that have no address in common.",
+        source: "Whereabouts v0.9.4, AssignIP (run) and IPPoolName; whereabouts#722.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "ipRanges": [{"range": "192.0.2.0/24"}, {"range": "192.0.2.192/27"}]}}"#
     )]),
@@ -48,16 +55,17 @@ fn check_pools(
         }
         found = true;
         let why = if sliced {
-            "with node_slice_size all ranges are one pool"
+            "with node_slice_size all ranges are one Whereabouts pool"
         } else {
-            "ranges of one subnet are one pool of Whereabouts"
+            "ranges with the same subnet are one Whereabouts pool"
         };
         report.add(
             range.value.field_ref(),
             format!(
-                "{why}: of {subnet} a pod would get the same address twice, which Linux refuses"
+                "{why}, so a pod would get the same address twice from {subnet}, which Linux \
+                 refuses"
             ),
-            "write one range for each subnet, with \"exclude\" for what lies between",
+            "write one range for each subnet, with \"exclude\" for the addresses between",
         );
     }
     found

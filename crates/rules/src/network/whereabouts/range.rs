@@ -1,7 +1,7 @@
 //! `invalid-whereabouts-range`: a range that Whereabouts rejects or interprets unexpectedly.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, network},
 };
 use nadmit_cni::{address::AddressError, range::RangeError};
@@ -20,13 +20,20 @@ use super::{
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-whereabouts-range",
     levels: Levels::FAILS,
-    summary: "Whereabouts cannot use a range, or uses it otherwise than it reads",
-    explanation: "A range is a subnet (192.0.2.192/27) or first-last/prefix; /31, /32, /127 and \
-        /128 are too small, because the first and the last address are never given. gateway, \
-        addresses, routes and dns have to be readable, too. range_start and range_end that are no \
-        address, outside of the subnet, or the wrong way round are passed over by Whereabouts, \
-        which then gives other addresses than were meant: only warned of in multus. Source: Whereabouts \
-        v0.9.4, LoadIPAMConfig and IterateForAssignment, executed.",
+    summary: "Whereabouts cannot use a range, or uses it differently than written",
+    docs: RuleDocs {
+        checks: "Ranges that are neither a subnet (192.0.2.192/27) nor first-last/prefix. Ranges \
+            of /31, /32, /127 and /128 are too small, because Whereabouts never assigns the \
+            first and the last address. gateway, addresses, routes and dns have to be valid, \
+            too. range_start and range_end have to be addresses of the subnet, in this order. In \
+            the profile multus, a mistake in them is only a warning. range_start and range_end \
+            beside a range of the form first-last/prefix are only a warning.",
+        consequence: "With an invalid range, no pod of the network starts. Whereabouts ignores \
+            an invalid range_start or range_end, and assigns other addresses than intended.",
+        fix: "Write a subnet, or first-last/prefix, such as 192.0.2.200-192.0.2.210/27. Write \
+            range_start and range_end as addresses of the subnet, the lower one first.",
+        source: "Whereabouts v0.9.4, LoadIPAMConfig and IterateForAssignment; run.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "192.0.2.300/27"}}"#
     )]),
@@ -95,7 +102,7 @@ fn check_entry(entry: &Fields<'_, '_>, report: &mut Report<'_>) {
         report.add(
             entry.field_ref("range"),
             "the entry has no range",
-            "add \"range\": \"192.0.2.192/27\"",
+            "add \"range\", such as \"192.0.2.192/27\"",
         );
     }
 }
@@ -108,8 +115,8 @@ fn check_range(range: &WrittenRange<'_, '_>, report: &mut Report<'_>) {
                 range_error_class(error),
                 range.value.field_ref(),
                 format!("range {} {error}", quoted(&range.text)),
-                "write a subnet (192.0.2.192/27), or first-last/prefix \
-                 (192.0.2.200-192.0.2.210/27)",
+                "write a subnet, such as 192.0.2.192/27, or first-last/prefix, such as \
+                 192.0.2.200-192.0.2.210/27",
             );
         }
     };
@@ -117,8 +124,10 @@ fn check_range(range: &WrittenRange<'_, '_>, report: &mut Report<'_>) {
     if subnet.host_bits() < 2 {
         return report.add(
             range.value.field_ref(),
-            format!("range {subnet} is too small: its first and last address are never given"),
-            format!("write a prefix of at most {}", subnet.width() - 2),
+            format!(
+                "range {subnet} is too small: Whereabouts never assigns its first and last address"
+            ),
+            format!("write a prefix length of at most {}", subnet.width() - 2),
         );
     }
     if parsed.bounds.is_some() {
@@ -126,7 +135,7 @@ fn check_range(range: &WrittenRange<'_, '_>, report: &mut Report<'_>) {
             report.add_capped(
                 Levels::ADVICE,
                 range.fields.field_ref(key),
-                format!("{key} is passed over, because the range has bounds of its own"),
+                format!("Whereabouts ignores {key}, because the range has bounds of its own"),
                 format!("remove {key}"),
             );
         }
@@ -144,8 +153,8 @@ fn check_range(range: &WrittenRange<'_, '_>, report: &mut Report<'_>) {
             Levels::MISLEADS,
             field_ref,
             format!(
-                "the range ends before it starts, so its end {}",
-                ignored_bound_text(range)
+                "the range ends before it starts, so Whereabouts ignores its end and {}",
+                assigned_text(range)
             ),
             "write the lower address first",
         );
@@ -156,16 +165,16 @@ fn check_bound(range: &WrittenRange<'_, '_>, key: &str, report: &mut Report<'_>)
     let fault = match range.bound(key) {
         RangeBound::Absent | RangeBound::Inside(_) => return,
         RangeBound::Unparsable => "is not an IP address",
-        RangeBound::Outside => "is outside of the range",
+        RangeBound::Outside => "is outside the range",
     };
     let text = range.fields.text(key).unwrap_or_default();
     report.add_capped(
         Levels::MISLEADS,
         range.fields.field_ref(key),
         format!(
-            "{key} {} {fault}, so it {}",
+            "{key} {} {fault}, so Whereabouts ignores it and {}",
             quoted(&text),
-            ignored_bound_text(range)
+            assigned_text(range)
         ),
         range.subnet().map_or_else(
             || format!("remove {key}"),
@@ -175,9 +184,9 @@ fn check_bound(range: &WrittenRange<'_, '_>, key: &str, report: &mut Report<'_>)
 }
 
 /// Describes the effect of an ignored bound: the number of addresses that the range assigns.
-fn ignored_bound_text(range: &WrittenRange<'_, '_>) -> String {
-    let given = range.window().map_or(0, |window| window.count());
-    format!("is passed over: {} are given", addresses(given))
+fn assigned_text(range: &WrittenRange<'_, '_>) -> String {
+    let assigned = range.window().map_or(0, |window| window.count());
+    format!("assigns up to {}", addresses(assigned))
 }
 
 /// Returns the class of an invalid range. Whereabouts accepts leading zeros and IPv4 in IPv6 notation,

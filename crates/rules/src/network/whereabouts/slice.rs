@@ -1,6 +1,6 @@
 //! `invalid-node-slice-size`: a slice size that does not fit the range, and options that slices ignore.
 
-use crate::{Check, Example, Levels, NetworkSubject, Report, Rule, examples::network};
+use crate::{Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs, examples::network};
 
 use super::{
     super::{
@@ -13,12 +13,20 @@ use super::{
 pub(crate) const RULE: Rule = Rule {
     code: "invalid-node-slice-size",
     levels: Levels::FAILS,
-    summary: "A range cannot be cut into slices of this size",
-    explanation: "With node_slice_size (\"/24\" or \"24\") each node gives addresses of its own \
-        slice of the range. A slice is no larger than the range and no smaller than /30; with an \
-        IPv6 range the controller panics. Only the first range is cut, and exclude, range_start \
-        and range_end count for nothing: that is only warned of. Source: Whereabouts v0.9.4, \
-        node-slice-controller; whereabouts issue 666.",
+    summary: "A range cannot be divided into slices of this size",
+    docs: RuleDocs {
+        checks: "A node_slice_size that is not a prefix length (\"/24\" or \"24\"), is larger \
+            than the range, or is smaller than /30. An IPv6 range with node_slice_size is \
+            reported, too. Further ranges, exclude, range_start and range_end beside \
+            node_slice_size are only a warning.",
+        consequence: "With node_slice_size, each node assigns addresses of its own slice of the \
+            range. The controller cannot create slices of an invalid size, and it panics on an \
+            IPv6 range. It divides only the first range. Slices ignore exclude, range_start and \
+            range_end.",
+        fix: "Write a size between the prefix length of the range and /30, such as \"/24\", and \
+            an IPv4 range. Remove the keys that slices ignore, or remove node_slice_size.",
+        source: "Whereabouts v0.9.4, node-slice-controller; whereabouts issue 666.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "10.5.0.0/20", "node_slice_size": "/16"}}"#
     )]),
@@ -39,11 +47,8 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         match size {
             None => report.add(
                 ipam.field_ref("node_slice_size"),
-                format!(
-                    "node_slice_size {} is not a valid prefix length",
-                    quoted(&text)
-                ),
-                "write \"/24\"",
+                format!("node_slice_size {} is not a prefix length", quoted(&text)),
+                "write a prefix length, such as \"/24\"",
             ),
             Some(size) => {
                 for range in &ranges {
@@ -65,7 +70,9 @@ fn check_size(
     if !subnet.address.is_ipv4() {
         report.add(
             range.value.field_ref(),
-            format!("{subnet} cannot be cut into slices: the controller panics on IPv6"),
+            format!(
+                "Whereabouts's controller cannot divide {subnet} into slices: it panics on IPv6"
+            ),
             "remove node_slice_size, or write an IPv4 range",
         );
     } else if size < subnet.prefix {
@@ -77,7 +84,7 @@ fn check_size(
     } else if size > 30 {
         report.add(
             ipam.field_ref("node_slice_size"),
-            format!("a slice of /{size} has no address to give"),
+            format!("a slice of /{size} has no address to assign"),
             format!("write a size from /{} to /30", subnet.prefix),
         );
     }
@@ -88,7 +95,7 @@ fn check_dropped(ranges: &[WrittenRange<'_, '_>], report: &mut Report<'_>) {
         report.add_capped(
             Levels::ADVICE,
             other.value.field_ref(),
-            "only the first range is cut into slices",
+            "Whereabouts divides only the first range into slices",
             "write one range, or remove node_slice_size",
         );
     }
@@ -98,8 +105,8 @@ fn check_dropped(ranges: &[WrittenRange<'_, '_>], report: &mut Report<'_>) {
                 report.add_capped(
                     Levels::ADVICE,
                     range.fields.field_ref(key),
-                    format!("with node_slice_size, {key} is ignored"),
-                    format!("remove {key}, or node_slice_size"),
+                    format!("Whereabouts ignores {key} if there is a node_slice_size"),
+                    format!("remove {key} or node_slice_size"),
                 );
             }
         }

@@ -1,7 +1,7 @@
 //! `unknown-ipam-key`: a key that Whereabouts ignores.
 
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule,
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
     examples::{MACVLAN_CONF, network},
 };
 
@@ -13,10 +13,15 @@ use super::{
 pub(crate) const RULE: Rule = Rule {
     code: "unknown-ipam-key",
     levels: Levels::ADVICE,
-    summary: "Whereabouts does not know a key",
-    explanation: "A key that Whereabouts does not know is passed over, so a misspelt one is lost \
-        without a word. Its keys are written with underscores, but ipRanges. Source: Whereabouts \
-        v0.9.4, IPAMConfig.",
+    summary: "The IPAM of Whereabouts has an unknown key",
+    docs: RuleDocs {
+        checks: "Keys of \"ipam\" and of the entries of ipRanges that Whereabouts does not know. \
+            Its keys are written with underscores, except ipRanges. Keys of older versions are \
+            not reported.",
+        consequence: "Whereabouts ignores the key, so a misspelled one is silently lost.",
+        fix: "Fix the spelling of the key, or remove it.",
+        source: "Whereabouts v0.9.4, IPAMConfig.",
+    },
     wrong: Example(&[network!(
         r#"{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "192.0.2.192/27", "rangeStart": "192.0.2.200"}}"#
     )]),
@@ -89,7 +94,7 @@ fn check_keys(fields: &Fields<'_, '_>, keys: &[&'static str], report: &mut Repor
         report.add(
             fields.name_ref(member),
             format!(
-                "Whereabouts does not know the key {} and passes over it",
+                "Whereabouts does not know the key {} and ignores it",
                 quoted(key)
             ),
             help(key, keys),
@@ -103,7 +108,7 @@ const HOST_LOCAL_KEYS: [(&str, &str); 2] = [("subnet", "range"), ("ranges", "ipR
 fn help(key: &str, keys: &[&'static str]) -> String {
     let of_host_local = HOST_LOCAL_KEYS.iter().find(|(name, _)| *name == key);
     if let Some((_, meant)) = of_host_local.filter(|(_, meant)| keys.contains(meant)) {
-        return format!("write \"{meant}\", as Whereabouts calls it");
+        return format!("write \"{meant}\", the key of Whereabouts");
     }
     let similar = (key.len() <= MAX_KEY_LENGTH)
         .then(|| nadmit_catalog::most_similar(key, keys.iter().copied()))

@@ -136,13 +136,13 @@ fn unusable_foreign_files_are_reported_and_left_alone() {
     let cases: [(&[(&str, &str)], &str); 4] = [
         (
             &[("tls.crt", "x"), ("tls.key", "x")],
-            "tls.crt holds no PEM certificate",
+            "tls.crt contains no PEM certificate",
         ),
-        (&[("tls.crt", "x")], "tls.crt is there without"),
-        (&[("tls.key", "x")], "tls.key is there without"),
+        (&[("tls.crt", "x")], "tls.crt exists without"),
+        (&[("tls.key", "x")], "tls.key exists without"),
         (
             &[("ca.crt", "x"), ("ca.key", "x")],
-            "ca.crt holds no PEM certificate",
+            "ca.crt contains no PEM certificate",
         ),
     ];
     for (files, expected) in cases {
@@ -177,7 +177,7 @@ fn a_foreign_ca_signs_if_it_can() {
     assert!(error.contains("it has expired"), "{error}");
     fs::copy(directory.path("tls.key"), directory.path("ca.key")).unwrap();
     let error = directory.ensure(now()).unwrap_err().to_string();
-    assert!(error.contains("does not fit the key"), "{error}");
+    assert!(error.contains("does not match the key"), "{error}");
     assert_eq!(directory.read("ca.crt"), authority);
 }
 
