@@ -96,11 +96,11 @@ impl Finding {
     pub fn sentence(&self) -> String {
         let position = self.position.map(|position| position.to_string());
         let detail = (!self.detail.is_empty()).then(|| self.detail.clone());
-        let notes: String = [detail, position]
-            .into_iter()
-            .flatten()
-            .map(|note| format!(" ({note})"))
-            .collect();
+        let notes: Vec<String> = [detail, position].into_iter().flatten().collect();
+        let notes = match notes.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", notes.join("; ")),
+        };
         format!("{}{notes}; {}", self.message, self.help)
     }
 }

@@ -21,6 +21,7 @@ const REPEATED: &[&str] = &[
     "kubectl get",
     "kubectl wait",
     "kubectl delete addresspool",
+    "kubectl describe pod",
     "kubectl run typo -n db --image app --dry-run",
     "nadmit whois",
 ];

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use libtest_mimic::Failed;
+use serde_json::json;
 
 use super::{
     NamedTest,
@@ -20,6 +21,7 @@ use crate::{api_server::ForeignKind, whereabouts::KINDS as WHEREABOUTS};
 pub(super) const TESTS: &[NamedTest] = named![
     page_readme,
     page_first_pool,
+    page_full_pool,
     page_statefulsets,
     page_install
 ];
@@ -74,6 +76,27 @@ fn page_first_pool() -> TestResult {
         (tutorial, readme) if tutorial == readme => Ok(()),
         different => Err(format!("{different:?}").into()),
     }
+}
+
+/// Shows the events of a pod that waits for an address of a full pool.
+fn page_full_pool() -> TestResult {
+    const PAGE: &str = "docs/how-to/troubleshooting.md";
+    const TUTORIAL: &str = "docs/tutorials/first-pool.md";
+    let cluster = RealCluster::start(1)?;
+    cluster.nadmit_does(&["install", "--image", IMAGE])?;
+    let shell = PageShell::new(&cluster)?;
+    shell.well("kubectl create namespace db")?;
+    shell.well("kubectl label namespace db nadmit.io/injection=enabled")?;
+    let pool = json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
+        "metadata": {"name": "storage"},
+        "spec": {"ranges": [{"range": "192.0.2.0/30"}], "namespaceSelector": {}},
+    });
+    cluster.apply(&[pool])?;
+    shell.well("kubectl wait addresspool/storage --for=condition=Ready --timeout=60s")?;
+    shell.apply_block(TUTORIAL, "kind: NetworkAttachmentDefinition")?;
+    cluster.apply(&[stateful_set("db", "db", 3, "storage-net")])?;
+    shell.run_command(&first_command(PAGE, "kubectl describe pod")?)
 }
 
 fn page_statefulsets() -> TestResult {

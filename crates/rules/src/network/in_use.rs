@@ -73,15 +73,11 @@ fn deleted(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
     if subject.users.is_empty() {
         return;
     }
-    report.add_after_live_read(
+    report.add_after_live_read_with_detail(
         subject.live_read(),
         field_ref(subject),
-        format!(
-            "the network {}/{} is used by {}",
-            subject.namespace,
-            subject.name,
-            subject.describe_users()
-        ),
+        format!("pods use network {}/{}", subject.namespace, subject.name),
+        Some(subject.describe_users()),
         "delete these pods first, or move them to another network",
     );
 }
@@ -90,13 +86,11 @@ fn changed(subject: &NetworkUseSubject<'_>, report: &mut Report<'_>) {
     if subject.users.is_empty() || is_equivalent(subject.before, subject.after) {
         return;
     }
-    report.add_after_live_read(
+    report.add_after_live_read_with_detail(
         subject.live_read(),
         field_ref(subject),
-        format!(
-            "the configuration changes, but running pods keep the old one ({})",
-            subject.describe_users()
-        ),
+        "the configuration changes, but running pods keep the old one",
+        Some(subject.describe_users()),
         "recreate these pods after the change, or create a network with another name",
     );
 }

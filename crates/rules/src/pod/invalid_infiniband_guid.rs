@@ -44,7 +44,7 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let fault = match &written.value {
             Ok(HardwareAddress::Eui64(bytes)) if bytes.iter().any(|byte| *byte != 0) => continue,
             Ok(HardwareAddress::Eui64(_)) => "is all zeros".to_owned(),
-            Ok(other) => format!("has {} bytes, not eight", other.as_bytes().len()),
+            Ok(other) => format!("has {} bytes, expected 8", other.as_bytes().len()),
             Err(error) => error.to_string(),
         };
         report.add_capped(
