@@ -115,7 +115,7 @@ impl CheckOutcome {
 }
 
 /// Returns a code's meaning in one line.
-pub(super) fn summary(code: &str) -> &'static str {
+pub fn summary(code: &str) -> &'static str {
     let rule = RULES.iter().find(|rule| rule.code == code);
     match (rule, code) {
         (Some(rule), _) => rule.summary,

@@ -34,7 +34,9 @@ mod text;
 
 pub use self::{
     adoption::{Adoption, AdoptionState, DuplicateAddress, PoolAddress, PoolAdoption},
-    diagnostic::{CheckOutcome, ClusterScope, DUPLICATE_OBJECT, Diagnostic, INVALID_MANIFEST},
+    diagnostic::{
+        CheckOutcome, ClusterScope, DUPLICATE_OBJECT, Diagnostic, INVALID_MANIFEST, summary,
+    },
     error::CheckError,
     files::{File, gather},
     format::OutputFormat,

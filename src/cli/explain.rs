@@ -7,6 +7,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::output::{self, BOLD, DIM};
+use crate::check::{self, DUPLICATE_OBJECT, INVALID_MANIFEST};
 use crate::rules::{
     Level, Profile, RULE_GROUPS, RULES, Rule, RuleDocs, RuleGroup, registry,
     rule_levels::similar_code,
@@ -34,9 +35,14 @@ pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     };
     match registry::find(code) {
         Some(rule) => output::print(explanation(rule)),
+        None if [INVALID_MANIFEST, DUPLICATE_OBJECT].contains(&&**code) => output::print(format!(
+            "{BOLD}{code}{BOLD:#}: {}\n\n`nadmit check` reports it for manifests. It is not a rule: no \
+             setting changes its level.\n",
+            check::summary(code)
+        )),
         None => bail!(
-            "there is no rule \"{code}\"{}; `nadmit explain --list` shows all",
-            similar_code(code).map_or(String::new(), |s| format!("; did you mean \"{s}\"?")),
+            "there is no rule \"{code}\"; {}`nadmit explain --list` shows all",
+            similar_code(code).map_or(String::new(), |s| format!("did you mean \"{s}\"? ")),
         ),
     }
     Ok(())

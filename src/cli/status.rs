@@ -178,7 +178,10 @@ fn render(status: &InstallStatus, now: Timestamp) -> String {
             for (code, count) in &status.would_deny {
                 line(
                     "would deny",
-                    format!("{count} times {code} (nadmit explain {code})"),
+                    match count {
+                        1 => format!("{code} once (nadmit explain {code})"),
+                        _ => format!("{code} {count} times (nadmit explain {code})"),
+                    },
                 );
             }
         }

@@ -312,7 +312,7 @@ impl AllocationError {
             ),
             Self::InUse { address, .. } => format!(
                 "request another address, or remove {:?} to get one assigned; `nadmit whois \
-                 {address}` shows the holder",
+                 --cluster {address}` shows the holder",
                 member(*address)
             ),
             Self::SecondLauncher { pod, .. } => format!(
@@ -325,12 +325,12 @@ impl AllocationError {
                      maxPerNamespace"
                     .to_owned(),
                 Some(first) => format!(
-                    "delete pods, or run `nadmit release {first}` (retained); for more, an \
+                    "delete pods, or release retained addresses, such as {first}; for more, an \
                      administrator raises maxPerNamespace"
                 ),
             },
             Self::HoldsAnother { held, .. } => {
-                format!("request {held}, or run `nadmit release {held}` first")
+                format!("request {held}, or release it first")
             }
             Self::NotAllocated { .. } | Self::NotInjected { .. } => {
                 "check that the API server calls nadmit's mutating webhook (/mutate) for the \

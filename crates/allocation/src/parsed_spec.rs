@@ -43,6 +43,8 @@ type ObjectSchema = [(&'static str, ValueType)];
 #[derive(Clone, Copy)]
 enum ValueType {
     Text,
+    /// A text such as `30s`.
+    Duration,
     Integer,
     Boolean,
     TextList,
@@ -51,7 +53,7 @@ enum ValueType {
     ObjectList(&'static ObjectSchema),
 }
 
-use ValueType::{Boolean, Integer, Object, ObjectList, Text, TextList, TextMap};
+use ValueType::{Boolean, Duration, Integer, Object, ObjectList, Text, TextList, TextMap};
 
 const POOL: &ObjectSchema = &[
     ("ranges", ObjectList(RANGE)),
@@ -61,8 +63,8 @@ const POOL: &ObjectSchema = &[
     ("strictSlices", Boolean),
     ("retention", Text),
     ("workloadRetention", Object(WORKLOAD_RETENTION)),
-    ("quarantine", Text),
-    ("lostNodeQuarantine", Text),
+    ("quarantine", Duration),
+    ("lostNodeQuarantine", Duration),
     ("maxPerNamespace", Integer),
     ("namespaceSelector", Object(SELECTOR)),
     ("virtualMachines", Text),
@@ -203,7 +205,7 @@ impl SpecParser {
     /// Returns the value if it has this type; otherwise reports a type error.
     fn value(&mut self, path: &str, value: &Value, field_type: ValueType) -> Option<Value> {
         let expected = match (field_type, value) {
-            (Text, Value::String(_)) => return Some(value.clone()),
+            (Text | Duration, Value::String(_)) => return Some(value.clone()),
             (Integer, Value::Number(number)) if number.is_i64() => return Some(value.clone()),
             (Boolean, Value::Bool(_)) => return Some(value.clone()),
             (Object(schema), Value::Object(_)) => return Some(self.object(path, value, schema)),
@@ -225,6 +227,7 @@ impl SpecParser {
                 return Some(texts.collect::<Map<_, _>>().into());
             }
             (Text, _) => "a string",
+            (Duration, _) => "a duration such as \"30s\"",
             (Integer, _) => "a whole number",
             (Boolean, _) => "true or false",
             (TextList, _) => "a list of strings",
@@ -268,7 +271,7 @@ impl SpecParser {
         };
         self.type_errors.push(SpecError {
             path: path.to_owned(),
-            reason: format!("is {found}, not {expected}; {instead}"),
+            reason: format!("must be {expected}, not {found}; {instead}"),
         });
     }
 }

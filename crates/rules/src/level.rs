@@ -129,13 +129,11 @@ impl Levels {
                 "Never: the rule guards who may have which address, and no setting lowers it."
             }
             Self::FAILS => {
-                "While existing manifests are fixed. The pod fails in every cluster, whatever the level."
+                "While existing manifests are fixed. The consequence above remains, whatever the level."
             }
-            Self::MISLEADS => {
-                "If the result is intended: the pod starts, but does not get what it asks for."
-            }
+            Self::MISLEADS => "If the consequence above is acceptable in this cluster.",
             Self::SPEC => "It denies only in the profile strict. Multus accepts it.",
-            Self::OFF => "It is off: switch it on in clusters where it is useful.",
+            Self::OFF => "It is off by default. Turn it on in clusters where it is useful.",
             _ => "If the case is intended in this cluster: nothing fails by it.",
         }
     }

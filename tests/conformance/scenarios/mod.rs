@@ -233,7 +233,7 @@ fn exhaustion(curl: &Curl) -> Result<()> {
     refused.denied_for("pool-exhausted")?;
     for part in [
         "all 5 addresses of 192.0.2.0/29 are in use",
-        "nadmit pools storage --map",
+        "nadmit pools --cluster storage --map",
     ] {
         ensure!(refused.message.contains(part), "{}", refused.message);
     }

@@ -59,10 +59,13 @@ pub(crate) fn steps(page: &str) -> Vec<Step> {
         if let Some(name) = line.strip_prefix("<!-- file: ") {
             file = name.strip_suffix(" -->").map(str::to_owned);
         }
-        let Some(language) = line.strip_prefix("```") else {
+        // A block in an item of a list is indented.
+        let indent = line.len() - line.trim_start().len();
+        let Some(language) = line.trim_start().strip_prefix("```") else {
             continue;
         };
-        let block = lines.by_ref().take_while(|line| *line != "```");
+        let block = lines.by_ref().take_while(|line| line.trim() != "```");
+        let block = block.map(|line| line.get(indent..).unwrap_or_default());
         match (language, file.take()) {
             ("console", _) => steps.extend(commands(block)),
             (_, Some(name)) => {

@@ -53,8 +53,7 @@ fn page_readme() -> TestResult {
     let cluster = RealCluster::start(1)?;
     let shell = PageShell::new(&cluster)?;
     shell.follow(PAGE, "## Try it in a cluster")?;
-    let printed = shell.well("nadmit status")?;
-    holds(&printed, "mode         warn")?;
+    shell.run_command(&first_command("docs/how-to/deny.md", "nadmit status")?)?;
     // Replicas learn of the namespace's mode with a delay.
     let typo = "kubectl run typo -n db --image app --dry-run=server \
                 --annotations k8s.v1.cni.cncf.io/networks=storage-nett";

@@ -60,7 +60,9 @@ impl Exhausted {
         let pool = &self.pool;
         match self.range {
             Some(_) => {
-                format!("run `nadmit pools {pool} --map`, release addresses or add a range")
+                format!(
+                    "run `nadmit pools --cluster {pool} --map`, release addresses or add a range"
+                )
             }
             None => format!("release MACs, or extend the macs of pool {pool:?}"),
         }
@@ -83,7 +85,7 @@ impl fmt::Display for Exhausted {
 impl SlicesFull {
     pub(super) fn help(&self) -> String {
         format!(
-            "run `nadmit pools {} --map`, release addresses, add a range, or set strictSlices: \
+            "run `nadmit pools --cluster {} --map`, release addresses, add a range, or set strictSlices: \
              false to borrow addresses",
             self.pool
         )

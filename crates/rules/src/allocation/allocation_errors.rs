@@ -22,10 +22,10 @@ pub(crate) const EXHAUSTED: Rule = Rule {
             of each range, or none at all, so one full range is enough. With strictSlices: true \
             the slices of the pod's node must have a free address. The finding has the number of \
             addresses, and the namespaces that hold most of them.",
-        consequence: "The pod hangs in ContainerCreating without its address. nadmit denies it \
-            instead. In a cluster it denies the binding to a node: the pod stays Pending, and \
+        consequence: "Without this rule, the pod would hang in ContainerCreating without its \
+            address. In a cluster nadmit denies the binding to a node: the pod stays Pending, and \
             the scheduler tries again. With injection: create it denies the creation of the pod.",
-        fix: "Release addresses that nobody needs: `nadmit pools NAME --map` shows the holders. \
+        fix: "Release addresses that nobody needs: `nadmit pools --cluster NAME --map` shows them. \
             Or, as an administrator, add a range or enlarge one at its end.",
         source: "docs/explanation/when-addresses-are-assigned.md and docs/explanation/slices.md.",
     },
@@ -69,8 +69,8 @@ pub(crate) const EXCLUDED: Rule = Rule {
             the first and the last address of a range, its gateway, and its excludes. Addresses \
             before rangeStart and after rangeEnd are never assigned either. A request for such \
             an address by name makes no difference.",
-        consequence: "Two hosts use one address if the pod gets that of the gateway, or of a \
-            host for which it was excluded.",
+        consequence: "Without this rule, two hosts would use one address: the pod and the gateway, \
+            or the host for which the address is excluded.",
         fix: "Request another address, or remove \"ips\" to get one assigned. An administrator \
             can change the range or its excludes.",
         source: "docs/pools.md.",
@@ -93,8 +93,8 @@ pub(crate) const RESERVED: Rule = Rule {
             or virtual machine. No other holder gets it, whether it requests the address or not. \
             With strictSlices: true the slice of a node is reserved in the same way for the pods \
             of that node.",
-        consequence: "The holder of the reservation cannot start, because another pod has its \
-            address.",
+        consequence: "Without this rule, the holder of the reservation could not start, because \
+            another pod would have its address.",
         fix: "Request another address, or remove the address from the annotation to get one \
             assigned. To release the reserved address, an administrator deletes the \
             AddressReservation.",
@@ -124,11 +124,11 @@ pub(crate) const IN_USE: Rule = Rule {
             address space. nadmit reads the record from the API server before it denies. The \
             addresses of a virtual machine are shared by two of its pods during a migration, and \
             at no other time.",
-        consequence: "Two interfaces have one address. Both work only now and then, and the \
-            cause is hard to find.",
+        consequence: "Without this rule, two interfaces would have one address. Both would work \
+            only now and then, and the cause is hard to find.",
         fix: "Request another address, or remove the address from the annotation to get one \
-            assigned. `nadmit whois ADDRESS` shows the holder, and `nadmit release ADDRESS` \
-            releases the address.",
+            assigned. `nadmit whois --cluster ADDRESS` shows the holder. To release the address, \
+            see docs/how-to/operate-addresses.md.",
         source: "docs/how-to/operate-addresses.md and docs/how-to/virtual-machines.md.",
     },
     wrong: Example(&[
@@ -219,8 +219,8 @@ pub(crate) const NOT_ALLOCATED: Rule = Rule {
             mutating webhook records requested addresses, and the validating webhook accepts \
             exactly the recorded ones. An unrecorded address bypassed the mutating webhook: its \
             configuration does not cover the namespace, or the webhook was down.",
-        consequence: "The pool assigns the address to another pod, and two pods have one \
-            address.",
+        consequence: "Without this rule, the pool could assign the address to another pod, and two \
+            pods would have one address.",
         fix: "Check that the API server calls the mutating webhook (/mutate) for the namespace. \
             Then create the pod again.",
         source: "docs/explanation/when-addresses-are-assigned.md.",
@@ -273,7 +273,7 @@ pub(crate) const NOT_READY: Rule = Rule {
             pool with slices (nodeSliceSize) assigns as soon as the node of the pod is known. \
             That is when the pod is bound, or when it is created with spec.nodeName. Without a \
             cluster nadmit does not support slices.",
-        consequence: "The pool assigns an address that a running pod uses.",
+        consequence: "Without this rule, the pool could assign an address that a running pod uses.",
         fix: "Wait: controllers and the scheduler try again. If the condition Ready of the \
             AddressPool stays False, an administrator fixes the reason that it names. For a pool \
             with slices set injection: bind, or write spec.nodeName.",

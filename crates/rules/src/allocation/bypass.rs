@@ -308,7 +308,7 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
         let selection = self.attachment.selection;
         let network = selection.network_name().unwrap_or_default();
         let message = format!(
-            "{} belongs to pool {:?}, which does not record it on network {network:?}",
+            "{} belongs to pool {:?}, which does not serve network {network:?}",
             named.address, pool.name
         );
         if !self.may_share_link_with(pool) {
@@ -334,16 +334,14 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
 
     fn help(&self, pool: &Pool) -> String {
         match self.attachment.definition() {
-            None => {
-                "request an address outside of the pool, or create the network first".to_owned()
-            }
+            None => "request one outside of the pool, or create the network first".to_owned(),
             Some(network) if network.address_pool.is_some() => {
-                "request an address outside of the pool; to use the pool, an administrator sets \
+                "request one outside of the pool; to use the pool, an administrator sets \
                  the network's IPAM to static"
                     .to_owned()
             }
             Some(_) => format!(
-                "request an address outside of the pool; to use it, an administrator annotates \
+                "request one outside of the pool; to use it, an administrator annotates \
                  the network with nadmit.io/address-pool: {}",
                 pool.name
             ),

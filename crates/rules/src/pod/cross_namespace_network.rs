@@ -94,7 +94,7 @@ fn help(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>, other: &str) -
 fn alternative(subject: &PodSubject<'_>, attachment: Attachment<'_, '_>) -> String {
     let own = subject.namespace;
     match network_of_own(subject, attachment) {
-        Some(name) => format!("remove the namespace: \"{name}\" also exists in \"{own}\""),
+        Some(name) => format!("remove the namespace: \"{name}\" exists in \"{own}\""),
         None => format!("use a network of namespace \"{own}\""),
     }
 }

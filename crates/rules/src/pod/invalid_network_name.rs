@@ -69,7 +69,8 @@ fn invalid(
         _ if lower != *written.text && name::subdomain(&lower).is_ok() => {
             format!("write \"{lower}\"")
         }
-        _ => "use lower-case letters, digits and \"-\"".to_owned(),
+        (_, NameError::Character(_)) => "use lower-case letters, digits and \"-\"".to_owned(),
+        _ => "write the name of an existing network".to_owned(),
     };
     let member = attachment.member("name");
     report.add(

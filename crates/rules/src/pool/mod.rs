@@ -99,7 +99,7 @@ pub(super) fn fault_message(fault: &SpecError) -> (String, String) {
         Some((what, instead)) => (what, instead),
         None => (&*fault.reason, "correct or remove it"),
     };
-    let verb = ["is ", "needs ", "has "]
+    let verb = ["is ", "must be ", "needs ", "has "]
         .iter()
         .any(|verb| what.starts_with(verb));
     let member = fault.path.rsplit('.').next().unwrap_or_default();
