@@ -315,11 +315,11 @@ fn examples_fit() -> TestResult {
 
 fn invalid_objects_do_not_fit() -> TestResult {
     for (kind, spec, part) in [
-        ("AddressPool", json!({}), "the pool gives nothing"),
+        ("AddressPool", json!({}), "the pool assigns nothing"),
         (
             "AddressPool",
             json!({"ranges": []}),
-            "the pool gives nothing",
+            "the pool assigns nothing",
         ),
         ("AddressPool", json!({"ranges": [{}]}), "is missing"),
         (

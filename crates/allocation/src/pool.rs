@@ -80,7 +80,7 @@ impl Pool {
             validator.accept(parsed.map_err(|error| error.under("macs")))
         });
         if spec.ranges.is_empty() && spec.macs.is_none() {
-            let reason = "the pool gives nothing; write at least one range, or macs".to_owned();
+            let reason = "the pool assigns nothing; write at least one range, or macs".to_owned();
             validator.errors.push(SpecError::new("ranges", reason));
         }
         let slicing = validator

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use nadmit_allocation::{Allocation, MAX_FORMER_NODES, Timestamp};
 
-/// An AddressAllocation is one address that is taken, or one MAC that does not follow from an address.
-/// nadmit writes it, named by address space and address: that two cannot have one name is what keeps
-/// an address from being given twice.
+/// An AddressAllocation is one held address, or one held MAC that is not derived from an address. nadmit
+/// writes it. Its name consists of address space and address: two objects cannot have one name, so no
+/// address is assigned twice.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "nadmit.io",
@@ -54,10 +54,10 @@ pub struct AddressAllocationSpec {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub network_name: String,
-    /// The pool that gave it.
+    /// The pool that assigned the address.
     #[schemars(length(min = 1, max = 253))]
     pub pool: String,
-    /// The network it is used on.
+    /// The network on which it is used.
     pub network: ObjectName,
     /// The interface in the pod; any if absent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -67,21 +67,21 @@ pub struct AddressAllocationSpec {
     /// The pod that uses it now, or used it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<UsedBy>,
-    /// The nodes that pods of the holder before this one were on: where they do not answer, containers of
-    /// those pods may run still.
+    /// The nodes of earlier pods of the holder. While one of these nodes does not answer, containers of
+    /// that pod may still run there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_FORMER_NODES), inner(length(max = 253)))]
     pub former_nodes: Vec<String>,
-    /// The MAC that goes with it, where that follows from the address.
+    /// The MAC of the interface, if it is derived from the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<String>,
-    /// The reservation that it was taken from and goes back to.
+    /// The reservation that the address was taken from. After its release it is reserved again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<ObjectName>,
-    /// The time at which it was taken or last changed hands.
+    /// The time of the allocation, or of the last change of holder or pod.
     #[schemars(schema_with = "crate::schema::date_time")]
     pub since: Time,
-    /// The time at which the holder got it, if a later pod of the holder took it over.
+    /// The time of the allocation, if a later pod of the holder has taken the address over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "crate::schema::date_time")]
     pub taken: Option<Time>,
@@ -95,7 +95,7 @@ pub struct HolderSpec {
     /// A pod, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<ObjectName>,
-    /// A pod whose name is not made yet.
+    /// A pod whose name is not generated yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unnamed: Option<UnnamedSpec>,
     /// A StatefulSet's replica.
@@ -107,7 +107,7 @@ pub struct HolderSpec {
     /// An AddressReservation that no pod has taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservation: Option<ObjectName>,
-    /// A network whose own configuration gives the address.
+    /// A network whose own configuration contains the address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<ObjectName>,
 }
@@ -121,7 +121,7 @@ pub struct ObjectName {
     pub name: String,
 }
 
-/// A pod whose name is not made yet.
+/// A pod whose name is not generated yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnnamedSpec {
@@ -129,7 +129,7 @@ pub struct UnnamedSpec {
     pub namespace: String,
     /// The prefix from which the name will be generated.
     pub generate_name: String,
-    /// The random token that its annotation carries.
+    /// The random token in its annotation.
     pub token: String,
 }
 
@@ -154,7 +154,7 @@ pub struct UsedBy {
     /// The UID, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    /// The node that it is on, once it is known.
+    /// The node of the pod, once it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::{PoolColumns, RangeUse};
 use nadmit_allocation::spec::PoolSpec;
 
-/// An AddressPool is where pods' attachments to secondary networks get their addresses and MACs from.
-/// A network names the pool that serves it by the annotation nadmit.io/address-pool.
+/// An AddressPool has the addresses and MACs that nadmit assigns to pods on secondary networks. A network
+/// names its pool in the annotation nadmit.io/address-pool.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "nadmit.io",
@@ -60,54 +60,54 @@ use nadmit_allocation::spec::PoolSpec;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("(has(self.ranges) && size(self.ranges) > 0) || has(self.macs)").message("the pool gives nothing; write at least one range, or macs"),
+    validation = Rule::new("(has(self.ranges) && size(self.ranges) > 0) || has(self.macs)").message("the pool assigns nothing; write at least one range, or macs"),
     validation = Rule::new("!has(self.nodeSliceSize) || (has(self.ranges) && size(self.ranges) > 0)").message("nodeSliceSize needs a pool with a range"),
     validation = Rule::new("!has(self.nodeSliceSize) || !has(self.retention) || self.retention != 'Workload'").message("an address of a node's slice cannot follow its workload to another node; write Pod, or leave out nodeSliceSize"),
     validation = Rule::new("!has(self.strictSlices) || !self.strictSlices || has(self.nodeSliceSize)").message("strictSlices has no meaning without nodeSliceSize")
 )]
 pub struct AddressPoolSpec {
-    /// The ranges. Each attachment gets one address of each: two families are dual stack.
+    /// The ranges. Each network entry gets one address of each: two families are dual-stack.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub ranges: Vec<PoolRangeSpec>,
-    /// The source of MACs; without it, none are given.
+    /// The source of MACs. If absent, nadmit assigns no MACs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub macs: Option<MacSource>,
-    /// The address space, in which each address is given once, whichever pool gives it. Pools without
-    /// one share the unnamed space.
+    /// The address space, in which each address is assigned only once, by whichever pool. Pools without
+    /// a name share the unnamed address space.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 253))]
     pub network_name: String,
-    /// The prefix length of the slice of the first range that each node draws from, such as /28. Slices
-    /// of every other range have as many addresses.
+    /// The prefix length of the slice of the first range that each node uses, such as /28. Slices of
+    /// the other ranges have as many addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^/?[0-9]{1,3}$"))]
     pub node_slice_size: Option<String>,
-    /// Give pods nothing outside of their node's slices. If false, the last addresses are
-    /// lent from slices of other nodes.
+    /// If true, a pod gets only addresses of its node's slices. If false, a node whose slices are full
+    /// borrows addresses from those of other nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strict_slices: Option<bool>,
-    /// The lifetime of addresses: Pod, as long as the pod is there; Workload, as long as the
-    /// StatefulSet's replica or virtual machine is. Workload if absent, with nodeSliceSize Pod.
+    /// The lifetime of addresses. Pod: as long as the pod exists. Workload: as long as the StatefulSet's
+    /// replica or the virtual machine exists. The default is Workload; with nodeSliceSize it is Pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Pod", "Workload"]))]
     pub retention: Option<String>,
     /// The events that end the retention of a workload's addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_retention: Option<WorkloadRetentionPolicy>,
-    /// The time a released address is kept from other holders, such as 30s (the default).
+    /// The time in which no other holder gets a released address, such as 30s (the default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^([0-9]+[hms])+$"))]
     pub quarantine: Option<String>,
-    /// The time an address on a node that does not answer is kept, such as 10m (the default).
+    /// The time for which an address is kept while its node does not answer, such as 10m (the default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^([0-9]+[hms])+$"))]
     pub lost_node_quarantine: Option<String>,
-    /// The most addresses that one namespace may hold.
+    /// The maximum number of addresses that one namespace may hold or reserve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub max_per_namespace: Option<i64>,
-    /// The namespaces whose pods may draw from the pool: none if absent, all if empty.
+    /// The namespaces whose pods may use the pool: none if absent, all if empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<NamespaceSelector>,
     /// The addresses that a KubeVirt virtual machine keeps: MAC (the default) or MACAndIPs.
@@ -116,22 +116,22 @@ pub struct AddressPoolSpec {
     pub virtual_machines: Option<String>,
 }
 
-/// One range of a pool, in Whereabouts's words and syntax.
+/// One range of a pool, in the syntax of Whereabouts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolRangeSpec {
-    /// A CIDR, or first-last/prefix. The first and the last address of the subnet are never given.
+    /// A CIDR, or first-last/prefix. The first and the last address of the subnet are never assigned.
     pub range: String,
-    /// The first address to give.
+    /// The first address that is assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range_start: Option<String>,
-    /// The last address to give.
+    /// The last address that is assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range_end: Option<String>,
-    /// CIDRs and addresses never to give.
+    /// CIDRs and addresses that are never assigned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// An address never to give. It makes no route: those stand in the network.
+    /// An address that is never assigned. It creates no route: write routes into the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
 }
@@ -194,19 +194,19 @@ pub struct LabelCondition {
     pub values: Vec<String>,
 }
 
-/// The use of a pool. An attachment needs an address of each range, so the numbers are those of the range
-/// with the fewest left. Numbers that an IPv6 range makes too large for JSON are written as text.
+/// The usage of a pool. A network entry needs an address of each range, so the numbers are those of the
+/// range with the fewest free addresses. Numbers that are too large for JSON are strings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressPoolStatus {
-    /// Ready: what pods and networks used before was adopted, and the pool gives addresses.
+    /// Ready: the addresses in use are adopted, and the pool assigns addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,
-    /// The number of addresses that the range has to give.
+    /// The number of addresses that can be assigned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<String>,
-    /// The number of them that are held, except by reservations that no pod has taken.
+    /// The number of held addresses, without reservations that no pod has taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub allocated: Option<i64>,
@@ -217,18 +217,18 @@ pub struct AddressPoolStatus {
     /// The number of free addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<String>,
-    /// Each range by itself, in the order of the spec.
+    /// Each range, in the order of the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<RangeUse>,
     /// The texts of kubectl's columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub columns: Option<PoolColumns>,
-    /// The slices that nodes draw from, where there are any.
+    /// The slices of nodes, if the pool has slices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub slices: Vec<SliceUse>,
 }
 
-/// The use of a node's slice.
+/// The usage of a node's slice.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SliceUse {
@@ -236,7 +236,7 @@ pub struct SliceUse {
     pub node: String,
     /// The slice, in CIDR notation.
     pub range: String,
-    /// The number of its addresses that are held.
+    /// The number of held addresses of the slice.
     #[schemars(range(min = 0))]
     pub allocated: i64,
     /// The number of free addresses.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use nadmit_allocation::spec::ReservationSpec;
 
-/// An AddressReservation sets addresses of a network's pool, a MAC, or both aside for one pod,
+/// An AddressReservation reserves addresses of a network's pool, a MAC, or both for one pod,
 /// StatefulSet replica or virtual machine of its namespace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -37,7 +37,7 @@ use nadmit_allocation::spec::ReservationSpec;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.ips) && size(self.ips) > 0) || has(self.mac)").message("nothing is reserved; write ips, mac, or both"))]
 pub struct AddressReservationSpec {
-    /// The network, of the reservation's namespace or as namespace/name.
+    /// The network: a name in the reservation's namespace, or namespace/name.
     #[schemars(length(min = 1, max = 507))]
     pub network: String,
     /// The holder.
@@ -46,7 +46,7 @@ pub struct AddressReservationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 15))]
     pub interface: Option<String>,
-    /// The addresses. The prefix length is the pool's, whether it is written or not.
+    /// The addresses. Their prefix length is that of the pool, even if another one is written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub ips: Vec<String>,

@@ -7,8 +7,8 @@ use thiserror::Error;
 use nadmit_allocation::Slice;
 use nadmit_cni::range::{RangeError, Subnet};
 
-/// An AddressSlice is the part of a pool that one node draws from. nadmit writes it, named by pool and
-/// first address: the one that creates it owns it.
+/// An AddressSlice is the part of a pool that one node uses. nadmit writes it. Its name consists of pool
+/// and first address: the writer that creates the object owns the slice.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "nadmit.io",
