@@ -99,8 +99,8 @@ fn pool_row(
     let note = match state {
         Some(PoolValidity::Valid(pool)) => return configured(pool, index, serving),
         Some(PoolValidity::Invalid(faults)) => faults.first().map_or_else(
-            || "gives nothing: it does not make sense".to_owned(),
-            |fault| format!("gives nothing: {fault}"),
+            || "assigns nothing: its specification is not valid".to_owned(),
+            |fault| format!("assigns nothing: {fault}"),
         ),
         Some(PoolValidity::Unknown) => {
             "records are left of it, but there is no such AddressPool".to_owned()
@@ -126,9 +126,11 @@ fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
     let bounds = pool.macs.as_ref().and_then(|macs| macs.bounds());
     let cut = pool.slicing.is_some();
     let note = if serving && cut && !index.supports_slices() {
-        Some("gives nothing: it is cut into slices of nodes, and this server knows no nodes")
+        Some(
+            "assigns nothing: it has slices (nodeSliceSize), and this server does not support slices",
+        )
     } else if serving && !index.is_ready(&pool.name) {
-        Some("gives nothing yet: what is in use in its ranges is being recorded")
+        Some("assigns nothing yet: nadmit is recording the addresses in use in its ranges")
     } else {
         None
     };
@@ -235,7 +237,7 @@ mod tests {
         index.set_ready("storage");
         let row = |index: &Index| pools(index, Some(&catalog), true).remove(0);
         let note = row(&index).note.unwrap_or_default();
-        assert!(note.contains("knows no nodes"), "{note}");
+        assert!(note.contains("does not support slices"), "{note}");
         index.enable_slices();
         let window = Subnet::parse("10.5.0.16/28").unwrap_or_else(|e| panic!("{e}"));
         index.apply_slice(Slice::new(&pool.name, window, &"node-a".into()), Version(1));

@@ -18,8 +18,9 @@ pub(crate) const RULE: Rule = Rule {
             injects their addresses at once. nadmit makes a live lookup of the pool and the \
             namespace before it denies.",
         consequence: "The webhook for bindings is called only for namespaces with this label. So \
-            nadmit, when it is down, blocks no scheduling in other namespaces. There the pod \
-            would start without its addresses.",
+            nadmit, when it is down, blocks no scheduling in other namespaces. There a pod \
+            would be bound without its addresses, and IPAM static then fails: the pod hangs in \
+            ContainerCreating.",
         fix: "An administrator labels the namespace: kubectl label namespace NAMESPACE \
             nadmit.io/injection=enabled.",
         source: "nadmit, docs/explanation/when-addresses-are-assigned.md.",

@@ -35,22 +35,24 @@ const EVENTS: &[Event] = &[
         object: "AddressPool",
         when: "At least 90 % of a range are taken. It comes again after the range was under 80 %.",
         message: "names the range; `MACs` or `MAC prefix` stands for the MACs of a pool without ranges.",
-        fix: "Extend the range, or release addresses: `nadmit pools POOL --map` shows the holders.",
+        fix: "Extend the range, or release addresses. `nadmit pools --cluster POOL --map` shows the holders; `kubectl exec -n \
+              nadmit deploy/nadmit -- /nadmit release ADDRESS --yes` releases an address.",
     },
     Event {
         reason: "PoolExhausted",
         object: "AddressPool",
         when: "A range is full. It comes again after the range was under 80 %.",
         message: "names the range; `MACs` or `MAC prefix` stands for the MACs of a pool without ranges.",
-        fix: "Extend the range, or release addresses: `nadmit pools POOL --map` shows the holders. Pods that wait get their \
-              addresses afterwards.",
+        fix: "Extend the range, or release addresses. `nadmit pools --cluster POOL --map` shows the holders; `kubectl exec -n \
+              nadmit deploy/nadmit -- /nadmit release ADDRESS --yes` releases an address. Pods that wait get their addresses \
+              afterwards.",
     },
     Event {
         reason: "DuplicateAddress",
         object: "Pod",
         when: "Two pods have one address, or a pod has an address from the configuration of a network.",
         message: "names the address and its users, and says which pod to delete.",
-        fix: "Change the address of all users but one. The successor of a deleted pod gets another address.",
+        fix: "`nadmit whois --cluster ADDRESS` names the holder. Change the address of all other users. The successor of a deleted pod gets another address.",
     },
     Event {
         reason: "AddressDrift",

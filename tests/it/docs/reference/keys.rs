@@ -42,7 +42,8 @@ const SECTIONS: &[(&str, &str, &[Key])] = &[
                 key: "nadmit.io/mode",
                 on: "Namespace",
                 values: "`deny`, `warn` or `off`",
-                meaning: "The mode for the pods of this namespace, instead of the setting [`mode`](settings.md#mode).",
+                meaning: "The mode for the objects of this namespace (pods, templates, networks, reservations), instead of the setting \
+                          [`mode`](settings.md#mode).",
             },
             Key {
                 key: "nadmit.io/injection",
