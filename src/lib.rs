@@ -22,10 +22,12 @@
 //! 6. [`server`] serves HTTPS with limits, health and metrics: it connects decision, commit and
 //!    response. [`pki`] issues and verifies its certificates, and [`clock`] provides time and
 //!    randomness.
-//! 7. [`check`] applies the same rules offline to files. [`inspect`] answers operators' questions
+//! 7. [`check`] applies the same rules offline to files. [`audit`] compares the records of addresses with
+//!    the interfaces of pods. [`inspect`] answers operators' questions
 //!    about pools and holders. [`install`] installs nadmit into a cluster and removes it. [`cli`]
 //!    is the command line, and [`files`] reads local files with bounds.
 
+pub mod audit;
 pub mod check;
 pub mod cli;
 pub mod install;

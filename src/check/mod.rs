@@ -30,8 +30,9 @@ mod sarif;
 mod shared_addresses;
 mod spans;
 mod terminal;
-mod text;
+pub(crate) mod text;
 
+pub(crate) use self::terminal::{escape_json, sanitize_line};
 pub use self::{
     adoption::{Adoption, AdoptionState, DuplicateAddress, PoolAddress, PoolAdoption},
     diagnostic::{

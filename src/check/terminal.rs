@@ -19,7 +19,7 @@ pub fn sanitize(text: &str) -> String {
 
 /// Returns the text on one line, with terminal control characters replaced. A tab becomes one
 /// space, as columns count it.
-pub(super) fn sanitize_line(text: &str) -> String {
+pub(crate) fn sanitize_line(text: &str) -> String {
     let shown = |c| match c {
         '\t' | '\n' => ' ',
         c if is_terminal_control(c) => char::REPLACEMENT_CHARACTER,
@@ -30,7 +30,7 @@ pub(super) fn sanitize_line(text: &str) -> String {
 
 /// Returns a JSON document with terminal control characters escaped, except for line feeds. They
 /// occur only inside strings, so the document's content stays equal.
-pub(super) fn escape_json(json: &str) -> String {
+pub(crate) fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if c != '\n' && is_terminal_control(c) {

@@ -8,11 +8,11 @@ use crate::{admission::tag, rules::Level};
 
 use super::{CheckOutcome, Diagnostic, terminal::sanitize_line as printable};
 
-pub(super) const BOLD: Style = Style::new().bold();
-pub(super) const FRAME: Style = AnsiColor::Blue.on_default().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const FRAME: Style = AnsiColor::Blue.on_default().bold();
 
 /// Returns the colour of a level.
-pub(super) fn style(level: Level) -> Style {
+pub(crate) fn style(level: Level) -> Style {
     let color = match level {
         Level::Deny => AnsiColor::Red,
         _ => AnsiColor::Yellow,
@@ -47,7 +47,7 @@ pub(super) fn write_help(diagnostic: &Diagnostic, gutter: usize, out: &mut Strin
 }
 
 /// Returns a number with its noun in singular or plural.
-pub(super) fn plural(count: usize, word: &str) -> String {
+pub(crate) fn plural(count: usize, word: &str) -> String {
     match count {
         1 => format!("1 {word}"),
         _ => format!("{count} {word}s"),
@@ -56,7 +56,11 @@ pub(super) fn plural(count: usize, word: &str) -> String {
 
 /// Returns the numbers of denials and warnings, coloured.
 pub(super) fn level_counts(outcome: &CheckOutcome) -> String {
-    let (denials, warnings) = (outcome.count(Level::Deny), outcome.count(Level::Warn));
+    level_totals(outcome.count(Level::Deny), outcome.count(Level::Warn))
+}
+
+/// Returns numbers of denials and warnings in words, coloured.
+pub(crate) fn level_totals(denials: usize, warnings: usize) -> String {
     let (color, text) = match (denials, warnings) {
         (0, 0) => (
             AnsiColor::Green.on_default().bold(),

@@ -1,6 +1,7 @@
 //! The command line. Thin: it builds sources, settings and server, and prints results.
 
 mod adopt;
+mod audit;
 mod banner;
 mod certs;
 mod check;
@@ -62,6 +63,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Check manifests, or the objects of a cluster, without a server
     Check(check::CheckArgs),
+    /// Compare records of addresses with the interfaces of pods: duplicates, leaks, drift
+    Audit(audit::AuditArgs),
     /// Run a server on example networks, and send it real admission reviews
     Demo(demo::DemoArgs),
     /// Explain a rule by its code, or list all rules
@@ -103,6 +106,7 @@ pub fn run() -> ExitCode {
         Command::Uninstall(args) => install::remove(&args),
         Command::Status(args) => status::run(&args),
         Command::Check(args) => return check::run(&args),
+        Command::Audit(args) => return audit::run(&args),
         Command::Adopt(args) => return adopt::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Explain(args) => explain::run(&args),

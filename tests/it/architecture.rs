@@ -21,6 +21,7 @@ const PURE: &[&str] = &[
     "manifests",
     "admission",
     "inspect",
+    "audit",
 ];
 
 /// The other crates, from the bottom to the top.

@@ -22,6 +22,7 @@ mod pools;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod values;
 mod workloads;
 
 use nadmit_allocation::{Controller, RequesterIdentity, selector::Selector};
@@ -34,6 +35,7 @@ pub use self::{
     error::{ManifestError, ManifestFault},
     objects::is_finished,
     pools::{FieldLocations, PoolManifest, ReservationManifest},
+    values::{ParsedValues, values},
 };
 pub use nadmit_cni::document::SourceLocation;
 

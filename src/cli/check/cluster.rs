@@ -88,6 +88,7 @@ impl CheckClusterArgs {
             mut objects,
             unrelated,
             unreadable: unknown,
+            ..
         } = cluster::read(&cluster, sought).await?;
         for unknown in unknown {
             print_warning(unknown);

@@ -262,6 +262,7 @@ impl ClusterBackend {
             objects,
             unrelated,
             unreadable: unknown,
+            ..
         } = cluster::read(&self.cluster, &sought).await?;
         let not_ready = objects.iter().filter_map(not_ready).collect();
         let files: Vec<File> = objects.into_iter().map(File::of_cluster).collect();

@@ -6,8 +6,8 @@ use kube::{api::ListParams, core::response::Status};
 
 use super::{
     Cluster, ClusterError, ClusterObject,
-    kinds::ListRequest,
     projection::{self, ProjectedItem},
+    requests::ListRequest,
 };
 use nadmit_api::watch::{ListWatch, Page};
 
@@ -24,6 +24,8 @@ pub(super) struct ListedObjects {
     pub objects: Vec<ClusterObject>,
     /// The number of further objects that are unrelated to networks.
     pub unrelated: usize,
+    /// True if the cluster does not have the kind.
+    pub missing: bool,
 }
 
 /// The result of the request for a page.
@@ -48,7 +50,12 @@ impl Cluster {
         loop {
             let text = match self.page(list_request, &params).await? {
                 PageResponse::Page(text) => text,
-                PageResponse::NoSuchKind => return Ok(ListedObjects::default()),
+                PageResponse::NoSuchKind => {
+                    return Ok(ListedObjects {
+                        missing: true,
+                        ..ListedObjects::default()
+                    });
+                }
                 PageResponse::Expired(_)
                     if restarts < MAX_RESTARTS && params.continue_token.is_some() =>
                 {
@@ -64,7 +71,10 @@ impl Cluster {
             let page = Page::parse(&text)
                 .map_err(|error| self.invalid_response(list_request, error.to_string()))?;
             for item in page.items() {
-                let projected = projection::project(&list_request.kind, item);
+                let projected = match list_request.every_object {
+                    true => projection::project_every(&list_request.kind, item),
+                    false => projection::project(&list_request.kind, item),
+                };
                 let projected = projected
                     .map_err(|error| self.invalid_response(list_request, error.to_string()))?;
                 match projected {

@@ -13,10 +13,12 @@
 //! - No request takes longer than a minute.
 
 mod access;
+mod audit_kinds;
 mod error;
 pub(super) mod kinds;
 pub(super) mod list;
 pub(super) mod projection;
+mod requests;
 
 pub use self::{
     access::{ClusterAccess, ClusterConnection, with_causes},
@@ -28,7 +30,7 @@ use std::cell::Cell;
 use futures_util::{StreamExt as _, stream};
 use thiserror::Error;
 
-use self::kinds::{allocation_request, list_requests};
+use self::requests::{allocation_request, list_requests};
 
 /// The number of kinds that are listed concurrently.
 const LIST_CONCURRENCY: usize = 4;
@@ -62,6 +64,9 @@ pub enum ClusterQuery {
         /// The pods, by namespace and name.
         pods: Vec<(String, String)>,
     },
+    /// The records of addresses, and what they are compared with: all objects of their kinds, pods
+    /// that have ended and pods without networks included.
+    Records,
 }
 
 /// An object of a cluster, reduced to the fields that are used.
@@ -82,6 +87,8 @@ pub struct ClusterSnapshot {
     pub unrelated: usize,
     /// The lists that could not be read, and their consequences.
     pub unreadable: Vec<UnreadableList>,
+    /// The resources that the cluster does not have: `ippools`.
+    pub missing: Vec<&'static str>,
 }
 
 /// An optional list that could not be read.
@@ -143,6 +150,9 @@ impl Cluster {
             match (list, &request.if_forbidden) {
                 (Ok(list), _) => {
                     found.objects.extend(list.objects);
+                    found
+                        .missing
+                        .extend(list.missing.then_some(request.kind.resource));
                     found.unrelated += list.unrelated;
                 }
                 (Err(error @ ClusterError::Forbidden { .. }), Some(without)) => {

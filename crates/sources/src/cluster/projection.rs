@@ -34,22 +34,40 @@ pub(crate) fn project(
     if has_ended(kind, &whole) || is_owned_by_read_kind(kind, &whole) {
         return Ok(ProjectedItem::Excluded);
     }
+    let projected = fields(kind, &whole);
+    if !mentions_networks(kind, &projected) {
+        return Ok(ProjectedItem::Unrelated);
+    }
+    Ok(ProjectedItem::Object(object(kind, &projected)))
+}
+
+/// Projects an item of a list of this kind, whatever it is.
+pub(crate) fn project_every(
+    kind: &ClusterKind,
+    text: &RawValue,
+) -> Result<ProjectedItem, serde_json::Error> {
+    let projected = fields(kind, &serde_json::from_str(text.get())?);
+    Ok(ProjectedItem::Object(object(kind, &projected)))
+}
+
+/// Returns the fields of an object that are read of its kind.
+fn fields(kind: &ClusterKind, whole: &Value) -> Value {
     let mut projected = Map::new();
     projected.insert("apiVersion".to_owned(), kind.api_version.into());
     projected.insert("kind".to_owned(), kind.name.into());
     let identity = ["metadata.name", "metadata.namespace"];
     for path in identity.iter().chain(kind.fields) {
-        copy_path(&whole, path, &mut projected);
+        copy_path(whole, path, &mut projected);
     }
-    let projected = Value::Object(projected);
-    if !mentions_networks(kind, &projected) {
-        return Ok(ProjectedItem::Unrelated);
-    }
+    Value::Object(projected)
+}
+
+fn object(kind: &ClusterKind, projected: &Value) -> ClusterObject {
     let metadata = |key: &str| projected["metadata"][key].as_str().unwrap_or_default();
-    Ok(ProjectedItem::Object(ClusterObject {
+    ClusterObject {
         name: object_name(kind.name, metadata("namespace"), metadata("name")),
         text: projected.to_string(),
-    }))
+    }
 }
 
 /// Returns the name of an object for messages: `Pod db/db-0`, `AddressPool storage`.

@@ -1,0 +1,115 @@
+//! `leaked-allocation` and `drift`: nadmit's own allocations, compared with their pods.
+//!
+//! nadmit releases and warns by itself; what is found here is left over. Addresses that a workload, a
+//! virtual machine or a reservation keeps are never reported as leaked.
+
+use nadmit_allocation::Allocation;
+
+use crate::{
+    AllocationRecord, AuditCode, AuditFinding, ObjectRef, PodName, PodRecord, PodState, RecordKind,
+    fix, view::View,
+};
+
+/// The age of a record, in seconds, from which it may be reported if the quarantines of its pool are
+/// not known.
+const DEFAULT_QUARANTINE_SECONDS: u64 = 600;
+
+pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
+    for one in &view.snapshot.allocations {
+        let Some(pod) = pod_of(&one.allocation) else {
+            continue;
+        };
+        match view.pod(&pod) {
+            PodState::Unknown => {}
+            PodState::Absent => findings.extend(leaked(view, one, &pod, "does not exist")),
+            PodState::Ended(_) => findings.extend(leaked(view, one, &pod, "has ended")),
+            PodState::Live(record) => findings.extend(drift(view, one, record)),
+        }
+    }
+}
+
+/// Returns the pod of an allocation.
+fn pod_of(allocation: &Allocation) -> Option<PodName> {
+    Some(PodName {
+        namespace: (&**allocation.holder.namespace()).into(),
+        name: (&*allocation.pod.as_ref()?.name).into(),
+    })
+}
+
+fn object(one: &AllocationRecord) -> ObjectRef {
+    ObjectRef::new(RecordKind::Allocation, "", &one.name)
+}
+
+fn value(allocation: &Allocation) -> String {
+    let (address, holder) = (allocation.address, &allocation.holder);
+    format!("{address} of pool {} is held by {holder}", allocation.pool)
+}
+
+fn leaked(
+    view: &View<'_>,
+    one: &AllocationRecord,
+    pod: &PodName,
+    state: &str,
+) -> Option<AuditFinding> {
+    let allocation = &one.allocation;
+    let mut pools = view
+        .snapshot
+        .address_pools
+        .iter()
+        .map(|record| &record.pool);
+    let pool = pools.find(|pool| pool.name == allocation.pool);
+    let kept = pool.map_or(DEFAULT_QUARANTINE_SECONDS, |pool| {
+        pool.quarantine.max(pool.lost_node_quarantine).as_secs()
+    });
+    let age = view.snapshot.now.0 - allocation.since.0;
+    let is_young = u64::try_from(age).map_or(true, |age| age < kept);
+    if allocation.holder.is_persistent() || allocation.reservation.is_some() || is_young {
+        return None;
+    }
+    let address = allocation.address;
+    let message = format!("{address} is held by pod {pod}, which {state}");
+    let (words, pool) = (
+        fix::quoted(&address.to_string()),
+        fix::quoted(&allocation.pool),
+    );
+    Some(
+        AuditFinding::new(AuditCode::LeakedAllocation, message)
+            .with(object(one), value(allocation))
+            .with(pod.object(), state)
+            .command(format!("nadmit release {words} --pool {pool} --cluster --yes"))
+            .help("nadmit releases it after the quarantine of its pool; check nadmit status if it stays"),
+    )
+}
+
+/// Returns the finding about a live pod that has other addresses of the network than is recorded.
+fn drift(view: &View<'_>, one: &AllocationRecord, pod: &PodRecord) -> Option<AuditFinding> {
+    let allocation = &one.allocation;
+    let address = allocation.address.ip()?;
+    let recorded = allocation.pod.as_ref().and_then(|pod| pod.uid.as_deref());
+    let is_other = recorded.is_some_and(|uid| pod.uid.as_deref() != Some(uid));
+    if is_other || pod.terminating || !pod.is_settled(view.snapshot.now) {
+        return None;
+    }
+    let network = (&*allocation.network.namespace, &*allocation.network.name);
+    let of_pod = view.attachments.iter().filter(|attachment| {
+        attachment.pod.name == pod.name
+            && (&*attachment.network.namespace, &*attachment.network.name) == network
+            && (allocation.interface.is_empty() || attachment.interface() == &*allocation.interface)
+    });
+    let interfaces: Vec<_> = of_pod.collect();
+    let mut addresses = interfaces.iter().flat_map(|one| &one.status.ips);
+    let first = addresses.clone().next()?;
+    if addresses.any(|carried| *carried == address) {
+        return None;
+    }
+    let message = format!(
+        "{address} is recorded for pod {}, whose interface has {first} instead",
+        pod.name
+    );
+    let mut finding =
+        AuditFinding::new(AuditCode::Drift, message).with(object(one), value(allocation));
+    for interface in interfaces {
+        finding = finding.with(pod.object(), interface.in_words());
+    }
+    Some(finding.command(fix::restart(pod)))
+}

@@ -1,0 +1,279 @@
+//! `two-allocators`: ranges from which two allocators assign that do not know of each other.
+//!
+//! An AddressPool and Whereabouts meet in one address space, as the rule `pool-overlaps-whereabouts` has
+//! it, or on one L2 segment. host-local and configured addresses have no address space: they meet others
+//! on a segment. Ranges of Whereabouts know of each other by their `IPPool`, or by reservations.
+//! Configured addresses are no conflict with a pool, which records them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nadmit_allocation::AddressRange;
+use nadmit_cni::{
+    BoundedSubnet, IpRange, Network, Subnet,
+    address::parse_address,
+    assignable::{AssignableSource, assignable_ranges},
+    ipam::{HostLocalRange, Ipam},
+};
+
+use crate::{
+    AddressPoolRecord, AuditCode, AuditFinding, ObjectRef, RecordKind, fix,
+    segment::Segment,
+    view::{View, network_object},
+};
+
+/// The most blocks that a command excludes.
+const MAX_BLOCKS: usize = 16;
+
+/// An allocator, or a configuration that gives addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Allocator<'s> {
+    /// An AddressPool: its index, and that of its range.
+    Pool(usize, usize),
+    /// The records of Whereabouts that ranges of one subnet share.
+    Whereabouts {
+        space: &'s str,
+        subnet: IpRange,
+        is_sliced: bool,
+        /// True if reservations make addresses unique in the address space.
+        overlapping: bool,
+    },
+    HostLocal,
+    /// A configured address.
+    Configured,
+}
+
+/// A range of an allocator, on the segments of all networks that have it.
+struct Supply<'s> {
+    allocator: Allocator<'s>,
+    range: IpRange,
+    segments: BTreeSet<Segment<'s>>,
+    object: ObjectRef,
+    value: String,
+}
+
+pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
+    let supplies = supplies(view);
+    // Each pair of allocators is reported once, however many ranges and networks they have.
+    let mut pairs: BTreeSet<(Allocator<'_>, Allocator<'_>, IpRange)> = BTreeSet::new();
+    for (at, one) in supplies.iter().enumerate() {
+        for other in supplies.iter().skip(at + 1) {
+            // Sorted by first address: no later range overlaps.
+            if other.range.first() > one.range.last() {
+                break;
+            }
+            let (first, second) = if one.allocator <= other.allocator {
+                (one, other)
+            } else {
+                (other, one)
+            };
+            let Some(shared) = shared(view, first, second) else {
+                continue;
+            };
+            if meet(view, first, second)
+                && pairs.insert((first.allocator, second.allocator, shared))
+            {
+                findings.push(finding(view, first, second, shared));
+            }
+        }
+    }
+}
+
+/// Returns the ranges of all allocators, by their first address.
+fn supplies<'s>(view: &View<'s>) -> Vec<Supply<'s>> {
+    let mut known: BTreeMap<(Allocator<'_>, IpRange, ObjectRef), Supply<'_>> = BTreeMap::new();
+    let mut add = |supply: Supply<'s>| {
+        // Networks of one range of Whereabouts are one supply.
+        let object = match supply.allocator {
+            Allocator::Whereabouts { .. } => ObjectRef::new(RecordKind::Network, "", ""),
+            _ => supply.object.clone(),
+        };
+        let segments = supply.segments.clone();
+        let key = (supply.allocator, supply.range, object);
+        known.entry(key).or_insert(supply).segments.extend(segments);
+    };
+    let mut networks: Vec<&Network> = view.snapshot.networks.iter().collect();
+    networks.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+    for network in networks {
+        for (allocator, range, value) in of_network(network) {
+            add(Supply {
+                allocator,
+                range,
+                segments: BTreeSet::from([Segment::of(network)]),
+                object: network_object(network),
+                value,
+            });
+        }
+    }
+    for (at, AddressPoolRecord { pool, .. }) in view.snapshot.address_pools.iter().enumerate() {
+        let networks = view.snapshot.networks.iter();
+        let served = networks.filter(|one| one.address_pool.as_deref() == Some(&*pool.name));
+        let segments: BTreeSet<Segment<'_>> = served.map(Segment::of).collect();
+        for (index, range) in pool.ranges.iter().enumerate() {
+            add(Supply {
+                allocator: Allocator::Pool(at, index),
+                range: range.window,
+                segments: segments.clone(),
+                object: ObjectRef::new(RecordKind::AddressPool, "", &pool.name),
+                value: format!("spec.ranges[{index}] assigns {}", range.window.in_words()),
+            });
+        }
+    }
+    let mut supplies: Vec<_> = known.into_values().collect();
+    supplies.sort_by_key(|one| (one.range, one.allocator));
+    supplies
+}
+
+/// Returns the ranges that a network's configuration assigns.
+fn of_network(network: &Network) -> Vec<(Allocator<'_>, IpRange, String)> {
+    let Some(config) = network.config.loaded() else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for assignable in assignable_ranges(config) {
+        let ipam = config
+            .plugins
+            .get(assignable.plugin)
+            .and_then(|one| one.ipam.as_ref());
+        let (range, words) = (assignable.range, assignable.range.in_words());
+        match (assignable.source, ipam) {
+            (AssignableSource::Range { index, .. }, Some(Ipam::Whereabouts(ipam))) => {
+                let subnet = ipam.ranges.get(index).map(|one| one.range.trim());
+                let subnet = subnet.and_then(|text| BoundedSubnet::parse(text).ok());
+                let allocator = Allocator::Whereabouts {
+                    space: ipam.network_name.as_deref().unwrap_or_default(),
+                    subnet: subnet.map_or(range, |one| one.subnet.range()),
+                    is_sliced: ipam.node_slice_size.is_some(),
+                    overlapping: ipam.overlapping_ranges,
+                };
+                found.push((allocator, range, format!("Whereabouts assigns {words}")));
+            }
+            (AssignableSource::Configured { .. }, _) => {
+                let value = format!("its configuration has the address {words}");
+                found.push((Allocator::Configured, range, value));
+            }
+            _ => {}
+        }
+    }
+    if let Some(Ipam::HostLocal(ipam)) = config.ipam() {
+        let ranges = ipam.sets.iter().flatten().filter_map(host_local);
+        found.extend(ranges.map(|range| {
+            let value = format!("host-local assigns {} on each node", range.in_words());
+            (Allocator::HostLocal, range, value)
+        }));
+    }
+    found
+}
+
+/// Returns the addresses that host-local assigns of a range.
+fn host_local(range: &HostLocalRange) -> Option<IpRange> {
+    let hosts = Subnet::parse(range.subnet.trim()).ok()?.hosts()?;
+    let bound = |text: &Option<Box<str>>| parse_address(text.as_deref()?).ok();
+    let first = bound(&range.range_start).unwrap_or(hosts.first());
+    let last = bound(&range.range_end).unwrap_or(hosts.last());
+    hosts.intersection(IpRange::new(first, last)?)
+}
+
+/// Returns the range of a pool that a supply is of.
+fn pool_range<'v>(view: &'v View<'_>, supply: &Supply<'_>) -> Option<&'v AddressRange> {
+    let Allocator::Pool(at, index) = supply.allocator else {
+        return None;
+    };
+    view.snapshot.address_pools.get(at)?.pool.ranges.get(index)
+}
+
+/// Returns the addresses that both assign; of a pool, excluded ones do not count.
+fn shared(view: &View<'_>, first: &Supply<'_>, second: &Supply<'_>) -> Option<IpRange> {
+    let shared = first.range.intersection(second.range)?;
+    match pool_range(view, first) {
+        Some(range) => {
+            let given = range.free_numbers().lowest_within(shared.numbers());
+            given.map(|_| shared)
+        }
+        None => Some(shared),
+    }
+}
+
+/// Returns true if the two assign for one address space or L2 segment, without knowing of each other.
+/// The first is the lesser allocator.
+fn meet(view: &View<'_>, first: &Supply<'_>, second: &Supply<'_>) -> bool {
+    let on_segment = first
+        .segments
+        .intersection(&second.segments)
+        .next()
+        .is_some();
+    match (first.allocator, second.allocator) {
+        (Allocator::Pool(at, _), Allocator::Whereabouts { space, .. }) => {
+            let pool = view.snapshot.address_pools.get(at);
+            on_segment || pool.is_some_and(|one| one.pool.space.network_name() == space)
+        }
+        (Allocator::Pool(..) | Allocator::Whereabouts { .. }, Allocator::HostLocal) => on_segment,
+        (Allocator::Whereabouts { space, .. }, Allocator::Configured) => {
+            // An entry keeps Whereabouts from assigning it.
+            on_segment && view.entries((space, second.range.first())).is_empty()
+        }
+        (
+            Allocator::Whereabouts {
+                space,
+                subnet,
+                is_sliced,
+                overlapping,
+            },
+            Allocator::Whereabouts {
+                space: other_space,
+                subnet: other_subnet,
+                is_sliced: other_sliced,
+                overlapping: other_overlapping,
+            },
+        ) => {
+            let one_pool = subnet == other_subnet && is_sliced == other_sliced;
+            let is_shared = one_pool || (overlapping && other_overlapping);
+            on_segment && !(space == other_space && is_shared)
+        }
+        _ => false,
+    }
+}
+
+fn finding(
+    view: &View<'_>,
+    first: &Supply<'_>,
+    second: &Supply<'_>,
+    shared: IpRange,
+) -> AuditFinding {
+    let words = shared.in_words();
+    let message = format!(
+        "two allocators assign {words}: {} and {}",
+        first.object, second.object
+    );
+    let finding = AuditFinding::new(AuditCode::TwoAllocators, message)
+        .with(first.object.clone(), &*first.value)
+        .with(second.object.clone(), &*second.value);
+    match exclusion(view, first, shared) {
+        Some(command) => finding.command(command).help(format!(
+            "or change the configuration of {} so that it does not assign {words}",
+            second.object
+        )),
+        None => finding.command(fix::edit(&second.object)).help(format!(
+            "exclude {words} from one of them, or change its range"
+        )),
+    }
+}
+
+/// Returns the command that excludes the addresses from the range of a pool; `None` if nothing would
+/// be left of it, or the first allocator is not a pool.
+fn exclusion(view: &View<'_>, first: &Supply<'_>, shared: IpRange) -> Option<String> {
+    let Allocator::Pool(at, index) = first.allocator else {
+        return None;
+    };
+    let record = view.snapshot.address_pools.get(at)?;
+    let range = record.pool.ranges.get(index)?;
+    let blocks = fix::blocks(shared);
+    if blocks.len() > MAX_BLOCKS || range.free_numbers().free() <= shared.count() {
+        return None;
+    }
+    let known = record.exclusions.get(index)?;
+    let path = format!("/spec/ranges/{index}/exclude");
+    let before = (!known.is_empty()).then(|| fix::test(&path, known.clone()));
+    let all: Vec<String> = known.iter().cloned().chain(blocks).collect();
+    let operations: Vec<_> = before.into_iter().chain([fix::add(&path, all)]).collect();
+    Some(fix::patch(&first.object, &operations))
+}

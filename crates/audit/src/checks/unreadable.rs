@@ -1,0 +1,26 @@
+//! `unreadable-record`: what could not be read is not compared.
+
+use crate::{AuditCode, AuditFinding, UnreadableRecord, fix, view::View};
+
+pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
+    for UnreadableRecord {
+        object,
+        place,
+        reason,
+    } in &view.snapshot.unreadable
+    {
+        let code = AuditCode::UnreadableRecord;
+        findings.push(match object {
+            Some(object) => {
+                let message = format!("{object} has a value that cannot be read: {reason}");
+                AuditFinding::new(code, message)
+                    .with(object.clone(), reason)
+                    .command(fix::edit(object))
+            }
+            None => {
+                let message = format!("{place} cannot be read: {reason}");
+                AuditFinding::new(code, message).help("write valid YAML or JSON")
+            }
+        });
+    }
+}

@@ -1,0 +1,112 @@
+//! Pods: what they request, and what their network-status reports.
+
+use nadmit_allocation::{Controller, Holder, RequesterIdentity, Timestamp};
+use nadmit_cni::{Annotation, Selection, address::canonical, annotations, interface, status};
+use serde_json::Value;
+
+use super::{SnapshotReader, some_text, text};
+use crate::{ObjectRef, PodName, PodRecord, RequestedNetwork};
+
+/// The namespace in which Multus looks up default networks, unless it is configured otherwise.
+const MULTUS_NAMESPACE: &str = "kube-system";
+
+impl SnapshotReader {
+    pub(super) fn pod(&mut self, of: &ObjectRef, object: &Value) {
+        let phase = text(object, &["status", "phase"]);
+        let annotation = |key: &str| some_text(object, &["metadata", "annotations", key]);
+        let on_node = object["spec"]["hostNetwork"] == true;
+        let mut requested = Vec::new();
+        for (key, home) in [
+            (annotations::DEFAULT_NETWORK, MULTUS_NAMESPACE),
+            (annotations::NETWORKS, &*of.namespace),
+        ] {
+            let Some(value) = annotation(key).filter(|_| !on_node) else {
+                continue;
+            };
+            let parsed = Annotation::parse(&value);
+            if !parsed.decode_errors.is_empty() {
+                self.unreadable(
+                    of,
+                    format!("the annotation {key} is not a list of networks"),
+                );
+            }
+            let selections = parsed.selections.iter();
+            requested.extend(selections.filter_map(|selection| {
+                let default = key == annotations::DEFAULT_NETWORK;
+                self::requested(selection, home, default)
+            }));
+        }
+        let status = annotation(annotations::NETWORK_STATUS).filter(|_| !on_node);
+        let status = status.and_then(|value| match status::parse(&value) {
+            Ok(found) => Some(found),
+            Err(error) => {
+                self.unreadable(of, error.to_string());
+                None
+            }
+        });
+        let created = text(object, &["metadata", "creationTimestamp"]);
+        let uid = some_text(object, &["metadata", "uid"]);
+        let record = PodRecord {
+            name: PodName {
+                namespace: of.namespace.clone(),
+                name: of.name.clone(),
+            },
+            node: some_text(object, &["spec", "nodeName"]),
+            ended: matches!(phase, "Succeeded" | "Failed"),
+            pending: phase == "Pending",
+            terminating: !object["metadata"]["deletionTimestamp"].is_null(),
+            created: (self.parse_time)(created).map(Timestamp),
+            holder: holder(of, object, uid.as_deref()),
+            uid,
+            requested,
+            status,
+        };
+        self.snapshot.pods.push(record);
+    }
+}
+
+/// Returns the request of a selection; `None` if it names no network.
+fn requested(selection: &Selection<'_>, home: &str, default: bool) -> Option<RequestedNetwork> {
+    let interface = match (default, &selection.interface) {
+        (true, None) => interface::CLUSTER.into(),
+        _ => selection.interface_name(),
+    };
+    let ips = selection.ips.iter().flat_map(|ips| &ips.value);
+    let mac = selection.mac.as_ref();
+    let claim = selection.ipam_claim.as_ref();
+    Some(RequestedNetwork {
+        namespace: selection.namespace_or(home).into(),
+        name: selection.network_name()?.into(),
+        interface: interface.into(),
+        ips: ips
+            .filter_map(|ip| Some(canonical(&ip.text)?.address))
+            .collect(),
+        mac: mac.and_then(|mac| mac.ok()?.ethernet()),
+        claim: claim.map(|claim| claim.value.as_ref().into()),
+    })
+}
+
+fn holder(of: &ObjectRef, object: &Value, uid: Option<&str>) -> Holder {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    let mut owners = owners.into_iter().flatten();
+    let controller = owners.find(|owner| owner["controller"] == true);
+    let identity = RequesterIdentity {
+        namespace: &of.namespace,
+        name: &of.name,
+        generate_name: "",
+        uid,
+        controller: controller.map(|owner| Controller {
+            api_version: text(owner, &["apiVersion"]),
+            kind: text(owner, &["kind"]),
+            name: text(owner, &["name"]),
+        }),
+        token: None,
+    };
+    let named = Holder::Pod {
+        namespace: (&*of.namespace).into(),
+        name: (&*of.name).into(),
+    };
+    identity
+        .requester()
+        .map_or(named, |requester| requester.holder)
+}

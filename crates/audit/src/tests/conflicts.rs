@@ -1,0 +1,332 @@
+//! Conflicts between pods and between allocators.
+
+use serde_json::{Value, json};
+
+use super::world::{
+    World, consistent, ipam, network_of, network_on, own_pool, pod, pod_on, requesting,
+    reservation, set, whereabouts,
+};
+
+/// A pod on a node, with an address on a network.
+fn user(network: &str, name: &str, node: &str, ip: &str) -> Value {
+    let pod = pod_on(network, name, json!({"ips": [ip]}));
+    set(pod, "/spec/nodeName", node.into())
+}
+
+/// Returns the codes of two pods with one address on two networks, each on a node of its own.
+fn two(networks: [Value; 2]) -> Vec<String> {
+    let names = [0, 1].map(|at: usize| {
+        let name = networks[at]["metadata"]["name"].as_str();
+        name.unwrap_or_default().to_owned()
+    });
+    World::of(networks)
+        .with(user(&names[0], "a", "n1", "10.0.0.5"))
+        .with(user(&names[1], "b", "n2", "10.0.0.5"))
+        .lines()
+        .into_iter()
+        .filter(|line| line.contains("duplicate"))
+        .collect()
+}
+
+#[test]
+fn duplicate_addresses_by_segment() {
+    let fixed = || json!({"type": "static"});
+    let bridge = |name: &str, ipam: Value| {
+        network_of(
+            name,
+            json!({"type": "bridge", "bridge": "br1", "ipam": ipam}),
+        )
+    };
+    let host_local = || json!({"type": "host-local", "subnet": "10.0.0.0/24"});
+    let duplicate = ["deny duplicate-address: 10.0.0.5 is on the interfaces of 2 pods: db/a, db/b"];
+    let none: [&str; 0] = [];
+    assert_eq!(
+        two([
+            network_on("eth1", "x", fixed()),
+            network_on("eth1", "y", fixed())
+        ]),
+        duplicate
+    );
+    assert_eq!(
+        two([
+            network_on("eth1", "x", fixed()),
+            network_on("eth2", "y", fixed())
+        ]),
+        none
+    );
+    // A bridge is in one node, unless one allocator gives the addresses for all.
+    assert_eq!(
+        two([bridge("x", host_local()), bridge("y", host_local())]),
+        none
+    );
+    assert_eq!(two([bridge("x", fixed()), bridge("y", fixed())]), none);
+    let range = || ipam(json!({"range": "10.0.0.0/24"}));
+    assert_eq!(two([bridge("x", range()), bridge("y", range())]), duplicate);
+    // A link without name is that of its network alone.
+    let sriov = |name: &str| network_of(name, json!({"type": "sriov", "ipam": fixed()}));
+    assert_eq!(two([sriov("x"), sriov("y")]), none);
+    assert_eq!(two([sriov("x"), sriov("x")]), duplicate);
+}
+
+#[test]
+fn duplicate_addresses_by_pod() {
+    let second = || {
+        set(
+            pod("b", &["10.0.0.5"]),
+            "/metadata/creationTimestamp",
+            "500".into(),
+        )
+    };
+    let world = consistent().with(second());
+    assert_eq!(
+        world.lines(),
+        ["deny duplicate-address: 10.0.0.5 is on the interfaces of 2 pods: db/a, db/b"]
+    );
+    // The pod of the record keeps the address, though it is the younger one.
+    assert_eq!(world.commands(), ["kubectl delete pod -n db b"]);
+    let ended = set(second(), "/status/phase", "Failed".into());
+    assert_eq!(consistent().with(ended).lines(), [""; 0]);
+    let leaving = set(second(), "/metadata/deletionTimestamp", "900000".into());
+    assert_eq!(
+        consistent().with(leaving).lines(),
+        ["warn duplicate-address: 10.0.0.5 is on the interfaces of 2 pods: db/a, db/b"]
+    );
+}
+
+#[test]
+fn the_launcher_pods_of_a_machine_share_address_and_mac() {
+    let owner = |name: &str| json!([{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": name, "controller": true}]);
+    let launcher = |name: &str, machine: &str| {
+        let status = json!({"ips": ["10.0.0.5"], "mac": "02:00:00:00:00:01"});
+        set(
+            pod_on("net", name, status),
+            "/metadata/ownerReferences",
+            owner(machine),
+        )
+    };
+    let world = |other: &str| {
+        let net = network_on("eth1", "net", json!({"type": "static"}));
+        World::of([net, launcher("source", "vm"), launcher("target", other)]).codes()
+    };
+    assert_eq!(world("vm"), [""; 0]);
+    assert_eq!(world("vm2"), ["duplicate-address", "shared-mac"]);
+}
+
+#[test]
+fn shared_macs() {
+    let mac = "02:00:00:00:00:01";
+    let with = |network: &str, name: &str| pod_on(network, name, json!({"mac": mac}));
+    let fixed = || json!({"type": "static"});
+    let net = |master: &str, name: &str| network_on(master, name, fixed());
+    let message = format!("shared-mac: {mac} is the MAC of Pod db/a and Pod db/b");
+    let pods = |first: Value, second: Value| {
+        World::of([first, second, with("x", "a"), with("y", "b")]).lines()
+    };
+    assert_eq!(
+        pods(net("eth1", "x"), net("eth1", "y")),
+        [format!("deny {message}")]
+    );
+    assert_eq!(pods(net("eth1", "x"), net("eth2", "y")), [""; 0]);
+    let ipvlan = |name: &str| {
+        network_of(
+            name,
+            json!({"type": "ipvlan", "master": "eth1", "ipam": fixed()}),
+        )
+    };
+    assert_eq!(pods(ipvlan("x"), ipvlan("y")), [""; 0]);
+    // A bridge may or may not connect two nodes.
+    let bridge = |name: &str| network_of(name, json!({"type": "bridge", "bridge": "br1"}));
+    let away = set(with("y", "b"), "/spec/nodeName", "n2".into());
+    let world = World::of([bridge("x"), bridge("y"), with("x", "a"), away]);
+    assert_eq!(world.lines(), [format!("warn {message}")]);
+    assert_eq!(pods(bridge("x"), bridge("y")), [format!("deny {message}")]);
+    // What the annotation requests comes back with the pod.
+    let asks = requesting(with("x", "b"), json!({"name": "x", "mac": mac}));
+    assert_eq!(
+        World::of([net("eth1", "x"), with("x", "a"), asks]).commands(),
+        [""; 0]
+    );
+}
+
+#[test]
+fn shared_macs_of_machines() {
+    let mac = "02:00:00:00:00:01";
+    let machine = |name: &str, network: &str, strategy: &str| {
+        json!({
+            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
+            "metadata": {"name": name, "namespace": "db"},
+            "spec": {"runStrategy": strategy, "template": {"spec": {
+                "networks": [{"name": "data", "multus": {"networkName": network}}],
+                "domain": {"devices": {"interfaces": [
+                    {"name": "default", "masquerade": {}},
+                    {"name": "data", "bridge": {}, "macAddress": mac},
+                ]}},
+            }}},
+        })
+    };
+    let net = || network_on("eth1", "net", json!({"type": "static"}));
+    let message =
+        format!("shared-mac: {mac} is the MAC of VirtualMachine db/a and VirtualMachine db/b");
+    let world = World::of([
+        net(),
+        machine("a", "net", "Always"),
+        machine("b", "db/net", "Always"),
+    ]);
+    assert_eq!(world.lines(), [format!("deny {message}")]);
+    let path = "/spec/template/spec/domain/devices/interfaces/1/macAddress";
+    assert_eq!(
+        world.commands(),
+        [format!(
+            "kubectl patch virtualmachines.kubevirt.io -n db b --type=json -p \
+             '[{{\"op\":\"test\",\"path\":\"{path}\",\"value\":\"{mac}\"}},{{\"op\":\"remove\",\"path\":\"{path}\"}}]'"
+        )]
+    );
+    let world = World::of([
+        net(),
+        machine("a", "net", "Always"),
+        machine("b", "net", "Halted"),
+    ]);
+    assert_eq!(world.lines(), [format!("warn {message}")]);
+    let world = World::of([
+        net(),
+        machine("a", "net", "Always"),
+        machine("b", "other", "Always"),
+    ]);
+    assert_eq!(world.lines(), [""; 0]);
+}
+
+/// An AddressPool with these options, which serves no network.
+fn address_pool(spec: Value) -> Value {
+    json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool",
+        "metadata": {"name": "storage"}, "spec": spec,
+    })
+}
+
+#[test]
+fn two_allocators() {
+    let range = |text: &str| address_pool(json!({"ranges": [{"range": text}]}));
+    let on = |master: &str, name: &str, options: Value| network_on(master, name, ipam(options));
+    let fixed = |master: &str| {
+        let addresses = json!([{"address": "10.0.0.9/24"}]);
+        network_on(
+            master,
+            "y",
+            json!({"type": "static", "addresses": addresses}),
+        )
+    };
+    let host_local = |master: &str| {
+        let local =
+            json!({"type": "host-local", "subnet": "10.0.0.0/24", "rangeStart": "10.0.0.200"});
+        network_on(master, "y", local)
+    };
+    let both = |what: &str| format!("deny two-allocators: two allocators assign {what}");
+    let own = "NetworkAttachmentDefinition db/net";
+    let other = "NetworkAttachmentDefinition db/y";
+    let pool = "AddressPool storage";
+    let blue = || {
+        on(
+            "eth1",
+            "y",
+            json!({"range": "10.0.0.128/25", "network_name": "blue"}),
+        )
+    };
+    let alone = json!({"range": "10.0.0.128/25", "enable_overlapping_ranges": false});
+    let table: [(&str, Value, Option<String>); 11] = [
+        (
+            "a pool",
+            range("10.0.0.0/28"),
+            Some(both(&format!("10.0.0.1 to 10.0.0.14: {pool} and {own}"))),
+        ),
+        ("another range", range("10.0.1.0/28"), None),
+        (
+            "another address space",
+            address_pool(json!({"ranges": [{"range": "10.0.0.0/28"}], "networkName": "blue"})),
+            None,
+        ),
+        (
+            "host-local",
+            host_local("eth1"),
+            Some(both(&format!(
+                "10.0.0.200 to 10.0.0.254: {own} and {other}"
+            ))),
+        ),
+        ("host-local elsewhere", host_local("eth2"), None),
+        (
+            "a configured address",
+            fixed("eth1"),
+            Some(both(&format!("10.0.0.9: {own} and {other}"))),
+        ),
+        ("a configured address elsewhere", fixed("eth2"), None),
+        (
+            "another network_name",
+            blue(),
+            Some(both(&format!(
+                "10.0.0.129 to 10.0.0.254: {own} and {other}"
+            ))),
+        ),
+        (
+            "without reservations",
+            on("eth1", "y", alone),
+            Some(both(&format!(
+                "10.0.0.129 to 10.0.0.254: {own} and {other}"
+            ))),
+        ),
+        (
+            "with reservations",
+            on("eth1", "y", json!({"range": "10.0.0.128/25"})),
+            None,
+        ),
+        (
+            "one IPPool",
+            on("eth1", "y", json!({"range": "10.0.0.0/24"})),
+            None,
+        ),
+    ];
+    for (what, object, expected) in table {
+        let found = World::of([whereabouts(), object]).lines();
+        assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{what}");
+    }
+    // An entry keeps Whereabouts from assigning a configured address.
+    assert_eq!(
+        World::of([whereabouts(), fixed("eth1"), own_pool(&[("9", "")])]).lines(),
+        [""; 0]
+    );
+    let commands = World::of([whereabouts(), range("10.0.0.0/24")]).commands();
+    assert_eq!(
+        commands,
+        ["kubectl edit network-attachment-definitions.k8s.cni.cncf.io -n db net"]
+    );
+    let net = on("eth1", "net", json!({"range": "10.0.0.0/30"}));
+    let excluding = json!({"ranges": [{"range": "10.0.0.0/24", "exclude": ["10.0.0.9"]}]});
+    let commands = World::of([net, address_pool(excluding)]).commands();
+    assert_eq!(
+        commands,
+        [
+            "kubectl patch addresspools.nadmit.io storage --type=json -p \
+             '[{\"op\":\"test\",\"path\":\"/spec/ranges/0/exclude\",\"value\":[\"10.0.0.9\"]},\
+             {\"op\":\"add\",\"path\":\"/spec/ranges/0/exclude\",\
+             \"value\":[\"10.0.0.9\",\"10.0.0.1/32\",\"10.0.0.2/32\"]}]'"
+        ]
+    );
+}
+
+#[test]
+fn a_reservation_of_a_pod_that_is_gone_is_handed_over() {
+    let world = World::of([
+        whereabouts(),
+        pod("b", &["10.0.0.5"]),
+        own_pool(&[("5", "db/b")]),
+        reservation("10.0.0.5", "db/a"),
+    ]);
+    assert_eq!(
+        world.lines(),
+        [
+            "deny orphaned-reservation: the reservation kube-system/10.0.0.5 is of pod db/a, which does not exist"
+        ]
+    );
+    assert!(world.commands()[0].ends_with(
+        "'[{\"op\":\"test\",\"path\":\"/spec/podref\",\"value\":\"db/a\"},\
+         {\"op\":\"replace\",\"path\":\"/spec/podref\",\"value\":\"db/b\"}]'"
+    ));
+}

@@ -1,0 +1,99 @@
+//! Generated worlds: consistent ones have no finding, and one change has one.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::world::{World, ipam, network_on, pod_on, pool, reservation};
+
+/// A pod of a generated world: its network and its offset there.
+#[derive(Debug, Clone)]
+struct Placed {
+    network: usize,
+    offset: u16,
+}
+
+fn placed() -> impl Strategy<Value = Vec<Placed>> {
+    let one = (0..3usize, 1..1000u16).prop_map(|(network, offset)| Placed { network, offset });
+    proptest::collection::vec(one, 0..30).prop_map(|mut pods| {
+        pods.sort_by_key(|one| (one.network, one.offset));
+        pods.dedup_by_key(|one| (one.network, one.offset));
+        pods
+    })
+}
+
+/// The networks: an unnamed address space, a named one on the same link, and one of IPv6.
+const NETWORKS: [(&str, &str, &str, &str); 3] = [
+    ("eth1", "", "10.0.0.0/16", "10.0.0.0-16"),
+    ("eth2", "blue", "10.0.0.64/16", "blue-10.0.0.0-16"),
+    ("eth1", "", "fd00::/64", "fd00---64"),
+];
+
+fn address(one: &Placed) -> String {
+    let [high, low] = one.offset.to_be_bytes();
+    match one.network {
+        0 => format!("10.0.{high}.{low}"),
+        1 => {
+            let [high, low] = (one.offset + 64).to_be_bytes();
+            format!("10.0.{high}.{low}")
+        }
+        _ => format!("fd00::{:x}", one.offset),
+    }
+}
+
+fn world(pods: &[Placed]) -> World {
+    let mut world = World::default();
+    for (at, (master, space, range, name)) in NETWORKS.iter().enumerate() {
+        let options = json!({"range": range, "network_name": space});
+        let network = format!("net{at}");
+        world.0.push(network_on(master, &network, ipam(options)));
+        let own: Vec<(String, String)> = pods
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| one.network == at)
+            .map(|(index, one)| (one.offset.to_string(), format!("db/p{index}")))
+            .collect();
+        let entries: Vec<(&str, &str)> = own.iter().map(|(a, b)| (&**a, &**b)).collect();
+        world.0.push(pool(name, range, &entries));
+    }
+    for (index, one) in pods.iter().enumerate() {
+        let (name, address) = (format!("p{index}"), address(one));
+        let status = json!({"ips": [address], "mac": format!("02:00:00:00:00:{index:02x}")});
+        world
+            .0
+            .push(pod_on(&format!("net{}", one.network), &name, status));
+        let space = match one.network {
+            1 => "blue-",
+            _ => "",
+        };
+        let record = format!("{space}{}", address.replace(':', "-"));
+        world.0.push(reservation(&record, &format!("db/{name}")));
+    }
+    world
+}
+
+proptest! {
+    #[test]
+    fn a_consistent_world_has_no_finding(pods in placed()) {
+        prop_assert_eq!(world(&pods).lines(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_pod_that_goes_leaves_its_records(pods in placed(), gone in any::<prop::sample::Index>()) {
+        if !pods.is_empty() {
+            let name = format!("p{}", gone.index(pods.len()));
+            let mut world = world(&pods);
+            world.0.retain(|object| object["kind"] != "Pod" || object["metadata"]["name"] != *name);
+            prop_assert_eq!(world.codes(), ["leaked-entry", "orphaned-reservation"]);
+        }
+    }
+
+    #[test]
+    fn the_order_of_objects_does_not_matter(pods in placed(), turn in 0..50usize) {
+        let mut inconsistent = world(&pods);
+        inconsistent.0.retain(|object| object["kind"] != "OverlappingRangeIPReservation");
+        let expected = inconsistent.lines();
+        let count = inconsistent.0.len();
+        inconsistent.0.rotate_left(turn % count);
+        prop_assert_eq!(inconsistent.lines(), expected);
+    }
+}

@@ -1,0 +1,82 @@
+//! Objects that cannot be read are findings.
+
+use serde_json::{Value, json};
+
+use super::world::{World, consistent, own_pool, pod, set};
+use crate::in_both;
+
+#[test]
+fn unreadable_records() {
+    let object = |value: Value| {
+        let lines = World::of([value]).lines();
+        lines.last().cloned().unwrap_or_default()
+    };
+    let pool = |pointer: &str, value: Value| object(set(own_pool(&[]), pointer, value));
+    let status = "/metadata/annotations/k8s.v1.cni.cncf.io~1network-status";
+    for (found, expected) in [
+        (
+            pool("/spec/range", "10.0.0.0".into()),
+            "spec.range \"10.0.0.0\" has no prefix length",
+        ),
+        (
+            pool("/spec/allocations", json!([])),
+            "spec.allocations is not an object",
+        ),
+        (
+            pool("/spec/allocations/x", json!({})),
+            "spec.allocations[x] has a key that is not an offset",
+        ),
+        (
+            pool("/spec/allocations/-1", json!({})),
+            "spec.allocations[-1] has a key that is not an offset",
+        ),
+        (
+            pool("/spec/allocations/4294967296", json!({"podref": "a/b"})),
+            "spec.allocations[4294967296] is behind the last address after 10.0.0.0/24",
+        ),
+        (
+            pool("/spec/allocations/5", json!({"podref": "a"})),
+            "spec.allocations[5] has podref \"a\", which is not namespace/name",
+        ),
+        (
+            pool("/spec/allocations/5", json!("a")),
+            "spec.allocations[5] has no podref",
+        ),
+        (pool("/metadata/name", json!(7)), "metadata.name is empty"),
+        (
+            object(set(pod("a", &[]), status, "{".into())),
+            "network-status cannot be read",
+        ),
+    ] {
+        assert!(found.starts_with("warn unreadable-record: "), "{found}");
+        assert!(found.contains(expected), "{found}: {expected}");
+    }
+}
+
+#[test]
+fn other_kinds_and_groups_are_ignored() {
+    let calico = json!({"apiVersion": "crd.projectcalico.org/v1", "kind": "IPPool", "metadata": {"name": "x"}});
+    let service = json!({"apiVersion": "v1", "kind": "Service"});
+    assert_eq!(World::of([calico, service, json!(7)]).lines(), [""; 0]);
+}
+
+#[test]
+fn findings_of_both_readings_are_kept() {
+    let leak = |pod: &str| {
+        consistent()
+            .with(super::world::reservation("10.0.0.7", pod))
+            .findings()
+    };
+    assert_eq!(in_both(&leak("db/x"), leak("db/x")).len(), 1);
+    assert_eq!(in_both(&leak("db/x"), leak("db/y")).len(), 0);
+}
+
+#[test]
+fn findings_concern_the_namespaces_of_their_evidence() {
+    let findings = World::of([own_pool(&[("5", "db/a")])]).findings();
+    let leak = findings
+        .iter()
+        .find(|one| one.code == crate::AuditCode::LeakedEntry);
+    let concerns = |namespace: &str| leak.is_some_and(|one| one.concerns(namespace));
+    assert!(concerns("db") && concerns("kube-system") && !concerns("web"));
+}

@@ -1,0 +1,23 @@
+//! The output formats of an audit.
+
+use super::{AuditOutcome, human, json};
+
+/// An output format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum AuditFormat {
+    /// For people
+    #[default]
+    Human,
+    /// For programs
+    Json,
+}
+
+impl AuditFormat {
+    /// Renders the outcome in this format. The one for people contains terminal colours.
+    pub fn render(self, outcome: &AuditOutcome) -> String {
+        match self {
+            Self::Human => human::render(outcome),
+            Self::Json => json::render(outcome),
+        }
+    }
+}
