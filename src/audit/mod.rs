@@ -22,7 +22,7 @@ use crate::check::ClusterScope;
 pub struct AuditOutcome {
     /// The findings, by code.
     pub findings: Vec<AuditFinding>,
-    /// What could not be compared, and why.
+    /// Texts about what could not be compared, and why.
     pub notes: Vec<String>,
     /// The number of objects read, by kind; kinds without objects are left out.
     pub records: BTreeMap<RecordKind, usize>,

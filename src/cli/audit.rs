@@ -37,13 +37,9 @@ Examples:
 pub(super) struct AuditArgs {
     /// Files, folders (all *.yaml, *.yml and *.json below), or - for standard input
     ///
-    /// All inputs form one set. An object that is absent may exist elsewhere, so fewer findings are
+    /// Not with --cluster. All inputs form one set. An object that is absent may exist elsewhere, so fewer findings are
     /// possible than with --cluster.
-    #[arg(
-        required_unless_present = "cluster",
-        conflicts_with = "cluster",
-        value_name = "PATH"
-    )]
+    #[arg(required_unless_present = "cluster", value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Compare the records of the cluster; nothing is written to it
     #[arg(long)]
@@ -89,6 +85,9 @@ pub(super) fn run(args: &AuditArgs) -> ExitCode {
 }
 
 fn outcome(args: &AuditArgs) -> anyhow::Result<AuditOutcome> {
+    if args.cluster && !args.paths.is_empty() {
+        anyhow::bail!("an audit is of files or of a cluster: omit --cluster, or the paths");
+    }
     let mut outcome = if args.cluster {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

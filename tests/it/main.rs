@@ -10,6 +10,7 @@ mod annotations;
 mod api_conversations;
 mod api_server;
 mod architecture;
+mod audit;
 mod authority;
 mod binding;
 mod certificates;
@@ -69,6 +70,7 @@ fn main() {
         tour_of_an_address::tests(),
         api_conversations::tests(),
         architecture::tests(),
+        audit::tests(),
         authority::tests(),
         binding::tests(),
         certificates::tests(),

@@ -63,7 +63,7 @@ impl AuditFinding {
 
     /// Lowers the level to warn.
     #[must_use]
-    pub(crate) fn as_warning(mut self) -> Self {
+    pub(crate) fn lowered(mut self) -> Self {
         self.level = AuditLevel::Warn;
         self
     }

@@ -63,7 +63,7 @@ pub struct PodName {
 pub enum PodState<'s> {
     /// It runs, or is going to.
     Live(&'s PodRecord),
-    /// Its phase is Succeeded or Failed.
+    /// The phase is Succeeded or Failed.
     Ended(&'s PodRecord),
     /// It does not exist.
     Absent,
@@ -71,7 +71,7 @@ pub enum PodState<'s> {
     Unknown,
 }
 
-/// A pod.
+/// A pod: what it requests, and what it reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodRecord {
     pub name: PodName,
@@ -87,9 +87,9 @@ pub struct PodRecord {
     pub created: Option<Timestamp>,
     /// The holder of its addresses; a VM's launcher pods have one holder.
     pub holder: Holder,
-    /// The networks that it requests.
+    /// The networks of its annotations.
     pub requested: Vec<RequestedNetwork>,
-    /// Its network-status, if there is a valid one.
+    /// The network-status, if there is a valid one.
     pub status: Option<Vec<AttachmentStatus>>,
 }
 
@@ -201,9 +201,9 @@ pub struct MachineRecord {
 pub struct MachineInterface {
     /// The index in `spec.template.spec.domain.devices.interfaces`.
     pub index: usize,
-    /// The namespace of the network.
+    /// The namespace in `multus.networkName`; that of the machine by default.
     pub network_namespace: Box<str>,
-    /// The name of the network.
+    /// The name in `multus.networkName`.
     pub network: Box<str>,
     pub mac: Mac,
     /// The MAC as written.
@@ -250,7 +250,9 @@ impl PodRecord {
 
     /// Returns true if its records are complete: it is not Pending, and not new.
     pub fn is_settled(&self, now: Timestamp) -> bool {
-        let age = self.created.map_or(i64::MAX, |created| now.0 - created.0);
+        let age = self
+            .created
+            .map_or(i64::MAX, |created| now.0.saturating_sub(created.0));
         !self.pending && age >= SETTLING_SECONDS
     }
 

@@ -275,7 +275,9 @@ mod tests {
     #[test]
     fn names_of_reservations_lead_to_addresses() {
         let ip = |text: &str| -> IpAddr { text.parse().unwrap_or_else(|e| panic!("{text}: {e}")) };
-        let table: &[(&str, &[&str], &[(&str, &str)])] = &[
+        type Meanings<'t> = &'t [(&'t str, &'t str)];
+        // The name, the known address spaces, and what it can mean.
+        let table: &[(&str, &[&str], Meanings<'_>)] = &[
             ("198.51.100.77", &[""], &[("", "198.51.100.77")]),
             (
                 "neta-198.51.100.77",

@@ -54,6 +54,8 @@ pub(crate) struct View<'s> {
     /// The entries that name a pod, each with its address space.
     by_pod: HashMap<&'s PodName, Vec<(&'s str, Entry<'s>)>>,
     namespaces: HashSet<&'s str>,
+    /// The indices of the attachments of a pod.
+    attached: HashMap<&'s PodName, Vec<usize>>,
     /// The live pods that have an address of Whereabouts on an interface, with the index of the
     /// attachment.
     carriers: HashMap<Spot<'s>, Vec<usize>>,
@@ -83,6 +85,7 @@ impl<'s> View<'s> {
             pods: pods.clone().map(|pod| (&pod.name, pod)).collect(),
             namespaces: pods.map(|pod| &*pod.name.namespace).collect(),
             by_pod: HashMap::new(),
+            attached: HashMap::new(),
             carriers: HashMap::new(),
             whereabouts,
             spaces,
@@ -140,6 +143,8 @@ impl<'s> View<'s> {
                         known.push(self.attachments.len());
                     }
                 }
+                let of_pod = self.attached.entry(&pod.name).or_default();
+                of_pod.push(self.attachments.len());
                 self.attachments.push(Attachment {
                     pod,
                     network,
@@ -197,6 +202,15 @@ impl<'s> View<'s> {
         spot: Spot<'a>,
     ) -> impl Iterator<Item = &'a Attachment<'s>> {
         let found = self.carriers.get(&spot).into_iter().flatten();
+        found.filter_map(|at| self.attachments.get(*at))
+    }
+
+    /// Returns the interfaces of a live pod.
+    pub(crate) fn attachments_of<'a>(
+        &'a self,
+        pod: &PodName,
+    ) -> impl Iterator<Item = &'a Attachment<'s>> {
+        let found = self.attached.get(pod).into_iter().flatten();
         found.filter_map(|at| self.attachments.get(*at))
     }
 

@@ -61,7 +61,7 @@ fn leaked(
     let kept = pool.map_or(DEFAULT_QUARANTINE_SECONDS, |pool| {
         pool.quarantine.max(pool.lost_node_quarantine).as_secs()
     });
-    let age = view.snapshot.now.0 - allocation.since.0;
+    let age = view.snapshot.now.0.saturating_sub(allocation.since.0);
     let is_young = u64::try_from(age).map_or(true, |age| age < kept);
     if allocation.holder.is_persistent() || allocation.reservation.is_some() || is_young {
         return None;
@@ -91,9 +91,8 @@ fn drift(view: &View<'_>, one: &AllocationRecord, pod: &PodRecord) -> Option<Aud
         return None;
     }
     let network = (&*allocation.network.namespace, &*allocation.network.name);
-    let of_pod = view.attachments.iter().filter(|attachment| {
-        attachment.pod.name == pod.name
-            && (&*attachment.network.namespace, &*attachment.network.name) == network
+    let of_pod = view.attachments_of(&pod.name).filter(|attachment| {
+        (&*attachment.network.namespace, &*attachment.network.name) == network
             && (allocation.interface.is_empty() || attachment.interface() == &*allocation.interface)
     });
     let interfaces: Vec<_> = of_pod.collect();

@@ -42,11 +42,12 @@ enum Allocator<'s> {
     Configured,
 }
 
-/// A range of an allocator, on the segments of all networks that have it.
+/// A range of an allocator on one segment.
 struct Supply<'s> {
     allocator: Allocator<'s>,
     range: IpRange,
-    segments: BTreeSet<Segment<'s>>,
+    /// The segment; `None` for a pool, whichever networks it serves.
+    segment: Option<Segment<'s>>,
     object: ObjectRef,
     value: String,
 }
@@ -78,18 +79,14 @@ pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
     }
 }
 
-/// Returns the ranges of all allocators, by their first address.
+/// Returns the ranges of all allocators, by their first address. Networks of one range on one segment
+/// are one supply, which the first of them shows.
 fn supplies<'s>(view: &View<'s>) -> Vec<Supply<'s>> {
-    let mut known: BTreeMap<(Allocator<'_>, IpRange, ObjectRef), Supply<'_>> = BTreeMap::new();
+    let mut known: BTreeMap<(IpRange, Allocator<'_>, Option<Segment<'_>>), Supply<'_>> =
+        BTreeMap::new();
     let mut add = |supply: Supply<'s>| {
-        // Networks of one range of Whereabouts are one supply.
-        let object = match supply.allocator {
-            Allocator::Whereabouts { .. } => ObjectRef::new(RecordKind::Network, "", ""),
-            _ => supply.object.clone(),
-        };
-        let segments = supply.segments.clone();
-        let key = (supply.allocator, supply.range, object);
-        known.entry(key).or_insert(supply).segments.extend(segments);
+        let key = (supply.range, supply.allocator, supply.segment.clone());
+        known.entry(key).or_insert(supply);
     };
     let mut networks: Vec<&Network> = view.snapshot.networks.iter().collect();
     networks.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
@@ -98,7 +95,7 @@ fn supplies<'s>(view: &View<'s>) -> Vec<Supply<'s>> {
             add(Supply {
                 allocator,
                 range,
-                segments: BTreeSet::from([Segment::of(network)]),
+                segment: Some(Segment::of(network)),
                 object: network_object(network),
                 value,
             });
@@ -109,18 +106,18 @@ fn supplies<'s>(view: &View<'s>) -> Vec<Supply<'s>> {
         let served = networks.filter(|one| one.address_pool.as_deref() == Some(&*pool.name));
         let segments: BTreeSet<Segment<'_>> = served.map(Segment::of).collect();
         for (index, range) in pool.ranges.iter().enumerate() {
-            add(Supply {
-                allocator: Allocator::Pool(at, index),
-                range: range.window,
-                segments: segments.clone(),
-                object: ObjectRef::new(RecordKind::AddressPool, "", &pool.name),
-                value: format!("spec.ranges[{index}] assigns {}", range.window.in_words()),
-            });
+            for segment in std::iter::once(None).chain(segments.iter().cloned().map(Some)) {
+                add(Supply {
+                    allocator: Allocator::Pool(at, index),
+                    range: range.window,
+                    segment,
+                    object: ObjectRef::new(RecordKind::AddressPool, "", &pool.name),
+                    value: format!("spec.ranges[{index}] assigns {}", range.window.in_words()),
+                });
+            }
         }
     }
-    let mut supplies: Vec<_> = known.into_values().collect();
-    supplies.sort_by_key(|one| (one.range, one.allocator));
-    supplies
+    known.into_values().collect()
 }
 
 /// Returns the ranges that a network's configuration assigns.
@@ -196,11 +193,7 @@ fn shared(view: &View<'_>, first: &Supply<'_>, second: &Supply<'_>) -> Option<Ip
 /// Returns true if the two assign for one address space or L2 segment, without knowing of each other.
 /// The first is the lesser allocator.
 fn meet(view: &View<'_>, first: &Supply<'_>, second: &Supply<'_>) -> bool {
-    let on_segment = first
-        .segments
-        .intersection(&second.segments)
-        .next()
-        .is_some();
+    let on_segment = first.segment.is_some() && first.segment == second.segment;
     match (first.allocator, second.allocator) {
         (Allocator::Pool(at, _), Allocator::Whereabouts { space, .. }) => {
             let pool = view.snapshot.address_pools.get(at);

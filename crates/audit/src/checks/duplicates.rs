@@ -58,7 +58,7 @@ fn finding(view: &View<'_>, address: IpAddr, users: &[&Attachment<'_>]) -> Audit
     let staying: BTreeSet<&Holder> = staying.map(|one| &one.pod.holder).collect();
     if staying.len() < 2 {
         return finding
-            .as_warning()
+            .lowered()
             .help("wait until the pods that are being deleted have ended");
     }
     let owner = owner(view, address, &users);

@@ -117,6 +117,6 @@ fn untracked(one: &Attachment<'_>, address: IpAddr, pool: Option<&crate::IpPool>
                 format!("spec.allocations has no entry of {address}"),
             )
             .command(fix::add_entry(pool, address, name, "")),
-        None => finding.as_warning(),
+        None => finding.lowered(),
     }
 }

@@ -64,7 +64,7 @@ fn finding(mac: Mac, users: &[User<'_, '_>]) -> AuditFinding {
     let active = users.iter().filter(|one| one.is_active());
     let active: BTreeSet<Holder> = active.map(User::holder).collect();
     if active.len() < 2 || !is_one_wire(users) {
-        finding = finding.as_warning();
+        finding = finding.lowered();
     }
     finding.help(
         "remove the MAC from the spec or the annotation that writes it, so that each gets its own",

@@ -14,7 +14,7 @@ mod unreadable;
 
 use super::{AuditFinding, view::View};
 
-/// A check.
+/// A function that compares two sides of the view.
 pub(crate) type Check = fn(&View<'_>, &mut Vec<AuditFinding>);
 
 /// All checks.

@@ -1,7 +1,7 @@
 //! Generated worlds: consistent ones have no finding, and one change has one.
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::world::{World, ipam, network_on, pod_on, pool, reservation};
 
@@ -71,6 +71,41 @@ fn world(pods: &[Placed]) -> World {
     world
 }
 
+/// Values that no API server stores, and texts that mean something elsewhere.
+fn hostile() -> impl Strategy<Value = Value> {
+    let texts = [
+        "",
+        "/",
+        "10.0.0.0/0",
+        "::/0",
+        "255.255.255.255/32",
+        "a/b",
+        "'; x",
+        "[",
+        "[{}]",
+        "-1",
+    ];
+    prop_oneof![
+        Just(Value::Null),
+        any::<i64>().prop_map(Value::from),
+        proptest::sample::select(texts.to_vec()).prop_map(Value::from),
+        ".{0,40}".prop_map(Value::from),
+        Just(json!([{}, 7, [null]])),
+        (any::<u128>(), any::<u64>())
+            .prop_map(|(a, b)| json!({a.to_string(): {"podref": "db/p0"}, b.to_string(): {}})),
+    ]
+}
+
+/// Collects the paths of all values below a value.
+fn pointers(value: &Value, path: &str, into: &mut Vec<String>) {
+    into.push(path.to_owned());
+    let members = value.as_object().into_iter().flatten();
+    for (key, member) in members {
+        let key = key.replace('~', "~0").replace('/', "~1");
+        pointers(member, &format!("{path}/{key}"), into);
+    }
+}
+
 proptest! {
     #[test]
     fn a_consistent_world_has_no_finding(pods in placed()) {
@@ -85,6 +120,23 @@ proptest! {
             world.0.retain(|object| object["kind"] != "Pod" || object["metadata"]["name"] != *name);
             prop_assert_eq!(world.codes(), ["leaked-entry", "orphaned-reservation"]);
         }
+    }
+
+    #[test]
+    fn no_object_panics(
+        pods in placed(),
+        at in any::<prop::sample::Index>(),
+        leaf in any::<prop::sample::Index>(),
+        value in hostile(),
+    ) {
+        let mut world = world(&pods);
+        let object = &mut world.0[at.index(pods.len() * 2 + 6)];
+        let mut leaves = Vec::new();
+        pointers(object, "", &mut leaves);
+        if let Some(place) = object.pointer_mut(&leaves[leaf.index(leaves.len())]) {
+            *place = value;
+        }
+        world.lines();
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Tables of the checks: for each code a world that has it, and one next to it that has not.
 
 mod conflicts;
+mod fixes;
 mod generated;
+mod objects;
 mod reading;
 mod records;
 mod world;

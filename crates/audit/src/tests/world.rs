@@ -56,6 +56,13 @@ impl World {
     }
 }
 
+/// Checks a table of worlds: what it is, the world, and the lines of its findings.
+pub(super) fn check(table: &[(&str, World, &[&str])]) {
+    for (what, world, expected) in table {
+        assert_eq!(world.lines(), *expected, "{what}");
+    }
+}
+
 /// Returns the coverage of a cluster of which everything could be listed.
 pub(super) fn cluster() -> Coverage {
     Coverage::Cluster {

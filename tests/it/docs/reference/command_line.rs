@@ -22,6 +22,7 @@ const CODES: &str = "
 | command | 0 | 1 | 2 |
 |---|---|---|---|
 | `nadmit check` | nothing is denied; there may be warnings | something is denied, or a manifest cannot be read (`invalid-manifest`, with its place) | the check could not run: a wrong flag, a path that cannot be read, errors in `--config`, a cluster that may not be read |
+| `nadmit audit` | nothing is denied; there may be warnings | something is denied | the audit could not run: a wrong flag, a path that cannot be read, a cluster that may not be read |
 | `nadmit adopt` | nothing prevents the adoption | something prevents it | the cluster could not be read, or the command line is wrong |
 | all others | the command succeeded | it failed; the error is on standard error | the command line is wrong |
 ";
