@@ -32,7 +32,7 @@ cannot run: a wrong flag, a path that cannot be read, a cluster that does not re
 Examples:
   nadmit audit --cluster                    compare the records of the cluster
   nadmit audit --cluster --namespace db     show what concerns one namespace
-  kubectl get -A -o json pods,ippools,network-attachment-definitions | nadmit audit -"
+  kubectl get -A -o json pods,net-attach-def,ippools.whereabouts.cni.cncf.io | nadmit audit -"
 )]
 pub(super) struct AuditArgs {
     /// Files, folders (all *.yaml, *.yml and *.json below), or - for standard input
