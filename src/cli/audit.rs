@@ -157,9 +157,8 @@ async fn read(cluster: &Cluster) -> anyhow::Result<Reading> {
         anyhow::bail!("nothing can be compared: {first}");
     }
     let snapshot = audit::of_cluster(&objects, &unreadable, now());
-    let absent = missing
-        .iter()
-        .map(|resource| format!("the cluster does not have {resource}"));
+    let absent =
+        (!missing.is_empty()).then(|| format!("the cluster does not have {}", missing.join(", ")));
     let unread = unreadable.iter().map(ToString::to_string);
     Ok(Reading {
         findings: nadmit_audit::audit(&snapshot),

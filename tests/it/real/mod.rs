@@ -6,6 +6,7 @@
 //! the model in `wire` decides which plugins are run, and the tests print that. They need root, for
 //! network namespaces.
 
+mod audit;
 mod cluster;
 mod columns;
 mod control_plane;
@@ -45,11 +46,11 @@ pub(crate) fn tests() -> Vec<Trial> {
         .as_ref()
         .is_ok_and(|parts| parts.whereabouts.is_some());
     let helm = tool("helm").is_some();
+    let no_whereabouts =
+        (!whereabouts).then_some("needs whereabouts: tests/real/build.sh whereabouts");
     let further = [
-        (
-            pages::TESTS_WITH_WHEREABOUTS,
-            (!whereabouts).then_some("needs whereabouts: tests/real/build.sh whereabouts"),
-        ),
+        (pages::TESTS_WITH_WHEREABOUTS, no_whereabouts),
+        (audit::TESTS, no_whereabouts),
         (
             pages::TESTS_WITH_HELM,
             (!helm).then_some("needs helm: tests/tools.sh"),
