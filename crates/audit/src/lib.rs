@@ -8,7 +8,7 @@
 //!    and the commands that fix it.
 //!
 //! A finding of level deny is a fact that two objects show. Absence counts only where everything was
-//! listed ([`Snapshot::reads`], [`Snapshot::pod_state`]). The records are not read at one instant:
+//! listed ([`Snapshot::reads`], [`PodState::Absent`]). The records are not read at one instant:
 //! callers that read a live cluster read it twice and keep the findings of both ([`in_both`]).
 
 mod checks;
