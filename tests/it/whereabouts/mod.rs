@@ -5,6 +5,7 @@ mod configuration;
 mod real;
 mod reconciler;
 mod service;
+mod serving;
 
 pub(crate) use self::real::{KINDS, end};
 use libtest_mimic::{Failed, Trial};
@@ -141,7 +142,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         let some = named.iter().any(|(n, ..)| n.starts_with(name));
         assert!(some, "no case {name}");
     }
-    let real = real::tests(&all);
+    let real = real::tests(&all).into_iter().chain(serving::tests());
     named.into_iter().map(test).chain(real).collect()
 }
 

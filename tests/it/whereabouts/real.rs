@@ -23,20 +23,18 @@ use crate::{
 };
 
 /// The namespace of its records.
-const HOME: &str = "kube-system";
+pub(super) const HOME: &str = "kube-system";
 /// The test's own network namespace: IPAM does not change it.
 const NAMESPACE: &str = "/proc/self/ns/net";
 
 /// The kinds of its records.
-pub(crate) const KINDS: [ForeignKind; 3] = [
-    POOLS,
-    kind(
-        "OverlappingRangeIPReservation",
-        "overlappingrangeipreservations",
-    ),
-    kind("NodeSlicePool", "nodeslicepools"),
-];
-const POOLS: ForeignKind = kind("IPPool", "ippools");
+pub(crate) const KINDS: [ForeignKind; 3] =
+    [POOLS, RESERVATIONS, kind("NodeSlicePool", "nodeslicepools")];
+pub(super) const POOLS: ForeignKind = kind("IPPool", "ippools");
+pub(super) const RESERVATIONS: ForeignKind = kind(
+    "OverlappingRangeIPReservation",
+    "overlappingrangeipreservations",
+);
 
 const fn kind(kind: &'static str, plural: &'static str) -> ForeignKind {
     ForeignKind {
@@ -48,19 +46,19 @@ const fn kind(kind: &'static str, plural: &'static str) -> ForeignKind {
 }
 
 /// The API server with the plugin's kinds.
-struct WhereaboutsRecords {
-    server: Arc<SharedServer>,
+pub(super) struct WhereaboutsRecords {
+    pub(super) server: Arc<SharedServer>,
     /// An empty settings file of the plugin on a node.
     settings: tempfile::NamedTempFile,
 }
 
-/// An ADD request to the plugin.
-struct AddRequest<'c> {
-    ipam: Value,
-    args: &'c str,
-    podref: &'c str,
-    container: &'c str,
-    interface: &'c str,
+/// A request to the plugin.
+pub(super) struct AddRequest<'c> {
+    pub(super) ipam: Value,
+    pub(super) args: &'c str,
+    pub(super) podref: &'c str,
+    pub(super) container: &'c str,
+    pub(super) interface: &'c str,
 }
 
 pub(super) fn tests(all: &Value) -> Vec<Trial> {
@@ -89,7 +87,7 @@ fn plugin() -> Option<PathBuf> {
     path.is_file().then_some(path)
 }
 
-fn missing() -> Option<&'static str> {
+pub(super) fn missing() -> Option<&'static str> {
     match (RealServer::is_there(), plugin()) {
         (false, _) => Some(IGNORE_REASON),
         (true, None) => Some("needs tests/real/build.sh whereabouts"),
@@ -125,7 +123,7 @@ fn compare(section: &str, network_name: &str, case: &Value) -> TestResult {
 }
 
 /// The first address, or the error message.
-type AddResult = Result<String, String>;
+pub(super) type AddResult = Result<String, String>;
 
 fn iterate(
     records: &WhereaboutsRecords,
@@ -206,7 +204,7 @@ impl WhereaboutsRecords {
     }
 
     /// Completes an `ipam` section with common members. The name separates the records of cases.
-    fn complete(&self, mut ipam: Map<String, Value>, network_name: &str) -> Value {
+    pub(super) fn complete(&self, mut ipam: Map<String, Value>, network_name: &str) -> Value {
         ipam.insert("type".into(), json!("whereabouts"));
         ipam.insert("network_name".into(), json!(network_name));
         ipam.insert(
@@ -248,8 +246,25 @@ impl WhereaboutsRecords {
         Ok(())
     }
 
-    /// Runs the plugin as libcni does; returns the first address, or its error.
-    fn add(&self, add: &AddRequest<'_>) -> Result<AddResult, Failed> {
+    /// Runs the plugin's ADD as libcni does; returns the first address, or its error.
+    pub(super) fn add(&self, add: &AddRequest<'_>) -> Result<AddResult, Failed> {
+        let answer = match self.run("ADD", add)? {
+            Ok(answer) => answer,
+            Err(error) => return Ok(Err(error)),
+        };
+        let address = answer["ips"][0]["address"].as_str();
+        Ok(Ok(address
+            .ok_or_else(|| format!("no address: {answer}"))?
+            .to_owned()))
+    }
+
+    /// Runs the plugin's DEL as libcni does.
+    pub(super) fn del(&self, add: &AddRequest<'_>) -> TestResult {
+        self.run("DEL", add)?.map(drop).map_err(Failed::from)
+    }
+
+    /// Runs the plugin; returns what it prints, or its error.
+    fn run(&self, verb: &str, add: &AddRequest<'_>) -> Result<Result<Value, String>, Failed> {
         let config = json!({
             "cniVersion": "0.3.1", "name": "net", "type": "macvlan", "ipam": add.ipam,
         });
@@ -261,7 +276,7 @@ impl WhereaboutsRecords {
         let program = plugin().ok_or("no plugin")?;
         let call = CniCall {
             program: &program,
-            verb: "ADD",
+            verb,
             container: add.container,
             namespace: Path::new(NAMESPACE),
             interface: add.interface,
@@ -276,10 +291,7 @@ impl WhereaboutsRecords {
         if !output.status.success() {
             return Ok(Err(answer["msg"].as_str().unwrap_or(&printed).to_owned()));
         }
-        let address = answer["ips"][0]["address"].as_str();
-        Ok(Ok(address
-            .ok_or_else(|| format!("no address: {printed}"))?
-            .to_owned()))
+        Ok(Ok(answer))
     }
 }
 
@@ -294,7 +306,7 @@ fn offset(first: std::net::IpAddr, ip: std::net::IpAddr) -> i128 {
 static RECORDS: SharedValue<WhereaboutsRecords> = SharedValue::new();
 
 /// Returns the records; the first caller defines their kinds.
-fn records() -> Result<Arc<WhereaboutsRecords>, Failed> {
+pub(super) fn records() -> Result<Arc<WhereaboutsRecords>, Failed> {
     RECORDS.get(WhereaboutsRecords::new)
 }
 
