@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     review::{API_VERSION, AdmissionRequest, KIND},
-    status_message::{short_path, status_message, tag},
+    status_message::{bounded, short_path, status_message, tag},
 };
 use nadmit_rules::{Finding, Level};
 
@@ -19,6 +19,9 @@ const INVALID: &str = "Invalid";
 const SERVICE_UNAVAILABLE: (u16, &str) = (503, "ServiceUnavailable");
 /// HTTP status "content too large", and its status reason.
 const TOO_LARGE: (u16, &str) = (413, "RequestEntityTooLarge");
+
+/// The maximum number of warnings. The API server shortens all of them if they are too long together.
+const MAX_WARNINGS: usize = 20;
 
 /// The initial buffer size: enough for a response without findings.
 const TYPICAL_BYTES: usize = 192;
@@ -172,7 +175,7 @@ impl AdmissionResponse {
     /// it tries to create, and only equal Events are counted instead of repeated.
     pub fn message(&self) -> String {
         if let Some(error) = &self.error {
-            return error.message.clone();
+            return bounded(&error.message);
         }
         let denied: Vec<&Finding> = self.denied().collect();
         status_message(&denied, self.object().as_deref())
@@ -187,7 +190,8 @@ impl AdmissionResponse {
         // Cluster-scoped objects have no namespace.
         let slash = if self.namespace.is_empty() { "" } else { "/" };
         let (kind, namespace) = (self.kind.to_lowercase(), &self.namespace);
-        Some(format!("{kind} \"{namespace}{slash}{}\"", self.name))
+        let name = format!("{namespace}{slash}{}", self.name);
+        Some(format!("{kind} {name:?}"))
     }
 
     /// Returns the JSON of the `AdmissionReview` that answers the request `uid`.
@@ -233,13 +237,20 @@ impl AdmissionResponse {
     /// Returns the lines that the API server passes to the client as warnings. Control characters
     /// would make it drop the whole line.
     fn warnings(&self) -> Vec<String> {
-        self.findings
+        let warned = self
+            .findings
             .iter()
-            .filter(|finding| finding.level == Level::Warn)
+            .filter(|finding| finding.level == Level::Warn);
+        let left = warned.clone().count().saturating_sub(MAX_WARNINGS);
+        let rest =
+            (left > 0).then(|| format!("[nadmit] {left} or more other warnings: run nadmit check"));
+        warned
+            .take(MAX_WARNINGS)
             .map(|finding| {
                 let path = short_path(&finding.field);
                 format!("{} {path}: {}", tag(finding.code), finding.sentence())
             })
+            .chain(rest)
             .map(|line| line.replace(char::is_control, " "))
             .collect()
     }

@@ -4,16 +4,18 @@
 //! changed message makes a new event. The line is therefore short, begins with the most blocking
 //! finding, and has no numbers that change. `status.details.causes` has every finding in full.
 
-use nadmit_rules::Finding;
+use nadmit_rules::{Finding, MAX_FINDINGS};
 
 /// The maximum number of findings in the line.
-const MAX_FINDINGS: usize = 3;
+const MAX_SHOWN: usize = 3;
 /// The maximum length of a finding in the line, in bytes.
 pub const MAX_FINDING_BYTES: usize = 300;
 /// The maximum length of the line, in bytes.
 pub const MAX_LINE_BYTES: usize = 700;
 /// The maximum length of a help if the message fills the rest, in bytes.
 const MAX_HELP_BYTES: usize = 140;
+/// The maximum length of the object in the line, in bytes.
+const MAX_OBJECT_BYTES: usize = 180;
 /// The maximum length of a name in the line, in characters.
 const MAX_NAME_CHARS: usize = 63;
 /// The number of characters that are kept at the end of a longer name, where generated names differ.
@@ -33,14 +35,15 @@ pub(crate) fn status_message(denied: &[&Finding], object: Option<&str>) -> Strin
     let mut ordered = denied.to_vec();
     ordered.sort_by_key(|finding| finding.precedence());
     let object = object.map_or(String::new(), |object| {
-        format!(" ({})", with_short_names(object))
+        let object = clipped(&with_short_names(object), MAX_OBJECT_BYTES);
+        format!(" ({object})")
     });
     let mut line = String::new();
     let mut named = 0;
-    for finding in ordered.iter().take(MAX_FINDINGS) {
+    for finding in ordered.iter().take(MAX_SHOWN) {
         let next = one_line(finding);
-        let left = ordered.len() - named - 1;
-        let length = line.len() + SEPARATOR.len() + next.len() + rest(left).len() + object.len();
+        let rest = rest(ordered.len(), named + 1);
+        let length = line.len() + SEPARATOR.len() + next.len() + rest.len() + object.len();
         if named > 0 && length > MAX_LINE_BYTES {
             break;
         }
@@ -50,16 +53,25 @@ pub(crate) fn status_message(denied: &[&Finding], object: Option<&str>) -> Strin
         line += &next;
         named += 1;
     }
-    line + &rest(ordered.len() - named) + &object
+    line + &rest(ordered.len(), named) + &object
 }
 
-/// Returns the count of findings that the line does not contain.
-fn rest(left: usize) -> String {
-    match left {
+/// Returns the count of findings that the line does not contain. A report that is full may have left
+/// some out.
+fn rest(all: usize, shown: usize) -> String {
+    match all - shown {
         0 => String::new(),
         1 => format!("{SEPARATOR}1 more finding: run nadmit check"),
+        left if all >= MAX_FINDINGS => {
+            format!("{SEPARATOR}{left} or more other findings: run nadmit check")
+        }
         left => format!("{SEPARATOR}{left} more findings: run nadmit check"),
     }
+}
+
+/// Returns a text without a rule, in at most [`MAX_LINE_BYTES`].
+pub(crate) fn bounded(text: &str) -> String {
+    clipped(&with_short_names(text), MAX_LINE_BYTES)
 }
 
 /// Returns a finding with its code, the short path of its field, and its help, in at most
@@ -181,9 +193,13 @@ mod tests {
             let one = finding("invalid-mac", message, help);
             let line = status_message(&[&one], None);
             assert!(line.len() <= MAX_FINDING_BYTES, "{line}");
-            let line = status_message(&[&one; 40], Some(&name));
-            assert!(line.len() <= MAX_LINE_BYTES, "{line}");
-            assert!(line.contains(" more findings: "), "{line}");
+            for object in [&*name, &*long] {
+                let line = status_message(&[&one; 40], Some(object));
+                assert!(line.len() <= MAX_LINE_BYTES, "{line}");
+                assert!(line.contains(" more findings: "), "{line}");
+            }
+            let line = status_message(&[&one; MAX_FINDINGS], None);
+            assert!(line.contains(" or more other findings: "), "{line}");
         }
     }
 

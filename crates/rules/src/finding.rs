@@ -67,7 +67,7 @@ pub struct FieldRef<'a> {
 
 /// The maximum number of findings of one level in a report. It bounds the cost of an annotation in which
 /// everything is wrong.
-const MAX_FINDINGS: usize = 100;
+pub const MAX_FINDINGS: usize = 100;
 
 /// Collects the findings of one rule after the other, up to `MAX_FINDINGS` of each level.
 #[derive(Debug)]

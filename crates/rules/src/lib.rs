@@ -42,7 +42,7 @@ pub use nadmit_catalog::Mode;
 
 pub use self::{
     binding::{BindingAnnotation, BindingSubject},
-    finding::{FieldRef, Finding, Report, TextPosition},
+    finding::{FieldRef, Finding, MAX_FINDINGS, Report, TextPosition},
     level::{Level, Levels, Profile},
     network_subject::NetworkSubject,
     network_use::NetworkUseSubject,
