@@ -230,7 +230,7 @@ fn an_entry_without_a_pod_keeps_its_address_without_overlapping_ranges() -> Test
     keeps_its_address(&ServedNetwork::new("serving-hold-alone", ipam)?)
 }
 
-/// The entry of a pod becomes one without a pod before the sandbox's DEL: nobody else gets the address,
+/// The entry of a pod becomes one without a pod before the sandbox's DEL: no other pod gets the address,
 /// and the next pod of the holder does.
 fn keeps_its_address(network: &ServedNetwork) -> TestResult {
     expect(
