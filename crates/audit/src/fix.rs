@@ -1,9 +1,10 @@
 //! Commands that fix findings. They carry what they were decided on, as a `test` of the patch: one that
-//! is run too late fails.
+//! is run too late fails. What has a name that no API server stores gets no command: such a name comes
+//! from a file, and may be an option of kubectl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use nadmit_cni::IpRange;
+use nadmit_cni::{IpRange, name};
 use serde_json::{Value, json};
 
 use super::{IpPool, ObjectRef, PodName, PodRecord, PoolEntry};
@@ -17,38 +18,71 @@ pub(crate) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// Returns the arguments of kubectl that name an object.
-fn named(object: &ObjectRef) -> String {
+/// Returns the arguments of kubectl that name an object; `None` if its name or namespace is invalid.
+fn named(object: &ObjectRef) -> Option<String> {
     let resource = object.kind.resource();
-    let name = quoted(&object.name);
-    match &*object.namespace {
+    let name = object_name(&object.name)?;
+    Some(match &*object.namespace {
         "" => format!("{resource} {name}"),
-        namespace => format!("{resource} -n {} {name}", quoted(namespace)),
+        namespace => format!("{resource} -n {} {name}", namespace_name(namespace)?),
+    })
+}
+
+/// Returns a name, if an object can have it.
+fn object_name(text: &str) -> Option<&str> {
+    name::subdomain(text).is_ok().then_some(text)
+}
+
+/// Returns a name, if a namespace can have it.
+fn namespace_name(text: &str) -> Option<&str> {
+    name::label(text).is_ok().then_some(text)
+}
+
+/// Returns a value as JSON of ASCII characters that can be printed: the command is the same after a
+/// terminal or a page has shown it.
+fn json_text(value: &Value) -> String {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        if matches!(c, ' '..='~') {
+            text.push(c);
+            continue;
+        }
+        // Outside of strings JSON is ASCII.
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            text.push_str(&format!("\\u{unit:04x}"));
+        }
     }
+    text
 }
 
 /// Returns the command that deletes an object.
-pub(crate) fn delete(object: &ObjectRef) -> String {
-    format!("kubectl delete {}", named(object))
+pub(crate) fn delete(object: &ObjectRef) -> Option<String> {
+    Some(format!("kubectl delete {}", named(object)?))
 }
 
 /// Returns the command that opens an object in an editor.
-pub(crate) fn edit(object: &ObjectRef) -> String {
-    format!("kubectl edit {}", named(object))
+pub(crate) fn edit(object: &ObjectRef) -> Option<String> {
+    Some(format!("kubectl edit {}", named(object)?))
 }
 
 /// Returns the command that applies a JSON patch to an object.
-pub(crate) fn patch(object: &ObjectRef, operations: &[Value]) -> String {
-    let operations = quoted(&json!(operations).to_string());
-    format!(
-        "kubectl patch {} --type=json -p {operations}",
-        named(object)
-    )
+pub(crate) fn patch(object: &ObjectRef, operations: &[Value]) -> Option<String> {
+    let operations = quoted(&json_text(&json!(operations)));
+    let named = named(object)?;
+    Some(format!("kubectl patch {named} --type=json -p {operations}"))
 }
 
-/// Returns the command that creates an object.
+/// Returns the command that creates an object. `echo` would change backslashes in some shells.
 pub(crate) fn create(object: &Value) -> String {
-    format!("echo {} | kubectl create -f -", quoted(&object.to_string()))
+    let object = quoted(&json_text(object));
+    format!("printf '%s\\n' {object} | kubectl create -f -")
+}
+
+/// Returns the command that releases an address of a pool.
+pub(crate) fn release(address: &str, pool: &str) -> Option<String> {
+    let (address, pool) = (quoted(address), object_name(pool)?);
+    let command = format!("nadmit release {address} --pool {pool} --cluster --yes");
+    (!address.starts_with('-')).then_some(command)
 }
 
 /// Returns the operation that fails unless a value is as it was read.
@@ -72,7 +106,7 @@ pub(crate) fn remove(path: &str) -> Value {
 }
 
 /// Returns the command that takes an entry out of its pool.
-pub(crate) fn remove_entry(pool: &IpPool, entry: &PoolEntry) -> String {
+pub(crate) fn remove_entry(pool: &IpPool, entry: &PoolEntry) -> Option<String> {
     let path = entry_path(entry.offset);
     let operations = [
         test(&format!("{path}/podref"), entry.pod_ref()),
@@ -90,24 +124,29 @@ pub(crate) fn add_entry(
     interface: &str,
 ) -> Option<String> {
     let offset = pool.offset(address)?;
-    let version = pool
-        .version
-        .as_deref()
-        .map(|version| test("/metadata/resourceVersion", version));
-    let range = test("/spec/range", &*pool.range_text);
-    let add = add(&entry_path(offset), value(pod, interface));
-    let operations: Vec<Value> = version.into_iter().chain([range, add]).collect();
-    Some(patch(&pool.object(), &operations))
+    let mut operations = unchanged(pool);
+    operations.push(add(&entry_path(offset), value(pod, interface)));
+    patch(&pool.object(), &operations)
 }
 
-/// Returns the command that moves a pod's entry to the address on its interface.
+/// Returns the operations that fail unless the pool is as it was read.
+fn unchanged(pool: &IpPool) -> Vec<Value> {
+    let version = pool.version.as_deref();
+    let version = version.map(|version| test("/metadata/resourceVersion", version));
+    let range = test("/spec/range", &*pool.range_text);
+    version.into_iter().chain([range]).collect()
+}
+
+/// Returns the command that moves a pod's entry to the address on its interface. It tests the version
+/// of the pool, too: a move replaces what the address has by then.
 pub(crate) fn move_entry(pool: &IpPool, entry: &PoolEntry, address: IpAddr) -> Option<String> {
     let (from, to) = (entry_path(entry.offset), entry_path(pool.offset(address)?));
-    let operations = [
+    let mut operations = unchanged(pool);
+    operations.extend([
         test(&format!("{from}/podref"), entry.pod_ref()),
         json!({"op": "move", "from": from, "path": to}),
-    ];
-    Some(patch(&pool.object(), &operations))
+    ]);
+    patch(&pool.object(), &operations)
 }
 
 /// Returns the command that gives an entry to another pod.
@@ -116,7 +155,7 @@ pub(crate) fn hand_over_entry(
     entry: &PoolEntry,
     pod: &PodName,
     interface: &str,
-) -> String {
+) -> Option<String> {
     let path = entry_path(entry.offset);
     let operations = [
         test(&format!("{path}/podref"), entry.pod_ref()),
@@ -126,12 +165,13 @@ pub(crate) fn hand_over_entry(
 }
 
 /// Returns the command that starts a virtual machine again.
-pub(crate) fn restart_machine(namespace: &str, name: &str) -> String {
-    format!("virtctl restart -n {} {}", quoted(namespace), quoted(name))
+pub(crate) fn restart_machine(namespace: &str, name: &str) -> Option<String> {
+    let (namespace, name) = (namespace_name(namespace)?, object_name(name)?);
+    Some(format!("virtctl restart -n {namespace} {name}"))
 }
 
 /// Returns the command by which a pod is created again: that restarts its virtual machine, or deletes it.
-pub(crate) fn restart(pod: &PodRecord) -> String {
+pub(crate) fn restart(pod: &PodRecord) -> Option<String> {
     match pod.machine() {
         Some(machine) => restart_machine(&pod.name.namespace, machine),
         None => delete(&pod.object()),
@@ -212,5 +252,49 @@ mod tests {
         ] {
             assert_eq!(quoted(word), expected);
         }
+    }
+
+    #[test]
+    fn invalid_names_get_no_command() {
+        let pod = |namespace: &str, name: &str| {
+            let kind = crate::RecordKind::Pod;
+            edit(&ObjectRef::new(kind, namespace, name))
+        };
+        assert_eq!(
+            pod("db", "a.b").as_deref(),
+            Some("kubectl edit pod -n db a.b")
+        );
+        for (namespace, name) in [
+            ("db", "--kubeconfig=x"),
+            ("db", "-A"),
+            ("db", "é"),
+            ("db", "a\u{1b}["),
+            ("db", ""),
+            ("--all", "a"),
+            ("a.b", "a"),
+        ] {
+            assert_eq!(pod(namespace, name), None, "{namespace} {name}");
+        }
+        assert_eq!(restart_machine("db", "-A"), None);
+        assert_eq!(release("10.0.0.5", "--x"), None);
+    }
+
+    #[test]
+    fn values_are_written_in_ascii() {
+        for (text, expected) in [
+            ("a/b", r#""a/b""#),
+            ("é", r#""\u00e9""#),
+            ("\u{7f}\u{9b}\u{202e}", r#""\u007f\u009b\u202e""#),
+            ("\u{1f600}", r#""\ud83d\ude00""#),
+            ("\u{1b}[", r#""\u001b[""#),
+        ] {
+            let written = json_text(&json!(text));
+            assert_eq!(written, expected);
+            let read: Value = serde_json::from_str(&written).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(read, text);
+        }
+        let quoted = create(&json!({"name": "it's é"}));
+        let expected = r#"printf '%s\n' '{"name":"it'\''s \u00e9"}' | kubectl create -f -"#;
+        assert_eq!(quoted, expected);
     }
 }

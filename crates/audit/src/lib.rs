@@ -45,6 +45,11 @@ pub fn audit(snapshot: &Snapshot) -> Vec<AuditFinding> {
     for check in checks::CHECKS {
         check(&view, &mut findings);
     }
+    for finding in &mut findings {
+        if finding.commands.is_empty() && finding.help.is_empty() {
+            finding.help = "correct the objects above by hand: no command can name them".to_owned();
+        }
+    }
     findings.sort_by(|a, b| a.sort_key().cmp(&b.sort_key()));
     findings.dedup();
     findings

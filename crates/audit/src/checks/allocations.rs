@@ -68,15 +68,12 @@ fn leaked(
     }
     let address = allocation.address;
     let message = format!("{address} is held by pod {pod}, which {state}");
-    let (words, pool) = (
-        fix::quoted(&address.to_string()),
-        fix::quoted(&allocation.pool),
-    );
+    let command = fix::release(&address.to_string(), &allocation.pool);
     Some(
         AuditFinding::new(AuditCode::LeakedAllocation, message)
             .with(object(one), value(allocation))
             .with(pod.object(), state)
-            .command(format!("nadmit release {words} --pool {pool} --cluster --yes"))
+            .command(command)
             .help("nadmit releases it after the quarantine of its pool; check nadmit status if it stays"),
     )
 }

@@ -268,5 +268,5 @@ fn exclusion(view: &View<'_>, first: &Supply<'_>, shared: IpRange) -> Option<Str
     let before = (!known.is_empty()).then(|| fix::test(&path, known.clone()));
     let all: Vec<String> = known.iter().cloned().chain(blocks).collect();
     let operations: Vec<_> = before.into_iter().chain([fix::add(&path, all)]).collect();
-    Some(fix::patch(&first.object, &operations))
+    fix::patch(&first.object, &operations)
 }

@@ -17,58 +17,132 @@ use crate::{
     view::{Attachment, View},
 };
 
-/// The scope in which an address has to be unique: the segment, and a node if it is in one.
-type Scope<'s> = (IpAddr, Segment<'s>, Option<&'s str>);
+/// The most pods that a message names.
+const MAX_NAMES: usize = 10;
+
+/// The interfaces that have an address on one segment.
+type Users<'a, 's> = Vec<&'a Attachment<'s>>;
 
 pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
-    let mut users: BTreeMap<Scope<'_>, Vec<&Attachment<'_>>> = BTreeMap::new();
+    let mut users: BTreeMap<(IpAddr, Segment<'_>), Users<'_, '_>> = BTreeMap::new();
     for one in &view.attachments {
-        let in_node = segment::is_in_node(one.network) && !segment::is_cluster_wide(one.network);
-        let node = in_node.then(|| one.pod.node.as_deref().unwrap_or_default());
         let segment = Segment::of(one.network);
         for address in &one.status.ips {
-            let key = (*address, segment.clone(), node);
-            users.entry(key).or_default().push(one);
+            let known = users.entry((*address, segment.clone())).or_default();
+            known.push(one);
         }
     }
-    for ((address, ..), users) in users {
-        let holders: BTreeSet<&Holder> = users.iter().map(|one| &one.pod.holder).collect();
-        if holders.len() > 1 {
-            findings.push(finding(view, address, &users));
+    for ((address, _), users) in users {
+        for users in scopes(users) {
+            let holders: BTreeSet<&Holder> = users.iter().map(|one| &one.pod.holder).collect();
+            if holders.len() > 1 {
+                findings.push(finding(view, address, &users));
+            }
         }
     }
+}
+
+/// Divides the interfaces on a segment into the groups in which an address has to be unique: those that
+/// see each other on any node, those whose addresses one allocator gives for all nodes, and those of a
+/// node. A group is left out if another one has all of it.
+fn scopes<'a, 's>(users: Users<'a, 's>) -> Vec<Users<'a, 's>> {
+    let is_linked = |one: &&Attachment<'_>| !segment::is_in_node(one.network);
+    let is_wide = |one: &&Attachment<'_>| segment::is_cluster_wide(one.network);
+    if users.len() < 2 || users.iter().all(is_linked) || users.iter().all(is_wide) {
+        return vec![users];
+    }
+    let of = |counts: &dyn Fn(&&Attachment<'_>) -> bool| -> Users<'a, 's> {
+        users.iter().copied().filter(|one| counts(one)).collect()
+    };
+    let (linked, wide) = (of(&is_linked), of(&is_wide));
+    let mut nodes: BTreeMap<Option<&str>, Users<'_, '_>> = BTreeMap::new();
+    for one in &users {
+        let known = nodes.entry(one.pod.node.as_deref()).or_default();
+        known.push(*one);
+    }
+    nodes.retain(|_, own| !own.iter().all(is_linked) && !own.iter().all(is_wide));
+    let is_in_a_node = |group: &Users<'_, '_>| {
+        let node = group.first().map(|one| one.pod.node.as_deref());
+        let is_one = group
+            .iter()
+            .all(|one| Some(one.pod.node.as_deref()) == node);
+        is_one && node.is_some_and(|node| nodes.contains_key(&node))
+    };
+    let mut found = Vec::new();
+    let is_equal = linked.len() == wide.len();
+    if !linked.iter().all(is_wide) && !is_in_a_node(&linked) {
+        found.push(linked);
+    }
+    if (is_equal || !wide.iter().all(is_linked)) && !is_in_a_node(&wide) {
+        found.push(wide);
+    }
+    found.extend(nodes.into_values());
+    found
 }
 
 fn finding(view: &View<'_>, address: IpAddr, users: &[&Attachment<'_>]) -> AuditFinding {
     let mut users = users.to_vec();
     users.sort_by(|a, b| (&a.pod.name, a.interface()).cmp(&(&b.pod.name, b.interface())));
     let pods: BTreeSet<_> = users.iter().map(|one| &one.pod.name).collect();
-    let names: Vec<String> = pods.iter().map(ToString::to_string).collect();
     let message = format!(
         "{address} is on the interfaces of {} pods: {}",
-        names.len(),
-        names.join(", ")
+        pods.len(),
+        names(pods.iter().map(ToString::to_string))
     );
     let mut finding = AuditFinding::new(AuditCode::DuplicateAddress, message);
     for one in &users {
         finding = finding.with(one.pod.object(), one.in_words());
     }
     // A pod that is being deleted may keep its address until its node has ended it.
-    let staying = users.iter().filter(|one| !one.pod.terminating);
-    let staying: BTreeSet<&Holder> = staying.map(|one| &one.pod.holder).collect();
-    if staying.len() < 2 {
+    let staying: Users<'_, '_> = users
+        .into_iter()
+        .filter(|one| !one.pod.terminating)
+        .collect();
+    let holders: BTreeSet<&Holder> = staying.iter().map(|one| &one.pod.holder).collect();
+    if holders.len() < 2 {
         return finding
             .lowered()
             .help("wait until the pods that are being deleted have ended");
     }
-    let owner = owner(view, address, &users);
-    for name in pods {
-        if Some(name) != owner.map(|one| &one.pod.name) {
-            finding = finding.command(fix::delete(&name.object()));
-        }
+    if is_link_local(address) {
+        return finding
+            .lowered()
+            .help("no action needed if each pod uses the address for itself");
+    }
+    // The launcher pods of a virtual machine keep the address together, or lose it together.
+    let owner = owner(view, address, &staying);
+    let others = staying
+        .iter()
+        .filter(|one| owner.is_none_or(|owner| one.pod.holder != owner.pod.holder));
+    let mut commands = BTreeMap::new();
+    for one in others {
+        commands.entry(&one.pod.holder).or_insert(one.pod);
+    }
+    let mut restarted: Vec<_> = commands.into_values().collect();
+    restarted.sort_by_key(|pod| &pod.name);
+    for pod in restarted {
+        finding = finding.command(fix::restart(pod));
     }
     finding
         .help("the pods that the commands delete get other addresses when they are created again")
+}
+
+/// Returns the names in words: the first ones, and the number of the others.
+fn names(all: impl ExactSizeIterator<Item = String>) -> String {
+    let more = all.len().saturating_sub(MAX_NAMES);
+    let named: Vec<String> = all.take(MAX_NAMES).collect();
+    match more {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+/// Returns true for addresses that nodes use for their own pods: each may have the same.
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
 }
 
 /// Returns the interface that may keep the address: the one that a record names, or else that of the

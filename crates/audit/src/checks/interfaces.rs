@@ -89,7 +89,7 @@ fn unrecorded(
             )
             .command(
                 fix::add_entry(pool, address, name, one.interface())
-                    .unwrap_or_else(|| fix::restart(one.pod)),
+                    .or_else(|| fix::restart(one.pod)),
             ),
         None => finding
             .with(network_object(one.network), "its range has no IPPool")

@@ -146,7 +146,9 @@ impl User<'_, '_> {
             Self::Pod(one) => {
                 let requested = one.pod.request_of(one.interface());
                 let is_requested = requested.is_some_and(|one| one.mac.is_some());
-                (!is_requested).then(|| fix::delete(&one.pod.object()))
+                (!is_requested)
+                    .then(|| fix::delete(&one.pod.object()))
+                    .flatten()
             }
             Self::Machine(_, one, _) => {
                 let path = format!(
@@ -154,7 +156,7 @@ impl User<'_, '_> {
                     one.index
                 );
                 let operations = [fix::test(&path, &*one.mac_text), fix::remove(&path)];
-                Some(fix::patch(&self.object(), &operations))
+                fix::patch(&self.object(), &operations)
             }
         }
     }

@@ -73,7 +73,7 @@ fn judge(
         fix::replace("/spec/podref", user.pod.name.to_string()),
     ];
     let mut finding = finding.with(user.pod.object(), user.in_words());
-    finding.commands = vec![fix::patch(&object, &operations)];
+    finding.commands = fix::patch(&object, &operations).into_iter().collect();
     Some(finding)
 }
 

@@ -63,7 +63,16 @@ fn run(world: &mut World, command: &str) {
             let object = object.unwrap_or_else(|| panic!("{command}: no such object"));
             json_patch::patch(object, &patch).unwrap_or_else(|e| panic!("{command}: {e}"));
         }
-        ["echo", object, "|", "kubectl", "create", "-f", "-"] => {
+        [
+            "printf",
+            "%s\\n",
+            object,
+            "|",
+            "kubectl",
+            "create",
+            "-f",
+            "-",
+        ] => {
             let object = serde_json::from_str(object);
             world
                 .0

@@ -1,6 +1,7 @@
 //! Tables of the checks: for each code a world that has it, and one next to it that has not.
 
 mod conflicts;
+mod duplicates;
 mod fixes;
 mod generated;
 mod objects;

@@ -159,7 +159,9 @@ fn drift_of_entries() {
         ),
     ]);
     assert!(drifted.commands()[0].ends_with(
-        "'[{\"op\":\"test\",\"path\":\"/spec/allocations/5/podref\",\"value\":\"db/a\"},\
+        "'[{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":\"7\"},\
+         {\"op\":\"test\",\"path\":\"/spec/range\",\"value\":\"10.0.0.0/24\"},\
+         {\"op\":\"test\",\"path\":\"/spec/allocations/5/podref\",\"value\":\"db/a\"},\
          {\"from\":\"/spec/allocations/5\",\"op\":\"move\",\"path\":\"/spec/allocations/6\"}]'"
     ));
 }
@@ -352,7 +354,7 @@ fn reservations() {
     assert_eq!(
         without("OverlappingRangeIPReservation").commands(),
         [
-            "echo '{\"apiVersion\":\"whereabouts.cni.cncf.io/v1alpha1\",\
+            "printf '%s\\n' '{\"apiVersion\":\"whereabouts.cni.cncf.io/v1alpha1\",\
              \"kind\":\"OverlappingRangeIPReservation\",\
              \"metadata\":{\"name\":\"10.0.0.5\",\"namespace\":\"kube-system\"},\
              \"spec\":{\"containerid\":\"sandbox\",\"ifname\":\"net1\",\"podref\":\"db/a\"}}' \
