@@ -107,7 +107,7 @@ pub(crate) fn remove(path: &str) -> Value {
 
 /// Returns the command that takes an entry out of its pool.
 pub(crate) fn remove_entry(pool: &IpPool, entry: &PoolEntry) -> Option<String> {
-    let path = entry_path(entry.offset);
+    let path = entry_path(&entry.key);
     let operations = [
         test(&format!("{path}/podref"), entry.pod_ref()),
         remove(&path),
@@ -125,7 +125,7 @@ pub(crate) fn add_entry(
 ) -> Option<String> {
     let offset = pool.offset(address)?;
     let mut operations = unchanged(pool);
-    operations.push(add(&entry_path(offset), value(pod, interface)));
+    operations.push(add(&entry_path(&offset.to_string()), value(pod, interface)));
     patch(&pool.object(), &operations)
 }
 
@@ -140,7 +140,10 @@ fn unchanged(pool: &IpPool) -> Vec<Value> {
 /// Returns the command that moves a pod's entry to the address on its interface. It tests the version
 /// of the pool, too: a move replaces what the address has by then.
 pub(crate) fn move_entry(pool: &IpPool, entry: &PoolEntry, address: IpAddr) -> Option<String> {
-    let (from, to) = (entry_path(entry.offset), entry_path(pool.offset(address)?));
+    let (from, to) = (
+        entry_path(&entry.key),
+        entry_path(&pool.offset(address)?.to_string()),
+    );
     let mut operations = unchanged(pool);
     operations.extend([
         test(&format!("{from}/podref"), entry.pod_ref()),
@@ -156,7 +159,7 @@ pub(crate) fn hand_over_entry(
     pod: &PodName,
     interface: &str,
 ) -> Option<String> {
-    let path = entry_path(entry.offset);
+    let path = entry_path(&entry.key);
     let operations = [
         test(&format!("{path}/podref"), entry.pod_ref()),
         replace(&path, value(pod, interface)),
@@ -203,8 +206,8 @@ pub(crate) fn blocks(range: IpRange) -> Vec<String> {
 }
 
 /// Returns the path of an entry in its `IPPool`.
-pub(crate) fn entry_path(offset: u128) -> String {
-    format!("/spec/allocations/{offset}")
+pub(crate) fn entry_path(key: &str) -> String {
+    format!("/spec/allocations/{key}")
 }
 
 fn value(pod: &PodName, interface: &str) -> Value {

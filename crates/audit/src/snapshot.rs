@@ -89,8 +89,10 @@ pub struct PodRecord {
     pub holder: Holder,
     /// The networks of its annotations.
     pub requested: Vec<RequestedNetwork>,
-    /// The network-status, if there is a valid one.
+    /// The elements of the network-status that can be read, if there is one.
     pub status: Option<Vec<AttachmentStatus>>,
+    /// True if the network-status has elements that cannot be read: an absent address may be there.
+    pub status_is_partial: bool,
 }
 
 /// A network that a pod requests.
@@ -125,6 +127,8 @@ pub struct IpPool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolEntry {
     pub offset: u128,
+    /// The offset as written, which is the key in paths.
+    pub key: Box<str>,
     pub address: IpAddr,
     /// The pod; `None` for an entry that only keeps the address from others.
     pub pod: Option<PodName>,
@@ -219,6 +223,8 @@ pub struct UnreadableRecord {
     pub place: String,
     /// The reason, with the field.
     pub reason: String,
+    /// The action, if it is not to edit the object; empty otherwise.
+    pub help: &'static str,
 }
 
 impl Snapshot {
@@ -254,6 +260,12 @@ impl PodRecord {
             .created
             .map_or(i64::MAX, |created| now.0.saturating_sub(created.0));
         !self.pending && age >= SETTLING_SECONDS
+    }
+
+    /// Returns its network-status, if that shows which addresses are absent, too.
+    pub fn whole_status(&self, now: Timestamp) -> Option<&[AttachmentStatus]> {
+        let is_whole = self.is_settled(now) && !self.status_is_partial;
+        self.status.as_deref().filter(|_| is_whole)
     }
 
     /// Returns the network that it requests for an interface.
@@ -341,7 +353,7 @@ impl PoolEntry {
     /// Returns the entry in words, for evidence.
     pub(crate) fn in_words(&self) -> String {
         let Self {
-            offset,
+            key,
             address,
             interface,
             ..
@@ -351,7 +363,7 @@ impl PoolEntry {
             "" => String::new(),
             name => format!(", {name}"),
         };
-        format!("spec.allocations[{offset}] is {address} of pod {pod}{interface}")
+        format!("spec.allocations[{key}] is {address} of pod {pod}{interface}")
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use nadmit_cni::{
     BoundedSubnet, IpRange, Network, Subnet,
+    assignable::{AssignableSource, assignable_ranges},
     ipam::{Ipam, WhereaboutsIpam},
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct WhereaboutsNetwork<'s> {
     pub space: &'s str,
     /// The subnets of its ranges.
     pub subnets: Vec<Subnet>,
+    /// The addresses that Whereabouts assigns of them.
+    assignable: Vec<IpRange>,
 }
 
 /// The address space of an `IPPool`, and the networks whose configurations say so.
@@ -35,9 +38,13 @@ pub(crate) struct PoolSpace<'s> {
 impl<'s> WhereaboutsNetwork<'s> {
     /// Returns the network, if Whereabouts serves it.
     pub(crate) fn of(network: &'s Network) -> Option<Self> {
-        let Some(Ipam::Whereabouts(ipam)) = network.config.loaded()?.ipam() else {
+        let config = network.config.loaded()?;
+        let Some(Ipam::Whereabouts(ipam)) = config.ipam() else {
             return None;
         };
+        let assignable = assignable_ranges(config).into_iter();
+        let assignable =
+            assignable.filter(|one| matches!(one.source, AssignableSource::Range { .. }));
         let subnet = |range: &str| Some(BoundedSubnet::parse(range.trim()).ok()?.subnet);
         let ranges = ipam.ranges.iter();
         Some(Self {
@@ -45,14 +52,13 @@ impl<'s> WhereaboutsNetwork<'s> {
             ipam,
             space: ipam.network_name.as_deref().unwrap_or_default(),
             subnets: ranges.filter_map(|one| subnet(&one.range)).collect(),
+            assignable: assignable.map(|one| one.range).collect(),
         })
     }
 
-    /// Returns true if an address is in one of its ranges.
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        self.subnets
-            .iter()
-            .any(|subnet| subnet.range().contains(address))
+    /// Returns true if Whereabouts can assign an address on it.
+    pub(crate) fn assigns(&self, address: IpAddr) -> bool {
+        self.assignable.iter().any(|range| range.contains(address))
     }
 
     /// Returns true if this configuration leads to a pool of this name and range.

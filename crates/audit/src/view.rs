@@ -6,11 +6,13 @@ use std::{
     net::IpAddr,
 };
 
-use nadmit_cni::{HardwareAddress, Mac, Network, status::AttachmentStatus};
+use nadmit_allocation::Timestamp;
+use nadmit_cni::{HardwareAddress, Mac, Network, ipam::Ipam, status::AttachmentStatus};
 
 use super::{
     IpPool, ObjectRef, OverlappingReservation, PodName, PodRecord, PodState, PoolEntry, RecordKind,
     Snapshot,
+    segment::Segment,
     spaces::{self, PoolSpace, WhereaboutsNetwork},
 };
 
@@ -120,10 +122,7 @@ impl<'s> View<'s> {
         let live = self.snapshot.pods.iter().filter(|pod| !pod.ended);
         for pod in live {
             for status in pod.status.iter().flatten() {
-                let (namespace, name) = status
-                    .name
-                    .split_once('/')
-                    .unwrap_or((&pod.name.namespace, &status.name));
+                let (namespace, name) = network_name(&pod.name, status);
                 // Anyone who can create a pod can write its status: a network that it does not
                 // request is not attached.
                 let is_requested = pod
@@ -225,6 +224,40 @@ impl<'s> View<'s> {
         found.copied()
     }
 
+    /// Returns true if Whereabouts can assign an address on a network, or on another one of its address
+    /// space and segment.
+    pub(crate) fn can_assign(&self, on: &WhereaboutsNetwork<'_>, address: IpAddr) -> bool {
+        let segment = Segment::of(on.network);
+        let mut others = self.whereabouts.iter();
+        on.assigns(address)
+            || others.any(|one| {
+                one.space == on.space && one.assigns(address) && Segment::of(one.network) == segment
+            })
+    }
+
+    /// Returns false if an interface has its addresses from elsewhere than an address space of
+    /// Whereabouts: its network is known, and Whereabouts does not serve it, or for another space.
+    pub(crate) fn may_be_of(&self, space: &str, pod: &PodName, status: &AttachmentStatus) -> bool {
+        let (namespace, name) = network_name(pod, status);
+        let config = self.network(namespace, name);
+        match config.and_then(|network| network.config.loaded()) {
+            None => true,
+            Some(config) => match config.ipam() {
+                // The file may have a network_name, too.
+                Some(Ipam::Whereabouts(ipam)) => {
+                    ipam.has_file || ipam.network_name.as_deref().unwrap_or_default() == space
+                }
+                _ => false,
+            },
+        }
+    }
+
+    /// Returns true if an entry names the pod for this address.
+    pub(crate) fn is_recorded(&self, spot: Spot<'_>, pod: &PodName) -> bool {
+        let mut entries = self.entries(spot).iter();
+        entries.any(|one| one.entry.pod.as_ref() == Some(pod))
+    }
+
     /// Returns true if a reservation can mean the address.
     pub(crate) fn is_reserved(&self, spot: Spot<'_>) -> bool {
         self.reserved.contains(&spot)
@@ -242,6 +275,12 @@ impl<'s> View<'s> {
 }
 
 impl Attachment<'_> {
+    /// Returns true if the pod may get a record of an address that is on the interface: it stays, and its
+    /// own records are complete.
+    pub(crate) fn is_lasting(&self, now: Timestamp) -> bool {
+        !self.pod.terminating && self.pod.is_settled(now)
+    }
+
     /// Returns the name of the interface.
     pub(crate) fn interface(&self) -> &str {
         self.status.interface.as_deref().unwrap_or_default()
@@ -251,6 +290,12 @@ impl Attachment<'_> {
     pub(crate) fn in_words(&self) -> String {
         interface_in_words(self.status)
     }
+}
+
+/// Returns namespace and name of the network that an interface is on.
+fn network_name<'a>(pod: &'a PodName, status: &'a AttachmentStatus) -> (&'a str, &'a str) {
+    let name = status.name.split_once('/');
+    name.unwrap_or((&pod.namespace, &status.name))
 }
 
 /// Returns the addresses of an interface in words, for evidence.

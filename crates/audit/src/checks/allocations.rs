@@ -84,7 +84,7 @@ fn drift(view: &View<'_>, one: &AllocationRecord, pod: &PodRecord) -> Option<Aud
     let address = allocation.address.ip()?;
     let recorded = allocation.pod.as_ref().and_then(|pod| pod.uid.as_deref());
     let is_other = recorded.is_some_and(|uid| pod.uid.as_deref() != Some(uid));
-    if is_other || pod.terminating || !pod.is_settled(view.snapshot.now) {
+    if is_other || pod.terminating || pod.whole_status(view.snapshot.now).is_none() {
         return None;
     }
     let network = (&*allocation.network.namespace, &*allocation.network.name);

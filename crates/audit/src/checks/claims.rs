@@ -13,8 +13,9 @@ pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
         .map(|claim| ((&*claim.namespace, &*claim.name), claim))
         .collect();
     let live = view.snapshot.pods.iter();
-    let live =
-        live.filter(|pod| !pod.ended && !pod.terminating && pod.is_settled(view.snapshot.now));
+    let live = live.filter(|pod| {
+        !pod.ended && !pod.terminating && pod.whole_status(view.snapshot.now).is_some()
+    });
     for pod in live {
         for request in &pod.requested {
             let claim = request.claim.as_deref();

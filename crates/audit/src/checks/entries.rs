@@ -1,5 +1,7 @@
 //! `leaked-entry`, `drift` and `missing-reservation`: the entries of `IPPool`s, compared with their pods.
 
+use std::{collections::BTreeSet, net::IpAddr};
+
 use nadmit_cni::status::AttachmentStatus;
 
 use crate::{
@@ -40,22 +42,8 @@ fn without_pod(
     state: &str,
 ) -> AuditFinding {
     let address = spot.1;
-    let user = view
-        .carriers(spot)
-        .find(|user| !is_recorded(view, spot, &user.pod.name));
-    if let Some(user) = user {
-        let message = format!(
-            "{address} is recorded for pod {pod}, which {state}, but pod {} has it",
-            user.pod.name
-        );
-        return with_entry(AuditFinding::new(AuditCode::Drift, message), one)
-            .with(user.pod.object(), user.in_words())
-            .command(fix::hand_over_entry(
-                one.pool,
-                one.entry,
-                &user.pod.name,
-                user.interface(),
-            ));
+    if let Some(taken) = taken(view, spot, one, &format!("{pod}, which {state}")) {
+        return taken;
     }
     let message = format!("{address} is recorded for pod {pod}, which {state}");
     let finding = with_entry(AuditFinding::new(AuditCode::LeakedEntry, message), one);
@@ -72,34 +60,29 @@ fn compare(
     pod: &PodRecord,
 ) -> Option<AuditFinding> {
     let (entry, address) = (one.entry, spot.1);
-    let status = pod.status.as_ref()?;
-    if !pod.is_settled(view.snapshot.now) {
-        return None;
-    }
+    let status = pod.whole_status(view.snapshot.now)?.iter();
+    let status: Vec<&AttachmentStatus> = status
+        .filter(|status| view.may_be_of(spot.0, &pod.name, status))
+        .collect();
     let named = |status: &&AttachmentStatus| status.interface.as_deref() == Some(&*entry.interface);
-    let carrying = status.iter().find(|status| status.ips.contains(&address));
-    if let Some(carrying) = carrying {
-        let is_named = entry.interface.is_empty()
-            || status
-                .iter()
-                .filter(named)
-                .any(|status| status.ips.contains(&address));
-        return (!is_named).then(|| on_other_interface(one, pod, carrying));
+    let unnamed = |status: &&AttachmentStatus| status.interface.is_none();
+    let mut carrying = status.iter().filter(|status| status.ips.contains(&address));
+    if let Some(first) = carrying.clone().next() {
+        let is_named =
+            entry.interface.is_empty() || carrying.any(|status| named(&status) || unnamed(&status));
+        return (!is_named).then(|| on_other_interface(one, pod, first));
     }
-    let interface = status.iter().find(named);
+    let interfaces = || status.iter().copied();
+    let interface = interfaces()
+        .find(named)
+        .or_else(|| interfaces().find(unnamed));
     // Another pod may have the address, which then is not this pod's to give back.
-    let other = view
-        .carriers(spot)
-        .find(|user| !is_recorded(view, spot, &user.pod.name));
-    if let Some(other) = other {
-        return Some(taken_by_other(one, pod, other));
+    if let Some(taken) = taken(view, spot, one, &pod.name.to_string()) {
+        return Some(taken);
     }
     let moved = interface.and_then(|interface| {
-        let unrecorded = |address: &&std::net::IpAddr| {
-            one.pool.range.range().contains(**address)
-                && view.entries((spot.0, **address)).is_empty()
-        };
-        Some((interface, *interface.ips.iter().find(unrecorded)?))
+        let target = target(view, spot, one, pod, interface);
+        Some((interface, target?))
     });
     if let Some((interface, carried)) = moved {
         let (name, own) = (&entry.interface, &pod.name);
@@ -135,7 +118,7 @@ fn on_other_interface(
         "{address} is recorded for {recorded} of pod {}, but is on {interface}",
         pod.name
     );
-    let path = format!("{}/ifname", fix::entry_path(one.entry.offset));
+    let path = format!("{}/ifname", fix::entry_path(&one.entry.key));
     let operations = [
         fix::test(&path, &**recorded),
         fix::replace(&path, interface),
@@ -145,26 +128,60 @@ fn on_other_interface(
         .command(fix::patch(&one.pool.object(), &operations))
 }
 
-fn taken_by_other(one: &Entry<'_>, pod: &PodRecord, other: &Attachment<'_>) -> AuditFinding {
-    let (address, holder) = (one.entry.address, &other.pod.name);
-    let message = format!(
-        "{address} is recorded for pod {}, but pod {holder} has it",
-        pod.name
-    );
-    with_entry(AuditFinding::new(AuditCode::Drift, message), one)
-        .with(other.pod.object(), other.in_words())
-        .command(fix::hand_over_entry(
+/// Returns the finding about an entry whose address is on an interface of a pod that no entry of the
+/// address names. A pod that has just started, or that is being deleted, does not get the entry.
+fn taken(view: &View<'_>, spot: Spot<'_>, one: &Entry<'_>, pod: &str) -> Option<AuditFinding> {
+    let users = || takers(view, spot);
+    let lasting = users().find(|user| user.is_lasting(view.snapshot.now));
+    let user = lasting.or_else(|| users().next())?;
+    let (address, holder) = (spot.1, &user.pod.name);
+    let message = format!("{address} is recorded for pod {pod}, but pod {holder} has it");
+    let finding = with_entry(AuditFinding::new(AuditCode::Drift, message), one)
+        .with(user.pod.object(), user.in_words());
+    Some(match lasting {
+        Some(_) => finding.command(fix::hand_over_entry(
             one.pool,
             one.entry,
             holder,
-            other.interface(),
-        ))
+            user.interface(),
+        )),
+        None => finding
+            .lowered()
+            .help("wait until the pod that has it has started or ended"),
+    })
 }
 
-/// Returns true if an entry names the pod for this address.
-fn is_recorded(view: &View<'_>, spot: Spot<'_>, pod: &PodName) -> bool {
-    let mut entries = view.entries(spot).iter();
-    entries.any(|one| one.entry.pod.as_ref() == Some(pod))
+/// Returns the interfaces with an address whose pods no entry of the address names.
+fn takers<'a, 's>(view: &'a View<'s>, spot: Spot<'a>) -> impl Iterator<Item = &'a Attachment<'s>> {
+    view.carriers(spot)
+        .filter(move |user| !view.is_recorded(spot, &user.pod.name))
+}
+
+/// Returns the address of the interface to which a stale entry of its pod moves: of several such
+/// entries the first one gets the first address without an entry, and so on.
+fn target(
+    view: &View<'_>,
+    spot: Spot<'_>,
+    one: &Entry<'_>,
+    pod: &PodRecord,
+    interface: &AttachmentStatus,
+) -> Option<IpAddr> {
+    let range = one.pool.range.range();
+    let is_free = |address: &&IpAddr| {
+        one.pool.offset(**address).is_some() && view.entries((spot.0, **address)).is_empty()
+    };
+    let free: BTreeSet<IpAddr> = interface.ips.iter().filter(is_free).copied().collect();
+    let key = |one: &Entry<'_>| (one.entry.offset, one.at);
+    let before = view.entries_of(&pod.name).filter(|(space, other)| {
+        *space == spot.0
+            && key(other) < key(one)
+            && *other.entry.interface == *one.entry.interface
+            && other.pool.range.range().intersection(range).is_some()
+            && !interface.ips.contains(&other.entry.address)
+            && takers(view, (spot.0, other.entry.address)).next().is_none()
+    });
+    let before = before.take(free.len()).count();
+    free.into_iter().nth(before)
 }
 
 fn with_entry(finding: AuditFinding, one: &Entry<'_>) -> AuditFinding {

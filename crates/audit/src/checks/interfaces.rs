@@ -54,7 +54,9 @@ fn has_moved(
     });
     entries.any(|(_, entry)| {
         let entry = entry.entry;
-        *entry.interface == *one.interface() && !one.status.ips.contains(&entry.address)
+        let is_named = one.status.interface.as_deref();
+        is_named.is_none_or(|name| *entry.interface == *name)
+            && !one.status.ips.contains(&entry.address)
     })
 }
 
@@ -66,7 +68,7 @@ fn unrecorded(
 ) -> Option<AuditFinding> {
     let requested = one.pod.request_of(one.interface());
     let is_requested = requested.is_some_and(|request| request.ips.contains(&address));
-    let in_range = network.contains(address);
+    let in_range = view.can_assign(network, address);
     let pool = view.pool_for(one.whereabouts?, address);
     if is_requested {
         return Some(untracked(one, address, in_range.then_some(pool).flatten()));

@@ -10,7 +10,7 @@ pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
     // A configuration on the nodes may be the one that uses the pool.
     let has_unread = networks.any(|network| on_node(&network.config))
         || view.whereabouts.iter().any(|one| one.ipam.has_file);
-    if has_unread || !view.snapshot.reads(RecordKind::Network) {
+    if has_unread || !view.snapshot.is_complete(RecordKind::Network) {
         return;
     }
     for (pool, found) in view.snapshot.ip_pools.iter().zip(&view.spaces) {

@@ -1,7 +1,7 @@
 //! `orphaned-reservation`: reservations without pod, or without an entry for their pod.
 
 use crate::{
-    AuditCode, AuditFinding, OverlappingReservation, PodState, RecordKind, fix,
+    AuditCode, AuditFinding, OverlappingReservation, PodName, PodState, RecordKind, fix,
     view::{Spot, View},
 };
 
@@ -28,7 +28,10 @@ fn judge(
     let entries: Vec<_> = spots.iter().flat_map(|spot| view.entries(*spot)).collect();
     let Some(pod) = &one.pod else {
         let is_without = entries.is_empty() && covers(view, spots);
-        return is_without.then(|| orphan(one, "has no pod and no entry in an IPPool".to_owned()));
+        // It may keep the address from others on purpose.
+        let what = "has no pod and no entry in an IPPool";
+        let command = || fix::delete(&one.object());
+        return is_without.then(|| orphan(one, what.to_owned()).lowered().command(command()));
     };
     let state = match view.pod(pod) {
         PodState::Unknown => return None,
@@ -36,15 +39,17 @@ fn judge(
         PodState::Ended(_) => "has ended",
         PodState::Live(record) => {
             let carries = |spot: &Spot<'_>| {
-                let status = record.status.iter().flatten();
-                status.clone().any(|status| status.ips.contains(&spot.1))
+                let mut status = record.status.iter().flatten();
+                status.any(|status| {
+                    status.ips.contains(&spot.1) && view.may_be_of(spot.0, pod, status)
+                })
             };
             let has_entry = entries
                 .iter()
                 .any(|entry| entry.entry.pod.as_ref() == Some(pod));
-            let is_settled = record.is_settled(view.snapshot.now) && record.status.is_some();
+            let is_shown = record.whole_status(view.snapshot.now).is_some();
             // An address on the interface of its pod is the matter of the missing entry.
-            if has_entry || !is_settled || spots.iter().any(carries) {
+            if has_entry || !is_shown || spots.iter().any(carries) {
                 return None;
             }
             let finding = match entries.first() {
@@ -59,22 +64,60 @@ fn judge(
                 ),
                 None => return None,
             };
-            return Some(finding.with(record.object(), "network-status does not have the address"));
+            let finding = finding.with(record.object(), "network-status does not have the address");
+            return Some(handed_over(view, one, pod, spots, finding));
         }
     };
     let finding = orphan(one, format!("is of pod {pod}, which {state}"));
-    // A pod that has the address by now needs the reservation under its own name.
-    let user = spots.iter().find_map(|spot| view.carriers(*spot).next());
-    let Some(user) = user else {
-        return Some(finding.with(pod.object(), state));
+    let finding = finding.with(pod.object(), state);
+    Some(handed_over(view, one, pod, spots, finding))
+}
+
+/// Hands the reservation over, if another pod has the address or an entry of it: that pod needs the
+/// reservation under its own name.
+fn handed_over(
+    view: &View<'_>,
+    one: &OverlappingReservation,
+    pod: &PodName,
+    spots: &[Spot<'_>],
+    finding: AuditFinding,
+) -> AuditFinding {
+    let users = || spots.iter().flat_map(|spot| view.carriers(*spot));
+    let recorded = spots.iter().find_map(|spot| {
+        let mut users = view.carriers(*spot);
+        users.find(|user| view.is_recorded(*spot, &user.pod.name))
+    });
+    let user = recorded.or_else(|| users().find(|user| user.is_lasting(view.snapshot.now)));
+    let (finding, heir, interface) = match user {
+        Some(user) => {
+            let finding = finding.with(user.pod.object(), user.in_words());
+            (finding, &user.pod.name, user.interface())
+        }
+        None => {
+            let entries = spots.iter().flat_map(|spot| view.entries(*spot));
+            let mut entries = entries.filter_map(|entry| Some((entry, entry.entry.pod.as_ref()?)));
+            let of_other = entries.find(|(_, other)| {
+                let state = view.pod(other);
+                *other != pod && matches!(state, PodState::Live(_) | PodState::Unknown)
+            });
+            match of_other {
+                Some((entry, heir)) => {
+                    let value = entry.entry.in_words();
+                    let finding = finding.with(entry.pool.object(), value);
+                    (finding, heir, &*entry.entry.interface)
+                }
+                None => return finding.command(fix::delete(&one.object())),
+            }
+        }
     };
-    let operations = [
+    let mut operations = vec![
         fix::test("/spec/podref", pod.to_string()),
-        fix::replace("/spec/podref", user.pod.name.to_string()),
+        fix::replace("/spec/podref", heir.to_string()),
     ];
-    let mut finding = finding.with(user.pod.object(), user.in_words());
-    finding.commands = fix::patch(&object, &operations).into_iter().collect();
-    Some(finding)
+    if !interface.is_empty() && *interface != *one.interface {
+        operations.push(fix::add("/spec/ifname", interface));
+    }
+    finding.command(fix::patch(&one.object(), &operations))
 }
 
 /// Returns true if the pools were read that would record the address.
@@ -98,5 +141,4 @@ fn orphan(one: &OverlappingReservation, what: String) -> AuditFinding {
         .unwrap_or_default();
     AuditFinding::new(AuditCode::OrphanedReservation, message)
         .with(one.object(), format!("spec.podref is {pod:?}"))
-        .command(fix::delete(&one.object()))
 }

@@ -9,7 +9,7 @@ use crate::{
 pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
     for pool in &view.snapshot.slice_pools {
         let object = ObjectRef::new(RecordKind::NodeSlicePool, &pool.namespace, &pool.name);
-        if view.snapshot.reads(RecordKind::Node) {
+        if view.snapshot.is_complete(RecordKind::Node) {
             findings.extend(missing_nodes(view, pool, &object));
         }
         findings.extend(exhausted(view, pool, &object));

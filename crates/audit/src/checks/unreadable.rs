@@ -7,15 +7,18 @@ pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
         object,
         place,
         reason,
+        help,
     } in &view.snapshot.unreadable
     {
         let code = AuditCode::UnreadableRecord;
         findings.push(match object {
             Some(object) => {
                 let message = format!("{object} has a value that cannot be read: {reason}");
-                AuditFinding::new(code, message)
-                    .with(object.clone(), reason)
-                    .command(fix::edit(object))
+                let finding = AuditFinding::new(code, message).with(object.clone(), reason);
+                match *help {
+                    "" => finding.command(fix::edit(object)),
+                    help => finding.help(help),
+                }
             }
             None => {
                 let message = format!("{place} cannot be read: {reason}");

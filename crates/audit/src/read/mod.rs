@@ -56,7 +56,8 @@ impl SnapshotReader {
             return self.unreadable(&of, format!("metadata.name {error}"));
         }
         if !self.known.insert(of.clone()) {
-            return self.unreadable(&of, "is defined twice; the first definition counts");
+            let reason = "is defined twice; the first definition counts";
+            return self.unreadable_with(&of, reason, "remove one of the definitions");
         }
         *self.snapshot.counts.entry(kind).or_default() += 1;
         match kind {
@@ -81,6 +82,7 @@ impl SnapshotReader {
             object: None,
             place: place.to_owned(),
             reason: reason.to_owned(),
+            help: "",
         });
     }
 
@@ -90,10 +92,16 @@ impl SnapshotReader {
     }
 
     fn unreadable(&mut self, of: &ObjectRef, reason: impl Into<String>) {
+        self.unreadable_with(of, reason, "");
+    }
+
+    /// Adds a part of an object that is not to be edited.
+    fn unreadable_with(&mut self, of: &ObjectRef, reason: impl Into<String>, help: &'static str) {
         self.snapshot.unreadable.push(UnreadableRecord {
             object: Some(of.clone()),
             place: String::new(),
             reason: reason.into(),
+            help,
         });
     }
 }

@@ -1,7 +1,9 @@
 //! Pods: what they request, and what their network-status reports.
 
 use nadmit_allocation::{Controller, Holder, RequesterIdentity, Timestamp};
-use nadmit_cni::{Annotation, Selection, address::canonical, annotations, interface, status};
+use nadmit_cni::{
+    Annotation, Selection, address::canonical, annotations, interface, status::AttachmentStatus,
+};
 use serde_json::Value;
 
 use super::{SnapshotReader, some_text, text};
@@ -37,13 +39,13 @@ impl SnapshotReader {
             }));
         }
         let status = annotation(annotations::NETWORK_STATUS).filter(|_| !on_node);
-        let status = status.and_then(|value| match status::parse(&value) {
-            Ok(found) => Some(found),
-            Err(error) => {
-                self.unreadable(of, error.to_string());
-                None
-            }
-        });
+        let status = status.map(|value| network_status(&value));
+        let (status, mistakes) = status.unwrap_or_default();
+        let status_is_partial = !mistakes.is_empty();
+        for mistake in mistakes {
+            let reason = format!("the annotation network-status cannot be read: {mistake}");
+            self.unreadable_with(of, reason, "create the pod again: its CNI plugins write it");
+        }
         let created = text(object, &["metadata", "creationTimestamp"]);
         let uid = some_text(object, &["metadata", "uid"]);
         let record = PodRecord {
@@ -60,9 +62,39 @@ impl SnapshotReader {
             uid,
             requested,
             status,
+            status_is_partial,
         };
         self.snapshot.pods.push(record);
     }
+}
+
+/// Reads a network-status element by element, and accepts addresses with a prefix length. Returns what
+/// can be read, `None` if that is nothing, and what is wrong.
+fn network_status(text: &str) -> (Option<Vec<AttachmentStatus>>, Vec<String>) {
+    let elements: Vec<Value> = match serde_json::from_str(text) {
+        Ok(elements) => elements,
+        Err(error) => return (None, vec![error.to_string()]),
+    };
+    let (mut found, mut mistakes) = (Vec::new(), Vec::new());
+    for (index, mut element) in elements.into_iter().enumerate() {
+        if let Some(ips) = element.get_mut("ips").and_then(Value::as_array_mut) {
+            ips.retain_mut(|ip| match ip.as_str().and_then(canonical) {
+                Some(request) => {
+                    *ip = request.address.to_string().into();
+                    true
+                }
+                None => {
+                    mistakes.push(format!("element {index}: {ip} is not an IP address"));
+                    false
+                }
+            });
+        }
+        match serde_json::from_value(element) {
+            Ok(status) => found.push(status),
+            Err(error) => mistakes.push(format!("element {index}: {error}")),
+        }
+    }
+    (Some(found), mistakes)
 }
 
 /// Returns the request of a selection; `None` if it names no network.

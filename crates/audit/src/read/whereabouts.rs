@@ -79,6 +79,7 @@ fn entry(pool: &IpPool, key: &str, value: &Value) -> Result<PoolEntry, String> {
         address.ok_or_else(|| format!("is behind the last address after {}", pool.range_text))?;
     Ok(PoolEntry {
         offset,
+        key: key.into(),
         address,
         pod: pod_ref(value)?,
         interface: text(value, &["ifname"]).into(),

@@ -1,10 +1,12 @@
 //! Tables of the checks: for each code a world that has it, and one next to it that has not.
 
 mod conflicts;
+mod drift;
 mod duplicates;
 mod fixes;
 mod generated;
 mod objects;
 mod reading;
 mod records;
+mod reservations;
 mod world;

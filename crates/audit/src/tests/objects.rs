@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::{Coverage, audit};
+
 use super::world::{World, check, consistent, network_on, pod, pool, requesting, set};
 
 fn allocation(address: &str, holder: Value, since: &str) -> Value {
@@ -140,6 +142,8 @@ fn slices() {
             ],
         ),
     ]);
+    // Files may lack some of the nodes.
+    assert_eq!(audit(&gone.snapshot(Coverage::Files)), []);
     assert_eq!(
         gone.commands(),
         [
@@ -166,4 +170,8 @@ fn unused_pools() {
             &[],
         ),
     ]);
+    assert_eq!(
+        audit(&consistent().with(old()).snapshot(Coverage::Files)),
+        []
+    );
 }

@@ -80,3 +80,64 @@ fn findings_concern_the_namespaces_of_their_evidence() {
     let concerns = |namespace: &str| leak.is_some_and(|one| one.concerns(namespace));
     assert!(concerns("db") && concerns("kube-system") && !concerns("web"));
 }
+
+#[test]
+fn elements_of_network_status_are_read_one_by_one() {
+    let element = |ips: Value| json!({"name": "db/net", "interface": "net1", "ips": ips});
+    let world = |elements: Value| {
+        let mut world = consistent();
+        for object in &mut world.0 {
+            if object["kind"] == "Pod" {
+                let status = elements.to_string().into();
+                *object = set(
+                    object.take(),
+                    "/metadata/annotations/k8s.v1.cni.cncf.io~1network-status",
+                    status,
+                );
+            }
+        }
+        world
+    };
+    let broken = |what: &str| {
+        format!(
+            "warn unreadable-record: Pod db/a has a value that cannot be read: the annotation network-status cannot be read: {what}"
+        )
+    };
+    let leak = "deny leaked-entry: 10.0.0.5 is recorded for pod db/a, which does not have it";
+    for (elements, expected) in [
+        (json!([element(json!(["10.0.0.5/24"]))]), vec![]),
+        (json!([element(json!([]))]), vec![leak.to_owned()]),
+        // The address may be in what cannot be read.
+        (
+            json!([element(json!([])), 7]),
+            vec![broken(
+                "element 1: invalid type: integer `7`, expected struct AttachmentStatus",
+            )],
+        ),
+        (
+            json!([element(json!(["x", "10.0.0.5"]))]),
+            vec![broken("element 0: \"x\" is not an IP address")],
+        ),
+    ] {
+        let world = world(elements);
+        assert_eq!(world.lines(), expected);
+        // Multus writes the annotation.
+        let commands = world.commands();
+        assert!(
+            commands.iter().all(|command| !command.contains("edit")),
+            "{commands:?}"
+        );
+    }
+    // What can be read counts.
+    let second = pod("b", &["10.0.0.5"]);
+    let found = world(json!([7, element(json!(["10.0.0.5/24"]))]))
+        .with(second)
+        .codes();
+    assert_eq!(found, ["duplicate-address", "unreadable-record"]);
+    // An object that is defined twice is not edited.
+    let twice = consistent().with(pod("a", &["10.0.0.5"]));
+    assert_eq!(
+        (twice.codes(), twice.commands()),
+        (vec!["unreadable-record"], vec![])
+    );
+}

@@ -82,91 +82,6 @@ fn leaked_entries() {
 }
 
 #[test]
-fn offsets_count_from_the_range_as_written() {
-    let net = || network_on("eth1", "net", ipam(json!({"range": "198.51.100.32/24"})));
-    let world = |address: &str| {
-        World::of([
-            net(),
-            pod("a", &[address]),
-            pool("198.51.100.0-24", "198.51.100.32/24", &[("77", "db/a")]),
-            reservation("198.51.100.109", "db/a"),
-        ])
-    };
-    assert_eq!(world("198.51.100.109").lines(), [""; 0]);
-    assert_eq!(
-        world("198.51.100.77").lines(),
-        [
-            "deny drift: 198.51.100.109 is recorded for net1 of pod db/a, which has 198.51.100.77 instead"
-        ]
-    );
-    // Offsets of IPv6 have more digits than a number of 64 bits.
-    let net = network_on("eth1", "net", ipam(json!({"range": "fd00::/32"})));
-    let world = World::of([
-        net,
-        pod("a", &["fd00::8000:0:0:1"]),
-        pool(
-            "fd00---32",
-            "fd00::/32",
-            &[
-                ("9223372036854775809", "db/a"),
-                ("18446744073709551616", ""),
-            ],
-        ),
-        reservation("fd00--8000-0-0-1", "db/a"),
-    ]);
-    assert_eq!(world.codes(), [""; 0]);
-}
-
-#[test]
-fn drift_of_entries() {
-    let drifted = World::of([
-        whereabouts(),
-        pod("a", &["10.0.0.6"]),
-        own_pool(&[("5", "db/a")]),
-        reservation("10.0.0.5", "db/a"),
-    ]);
-    let renamed = |entry: &'static str| {
-        consistent()
-            .0
-            .into_iter()
-            .map(move |object| match object["kind"] == "IPPool" {
-                true => set(object, "/spec/allocations/5/ifname", entry.into()),
-                false => object,
-            })
-    };
-    check(&[
-        (
-            "another address",
-            drifted.clone(),
-            &["deny drift: 10.0.0.5 is recorded for net1 of pod db/a, which has 10.0.0.6 instead"],
-        ),
-        (
-            "another interface",
-            World::of(renamed("net2")),
-            &["deny drift: 10.0.0.5 is recorded for net2 of pod db/a, but is on net1"],
-        ),
-        ("a record without interface", World::of(renamed("")), &[]),
-        (
-            "another pod has it",
-            World::of([
-                whereabouts(),
-                pod("b", &["10.0.0.5"]),
-                own_pool(&[("5", "db/a")]),
-            ]),
-            &[
-                "deny drift: 10.0.0.5 is recorded for pod db/a, which does not exist, but pod db/b has it",
-            ],
-        ),
-    ]);
-    assert!(drifted.commands()[0].ends_with(
-        "'[{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":\"7\"},\
-         {\"op\":\"test\",\"path\":\"/spec/range\",\"value\":\"10.0.0.0/24\"},\
-         {\"op\":\"test\",\"path\":\"/spec/allocations/5/podref\",\"value\":\"db/a\"},\
-         {\"from\":\"/spec/allocations/5\",\"op\":\"move\",\"path\":\"/spec/allocations/6\"}]'"
-    ));
-}
-
-#[test]
 fn missing_entries() {
     let without = || World::of([whereabouts(), pod("a", &["10.0.0.5"]), own_pool(&[])]);
     let message = "deny missing-entry: 10.0.0.5 of pod db/a is in no IPPool, so Whereabouts can assign it again";
@@ -259,108 +174,44 @@ fn untracked_addresses() {
 }
 
 #[test]
-fn reservations() {
-    let without = |name: &str| {
-        let mut world = consistent();
-        world.0.retain(|object| object["kind"] != name);
-        world
+fn what_whereabouts_does_not_assign_is_not_denied() {
+    let excluding = json!({"range": "10.0.0.0/24", "exclude": ["10.0.0.8/29"]});
+    let narrow = json!({"range": "10.0.0.0/24", "range_start": "10.0.0.100"});
+    let missing = "deny missing-entry: 10.0.0.9 of pod db/a is in no IPPool, so Whereabouts can assign it again";
+    let untracked = "untracked-address: 10.0.0.9 of pod db/a was requested by ips, which Whereabouts does not record";
+    let (warned, denied) = (format!("warn {untracked}"), format!("deny {untracked}"));
+    let world = |options: &Value, asks: bool| {
+        let selection = match asks {
+            true => json!({"name": "net", "ips": ["10.0.0.9/24"]}),
+            false => json!({"name": "net"}),
+        };
+        let net = network_on("eth1", "net", ipam(options.clone()));
+        let pod = requesting(pod("a", &["10.0.0.9"]), selection);
+        World::of([net, pod, own_pool(&[])])
     };
-    let orphan = "deny orphaned-reservation: the reservation kube-system/10.0.0.7";
-    let on = |options: Value| network_on("eth1", "net", ipam(options));
+    let whole = json!({"range": "10.0.0.0/24"});
     check(&[
+        ("assigned", world(&whole, false), &[missing]),
+        ("assigned, requested", world(&whole, true), &[&denied]),
+        ("excluded", world(&excluding, false), &[]),
+        ("excluded, requested", world(&excluding, true), &[&warned]),
+        ("before the start", world(&narrow, false), &[]),
         (
-            "no pod",
-            consistent().with(reservation("10.0.0.7", "db/b")),
-            &[&*format!("{orphan} is of pod db/b, which does not exist")],
+            "before the start, requested",
+            world(&narrow, true),
+            &[&warned],
         ),
         (
-            "no entry",
-            consistent().with(reservation("10.0.0.7", "db/a")),
-            &[&*format!(
-                "{orphan} is of pod db/a, which has no entry in an IPPool"
-            )],
+            "assigned by another network of the segment",
+            world(&narrow, false).with(network_on("eth1", "y", ipam(whole.clone()))),
+            &[missing],
         ),
         (
-            "a finalizer keeps it",
-            consistent().with(set(
-                reservation("10.0.0.7", "db/b"),
-                "/metadata/deletionTimestamp",
-                "1".into(),
-            )),
-            &[],
-        ),
-        (
-            "an unnamed hold",
-            consistent().with(reservation("10.0.0.7", "")),
-            &[&*format!("{orphan} has no pod and no entry in an IPPool")],
-        ),
-        (
-            "an unnamed hold with an entry",
-            World::of([
-                whereabouts(),
-                own_pool(&[("7", "")]),
-                reservation("10.0.0.7", ""),
-            ]),
-            &[],
-        ),
-        (
-            "no reservation",
-            without("OverlappingRangeIPReservation"),
-            &[
-                "warn missing-reservation: 10.0.0.5 of pod db/a has no reservation, so another range can assign it, too",
-            ],
-        ),
-        (
-            "none is made",
-            World::of([
-                on(json!({"range": "10.0.0.0/24", "enable_overlapping_ranges": false})),
-                pod("a", &["10.0.0.5"]),
-                own_pool(&[("5", "db/a")]),
-            ]),
-            &[],
-        ),
-        (
-            "another address space",
-            World::of([
-                on(json!({"range": "10.0.0.0/24", "network_name": "blue"})),
-                pod("a", &["10.0.0.5"]),
-                pool("blue-10.0.0.0-24", "10.0.0.0/24", &[("5", "db/a")]),
-                reservation("10.0.0.5", "db/a"),
-            ]),
-            &[
-                "warn missing-reservation: 10.0.0.5 of pod db/a has no reservation, so another range can assign it, too",
-            ],
-        ),
-        (
-            "its address space",
-            World::of([
-                on(json!({"range": "10.0.0.0/24", "network_name": "blue"})),
-                pod("a", &["10.0.0.5"]),
-                pool("blue-10.0.0.0-24", "10.0.0.0/24", &[("5", "db/a")]),
-                reservation("blue-10.0.0.5", "db/a"),
-            ]),
+            "assigned elsewhere",
+            world(&narrow, false).with(network_on("eth2", "y", ipam(whole))),
             &[],
         ),
     ]);
-    let commands = consistent()
-        .with(reservation("10.0.0.7", "db/b"))
-        .commands();
-    assert_eq!(
-        commands,
-        [
-            "kubectl delete overlappingrangeipreservations.whereabouts.cni.cncf.io -n kube-system 10.0.0.7"
-        ]
-    );
-    assert_eq!(
-        without("OverlappingRangeIPReservation").commands(),
-        [
-            "printf '%s\\n' '{\"apiVersion\":\"whereabouts.cni.cncf.io/v1alpha1\",\
-             \"kind\":\"OverlappingRangeIPReservation\",\
-             \"metadata\":{\"name\":\"10.0.0.5\",\"namespace\":\"kube-system\"},\
-             \"spec\":{\"containerid\":\"sandbox\",\"ifname\":\"net1\",\"podref\":\"db/a\"}}' \
-             | kubectl create -f -"
-        ]
-    );
 }
 
 #[test]
