@@ -69,7 +69,7 @@ fn compare(
     let mut carrying = status.iter().filter(|status| status.ips.contains(&address));
     if let Some(first) = carrying.clone().next() {
         let is_named =
-            entry.interface.is_empty() || carrying.any(|status| named(&status) || unnamed(&status));
+            entry.interface.is_empty() || carrying.any(|status| named(status) || unnamed(status));
         return (!is_named).then(|| on_other_interface(one, pod, first));
     }
     let interfaces = || status.iter().copied();

@@ -58,8 +58,8 @@ fn finding(mac: Mac, users: &[User<'_, '_>]) -> AuditFinding {
     for one in &sorted {
         finding = finding.with(one.object(), one.in_words());
     }
-    for one in sorted.iter().skip(1) {
-        finding = finding.command(one.command());
+    for command in commands(&sorted) {
+        finding = finding.command(command);
     }
     let active = users.iter().filter(|one| one.is_active());
     let active: BTreeSet<Holder> = active.map(User::holder).collect();
@@ -69,6 +69,28 @@ fn finding(mac: Mac, users: &[User<'_, '_>]) -> AuditFinding {
     finding.help(
         "remove the MAC from the spec or the annotation that writes it, so that each gets its own",
     )
+}
+
+/// Returns the commands that give each holder but one another MAC. That one keeps it in all of its
+/// objects: a machine and its launcher pods have one MAC.
+fn commands(users: &[&User<'_, '_>]) -> Vec<String> {
+    let owner = users.iter().find(|one| one.is_active()).or(users.first());
+    let owner = owner.map(|one| one.holder());
+    let others = || {
+        let others = users.iter().filter(|one| Some(one.holder()) != owner);
+        others.copied()
+    };
+    let mut commands: Vec<String> = others().filter_map(User::unset).collect();
+    let written: BTreeSet<Holder> = others()
+        .filter(|one| matches!(one, User::Machine(..)))
+        .map(User::holder)
+        .collect();
+    // A pod that is being deleted gives its MAC back.
+    for one in others().filter(|one| one.is_active()) {
+        let command = one.restart(written.contains(&one.holder()));
+        commands.extend(command.filter(|command| !commands.contains(command)));
+    }
+    commands
 }
 
 /// Returns true if the users see each other's frames whichever node they are on, or are on one node.
@@ -139,25 +161,26 @@ impl User<'_, '_> {
         }
     }
 
-    /// Returns the command that gives this user another MAC; none for a MAC that a pod's annotation
-    /// requests, which comes back with the pod.
-    fn command(&self) -> Option<String> {
-        match self {
-            Self::Pod(one) => {
-                let requested = one.pod.request_of(one.interface());
-                let is_requested = requested.is_some_and(|one| one.mac.is_some());
-                (!is_requested)
-                    .then(|| fix::delete(&one.pod.object()))
-                    .flatten()
-            }
-            Self::Machine(_, one, _) => {
-                let path = format!(
-                    "/spec/template/spec/domain/devices/interfaces/{}/macAddress",
-                    one.index
-                );
-                let operations = [fix::test(&path, &*one.mac_text), fix::remove(&path)];
-                fix::patch(&self.object(), &operations)
-            }
-        }
+    /// Returns the command that takes the MAC out of the spec of a machine.
+    fn unset(&self) -> Option<String> {
+        let Self::Machine(_, one, _) = self else {
+            return None;
+        };
+        let path = format!(
+            "/spec/template/spec/domain/devices/interfaces/{}/macAddress",
+            one.index
+        );
+        let operations = [fix::test(&path, &*one.mac_text), fix::remove(&path)];
+        fix::patch(&self.object(), &operations)
+    }
+
+    /// Returns the command that creates a pod again, or restarts its machine; none for a MAC that the
+    /// pod's annotation requests, which comes back with it. KubeVirt requests what is in the spec of
+    /// the machine, from which another command takes it if `is_unset`.
+    fn restart(&self, is_unset: bool) -> Option<String> {
+        let Self::Pod(one) = self else { return None };
+        let requested = one.pod.request_of(one.interface());
+        let comes_back = requested.is_some_and(|one| one.mac.is_some()) && !is_unset;
+        fix::restart(one.pod).filter(|_| !comes_back)
     }
 }

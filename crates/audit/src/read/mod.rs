@@ -22,6 +22,9 @@ pub struct SnapshotReader {
     parse_time: ParseTime,
     /// The objects read before; a second one of the name is not counted.
     known: HashSet<ObjectRef>,
+    /// The indices of the pods that name a virtual machine as owner without being marked as its
+    /// launcher.
+    unproven: Vec<usize>,
 }
 
 impl SnapshotReader {
@@ -35,6 +38,7 @@ impl SnapshotReader {
             },
             parse_time,
             known: HashSet::new(),
+            unproven: Vec::new(),
         }
     }
 
@@ -87,7 +91,8 @@ impl SnapshotReader {
     }
 
     /// Returns the snapshot.
-    pub fn finish(self) -> Snapshot {
+    pub fn finish(mut self) -> Snapshot {
+        self.check_machines();
         self.snapshot
     }
 

@@ -1,5 +1,7 @@
 //! Pods: what they request, and what their network-status reports.
 
+use std::collections::HashSet;
+
 use nadmit_allocation::{Controller, Holder, RequesterIdentity, Timestamp};
 use nadmit_cni::{
     Annotation, Selection, address::canonical, annotations, interface, status::AttachmentStatus,
@@ -48,6 +50,10 @@ impl SnapshotReader {
         }
         let created = text(object, &["metadata", "creationTimestamp"]);
         let uid = some_text(object, &["metadata", "uid"]);
+        let holder = holder(of, object, uid.as_deref());
+        if matches!(holder, Holder::VirtualMachine { .. }) && !is_launcher(object) {
+            self.unproven.push(self.snapshot.pods.len());
+        }
         let record = PodRecord {
             name: PodName {
                 namespace: of.namespace.clone(),
@@ -58,13 +64,34 @@ impl SnapshotReader {
             pending: phase == "Pending",
             terminating: !object["metadata"]["deletionTimestamp"].is_null(),
             created: (self.parse_time)(created).map(Timestamp),
-            holder: holder(of, object, uid.as_deref()),
+            holder,
             uid,
             requested,
             status,
             status_is_partial,
         };
         self.snapshot.pods.push(record);
+    }
+
+    /// Makes the pods holders of their own addresses whose machine does not exist: anyone who can create
+    /// a pod can write its owner.
+    pub(super) fn check_machines(&mut self) {
+        let machines = self.snapshot.machines.iter();
+        let known: HashSet<(&str, &str)> = machines
+            .map(|machine| (&*machine.namespace, &*machine.name))
+            .collect();
+        for at in self.unproven.drain(..) {
+            let Some(pod) = self.snapshot.pods.get_mut(at) else {
+                continue;
+            };
+            let is_known = match &pod.holder {
+                Holder::VirtualMachine { namespace, name } => known.contains(&(namespace, name)),
+                _ => true,
+            };
+            if !is_known {
+                pod.holder = named(&pod.name);
+            }
+        }
     }
 }
 
@@ -134,11 +161,28 @@ fn holder(of: &ObjectRef, object: &Value, uid: Option<&str>) -> Holder {
         }),
         token: None,
     };
-    let named = Holder::Pod {
-        namespace: (&*of.namespace).into(),
-        name: (&*of.name).into(),
-    };
+    let own = named(&PodName {
+        namespace: of.namespace.clone(),
+        name: of.name.clone(),
+    });
     identity
         .requester()
-        .map_or(named, |requester| requester.holder)
+        .map_or(own, |requester| requester.holder)
+}
+
+/// Returns the holder of a pod's own addresses.
+fn named(pod: &PodName) -> Holder {
+    Holder::Pod {
+        namespace: (&*pod.namespace).into(),
+        name: (&*pod.name).into(),
+    }
+}
+
+/// Returns true if a pod has a label of KubeVirt's launcher pods.
+fn is_launcher(object: &Value) -> bool {
+    let labels = object["metadata"]["labels"].as_object();
+    let mut labels = labels.into_iter().flatten();
+    labels.any(|(key, value)| {
+        (key == "kubevirt.io" && value == "virt-launcher") || key.starts_with("kubevirt.io/domain")
+    })
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::world::{
-    World, consistent, ipam, network_of, network_on, own_pool, pod, pod_on, requesting,
-    reservation, set, whereabouts,
+    World, consistent, ipam, network_of, network_on, own_pool, pod, pod_on, reservation, set,
+    whereabouts,
 };
 
 /// A pod on a node, with an address on a network.
@@ -91,108 +91,6 @@ fn duplicate_addresses_by_pod() {
         consistent().with(leaving).lines(),
         ["warn duplicate-address: 10.0.0.5 is on the interfaces of 2 pods: db/a, db/b"]
     );
-}
-
-#[test]
-fn the_launcher_pods_of_a_machine_share_address_and_mac() {
-    let owner = |name: &str| json!([{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": name, "controller": true}]);
-    let launcher = |name: &str, machine: &str| {
-        let status = json!({"ips": ["10.0.0.5"], "mac": "02:00:00:00:00:01"});
-        set(
-            pod_on("net", name, status),
-            "/metadata/ownerReferences",
-            owner(machine),
-        )
-    };
-    let world = |other: &str| {
-        let net = network_on("eth1", "net", json!({"type": "static"}));
-        World::of([net, launcher("source", "vm"), launcher("target", other)]).codes()
-    };
-    assert_eq!(world("vm"), [""; 0]);
-    assert_eq!(world("vm2"), ["duplicate-address", "shared-mac"]);
-}
-
-#[test]
-fn shared_macs() {
-    let mac = "02:00:00:00:00:01";
-    let with = |network: &str, name: &str| pod_on(network, name, json!({"mac": mac}));
-    let fixed = || json!({"type": "static"});
-    let net = |master: &str, name: &str| network_on(master, name, fixed());
-    let message = format!("shared-mac: {mac} is the MAC of Pod db/a and Pod db/b");
-    let pods = |first: Value, second: Value| {
-        World::of([first, second, with("x", "a"), with("y", "b")]).lines()
-    };
-    assert_eq!(
-        pods(net("eth1", "x"), net("eth1", "y")),
-        [format!("deny {message}")]
-    );
-    assert_eq!(pods(net("eth1", "x"), net("eth2", "y")), [""; 0]);
-    let ipvlan = |name: &str| {
-        network_of(
-            name,
-            json!({"type": "ipvlan", "master": "eth1", "ipam": fixed()}),
-        )
-    };
-    assert_eq!(pods(ipvlan("x"), ipvlan("y")), [""; 0]);
-    // A bridge may or may not connect two nodes.
-    let bridge = |name: &str| network_of(name, json!({"type": "bridge", "bridge": "br1"}));
-    let away = set(with("y", "b"), "/spec/nodeName", "n2".into());
-    let world = World::of([bridge("x"), bridge("y"), with("x", "a"), away]);
-    assert_eq!(world.lines(), [format!("warn {message}")]);
-    assert_eq!(pods(bridge("x"), bridge("y")), [format!("deny {message}")]);
-    // What the annotation requests comes back with the pod.
-    let asks = requesting(with("x", "b"), json!({"name": "x", "mac": mac}));
-    assert_eq!(
-        World::of([net("eth1", "x"), with("x", "a"), asks]).commands(),
-        [""; 0]
-    );
-}
-
-#[test]
-fn shared_macs_of_machines() {
-    let mac = "02:00:00:00:00:01";
-    let machine = |name: &str, network: &str, strategy: &str| {
-        json!({
-            "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
-            "metadata": {"name": name, "namespace": "db"},
-            "spec": {"runStrategy": strategy, "template": {"spec": {
-                "networks": [{"name": "data", "multus": {"networkName": network}}],
-                "domain": {"devices": {"interfaces": [
-                    {"name": "default", "masquerade": {}},
-                    {"name": "data", "bridge": {}, "macAddress": mac},
-                ]}},
-            }}},
-        })
-    };
-    let net = || network_on("eth1", "net", json!({"type": "static"}));
-    let message =
-        format!("shared-mac: {mac} is the MAC of VirtualMachine db/a and VirtualMachine db/b");
-    let world = World::of([
-        net(),
-        machine("a", "net", "Always"),
-        machine("b", "db/net", "Always"),
-    ]);
-    assert_eq!(world.lines(), [format!("deny {message}")]);
-    let path = "/spec/template/spec/domain/devices/interfaces/1/macAddress";
-    assert_eq!(
-        world.commands(),
-        [format!(
-            "kubectl patch virtualmachines.kubevirt.io -n db b --type=json -p \
-             '[{{\"op\":\"test\",\"path\":\"{path}\",\"value\":\"{mac}\"}},{{\"op\":\"remove\",\"path\":\"{path}\"}}]'"
-        )]
-    );
-    let world = World::of([
-        net(),
-        machine("a", "net", "Always"),
-        machine("b", "net", "Halted"),
-    ]);
-    assert_eq!(world.lines(), [format!("warn {message}")]);
-    let world = World::of([
-        net(),
-        machine("a", "net", "Always"),
-        machine("b", "other", "Always"),
-    ]);
-    assert_eq!(world.lines(), [""; 0]);
 }
 
 /// An AddressPool with these options, which serves no network.

@@ -5,6 +5,7 @@ mod drift;
 mod duplicates;
 mod fixes;
 mod generated;
+mod macs;
 mod objects;
 mod reading;
 mod records;

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use crate::{Coverage, audit};
 
-use super::world::{World, check, consistent, network_on, pod, pool, requesting, set};
+use super::world::{
+    World, check, consistent, launcher_of, network_on, owned_by, pod, pool, requesting,
+};
 
 fn allocation(address: &str, holder: Value, since: &str) -> Value {
     json!({
@@ -95,8 +97,13 @@ fn claims() {
             &[],
         ),
     ]);
-    let owner = json!([{"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": "vm", "controller": true}]);
-    let launcher = set(claiming(), "/metadata/ownerReferences", owner);
+    let world = World::of([
+        net(),
+        owned_by("vm", claiming()),
+        claim(json!(["10.0.0.6/24"])),
+    ]);
+    assert_eq!(world.commands(), ["kubectl delete pod -n db a"]);
+    let launcher = launcher_of("vm", claiming());
     let world = World::of([net(), launcher, claim(json!(["10.0.0.6/24"]))]);
     assert_eq!(world.commands(), ["virtctl restart -n db vm"]);
 }

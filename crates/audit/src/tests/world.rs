@@ -129,6 +129,21 @@ pub(super) fn pod_on(network: &str, name: &str, status: Value) -> Value {
     })
 }
 
+/// Returns a pod as KubeVirt's launcher of a virtual machine.
+pub(super) fn launcher_of(machine: &str, pod: Value) -> Value {
+    let labels = json!({"kubevirt.io": "virt-launcher"});
+    owned_by(machine, set(pod, "/metadata/labels", labels))
+}
+
+/// Returns a pod that names a virtual machine as its owner.
+pub(super) fn owned_by(machine: &str, pod: Value) -> Value {
+    let owner = json!([{
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachineInstance", "name": machine,
+        "controller": true,
+    }]);
+    set(pod, "/metadata/ownerReferences", owner)
+}
+
 /// Returns an object with the value at this JSON pointer, whose parent exists.
 pub(super) fn set(mut object: Value, pointer: &str, value: Value) -> Value {
     let (parent, key) = pointer.rsplit_once('/').unwrap_or_default();
