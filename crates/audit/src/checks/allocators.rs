@@ -16,13 +16,16 @@ use nadmit_cni::{
 };
 
 use crate::{
-    AddressPoolRecord, AuditCode, AuditFinding, ObjectRef, RecordKind, fix,
+    AddressPoolRecord, AuditCode, AuditFinding, ObjectRef, PodState, RecordKind, fix,
     segment::Segment,
     view::{View, network_object},
 };
 
 /// The most blocks that a command excludes.
 const MAX_BLOCKS: usize = 16;
+
+/// The most allocators that a finding names.
+const MAX_NAMES: usize = 10;
 
 /// An allocator, or a configuration that gives addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,10 +55,13 @@ struct Supply<'s> {
     value: String,
 }
 
+/// Allocators that meet, each with a range.
+type Members<'a, 's> = BTreeMap<Allocator<'s>, &'a Supply<'s>>;
+
 pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
     let supplies = supplies(view);
-    // Each pair of allocators is reported once, however many ranges and networks they have.
-    let mut pairs: BTreeSet<(Allocator<'_>, Allocator<'_>, IpRange)> = BTreeSet::new();
+    // The allocators that meet, by segment and the addresses that they share.
+    let mut groups: BTreeMap<(&Option<Segment<'_>>, IpRange), Members<'_, '_>> = BTreeMap::new();
     for (at, one) in supplies.iter().enumerate() {
         for other in supplies.iter().skip(at + 1) {
             // Sorted by first address: no later range overlaps.
@@ -70,11 +76,19 @@ pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
             let Some(shared) = shared(view, first, second) else {
                 continue;
             };
-            if meet(view, first, second)
-                && pairs.insert((first.allocator, second.allocator, shared))
-            {
-                findings.push(finding(view, first, second, shared));
+            if meet(view, first, second) {
+                let group = groups.entry((&second.segment, shared)).or_default();
+                group.entry(first.allocator).or_insert(first);
+                group.entry(second.allocator).or_insert(second);
             }
+        }
+    }
+    // On another segment the same ones are not worth a second finding.
+    let mut known: BTreeSet<(Vec<Allocator<'_>>, IpRange)> = BTreeSet::new();
+    for ((_, shared), group) in groups {
+        if known.insert((group.keys().copied().collect(), shared)) {
+            let members: Vec<&Supply<'_>> = group.into_values().collect();
+            findings.extend(finding(view, &members, shared));
         }
     }
 }
@@ -201,8 +215,7 @@ fn meet(view: &View<'_>, first: &Supply<'_>, second: &Supply<'_>) -> bool {
         }
         (Allocator::Pool(..) | Allocator::Whereabouts { .. }, Allocator::HostLocal) => on_segment,
         (Allocator::Whereabouts { space, .. }, Allocator::Configured) => {
-            // An entry keeps Whereabouts from assigning it.
-            on_segment && view.entries((space, second.range.first())).is_empty()
+            on_segment && !is_kept(view, space, second)
         }
         (
             Allocator::Whereabouts {
@@ -226,28 +239,86 @@ fn meet(view: &View<'_>, first: &Supply<'_>, second: &Supply<'_>) -> bool {
     }
 }
 
-fn finding(
-    view: &View<'_>,
-    first: &Supply<'_>,
-    second: &Supply<'_>,
-    shared: IpRange,
-) -> AuditFinding {
+/// Returns true if an entry keeps Whereabouts from assigning a configured address: it has no pod, or one
+/// that gets the address by the configuration. The entry of any other pod shows a conflict.
+fn is_kept(view: &View<'_>, space: &str, configured: &Supply<'_>) -> bool {
+    let address = configured.range.first();
+    let gives = |network: &Network| {
+        let mut supplies = of_network(network).into_iter();
+        configured.segment == Some(Segment::of(network))
+            && supplies.any(|(allocator, range, _)| {
+                allocator == Allocator::Configured && range.contains(address)
+            })
+    };
+    view.entries((space, address)).iter().any(|one| {
+        one.entry
+            .pod
+            .as_ref()
+            .is_none_or(|pod| match view.pod(pod) {
+                PodState::Live(pod) => {
+                    let requested = pod.requested.iter();
+                    let mut networks =
+                        requested.filter_map(|one| view.network(&one.namespace, &one.name));
+                    networks.any(gives)
+                }
+                PodState::Unknown => true,
+                PodState::Ended(_) | PodState::Absent => false,
+            })
+    })
+}
+
+/// Returns the finding about allocators that share addresses; the first is the least.
+fn finding(view: &View<'_>, members: &[&Supply<'_>], shared: IpRange) -> Option<AuditFinding> {
+    let (first, second) = (members.first()?, members.get(1)?);
     let words = shared.in_words();
-    let message = format!(
-        "two allocators assign {words}: {} and {}",
-        first.object, second.object
-    );
-    let finding = AuditFinding::new(AuditCode::TwoAllocators, message)
-        .with(first.object.clone(), &*first.value)
-        .with(second.object.clone(), &*second.value);
-    match exclusion(view, first, shared) {
-        Some(command) => finding.command(command).help(format!(
+    let message = match members {
+        [_, _] => format!(
+            "two allocators assign {words}: {} and {}",
+            first.object, second.object
+        ),
+        all => {
+            let names = all.iter().take(MAX_NAMES);
+            let names: Vec<String> = names.map(|one| one.object.to_string()).collect();
+            let more = match all.len().saturating_sub(MAX_NAMES) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let (count, names) = (all.len(), names.join(", "));
+            format!("{count} allocators assign {words}: {names}{more}")
+        }
+    };
+    let mut finding = AuditFinding::new(AuditCode::TwoAllocators, message);
+    for one in members.iter().take(MAX_NAMES) {
+        finding = finding.with(one.object.clone(), &*one.value);
+    }
+    if let Some(command) = exclusion(view, first, shared) {
+        return Some(finding.command(command).help(format!(
             "or change the configuration of {} so that it does not assign {words}",
             second.object
-        )),
-        None => finding.command(fix::edit(&second.object)).help(format!(
-            "exclude {words} from one of them, or change its range"
-        )),
+        )));
+    }
+    let finding = match members {
+        [_, _] => finding.command(fix::edit(&second.object)),
+        _ => finding,
+    };
+    let is_whole = members.iter().all(|one| one.range == shared);
+    Some(finding.help(match is_whole {
+        true => whole_range_help(members).to_owned(),
+        false => format!("exclude {words} from one of them, or change its range"),
+    }))
+}
+
+/// Returns the action if nothing would be left of a range: none can be excluded.
+fn whole_range_help(members: &[&Supply<'_>]) -> &'static str {
+    let space = |one: &&Supply<'_>| match one.allocator {
+        Allocator::Whereabouts { space, .. } => Some(space.to_owned()),
+        _ => None,
+    };
+    let spaces: BTreeSet<Option<String>> = members.iter().map(space).collect();
+    match spaces.len() {
+        _ if spaces.contains(&None) => "use other ranges or links",
+        1 => "enable overlapping ranges for all of them, or use other ranges or links",
+        _ => "use one network_name for all of them, or other ranges or links",
     }
 }
 

@@ -190,6 +190,13 @@ fn two_allocators() {
         World::of([whereabouts(), fixed("eth1"), own_pool(&[("9", "")])]).lines(),
         [""; 0]
     );
+    // A pod that gets the address by the configuration keeps it, too; any other one does not.
+    let entry = || World::of([whereabouts(), fixed("eth1"), own_pool(&[("9", "db/a")])]);
+    let reserved = || entry().with(reservation("10.0.0.9", "db/a"));
+    let by = |network: &str| reserved().with(pod_on(network, "a", json!({"ips": ["10.0.0.9"]})));
+    let conflict = both(&format!("10.0.0.9: {own} and {other}"));
+    assert_eq!(by("net").lines(), [conflict]);
+    assert!(!by("y").codes().contains(&"two-allocators"));
     let commands = World::of([whereabouts(), range("10.0.0.0/24")]).commands();
     assert_eq!(
         commands,
@@ -227,4 +234,64 @@ fn a_reservation_of_a_pod_that_is_gone_is_handed_over() {
         "'[{\"op\":\"test\",\"path\":\"/spec/podref\",\"value\":\"db/a\"},\
          {\"op\":\"replace\",\"path\":\"/spec/podref\",\"value\":\"db/b\"}]'"
     ));
+}
+
+#[test]
+fn allocators_of_one_range_are_one_finding() {
+    let named = |master: &str, at: usize| {
+        let space = format!("s{at}");
+        let options = json!({"range": "10.0.0.0/24", "network_name": space});
+        network_on(master, &format!("n{at}"), ipam(options))
+    };
+    let found = |count: usize| World::of((10..10 + count).map(|at| named("eth1", at))).findings();
+    for (count, message) in [
+        (1, None),
+        (
+            2,
+            Some(
+                "two allocators assign 10.0.0.1 to 10.0.0.254: NetworkAttachmentDefinition db/n10 and NetworkAttachmentDefinition db/n11",
+            ),
+        ),
+        (
+            3,
+            Some(
+                "3 allocators assign 10.0.0.1 to 10.0.0.254: NetworkAttachmentDefinition db/n10, NetworkAttachmentDefinition db/n11, NetworkAttachmentDefinition db/n12",
+            ),
+        ),
+    ] {
+        let messages: Vec<_> = found(count).into_iter().map(|one| one.message).collect();
+        assert_eq!(messages, Vec::from_iter(message));
+    }
+    let many = found(40);
+    assert_eq!((many.len(), many[0].evidence.len()), (1, 10));
+    assert!(
+        many[0].message.ends_with("db/n19 and 30 more"),
+        "{}",
+        many[0].message
+    );
+    // Nothing would be left of a whole range.
+    assert_eq!(
+        many[0].help,
+        "use one network_name for all of them, or other ranges or links"
+    );
+    // The segments are apart.
+    let apart = World::of([
+        named("eth1", 1),
+        named("eth1", 2),
+        named("eth2", 3),
+        named("eth2", 4),
+    ]);
+    assert_eq!(apart.codes(), ["two-allocators", "two-allocators"]);
+    let one_space = |overlapping: bool, range: &str| {
+        let options = json!({"range": range, "enable_overlapping_ranges": overlapping});
+        network_on("eth1", "y", ipam(options))
+    };
+    let part = World::of([whereabouts(), one_space(false, "10.0.0.128/25")]).findings();
+    assert!(
+        part[0]
+            .help
+            .starts_with("exclude 10.0.0.129 to 10.0.0.254 "),
+        "{}",
+        part[0].help
+    );
 }
