@@ -60,8 +60,9 @@ fn compare(
     pod: &PodRecord,
 ) -> Option<AuditFinding> {
     let (entry, address) = (one.entry, spot.1);
-    let status = pod.whole_status(view.snapshot.now)?.iter();
-    let status: Vec<&AttachmentStatus> = status
+    let all = pod.whole_status(view.snapshot.now)?;
+    let status: Vec<&AttachmentStatus> = all
+        .iter()
         .filter(|status| view.may_be_of(spot.0, &pod.name, status))
         .collect();
     let named = |status: &&AttachmentStatus| status.interface.as_deref() == Some(&*entry.interface);
@@ -93,7 +94,13 @@ fn compare(
         return Some(finding.command(fix::move_entry(one.pool, entry, carried)));
     }
     let value = interface.map_or_else(
-        || format!("network-status has no interface {}", entry.interface),
+        || {
+            let name = &entry.interface;
+            match all.iter().any(|status| named(&status)) {
+                true => format!("network-status has {name} on a network of other addresses"),
+                false => format!("network-status has no interface {name}"),
+            }
+        },
         interface_in_words,
     );
     let message = format!(

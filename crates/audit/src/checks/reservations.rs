@@ -82,12 +82,13 @@ fn handed_over(
     spots: &[Spot<'_>],
     finding: AuditFinding,
 ) -> AuditFinding {
+    let (object, now) = (one.object(), view.snapshot.now);
     let users = || spots.iter().flat_map(|spot| view.carriers(*spot));
     let recorded = spots.iter().find_map(|spot| {
         let mut users = view.carriers(*spot);
         users.find(|user| view.is_recorded(*spot, &user.pod.name))
     });
-    let user = recorded.or_else(|| users().find(|user| user.is_lasting(view.snapshot.now)));
+    let user = recorded.or_else(|| users().find(|user| user.is_lasting(now)));
     let (finding, heir, interface) = match user {
         Some(user) => {
             let finding = finding.with(user.pod.object(), user.in_words());
@@ -106,7 +107,11 @@ fn handed_over(
                     let finding = finding.with(entry.pool.object(), value);
                     (finding, heir, &*entry.entry.interface)
                 }
-                None => return finding.command(fix::delete(&one.object())),
+                None if users().next().is_some() => {
+                    let help = "wait until the pod that has the address has started or ended";
+                    return finding.lowered().help(help);
+                }
+                None => return finding.command(fix::delete(&object)),
             }
         }
     };
@@ -117,7 +122,7 @@ fn handed_over(
     if !interface.is_empty() && *interface != *one.interface {
         operations.push(fix::add("/spec/ifname", interface));
     }
-    finding.command(fix::patch(&one.object(), &operations))
+    finding.command(fix::patch(&object, &operations))
 }
 
 /// Returns true if the pools were read that would record the address.

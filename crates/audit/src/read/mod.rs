@@ -59,6 +59,12 @@ impl SnapshotReader {
             *self.snapshot.counts.entry(kind).or_default() += 1;
             return self.unreadable(&of, format!("metadata.name {error}"));
         }
+        let is_invalid = |namespace| name::label(namespace).err();
+        let namespace = Some(&*of.namespace).filter(|namespace| !namespace.is_empty());
+        if let Some(error) = namespace.and_then(is_invalid) {
+            *self.snapshot.counts.entry(kind).or_default() += 1;
+            return self.unreadable(&of, format!("metadata.namespace {error}"));
+        }
         if !self.known.insert(of.clone()) {
             let reason = "is defined twice; the first definition counts";
             return self.unreadable_with(&of, reason, "remove one of the definitions");

@@ -44,6 +44,10 @@ fn unreadable_records() {
         ),
         (pool("/metadata/name", json!(7)), "metadata.name is empty"),
         (
+            pool("/metadata/namespace", "--all".into()),
+            "metadata.namespace must begin and end with a letter or a digit",
+        ),
+        (
             object(set(pod("a", &[]), status, "{".into())),
             "network-status cannot be read",
         ),
@@ -140,4 +144,21 @@ fn elements_of_network_status_are_read_one_by_one() {
         (twice.codes(), twice.commands()),
         (vec!["unreadable-record"], vec![])
     );
+}
+
+#[test]
+fn objects_with_invalid_names_get_no_command() {
+    for (path, value) in [
+        ("/metadata/name", "--kubeconfig=x"),
+        ("/metadata/name", "-A"),
+        ("/metadata/name", "\u{e9}"),
+        ("/metadata/namespace", "--all"),
+        ("/metadata/namespace", "$(x)"),
+    ] {
+        let world = consistent().with(set(pod("b", &["10.0.0.5"]), path, value.into()));
+        let found = world.findings();
+        assert_eq!(world.codes(), ["unreadable-record"], "{value}");
+        assert_eq!(found[0].commands, [""; 0], "{value}");
+        assert!(!found[0].help.is_empty(), "{value}");
+    }
 }
