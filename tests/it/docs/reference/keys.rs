@@ -204,6 +204,12 @@ const SECTIONS: &[(&str, &str, &[Key])] = &[
                 meaning: "Marks the launcher pod of a VM.",
             },
             Key {
+                key: "kubevirt.io/domain",
+                on: "Pod, as a label",
+                values: "name of a VM",
+                meaning: "Marks the launcher pod of a VM, for the audit.",
+            },
+            Key {
                 key: "kubevirt.io/migrationJobName",
                 on: "Pod",
                 values: "name of a migration",
