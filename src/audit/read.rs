@@ -13,7 +13,7 @@ use crate::{
 
 /// Reads the objects of files.
 pub fn of_files(files: &[File], now: Timestamp) -> Snapshot {
-    let mut reader = SnapshotReader::new(now, Coverage::Files, seconds);
+    let mut reader = SnapshotReader::new(now, Coverage::Files, parse_time);
     for File { name, text } in files {
         match text {
             Ok(text) => read_text(&mut reader, text, name),
@@ -33,7 +33,7 @@ pub fn of_cluster(
         .iter()
         .filter_map(|list| RecordKind::of_plural(list.resource))
         .collect();
-    let mut reader = SnapshotReader::new(now, Coverage::Cluster { unread }, seconds);
+    let mut reader = SnapshotReader::new(now, Coverage::Cluster { unread }, parse_time);
     for object in objects {
         read_text(&mut reader, &object.text, &object.name);
     }
@@ -51,8 +51,8 @@ fn read_text(reader: &mut SnapshotReader, text: &str, name: &str) {
     }
 }
 
-/// Returns a time in the notation of the API in seconds since 1970 UTC.
-fn seconds(text: &str) -> Option<i64> {
+/// Parses a time in the notation of the API.
+fn parse_time(text: &str) -> Option<Timestamp> {
     let time: jiff::Timestamp = text.parse().ok()?;
-    Some(time.as_second())
+    Some(Timestamp(time.as_second()))
 }

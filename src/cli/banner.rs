@@ -66,7 +66,10 @@ fn curl(place: &ServerInfo) -> String {
         },
     });
     let trust = match &place.ca {
-        Some(ca) => format!("--cacert {}", shell_quoted(&ca.display().to_string())),
+        Some(ca) => {
+            let ca = ca.display().to_string();
+            format!("--cacert {}", shlex::try_quote(&ca).unwrap_or_default())
+        }
         // The CA of a certificate from elsewhere is unknown.
         None => "--insecure".to_owned(),
     };
@@ -76,23 +79,22 @@ fn curl(place: &ServerInfo) -> String {
     )
 }
 
-/// Quotes a word for the shell if necessary.
-fn shell_quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn words_with_special_characters_are_quoted() {
-        assert_eq!(shell_quoted("certs/ca.crt"), "certs/ca.crt");
-        assert_eq!(shell_quoted("it's here"), r"'it'\''s here'");
+    fn paths_with_special_characters_are_quoted() {
+        for (ca, is_plain) in [("certs/ca.crt", true), ("it's here; rm", false)] {
+            let line = curl(&ServerInfo {
+                webhooks: SocketAddr::from(([127, 0, 0, 1], 8443)),
+                admin: None,
+                origin: String::new(),
+                ca: Some(ca.into()),
+            });
+            let words = shlex::split(&line).unwrap_or_else(|| panic!("{line}"));
+            assert_eq!(words.get(1..3), Some(&["--cacert".into(), ca.into()][..]));
+            assert_eq!(line.contains(&format!(" {ca} ")), is_plain, "{line}");
+        }
     }
 }

@@ -45,6 +45,7 @@ const PURE_DEPENDENCIES: &[&str] = &[
     "serde-saphyr",
     "serde_json",
     "sha2",
+    "shlex",
     "shuttle",
     "similar",
     "strsim",

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     review::{API_VERSION, AdmissionRequest, KIND},
-    status_message::{bounded, short_path, status_message, tag},
+    status_message::{bounded, others, short_path, status_message, tag},
 };
 use nadmit_rules::{Finding, Level};
 
@@ -241,16 +241,15 @@ impl AdmissionResponse {
             .findings
             .iter()
             .filter(|finding| finding.level == Level::Warn);
-        let left = warned.clone().count().saturating_sub(MAX_WARNINGS);
-        let rest =
-            (left > 0).then(|| format!("[nadmit] {left} or more other warnings: run nadmit check"));
+        let others = others(warned.clone().count(), MAX_WARNINGS, "warning");
+        let others = others.map(|others| format!("[nadmit] {others}"));
         warned
             .take(MAX_WARNINGS)
             .map(|finding| {
                 let path = short_path(&finding.field);
                 format!("{} {path}: {}", tag(finding.code), finding.sentence())
             })
-            .chain(rest)
+            .chain(others)
             .map(|line| line.replace(char::is_control, " "))
             .collect()
     }
@@ -366,6 +365,43 @@ mod tests {
         };
         let findings = vec![finding("one"), finding("two")];
         AdmissionResponse::new(&review.request, findings).message()
+    }
+
+    #[test]
+    fn warnings_beyond_the_limit_are_counted() {
+        let warnings = |count: usize| {
+            let warned = Finding {
+                code: "one",
+                level: Level::Warn,
+                would_deny: false,
+                field: "spec.x".to_owned(),
+                position: None,
+                span: None,
+                message: "it is so".to_owned(),
+                detail: String::new(),
+                help: "fix it".to_owned(),
+                requires_live_read: None,
+            };
+            let response = AdmissionResponse {
+                kind: "Pod".to_owned(),
+                name: String::new(),
+                namespace: String::new(),
+                findings: vec![warned; count],
+                patch: None,
+                error: None,
+            };
+            response.warnings()
+        };
+        assert_eq!(warnings(20).len(), 20);
+        for (count, last) in [
+            (21, "[nadmit] 1 more warning: run nadmit check"),
+            (99, "[nadmit] 79 more warnings: run nadmit check"),
+            (100, "[nadmit] 80 or more other warnings: run nadmit check"),
+        ] {
+            let lines = warnings(count);
+            assert_eq!(lines.len(), 21);
+            assert_eq!(lines.last().map(String::as_str), Some(last));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! changed message makes a new event. The line is therefore short, begins with the most blocking
 //! finding, and has no numbers that change. `status.details.causes` has every finding in full.
 
+use nadmit_cni::text::{OMISSION, clipped};
 use nadmit_rules::{Finding, MAX_FINDINGS};
 
 /// The maximum number of findings in the line.
@@ -20,8 +21,6 @@ const MAX_OBJECT_BYTES: usize = 180;
 const MAX_NAME_CHARS: usize = 63;
 /// The number of characters that are kept at the end of a longer name, where generated names differ.
 const NAME_END_CHARS: usize = 20;
-/// The mark of an omission.
-const OMISSION: &str = "…";
 /// The separator of findings.
 const SEPARATOR: &str = " | ";
 
@@ -56,17 +55,23 @@ pub(crate) fn status_message(denied: &[&Finding], object: Option<&str>) -> Strin
     line + &rest(ordered.len(), named) + &object
 }
 
-/// Returns the count of findings that the line does not contain. A report that is full may have left
-/// some out.
-fn rest(all: usize, shown: usize) -> String {
-    match all - shown {
-        0 => String::new(),
-        1 => format!("{SEPARATOR}1 more finding: run nadmit check"),
-        left if all >= MAX_FINDINGS => {
-            format!("{SEPARATOR}{left} or more other findings: run nadmit check")
-        }
-        left => format!("{SEPARATOR}{left} more findings: run nadmit check"),
+/// Returns the number of findings or warnings that a response does not contain; `None` if it has all. A
+/// report that is full may have left some out.
+pub(crate) fn others(all: usize, shown: usize, noun: &str) -> Option<String> {
+    let left = all.saturating_sub(shown);
+    let plural = if left == 1 { "" } else { "s" };
+    match left {
+        0 => None,
+        _ if all >= MAX_FINDINGS => Some(format!(
+            "{left} or more other {noun}{plural}: run nadmit check"
+        )),
+        _ => Some(format!("{left} more {noun}{plural}: run nadmit check")),
     }
+}
+
+/// Returns the end of a line that does not contain all findings.
+fn rest(all: usize, shown: usize) -> String {
+    others(all, shown, "finding").map_or(String::new(), |others| format!("{SEPARATOR}{others}"))
 }
 
 /// Returns a text without a rule, in at most [`MAX_LINE_BYTES`].
@@ -123,21 +128,12 @@ fn with_short_names(text: &str) -> String {
         } else {
             let begin = MAX_NAME_CHARS - NAME_END_CHARS - 1;
             short.extend(name.chars().take(begin));
-            short += OMISSION;
+            short.push(OMISSION);
             short.extend(name.chars().skip(length - NAME_END_CHARS));
         }
         rest = after;
     }
     short + rest
-}
-
-/// Returns a text of at most this length, with a mark if its end is missing.
-fn clipped(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    let kept = text.floor_char_boundary(bytes.saturating_sub(OMISSION.len()));
-    format!("{}{OMISSION}", &text[..kept])
 }
 
 #[cfg(test)]

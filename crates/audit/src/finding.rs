@@ -4,6 +4,19 @@ use std::collections::HashSet;
 
 use super::{AuditCode, AuditLevel, ObjectRef};
 
+/// The most names in a message.
+pub(crate) const MAX_NAMES: usize = 10;
+
+/// Returns names in words: the first ones, and the number of the others.
+pub(crate) fn some_of(names: impl ExactSizeIterator<Item = String>) -> String {
+    let more = names.len().saturating_sub(MAX_NAMES);
+    let named: Vec<String> = names.take(MAX_NAMES).collect();
+    match more {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
 /// A value of an object that a finding rests on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Evidence {

@@ -2,20 +2,20 @@
 //! is run too late fails. What has a name that no API server stores gets no command: such a name comes
 //! from a file, and may be an option of kubectl.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
+use nadmit_allocation::Address;
 use nadmit_cni::{IpRange, name};
 use serde_json::{Value, json};
 
 use super::{IpPool, ObjectRef, PodName, PodRecord, PoolEntry};
 
-/// Returns a word as a POSIX shell reads it.
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
+/// Returns a word as a POSIX shell reads it. No word has a zero byte, which none can express.
+fn quoted(word: &str) -> Cow<'_, str> {
+    shlex::try_quote(word).unwrap_or_default()
 }
 
 /// Returns the arguments of kubectl that name an object; `None` if its name or namespace is invalid.
@@ -67,22 +67,25 @@ pub(crate) fn edit(object: &ObjectRef) -> Option<String> {
 
 /// Returns the command that applies a JSON patch to an object.
 pub(crate) fn patch(object: &ObjectRef, operations: &[Value]) -> Option<String> {
-    let operations = quoted(&json_text(&json!(operations)));
-    let named = named(object)?;
+    let operations = json_text(&json!(operations));
+    let (named, operations) = (named(object)?, quoted(&operations));
     Some(format!("kubectl patch {named} --type=json -p {operations}"))
 }
 
 /// Returns the command that creates an object. `echo` would change backslashes in some shells.
 pub(crate) fn create(object: &Value) -> String {
-    let object = quoted(&json_text(object));
+    let object = json_text(object);
+    let object = quoted(&object);
     format!("printf '%s\\n' {object} | kubectl create -f -")
 }
 
-/// Returns the command that releases an address of a pool.
-pub(crate) fn release(address: &str, pool: &str) -> Option<String> {
-    let (address, pool) = (quoted(address), object_name(pool)?);
-    let command = format!("nadmit release {address} --pool {pool} --cluster --yes");
-    (!address.starts_with('-')).then_some(command)
+/// Returns the command that releases an address of a pool. It runs in a pod of nadmit: a policy lets
+/// only its ServiceAccount change allocations.
+pub(crate) fn release(address: Address, pool: &str) -> Option<String> {
+    let pool = object_name(pool)?;
+    Some(format!(
+        "kubectl exec -n nadmit deploy/nadmit -- /nadmit release {address} --pool {pool} --yes"
+    ))
 }
 
 /// Returns the operation that fails unless a value is as it was read.
@@ -245,19 +248,6 @@ mod tests {
     }
 
     #[test]
-    fn words_are_quoted_for_a_shell() {
-        for (word, expected) in [
-            ("10.0.0.0-8", "10.0.0.0-8"),
-            ("", "''"),
-            ("a b", "'a b'"),
-            ("it's; rm", r"'it'\''s; rm'"),
-            ("$(x)", "'$(x)'"),
-        ] {
-            assert_eq!(quoted(word), expected);
-        }
-    }
-
-    #[test]
     fn invalid_names_get_no_command() {
         let pod = |namespace: &str, name: &str| {
             let kind = crate::RecordKind::Pod;
@@ -279,7 +269,8 @@ mod tests {
             assert_eq!(pod(namespace, name), None, "{namespace} {name}");
         }
         assert_eq!(restart_machine("db", "-A"), None);
-        assert_eq!(release("10.0.0.5", "--x"), None);
+        let address: IpAddr = Ipv4Addr::new(10, 0, 0, 5).into();
+        assert_eq!(release(Address::Ip(address), "--x"), None);
     }
 
     #[test]
@@ -296,8 +287,13 @@ mod tests {
             let read: Value = serde_json::from_str(&written).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(read, text);
         }
-        let quoted = create(&json!({"name": "it's é"}));
-        let expected = r#"printf '%s\n' '{"name":"it'\''s \u00e9"}' | kubectl create -f -"#;
-        assert_eq!(quoted, expected);
+        let command = create(&json!({"name": "it's é; $(x)"}));
+        let words = shlex::split(&command).unwrap_or_default();
+        let expected = r#"{"name":"it's \u00e9; $(x)"}"#;
+        assert_eq!(
+            words.get(2).map(String::as_str),
+            Some(expected),
+            "{command}"
+        );
     }
 }

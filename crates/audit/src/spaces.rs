@@ -14,6 +14,13 @@ use nadmit_cni::{
 
 use super::IpPool;
 
+/// An address in its address space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SpaceAddress<'s> {
+    pub space: &'s str,
+    pub address: IpAddr,
+}
+
 /// A network that Whereabouts serves.
 #[derive(Debug, Clone)]
 pub(crate) struct WhereaboutsNetwork<'s> {
@@ -125,17 +132,25 @@ pub(crate) fn pool_space<'s>(
 pub(crate) fn reservation_addresses<'s>(
     name: &'s str,
     spaces: &[&'s str],
-) -> Vec<(&'s str, IpAddr)> {
-    let of = |space: &&'s str| Some((*space, address(strip_space(name, space)?)?));
-    let known: Vec<(&str, IpAddr)> = spaces.iter().filter_map(of).collect();
+) -> Vec<SpaceAddress<'s>> {
+    let of = |space: &&'s str| {
+        let address = address(strip_space(name, space)?)?;
+        Some(SpaceAddress { space, address })
+    };
+    let known: Vec<SpaceAddress<'_>> = spaces.iter().filter_map(of).collect();
     if !known.is_empty() {
         return known;
     }
     if let Some(address) = address(name) {
-        return vec![("", address)];
+        return vec![SpaceAddress { space: "", address }];
     }
     let mut dashes = name.match_indices('-');
-    let split = dashes.find_map(|(at, _)| Some((name.get(..at)?, address(name.get(at + 1..)?)?)));
+    let split = dashes.find_map(|(at, _)| {
+        Some(SpaceAddress {
+            space: name.get(..at)?,
+            address: address(name.get(at + 1..)?)?,
+        })
+    });
     split.into_iter().collect()
 }
 
@@ -304,12 +319,15 @@ mod tests {
             ("nonsense", &[""], &[]),
         ];
         for (name, spaces, expected) in table {
-            let expected: Vec<(&str, IpAddr)> = expected
+            let expected: Vec<SpaceAddress<'_>> = expected
                 .iter()
-                .map(|(space, text)| (*space, ip(text)))
+                .map(|(space, text)| SpaceAddress {
+                    space,
+                    address: ip(text),
+                })
                 .collect();
             assert_eq!(reservation_addresses(name, spaces), expected, "{name}");
-            for (space, address) in expected {
+            for SpaceAddress { space, address } in expected {
                 assert_eq!(reservation_name(space, address), *name);
             }
         }

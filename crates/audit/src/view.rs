@@ -13,11 +13,8 @@ use super::{
     IpPool, ObjectRef, OverlappingReservation, PodName, PodRecord, PodState, PoolEntry, RecordKind,
     Snapshot,
     segment::Segment,
-    spaces::{self, PoolSpace, WhereaboutsNetwork},
+    spaces::{self, PoolSpace, SpaceAddress, WhereaboutsNetwork},
 };
-
-/// An address in its address space.
-pub(crate) type Spot<'s> = (&'s str, IpAddr);
 
 /// An interface of a live pod, as its network-status reports it, on a network that the pod requests.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +32,8 @@ pub(crate) struct Attachment<'s> {
 pub(crate) struct Entry<'s> {
     /// The index of the pool.
     pub at: usize,
+    /// The address space of the pool.
+    pub space: &'s str,
     pub pool: &'s IpPool,
     pub entry: &'s PoolEntry,
 }
@@ -47,20 +46,20 @@ pub(crate) struct View<'s> {
     /// The address space of each `IPPool`.
     pub spaces: Vec<PoolSpace<'s>>,
     /// The entries of all pools, by address.
-    pub entries: BTreeMap<Spot<'s>, Vec<Entry<'s>>>,
+    pub entries: BTreeMap<SpaceAddress<'s>, Vec<Entry<'s>>>,
     /// The reservations, each with the addresses that its name can mean.
-    pub reservations: Vec<(&'s OverlappingReservation, Vec<Spot<'s>>)>,
-    reserved: HashSet<Spot<'s>>,
+    pub reservations: Vec<(&'s OverlappingReservation, Vec<SpaceAddress<'s>>)>,
+    reserved: HashSet<SpaceAddress<'s>>,
     networks: HashMap<(&'s str, &'s str), &'s Network>,
     pods: HashMap<&'s PodName, &'s PodRecord>,
-    /// The entries that name a pod, each with its address space.
-    by_pod: HashMap<&'s PodName, Vec<(&'s str, Entry<'s>)>>,
+    /// The entries that name a pod.
+    by_pod: HashMap<&'s PodName, Vec<Entry<'s>>>,
     namespaces: HashSet<&'s str>,
     /// The indices of the attachments of a pod.
     attached: HashMap<&'s PodName, Vec<usize>>,
     /// The live pods that have an address of Whereabouts on an interface, with the index of the
     /// attachment.
-    carriers: HashMap<Spot<'s>, Vec<usize>>,
+    carriers: HashMap<SpaceAddress<'s>, Vec<usize>>,
 }
 
 impl<'s> View<'s> {
@@ -102,11 +101,15 @@ impl<'s> View<'s> {
         let pools = self.snapshot.ip_pools.iter().zip(&self.spaces).enumerate();
         for (at, (pool, found)) in pools {
             for entry in &pool.entries {
-                let one = Entry { at, pool, entry };
-                let known = self.entries.entry((found.space, entry.address));
-                known.or_default().push(one);
+                let one = Entry {
+                    at,
+                    space: found.space,
+                    pool,
+                    entry,
+                };
+                self.entries.entry(one.address()).or_default().push(one);
                 if let Some(pod) = &entry.pod {
-                    self.by_pod.entry(pod).or_default().push((found.space, one));
+                    self.by_pod.entry(pod).or_default().push(one);
                 }
             }
         }
@@ -137,8 +140,9 @@ impl<'s> View<'s> {
                 let whereabouts = served.get(&(namespace, name)).copied();
                 let space = whereabouts.and_then(|at| self.whereabouts.get(at));
                 if let Some(space) = space.map(|one| one.space) {
-                    for address in &status.ips {
-                        let known = self.carriers.entry((space, *address)).or_default();
+                    for address in status.ips.iter().copied() {
+                        let address = SpaceAddress { space, address };
+                        let known = self.carriers.entry(address).or_default();
                         known.push(self.attachments.len());
                     }
                 }
@@ -165,7 +169,10 @@ impl<'s> View<'s> {
         self.reservations = reservations
             .map(|one| (one, spaces::reservation_addresses(&one.name, &known)))
             .collect();
-        let meanings = self.reservations.iter().flat_map(|(_, spots)| spots);
+        let meanings = self
+            .reservations
+            .iter()
+            .flat_map(|(_, addresses)| addresses);
         self.reserved = meanings.copied().collect();
     }
 
@@ -198,9 +205,9 @@ impl<'s> View<'s> {
     /// Returns the interfaces that carry an address of Whereabouts.
     pub(crate) fn carriers<'a>(
         &'a self,
-        spot: Spot<'a>,
+        at: SpaceAddress<'a>,
     ) -> impl Iterator<Item = &'a Attachment<'s>> {
-        let found = self.carriers.get(&spot).into_iter().flatten();
+        let found = self.carriers.get(&at).into_iter().flatten();
         found.filter_map(|at| self.attachments.get(*at))
     }
 
@@ -214,12 +221,12 @@ impl<'s> View<'s> {
     }
 
     /// Returns the entries of an address.
-    pub(crate) fn entries<'a>(&'a self, spot: Spot<'a>) -> &'a [Entry<'s>] {
-        self.entries.get(&spot).map_or(&[], Vec::as_slice)
+    pub(crate) fn entries<'a>(&'a self, at: SpaceAddress<'a>) -> &'a [Entry<'s>] {
+        self.entries.get(&at).map_or(&[], Vec::as_slice)
     }
 
-    /// Returns the entries of a pod, each with its address space.
-    pub(crate) fn entries_of(&self, pod: &PodName) -> impl Iterator<Item = (&'s str, Entry<'s>)> {
+    /// Returns the entries of a pod.
+    pub(crate) fn entries_of(&self, pod: &PodName) -> impl Iterator<Item = Entry<'s>> {
         let found = self.by_pod.get(pod).into_iter().flatten();
         found.copied()
     }
@@ -253,14 +260,14 @@ impl<'s> View<'s> {
     }
 
     /// Returns true if an entry names the pod for this address.
-    pub(crate) fn is_recorded(&self, spot: Spot<'_>, pod: &PodName) -> bool {
-        let mut entries = self.entries(spot).iter();
+    pub(crate) fn is_recorded(&self, at: SpaceAddress<'_>, pod: &PodName) -> bool {
+        let mut entries = self.entries(at).iter();
         entries.any(|one| one.entry.pod.as_ref() == Some(pod))
     }
 
     /// Returns true if a reservation can mean the address.
-    pub(crate) fn is_reserved(&self, spot: Spot<'_>) -> bool {
-        self.reserved.contains(&spot)
+    pub(crate) fn is_reserved(&self, at: SpaceAddress<'_>) -> bool {
+        self.reserved.contains(&at)
     }
 
     /// Returns the pool that records an address of a network; of several, one of the network itself.
@@ -271,6 +278,16 @@ impl<'s> View<'s> {
             .filter(|(pool, found)| found.space == space && pool.range.range().contains(address));
         let best = around.max_by_key(|(_, found)| found.networks.contains(&network));
         best.map(|(pool, _)| pool)
+    }
+}
+
+impl<'s> Entry<'s> {
+    /// Returns the address in its address space.
+    pub(crate) fn address(&self) -> SpaceAddress<'s> {
+        SpaceAddress {
+            space: self.space,
+            address: self.entry.address,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::{
     address::parse_address,
     json::{JsonMember, JsonNode, find},
-    range::Subnet,
+    range::{IpRange, Subnet},
 };
 
 /// The name of the Deployment of Whereabouts's controller, upstream and on OpenShift. It divides
@@ -88,6 +88,39 @@ pub struct HostLocalRange {
     /// The last address to assign.
     pub range_end: Option<Box<str>>,
     pub gateway: Option<Box<str>>,
+}
+
+impl HostLocalRange {
+    /// Returns the addresses that host-local assigns of the range; `None` if the range is not valid.
+    /// IPv6 has no broadcast address: the last one is assigned. Source: host-local, Range.Canonicalize.
+    pub fn window(&self) -> Option<IpRange> {
+        let subnet = Subnet::parse(&self.subnet).ok()?;
+        let hosts = subnet.hosts()?;
+        let last = match hosts.is_ipv4() {
+            true => hosts.last(),
+            false => subnet.range().last(),
+        };
+        IpRange::new(
+            Self::bound(&self.range_start, hosts.first())?,
+            Self::bound(&self.range_end, last)?,
+        )
+    }
+
+    /// Returns the gateway: by default the first host of the subnet.
+    pub fn gateway(&self) -> Option<IpAddr> {
+        let hosts = Subnet::parse(&self.subnet).ok()?.hosts()?;
+        Self::bound(&self.gateway, hosts.first())
+    }
+
+    /// Returns an address as written, or the default if none is.
+    fn bound(text: &Option<Box<str>>, default: IpAddr) -> Option<IpAddr> {
+        match text.as_deref() {
+            None | Some("") => Some(default),
+            Some(text) => parse_address(text)
+                .ok()
+                .map(|address| address.to_canonical()),
+        }
+    }
 }
 
 /// The options of `whereabouts`: it assigns one address of each range.

@@ -1,6 +1,18 @@
-//! Spans and positions in a user's text.
+//! Spans and positions in a user's text, and texts of a bounded length.
 
 use std::borrow::Cow;
+
+/// The mark of an omission.
+pub const OMISSION: char = '…';
+
+/// Returns a text of at most `bytes`, with a mark if its end is missing.
+pub fn clipped(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
+    }
+    let kept = text.floor_char_boundary(bytes.saturating_sub(OMISSION.len_utf8()));
+    format!("{}{OMISSION}", &text[..kept])
+}
 
 /// A range of bytes of a text: start and end offset, the end not included.
 ///
@@ -102,6 +114,12 @@ impl<'a, T, E> Parsed<'a, T, E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_clipped_between_characters() {
+        assert_eq!(clipped("größe", 10), "größe");
+        assert_eq!(clipped("ääää", 6), "ä…");
+    }
 
     #[test]
     fn a_slice_of_a_text_has_its_span() {

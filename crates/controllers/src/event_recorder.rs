@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event_sink::{EventSink, EventType, ObjectRef};
 use nadmit_api::call::{ApiError, RetryPolicy, call};
+use nadmit_cni::text::clipped;
 use nadmit_host::clock::Clock;
 
 /// The minimum time between two identical events.
@@ -279,7 +280,7 @@ impl EventWriter {
             },
             action: Some("Reconciling".to_owned()),
             event_time: Some(MicroTime(now)),
-            note: Some(truncated(&queued.message, MAX_NOTE_BYTES)),
+            note: Some(clipped(&queued.message, MAX_NOTE_BYTES)),
             reason: Some(queued.reason.to_owned()),
             regarding: Some(ObjectReference {
                 api_version: Some(object.api_version.to_owned()),
@@ -290,7 +291,7 @@ impl EventWriter {
                 ..ObjectReference::default()
             }),
             reporting_controller: Some(REPORTING_CONTROLLER.to_owned()),
-            reporting_instance: Some(truncated(&self.instance, 128)),
+            reporting_instance: Some(clipped(&self.instance, 128)),
             type_: Some(kind.to_owned()),
             ..Event::default()
         }
@@ -307,27 +308,13 @@ fn event_name(object: &str, unique: &str) -> String {
     name
 }
 
-/// Truncates a text to at most `longest` bytes.
-fn truncated(text: &str, longest: usize) -> String {
-    if text.len() <= longest {
-        return text.to_owned();
-    }
-    let mut end = longest - '…'.len_utf8();
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", &text[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_truncated_between_characters() {
-        assert_eq!(truncated("größe", 10), "größe");
-        assert_eq!(truncated("ääää", 6), "ä…");
-        assert_eq!(truncated(&"a".repeat(2_000), MAX_NOTE_BYTES).len(), 1_024);
+    fn notes_have_the_length_that_the_api_allows() {
+        assert_eq!(clipped(&"a".repeat(2_000), MAX_NOTE_BYTES).len(), 1_024);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! nadmit releases and warns by itself; what is found here is left over. Addresses that a workload, a
 //! virtual machine or a reservation keeps are never reported as leaked.
 
+use core::time::Duration;
+
 use nadmit_allocation::Allocation;
 
 use crate::{
@@ -10,9 +12,8 @@ use crate::{
     fix, view::View,
 };
 
-/// The age of a record, in seconds, from which it may be reported if the quarantines of its pool are
-/// not known.
-const DEFAULT_QUARANTINE_SECONDS: u64 = 600;
+/// The age of a record from which it may be reported if the quarantines of its pool are not known.
+const DEFAULT_QUARANTINE: Duration = Duration::from_secs(600);
 
 pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
     for one in &view.snapshot.allocations {
@@ -58,17 +59,16 @@ fn leaked(
         .iter()
         .map(|record| &record.pool);
     let pool = pools.find(|pool| pool.name == allocation.pool);
-    let kept = pool.map_or(DEFAULT_QUARANTINE_SECONDS, |pool| {
-        pool.quarantine.max(pool.lost_node_quarantine).as_secs()
+    let kept = pool.map_or(DEFAULT_QUARANTINE, |pool| {
+        pool.quarantine.max(pool.lost_node_quarantine)
     });
-    let age = view.snapshot.now.0.saturating_sub(allocation.since.0);
-    let is_young = u64::try_from(age).map_or(true, |age| age < kept);
+    let is_young = view.snapshot.now.since(allocation.since) < kept;
     if allocation.holder.is_persistent() || allocation.reservation.is_some() || is_young {
         return None;
     }
     let address = allocation.address;
     let message = format!("{address} is held by pod {pod}, which {state}");
-    let command = fix::release(&address.to_string(), &allocation.pool);
+    let command = fix::release(address, &allocation.pool);
     Some(
         AuditFinding::new(AuditCode::LeakedAllocation, message)
             .with(object(one), value(allocation))

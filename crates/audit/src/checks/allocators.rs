@@ -9,23 +9,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nadmit_allocation::AddressRange;
 use nadmit_cni::{
-    BoundedSubnet, IpRange, Network, Subnet,
-    address::parse_address,
+    BoundedSubnet, IpRange, Network,
     assignable::{AssignableSource, assignable_ranges},
     ipam::{HostLocalRange, Ipam},
 };
 
 use crate::{
-    AddressPoolRecord, AuditCode, AuditFinding, ObjectRef, PodState, RecordKind, fix,
+    AddressPoolRecord, AuditCode, AuditFinding, ObjectRef, PodState, RecordKind,
+    finding::{MAX_NAMES, some_of},
+    fix,
     segment::Segment,
+    spaces::SpaceAddress,
     view::{View, network_object},
 };
 
 /// The most blocks that a command excludes.
 const MAX_BLOCKS: usize = 16;
-
-/// The most allocators that a finding names.
-const MAX_NAMES: usize = 10;
 
 /// An allocator, or a configuration that gives addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -166,22 +165,17 @@ fn of_network(network: &Network) -> Vec<(Allocator<'_>, IpRange, String)> {
         }
     }
     if let Some(Ipam::HostLocal(ipam)) = config.ipam() {
-        let ranges = ipam.sets.iter().flatten().filter_map(host_local);
+        let ranges = ipam
+            .sets
+            .iter()
+            .flatten()
+            .filter_map(HostLocalRange::window);
         found.extend(ranges.map(|range| {
             let value = format!("host-local assigns {} on each node", range.in_words());
             (Allocator::HostLocal, range, value)
         }));
     }
     found
-}
-
-/// Returns the addresses that host-local assigns of a range.
-fn host_local(range: &HostLocalRange) -> Option<IpRange> {
-    let hosts = Subnet::parse(range.subnet.trim()).ok()?.hosts()?;
-    let bound = |text: &Option<Box<str>>| parse_address(text.as_deref()?).ok();
-    let first = bound(&range.range_start).unwrap_or(hosts.first());
-    let last = bound(&range.range_end).unwrap_or(hosts.last());
-    hosts.intersection(IpRange::new(first, last)?)
 }
 
 /// Returns the range of a pool that a supply is of.
@@ -250,21 +244,23 @@ fn is_kept(view: &View<'_>, space: &str, configured: &Supply<'_>) -> bool {
                 allocator == Allocator::Configured && range.contains(address)
             })
     };
-    view.entries((space, address)).iter().any(|one| {
-        one.entry
-            .pod
-            .as_ref()
-            .is_none_or(|pod| match view.pod(pod) {
-                PodState::Live(pod) => {
-                    let requested = pod.requested.iter();
-                    let mut networks =
-                        requested.filter_map(|one| view.network(&one.namespace, &one.name));
-                    networks.any(gives)
-                }
-                PodState::Unknown => true,
-                PodState::Ended(_) | PodState::Absent => false,
-            })
-    })
+    view.entries(SpaceAddress { space, address })
+        .iter()
+        .any(|one| {
+            one.entry
+                .pod
+                .as_ref()
+                .is_none_or(|pod| match view.pod(pod) {
+                    PodState::Live(pod) => {
+                        let requested = pod.requested.iter();
+                        let mut networks =
+                            requested.filter_map(|one| view.network(&one.namespace, &one.name));
+                        networks.any(gives)
+                    }
+                    PodState::Unknown => true,
+                    PodState::Ended(_) | PodState::Absent => false,
+                })
+        })
 }
 
 /// Returns the finding about allocators that share addresses; the first is the least.
@@ -277,14 +273,8 @@ fn finding(view: &View<'_>, members: &[&Supply<'_>], shared: IpRange) -> Option<
             first.object, second.object
         ),
         all => {
-            let names = all.iter().take(MAX_NAMES);
-            let names: Vec<String> = names.map(|one| one.object.to_string()).collect();
-            let more = match all.len().saturating_sub(MAX_NAMES) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let (count, names) = (all.len(), names.join(", "));
-            format!("{count} allocators assign {words}: {names}{more}")
+            let names = some_of(all.iter().map(|one| one.object.to_string()));
+            format!("{} allocators assign {words}: {names}", all.len())
         }
     };
     let mut finding = AuditFinding::new(AuditCode::TwoAllocators, message);

@@ -12,13 +12,13 @@ use std::{
 use nadmit_allocation::Holder;
 
 use crate::{
-    AuditCode, AuditFinding, fix,
+    AuditCode, AuditFinding,
+    finding::some_of,
+    fix,
     segment::{self, Segment},
+    spaces::SpaceAddress,
     view::{Attachment, View},
 };
-
-/// The most pods that a message names.
-const MAX_NAMES: usize = 10;
 
 /// The interfaces that have an address on one segment.
 type Users<'a, 's> = Vec<&'a Attachment<'s>>;
@@ -87,7 +87,7 @@ fn finding(view: &View<'_>, address: IpAddr, users: &[&Attachment<'_>]) -> Audit
     let message = format!(
         "{address} is on the interfaces of {} pods: {}",
         pods.len(),
-        names(pods.iter().map(ToString::to_string))
+        some_of(pods.iter().map(ToString::to_string))
     );
     let mut finding = AuditFinding::new(AuditCode::DuplicateAddress, message);
     for one in &users {
@@ -127,16 +127,6 @@ fn finding(view: &View<'_>, address: IpAddr, users: &[&Attachment<'_>]) -> Audit
         .help("the pods that the commands delete get other addresses when they are created again")
 }
 
-/// Returns the names in words: the first ones, and the number of the others.
-fn names(all: impl ExactSizeIterator<Item = String>) -> String {
-    let more = all.len().saturating_sub(MAX_NAMES);
-    let named: Vec<String> = all.take(MAX_NAMES).collect();
-    match more {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
-}
-
 /// Returns true for addresses that nodes use for their own pods: each may have the same.
 fn is_link_local(address: IpAddr) -> bool {
     match address {
@@ -154,7 +144,9 @@ fn owner<'a, 's>(
 ) -> Option<&'a Attachment<'s>> {
     let is_recorded = |one: &&&Attachment<'_>| {
         let space = view.whereabouts_of(one).map(|network| network.space);
-        let entries = space.map_or(&[][..], |space| view.entries((space, address)));
+        let entries = space.map_or(&[][..], |space| {
+            view.entries(SpaceAddress { space, address })
+        });
         let allocations = &view.snapshot.allocations;
         entries
             .iter()

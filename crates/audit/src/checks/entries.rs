@@ -5,44 +5,39 @@ use std::{collections::BTreeSet, net::IpAddr};
 use nadmit_cni::status::AttachmentStatus;
 
 use crate::{
-    AuditCode, AuditFinding, PodName, PodRecord, PodState, RecordKind, fix, spaces,
-    view::{Attachment, Entry, Spot, View, interface_in_words},
+    AuditCode, AuditFinding, PodName, PodRecord, PodState, RecordKind, fix,
+    spaces::{self, SpaceAddress},
+    view::{Attachment, Entry, View, interface_in_words},
 };
 use serde_json::json;
 
 pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
-    for (spot, entries) in &view.entries {
+    for entries in view.entries.values() {
         for one in entries {
             // An entry without pod only keeps the address from others.
             let Some(pod) = &one.entry.pod else { continue };
-            let found = judge(view, *spot, one, pod);
+            let found = judge(view, one, pod);
             if found.is_none() {
-                findings.extend(missing_reservation(view, *spot, one, pod));
+                findings.extend(missing_reservation(view, one, pod));
             }
             findings.extend(found);
         }
     }
 }
 
-fn judge(view: &View<'_>, spot: Spot<'_>, one: &Entry<'_>, pod: &PodName) -> Option<AuditFinding> {
+fn judge(view: &View<'_>, one: &Entry<'_>, pod: &PodName) -> Option<AuditFinding> {
     match view.pod(pod) {
         PodState::Unknown => None,
-        PodState::Absent => Some(without_pod(view, spot, one, pod, "does not exist")),
-        PodState::Ended(_) => Some(without_pod(view, spot, one, pod, "has ended")),
-        PodState::Live(record) => compare(view, spot, one, record),
+        PodState::Absent => Some(without_pod(view, one, pod, "does not exist")),
+        PodState::Ended(_) => Some(without_pod(view, one, pod, "has ended")),
+        PodState::Live(record) => compare(view, one, record),
     }
 }
 
 /// Returns the finding about an entry whose pod is gone: leaked, or another pod's by now.
-fn without_pod(
-    view: &View<'_>,
-    spot: Spot<'_>,
-    one: &Entry<'_>,
-    pod: &PodName,
-    state: &str,
-) -> AuditFinding {
-    let address = spot.1;
-    if let Some(taken) = taken(view, spot, one, &format!("{pod}, which {state}")) {
+fn without_pod(view: &View<'_>, one: &Entry<'_>, pod: &PodName, state: &str) -> AuditFinding {
+    let address = one.entry.address;
+    if let Some(taken) = taken(view, one, &format!("{pod}, which {state}")) {
         return taken;
     }
     let message = format!("{address} is recorded for pod {pod}, which {state}");
@@ -53,17 +48,13 @@ fn without_pod(
 }
 
 /// Compares an entry with the network-status of its pod.
-fn compare(
-    view: &View<'_>,
-    spot: Spot<'_>,
-    one: &Entry<'_>,
-    pod: &PodRecord,
-) -> Option<AuditFinding> {
-    let (entry, address) = (one.entry, spot.1);
+fn compare(view: &View<'_>, one: &Entry<'_>, pod: &PodRecord) -> Option<AuditFinding> {
+    let entry = one.entry;
+    let address = entry.address;
     let all = pod.whole_status(view.snapshot.now)?;
     let status: Vec<&AttachmentStatus> = all
         .iter()
-        .filter(|status| view.may_be_of(spot.0, &pod.name, status))
+        .filter(|status| view.may_be_of(one.space, &pod.name, status))
         .collect();
     let named = |status: &&AttachmentStatus| status.interface.as_deref() == Some(&*entry.interface);
     let unnamed = |status: &&AttachmentStatus| status.interface.is_none();
@@ -78,11 +69,11 @@ fn compare(
         .find(named)
         .or_else(|| interfaces().find(unnamed));
     // Another pod may have the address, which then is not this pod's to give back.
-    if let Some(taken) = taken(view, spot, one, &pod.name.to_string()) {
+    if let Some(taken) = taken(view, one, &pod.name.to_string()) {
         return Some(taken);
     }
     let moved = interface.and_then(|interface| {
-        let target = target(view, spot, one, pod, interface);
+        let target = target(view, one, pod, interface);
         Some((interface, target?))
     });
     if let Some((interface, carried)) = moved {
@@ -137,11 +128,11 @@ fn on_other_interface(
 
 /// Returns the finding about an entry whose address is on an interface of a pod that no entry of the
 /// address names. A pod that has just started, or that is being deleted, does not get the entry.
-fn taken(view: &View<'_>, spot: Spot<'_>, one: &Entry<'_>, pod: &str) -> Option<AuditFinding> {
-    let users = || takers(view, spot);
+fn taken(view: &View<'_>, one: &Entry<'_>, pod: &str) -> Option<AuditFinding> {
+    let users = || takers(view, one.address());
     let lasting = users().find(|user| user.is_lasting(view.snapshot.now));
     let user = lasting.or_else(|| users().next())?;
-    let (address, holder) = (spot.1, &user.pod.name);
+    let (address, holder) = (one.entry.address, &user.pod.name);
     let message = format!("{address} is recorded for pod {pod}, but pod {holder} has it");
     let finding = with_entry(AuditFinding::new(AuditCode::Drift, message), one)
         .with(user.pod.object(), user.in_words());
@@ -159,33 +150,39 @@ fn taken(view: &View<'_>, spot: Spot<'_>, one: &Entry<'_>, pod: &str) -> Option<
 }
 
 /// Returns the interfaces with an address whose pods no entry of the address names.
-fn takers<'a, 's>(view: &'a View<'s>, spot: Spot<'a>) -> impl Iterator<Item = &'a Attachment<'s>> {
-    view.carriers(spot)
-        .filter(move |user| !view.is_recorded(spot, &user.pod.name))
+fn takers<'a, 's>(
+    view: &'a View<'s>,
+    address: SpaceAddress<'a>,
+) -> impl Iterator<Item = &'a Attachment<'s>> {
+    view.carriers(address)
+        .filter(move |user| !view.is_recorded(address, &user.pod.name))
 }
 
 /// Returns the address of the interface to which a stale entry of its pod moves: of several such
 /// entries the first one gets the first address without an entry, and so on.
 fn target(
     view: &View<'_>,
-    spot: Spot<'_>,
     one: &Entry<'_>,
     pod: &PodRecord,
     interface: &AttachmentStatus,
 ) -> Option<IpAddr> {
     let range = one.pool.range.range();
+    let in_space = |address| SpaceAddress {
+        space: one.space,
+        address,
+    };
     let is_free = |address: &&IpAddr| {
-        one.pool.offset(**address).is_some() && view.entries((spot.0, **address)).is_empty()
+        one.pool.offset(**address).is_some() && view.entries(in_space(**address)).is_empty()
     };
     let free: BTreeSet<IpAddr> = interface.ips.iter().filter(is_free).copied().collect();
     let key = |one: &Entry<'_>| (one.entry.offset, one.at);
-    let before = view.entries_of(&pod.name).filter(|(space, other)| {
-        *space == spot.0
+    let before = view.entries_of(&pod.name).filter(|other| {
+        other.space == one.space
             && key(other) < key(one)
             && *other.entry.interface == *one.entry.interface
             && other.pool.range.range().intersection(range).is_some()
             && !interface.ips.contains(&other.entry.address)
-            && takers(view, (spot.0, other.entry.address)).next().is_none()
+            && takers(view, other.address()).next().is_none()
     });
     let before = before.take(free.len()).count();
     free.into_iter().nth(before)
@@ -196,12 +193,7 @@ fn with_entry(finding: AuditFinding, one: &Entry<'_>) -> AuditFinding {
 }
 
 /// Returns the finding about an entry without reservation, if every network of its pool makes one.
-fn missing_reservation(
-    view: &View<'_>,
-    spot: Spot<'_>,
-    one: &Entry<'_>,
-    pod: &PodName,
-) -> Option<AuditFinding> {
+fn missing_reservation(view: &View<'_>, one: &Entry<'_>, pod: &PodName) -> Option<AuditFinding> {
     let used = &view.spaces.get(one.at)?.networks;
     let mut networks = used.iter().filter_map(|at| view.whereabouts.get(*at));
     let is_expected = !used.is_empty() && networks.all(|one| one.ipam.overlapping_ranges);
@@ -212,17 +204,17 @@ fn missing_reservation(
     if !is_expected || !settled || !view.snapshot.reads(RecordKind::OverlappingReservation) {
         return None;
     }
-    if view.is_reserved(spot) {
+    if view.is_reserved(one.address()) {
         return None;
     }
-    let address = spot.1;
+    let address = one.entry.address;
     let message =
         format!("{address} of pod {pod} has no reservation, so another range can assign it, too");
     let object = json!({
         "apiVersion": "whereabouts.cni.cncf.io/v1alpha1",
         "kind": "OverlappingRangeIPReservation",
         "metadata": {
-            "name": spaces::reservation_name(spot.0, address),
+            "name": spaces::reservation_name(one.space, address),
             "namespace": one.pool.namespace,
         },
         "spec": {

@@ -7,7 +7,7 @@ use nadmit_cni::address::canonical;
 
 use crate::{
     AuditCode, AuditFinding, RecordKind, fix,
-    spaces::WhereaboutsNetwork,
+    spaces::{SpaceAddress, WhereaboutsNetwork},
     view::{Attachment, View, network_object},
 };
 
@@ -22,13 +22,17 @@ pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
         if !one.pod.is_settled(view.snapshot.now) || one.pod.terminating {
             continue;
         }
-        for address in &one.status.ips {
-            // An address that is recorded for somebody else is the matter of that entry.
-            if view.entries((network.space, *address)).is_empty()
-                && !configures(network, *address)
-                && !has_moved(view, network, one, *address)
+        for address in one.status.ips.iter().copied() {
+            let recorded = SpaceAddress {
+                space: network.space,
+                address,
+            };
+            // An address that is recorded for another pod is the matter of that entry.
+            if view.entries(recorded).is_empty()
+                && !configures(network, address)
+                && !has_moved(view, network, one, address)
             {
-                findings.extend(unrecorded(view, network, one, *address));
+                findings.extend(unrecorded(view, network, one, address));
             }
         }
     }
@@ -49,10 +53,10 @@ fn has_moved(
     one: &Attachment<'_>,
     address: IpAddr,
 ) -> bool {
-    let mut entries = view.entries_of(&one.pod.name).filter(|(space, entry)| {
-        *space == network.space && entry.pool.range.range().contains(address)
-    });
-    entries.any(|(_, entry)| {
+    let mut entries = view
+        .entries_of(&one.pod.name)
+        .filter(|entry| entry.space == network.space && entry.pool.range.range().contains(address));
+    entries.any(|entry| {
         let entry = entry.entry;
         let is_named = one.status.interface.as_deref();
         is_named.is_none_or(|name| *entry.interface == *name)

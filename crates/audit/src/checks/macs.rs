@@ -9,7 +9,9 @@ use nadmit_allocation::Holder;
 use nadmit_cni::{Mac, Network};
 
 use crate::{
-    AuditCode, AuditFinding, MachineInterface, MachineRecord, ObjectRef, RecordKind, fix,
+    AuditCode, AuditFinding, MachineInterface, MachineRecord, ObjectRef, RecordKind,
+    finding::some_of,
+    fix,
     segment::{self, Segment},
     view::{Attachment, View},
 };
@@ -50,8 +52,11 @@ pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
 
 fn finding(mac: Mac, users: &[User<'_, '_>]) -> AuditFinding {
     let names: BTreeSet<String> = users.iter().map(|one| one.object().to_string()).collect();
-    let names: Vec<String> = names.into_iter().collect();
-    let message = format!("{mac} is the MAC of {}", names.join(" and "));
+    let message = format!(
+        "{mac} is the MAC of {} objects: {}",
+        names.len(),
+        some_of(names.into_iter())
+    );
     let mut finding = AuditFinding::new(AuditCode::SharedMac, message);
     let mut sorted: Vec<&User<'_, '_>> = users.iter().collect();
     sorted.sort_by_key(|one| one.object());

@@ -2,14 +2,14 @@
 
 use crate::{
     AuditCode, AuditFinding, OverlappingReservation, PodName, PodState, RecordKind, fix,
-    view::{Spot, View},
+    spaces::SpaceAddress, view::View,
 };
 
 pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
-    for (one, spots) in &view.reservations {
+    for (one, addresses) in &view.reservations {
         // A finalizer keeps one that is being deleted, on purpose.
         if !one.terminating {
-            findings.extend(judge(view, one, spots));
+            findings.extend(judge(view, one, addresses));
         }
     }
 }
@@ -17,17 +17,20 @@ pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
 fn judge(
     view: &View<'_>,
     one: &OverlappingReservation,
-    spots: &[Spot<'_>],
+    addresses: &[SpaceAddress<'_>],
 ) -> Option<AuditFinding> {
     let object = one.object();
-    if spots.is_empty() {
+    if addresses.is_empty() {
         let message = format!("{object} has a value that cannot be read: its name has no address");
         let finding = AuditFinding::new(AuditCode::UnreadableRecord, message);
         return Some(finding.with(object, "metadata.name"));
     }
-    let entries: Vec<_> = spots.iter().flat_map(|spot| view.entries(*spot)).collect();
+    let entries: Vec<_> = addresses
+        .iter()
+        .flat_map(|address| view.entries(*address))
+        .collect();
     let Some(pod) = &one.pod else {
-        let is_without = entries.is_empty() && covers(view, spots);
+        let is_without = entries.is_empty() && covers(view, addresses);
         // It may keep the address from others on purpose.
         let what = "has no pod and no entry in an IPPool";
         let command = || fix::delete(&one.object());
@@ -38,10 +41,10 @@ fn judge(
         PodState::Absent => "does not exist",
         PodState::Ended(_) => "has ended",
         PodState::Live(record) => {
-            let carries = |spot: &Spot<'_>| {
+            let carries = |one: &SpaceAddress<'_>| {
                 let mut status = record.status.iter().flatten();
                 status.any(|status| {
-                    status.ips.contains(&spot.1) && view.may_be_of(spot.0, pod, status)
+                    status.ips.contains(&one.address) && view.may_be_of(one.space, pod, status)
                 })
             };
             let has_entry = entries
@@ -49,7 +52,7 @@ fn judge(
                 .any(|entry| entry.entry.pod.as_ref() == Some(pod));
             let is_shown = record.whole_status(view.snapshot.now).is_some();
             // An address on the interface of its pod is the matter of the missing entry.
-            if has_entry || !is_shown || spots.iter().any(carries) {
+            if has_entry || !is_shown || addresses.iter().any(carries) {
                 return None;
             }
             let finding = match entries.first() {
@@ -58,19 +61,19 @@ fn judge(
                     let value = other.entry.in_words();
                     orphan(one, message).with(other.pool.object(), value)
                 }
-                None if covers(view, spots) => orphan(
+                None if covers(view, addresses) => orphan(
                     one,
                     format!("is of pod {pod}, which has no entry in an IPPool"),
                 ),
                 None => return None,
             };
             let finding = finding.with(record.object(), "network-status does not have the address");
-            return Some(handed_over(view, one, pod, spots, finding));
+            return Some(handed_over(view, one, pod, addresses, finding));
         }
     };
     let finding = orphan(one, format!("is of pod {pod}, which {state}"));
     let finding = finding.with(pod.object(), state);
-    Some(handed_over(view, one, pod, spots, finding))
+    Some(handed_over(view, one, pod, addresses, finding))
 }
 
 /// Hands the reservation over, if another pod has the address or an entry of it: that pod needs the
@@ -79,14 +82,14 @@ fn handed_over(
     view: &View<'_>,
     one: &OverlappingReservation,
     pod: &PodName,
-    spots: &[Spot<'_>],
+    addresses: &[SpaceAddress<'_>],
     finding: AuditFinding,
 ) -> AuditFinding {
     let (object, now) = (one.object(), view.snapshot.now);
-    let users = || spots.iter().flat_map(|spot| view.carriers(*spot));
-    let recorded = spots.iter().find_map(|spot| {
-        let mut users = view.carriers(*spot);
-        users.find(|user| view.is_recorded(*spot, &user.pod.name))
+    let users = || addresses.iter().flat_map(|address| view.carriers(*address));
+    let recorded = addresses.iter().find_map(|address| {
+        let mut users = view.carriers(*address);
+        users.find(|user| view.is_recorded(*address, &user.pod.name))
     });
     let user = recorded.or_else(|| users().find(|user| user.is_lasting(now)));
     let (finding, heir, interface) = match user {
@@ -95,7 +98,7 @@ fn handed_over(
             (finding, &user.pod.name, user.interface())
         }
         None => {
-            let entries = spots.iter().flat_map(|spot| view.entries(*spot));
+            let entries = addresses.iter().flat_map(|address| view.entries(*address));
             let mut entries = entries.filter_map(|entry| Some((entry, entry.entry.pod.as_ref()?)));
             let of_other = entries.find(|(_, other)| {
                 let state = view.pod(other);
@@ -126,14 +129,16 @@ fn handed_over(
 }
 
 /// Returns true if the pools were read that would record the address.
-fn covers(view: &View<'_>, spots: &[Spot<'_>]) -> bool {
+fn covers(view: &View<'_>, addresses: &[SpaceAddress<'_>]) -> bool {
     if view.snapshot.is_complete(RecordKind::IpPool) {
         return true;
     }
     let mut pools = view.snapshot.ip_pools.iter().zip(&view.spaces);
     pools.any(|(pool, found)| {
-        let around = |spot: &Spot<'_>| spot.0 == found.space && pool.range.range().contains(spot.1);
-        spots.iter().any(around)
+        let around = |one: &SpaceAddress<'_>| {
+            one.space == found.space && pool.range.range().contains(one.address)
+        };
+        addresses.iter().any(around)
     })
 }
 

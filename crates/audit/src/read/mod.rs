@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::{Coverage, ObjectRef, RecordKind, Snapshot, UnreadableRecord};
 
-/// A parser of times in the API's notation (RFC 3339), in seconds since 1970 UTC.
-pub type ParseTime = fn(&str) -> Option<i64>;
+/// A parser of times in the notation of the API (RFC 3339).
+pub type ParseTime = fn(&str) -> Option<Timestamp>;
 
 /// A reader of objects.
 pub struct SnapshotReader {
@@ -117,7 +117,7 @@ impl SnapshotReader {
     }
 }
 
-/// Returns the text at a path; empty if there is none.
+/// Returns the text at a path; an empty one if the object has no text there.
 fn text<'v>(value: &'v Value, path: &[&str]) -> &'v str {
     let found = path.iter().fold(value, |value, key| &value[*key]);
     found.as_str().unwrap_or_default()

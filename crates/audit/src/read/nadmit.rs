@@ -27,9 +27,8 @@ impl SnapshotReader {
     pub(super) fn allocation(&mut self, of: &ObjectRef, object: &Value) {
         let mut spec = object["spec"].clone();
         for key in ["since", "taken"] {
-            let seconds = spec[key].as_str().and_then(self.parse_time);
-            if let Some(seconds) = seconds {
-                spec[key] = seconds.into();
+            if let Some(time) = spec[key].as_str().and_then(self.parse_time) {
+                spec[key] = time.0.into();
             }
         }
         match serde_json::from_value::<Allocation>(spec) {

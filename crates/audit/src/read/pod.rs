@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use nadmit_allocation::{Controller, Holder, RequesterIdentity, Timestamp};
+use nadmit_allocation::{Controller, Holder, RequesterIdentity};
 use nadmit_cni::{
     Annotation, Selection, address::canonical, annotations, interface, status::AttachmentStatus,
 };
@@ -63,7 +63,7 @@ impl SnapshotReader {
             ended: matches!(phase, "Succeeded" | "Failed"),
             pending: phase == "Pending",
             terminating: !object["metadata"]["deletionTimestamp"].is_null(),
-            created: (self.parse_time)(created).map(Timestamp),
+            created: (self.parse_time)(created),
             holder,
             uid,
             requested,

@@ -8,24 +8,6 @@ use super::world::{
 };
 use crate::RecordKind;
 
-/// Divides a command into words, as a shell does.
-fn words(command: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let (mut inside, mut escaped) = (false, false);
-    for c in command.chars() {
-        match c {
-            _ if std::mem::take(&mut escaped) => {
-                words.last_mut().into_iter().for_each(|w| w.push(c))
-            }
-            '\\' if !inside => escaped = true,
-            '\'' => inside = !inside,
-            ' ' if !inside => words.push(String::new()),
-            c => words.last_mut().into_iter().for_each(|word| word.push(c)),
-        }
-    }
-    words
-}
-
 /// Returns true if the words of a command name the object: the resource, `-n` and the namespace, the name.
 fn is_named(object: &Value, words: &[&str]) -> bool {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -48,7 +30,7 @@ fn is_named(object: &Value, words: &[&str]) -> bool {
 
 /// Runs a command on a world; panics if it would fail.
 fn run(world: &mut World, command: &str) {
-    let words = words(command);
+    let words = shlex::split(command).unwrap_or_else(|| panic!("{command}"));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["kubectl", "delete", of @ ..] => {

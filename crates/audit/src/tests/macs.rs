@@ -43,7 +43,7 @@ fn shared_macs() {
     let with = |network: &str, name: &str| pod_on(network, name, json!({"mac": mac}));
     let fixed = || json!({"type": "static"});
     let net = |master: &str, name: &str| network_on(master, name, fixed());
-    let message = format!("shared-mac: {mac} is the MAC of Pod db/a and Pod db/b");
+    let message = format!("shared-mac: {mac} is the MAC of 2 objects: Pod db/a, Pod db/b");
     let pods = |first: Value, second: Value| {
         World::of([first, second, with("x", "a"), with("y", "b")]).lines()
     };
@@ -77,8 +77,9 @@ fn shared_macs() {
 fn shared_macs_of_machines() {
     let mac = MAC;
     let net = || network_on("eth1", "net", json!({"type": "static"}));
-    let message =
-        format!("shared-mac: {mac} is the MAC of VirtualMachine db/a and VirtualMachine db/b");
+    let message = format!(
+        "shared-mac: {mac} is the MAC of 2 objects: VirtualMachine db/a, VirtualMachine db/b"
+    );
     let world = World::of([
         net(),
         machine("a", "net", "Always"),

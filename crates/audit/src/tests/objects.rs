@@ -64,7 +64,7 @@ fn allocations() {
     ]);
     assert_eq!(
         World::of([allocation("10.0.0.5", of_pod(), old)]).commands(),
-        ["nadmit release 10.0.0.5 --pool storage --cluster --yes"]
+        ["kubectl exec -n nadmit deploy/nadmit -- /nadmit release 10.0.0.5 --pool storage --yes"]
     );
 }
 

@@ -26,7 +26,7 @@ impl World {
 
     /// Returns the snapshot of a cluster, or of files.
     pub(super) fn snapshot(&self, coverage: Coverage) -> Snapshot {
-        let parse_time = |text: &str| text.parse().ok();
+        let parse_time = |text: &str| text.parse().ok().map(Timestamp);
         let mut reader = SnapshotReader::new(Timestamp(NOW), coverage, parse_time);
         for object in &self.0 {
             reader.object(object);

@@ -16,6 +16,7 @@ use nadmit_cni::{
     definition::ConfigState,
     json::JsonNode,
     mac::{HardwareAddress, Mac},
+    text::clipped,
 };
 
 pub(crate) const BY_CNI_ARGS: Rule = Rule {
@@ -113,11 +114,7 @@ fn shorten(value: &str) -> String {
     if value.len() <= MAX_BYTES {
         return value.to_owned();
     }
-    let mut end = MAX_BYTES;
-    while !value.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}… ({} bytes)", &value[..end], value.len())
+    format!("{} ({} bytes)", clipped(value, MAX_BYTES), value.len())
 }
 
 fn check_pool_addresses(subject: &PodSubject<'_>, report: &mut Report<'_>) {

@@ -7,8 +7,7 @@ use crate::{
     examples::{BRIDGE_NET, STORAGE_NET, pod},
 };
 use nadmit_cni::{
-    IpRange, Subnet,
-    address::parse_address,
+    IpRange,
     ipam::{HostLocalIpam, HostLocalRange, Ipam},
     text::Parsed,
 };
@@ -141,24 +140,8 @@ fn ranges(ipam: &HostLocalIpam) -> Option<Vec<HostLocalWindow>> {
 }
 
 fn parse_window(range: &HostLocalRange) -> Option<HostLocalWindow> {
-    let subnet = Subnet::parse(&range.subnet).ok()?;
-    let hosts = subnet.hosts()?;
-    let bound = |text: &Option<Box<str>>, default: IpAddr| match text.as_deref() {
-        None | Some("") => Some(default),
-        Some(text) => parse_address(text)
-            .ok()
-            .map(|address| address.to_canonical()),
-    };
-    let last = if hosts.is_ipv4() {
-        hosts.last()
-    } else {
-        subnet.range().last()
-    };
     Some(HostLocalWindow {
-        window: IpRange::new(
-            bound(&range.range_start, hosts.first())?,
-            bound(&range.range_end, last)?,
-        )?,
-        gateway: bound(&range.gateway, hosts.first()),
+        window: range.window()?,
+        gateway: range.gateway(),
     })
 }
