@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{
     cluster::{self, NadmitNamespaceArgs},
-    kube_args::KubeArgs,
+    kube_args::{self, KubeArgs},
     output::{self, Align, BOLD, DIM, GREEN, Output, RED, YELLOW},
 };
 use crate::{
@@ -85,9 +85,7 @@ impl AdoptArgs {
         );
         let written = self.config_policy()?;
         let files = check::gather(&self.paths, |_, _| {})?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = kube_args::runtime()?;
         let (cluster, records, policy) = runtime.block_on(self.read(written))?;
         let (catalog, mistakes) = check::catalog_in(&files, &cluster);
         if let Some(mistake) = mistakes.first() {

@@ -89,9 +89,7 @@ fn outcome(args: &AuditArgs) -> anyhow::Result<AuditOutcome> {
         anyhow::bail!("an audit is of files or of a cluster: omit --cluster, or the paths");
     }
     let mut outcome = if args.cluster {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = kube_args::runtime()?;
         runtime.block_on(args.of_cluster())?
     } else {
         let mut progress = ProgressLine::new();

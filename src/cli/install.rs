@@ -5,11 +5,11 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
 
 use super::{
-    kube_args::KubeArgs,
+    kube_args::{KubeArgs, runtime},
     output::{self, BOLD, DIM, GREEN, YELLOW},
 };
 use crate::{
@@ -318,11 +318,4 @@ fn confirm(what: &str) -> anyhow::Result<()> {
         bail!("nothing was deleted: not confirmed");
     }
     Ok(())
-}
-
-pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let built = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    built.context("cannot start the runtime")
 }

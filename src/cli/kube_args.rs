@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Arg, Args};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::sources::{Cluster, ClusterAccess};
 
@@ -15,6 +17,15 @@ pub(super) struct KubeArgs {
     /// Kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+}
+
+/// Returns the runtime of a command that asks a cluster or a server.
+///
+/// # Errors
+/// When the operating system has no resources for it.
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    let built = Builder::new_current_thread().enable_all().build();
+    built.context("cannot start the runtime")
 }
 
 impl KubeArgs {

@@ -55,7 +55,7 @@ pub(super) struct ServeArgs {
     pub(super) namespace: Option<String>,
     /// Directory where ConfigMap nadmit-config is mounted; reloaded when it changes
     ///
-    /// Its key reconciler_cron_expression is the schedule of the full comparison. Its key nadmit.yaml has
+    /// The key reconciler_cron_expression is the schedule of the full comparison. The key nadmit.yaml has
     /// the settings, unless --config names another file.
     #[arg(
         long,

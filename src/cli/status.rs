@@ -8,8 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{
-    install::runtime,
-    kube_args::KubeArgs,
+    kube_args::{KubeArgs, runtime},
     output::{self, BOLD, GREEN, RED, YELLOW},
 };
 use crate::install::{self, InstallStatus, IsolationStatus};

@@ -3,6 +3,7 @@
 mod other_moments;
 
 use crate::support::TestResult;
+use crate::support::same;
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{
@@ -161,13 +162,6 @@ fn pod_lookup() -> LiveRead {
         namespace: "db".into(),
         name: "app".into(),
     }
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("{found:?} instead of {expected:?}").into())
 }
 
 pub(crate) fn tests() -> Vec<Trial> {

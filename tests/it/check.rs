@@ -14,6 +14,7 @@ use nadmit::{
 
 use crate::command;
 use crate::support::TestResult;
+use crate::support::same;
 
 pub(crate) fn tests() -> Vec<Trial> {
     let snapshots = OutputFormat::ALL.into_iter().map(|format| {
@@ -109,14 +110,6 @@ fn diagnostics(outcome: &CheckOutcome) -> Vec<(Level, &'static str, String)> {
         (r.level, r.code, part.unwrap_or_default().to_owned())
     };
     outcome.diagnostics.iter().map(one).collect()
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
-    if found == expected {
-        Ok(())
-    } else {
-        Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
-    }
 }
 
 /// Compares the output for `tests/fixtures/check` with its snapshot; `NADMIT_UPDATE=1` rewrites it.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::api_server::{ApiServer, ListFault, SeedObjects, kubeconfig};
 use crate::support::TestResult;
+use crate::support::{same, shows};
 
 /// The variable whose kubeconfig is used for reads only.
 const REAL: &str = "KUBECONFIG";
@@ -73,20 +74,6 @@ fn fixture(faults: Vec<ListFault>) -> Result<ApiServer, Failed> {
     )?)
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
-}
-
-fn holds(printed: &str, parts: &[&str]) -> TestResult {
-    match parts.iter().find(|part| !printed.contains(**part)) {
-        Some(part) => Err(format!("{part:?} is not in:\n{printed}").into()),
-        None => Ok(()),
-    }
-}
-
 /// Compares the output with its snapshot; `NADMIT_UPDATE=1` rewrites it.
 fn a_cluster_is_checked() -> TestResult {
     let (code, printed) = against(&fixture(vec![])?, &[])?;
@@ -123,7 +110,7 @@ fn other_forms_have_objects_for_places() -> TestResult {
         return Err(format!("no logical location: {place}").into());
     }
     let (_, printed) = against(&server, &["--format", "github"])?;
-    holds(
+    shows(
         &printed,
         &["::error title=[nadmit unknown-network]::pod db/mistaken metadata.annotations["],
     )
@@ -147,7 +134,7 @@ fn a_healthy_cluster_has_no_finding() -> TestResult {
     kept.push("apiVersion: v1\nkind: Namespace\nmetadata: {name: db}\n".to_owned());
     let server = ApiServer::start(SeedObjects::of_text(&kept.join("---\n"))?, 500, vec![])?;
     let (code, printed) = against(&server, &[])?;
-    holds(&printed, &["no finding"])?;
+    shows(&printed, &["no finding"])?;
     same(&code, &Some(0))?;
     // One more pod has an address that no network-status shows.
     let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: NAME\n  namespace: db\n  annotations: \
@@ -163,7 +150,7 @@ fn a_healthy_cluster_has_no_finding() -> TestResult {
             pod.replace("NAME", "new").replace("ADDRESS", address),
         )?;
         let (found, printed) = against(&server, &[&file.display().to_string()])?;
-        holds(&printed, &[expected])?;
+        shows(&printed, &[expected])?;
         same(&found, &Some(code))?;
     }
     Ok(())
@@ -171,7 +158,7 @@ fn a_healthy_cluster_has_no_finding() -> TestResult {
 
 fn two_pods_with_one_address_are_reported() -> TestResult {
     let (_, printed) = against(&fixture(vec![])?, &["--namespace", "db"])?;
-    holds(
+    shows(
         &printed,
         &["deny: [nadmit address-in-use] 198.51.100.2 is in use by"],
     )?;
@@ -185,17 +172,17 @@ fn a_namespace_limits_the_check() -> TestResult {
     let server = fixture(vec![])?;
     let (code, printed) = against(&server, &["--namespace", "web"])?;
     same(&code, &Some(1))?;
-    holds(&printed, &["front-net", "in namespace web of SERVER"])?;
+    shows(&printed, &["front-net", "in namespace web of SERVER"])?;
     if printed.contains("db/mistaken") || printed.contains("network \"db/storage-net\" does not") {
         return Err(printed.into());
     }
     let asked = server.request_paths();
     let templates = asked.iter().find(|path| path.contains("/cronjobs"));
     let templates = templates.ok_or("no cronjobs")?;
-    holds(templates, &["/apis/batch/v1/namespaces/web/cronjobs?"])?;
+    shows(templates, &["/apis/batch/v1/namespaces/web/cronjobs?"])?;
     let (code, printed) = against(&server, &["--namespace", "nowhere"])?;
     same(&code, &Some(2))?;
-    holds(&printed, &["namespace \"nowhere\" does not exist"])
+    shows(&printed, &["namespace \"nowhere\" does not exist"])
 }
 
 fn pod(network: &str) -> String {
@@ -216,12 +203,12 @@ fn manifest(text: &str) -> Result<(Option<i32>, String), Failed> {
 fn files_are_checked_in_a_cluster() -> TestResult {
     // Findings of the cluster itself are not reported.
     let (code, printed) = manifest(&asking())?;
-    holds(&printed, &["no finding"])?;
+    shows(&printed, &["no finding"])?;
     same(&code, &Some(0))?;
     // This namespace is known to have no network.
     let elsewhere = pod("back-net").replace("namespace: db", "namespace: lonely");
     let (code, printed) = manifest(&elsewhere)?;
-    holds(&printed, &["deny: [nadmit unknown-network]", "a.yaml:7:34"])?;
+    shows(&printed, &["deny: [nadmit unknown-network]", "a.yaml:7:34"])?;
     same(&code, &Some(1))
 }
 
@@ -235,7 +222,7 @@ fn files_take_the_place_of_objects() -> TestResult {
                    metadata: {name: storage-net, namespace: db}\nspec: {config: '{'}\n";
     let (code, printed) = manifest(&format!("{network}---\n{}", asking()))?;
     same(&code, &Some(1))?;
-    holds(
+    shows(
         &printed,
         &[
             "deny: [nadmit invalid-network-config]",
@@ -257,9 +244,9 @@ fn lists_are_read_to_their_end() -> TestResult {
     let pods: Vec<&String> = pods.collect();
     // Seven pods, two a page.
     same(&pods.len(), &4)?;
-    holds(pods[0], &["limit=500"])?;
+    shows(pods[0], &["limit=500"])?;
     // The token needs escaping.
-    holds(pods[1], &["&continue=", "%3D%3D"])
+    shows(pods[1], &["&continue=", "%3D%3D"])
 }
 
 fn an_expired_continue_token_restarts_the_list() -> TestResult {
@@ -269,7 +256,7 @@ fn an_expired_continue_token_restarts_the_list() -> TestResult {
     let always = fixture(vec![ListFault::Expires("pods", AtomicUsize::new(99))])?;
     let (code, printed) = against(&always, &[])?;
     same(&code, &Some(2))?;
-    holds(&printed, &["returned no valid list of pods", "too old"])
+    shows(&printed, &["returned no valid list of pods", "too old"])
 }
 
 fn a_missing_kind_has_no_objects() -> TestResult {
@@ -286,7 +273,7 @@ fn a_missing_kind_has_no_objects() -> TestResult {
     let (code, printed) = against(&ApiServer::start(store, 500, vec![])?, &[])?;
     same(&code, &Some(1))?;
     // The pool does not exist, and the network names it.
-    holds(&printed, &["unknown-pool", "unknown-network"])
+    shows(&printed, &["unknown-pool", "unknown-network"])
 }
 
 fn forbidden_kinds_are_named() -> TestResult {
@@ -297,12 +284,12 @@ fn forbidden_kinds_are_named() -> TestResult {
         "may not list network-attachment-definitions.k8s.cni.cncf.io in the whole cluster (403)",
         "ClusterRole nadmit-check",
     ];
-    holds(&printed, &expected)?;
+    shows(&printed, &expected)?;
     // Without permission to read templates it continues, and reports that.
     let server = fixture(vec![ListFault::Forbidden("cronjobs")])?;
     let (code, printed) = against(&server, &[])?;
     same(&code, &Some(1))?;
-    holds(
+    shows(
         &printed,
         &[
             "warning:",
@@ -328,14 +315,14 @@ fn the_settings_of_the_cluster_apply() -> TestResult {
     });
     let server = with_settings(&lenient, vec![])?;
     let (_, printed) = against(&server, &[])?;
-    holds(
+    shows(
         &printed,
         &[
             "warn: [nadmit unknown-network]",
             "[nadmit invalid-reconciler-schedule]",
         ],
     )?;
-    holds(&printed, &["configmap nadmit/nadmit-config", "@daily"])?;
+    shows(&printed, &["configmap nadmit/nadmit-config", "@daily"])?;
     if printed.contains("deny: [nadmit unknown-network]") {
         return Err(printed.into());
     }
@@ -345,7 +332,7 @@ fn the_settings_of_the_cluster_apply() -> TestResult {
     fs::write(&file, pod("nowhere-net"))?;
     let file = file.display().to_string();
     let (code, printed) = against(&server, &[&file])?;
-    holds(&printed, &["warn: [nadmit unknown-network]"])?;
+    shows(&printed, &["warn: [nadmit unknown-network]"])?;
     same(&(code, printed.contains("@daily")), &(Some(0), false))?;
     // Explicit settings replace the cluster's, which are not read.
     let config = folder.path().join("nadmit.yaml");
@@ -354,7 +341,7 @@ fn the_settings_of_the_cluster_apply() -> TestResult {
     for others in [["--config", &config], ["--profile", "default"]] {
         let before = server.request_paths().len();
         let (code, printed) = against(&server, &[&file, others[0], others[1]])?;
-        holds(&printed, &["deny: [nadmit unknown-network]"])?;
+        shows(&printed, &["deny: [nadmit unknown-network]"])?;
         same(&code, &Some(1))?;
         let seen = server.request_paths().split_off(before);
         same(
@@ -368,7 +355,7 @@ fn the_settings_of_the_cluster_apply() -> TestResult {
     let (code, printed) = against(&with_settings(&mistaken, vec![])?, &[&file])?;
     same(&code, &Some(2))?;
     let place = "ConfigMap nadmit/nadmit-config, key nadmit.yaml";
-    holds(&printed, &[place, ":2:1: ", "--config"])
+    shows(&printed, &[place, ":2:1: ", "--config"])
 }
 
 fn settings_that_may_not_be_read_are_warned_of() -> TestResult {
@@ -381,7 +368,7 @@ fn settings_that_may_not_be_read_are_warned_of() -> TestResult {
          list configmaps in namespace nadmit (403)",
         "deny: [nadmit unknown-network]",
     ];
-    holds(&printed, &expected)
+    shows(&printed, &expected)
 }
 
 /// nadmit in a cluster allocates addresses when pods are bound, unless its settings say otherwise.
@@ -400,11 +387,11 @@ fn a_pod_that_has_its_node_needs_no_injection() -> TestResult {
     ] {
         fs::write(&file, text)?;
         let (found, printed) = against(&server, &[&file.display().to_string()])?;
-        holds(&printed, &[expected])?;
+        shows(&printed, &[expected])?;
         same(&found, &Some(code))?;
     }
     let (_, printed) = against(&fixture(vec![])?, &[&file.display().to_string()])?;
-    holds(&printed, &["no finding"])
+    shows(&printed, &["no finding"])
 }
 
 fn multus_s_setting_decides_about_other_namespaces() -> TestResult {
@@ -463,7 +450,7 @@ fn multus_s_setting_decides_about_other_namespaces() -> TestResult {
             server.put(daemon_set(arguments));
         }
         let (_, printed) = against(&server, &[&file])?;
-        holds(&printed, &[expected])?;
+        shows(&printed, &[expected])?;
         if printed.contains(absent) {
             return Err(format!("{arguments:?}: {printed}").into());
         }
@@ -480,7 +467,7 @@ fn an_unreachable_server_is_named() -> TestResult {
         let output = nadmit(&file, arguments)?;
         let printed = String::from_utf8_lossy(&output.stderr).into_owned();
         same(&output.status.code(), &Some(2))?;
-        holds(&printed, expected)
+        shows(&printed, expected)
     };
     let refused = [
         "cannot reach the API server",
@@ -513,7 +500,7 @@ fn an_unreachable_server_is_named() -> TestResult {
     let output = nadmit(&folder.path().join("none"), &[])?;
     same(&output.status.code(), &Some(2))?;
     let printed = String::from_utf8_lossy(&output.stderr);
-    holds(&printed, &["none", "No such file", "--kubeconfig FILE"])
+    shows(&printed, &["none", "No such file", "--kubeconfig FILE"])
 }
 
 /// Without a kubeconfig, in a pod whose token is not mounted: the error does not mention a
@@ -532,7 +519,7 @@ fn in_a_pod(home: &Path) -> TestResult {
         "this pod cannot log in to its cluster",
         "automountServiceAccountToken",
     ];
-    holds(&printed, &expected)
+    shows(&printed, &expected)
 }
 
 /// Reads a real cluster to the end, whatever it contains.

@@ -18,6 +18,7 @@ mod links;
 mod messages;
 mod reference;
 mod security;
+mod sources;
 mod words;
 
 use std::{

@@ -223,7 +223,8 @@ fn private_words_do_not_come_back() -> Result<(), Failed> {
     none_of(&wrong, "docs/glossary.md has the words to use")
 }
 
-fn none_of(wrong: &[String], help: &str) -> Result<(), Failed> {
+/// Fails if there are wrong places, which it lists with the help.
+pub(crate) fn none_of(wrong: &[String], help: &str) -> Result<(), Failed> {
     if wrong.is_empty() {
         return Ok(());
     }

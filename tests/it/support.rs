@@ -1,5 +1,7 @@
 //! Helpers of several tests: a review of a pod, and the decision on it.
 
+use std::fmt::Debug;
+
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     admission::{AdmissionResponse, Decision, Review, ReviewContext, Webhook, decide},
@@ -18,6 +20,30 @@ pub(crate) type TestFn = fn() -> TestResult;
 
 /// A test with its name.
 pub(crate) type NamedTest = (&'static str, TestFn);
+
+/// Checks that two values are equal.
+pub(crate) fn same<T: PartialEq + Debug>(found: T, expected: T) -> TestResult {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
+}
+
+/// Checks a condition, which the words describe.
+pub(crate) fn holds(condition: bool, words: impl Debug) -> TestResult {
+    if condition {
+        return Ok(());
+    }
+    Err(format!("{words:?}").into())
+}
+
+/// Checks that an output contains all of these parts.
+pub(crate) fn shows(printed: &str, parts: &[&str]) -> TestResult {
+    match parts.iter().find(|part| !printed.contains(**part)) {
+        Some(part) => Err(format!("{part:?} is not in:\n{printed}").into()),
+        None => Ok(()),
+    }
+}
 
 /// Returns a test that is run in paused time.
 pub(crate) fn paused<F>(name: &str, run: impl FnOnce() -> F + Send + 'static) -> Trial

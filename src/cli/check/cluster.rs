@@ -72,9 +72,7 @@ impl CheckClusterArgs {
         } else {
             ClusterQuery::Environment
         };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = kube_args::runtime()?;
         Ok(Some(runtime.block_on(self.ask(&sought, written))?))
     }
 

@@ -64,10 +64,7 @@ pub(super) trait OperatorCommand {
 /// # Errors
 /// The error of the command.
 pub(super) fn run(command: impl OperatorCommand) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(command.run())
+    super::kube_args::runtime()?.block_on(command.run())
 }
 
 /// Prints JSON.

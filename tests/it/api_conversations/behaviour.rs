@@ -14,6 +14,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Value, json};
 
 use crate::api_server::ApiServer;
+pub(super) use crate::support::same;
 pub(super) use crate::support::{TestResult, paused};
 
 pub(super) fn tests() -> Vec<Trial> {
@@ -27,13 +28,6 @@ pub(super) fn tests() -> Vec<Trial> {
         a_manager_removes_fields_that_it_applied,
         a_patch_merges_lists_by_their_keys,
     ]
-}
-
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
 /// Returns the code and the message of an error.

@@ -3,7 +3,6 @@
 use std::{
     cell::RefCell,
     collections::BTreeMap,
-    fmt::Debug,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -30,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api_server::{ApiServer, FakeServerSettings};
 pub(super) use crate::support::{TestResult, paused};
+pub(super) use crate::support::{holds, same};
 
 pub(super) const CONFIGURATIONS: [&str; 2] = [
     "mutatingwebhookconfigurations.admissionregistration.k8s.io",
@@ -295,18 +295,4 @@ pub(super) fn called(service: &str) -> WebhookService {
 
 pub(super) async fn seconds(count: u64) {
     sleep(Duration::from_secs(count)).await;
-}
-
-pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
-}
-
-pub(super) fn holds(what: bool, words: impl Debug) -> TestResult {
-    if what {
-        return Ok(());
-    }
-    Err(format!("{words:?}").into())
 }

@@ -1,6 +1,6 @@
 //! Helpers of the tests in this directory.
 
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::api_server::{ApiServer, FaultAction, FaultRule};
 pub(super) use crate::support::TestResult;
+pub(super) use crate::support::{holds, same};
 
 /// The plural name of the records' resource in the fake API server.
 pub(super) const PLURAL: &str = "addressallocations";
@@ -146,20 +147,6 @@ pub(super) fn holding(pairs: &[(u8, &str)]) -> Vec<(String, String)> {
     pairs
         .map(|(last, pod)| (format!("192.0.2.{last}"), (*pod).to_owned()))
         .collect()
-}
-
-pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
-}
-
-pub(super) fn holds(what: bool, words: impl Debug) -> TestResult {
-    if what {
-        return Ok(());
-    }
-    Err(format!("{words:?}").into())
 }
 
 /// Measures the duration of a future.

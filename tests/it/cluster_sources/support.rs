@@ -13,17 +13,11 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::api_server::ApiServer;
+pub(super) use crate::support::same;
 pub(super) use crate::support::{TestResult, paused};
 
 /// The source's client name in the fake API server.
 pub(super) const CLIENT: &str = "nadmit";
-
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: &T, expected: &T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
-}
 
 pub(super) fn holds(what: &str, holds: bool) -> TestResult {
     if holds { Ok(()) } else { Err(what.into()) }

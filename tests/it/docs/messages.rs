@@ -5,18 +5,16 @@ use std::{fs, path::Path};
 
 use libtest_mimic::{Failed, Trial};
 use nadmit::rules::{RULES, RuleDocs};
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::{
-    ROOT, below, shown,
+    ROOT,
+    sources::{self, Docs},
     words::{SENTENCE, banned, long_sentences},
 };
-use crate::support::TestResult;
+use crate::{prose::none_of, support::TestResult};
 
 /// The folders of the product's sources.
 const SOURCES: &[&str] = &["crates", "src"];
-/// The crates and folders that users see nothing of.
-const OTHERS: &[&str] = &["crates/fake-apiserver/", "/tests/", "/tests.rs"];
 /// The folders whose doc comments are help texts.
 const HELP: &[&str] = &["src/cli/", "src/install/"];
 
@@ -25,7 +23,6 @@ pub(super) fn tests() -> Vec<Trial> {
         messages_and_help_are_plain,
         headings_quote_messages,
         explanations_of_rules_are_complete,
-        literals_outside_of_tests_are_found,
     ]
 }
 
@@ -40,15 +37,12 @@ struct SourceText {
 fn source_texts() -> Result<Vec<SourceText>, Failed> {
     let mut found = Vec::new();
     for folder in SOURCES {
-        for path in below(&Path::new(ROOT).join(folder), &["rs"]) {
-            let file = shown(&path);
-            if OTHERS.iter().any(|other| file.contains(other)) {
-                continue;
-            }
-            let with_docs = HELP.iter().any(|folder| file.starts_with(folder));
-            let texts = literals(&fs::read_to_string(&path)?, with_docs)?;
+        for (file, source) in sources::texts(folder)? {
+            let is_help = HELP.iter().any(|folder| file.starts_with(folder));
+            let docs = if is_help { Docs::Read } else { Docs::Left };
             // Others are names, such as those of functions that serde calls.
-            let texts = texts.into_iter().filter(|text| text.contains(' '));
+            let texts = sources::literals(&source, docs)?.into_iter();
+            let texts = texts.filter(|text| text.contains(' '));
             found.extend(texts.map(|text| SourceText {
                 file: file.clone(),
                 text,
@@ -65,14 +59,7 @@ fn messages_and_help_are_plain() -> TestResult {
             wrong.push(format!("{file}: {word:?} in {text:?}"));
         }
     }
-    match wrong.as_slice() {
-        [] => Ok(()),
-        wrong => Err(format!(
-            "docs/glossary.md has the words to use\n{}",
-            wrong.join("\n")
-        )
-        .into()),
-    }
+    none_of(&wrong, "docs/glossary.md has the words to use")
 }
 
 /// A heading that quotes a message of nadmit quotes it exactly, apart from numbers and omissions.
@@ -132,68 +119,5 @@ fn explanations_of_rules_are_complete() -> TestResult {
     match wrong.as_slice() {
         [] => Ok(()),
         wrong => Err(wrong.join("\n").into()),
-    }
-}
-
-/// Returns the string literals of a file outside of its unit tests, and its doc comments if `with_docs`
-/// is set.
-fn literals(source: &str, with_docs: bool) -> Result<Vec<String>, proc_macro2::LexError> {
-    let mut found = Vec::new();
-    collect(source.parse()?, with_docs, &mut found);
-    Ok(found)
-}
-
-fn collect(tokens: TokenStream, with_docs: bool, found: &mut Vec<String>) {
-    let mut is_test = false;
-    for token in tokens {
-        match token {
-            TokenTree::Group(group) => {
-                let text = group.stream().to_string();
-                let is_attribute = group.delimiter() == Delimiter::Bracket;
-                if is_attribute && text == "cfg (test)" {
-                    is_test = true;
-                    continue;
-                }
-                let is_doc = is_attribute && text.starts_with("doc = ");
-                if group.delimiter() == Delimiter::Brace && std::mem::take(&mut is_test) {
-                    continue;
-                }
-                if !is_doc || with_docs {
-                    collect(group.stream(), with_docs, found);
-                }
-            }
-            TokenTree::Punct(punct) if punct.as_char() == ';' => is_test = false,
-            TokenTree::Literal(literal) => {
-                let text = literal.to_string();
-                let text = text.trim_start_matches(['r', '#']).trim_end_matches('#');
-                let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
-                // A backslash at the end of a line joins it with the next one.
-                found.extend(inner.map(|inner| {
-                    let lines = inner.split("\\\n").map(str::trim_start);
-                    lines.collect::<String>().replace("\\\"", "\"")
-                }));
-            }
-            TokenTree::Punct(_) | TokenTree::Ident(_) => {}
-        }
-    }
-}
-
-fn literals_outside_of_tests_are_found() -> TestResult {
-    let source = r##"
-        /// A doc.
-        fn a() { f("one \
-            two", r#"three "x""#); }
-        #[cfg(test)]
-        use x;
-        #[cfg(test)]
-        mod tests { const T: &str = "four"; }
-        const B: &str = "five";
-    "##;
-    let without = literals(source, false)?;
-    let with = literals(source, true)?;
-    let expected = ["one two", "three \"x\"", "five"];
-    match without == expected && with.len() == 4 {
-        true => Ok(()),
-        false => Err(format!("{without:?} {with:?}").into()),
     }
 }

@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 use libtest_mimic::Trial;
 
 use super::{ROOT, links::prose, pages, shown};
-use crate::{prose::as_words, support::TestResult};
+use crate::{
+    prose::{as_words, none_of},
+    support::TestResult,
+};
 
 /// Words and idioms of former pages, in lower case.
 const WORDS: &[&str] = &[
@@ -88,14 +91,7 @@ fn idioms_do_not_come_back() -> TestResult {
             }
         }
     }
-    match wrong.as_slice() {
-        [] => Ok(()),
-        wrong => Err(format!(
-            "docs/glossary.md has the words to use\n{}",
-            wrong.join("\n")
-        )
-        .into()),
-    }
+    none_of(&wrong, "docs/glossary.md has the words to use")
 }
 
 /// A paragraph, an item of a list, or a cell of a table.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use self::cluster::{CommandOutput, InstallCluster};
 use crate::api_server::{FaultAction, FaultRule, InjectedFailure, Webhook};
 use crate::support::TestResult;
+use crate::support::shows;
 
 pub(crate) fn tests() -> Vec<Trial> {
     let mut tests = tests!["install";
@@ -37,18 +38,11 @@ pub(crate) fn tests() -> Vec<Trial> {
     tests
 }
 
-fn holds(printed: &str, parts: &[&str]) -> TestResult {
-    match parts.iter().find(|part| !printed.contains(**part)) {
-        Some(part) => Err(format!("{part:?} is not in:\n{printed}").into()),
-        None => Ok(()),
-    }
-}
-
 fn ended(ended: &CommandOutput, well: bool, parts: &[&str]) -> TestResult {
     if ended.well != well {
         return Err(format!("it ended {}:\n{}", ended.well, ended.printed).into());
     }
-    holds(&ended.printed, parts)
+    shows(&ended.printed, parts)
 }
 
 fn registrations(cluster: &InstallCluster) -> usize {
@@ -113,7 +107,7 @@ fn webhooks_are_registered_when_replicas_are_ready() -> TestResult {
     if image != "registry.example/nadmit:1" {
         return Err(format!("the image is {image}").into());
     }
-    holds(
+    shows(
         &cluster.settings()?,
         &[
             "mode: warn",
@@ -165,7 +159,7 @@ fn installing_again_keeps_earlier_options() -> TestResult {
             "the image stays registry.example/nadmit:1",
         ],
     )?;
-    holds(&cluster.settings()?, &["profile: strict", "mode: deny"])?;
+    shows(&cluster.settings()?, &["profile: strict", "mode: deny"])?;
     let config = cluster.one("configmaps", "nadmit", "nadmit-config")?;
     let schedule = &config["data"]["reconciler_cron_expression"];
     if schedule != "*/5 * * * *" {
@@ -315,9 +309,9 @@ fn configured_isolation_stays() -> TestResult {
     let end = cluster.installs(&[], InstallCluster::replicas_are_ready)?;
     let expected = "namespaceIsolation stays false as set in ConfigMap nadmit-config";
     ended(&end, true, &[expected, "Multus has true"])?;
-    holds(&cluster.settings()?, &["namespaceIsolation: false\n"])?;
+    shows(&cluster.settings()?, &["namespaceIsolation: false\n"])?;
     let status = cluster.run(&["status"])?;
-    holds(
+    shows(
         &status.printed,
         &["namespaceIsolation is false, but true in ConfigMap kube-system/multus-daemon-config"],
     )
@@ -336,7 +330,7 @@ fn unknown_isolation_is_reported() -> TestResult {
     if cluster.settings()?.contains("namespaceIsolation") {
         return Err(cluster.settings()?.into());
     }
-    holds(&cluster.run(&["status"])?.printed, &expected)
+    shows(&cluster.run(&["status"])?.printed, &expected)
 }
 
 fn detected_isolation_is_refreshed() -> TestResult {
@@ -349,7 +343,7 @@ fn detected_isolation_is_refreshed() -> TestResult {
         let written = format!(
             "namespaceIsolation: {isolates}  # read from Multus: ConfigMap kube-system/multus-daemon-config"
         );
-        holds(&cluster.settings()?, &[&written])?;
+        shows(&cluster.settings()?, &[&written])?;
     }
     Ok(())
 }

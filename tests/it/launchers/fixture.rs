@@ -1,6 +1,7 @@
 //! A namespace with virtual machines, as a decision sees it.
 
 pub(super) use crate::support::TestResult;
+pub(super) use crate::support::same;
 use libtest_mimic::Failed;
 use nadmit::{
     admission::{AdmissionResponse, Decision, Freshness, Review, ReviewContext, Webhook, decide},
@@ -251,11 +252,4 @@ pub(super) fn put_in(answer: &AdmissionResponse) -> String {
         }
     };
     operations.iter().find_map(of).unwrap_or_default()
-}
-
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("{found:?} instead of {expected:?}").into())
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::server::WorkFolder;
 use crate::api_server::{ApiServer, FaultRule, InjectedFailure, SeedObjects};
-use crate::support::TestResult;
+pub(super) use crate::support::same;
 
 pub(super) const RECORDS: &str = "addressallocations.nadmit.io";
 /// The prefix of the records' names in the fixtures' address space.
@@ -115,11 +115,4 @@ pub(super) fn replica(pod: &str) -> Value {
 
 pub(super) fn pod(name: &str) -> Value {
     json!({"holder": {"pod": {"namespace": "db", "name": name}}, "pod": {"name": name}})
-}
-
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }

@@ -6,10 +6,9 @@ use super::{
     NamedTest,
     cluster::RealCluster,
     page_shell::{PageShell, holds},
-    steps::stateful_set,
+    pages::serve_by_whereabouts,
 };
 use crate::support::TestResult;
-use crate::whereabouts::KINDS as WHEREABOUTS;
 
 /// Tests that need Whereabouts's plugin.
 pub(super) const TESTS: &[NamedTest] = named![leaks_of_whereabouts_are_found_and_fixed];
@@ -29,13 +28,7 @@ echo '{"apiVersion":"whereabouts.cni.cncf.io/v1alpha1","kind":"OverlappingRangeI
 fn leaks_of_whereabouts_are_found_and_fixed() -> TestResult {
     let cluster = RealCluster::start(2)?;
     let shell = PageShell::new(&cluster)?;
-    for kind in WHEREABOUTS {
-        cluster.apply(&[kind.definition()])?;
-    }
-    shell.well("kubectl create namespace db")?;
-    shell.write_manifests(PAGE)?;
-    shell.well("kubectl apply -f network-before.yaml")?;
-    cluster.apply(&[stateful_set("db", "db", 3, "storage-net")])?;
+    serve_by_whereabouts(&cluster, &shell, PAGE)?;
     cluster.until_pods("db", 3)?;
     holds(&shell.well(AUDIT)?, "no finding")?;
 

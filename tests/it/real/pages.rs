@@ -134,19 +134,28 @@ fn page_statefulsets() -> TestResult {
     on_the_wire(&cluster, "db-0", "192.0.2.205/27")
 }
 
+/// Creates the network of Whereabouts of a page, and a StatefulSet on it.
+pub(super) fn serve_by_whereabouts(
+    cluster: &RealCluster,
+    shell: &PageShell<'_>,
+    page: &str,
+) -> TestResult {
+    for kind in WHEREABOUTS {
+        cluster.apply(&[kind.definition()])?;
+    }
+    shell.well("kubectl create namespace db")?;
+    shell.write_manifests(page)?;
+    shell.well("kubectl apply -f network-before.yaml")?;
+    cluster.apply(&[stateful_set("db", "db", 3, "storage-net")])
+}
+
 /// Migrates from Whereabouts and back again, with the same three replicas.
 fn page_from_whereabouts() -> TestResult {
     const PAGE: &str = "docs/how-to/migrate-from-whereabouts.md";
     let cluster = RealCluster::start(2)?;
     cluster.nadmit_does(&["install", "--image", IMAGE])?;
     let shell = PageShell::new(&cluster)?;
-    for kind in WHEREABOUTS {
-        cluster.apply(&[kind.definition()])?;
-    }
-    shell.well("kubectl create namespace db")?;
-    shell.write_manifests(PAGE)?;
-    shell.well("kubectl apply -f network-before.yaml")?;
-    cluster.apply(&[stateful_set("db", "db", 3, "storage-net")])?;
+    serve_by_whereabouts(&cluster, &shell, PAGE)?;
     let before = addresses(&cluster)?;
 
     shell.run_block(PAGE, "nadmit check --cluster --namespace db")?;

@@ -29,6 +29,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::api_server::ApiServer;
+pub(super) use crate::support::same;
 pub(super) use crate::support::{TestResult, paused};
 
 pub(super) const RECORDS: &str = "addressallocations.nadmit.io";
@@ -317,13 +318,6 @@ pub(super) fn holding(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 
 pub(super) async fn seconds(seconds: u64) {
     sleep(Duration::from_secs(seconds)).await;
-}
-
-pub(super) fn same<T: PartialEq + std::fmt::Debug>(found: T, expected: T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
 }
 
 /// Returns tokio's time, counted from the fake API server's first day.

@@ -1,7 +1,6 @@
 //! Helpers of the tests in this directory.
 
 use std::{
-    fmt::Debug,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
@@ -10,6 +9,7 @@ use std::{
 };
 
 pub(super) use crate::support::{TestResult, paused};
+pub(super) use crate::support::{holds, same};
 use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Failed;
 use nadmit::{
@@ -115,18 +115,4 @@ impl MetricReader {
         let value = value.ok_or_else(|| format!("no {name} in\n{text}"))?;
         Ok(value.parse()?)
     }
-}
-
-pub(super) fn same<T: PartialEq + Debug>(found: T, expected: T) -> TestResult {
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("found    {found:#?}\nexpected {expected:#?}").into())
-}
-
-pub(super) fn holds(what: bool, words: impl Debug) -> TestResult {
-    if what {
-        return Ok(());
-    }
-    Err(format!("{words:?}").into())
 }

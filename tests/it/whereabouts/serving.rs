@@ -6,7 +6,10 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::{Map, Value, json};
 
 use super::real::{AddRequest, HOME, POOLS, RESERVATIONS, WhereaboutsRecords, missing, records};
-use crate::{api_server::ForeignKind, support::TestResult};
+use crate::{
+    api_server::ForeignKind,
+    support::{TestResult, same},
+};
 
 /// The range of each network: offsets 1 to 6 can be assigned.
 const RANGE: &str = "192.0.2.0/29";
@@ -139,24 +142,17 @@ fn entry(podref: &str) -> Value {
     json!({"id": "nadmit", "podref": podref, "ifname": interface})
 }
 
-fn expect<T: PartialEq + std::fmt::Debug>(got: &T, expected: &T) -> TestResult {
-    match got == expected {
-        true => Ok(()),
-        false => Err(format!("{got:?}, not {expected:?}").into()),
-    }
-}
-
 fn an_entry_with_its_reservation_is_adopted() -> TestResult {
     let network = ServedNetwork::new("serving-both", json!({}))?;
     network.put_pool(RANGE, &json!({"5": entry("db/db-0")}))?;
     network.put_reservation("192.0.2.5", "db/db-0", &[])?;
-    expect(
+    same(
         &network.add("db/db-0", "c1")?,
         &Ok("192.0.2.5/29".to_owned()),
     )?;
     // The id becomes that of the sandbox.
-    expect(&network.entry("5")?["id"], &json!("c1"))?;
-    expect(
+    same(&network.entry("5")?["id"], &json!("c1"))?;
+    same(
         &network.add("db/db-1", "c2")?,
         &Ok("192.0.2.1/29".to_owned()),
     )
@@ -165,18 +161,18 @@ fn an_entry_with_its_reservation_is_adopted() -> TestResult {
 fn an_entry_alone_is_adopted_and_gets_its_reservation() -> TestResult {
     let network = ServedNetwork::new("serving-entry", json!({}))?;
     network.put_pool(RANGE, &json!({"5": entry("db/db-0")}))?;
-    expect(
+    same(
         &network.add("db/db-0", "c1")?,
         &Ok("192.0.2.5/29".to_owned()),
     )?;
     let reservation = network.object(RESERVATIONS, "192.0.2.5")?;
-    expect(&reservation["spec"]["podref"], &json!("db/db-0"))
+    same(&reservation["spec"]["podref"], &json!("db/db-0"))
 }
 
 fn a_reservation_alone_is_not_adopted() -> TestResult {
     let network = ServedNetwork::new("serving-reservation", json!({}))?;
     network.put_reservation("192.0.2.5", "db/db-0", &[])?;
-    expect(
+    same(
         &network.add("db/db-0", "c1")?,
         &Ok("192.0.2.1/29".to_owned()),
     )
@@ -196,7 +192,7 @@ fn an_excluded_address_is_adopted() -> TestResult {
     let exclude = json!({"exclude": ["192.0.2.4/31"], "range_end": "192.0.2.3"});
     let network = ServedNetwork::new("serving-excluded", exclude)?;
     network.put_pool(RANGE, &json!({"5": entry("db/db-0")}))?;
-    expect(
+    same(
         &network.add("db/db-0", "c1")?,
         &Ok("192.0.2.5/29".to_owned()),
     )
@@ -204,21 +200,21 @@ fn an_excluded_address_is_adopted() -> TestResult {
 
 fn an_entry_with_another_id_survives_del() -> TestResult {
     let network = ServedNetwork::new("serving-del", json!({}))?;
-    expect(
+    same(
         &network.add("db/db-0", "c1")?,
         &Ok("192.0.2.1/29".to_owned()),
     )?;
     let renamed = json!({"spec": {"allocations": {"1": {"id": "nadmit"}}}});
     network.patch(POOLS, RANGE, &renamed)?;
     network.del("db/db-0", "c1")?;
-    expect(&network.entry("1")?, &entry("db/db-0"))?;
+    same(&network.entry("1")?, &entry("db/db-0"))?;
     // The next sandbox of the pod gets the address again.
-    expect(
+    same(
         &network.add("db/db-0", "c2")?,
         &Ok("192.0.2.1/29".to_owned()),
     )?;
     network.del("db/db-0", "c2")?;
-    expect(&network.entry("1")?, &Value::Null)
+    same(&network.entry("1")?, &Value::Null)
 }
 
 fn an_entry_without_a_pod_keeps_its_address() -> TestResult {
@@ -233,17 +229,17 @@ fn an_entry_without_a_pod_keeps_its_address_without_overlapping_ranges() -> Test
 /// The entry of a pod becomes one without a pod before the sandbox's DEL: no other pod gets the address,
 /// and the next pod of the holder does.
 fn keeps_its_address(network: &ServedNetwork) -> TestResult {
-    expect(
+    same(
         &network.add("db/db-0", "c1")?,
         &Ok("192.0.2.1/29".to_owned()),
     )?;
     let held = json!({"spec": {"allocations": {"1": entry("")}}});
     network.patch(POOLS, RANGE, &held)?;
     network.del("db/db-0", "c1")?;
-    expect(&network.entry("1")?, &entry(""))?;
+    same(&network.entry("1")?, &entry(""))?;
     for last in 2..7 {
         let added = network.add(&format!("db/x-{last}"), &format!("x{last}"))?;
-        expect(&added, &Ok(format!("192.0.2.{last}/29")))?;
+        same(&added, &Ok(format!("192.0.2.{last}/29")))?;
     }
     match network.add("db/y", "c3")? {
         Err(_) => {}
@@ -251,7 +247,7 @@ fn keeps_its_address(network: &ServedNetwork) -> TestResult {
     }
     let next = json!({"spec": {"allocations": {"1": entry("db/db-0")}}});
     network.patch(POOLS, RANGE, &next)?;
-    expect(
+    same(
         &network.add("db/db-0", "c4")?,
         &Ok("192.0.2.1/29".to_owned()),
     )
@@ -261,17 +257,17 @@ fn a_reservation_with_a_finalizer_keeps_its_address() -> TestResult {
     let network = ServedNetwork::new("serving-finalizer", json!({}))?;
     network.put_pool(RANGE, &json!({"1": entry("db/db-0")}))?;
     network.put_reservation("192.0.2.1", "db/db-0", &[FINALIZER])?;
-    expect(
+    same(
         &network.add("db/db-0", "c1")?,
         &Ok("192.0.2.1/29".to_owned()),
     )?;
     network.del("db/db-0", "c1")?;
-    expect(&network.entry("1")?, &Value::Null)?;
+    same(&network.entry("1")?, &Value::Null)?;
     let reservation = network.object(RESERVATIONS, "192.0.2.1")?;
     if reservation["metadata"]["deletionTimestamp"].is_null() {
         return Err(format!("{reservation} is not being deleted").into());
     }
-    expect(
+    same(
         &network.add("db/other", "c2")?,
         &Ok("192.0.2.2/29".to_owned()),
     )?;
@@ -284,13 +280,13 @@ fn two_entries_of_two_ranges_are_adopted_together() -> TestResult {
     let network = ServedNetwork::new("serving-dual", json!({"ipRanges": [{"range": SIX}]}))?;
     network.put_pool(RANGE, &json!({"5": entry("db/db-0")}))?;
     network.put_pool(SIX, &json!({"77": entry("db/db-0")}))?;
-    expect(
+    same(
         &network.add("db/db-0", "c1")?,
         &Ok("192.0.2.5/29".to_owned()),
     )?;
     for (range, offset) in [(RANGE, "5"), (SIX, "77")] {
         let pool = network.object(POOLS, range)?;
-        expect(&pool["spec"]["allocations"][offset]["id"], &json!("c1"))?;
+        same(&pool["spec"]["allocations"][offset]["id"], &json!("c1"))?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ servers export; a test compares labels and names with them and with the sources.
 - Each replica has its own values. Add up counters over the replicas.
 - A histogram has the series `…_bucket`, `…_sum` and `…_count`.
 - Counters with labels appear when they first count.
-- Times are in seconds since 1970; 0 means that there is none.
+- Times are in seconds since 1970; 0 means that it has not happened.
 
 [deploy/monitoring](../../deploy/monitoring) has a dashboard and [alerts](alerts.md) for them.
 ";

@@ -11,7 +11,6 @@ mod keys;
 mod metric_list;
 mod metrics;
 mod settings;
-mod sources;
 
 use std::{collections::BTreeSet, fmt::Display, fs, path::Path};
 
@@ -20,6 +19,7 @@ use libtest_mimic::{Failed, Trial};
 use super::{
     ROOT,
     links::{anchor, prose},
+    sources,
 };
 use crate::support::TestResult;
 
