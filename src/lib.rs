@@ -49,3 +49,4 @@ pub use nadmit_rules as rules;
 pub use nadmit_rules::config;
 pub use nadmit_server as server;
 pub use nadmit_sources as sources;
+pub use nadmit_whereabouts as whereabouts;

@@ -91,7 +91,7 @@ impl Adoption {
                 blockers: faults.iter().map(ToString::to_string).collect(),
                 ..PoolAdoption::default()
             },
-            PoolValidity::Unknown => PoolAdoption::default(),
+            PoolValidity::Settings(_) | PoolValidity::Unknown => PoolAdoption::default(),
         });
         Self {
             pools: pools.collect(),

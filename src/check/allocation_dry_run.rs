@@ -170,8 +170,15 @@ impl<'a> Simulator<'a> {
             }
             Err(rejected) => rejected,
         };
-        // Files do not determine a pod's node.
-        let sliced = |one: &Rejection| matches!(one.error, AllocationError::SlicesUnsupported(_));
+        // Files determine neither a pod's node nor the slices of nodes.
+        let sliced = |one: &Rejection| {
+            matches!(
+                one.error,
+                AllocationError::SlicesUnsupported(_)
+                    | AllocationError::NodeUnknown(_)
+                    | AllocationError::NoNodeSlice(_)
+            )
+        };
         let rejected: Vec<_> = rejected
             .into_iter()
             .filter(|one| !sliced(one))

@@ -52,6 +52,7 @@ pub fn run_in_cluster(
     let names = cluster.iter().chain(&files).map(|file| &*file.name);
     let objects = known.iter().chain(&read).cloned();
     let (catalog, labels) = sources::catalog_of(names.zip(objects));
+    let catalog = catalog.deriving_pools(policy.pool_derivation);
     diagnostics.extend(
         labels
             .iter()
@@ -94,6 +95,7 @@ pub fn check_cluster(files: Vec<File>, scope: ClusterScope, policy: &Policy) -> 
     let (read, mut diagnostics) = read_objects(&files);
     let names = files.iter().map(|file| &*file.name);
     let (catalog, labels) = sources::catalog_of(names.zip(read.iter().cloned()));
+    let catalog = catalog.deriving_pools(policy.pool_derivation);
     diagnostics.extend(
         labels
             .iter()

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::output::ProgressLine;
 use crate::{
+    catalog::PoolDerivation,
     config::Config,
     rules::{Injection, Policy},
     sources::{Cluster, ClusterError, ClusterObject, ClusterQuery, ClusterSnapshot},
@@ -53,7 +54,24 @@ pub(super) async fn read(
     found
 }
 
+/// Returns by which settings networks define pools in a cluster; the defaults if its settings cannot be
+/// read.
+pub(super) async fn pool_derivation(cluster: &Cluster) -> PoolDerivation {
+    let sought = ClusterQuery::Settings {
+        namespace: DEFAULT_NAMESPACE.to_owned(),
+    };
+    let found = read(cluster, &sought).await.ok();
+    let object = found.and_then(|found| found.objects.into_iter().next());
+    let policy = object.and_then(|object| policy(&object).ok());
+    policy.map_or_else(PoolDerivation::default, |policy| policy.pool_derivation)
+}
+
 impl NadmitNamespaceArgs {
+    /// Returns the namespace.
+    pub(super) fn name(&self) -> &str {
+        &self.nadmit_namespace
+    }
+
     /// Reads the ConfigMap with the settings; `None` if it does not exist. Lacking permission is only a
     /// warning.
     ///

@@ -11,13 +11,16 @@ use clap::{Args, ValueEnum};
 use super::{
     kube_args::{KubeArgs, runtime},
     output::{self, BOLD, DIM, GREEN, YELLOW},
+    whereabouts::{self, RELEASE},
 };
 use crate::{
+    catalog::{InlinePools, WhereaboutsMode},
     install::{
         self, Certificates, HelmPolicy, InstallProgress, InstallSettings, Installation,
         ProbeOutcome, UninstallOptions, Wait,
     },
-    rules::Mode,
+    rules::{Injection, Mode},
+    sources::Cluster,
 };
 
 /// Arguments of `nadmit install`.
@@ -64,6 +67,15 @@ pub(super) struct InstallArgs {
         hide_possible_values = true
     )]
     fail_closed: Option<bool>,
+    /// Set what to do with networks of Whereabouts [default: current mode, else observe]
+    #[arg(long, value_enum, value_name = "MODE")]
+    whereabouts: Option<WhereaboutsArg>,
+    /// Set whether ranges in a static IPAM are a pool [default: current setting, else disabled]
+    #[arg(long, value_enum, value_name = "SETTING")]
+    inline_pools: Option<InlinePoolsArg>,
+    /// Set when pods get the addresses of pools [default: current setting, else bind]
+    #[arg(long, value_enum, value_name = "TIME")]
+    injection: Option<InjectionArg>,
     /// Take over the objects of a Helm release
     #[arg(long)]
     take_over: bool,
@@ -87,6 +99,32 @@ enum ModeArg {
     /// Warn instead, and count the denials; address-pool rules still deny
     Warn,
     /// Check nothing but the address-pool rules
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WhereaboutsArg {
+    /// Read and show its records
+    Observe,
+    /// Choose the addresses, and write its records before its plugin reads them
+    Serve,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum InlinePoolsArg {
+    /// They are ignored, as static does
+    Disabled,
+    /// They are, in namespaces with the label nadmit.io/injection: enabled
+    Enabled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum InjectionArg {
+    /// When they are bound to a node, in namespaces with the label nadmit.io/injection: enabled
+    Bind,
+    /// When they are created: all new pods with networks are sent to nadmit twice
+    Create,
+    /// Never: addresses that users write are checked and recorded
     Off,
 }
 
@@ -119,6 +157,20 @@ impl InstallArgs {
             tls: None,
             monitoring: self.monitoring,
             fail_closed: self.fail_closed,
+            whereabouts: self.whereabouts.map(|word| match word {
+                WhereaboutsArg::Observe => WhereaboutsMode::Observe,
+                WhereaboutsArg::Serve => WhereaboutsMode::Serve,
+            }),
+            whereabouts_namespace: None,
+            inline_pools: self.inline_pools.map(|word| match word {
+                InlinePoolsArg::Disabled => InlinePools::Disabled,
+                InlinePoolsArg::Enabled => InlinePools::Enabled,
+            }),
+            injection: self.injection.map(|word| match word {
+                InjectionArg::Bind => Injection::Bind,
+                InjectionArg::Create => Injection::Create,
+                InjectionArg::Off => Injection::Off,
+            }),
         }
     }
 }
@@ -192,6 +244,15 @@ fn summary(settings: &InstallSettings) -> String {
     }
     if settings.monitoring == Some(true) {
         words.push("monitoring".to_owned());
+    }
+    if settings.serves_whereabouts() {
+        words.push("networks of Whereabouts are served".to_owned());
+    }
+    if settings.inline_pools == Some(InlinePools::Enabled) {
+        words.push("inline pools".to_owned());
+    }
+    if let Some(injection) = settings.injection {
+        words.push(format!("injection: {}", injection.name()));
     }
     words.join(", ")
 }
@@ -294,6 +355,7 @@ pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
             release: helm_policy(args.take_over),
         };
         install::uninstall(&client, removal, &print_progress).await?;
+        release_whereabouts(&cluster, removal.wait).await;
         if args.purge {
             install::purge(&client, removal.wait, &print_progress).await?;
         } else {
@@ -303,6 +365,28 @@ pub(super) fn remove(args: &UninstallArgs) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+/// Gives back what nadmit keeps in Whereabouts's records, after the replicas are gone. What is left is only
+/// reported: nadmit is removed.
+async fn release_whereabouts(cluster: &Cluster, wait: Wait) {
+    let Wait::For(timeout) = wait else {
+        output::print_line(format_args!(
+            "note     if nadmit served networks of Whereabouts, run {RELEASE} when the replicas are gone"
+        ));
+        return;
+    };
+    match whereabouts::release(cluster, timeout).await {
+        Ok(left) if left.is_empty() => {}
+        Ok(left) => {
+            whereabouts::print_left(&left);
+            super::print_warning(format_args!("to release these addresses, run {RELEASE}"));
+        }
+        Err(error) => super::print_warning(format_args!(
+            "{error:#}; if nadmit served networks of Whereabouts, run {RELEASE} with the permission to list \
+             and write ippools and overlappingrangeipreservations"
+        )),
+    }
 }
 
 /// Asks for confirmation; anything but "yes" is an error.

@@ -3,11 +3,12 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::{
+    catalog::PoolDerivation,
     config::{Config, digest},
     rules::{Injection, NamespaceIsolation, Policy},
     sources::WatchedFile,
@@ -77,6 +78,26 @@ impl LiveConfig {
             Ok::<(), crate::config::ConfigErrors>(())
         })
         .await;
+    }
+}
+
+/// Passes on by which settings networks define pools, when it changes, until `stop`.
+pub(super) async fn follow_pool_derivation(
+    policy: Arc<ArcSwap<Policy>>,
+    stop: CancellationToken,
+    set: impl Fn(PoolDerivation),
+) {
+    let mut known = policy.load().pool_derivation;
+    while stop
+        .run_until_cancelled(sleep(POLL_INTERVAL))
+        .await
+        .is_some()
+    {
+        let now = policy.load().pool_derivation;
+        if now != known {
+            set(now);
+            known = now;
+        }
     }
 }
 

@@ -25,6 +25,7 @@ mod serve_args;
 mod signals;
 mod standalone;
 mod status;
+mod whereabouts;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -85,6 +86,8 @@ enum Command {
     Adopt(adopt::AdoptArgs),
     /// Release an address, so that another holder can get it
     Release(operate::ReleaseArgs),
+    /// Give the records of Whereabouts back to its plugin
+    Whereabouts(whereabouts::WhereaboutsArgs),
     /// Export all allocations to standard output, as JSON Lines
     Export(operate::ExportArgs),
     /// Import exported allocations
@@ -108,6 +111,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => return check::run(&args),
         Command::Audit(args) => return audit::run(&args),
         Command::Adopt(args) => return adopt::run(&args),
+        Command::Whereabouts(args) => return whereabouts::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Crds => crds::run(),

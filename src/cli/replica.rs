@@ -26,10 +26,13 @@ use crate::{
     clock::{Clock, RandomSource},
     controllers::{
         ClusterPodWriter, EventRecorder, EventSink, EventWriter, LeaderElector, LeaseOptions,
-        LedgerSync, Reconciler, ReconcilerParts, ResyncHistory, ResyncScheduler, SliceSync,
-        StatusWriter,
+        LedgerSync, Reconciler, ReconcilerParts, ResyncHistory, ResyncScheduler, ServedNetworks,
+        ServedNetworksParts, SliceSync, StatusWriter, WhereaboutsRepair, WhereaboutsRepairParts,
     },
-    ledger::{ClusterLedger, ClusterLedgerOptions as LedgerOptions, Ledger, SliceLedger},
+    ledger::{
+        ClusterLedger, ClusterLedgerOptions as LedgerOptions, Ledger, SliceLedger,
+        WhereaboutsLedger,
+    },
     rules::Policy,
     server::{Allocations, Metrics, OperatorService, SharedState, metrics},
     sources::{ClusterLiveCatalog, ClusterSource, ClusterSourceOptions},
@@ -74,6 +77,7 @@ pub struct Replica {
 /// Tasks that run alongside the webhooks.
 pub struct ReplicaTasks {
     source: ClusterSource,
+    policy: Arc<ArcSwap<Policy>>,
     ledger: Arc<Ledger>,
     slices: SliceLedger,
     index: Arc<SharedIndex>,
@@ -85,8 +89,10 @@ struct Controllers {
     leadership: Option<LeaderElector>,
     leads: Receiver<bool>,
     /// Channels that publish whether this replica is the leader.
-    leader_senders: [Sender<bool>; 2],
+    leader_senders: [Sender<bool>; 4],
     reconciler: Reconciler,
+    served_networks: ServedNetworks,
+    whereabouts_repair: WhereaboutsRepair,
     resync_scheduler: ResyncScheduler,
     status: StatusWriter,
     events: EventWriter,
@@ -101,6 +107,7 @@ impl Replica {
             ..ClusterSourceOptions::default()
         };
         let source = ClusterSource::new(client.clone(), watches, Arc::clone(&catalog));
+        source.set_pool_derivation(options.policy.load().pool_derivation);
         let cluster = ClusterLedger::new(client.clone(), LedgerOptions::new(&*options.writer));
         let mut registry = metrics::registry();
         cluster.register(&mut registry);
@@ -108,8 +115,11 @@ impl Replica {
         let ledger: Arc<Ledger> = Arc::new(cluster.into());
         let slices = SliceLedger::new(client.clone(), RetryPolicy::default());
         let chance = options.random.clone();
+        let whereabouts =
+            WhereaboutsLedger::new(client.clone(), RetryPolicy::default(), Arc::clone(&ledger));
         let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), chance)
-            .with_slices(slices.clone());
+            .with_slices(slices.clone())
+            .with_whereabouts(whereabouts.clone());
         let index = Arc::clone(&allocations.index);
         let server_metrics = Metrics::register(&mut registry, Arc::clone(&catalog));
         metrics::register_pools(&mut registry, Arc::clone(&index));
@@ -131,9 +141,11 @@ impl Replica {
             index: Arc::clone(&index),
             ledger: Arc::clone(&ledger),
             slices: slices.clone(),
+            whereabouts,
             live: Arc::clone(&live_catalog),
         };
         let controllers = Controllers::new(client, &options, dependencies, &mut registry);
+        let policy = Arc::clone(&options.policy);
         let state = SharedState {
             catalog,
             policy: options.policy,
@@ -147,6 +159,7 @@ impl Replica {
             operator: Arc::new(operator),
             tasks: ReplicaTasks {
                 source,
+                policy,
                 ledger,
                 slices,
                 index,
@@ -162,6 +175,7 @@ struct ControllerDependencies {
     index: Arc<SharedIndex>,
     ledger: Arc<Ledger>,
     slices: SliceLedger,
+    whereabouts: WhereaboutsLedger,
     live: Arc<dyn LiveCatalog>,
 }
 
@@ -189,8 +203,25 @@ impl Controllers {
         };
         // One channel per receiver: tokio wakes several receivers of one channel in random order, which
         // would make simulations irreproducible.
-        let leader_senders: [Sender<bool>; 2] =
+        let leader_senders: [Sender<bool>; 4] =
             std::array::from_fn(|_| Sender::new(*leads.borrow()));
+        let served_networks = ServedNetworks::new(ServedNetworksParts {
+            catalog: Arc::clone(&dependencies.catalog),
+            policy: Arc::clone(&options.policy),
+            index: Arc::clone(&dependencies.index),
+            ledger: Arc::clone(&dependencies.ledger),
+            whereabouts: dependencies.whereabouts.clone(),
+            live: Arc::clone(&dependencies.live),
+            is_leader: leader_senders[2].subscribe(),
+        });
+        let whereabouts_repair = WhereaboutsRepair::new(WhereaboutsRepairParts {
+            catalog: Arc::clone(&dependencies.catalog),
+            index: Arc::clone(&dependencies.index),
+            whereabouts: dependencies.whereabouts,
+            events: Arc::clone(&events),
+            is_leader: leader_senders[3].subscribe(),
+        });
+        whereabouts_repair.register(registry);
         let reconciler = Reconciler::new(ReconcilerParts {
             catalog: Arc::clone(&dependencies.catalog),
             policy: Arc::clone(&options.policy),
@@ -230,6 +261,8 @@ impl Controllers {
             leads,
             leader_senders,
             reconciler,
+            served_networks,
+            whereabouts_repair,
             resync_scheduler,
             status,
             events: writer,
@@ -242,6 +275,8 @@ impl Controllers {
             leads,
             leader_senders,
             reconciler,
+            served_networks,
+            whereabouts_repair,
             resync_scheduler,
             status,
             events,
@@ -252,8 +287,10 @@ impl Controllers {
         };
         let compare = || {
             let reconciler = reconciler.clone();
+            let whereabouts_repair = whereabouts_repair.clone();
             async move {
                 let mut report = reconciler.pass(true).await;
+                whereabouts_repair.request();
                 match report.errors.is_empty() {
                     true => Ok(report),
                     false => Err(report.errors.swap_remove(0)),
@@ -265,6 +302,8 @@ impl Controllers {
             leading,
             publish_leadership(leads, leader_senders, index, cancel.clone()).boxed(),
             reconciler.clone().run(cancel.clone()).boxed(),
+            served_networks.run(cancel.clone()).boxed(),
+            whereabouts_repair.clone().run(cancel.clone()).boxed(),
             resync_scheduler.run(compare, cancel.clone()).boxed(),
             status.run(cancel.clone()).boxed(),
             events.run(cancel.clone()).boxed(),
@@ -277,7 +316,7 @@ impl Controllers {
 /// lowest addresses; other replicas avoid them under contention.
 async fn publish_leadership(
     mut leads: Receiver<bool>,
-    leader_senders: [Sender<bool>; 2],
+    leader_senders: [Sender<bool>; 4],
     index: Arc<SharedIndex>,
     cancel: CancellationToken,
 ) {
@@ -309,7 +348,16 @@ impl ReplicaTasks {
             SliceSync::open(self.slices.clone(), Arc::clone(index))
         });
         let Some(slices) = slices.await else { return };
+        let source = self.source.clone();
+        let derivation = super::live_config::follow_pool_derivation(
+            self.policy,
+            cancel.clone(),
+            move |derivation| {
+                source.set_pool_derivation(derivation);
+            },
+        );
         run_all([
+            derivation.boxed(),
             feed.run(cancel.clone()).boxed(),
             slices.run(cancel.clone()).boxed(),
             self.source.run(cancel.clone()).boxed(),

@@ -32,6 +32,7 @@ pub(super) struct Standalone {
 /// Tasks that run alongside the server.
 pub(super) struct StandaloneTasks {
     source: FolderSource,
+    policy: Arc<ArcSwap<Policy>>,
     feed: LedgerSync,
     reconciler: FolderReconciler,
 }
@@ -49,6 +50,7 @@ impl Standalone {
         policy: Arc<ArcSwap<Policy>>,
     ) -> anyhow::Result<Self> {
         let source = FolderSource::open(folder, FolderOptions::default(), catalog.clone())?;
+        source.set_pool_derivation(policy.load().pool_derivation);
         source.refresh().await?;
         let embedded = EmbeddedLedger::open_with(data_dir, older)?;
         warn_about_lost_records(
@@ -87,7 +89,7 @@ impl Standalone {
         .with_server(Arc::clone(&live_catalog), Arc::clone(&server_metrics));
         let state = SharedState {
             catalog,
-            policy,
+            policy: Arc::clone(&policy),
             allocations,
             live_catalog,
             metrics: server_metrics,
@@ -96,6 +98,7 @@ impl Standalone {
         Ok(Self {
             tasks: StandaloneTasks {
                 source,
+                policy,
                 feed,
                 reconciler,
             },
@@ -108,8 +111,16 @@ impl Standalone {
 impl StandaloneTasks {
     /// Runs until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
+        let source = self.source.clone();
         tokio::join!(
             self.source.run(stop.clone()),
+            super::live_config::follow_pool_derivation(
+                self.policy,
+                stop.clone(),
+                move |derivation| {
+                    source.set_pool_derivation(derivation);
+                }
+            ),
             self.feed.run(stop.clone()),
             self.reconciler.run(stop.clone()),
         );

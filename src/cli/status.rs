@@ -11,7 +11,8 @@ use super::{
     kube_args::{KubeArgs, runtime},
     output::{self, BOLD, GREEN, RED, YELLOW},
 };
-use crate::install::{self, InstallStatus, IsolationStatus};
+use crate::catalog::WhereaboutsMode;
+use crate::install::{self, InstallStatus, IsolationStatus, WhereaboutsStatus};
 
 /// Remaining lifetime below which a certificate is highlighted.
 const EXPIRY_WARNING: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -135,12 +136,17 @@ fn render(status: &InstallStatus, now: Timestamp) -> String {
             );
         }
     }
+    if status.misses_new_pods {
+        let problem = "injection: create is set, but the webhook for new pods leaves out those that name no \
+                       address; run nadmit install again";
+        line("", format!("{RED}{problem}{RED:#}"));
+    }
     for other in &status.after {
         line(
             "after nadmit",
             format!(
-                "{YELLOW}{} of {}{YELLOW:#} runs later and may change pods; if it adds networks, the API server \
-                 calls nadmit again",
+                "{YELLOW}{} of {}{YELLOW:#} runs later and may change pods: an address that it adds is refused, \
+                 unless nadmit was asked about the pod before",
                 other.name, other.configuration
             ),
         );
@@ -166,6 +172,9 @@ fn render(status: &InstallStatus, now: Timestamp) -> String {
         };
         line("pool", format!("{}: {ready}, {counts}", pool.name));
     }
+    if let Some(found) = &status.whereabouts {
+        line("whereabouts", render_whereabouts(found));
+    }
     match status.would_deny.is_empty() {
         true if status.mode.as_deref() == Some("warn") && status.unknown.is_empty() => {
             line(
@@ -187,6 +196,38 @@ fn render(status: &InstallStatus, now: Timestamp) -> String {
     }
     for unknown in &status.unknown {
         line("unknown", format!("{YELLOW}{unknown}{YELLOW:#}"));
+    }
+    text
+}
+
+/// Renders the mode, and what is observed of Whereabouts, in one line.
+fn render_whereabouts(found: &WhereaboutsStatus) -> String {
+    let number = |count: Option<u64>, one: &str, many: &str| match count {
+        None => format!("unknown number of {many}"),
+        Some(1) => format!("1 {one}"),
+        Some(count) => format!("{count} {many}"),
+    };
+    let mode = match found.mode {
+        Some(WhereaboutsMode::Serve) => "serve: ",
+        Some(WhereaboutsMode::Observe) => "observe: ",
+        None => "",
+    };
+    let mut text = format!(
+        "{mode}{}, {}",
+        number(found.ip_pools, "IPPool", "IPPools"),
+        number(found.addresses, "address in use", "addresses in use")
+    );
+    if found.has_interfaces == Some(false) {
+        text += ", observed only: its CRD has no ifname (Whereabouts before v0.8)";
+    }
+    for resource in &found.unwatched {
+        let (kind, group) = resource.split_once('.').unwrap_or((resource, ""));
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "; {RED}{kind} are not watched{RED:#}: if the log of nadmit says that they may not be listed, add \
+             to its ClusterRole {{apiGroups: [{group}], resources: [{kind}], verbs: [list, watch]}}"
+        );
     }
     text
 }
@@ -241,5 +282,39 @@ fn count(value: &Option<Value>) -> String {
         None => "unknown".to_owned(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whereabouts_is_one_line() {
+        let line = |found: WhereaboutsStatus| {
+            let text = render_whereabouts(&found);
+            anstream::adapter::strip_str(&text).to_string()
+        };
+        let mut found = WhereaboutsStatus {
+            ip_pools: Some(1),
+            addresses: Some(120),
+            has_interfaces: Some(true),
+            mode: Some(WhereaboutsMode::Serve),
+            unwatched: Vec::new(),
+        };
+        assert_eq!(line(found.clone()), "serve: 1 IPPool, 120 addresses in use");
+        found.mode = None;
+        found.has_interfaces = Some(false);
+        found.unwatched = vec!["ippools.whereabouts.cni.cncf.io".to_owned()];
+        assert_eq!(
+            line(found),
+            "1 IPPool, 120 addresses in use, observed only: its CRD has no ifname (Whereabouts before v0.8); \
+             ippools are not watched: if the log of nadmit says that they may not be listed, add to its \
+             ClusterRole {apiGroups: [whereabouts.cni.cncf.io], resources: [ippools], verbs: [list, watch]}"
+        );
+        assert_eq!(
+            line(WhereaboutsStatus::default()),
+            "unknown number of IPPools, unknown number of addresses in use"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Installs nadmit: applies every object server-side, in an order that blocks no pods.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use kube::{
     Client,
@@ -15,15 +15,18 @@ use super::{
     existing::HELM_ANNOTATIONS,
     manifests, object,
     remove::delete_monitoring,
+    rights::{record_namespace, released, revoke},
     settings::configure,
     settings_rollout::{SettingsRollout, await_settings},
     wait::{available, established, gone, trusted},
+    whereabouts::IpPoolCrd,
 };
 
 /// Field manager of the installer; the server's writes have others.
 const MANAGER: &str = "nadmit-install";
 /// Oldest Kubernetes version that supports the manifests.
 const MIN_KUBERNETES: (u32, u32, &str) = (1, 30, "1.30 or newer");
+
 /// Time to wait for each step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -60,6 +63,8 @@ pub struct InstallPlan {
     pub settings: InstallSettings,
     is_registered: bool,
     drops_monitoring: bool,
+    /// Namespaces in which nadmit loses its rights on Whereabouts's records.
+    revoked: BTreeSet<String>,
     wait: Wait,
 }
 
@@ -95,12 +100,27 @@ pub async fn plan(
     if settings.certificates.is_none() && is_openshift(client).await {
         settings.certificates = Some(super::Certificates::OpenShift);
     }
+    let without_interfaces = IpPoolCrd::Present {
+        has_interfaces: false,
+    };
+    if settings.serves_whereabouts() && IpPoolCrd::read(client).await == without_interfaces {
+        return Err(InstallError::OldWhereabouts);
+    }
+    if settings.serves_whereabouts() && installation.settings.whereabouts_namespace.is_none() {
+        let detected = record_namespace(client).await;
+        settings.whereabouts_namespace = detected.or(settings.whereabouts_namespace);
+    }
     if let Some(note) = version_mismatch(&settings, &installation.settings) {
         progress(InstallProgress::Note(note));
     }
     let had_monitoring = earlier.settings.monitoring == Some(true);
+    let revoked = match settings.serves_whereabouts() {
+        true => BTreeSet::new(),
+        false => earlier.granted,
+    };
     Ok(InstallPlan {
         drops_monitoring: had_monitoring && settings.monitoring == Some(false),
+        revoked,
         settings,
         is_registered: earlier.is_registered,
         wait: installation.wait,
@@ -172,7 +192,31 @@ pub async fn install(
             },
         ));
     }
-    Ok(())
+    cease_serving(client, plan, progress).await
+}
+
+/// Takes nadmit's rights on Whereabouts's records away, when the replicas have released everything there.
+async fn cease_serving(
+    client: &Client,
+    plan: &InstallPlan,
+    progress: ProgressFn<'_>,
+) -> Result<(), InstallError> {
+    if plan.revoked.is_empty() {
+        return Ok(());
+    }
+    let Wait::For(timeout) = plan.wait else {
+        progress(InstallProgress::Note(
+            "nadmit keeps its rights on Whereabouts's records until the replicas have released the addresses \
+             there; to take them away, install again without --no-wait"
+                .to_owned(),
+        ));
+        return Ok(());
+    };
+    progress(InstallProgress::Waiting(
+        "replicas to release the addresses of Whereabouts".to_owned(),
+    ));
+    released(client, timeout).await?;
+    revoke(client, plan.revoked.iter().map(String::as_str), progress).await
 }
 
 /// Waits until a terminating namespace is deleted, because it accepts no objects.

@@ -1,7 +1,11 @@
 //! Edits `nadmit.yaml` in the ConfigMap key by key, preserving comments and everything else.
 
 use super::{InstallError, Isolation, SETTINGS_KEY};
-use crate::{config::Config, rules::Mode};
+use crate::{
+    catalog::{InlinePools, WhereaboutsMode},
+    config::Config,
+    rules::{Injection, Mode},
+};
 
 const ISOLATION_KEY: &str = "namespaceIsolation";
 const GLOBAL_KEY: &str = "globalNamespaces";
@@ -31,6 +35,36 @@ pub(super) struct ConfigText(pub(super) String);
 impl ConfigText {
     pub(super) fn set_mode(&mut self, mode: Mode) {
         self.0 = with_key(&self.0, "mode", mode.name());
+    }
+
+    /// Writes the treatment of networks of Whereabouts, unless it is set to this value already.
+    pub(super) fn set_whereabouts(&mut self, mode: WhereaboutsMode) {
+        if self.whereabouts() != Some(mode) {
+            self.0 = with_key(&self.0, "whereabouts", mode.name());
+        }
+    }
+
+    /// Writes whether ranges in a static IPAM are a pool.
+    pub(super) fn set_inline_pools(&mut self, inline: InlinePools) {
+        self.0 = with_key(&self.0, "inlinePools", inline.name());
+    }
+
+    /// Returns the treatment of networks of Whereabouts; `None` if the settings are invalid.
+    pub(super) fn whereabouts(&self) -> Option<WhereaboutsMode> {
+        let policy = Config::parse(&self.0, SETTINGS_KEY).ok()?.policy;
+        Some(policy.pool_derivation.whereabouts)
+    }
+
+    /// Writes the time at which pods get addresses, unless it is set to this one already.
+    pub(super) fn set_injection(&mut self, injection: Injection) {
+        if self.injection() != Some(injection) {
+            self.0 = with_key(&self.0, "injection", injection.name());
+        }
+    }
+
+    /// Returns the time at which pods get addresses; `None` if it is not set or the settings are invalid.
+    pub(super) fn injection(&self) -> Option<Injection> {
+        Config::parse(&self.0, SETTINGS_KEY).ok()?.policy.injection
     }
 
     /// Writes Multus's setting unless an administrator has set one.

@@ -88,6 +88,12 @@ pub enum InstallError {
         /// Remedy.
         instead: String,
     },
+    /// The records of Whereabouts have no interface, so its plugin would not find an address by its pod.
+    #[error(
+        "the CRD ippools.whereabouts.cni.cncf.io has no ifname (Whereabouts before v0.8.0), so nadmit cannot serve \
+         its networks; upgrade Whereabouts with its CRDs, or use --whereabouts observe"
+    )]
+    OldWhereabouts,
     /// The settings in the cluster, combined with the given options, are invalid.
     #[error(
         "ConfigMap nadmit/nadmit-config has invalid settings: {0}; fix them with kubectl edit -n nadmit configmap nadmit-config"

@@ -1,9 +1,14 @@
 //! The existing installation in the cluster, whose options are kept.
 
+use std::collections::BTreeSet;
+
 use kube::Client;
 use serde_json::Value;
 
-use super::{Certificates, InstallError, InstallSettings, NAME, NAMESPACE, TlsProfile, object};
+use super::{
+    CONFIG_MAP, Certificates, InstallError, InstallSettings, NAME, NAMESPACE, SETTINGS_KEY,
+    TlsProfile, config_text::ConfigText, object, rights::granted_namespaces,
+};
 
 /// Prefix of the manifests' image, before the version.
 const DEFAULT_IMAGE: &str = "nadmit:";
@@ -23,6 +28,8 @@ pub struct ExistingInstallation {
     pub is_registered: bool,
     /// Helm release that it belongs to.
     pub release: Option<HelmRelease>,
+    /// Namespaces in which it may write Whereabouts's records.
+    pub granted: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +46,9 @@ struct ExistingObjects {
     deployment: Option<Value>,
     validating: Option<Value>,
     service_monitor: Option<Value>,
+    config: Option<Value>,
+    /// Namespaces in which nadmit may write Whereabouts's records.
+    granted: BTreeSet<String>,
 }
 
 impl ExistingInstallation {
@@ -50,21 +60,38 @@ impl ExistingInstallation {
         let hooks = "admissionregistration.k8s.io/v1";
         let own = Some(NAMESPACE);
         let objects = ExistingObjects {
-            deployment: read(client, "apps/v1", "Deployment", own).await?,
-            validating: read(client, hooks, "ValidatingWebhookConfiguration", None).await?,
-            service_monitor: read(client, "monitoring.coreos.com/v1", "ServiceMonitor", own)
-                .await?,
+            deployment: read(client, "apps/v1", "Deployment", own, NAME).await?,
+            validating: read(client, hooks, "ValidatingWebhookConfiguration", None, NAME).await?,
+            service_monitor: read(
+                client,
+                "monitoring.coreos.com/v1",
+                "ServiceMonitor",
+                own,
+                NAME,
+            )
+            .await?,
+            config: read(client, "v1", "ConfigMap", own, CONFIG_MAP).await?,
+            granted: granted_namespaces(client).await?,
         };
         Ok(Self::from_objects(&objects))
     }
 
     fn from_objects(objects: &ExistingObjects) -> Self {
+        let config = objects.config.as_ref();
+        let text = config.and_then(|config| config["data"][SETTINGS_KEY].as_str());
+        let whereabouts = text.and_then(|text| ConfigText(text.to_owned()).whereabouts());
+        let injection = text.and_then(|text| ConfigText(text.to_owned()).injection());
         let Some(deployment) = &objects.deployment else {
             let release = objects.validating.as_ref().and_then(HelmRelease::of);
             return Self {
+                settings: InstallSettings {
+                    whereabouts,
+                    injection,
+                    ..InstallSettings::default()
+                },
                 is_registered: objects.validating.is_some(),
                 release,
-                ..Self::default()
+                granted: objects.granted.clone(),
             };
         };
         let image = deployment.pointer("/spec/template/spec/containers/0/image");
@@ -83,13 +110,19 @@ impl ExistingInstallation {
                 replicas: replicas.and_then(|count| count.try_into().ok()),
                 monitoring: Some(objects.service_monitor.is_some()),
                 fail_closed,
-                // These two are in the ConfigMap, whose text is kept.
+                // These are in the ConfigMap, whose text is kept.
                 mode: None,
                 isolation: None,
+                inline_pools: None,
                 tls: TlsProfile::of_flags(deployment),
+                // These are there, too, and select components.
+                whereabouts,
+                injection,
+                whereabouts_namespace: objects.granted.first().cloned(),
             },
             is_registered: validating.is_some(),
             release: HelmRelease::of(deployment).or_else(|| validating.and_then(HelmRelease::of)),
+            granted: objects.granted.clone(),
         }
     }
 }
@@ -113,6 +146,12 @@ impl InstallSettings {
             tls: self.tls.or_else(|| earlier.tls.clone()),
             monitoring: self.monitoring.or(earlier.monitoring),
             fail_closed: self.fail_closed.or(earlier.fail_closed),
+            whereabouts: self.whereabouts.or(earlier.whereabouts),
+            whereabouts_namespace: self
+                .whereabouts_namespace
+                .or_else(|| earlier.whereabouts_namespace.clone()),
+            inline_pools: self.inline_pools.or(earlier.inline_pools),
+            injection: self.injection.or(earlier.injection),
         }
     }
 }
@@ -133,10 +172,11 @@ async fn read(
     version: &str,
     kind: &str,
     namespace: Option<&str>,
+    name: &str,
 ) -> Result<Option<Value>, InstallError> {
     let api = object::api_of(client, version, kind, namespace);
-    let found = object::get(&api, NAME).await;
-    let found = found.map_err(|error| InstallError::of(format!("read {kind} {NAME}"), &error))?;
+    let found = object::get(&api, name).await;
+    let found = found.map_err(|error| InstallError::of(format!("read {kind} {name}"), &error))?;
     Ok(found.map(|found| serde_json::to_value(found).unwrap_or_default()))
 }
 
@@ -164,28 +204,50 @@ fn overlay_of(deployment: &Value, validating: Option<&Value>) -> Option<Certific
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::install::manifests;
+    use crate::{
+        catalog::WhereaboutsMode,
+        install::{manifests, settings::WHEREABOUTS_ROLE},
+    };
 
     fn objects(settings: &InstallSettings) -> ExistingObjects {
         let all = manifests(settings).expect("manifests");
-        let one = |kind: &str| all.iter().find(|one| one["kind"] == kind).cloned();
+        // The dashboard is a ConfigMap, too.
+        let is_own = |one: &Value| object::name(one) != "nadmit-dashboard";
+        let one = |kind: &str| {
+            let mut of_kind = all.iter().filter(|one| one["kind"] == kind);
+            of_kind.find(|one| is_own(one)).cloned()
+        };
         ExistingObjects {
             deployment: one("Deployment"),
             validating: one("ValidatingWebhookConfiguration"),
             service_monitor: one("ServiceMonitor"),
+            config: one("ConfigMap"),
+            granted: all
+                .iter()
+                .filter(|one| object::name(one) == WHEREABOUTS_ROLE)
+                .filter_map(|one| one["metadata"]["namespace"].as_str().map(str::to_owned))
+                .collect(),
         }
     }
 
     #[test]
     fn every_option_is_read_back_from_the_objects_that_it_makes() {
         for certificates in Certificates::ALL {
-            for (monitoring, fail_closed) in [(true, false), (false, true)] {
+            for (monitoring, fail_closed, namespace) in
+                [(true, false, None), (false, true, Some("openshift-multus"))]
+            {
+                let whereabouts = match namespace {
+                    Some(_) => WhereaboutsMode::Serve,
+                    None => WhereaboutsMode::Observe,
+                };
                 let settings = InstallSettings {
                     certificates: Some(certificates),
                     image: Some("registry.example:5000/nadmit@sha256:0".to_owned()),
                     replicas: Some(5),
                     monitoring: Some(monitoring),
                     fail_closed: Some(fail_closed),
+                    whereabouts: Some(whereabouts),
+                    whereabouts_namespace: namespace.map(str::to_owned),
                     ..InstallSettings::default()
                 };
                 assert_eq!(
@@ -193,6 +255,29 @@ mod tests {
                     settings
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_settings_say_whether_networks_of_whereabouts_are_served() {
+        let serving = InstallSettings {
+            whereabouts: Some(WhereaboutsMode::Serve),
+            ..InstallSettings::default()
+        };
+        for (text, expected) in [
+            ("whereabouts: observe\n", Some(WhereaboutsMode::Observe)),
+            ("mode: deny\n", Some(WhereaboutsMode::Observe)),
+            ("whereabouts: serve\n", Some(WhereaboutsMode::Serve)),
+            ("whereabouts: sometimes\n", None),
+        ] {
+            let mut objects = objects(&serving);
+            let Some(config) = &mut objects.config else {
+                panic!("no ConfigMap");
+            };
+            config["data"][SETTINGS_KEY] = text.into();
+            let found = ExistingInstallation::from_objects(&objects);
+            assert_eq!(found.settings.whereabouts, expected, "{text}");
+            assert_eq!(found.granted, BTreeSet::from(["kube-system".to_owned()]));
         }
     }
 

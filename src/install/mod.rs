@@ -22,15 +22,18 @@ mod files;
 mod multus;
 mod object;
 mod probe;
+mod release;
 mod remove;
 mod render;
 mod replicas;
+mod rights;
 mod rollout;
 mod settings;
 mod settings_rollout;
 mod status;
 mod tls;
 mod wait;
+mod whereabouts;
 mod yaml;
 
 pub use self::{
@@ -39,6 +42,7 @@ pub use self::{
     existing::{ExistingInstallation, HelmRelease},
     multus::{Isolation, IsolationUnknown, MultusObjects},
     probe::{ProbeOutcome, probe},
+    release::{KeptAddress, ReleaseError, ReleasedAddress, count_replicas, release_whereabouts},
     remove::{RecordCounts, UninstallOptions, count_records, purge, uninstall},
     render::manifests,
     rollout::Trouble,
@@ -48,6 +52,7 @@ pub use self::{
         ReplicaStatus, ResyncStatus, WebhookStatus, status,
     },
     tls::TlsProfile,
+    whereabouts::WhereaboutsStatus,
     yaml::yaml,
 };
 

@@ -9,7 +9,10 @@ use serde_json::Value;
 
 use super::{
     Certificates, ExistingInstallation, HelmPolicy, HelmRelease, InstallError, InstallProgress,
-    InstallSettings, ProgressFn, Wait, manifests, object, render::monitoring_objects, wait::gone,
+    InstallSettings, ProgressFn, Wait, manifests, object,
+    render::monitoring_objects,
+    rights::{granted_namespaces, revoke},
+    wait::gone,
 };
 use crate::sources::Cluster;
 
@@ -116,9 +119,11 @@ pub async fn uninstall(
     }
     objects.sort_by_key(object::apply_order);
     objects.retain(|one| !is_definition(one));
+    let granted = granted_namespaces(client).await?;
     for one in objects.iter().rev() {
         delete(client, one, progress).await?;
     }
+    revoke(client, granted.iter().map(String::as_str), progress).await?;
     // The namespace is deleted last, with everything in it.
     let namespace: Vec<Value> = objects
         .into_iter()

@@ -59,6 +59,12 @@ pub fn manifests(settings: &InstallSettings) -> Result<Vec<Value>, InstallError>
     if settings.fail_closed == Some(true) {
         add("components/fail-closed", &mut objects)?;
     }
+    if settings.injects_at_creation() {
+        add("components/injection-at-creation", &mut objects)?;
+    }
+    if settings.serves_whereabouts() {
+        add("components/whereabouts", &mut objects)?;
+    }
     settings::apply(settings, &mut objects)?;
     objects.sort_by_key(object::apply_order);
     Ok(objects)

@@ -1,6 +1,9 @@
 //! Metrics of the replicas, read concurrently through the API server.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use http::Request;
@@ -34,7 +37,16 @@ pub(super) struct ReplicaCounters {
     pub(super) expires: Option<Timestamp>,
     /// Digest of the settings that it uses; releases before 0.2 do not report it.
     pub(super) settings: Option<String>,
+    /// Number of IPPools in its catalog.
+    pub(super) ip_pools: u64,
+    /// Number of addresses with an entry in an IPPool.
+    pub(super) ip_pool_entries: u64,
+    /// Kinds of Whereabouts whose watch is interrupted, as `ippools.whereabouts.cni.cncf.io`.
+    pub(super) unwatched: BTreeSet<String>,
 }
+
+/// End of the resources of Whereabouts.
+const WHEREABOUTS: &str = ".whereabouts.cni.cncf.io";
 
 /// Reads the metrics of every running pod.
 pub(super) async fn scrape_all(client: &Client, pods: &[DynamicObject]) -> Vec<ReplicaReport> {
@@ -95,9 +107,30 @@ impl ReplicaCounters {
                 *counters.would_deny.entry(code.to_owned()).or_default() += value as u64;
             } else if name == "nadmit_certificate_expiry_timestamp_seconds" {
                 counters.expires = Timestamp::from_second(value as i64).ok();
+            } else {
+                counters.add_whereabouts(name, value);
             }
         }
         counters
+    }
+
+    /// Adds a sample, if it is about Whereabouts.
+    fn add_whereabouts(&mut self, name: &str, value: f64) {
+        let entries = [
+            "nadmit_ippool_used{pool=\"",
+            "nadmit_ippool_outside{pool=\"",
+        ];
+        let pools = format!("nadmit_watch_objects{{resource=\"ippools{WHEREABOUTS}\"}}");
+        let stale = label(name, "nadmit_watch_stale{resource=\"");
+        if entries.iter().any(|head| name.starts_with(head)) {
+            // Gauges of numbers of entries are integers.
+            self.ip_pool_entries += value as u64;
+        } else if name == pools {
+            self.ip_pools = value as u64;
+        } else if let Some(resource) = stale.filter(|_| value > 0.0) {
+            let is_own = resource.ends_with(WHEREABOUTS);
+            self.unwatched.extend(is_own.then(|| resource.to_owned()));
+        }
     }
 }
 
@@ -115,8 +148,19 @@ mod tests {
         let counters = ReplicaCounters::of(
             "nadmit_would_deny_total{code=\"unknown-network\"} 3\n\
              nadmit_certificate_expiry_timestamp_seconds 1800000000\n\
-             nadmit_settings_info{sha256=\"abc\"} 1\n# EOF\n",
+             nadmit_settings_info{sha256=\"abc\"} 1\n\
+             nadmit_watch_objects{resource=\"ippools.whereabouts.cni.cncf.io\"} 2\n\
+             nadmit_watch_objects{resource=\"pods\"} 7\n\
+             nadmit_watch_stale{resource=\"ippools.whereabouts.cni.cncf.io\"} 0\n\
+             nadmit_watch_stale{resource=\"nodeslicepools.whereabouts.cni.cncf.io\"} 1\n\
+             nadmit_watch_stale{resource=\"pods\"} 1\n\
+             nadmit_ippool_used{pool=\"IPPool/a\"} 5.0\n\
+             nadmit_ippool_used{pool=\"IPPool/b\"} 6.0\n\
+             nadmit_ippool_outside{pool=\"IPPool/b\"} 1.0\n# EOF\n",
         );
+        assert_eq!((counters.ip_pools, counters.ip_pool_entries), (2, 12));
+        let unwatched: Vec<_> = counters.unwatched.iter().collect();
+        assert_eq!(unwatched, ["nodeslicepools.whereabouts.cni.cncf.io"]);
         assert_eq!(counters.would_deny.get("unknown-network"), Some(&3));
         assert_eq!(
             counters.expires.map(Timestamp::as_second),

@@ -8,7 +8,15 @@ use serde_json::{Value, json};
 use super::{
     CONFIG_MAP, InstallError, Isolation, SETTINGS_KEY, TlsProfile, config_text::ConfigText, object,
 };
-use crate::rules::Mode;
+use crate::{
+    catalog::{InlinePools, WhereaboutsMode},
+    rules::{Injection, Mode},
+};
+
+/// Name of the Role and RoleBinding in Whereabouts's namespace.
+pub(super) const WHEREABOUTS_ROLE: &str = "nadmit-whereabouts";
+/// Namespace of Whereabouts on OpenShift.
+pub(super) const OPENSHIFT_WHEREABOUTS: &str = "openshift-multus";
 
 /// Issuer of the certificate; selects an overlay of `deploy/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,12 +63,37 @@ pub struct InstallSettings {
     pub monitoring: Option<bool>,
     /// If true, pods that request networks are rejected while nadmit does not respond.
     pub fail_closed: Option<bool>,
+    /// Treatment of networks with IPAM Whereabouts.
+    pub whereabouts: Option<WhereaboutsMode>,
+    /// Namespace of Whereabouts's records; that of OpenShift or of upstream's manifests by default.
+    pub whereabouts_namespace: Option<String>,
+    /// Treatment of ranges in a static IPAM.
+    pub inline_pools: Option<InlinePools>,
+    /// Time at which pods get addresses.
+    pub injection: Option<Injection>,
 }
 
 impl InstallSettings {
     /// Returns the effective issuer.
     pub fn certificates(&self) -> Certificates {
         self.certificates.unwrap_or_default()
+    }
+
+    /// Returns the namespace of Whereabouts's records; `None` for that of the manifests.
+    pub(super) fn whereabouts_namespace(&self) -> Option<&str> {
+        let on_openshift = self.certificates() == Certificates::OpenShift;
+        let given = self.whereabouts_namespace.as_deref();
+        given.or(on_openshift.then_some(OPENSHIFT_WHEREABOUTS))
+    }
+
+    /// Returns whether all new pods with networks are sent to nadmit.
+    pub(super) fn injects_at_creation(&self) -> bool {
+        self.injection == Some(Injection::Create)
+    }
+
+    /// Returns whether networks of Whereabouts are served.
+    pub fn serves_whereabouts(&self) -> bool {
+        self.whereabouts == Some(WhereaboutsMode::Serve)
     }
 }
 
@@ -70,6 +103,11 @@ pub(super) fn apply(settings: &InstallSettings, objects: &mut [Value]) -> Result
         match (object::kind(one), object::name(one)) {
             ("Deployment", _) => deploy(settings, one),
             ("ConfigMap", CONFIG_MAP) => configure(settings, one)?,
+            ("Role" | "RoleBinding", WHEREABOUTS_ROLE) => {
+                if let Some(namespace) = settings.whereabouts_namespace() {
+                    one["metadata"]["namespace"] = json!(namespace);
+                }
+            }
             _ => {}
         }
     }
@@ -97,6 +135,15 @@ pub(super) fn configure(
     let mut text = ConfigText(text.to_owned());
     if let Some(mode) = settings.mode {
         text.set_mode(mode);
+    }
+    if let Some(whereabouts) = settings.whereabouts {
+        text.set_whereabouts(whereabouts);
+    }
+    if let Some(inline) = settings.inline_pools {
+        text.set_inline_pools(inline);
+    }
+    if let Some(injection) = settings.injection {
+        text.set_injection(injection);
     }
     text.check()?;
     if let Some(isolation) = &settings.isolation {

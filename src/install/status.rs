@@ -19,8 +19,12 @@ use super::{
     object,
     replicas::{CALL_TIMEOUT, ReplicaReport, scrape_all, with_timeout},
     rollout::{PODS, trouble},
+    whereabouts::{IpPoolCrd, WhereaboutsStatus},
 };
-use crate::config::{Config, digest};
+use crate::{
+    config::{Config, digest},
+    rules::Injection,
+};
 
 /// Annotation of the Lease with the last full resync.
 const RESYNC_ANNOTATION: &str = "nadmit.io/full-comparison";
@@ -41,17 +45,24 @@ pub struct InstallStatus {
     pub certificate: Option<CertificateStatus>,
     /// Webhook configurations, by kind.
     pub webhooks: Vec<WebhookStatus>,
+    /// True if the settings inject at creation, and the webhook leaves out new pods that name no address.
+    pub misses_new_pods: bool,
     /// Other mutating webhooks that are called for pods after nadmit.
     pub after: Vec<LaterWebhook>,
     /// The full resync.
     pub schedule: Option<ResyncStatus>,
     /// Address pools.
     pub pools: Vec<PoolStatus>,
+    /// Whereabouts; absent if the cluster does not have it.
+    pub whereabouts: Option<WhereaboutsStatus>,
     /// Would-be denials in warn mode since the replicas started, by rule.
     pub would_deny: BTreeMap<String, u64>,
     /// Errors of reading.
     pub unknown: Vec<String>,
 }
+
+/// The match condition by which `/mutate` sees only those new pods that name an address.
+const NAMES_ADDRESSES: &str = "names-addresses";
 
 /// Status of the Deployment's replicas.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -96,6 +107,9 @@ pub struct WebhookStatus {
     pub hooks: Vec<(String, String)>,
     /// Names of webhooks without a caBundle, which the API server cannot call.
     pub without_ca: Vec<String>,
+    /// True if new pods are sent only if they name an address.
+    #[serde(skip)]
+    leaves_out_pods: bool,
 }
 
 /// A mutating webhook that does not belong to nadmit.
@@ -162,7 +176,7 @@ pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
         client.apiserver_version(),
     )
     .await?;
-    let (deployment, pods, config, lease, hooks, pools, multus) = tokio::join!(
+    let (deployment, pods, config, lease, hooks, pools, multus, crd) = tokio::join!(
         read(client, "apps/v1", "Deployment"),
         pods_and_reports(client),
         read(client, "v1", "ConfigMap"),
@@ -170,6 +184,7 @@ pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
         registrations(client),
         pools(client),
         multus(client),
+        IpPoolCrd::read(client),
     );
     let mut status = InstallStatus::default();
     let (deployment, config) = (status.or_unknown(deployment), status.or_unknown(config));
@@ -192,8 +207,16 @@ pub async fn status(client: &Client) -> Result<InstallStatus, InstallError> {
         .into_iter()
         .filter_map(|own| status.or_unknown(own)?)
         .collect();
+    let injection = text.clone().and_then(|text| ConfigText(text).injection());
+    status.misses_new_pods = injection == Some(Injection::Create)
+        && status.webhooks.iter().any(|own| own.leaves_out_pods);
     status.after = status.or_unknown(after).unwrap_or_default();
     status.pools = status.or_unknown(pools).unwrap_or_default();
+    let counters = reports
+        .iter()
+        .filter_map(|report| report.counters.as_ref().ok());
+    let whereabouts = text.clone().and_then(|text| ConfigText(text).whereabouts());
+    status.whereabouts = WhereaboutsStatus::of(counters, crd, whereabouts);
     status.add_reports(reports, text.as_deref());
     Ok(status)
 }
@@ -342,6 +365,10 @@ fn hooks(kind: &str, found: &DynamicObject) -> WebhookStatus {
             .filter(bare)
             .map(|hook| text(&hook["name"]))
             .collect(),
+        leaves_out_pods: all_hooks(found).any(|hook| {
+            let mut conditions = hook["matchConditions"].as_array().into_iter().flatten();
+            conditions.any(|condition| condition["name"] == NAMES_ADDRESSES)
+        }),
     }
 }
 
@@ -421,6 +448,7 @@ mod tests {
             would_deny: [("unknown-network".to_owned(), count)].into(),
             expires: Timestamp::from_second(expires).ok(),
             settings: Some(digest(settings)),
+            ..ReplicaCounters::default()
         };
         let mut status = InstallStatus::default();
         let all = vec![

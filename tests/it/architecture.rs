@@ -15,6 +15,7 @@ use libtest_mimic::{Failed, Trial};
 const PURE: &[&str] = &[
     "cni",
     "allocation",
+    "whereabouts",
     "catalog",
     "reconcile",
     "rules",

@@ -14,6 +14,7 @@ use nadmit::{
 };
 use serde_json::{Value, json};
 
+use crate::deploy::registered::{RegisteredWebhook, hooks};
 use crate::support;
 use crate::support::TestResult;
 
@@ -22,6 +23,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         no_attempt_takes_what_another_holds,
         no_change_takes_what_another_holds,
         own_addresses_are_allowed,
+        a_new_pod_that_is_not_sent_needs_no_change,
+        a_later_webhook_cannot_add_an_address,
         an_unknown_network_is_looked_up,
         kubevirt_s_default_network_passes,
     ]
@@ -176,10 +179,13 @@ impl<'a> AuthorityFixture<'a> {
         }
     }
 
-    /// Creates a pod; returns the codes of its denial, and the mutated pod.
+    /// Creates a pod; returns the codes of its denial, and the mutated pod. Unless pods get addresses
+    /// when they are created, `/mutate` sees what its match conditions let through.
     fn create(&self, pod: &Value) -> Result<(Vec<&'static str>, Value), Failed> {
         let mut pod = pod.clone();
-        for webhook in [Webhook::Mutate, Webhook::Validate] {
+        let sent = self.policy.injection() == Injection::Create || is_sent(&pod)?;
+        let mutate = sent.then_some(Webhook::Mutate);
+        for webhook in mutate.into_iter().chain([Webhook::Validate]) {
             let answer = self.ask(webhook, &support::create(&pod))?;
             if let Some(patch) = answer.patch() {
                 json_patch::patch(&mut pod, patch)?;
@@ -216,6 +222,32 @@ impl<'a> AuthorityFixture<'a> {
             other => Err(format!("no answer, but {other:?}").into()),
         }
     }
+}
+
+thread_local! {
+    static OF_NEW_PODS: Result<RegisteredWebhook, String> = hooks()
+        .map_err(|error| error.message().unwrap_or_default().to_owned())
+        .and_then(|hooks| {
+            let mut hooks = hooks.into_iter();
+            let of_pods = hooks.find(|hook| hook.name() == "mutate pods.nadmit.io");
+            of_pods.ok_or_else(|| "no webhook".to_owned())
+        });
+}
+
+/// Returns true if the API server sends the creation of this pod to `/mutate`.
+fn is_sent(pod: &Value) -> Result<bool, Failed> {
+    let mut object = pod.clone();
+    // Every pod has a spec.
+    if object["spec"].is_null() {
+        object["spec"] = json!({"containers": []});
+    }
+    let review = support::create(&object);
+    let mut review: Value = serde_json::from_slice(&review)?;
+    review["request"]["userInfo"] = json!({"username": "alice"});
+    OF_NEW_PODS.with(|hook| match hook {
+        Ok(hook) => hook.wants(&review["request"]),
+        Err(error) => Err(error.into()),
+    })
 }
 
 fn denied(answer: &AdmissionResponse) -> Vec<&'static str> {
@@ -370,6 +402,68 @@ fn own_addresses_are_allowed() -> TestResult {
         None => Ok(()),
         Some(_) => Err(refused.join("\n").into()),
     }
+}
+
+/// New pods that the match conditions keep from `/mutate` would be allowed without a change.
+fn a_new_pod_that_is_not_sent_needs_no_change() -> TestResult {
+    const OTHERS: [&str; 9] = [
+        "storage-net",
+        "storage-net, infra/shared-net@net7",
+        r#"[{"name":"storage-net"}]"#,
+        r#"[{"name":"storage-net","interface":"net7","default-route":["192.0.2.1"]}]"#,
+        r#"[{"name":"storage-net","portMappings":[{"hostPort":1}]}]"#,
+        r#"[{"name":"storage-net","\u0069ps":["192.0.2.6/27"]}]"#,
+        r#"[{"name":"storage-net","ip\u017f":["192.0.2.6/27"]}]"#,
+        "[{\"name\":\"storage-net\",\"ip\u{17f}\":[\"192.0.2.6/27\"]}]",
+        r#"[{"name":"storage-net""#,
+    ];
+    let catalog = catalog(None)?;
+    let (mut sent, mut unsent) = (0, 0);
+    for injection in [Injection::Bind, Injection::Off] {
+        let mut policy = Policy::default();
+        policy.injection = Some(injection);
+        for (number, networks) in ATTEMPTS.into_iter().chain(OTHERS).enumerate() {
+            for (key, text) in [
+                (NETWORKS, networks.to_owned()),
+                (DEFAULT_NETWORK, as_default_network(networks)),
+            ] {
+                let pod = pod(&format!("pod-{number}"), &json!({key: text}));
+                if is_sent(&pod)? {
+                    sent += 1;
+                    continue;
+                }
+                unsent += 1;
+                let fixture = AuthorityFixture::new(&catalog, &policy)?;
+                let answer = fixture.ask(Webhook::Mutate, &support::create(&pod))?;
+                if answer.patch().is_some() || !denied(&answer).is_empty() {
+                    return Err(format!("{injection:?}: {key} {text}: {answer:?}").into());
+                }
+            }
+        }
+    }
+    match (sent, unsent) {
+        (1.., 1..) => Ok(()),
+        _ => Err(format!("{sent} sent, {unsent} not").into()),
+    }
+}
+
+/// A mutating webhook after nadmit's adds an address to a pod whose creation was not sent, or that passed:
+/// `/validate` sees the result, and refuses what is not recorded for the pod.
+fn a_later_webhook_cannot_add_an_address() -> TestResult {
+    const FREE: &str = r#"[{"name":"storage-net","ips":["192.0.2.6/27"]}]"#;
+    let mut through = Vec::new();
+    each_setting(|catalog, policy, setting| {
+        let fixture = AuthorityFixture::new(catalog, policy)?;
+        for networks in ATTEMPTS.into_iter().chain([FREE]) {
+            let pod = pod("thief", &json!({NETWORKS: networks}));
+            let answer = fixture.ask(Webhook::Validate, &support::create(&pod))?;
+            if denied(&answer).is_empty() {
+                through.push(format!("{setting}: {networks}"));
+            }
+        }
+        Ok(())
+    })?;
+    report(&through)
 }
 
 /// A network that does not exist yet may be on any wire: before a denial it is read live.

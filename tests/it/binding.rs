@@ -164,6 +164,14 @@ fn pod_lookup() -> LiveRead {
     }
 }
 
+fn pod_lookup_of(uid: &str) -> LiveRead {
+    LiveRead::PodOfUid {
+        namespace: "db".into(),
+        name: "app".into(),
+        uid: uid.into(),
+    }
+}
+
 pub(crate) fn tests() -> Vec<Trial> {
     tests!["binding";
         a_pending_pod_gets_its_addresses,
@@ -232,9 +240,9 @@ fn an_unknown_pod_is_read_live() -> TestResult {
     let ask = binding(Some(UID), None);
     same(
         fixture.decide(Webhook::Mutate, &ask, Freshness::Cached)?,
-        Decision::VerifyLive(vec![pod_lookup()]),
+        Decision::VerifyLive(vec![pod_lookup_of(UID)]),
     )?;
-    let answer = fixture.bind(&ask, Freshness::verified_for(&[pod_lookup()]))?;
+    let answer = fixture.bind(&ask, Freshness::verified_for(&[pod_lookup_of(UID)]))?;
     same((answer.verdict(), answer.patch()), (Verdict::Allow, None))
 }
 

@@ -101,7 +101,7 @@ fn selectable_fields_exist() -> TestResult {
 /// Checks the API server's rules for structural schemas (apiextensions, "Specifying a structural
 /// schema").
 fn schemas_are_structural() -> TestResult {
-    const KEYS: [&str; 21] = [
+    const KEYS: [&str; 23] = [
         "title",
         "type",
         "description",
@@ -118,6 +118,8 @@ fn schemas_are_structural() -> TestResult {
         "maxLength",
         "minItems",
         "maxItems",
+        "minProperties",
+        "maxProperties",
         "default",
         "x-kubernetes-validations",
         "x-kubernetes-list-type",
@@ -213,11 +215,14 @@ fn misfits(path: &str, schema: &Value, value: &Value, old: Option<&Value>) -> Ve
     let length = value
         .as_str()
         .map(str::len)
-        .or(value.as_array().map(Vec::len));
+        .or(value.as_array().map(Vec::len))
+        .or(value.as_object().map(serde_json::Map::len));
     for (key, low) in [
         ("minLength", true),
         ("maxLength", false),
         ("maxItems", false),
+        ("minProperties", true),
+        ("maxProperties", false),
     ] {
         if let (Some(bound), Some(length)) = (schema[key].as_u64(), length) {
             let length = u64::try_from(length).unwrap_or(u64::MAX);
@@ -354,6 +359,16 @@ fn invalid_objects_do_not_fit() -> TestResult {
         ),
         (
             "AddressPool",
+            json!({"whereabouts": {"networks": ["db/a"]}, "ranges": [{"range": "10.5.0.0/20"}]}),
+            "have no meaning",
+        ),
+        (
+            "AddressPool",
+            json!({"whereabouts": {"networks": ["db/a"]}, "namespaceSelector": {}}),
+            "have no meaning",
+        ),
+        (
+            "AddressPool",
             json!({"macs": {"prefix": "02"}, "maxPerNamespace": 0}),
             "too small",
         ),
@@ -456,9 +471,12 @@ fn allocations_are_stored_and_read_back() -> TestResult {
         spec["holder"]["pod"] = json!({"namespace": "db", "name": "y"});
         spec["holder"]["machine"] = json!({"namespace": "db", "name": "y"});
         let found = spec_misfits("AddressAllocation", &spec, None)?;
-        assert_eq!(found, ["spec.holder: exactly one holder"]);
-        let stored: AddressAllocationSpec = serde_json::from_value(spec)?;
+        assert_eq!(found, ["spec.holder: maxProperties"]);
+        let stored: AddressAllocationSpec = serde_json::from_value(spec.clone())?;
         assert!(stored.allocation().is_err());
+        spec["holder"] = json!({});
+        let found = spec_misfits("AddressAllocation", &spec, None)?;
+        assert_eq!(found, ["spec.holder: minProperties"]);
     }
     Ok(())
 }
@@ -503,7 +521,7 @@ fn messages_are_the_same() -> TestResult {
         "quarantine": "30s", "lostNodeQuarantine": "10m", "maxPerNamespace": 9,
         "namespaceSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [
             {"key": "a", "operator": "In", "values": ["b"]}]},
-        "virtualMachines": "MAC",
+        "virtualMachines": "MAC", "whereabouts": {"networks": ["db/storage-net"]},
     });
     let words = ParsedSpec::of_pool(&pool).spec;
     assert_eq!(serde_json::to_value(&words)?, pool);

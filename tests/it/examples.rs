@@ -213,7 +213,7 @@ fn judged(rule: &Rule, example: Example) -> Result<AdmissionResponse, Failed> {
     let catalog = Catalog::new(labels, networks, running)
         .with_operator(daemons)
         .with_slicing(slicing)
-        .with_pool_config(Arc::clone(read_catalog.pool_config()));
+        .with_pools_of(&read_catalog);
     let mut policy = Policy::default();
     if rule.code == "injection-not-enabled" {
         policy.injection = Some(Injection::Bind);

@@ -29,6 +29,7 @@ mod e2e;
 mod examples;
 mod fuzzed;
 mod hooks;
+mod inline_pools;
 mod install;
 mod kube_types;
 mod launchers;
@@ -98,6 +99,7 @@ fn main() {
         fuzzed::tests(),
         e2e::tests(),
         hooks::tests(),
+        inline_pools::tests(),
         install::tests(),
         examples::tests(),
         annotations::tests(),

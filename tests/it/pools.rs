@@ -123,7 +123,7 @@ fn a_denial_is_confirmed_first() -> TestResult {
 }
 
 fn a_pool_may_be_created_later() -> TestResult {
-    let bare = catalog("web", None)?.with_pool_config(Arc::default());
+    let bare = catalog("web", None)?.with_pools_of(&Catalog::default());
     let lookup = LiveRead::Pool {
         name: "storage".into(),
         namespace: None,

@@ -23,6 +23,7 @@ use nadmit_rules::{
     allocation::{AllocationSubject, PoolRequest, attachment_requests, can_be_served},
     judge::{judge_allocation, judge_corrected_prefixes, judge_pod},
 };
+use nadmit_whereabouts::{DesiredEntry, DesiredUse, PodName};
 
 /// The reason why a pod's attachments get no addresses from pools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,6 +259,7 @@ impl<'s, 'a> AllocationRequest<'s, 'a> {
             }
             return Decision::VerifyLive(vec![live_read]);
         }
+        let served = self.served_entries(requester, &assignments, context);
         let mut desired = self.desired(pod.original, &assignments);
         desired.token = pod.token;
         if let Some(rejection) = too_long(&desired, pod.current) {
@@ -271,7 +273,44 @@ impl<'s, 'a> AllocationRequest<'s, 'a> {
         let corrected = judge_corrected_prefixes(self.subject, max_level.unwrap_or(Level::Off));
         let response = AdmissionResponse::new(request, corrected)
             .with_patch(desired.to_json_patch(pod.current));
-        commit_then_respond(records, response, &mut index)
+        commit_then_respond(records, served, response, &mut index)
+    }
+
+    /// Returns the records of Whereabouts by which its plugin gives these addresses to the pod. A pod
+    /// without a name gets them when it is bound.
+    fn served_entries(
+        &self,
+        requester: &Requester,
+        assignments: &[Assignment],
+        context: &ReviewContext<'_>,
+    ) -> Vec<DesiredEntry> {
+        let Some(pod) = requester.pod.as_ref() else {
+            return Vec::new();
+        };
+        let name = PodName {
+            namespace: requester.holder.namespace().as_ref().into(),
+            name: pod.name.as_ref().into(),
+        };
+        let candidates = context.policy.whereabouts_namespaces.iter();
+        let candidates = candidates.map(|name| &**name);
+        let Some(namespace) = context.catalog.whereabouts_namespace(candidates) else {
+            return Vec::new();
+        };
+        let served = self.attachments.iter().zip(assignments);
+        let entries = served.flat_map(|(one, assignment)| {
+            let network = &one.request.network;
+            let ips = assignment.ips.iter();
+            let places =
+                ips.filter_map(|(ip, _)| context.catalog.served_address(network, *ip, namespace));
+            places.map(|at| DesiredEntry {
+                at,
+                desired: DesiredUse::Binding {
+                    pod: name.clone(),
+                    interface: one.request.interface.as_ref().into(),
+                },
+            })
+        });
+        entries.collect()
     }
 
     /// Returns the live read to make before a persistent holder gets something new: another replica
@@ -346,17 +385,19 @@ fn plan_or_preview(
 /// none.
 fn commit_then_respond(
     records: Option<PlannedRecords>,
+    served: Vec<DesiredEntry>,
     response: AdmissionResponse,
     index: &mut IndexGuard<'_>,
 ) -> Decision {
     match records {
         None => Decision::Respond(response),
-        Some(records) if records.writes.is_empty() => {
+        Some(records) if records.writes.is_empty() && served.is_empty() => {
             index.commit(records.plan_id, &[]);
             Decision::Respond(response)
         }
         Some(records) => Decision::Commit(PendingCommit {
             writes: records.writes,
+            served,
             plan_id: records.plan_id,
             borrowed: records.borrowed,
             response,

@@ -8,7 +8,10 @@ use crate::object::ReviewAnnotations;
 use nadmit_allocation::index::{Assignment, AttachmentRequest, MacRequest};
 use nadmit_catalog::Pod;
 use nadmit_cni::{AddressRequest, annotations, selection::Addition};
-use nadmit_rules::{Attachment, PodSubject, allocation::PoolRequest};
+use nadmit_rules::{
+    Attachment, PodSubject,
+    allocation::{Delivery, PoolRequest},
+};
 
 /// The program that an annotation is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +139,10 @@ impl DesiredAnnotations {
                     let position = attachments.iter().position(is_for_attachment);
                     let pair = position.and_then(|at| attachments.get(at).zip(assignments.get(at)));
                     pair.map_or(Addition::default(), |(one, assignment)| {
-                        addition(attachment, &one.request, assignment)
+                        match one.delivery {
+                            Delivery::Annotation => addition(attachment, &one.request, assignment),
+                            Delivery::Whereabouts => without_ips(attachment),
+                        }
                     })
                 })
                 .collect();
@@ -255,6 +261,16 @@ fn add(key: &str, text: &str) -> PatchOperation {
 
 fn pointer(key: &str) -> PointerBuf {
     PointerBuf::from_tokens(["metadata", "annotations", key])
+}
+
+/// Returns the removal of a selection's addresses: Whereabouts would take them as further ones, which it
+/// does not track.
+fn without_ips(attachment: Attachment<'_, '_>) -> Addition {
+    let named = attachment.selection.ips.is_some();
+    Addition {
+        ips: named.then(Vec::new),
+        mac: None,
+    }
 }
 
 /// Returns the changes of a selection; empty if it contains the assignment already.

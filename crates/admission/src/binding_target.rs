@@ -22,16 +22,20 @@ pub(crate) fn resolve_target<'c>(
     context: &ReviewContext<'c>,
 ) -> BindingTarget<'c> {
     let (namespace, name) = (request.namespace(), request.pod_name());
-    let live_read = LiveRead::Pod {
-        namespace: namespace.into(),
-        name: name.into(),
-    };
-    let is_verified = context.freshness.covers(&live_read);
     let uid = binding
         .metadata
         .uid
         .as_deref()
         .filter(|uid| !uid.is_empty());
+    let live_read = match uid {
+        Some(uid) => LiveRead::PodOfUid {
+            namespace: namespace.into(),
+            name: name.into(),
+            uid: uid.into(),
+        },
+        None => LiveRead::pod(namespace, name),
+    };
+    let is_verified = context.freshness.covers(&live_read);
     let pod = context.catalog.pod(namespace, name);
     let pod = pod.filter(|pod| uid.is_none_or(|uid| pod.uid.as_deref() == Some(uid)));
     match pod {

@@ -8,6 +8,7 @@ use crate::{
 use nadmit_allocation::{Slice, Write, index::PlanId};
 use nadmit_catalog::LiveRead;
 use nadmit_rules::{Finding, Level};
+use nadmit_whereabouts::DesiredEntry;
 
 /// The maximum number of live reads made for the warnings of one review.
 const MAX_WARNING_READS: usize = 4;
@@ -38,6 +39,8 @@ pub enum Decision {
 pub struct PendingCommit {
     /// The writes: all or none of them.
     pub writes: Vec<Write>,
+    /// The records of Whereabouts that have to be written after the others.
+    pub served: Vec<DesiredEntry>,
     /// The index's id of the plan, which has to be committed or aborted.
     pub plan_id: PlanId,
     /// The number of addresses borrowed from slices of other nodes.

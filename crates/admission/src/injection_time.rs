@@ -47,7 +47,7 @@ pub(crate) fn is_due(
 fn needs_node(requested: &AttachmentRequest, context: &ReviewContext<'_>) -> bool {
     let pool = context.catalog.pool_config().pool(&requested.pool);
     pool.is_some_and(|pool| {
-        pool.slicing.is_some() && requested.needs_ips && !requested.names_every_range(pool)
+        pool.assigns_by_node() && requested.needs_ips && !requested.names_every_range(pool)
     })
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn lacking_node(
     let requests = requests.iter().enumerate();
     let rejections = requests.filter_map(|(position, requested)| {
         let pool = pools.get(&requested.pool)?;
-        let is_sliced = pool.slicing.is_some() && requested.needs_ips;
+        let is_sliced = pool.assigns_by_node() && requested.needs_ips;
         is_sliced.then(|| Rejection {
             request: position,
             error: AllocationError::NodeUnknown(pool.name.clone()),

@@ -14,7 +14,7 @@ use crate::{
 };
 use nadmit_allocation::{
     Slice, Write,
-    index::{PlanId, Rejection},
+    index::{AttachmentRequest, PlanId, Rejection},
 };
 use nadmit_catalog::Pod;
 use nadmit_rules::{Finding, Injection};
@@ -48,7 +48,9 @@ pub fn inject_late(pod: &Pod, context: &ReviewContext<'_>) -> LateInjection {
         return LateInjection::NotNeeded;
     }
     let subject = subject_in_catalog(pod, context);
-    let Ok(allocation) = AllocationRequest::eligible(&subject) else {
+    // The plugin gives an address by itself where nadmit missed the binding, and that is adopted.
+    let by_annotation = |one: &AttachmentRequest| !context.catalog.is_served(&one.network);
+    let Ok(allocation) = AllocationRequest::eligible_where(&subject, by_annotation) else {
         return LateInjection::NotNeeded;
     };
     let denied = allocation.authority_findings();

@@ -113,7 +113,7 @@ pub(crate) fn max_level_of_pod(
 ) -> Level {
     let terminating = request
         .object
-        .as_ref()
+        .as_deref()
         .is_some_and(ReviewObject::is_terminating);
     let max_level = context.max_level(request.namespace());
     max_level.filter(|_| !terminating).unwrap_or(Level::Off)

@@ -76,9 +76,9 @@ impl AdmissionResponse {
     /// Returns the response for these findings: denied if one of them denies.
     pub fn new(request: &AdmissionRequest<'_>, findings: Vec<Finding>) -> Self {
         // A controller's new pod has no name yet, only the prefix of its generated name.
-        let metadata = request.object.as_ref().map(|object| &object.metadata);
+        let metadata = request.object.as_deref().map(|object| &object.metadata);
         // In a collection's deletion, only the object itself has the name.
-        let deleted = request.old_object.as_ref();
+        let deleted = request.old_object.as_deref();
         let name = [
             request.name.as_deref(),
             metadata.and_then(|metadata| metadata.name.as_deref()),

@@ -4,12 +4,16 @@ use std::{net::IpAddr, sync::Arc};
 
 use thiserror::Error;
 
-use super::{Address, DesignatedHolder, Holder, NetworkRef, Slice, range::ExclusionReason};
+use super::{
+    Address, DesignatedHolder, ForeignPod, Holder, NetworkRef, Slice, range::ExclusionReason,
+};
 use nadmit_cni::range::Subnet;
 
 mod exhaustion;
 
-pub use self::exhaustion::{Exhausted, OutsideSlice, SlicesFull};
+pub use self::exhaustion::{
+    Exhausted, NoNodeSlice, OutsideSlice, SliceLimit, SlicesFull, WithoutSlice,
+};
 
 /// The reason why an attachment gets no address. Then nothing is allocated, not even for the other
 /// attachments of the pod.
@@ -30,6 +34,9 @@ pub enum AllocationError {
     /// The pool is sliced by node, and the node of the pod is not known yet.
     #[error("pool {0:?} assigns by node (nodeSliceSize), and the pod has no node yet")]
     NodeUnknown(Arc<str>),
+    /// The controller that divides the network has given no slice to the node, or none with the address.
+    #[error("{0}")]
+    NoNodeSlice(Box<NoNodeSlice>),
     /// The node of the pod has to claim this slice first. The caller records the slice and plans again.
     #[error(
         "node {:?} needs another slice of pool {:?}, and {} is not recorded for it yet",
@@ -83,6 +90,14 @@ pub enum AllocationError {
         address: Address,
         /// The current holder.
         holder: Box<Holder>,
+    },
+    /// A record of Whereabouts gives the address to another pod.
+    #[error("{address} is in use by {}, as a record of Whereabouts says", foreign_text(.pod.as_ref()))]
+    InUseByWhereabouts {
+        /// The requested address.
+        address: Address,
+        /// The pod; `None` if the record names none.
+        pod: Option<ForeignPod>,
     },
     /// Another pod of the same virtual machine uses its addresses, and this pod is not the target of a
     /// migration.
@@ -175,6 +190,7 @@ impl AllocationError {
                 | Self::SlicesFull(_)
                 | Self::NotReady(_)
                 | Self::NodeUnknown(_)
+                | Self::NoNodeSlice(_)
                 | Self::NeedsSlice(_)
                 | Self::Busy(_)
         )
@@ -218,11 +234,16 @@ impl AllocationError {
             Self::Busy(address)
             | Self::Reserved { address, .. }
             | Self::InUse { address, .. }
+            | Self::InUseByWhereabouts { address, .. }
             | Self::DerivedMac { mac: address, .. }
             | Self::NotAllocated { address, .. }
             | Self::HoldsAnother {
                 requested: address, ..
             } => Some(*address),
+            Self::NoNodeSlice(found) => match found.without {
+                WithoutSlice::Address(address) => Some(Address::Ip(address)),
+                WithoutSlice::Node(_) => None,
+            },
             Self::UnknownPool(_)
             | Self::NotReady(_)
             | Self::SlicesUnsupported(_)
@@ -245,6 +266,7 @@ impl AllocationError {
             | Self::NotReady(_)
             | Self::SlicesUnsupported(_)
             | Self::NodeUnknown(_)
+            | Self::NoNodeSlice(_)
             | Self::NeedsSlice(_)
             | Self::Busy(_)
             | Self::Internal(_) => "pool-not-ready",
@@ -257,7 +279,9 @@ impl AllocationError {
                 ..
             }
             | Self::DerivedMac { .. } => "mac-in-use",
-            Self::InUse { .. } | Self::SecondLauncher { .. } => "address-in-use",
+            Self::InUse { .. } | Self::InUseByWhereabouts { .. } | Self::SecondLauncher { .. } => {
+                "address-in-use"
+            }
             Self::NamespaceLimit { .. } => "namespace-limit",
             Self::HoldsAnother { .. } => "holds-another-address",
             Self::NotAllocated { .. } => "address-not-allocated",
@@ -297,11 +321,8 @@ impl AllocationError {
                     .to_owned()
             }
             Self::SlicesFull(full) => full.help(),
-            Self::OutsideSlice(_) => {
-                "request an address of a slice of the pod's node (kubectl get \
-                 addressslices), or remove \"ips\" to get one assigned"
-                    .to_owned()
-            }
+            Self::NoNodeSlice(found) => found.help(),
+            Self::OutsideSlice(outside) => outside.help(),
             Self::Exhausted(exhausted) => exhausted.help(),
             Self::OutsidePool { .. } | Self::Excluded { .. } => {
                 "request another address, or remove \"ips\" to get one assigned".to_owned()
@@ -314,6 +335,10 @@ impl AllocationError {
                 "request another address, or remove {:?} to get one assigned; `nadmit whois \
                  --cluster {address}` shows the holder",
                 member(*address)
+            ),
+            Self::InUseByWhereabouts { address, .. } => format!(
+                "request another address, or remove \"ips\" to get one assigned; `nadmit whois \
+                 --cluster {address}` shows the record"
             ),
             Self::SecondLauncher { pod, .. } => format!(
                 "wait until pod {pod:?} has ended, or migrate the VM \
@@ -368,6 +393,13 @@ fn retained_text(retained: &[Address]) -> String {
     match &*retained {
         [] => String::new(),
         all => format!("; retained without a pod: {}", all.join(", ")),
+    }
+}
+
+fn foreign_text(pod: Option<&ForeignPod>) -> String {
+    match pod {
+        Some(ForeignPod { namespace, name }) => format!("pod {namespace}/{name}"),
+        None => "no pod".to_owned(),
     }
 }
 

@@ -126,6 +126,23 @@ impl fmt::Display for Holder {
     }
 }
 
+/// A pod as the record of another allocator names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ForeignPod {
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
+}
+
+impl ForeignPod {
+    /// Creates the name of a pod.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,6 +12,8 @@ mod holder;
 mod identity;
 pub mod index;
 mod macs;
+mod network_settings;
+mod node_slices;
 mod parsed_spec;
 mod pool;
 mod pool_config;
@@ -28,14 +30,17 @@ mod spec_error;
 
 pub use self::{
     address::{Address, Family, ParseAddressError},
-    error::{AllocationError, Exhausted, OutsideSlice, SlicesFull},
+    error::{
+        AllocationError, Exhausted, NoNodeSlice, OutsideSlice, SliceLimit, SlicesFull, WithoutSlice,
+    },
     free::FreeNumbers,
-    holder::{Holder, PodRef},
+    holder::{ForeignPod, Holder, PodRef},
     identity::{Controller, RequesterIdentity},
     index::{Index, SharedIndex},
     macs::Macs,
+    node_slices::NodeSlices,
     parsed_spec::{ParsedSpec, UnknownKey},
-    pool::{Pool, Retention, WorkloadRetention},
+    pool::{Pool, PoolOrigin, Retention, WorkloadRetention},
     pool_config::PoolConfig,
     range::{AddressRange, ExclusionReason},
     record::{Allocation, MAX_FORMER_NODES, NetworkRef, Stored, Timestamp, Version, Write},

@@ -68,7 +68,10 @@ const POOL: &ObjectSchema = &[
     ("maxPerNamespace", Integer),
     ("namespaceSelector", Object(SELECTOR)),
     ("virtualMachines", Text),
+    ("whereabouts", Object(NETWORKS)),
 ];
+
+const NETWORKS: &ObjectSchema = &[("networks", TextList)];
 
 const RANGE: &ObjectSchema = &[
     ("range", Text),
@@ -329,7 +332,7 @@ mod tests {
             "quarantine": "30s", "lostNodeQuarantine": "10m", "maxPerNamespace": 9,
             "namespaceSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [
                 {"key": "a", "operator": "In", "values": ["b"]}]},
-            "virtualMachines": "MAC",
+            "virtualMachines": "MAC", "whereabouts": {"networks": ["db/storage-net"]},
         });
         let parsed = ParsedSpec::of_pool(&full);
         assert_eq!(

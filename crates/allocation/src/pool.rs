@@ -6,7 +6,10 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use super::{
     Space,
     macs::Macs,
+    network_settings::{configured_networks, settings_alone},
+    node_slices::NodeSlices,
     range::AddressRange,
+    record::NetworkRef,
     selector::{Labels, Selector},
     slice::SlicingConfig,
     spec::{PoolSpec, WorkloadRetentionSpec},
@@ -22,6 +25,8 @@ const DEFAULT_LOST_NODE_QUARANTINE: Duration = Duration::from_secs(600);
 pub struct Pool {
     /// The name of the pool.
     pub name: Arc<str>,
+    /// The object that defines the pool.
+    pub origin: PoolOrigin,
     /// The address space in which the pool's addresses are unique.
     pub space: Space,
     /// The ranges; each attachment gets an address from each. Empty for a pool of only MACs.
@@ -30,6 +35,8 @@ pub struct Pool {
     pub macs: Option<Macs>,
     /// The slicing by node, if the pool is sliced.
     pub slicing: Option<SlicingConfig>,
+    /// The slices of nodes that another controller keeps, if the pool is divided so.
+    pub node_slices: Option<NodeSlices>,
     /// The retention of addresses.
     pub retention: Retention,
     /// The events that end the retention of a workload's addresses.
@@ -45,6 +52,22 @@ pub struct Pool {
     /// True if virtual machines keep their IP addresses as well as their MACs: because the pool says
     /// so, or because each of its MACs is derived from an address and cannot be kept without one.
     pub vms_retain_ips: bool,
+    /// The networks whose own pools have the settings of this one. If there are any, the pool assigns
+    /// nothing.
+    pub configures: Box<[NetworkRef]>,
+}
+
+/// The object that defines a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PoolOrigin {
+    /// An AddressPool of this name.
+    #[default]
+    AddressPool,
+    /// The ranges in the static IPAM of networks.
+    InlineRanges,
+    /// The ranges of networks whose addresses the Whereabouts plugin assigns: those that nadmit writes into
+    /// Whereabouts's own records.
+    Whereabouts,
 }
 
 /// The retention of addresses.
@@ -74,12 +97,16 @@ impl Pool {
     /// Returns all problems, each with its path below `spec`.
     pub fn new(name: &str, spec: &PoolSpec) -> Result<Self, Vec<SpecError>> {
         let mut validator = PoolValidator { errors: Vec::new() };
+        let is_settings = spec.whereabouts.is_some();
+        let configures = configured_networks(spec, &mut validator.errors);
+        let settings = is_settings.then(|| settings_alone(spec));
+        let spec = settings.as_ref().unwrap_or(spec);
         let ranges = validator.ranges(spec);
         let macs = spec.macs.as_ref().and_then(|macs| {
             let parsed = Macs::new(macs, ranges.first());
             validator.accept(parsed.map_err(|error| error.under("macs")))
         });
-        if spec.ranges.is_empty() && spec.macs.is_none() {
+        if !is_settings && spec.ranges.is_empty() && spec.macs.is_none() {
             let reason = "the pool assigns nothing; write at least one range, or macs".to_owned();
             validator.errors.push(SpecError::new("ranges", reason));
         }
@@ -100,17 +127,21 @@ impl Pool {
             validator.accept(parsed.map_err(|error| error.under("namespaceSelector")))
         });
         let no_spare = macs.as_ref().is_some_and(|macs| !macs.has_spare());
+        // Without MACs of the pool a machine would keep nothing.
+        let default = is_settings && spec.virtual_machines.is_none();
         let vms_retain_ips =
-            validator.virtual_machines(spec.virtual_machines.as_deref()) || no_spare;
+            validator.virtual_machines(spec.virtual_machines.as_deref()) || no_spare || default;
         if !validator.errors.is_empty() {
             return Err(validator.errors);
         }
         Ok(Self {
             name: name.into(),
+            origin: PoolOrigin::AddressPool,
             space: Space::new(&spec.network_name),
             ranges: ranges.into(),
             macs,
             slicing,
+            node_slices: None,
             retention,
             workload_retention,
             quarantine,
@@ -118,7 +149,19 @@ impl Pool {
             max_per_namespace,
             namespaces,
             vms_retain_ips,
+            configures,
         })
+    }
+
+    /// Returns true if the pool guards its addresses on every network: pods may request them on its
+    /// networks only. A pool that networks define by themselves guards them on those networks.
+    pub fn is_guarded_everywhere(&self) -> bool {
+        self.origin != PoolOrigin::InlineRanges
+    }
+
+    /// Returns true if the address of a pod depends on its node.
+    pub fn assigns_by_node(&self) -> bool {
+        self.slicing.is_some() || self.node_slices.is_some()
     }
 
     /// Returns true if pods of a namespace with these labels may use the pool.

@@ -81,6 +81,7 @@ impl PoolConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NodeSlices;
 
     fn pool_config(range: &str, more: &str, networks: &[&str]) -> PoolConfig {
         let spec = format!(r#"{{"ranges":[{{"range":"{range}"}}]{more}}}"#);
@@ -106,6 +107,14 @@ mod tests {
         assert!(!space.is_covered_by(&before, "storage"));
         let served = pool_config("192.0.2.0/24", "", &["c"]);
         assert!(!served.is_covered_by(&before, "storage"));
+        // Another controller gives a node a slice of the same range.
+        let sliced = before.pools.values().map(|pool| {
+            let mut pool = Pool::clone(pool);
+            pool.node_slices = Some(NodeSlices::missing("storage"));
+            Arc::new(pool)
+        });
+        let sliced = PoolConfig::new(sliced, [], |_| None);
+        assert!(sliced != before && sliced.is_covered_by(&before, "storage"));
         assert!(!PoolConfig::default().is_covered_by(&before, "storage"));
         assert!(before.is_covered_by(&PoolConfig::default(), "storage"));
     }

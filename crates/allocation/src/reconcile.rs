@@ -7,6 +7,7 @@
 mod adoption;
 mod evaluate;
 mod mac_split;
+mod renamed;
 mod slices;
 
 use core::time::Duration;
@@ -143,6 +144,8 @@ pub enum ActionReason {
     Detached,
     /// The name, UID or node of the pod became known.
     PodIdentified,
+    /// The pool of the network has another name: the network's own definition of it changed.
+    PoolRenamed,
     /// The reservation is deleted.
     ReservationGone,
     /// The configuration of the network no longer contains the address.
@@ -172,6 +175,7 @@ impl ActionReason {
             Self::Excess => "surplus",
             Self::Detached => "let-go",
             Self::PodIdentified => "named",
+            Self::PoolRenamed => "pool-renamed",
             Self::ReservationGone => "reservation-gone",
             Self::NotConfigured => "not-configured",
             Self::MacSplit => "mac-parted",
@@ -203,6 +207,7 @@ pub fn reconcile<'a>(
         .filter_map(|entry| reconciliation.evaluate(entry))
         .collect();
     actions.extend(reconciliation.adoptions());
+    actions.extend(reconciliation.renamed());
     actions.extend(reconciliation.mac_splits());
     actions.extend(reconciliation.reservations());
     actions

@@ -115,6 +115,17 @@ impl Allocation {
         self.taken.unwrap_or(self.since)
     }
 
+    /// Returns true if the record names this pod, as far as both have a UID.
+    pub fn is_of_pod(&self, pod: Option<&PodRef>) -> bool {
+        match (&self.pod, pod) {
+            (Some(own), Some(pod)) => {
+                let is_other = own.uid.is_some() && pod.uid.is_some() && own.uid != pod.uid;
+                own.name == pod.name && !is_other
+            }
+            _ => false,
+        }
+    }
+
     /// Returns the name of the record; see [`Space::record_name`].
     pub fn record_name(&self) -> String {
         self.space.record_name(self.address)

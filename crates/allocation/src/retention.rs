@@ -3,6 +3,25 @@
 use super::{Allocation, Family, Holder, Macs, Pool, Retention};
 
 impl Pool {
+    /// Returns the pool with the settings of an AddressPool that names networks of it.
+    #[must_use]
+    pub fn configured_by(self, settings: &Self) -> Self {
+        // An address of a slice cannot follow its holder to another node.
+        let retention = match self.assigns_by_node() {
+            true => self.retention,
+            false => settings.retention,
+        };
+        Self {
+            retention,
+            workload_retention: settings.workload_retention,
+            quarantine: settings.quarantine,
+            lost_node_quarantine: settings.lost_node_quarantine,
+            max_per_namespace: settings.max_per_namespace,
+            vms_retain_ips: settings.vms_retain_ips,
+            ..self
+        }
+    }
+
     /// Returns true if a holder keeps an address or MAC of this family when its pod is gone.
     pub fn retains(&self, holder: &Holder, family: Family) -> bool {
         let by_workload = self.retention == Retention::Workload;
@@ -11,7 +30,7 @@ impl Pool {
             // Slices contain no MACs, so a MAC can move with its virtual machine to another node.
             (Holder::VirtualMachine { .. }, Family::Mac) => {
                 let spare = self.macs.as_ref().is_none_or(Macs::has_spare);
-                by_workload || (self.slicing.is_some() && spare)
+                by_workload || (self.assigns_by_node() && spare)
             }
             (Holder::VirtualMachine { .. }, _) => by_workload && self.vms_retain_ips,
             _ => false,

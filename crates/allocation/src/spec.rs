@@ -46,6 +46,17 @@ pub struct PoolSpec {
     /// The addresses that a virtual machine keeps: `MAC` or `MACAndIPs`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_machines: Option<String>,
+    /// The networks whose own pools get the settings of this one, which then has no addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whereabouts: Option<NetworksSpec>,
+}
+
+/// The networks that define pools by themselves, by ranges in the syntax of Whereabouts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NetworksSpec {
+    /// The networks, as `namespace/name`.
+    pub networks: Vec<String>,
 }
 
 /// One range of a pool.

@@ -62,7 +62,7 @@ pub struct AddressAllocationSpec {
     /// The interface in the pod; any if absent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub interface: String,
-    /// The holder.
+    /// The holder: exactly one of its kinds.
     pub holder: HolderSpec,
     /// The pod that uses it now, or used it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,9 +88,10 @@ pub struct AddressAllocationSpec {
 }
 
 /// The holder of an allocation: exactly one of these.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(has(self.pod) ? 1 : 0) + (has(self.unnamed) ? 1 : 0) + (has(self.replica) ? 1 : 0) + (has(self.machine) ? 1 : 0) + (has(self.reservation) ? 1 : 0) + (has(self.network) ? 1 : 0) == 1").message("exactly one holder"))]
+// Cheaper than a rule that counts them: this is checked at every allocation.
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
 pub struct HolderSpec {
     /// A pod, by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

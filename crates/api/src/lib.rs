@@ -32,8 +32,8 @@ pub use self::{
     },
     crds::{crds, yaml},
     pool::{
-        AddressPool, AddressPoolSpec, AddressPoolStatus, LabelCondition, MacSource,
-        NamespaceSelector, PoolRangeSpec, SliceUse, WorkloadRetentionPolicy,
+        AddressPool, AddressPoolSpec, AddressPoolStatus, ConfiguredNetworks, LabelCondition,
+        MacSource, NamespaceSelector, PoolRangeSpec, SliceUse, WorkloadRetentionPolicy,
     },
     pool_use::{PoolColumns, RangeUse, abbreviated},
     reservation::{

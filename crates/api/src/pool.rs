@@ -60,7 +60,8 @@ use nadmit_allocation::spec::PoolSpec;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("(has(self.ranges) && size(self.ranges) > 0) || has(self.macs)").message("the pool assigns nothing; write at least one range, or macs"),
+    validation = Rule::new("has(self.whereabouts) || (has(self.ranges) && size(self.ranges) > 0) || has(self.macs)").message("the pool assigns nothing; write at least one range, or macs"),
+    validation = Rule::new("!has(self.whereabouts) || !((has(self.ranges) && size(self.ranges) > 0) || has(self.macs) || (has(self.networkName) && self.networkName != '') || has(self.nodeSliceSize) || has(self.strictSlices) || has(self.namespaceSelector))").message("with whereabouts, ranges, macs, networkName, nodeSliceSize, strictSlices and namespaceSelector have no meaning; remove them, or remove whereabouts"),
     validation = Rule::new("!has(self.nodeSliceSize) || (has(self.ranges) && size(self.ranges) > 0)").message("nodeSliceSize needs a pool with a range"),
     validation = Rule::new("!has(self.nodeSliceSize) || !has(self.retention) || self.retention != 'Workload'").message("an address of a node's slice cannot follow its workload to another node; write Pod, or leave out nodeSliceSize"),
     validation = Rule::new("!has(self.strictSlices) || !self.strictSlices || has(self.nodeSliceSize)").message("strictSlices has no meaning without nodeSliceSize")
@@ -110,10 +111,28 @@ pub struct AddressPoolSpec {
     /// The namespaces whose pods may use the pool: none if absent, all if empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<NamespaceSelector>,
-    /// The addresses that a KubeVirt virtual machine keeps: MAC (the default) or MACAndIPs.
+    /// The addresses that a KubeVirt virtual machine keeps: MAC (the default) or MACAndIPs (the default
+    /// with whereabouts).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["MAC", "MACAndIPs"]))]
     pub virtual_machines: Option<String>,
+    /// The networks whose own pools get the settings of this one: served networks of Whereabouts, and
+    /// inline pools. The pool itself then assigns nothing, and has no ranges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whereabouts: Option<ConfiguredNetworks>,
+}
+
+/// The networks whose own pools get the settings of an AddressPool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfiguredNetworks {
+    /// The networks, each as namespace/name. Networks with equal definitions share one pool, so one of
+    /// them is enough.
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(max = 507), regex(pattern = r"^[^/]+/[^/]+$"))
+    )]
+    pub networks: Vec<String>,
 }
 
 /// One range of a pool, in the syntax of Whereabouts.
@@ -199,7 +218,8 @@ pub struct LabelCondition {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressPoolStatus {
-    /// Ready: the addresses in use are adopted, and the pool assigns addresses.
+    /// Ready: the addresses in use are adopted, and the pool assigns addresses; or its settings are those
+    /// of the pools of all networks that it names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::schema::conditions")]
     pub conditions: Vec<Condition>,

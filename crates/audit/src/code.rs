@@ -24,6 +24,8 @@ impl AuditLevel {
 pub enum AuditCode {
     /// Two live pods have one address on one L2 segment.
     DuplicateAddress,
+    /// Records give one address to two live pods.
+    ConflictingRecords,
     /// Two live pods or virtual machines have one MAC on one L2 segment.
     SharedMac,
     /// Two allocators assign addresses of one range.
@@ -44,6 +46,8 @@ pub enum AuditCode {
     LeakedAllocation,
     /// A claim has other addresses than its interface.
     ClaimMismatch,
+    /// A claim is of a virtual machine that does not exist.
+    OrphanedClaim,
     /// A `NodeSlicePool` has no slice left.
     ExhaustedSlice,
     /// A node that does not exist has a slice.
@@ -56,8 +60,9 @@ pub enum AuditCode {
 
 impl AuditCode {
     /// All codes.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::DuplicateAddress,
+        Self::ConflictingRecords,
         Self::SharedMac,
         Self::TwoAllocators,
         Self::MissingEntry,
@@ -68,6 +73,7 @@ impl AuditCode {
         Self::MissingReservation,
         Self::LeakedAllocation,
         Self::ClaimMismatch,
+        Self::OrphanedClaim,
         Self::ExhaustedSlice,
         Self::SliceOfMissingNode,
         Self::UnusedPool,
@@ -78,6 +84,7 @@ impl AuditCode {
     pub fn name(self) -> &'static str {
         match self {
             Self::DuplicateAddress => "duplicate-address",
+            Self::ConflictingRecords => "conflicting-records",
             Self::SharedMac => "shared-mac",
             Self::TwoAllocators => "two-allocators",
             Self::MissingEntry => "missing-entry",
@@ -88,6 +95,7 @@ impl AuditCode {
             Self::MissingReservation => "missing-reservation",
             Self::LeakedAllocation => "leaked-allocation",
             Self::ClaimMismatch => "claim-mismatch",
+            Self::OrphanedClaim => "orphaned-claim",
             Self::ExhaustedSlice => "exhausted-slice",
             Self::SliceOfMissingNode => "slice-of-missing-node",
             Self::UnusedPool => "unused-pool",
@@ -99,6 +107,7 @@ impl AuditCode {
     pub fn level(self) -> AuditLevel {
         match self {
             Self::DuplicateAddress
+            | Self::ConflictingRecords
             | Self::SharedMac
             | Self::TwoAllocators
             | Self::MissingEntry
@@ -109,6 +118,7 @@ impl AuditCode {
             | Self::ClaimMismatch => AuditLevel::Deny,
             Self::MissingReservation
             | Self::LeakedAllocation
+            | Self::OrphanedClaim
             | Self::ExhaustedSlice
             | Self::SliceOfMissingNode
             | Self::UnusedPool

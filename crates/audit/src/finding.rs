@@ -17,6 +17,14 @@ pub(crate) fn some_of(names: impl ExactSizeIterator<Item = String>) -> String {
     }
 }
 
+/// Returns a number of things in words.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    }
+}
+
 /// A value of an object that a finding rests on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Evidence {

@@ -11,7 +11,7 @@ use nadmit_allocation::Address;
 use nadmit_cni::{IpRange, name};
 use serde_json::{Value, json};
 
-use super::{IpPool, ObjectRef, PodName, PodRecord, PoolEntry};
+use super::{HasObject as _, IpPool, ObjectRef, PodName, PodRecord, PoolEntry};
 
 /// Returns a word as a POSIX shell reads it. No word has a zero byte, which none can express.
 fn quoted(word: &str) -> Cow<'_, str> {

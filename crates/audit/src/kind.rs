@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use nadmit_whereabouts::{IpPool, OverlappingReservation, PodName};
+
 /// A kind of object that is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordKind {
@@ -136,5 +138,30 @@ impl fmt::Display for ObjectRef {
             "" => write!(f, "{} {}", self.kind, self.name),
             namespace => write!(f, "{} {namespace}/{}", self.kind, self.name),
         }
+    }
+}
+
+/// A record that is an object, or names one.
+pub(crate) trait HasObject {
+    /// Returns the reference to the object.
+    fn object(&self) -> ObjectRef;
+}
+
+impl HasObject for IpPool {
+    fn object(&self) -> ObjectRef {
+        ObjectRef::new(RecordKind::IpPool, &self.namespace, &self.name)
+    }
+}
+
+impl HasObject for OverlappingReservation {
+    fn object(&self) -> ObjectRef {
+        let kind = RecordKind::OverlappingReservation;
+        ObjectRef::new(kind, &self.namespace, &self.name)
+    }
+}
+
+impl HasObject for PodName {
+    fn object(&self) -> ObjectRef {
+        ObjectRef::new(RecordKind::Pod, &self.namespace, &self.name)
     }
 }

@@ -19,7 +19,6 @@ mod kind;
 mod read;
 mod segment;
 mod snapshot;
-mod spaces;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -30,13 +29,16 @@ pub use self::{
     kind::{ObjectRef, RecordKind},
     read::{ParseTime, SnapshotReader},
     snapshot::{
-        AddressPoolRecord, AllocationRecord, ClaimRecord, Coverage, IpPool, MachineInterface,
-        MachineRecord, NodeSlice, NodeSlicePool, OverlappingReservation, PodName, PodRecord,
-        PodState, PoolEntry, RequestedNetwork, Snapshot, UnreadableRecord,
+        AddressPoolRecord, AllocationRecord, ClaimRecord, Coverage, MachineInterface,
+        MachineRecord, OvnAssignment, PodRecord, PodState, RequestedNetwork, Snapshot,
+        UnreadableRecord,
     },
 };
+pub use nadmit_whereabouts::{
+    IpPool, NodeSlice, NodeSlicePool, OverlappingReservation, PodName, PoolEntry,
+};
 
-use self::view::View;
+use self::{kind::HasObject, view::View};
 
 /// Returns the findings about a snapshot, ordered by code and then by what they are about.
 pub fn audit(snapshot: &Snapshot) -> Vec<AuditFinding> {

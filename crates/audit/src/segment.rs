@@ -9,6 +9,9 @@ pub(crate) enum Segment<'s> {
     /// A link that configurations name, and the device plugin resource behind it; see
     /// [`Network::shares_link`].
     Link(&'s str, Option<&'s str>),
+    /// A network of OVN-Kubernetes, by the name in its configurations: that of a ClusterUserDefinedNetwork
+    /// has one in each of its namespaces.
+    Ovn(&'s str),
     /// A network whose link is not named: namespace and name.
     Network(&'s str, &'s str),
 }
@@ -20,6 +23,11 @@ impl<'s> Segment<'s> {
     /// Returns the segment of a network.
     pub(crate) fn of(network: &'s Network) -> Self {
         let resource = network.resource_name.as_deref();
+        let config = network.config.loaded();
+        let name = config.and_then(|config| config.name.as_deref());
+        if let (Some(name), Some(true)) = (name, main(network).map(|main| main.ovn.is_some())) {
+            return Self::Ovn(name);
+        }
         match main(network).map(|main| &*main.link) {
             Some(link) if !link.starts_with("plugin ") || resource.is_some() => {
                 Self::Link(link, resource)

@@ -2,15 +2,15 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
     sync::Arc,
 };
 
 use nadmit_allocation::{Allocation, Holder, Pool, Timestamp};
-use nadmit_cni::{Mac, Network, Subnet, status::AttachmentStatus};
+use nadmit_cni::{Mac, Network, status::AttachmentStatus};
+use nadmit_whereabouts::{IpPool, NodeSlicePool, OverlappingReservation, PodName};
 
-use super::{ObjectRef, RecordKind};
+use super::{HasObject as _, ObjectRef, RecordKind};
 
 /// The time for which a new pod's records may be incomplete, in seconds.
 const SETTLING_SECONDS: i64 = 120;
@@ -51,13 +51,6 @@ pub enum Coverage {
     },
 }
 
-/// The namespace and name of a pod, as `podref` has it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PodName {
-    pub namespace: Box<str>,
-    pub name: Box<str>,
-}
-
 /// The state of a pod as far as a snapshot shows it.
 #[derive(Debug, Clone, Copy)]
 pub enum PodState<'s> {
@@ -83,6 +76,8 @@ pub struct PodRecord {
     pub pending: bool,
     /// True if it is being deleted.
     pub terminating: bool,
+    /// True if it uses the network of its node, so that Multus attaches no network to it.
+    pub host_network: bool,
     /// The time of its creation, if that could be read.
     pub created: Option<Timestamp>,
     /// The holder of its addresses; a VM's launcher pods have one holder.
@@ -91,8 +86,23 @@ pub struct PodRecord {
     pub requested: Vec<RequestedNetwork>,
     /// The elements of the network-status that can be read, if there is one.
     pub status: Option<Vec<AttachmentStatus>>,
+    /// The addresses that OVN-Kubernetes has assigned, by network.
+    pub ovn: Vec<OvnAssignment>,
+    /// The `IPAMClaim` of the primary network of OVN-Kubernetes, in the annotation of its own.
+    pub primary_claim: Option<Box<str>>,
     /// True if the network-status has elements that cannot be read: an absent address may be there.
     pub status_is_partial: bool,
+}
+
+/// Addresses that OVN-Kubernetes has assigned to a pod on a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OvnAssignment {
+    /// The network: `namespace/name`, with an index behind it if the pod requests it again.
+    pub key: Box<str>,
+    /// True if it is the primary network of the pod, and not the cluster's.
+    pub is_primary: bool,
+    /// The addresses, in order.
+    pub ips: Vec<IpAddr>,
 }
 
 /// A network that a pod requests.
@@ -101,68 +111,15 @@ pub struct RequestedNetwork {
     pub namespace: Box<str>,
     pub name: Box<str>,
     pub interface: Box<str>,
+    /// True if it takes the place of the cluster's default network.
+    pub is_default: bool,
     /// The addresses of `ips`.
     pub ips: Vec<IpAddr>,
     pub mac: Option<Mac>,
+    /// The `mac` of `cni-args`, which tuning prefers.
+    pub args_mac: Option<Mac>,
     /// The name of the `IPAMClaim`.
     pub claim: Option<Box<str>>,
-}
-
-/// An `IPPool` of Whereabouts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IpPool {
-    pub namespace: Box<str>,
-    pub name: Box<str>,
-    /// `metadata.resourceVersion`
-    pub version: Option<Box<str>>,
-    /// `spec.range`, with its host bits: offsets count from its address.
-    pub range: Subnet,
-    /// `spec.range`, as written.
-    pub range_text: Box<str>,
-    /// The entries, by offset.
-    pub entries: Vec<PoolEntry>,
-}
-
-/// An entry of an `IPPool`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolEntry {
-    pub offset: u128,
-    /// The offset as written, which is the key in paths.
-    pub key: Box<str>,
-    pub address: IpAddr,
-    /// The pod; `None` for an entry that only keeps the address from others.
-    pub pod: Option<PodName>,
-    /// The interface; empty in records of Whereabouts before 0.8.
-    pub interface: Box<str>,
-    pub container_id: Box<str>,
-}
-
-/// An `OverlappingRangeIPReservation` of Whereabouts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OverlappingReservation {
-    pub namespace: Box<str>,
-    pub name: Box<str>,
-    /// The pod; `None` for one that only keeps the address from others.
-    pub pod: Option<PodName>,
-    pub interface: Box<str>,
-    /// True if it is being deleted; a finalizer keeps it.
-    pub terminating: bool,
-}
-
-/// A `NodeSlicePool` of Whereabouts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeSlicePool {
-    pub namespace: Box<str>,
-    pub name: Box<str>,
-    pub slices: Vec<NodeSlice>,
-}
-
-/// A slice of a `NodeSlicePool`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeSlice {
-    /// The node; empty for a free slice.
-    pub node: Box<str>,
-    pub range: Box<str>,
 }
 
 /// An `AddressPool` of nadmit.
@@ -186,7 +143,14 @@ pub struct AllocationRecord {
 pub struct ClaimRecord {
     pub namespace: Box<str>,
     pub name: Box<str>,
-    /// The addresses of `status.ips`.
+    /// `spec.network`: the name in the configuration of the network.
+    pub network: Option<Box<str>>,
+    /// The `VirtualMachine` that owns it.
+    pub machine: Option<Box<str>>,
+    pub finalizers: Vec<Box<str>>,
+    /// True if it is being deleted; a finalizer keeps it.
+    pub terminating: bool,
+    /// The addresses of `status.ips`, in order.
     pub ips: Vec<IpAddr>,
 }
 
@@ -256,14 +220,22 @@ impl PodRecord {
 
     /// Returns true if its records are complete: it is not Pending, and not new.
     pub fn is_settled(&self, now: Timestamp) -> bool {
+        !self.pending && !self.is_new(now)
+    }
+
+    /// Returns true if it was created so recently that its records may be incomplete.
+    pub fn is_new(&self, now: Timestamp) -> bool {
         let age = self
             .created
             .map_or(i64::MAX, |created| now.0.saturating_sub(created.0));
-        !self.pending && age >= SETTLING_SECONDS
+        age < SETTLING_SECONDS
     }
 
     /// Returns its network-status, if that shows which addresses are absent, too.
     pub fn whole_status(&self, now: Timestamp) -> Option<&[AttachmentStatus]> {
+        if self.host_network {
+            return Some(&[]);
+        }
         let is_whole = self.is_settled(now) && !self.status_is_partial;
         self.status.as_deref().filter(|_| is_whole)
     }
@@ -280,97 +252,5 @@ impl PodRecord {
             Holder::VirtualMachine { name, .. } => Some(name),
             _ => None,
         }
-    }
-}
-
-impl PodName {
-    /// Parses `podref`: `namespace/name`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (namespace, name) = text.split_once('/')?;
-        (!namespace.is_empty() && !name.is_empty()).then(|| Self {
-            namespace: namespace.into(),
-            name: name.into(),
-        })
-    }
-
-    /// Returns the reference to the pod.
-    pub fn object(&self) -> ObjectRef {
-        ObjectRef::new(RecordKind::Pod, &self.namespace, &self.name)
-    }
-}
-
-impl fmt::Display for PodName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl IpPool {
-    /// Returns the reference to the pool.
-    pub fn object(&self) -> ObjectRef {
-        ObjectRef::new(RecordKind::IpPool, &self.namespace, &self.name)
-    }
-
-    /// Returns the address at an offset; `None` behind the last address of the family.
-    pub fn address(&self, offset: u128) -> Option<IpAddr> {
-        Some(match self.range.address {
-            IpAddr::V4(base) => {
-                let offset = u32::try_from(offset).ok()?;
-                Ipv4Addr::from_bits(base.to_bits().checked_add(offset)?).into()
-            }
-            IpAddr::V6(base) => Ipv6Addr::from_bits(base.to_bits().checked_add(offset)?).into(),
-        })
-    }
-
-    /// Returns the offset of an address of its range; `None` for others, and for those before the
-    /// address as written.
-    pub fn offset(&self, address: IpAddr) -> Option<u128> {
-        if !self.range.range().contains(address) {
-            return None;
-        }
-        match (self.range.address, address) {
-            (IpAddr::V4(base), IpAddr::V4(address)) => address
-                .to_bits()
-                .checked_sub(base.to_bits())
-                .map(u128::from),
-            (IpAddr::V6(base), IpAddr::V6(address)) => {
-                address.to_bits().checked_sub(base.to_bits())
-            }
-            _ => None,
-        }
-    }
-}
-
-impl PoolEntry {
-    /// Returns `podref`.
-    pub fn pod_ref(&self) -> String {
-        self.pod
-            .as_ref()
-            .map(ToString::to_string)
-            .unwrap_or_default()
-    }
-
-    /// Returns the entry in words, for evidence.
-    pub(crate) fn in_words(&self) -> String {
-        let Self {
-            key,
-            address,
-            interface,
-            ..
-        } = self;
-        let pod = self.pod_ref();
-        let interface = match &**interface {
-            "" => String::new(),
-            name => format!(", {name}"),
-        };
-        format!("spec.allocations[{key}] is {address} of pod {pod}{interface}")
-    }
-}
-
-impl OverlappingReservation {
-    /// Returns the reference to the reservation.
-    pub fn object(&self) -> ObjectRef {
-        let kind = RecordKind::OverlappingReservation;
-        ObjectRef::new(kind, &self.namespace, &self.name)
     }
 }

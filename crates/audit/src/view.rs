@@ -8,12 +8,11 @@ use std::{
 
 use nadmit_allocation::Timestamp;
 use nadmit_cni::{HardwareAddress, Mac, Network, ipam::Ipam, status::AttachmentStatus};
+use nadmit_whereabouts::{PoolSpace, SpaceAddress, WhereaboutsNetwork};
 
 use super::{
     IpPool, ObjectRef, OverlappingReservation, PodName, PodRecord, PodState, PoolEntry, RecordKind,
-    Snapshot,
-    segment::Segment,
-    spaces::{self, PoolSpace, SpaceAddress, WhereaboutsNetwork},
+    Snapshot, segment::Segment,
 };
 
 /// An interface of a live pod, as its network-status reports it, on a network that the pod requests.
@@ -69,7 +68,7 @@ impl<'s> View<'s> {
         let whereabouts: Vec<_> = networks.filter_map(WhereaboutsNetwork::of).collect();
         let pools = snapshot.ip_pools.iter();
         let spaces: Vec<_> = pools
-            .map(|pool| spaces::pool_space(pool, &whereabouts))
+            .map(|pool| nadmit_whereabouts::pool_space(pool, &whereabouts))
             .collect();
         let pods = snapshot.pods.iter();
         let mut view = Self {
@@ -167,7 +166,12 @@ impl<'s> View<'s> {
         known.dedup();
         let reservations = self.snapshot.reservations.iter();
         self.reservations = reservations
-            .map(|one| (one, spaces::reservation_addresses(&one.name, &known)))
+            .map(|one| {
+                (
+                    one,
+                    nadmit_whereabouts::reservation_addresses(&one.name, &known),
+                )
+            })
             .collect();
         let meanings = self
             .reservations
@@ -179,6 +183,16 @@ impl<'s> View<'s> {
     /// Returns the network with this name.
     pub(crate) fn network(&self, namespace: &str, name: &str) -> Option<&'s Network> {
         self.networks.get(&(namespace, name)).copied()
+    }
+
+    /// Returns the primary network of OVN-Kubernetes for the pods of a namespace.
+    pub(crate) fn primary_network(&self, namespace: &str) -> Option<&'s Network> {
+        let mut networks = self.snapshot.networks.iter();
+        networks.find(|network| {
+            let main = network.config.loaded().and_then(|config| config.main());
+            *network.namespace == *namespace
+                && main.is_some_and(|main| main.ovn.as_ref().is_some_and(|ovn| ovn.primary))
+        })
     }
 
     /// Returns the state of a pod.
@@ -310,9 +324,28 @@ impl Attachment<'_> {
 }
 
 /// Returns namespace and name of the network that an interface is on.
-fn network_name<'a>(pod: &'a PodName, status: &'a AttachmentStatus) -> (&'a str, &'a str) {
+pub(crate) fn network_name<'a>(
+    pod: &'a PodName,
+    status: &'a AttachmentStatus,
+) -> (&'a str, &'a str) {
     let name = status.name.split_once('/');
     name.unwrap_or((&pod.namespace, &status.name))
+}
+
+/// Returns an entry in words, for evidence.
+pub(crate) fn entry_in_words(entry: &PoolEntry) -> String {
+    let PoolEntry {
+        key,
+        address,
+        interface,
+        ..
+    } = entry;
+    let pod = entry.pod_ref();
+    let interface = match &**interface {
+        "" => String::new(),
+        name => format!(", {name}"),
+    };
+    format!("spec.allocations[{key}] is {address} of pod {pod}{interface}")
 }
 
 /// Returns the addresses of an interface in words, for evidence.
@@ -324,6 +357,12 @@ pub(crate) fn interface_in_words(status: &AttachmentStatus) -> String {
     };
     let interface = status.interface.as_deref().unwrap_or_default();
     format!("network-status: {interface} on {} has {ips}", status.name)
+}
+
+/// Returns the MAC of an interface in words, for evidence.
+pub(crate) fn interface_and_mac(one: &Attachment<'_>, mac: Mac) -> String {
+    let (interface, network) = (one.interface(), &one.status.name);
+    format!("network-status: {interface} on {network} has MAC {mac}")
 }
 
 /// Returns the reference to a network.

@@ -16,6 +16,7 @@ type PodKey = (Box<str>, Box<str>);
 /// The pods that carry one address, on any link.
 #[derive(Debug, Clone)]
 pub(super) struct Carriers {
+    /// The key of the address ([`key_of`]).
     address: Box<str>,
     /// Each change copies the set; the keys are shared.
     pods: BTreeSet<Arc<PodKey>>,
@@ -51,7 +52,7 @@ impl Catalog {
         own: (&str, &str),
         is_left_out: impl Fn(&Pod) -> bool,
     ) -> Option<&Arc<Pod>> {
-        let carriers = self.carriers.get(&address.to_string())?;
+        let carriers = self.carriers.get(&key_of(address))?;
         let pods = carriers.pods.iter();
         let mut pods = pods.filter_map(|pod| self.pod(&pod.0, &pod.1));
         pods.find(|pod| {
@@ -109,7 +110,7 @@ impl Catalog {
         address: Address,
         change: impl FnOnce(&mut BTreeSet<Arc<PodKey>>),
     ) {
-        let name = address.to_string();
+        let name = key_of(address);
         let mut pods = match self.carriers.get(&name) {
             Some(known) => known.pods.clone(),
             None => BTreeSet::new(),
@@ -122,6 +123,13 @@ impl Catalog {
             self.carriers.insert(Arc::new(Carriers { address, pods }));
         }
     }
+}
+
+/// Returns the key of an address: its bits in hexadecimal digits, whose number depends on the family. Each
+/// address that a new pod names is looked up, and its usual form takes longer to write.
+fn key_of(address: Address) -> String {
+    let digits = address.family().bits() as usize / 4;
+    format!("{:0digits$x}", address.number())
 }
 
 /// Returns the addresses of a pod's interfaces, except those on the cluster network.

@@ -5,8 +5,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{
-    AllLabels, Catalog, Namespace, NamespaceLabels, NetworkNamespaces, Nodes, Pod,
-    WhereaboutsSlicing, Workloads,
+    AllLabels, Catalog, Namespace, NamespaceLabels, NetworkNamespaces, Nodes, Pod, Workloads,
 };
 use nadmit_cni::{Network, operator::Daemons};
 
@@ -45,6 +44,7 @@ impl Catalog {
                 namespace.labels = labels;
                 namespace.all_labels = Some(all);
             });
+            self.derive_namespace(name);
         }
         !same
     }
@@ -63,16 +63,18 @@ impl Catalog {
             namespace.labels = NamespaceLabels::default();
             namespace.all_labels = None;
         });
+        self.derive_namespace(name);
         self.forget_if_empty(name);
         true
     }
 
     /// Adds a network, or replaces the one of that name.
     pub fn put_network(&mut self, network: Arc<Network>) -> bool {
+        let network = self.with_derived_pool(network);
         if self.network(&network.namespace, &network.name) == Some(&network) {
             return false;
         }
-        self.assignable_ranges = Arc::default();
+        self.forget_what_follows_from_networks();
         let (home, name) = (network.namespace.clone(), network.name.clone());
         let mut before = None;
         self.change_namespace(&home, |namespace| {
@@ -89,12 +91,17 @@ impl Catalog {
         if self.network(namespace, name).is_none() {
             return false;
         }
-        self.assignable_ranges = Arc::default();
+        self.forget_what_follows_from_networks();
         self.networks -= 1;
         self.change_namespace(namespace, |home| drop(home.networks.remove(name)));
         self.forget_if_empty(namespace);
         self.change_namespaces_of(name, |homes| homes.remove(namespace));
         true
+    }
+
+    fn forget_what_follows_from_networks(&mut self) {
+        self.assignable_ranges = Arc::default();
+        self.pool_uses = Arc::default();
     }
 
     fn change_namespaces_of(
@@ -157,13 +164,22 @@ impl Catalog {
         differs
     }
 
-    /// Sets the state of Whereabouts's node slices.
-    pub fn set_slicing(&mut self, slicing: WhereaboutsSlicing) -> bool {
-        let differs = *self.slicing != slicing;
-        if differs {
-            self.slicing = Arc::new(slicing);
+    /// Sets whether Whereabouts's slice controller of a namespace runs; `None` if it has none.
+    pub fn set_slice_controller(&mut self, namespace: &str, runs: Option<bool>) -> bool {
+        if self.slicing.controller(namespace) == runs {
+            return false;
         }
-        differs
+        Arc::make_mut(&mut self.slicing).set_controller(namespace, runs);
+        true
+    }
+
+    /// Adds or removes a slice pool of the state of Whereabouts's node slices.
+    pub fn set_slice_pool(&mut self, (namespace, name): (&str, &str), exists: bool) -> bool {
+        if self.slicing.has_pool(namespace, name) == exists {
+            return false;
+        }
+        Arc::make_mut(&mut self.slicing).set_pool(namespace, name, exists);
+        true
     }
 
     /// Returns the StatefulSets and virtual machines for changes.

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use super::{Catalog, Pod};
-use nadmit_allocation::{Address, NetworkRef, PodRef, Pool, reconcile::InUse};
+use nadmit_allocation::{Address, NetworkRef, PodRef, Pool, PoolOrigin, reconcile::InUse};
 use nadmit_cni::{
     Annotation, Network,
     address::canonical,
@@ -128,8 +128,13 @@ impl Catalog {
         carried: &PodInterface<'_>,
         (found, before): (&mut Vec<InUse>, usize),
     ) {
-        if let Some(name) = network.address_pool.as_deref() {
+        if let Some(name) = network.pool() {
             if let Some(pool) = self.pool_config().pool(name) {
+                // Elsewhere the plugin alone gives addresses, and its records say which.
+                let is_labelled = self.has_injection_label(&pod.namespace);
+                if pool.origin == PoolOrigin::Whereabouts && !is_labelled {
+                    return;
+                }
                 let served = PoolAddresses {
                     ips: carried
                         .ips
@@ -208,7 +213,7 @@ impl Catalog {
                 continue;
             };
             for pool in self.pool_config().pools.values() {
-                let served = network.address_pool.as_deref();
+                let served = network.pool();
                 let counts = served.is_none_or(|served| served == &*pool.name);
                 if counts && pool.range_of(request.address).is_some() {
                     let key = NetworkRef::from(network);

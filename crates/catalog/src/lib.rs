@@ -11,16 +11,22 @@
 mod assignable_ranges;
 mod carriers;
 mod change;
+mod derivation;
+mod derived_pools;
 mod in_use;
 mod live_read;
 mod namespace;
+mod network_settings;
 mod nodes;
+mod objects_of_kind;
 mod pod;
 mod pools;
 mod retained;
+mod served;
 mod shared_map;
 mod slicing;
 mod users;
+mod whereabouts;
 mod workloads;
 
 use std::{
@@ -33,14 +39,22 @@ use self::{
     carriers::Carriers,
     pools::ConfiguredPools,
     shared_map::{HasName, SharedMap},
+    whereabouts::{PoolUses, WhereaboutsObjects},
 };
 pub use self::{
+    derivation::{InlinePools, PoolDerivation, WhereaboutsMode},
+    derived_pools::{INLINE_POOL_PREFIX, SERVED_POOL_PREFIX, whereabouts_space},
     live_read::{LiveCatalog, LiveRead, LiveReadError, LiveReadFuture},
     namespace::{AllLabels, Mode, Namespace, NamespaceLabels, all_labels},
+    network_settings::{SettingsEffect, WithoutPool},
     nodes::{Node, Nodes},
+    objects_of_kind::Existence,
     pod::{MigrationRef, Pod, RequestedAnnotations},
     pools::{NamedPool, PoolValidity},
     slicing::WhereaboutsSlicing,
+    whereabouts::{
+        HeldAddress, ObservedEntry, ObservedPool, PoolCounts, PoolUse, WhereaboutsRecords,
+    },
     workloads::*,
 };
 use nadmit_cni::{IpRange, Network, assignable::AssignableRange, operator::Daemons};
@@ -57,6 +71,8 @@ pub struct Catalog {
     pods: usize,
     operator: Option<Daemons>,
     address_pools: ConfiguredPools,
+    /// The settings by which networks define pools.
+    derivation: PoolDerivation,
     /// The pods that carry each address.
     carriers: SharedMap<Arc<Carriers>>,
     slicing: Arc<WhereaboutsSlicing>,
@@ -65,6 +81,9 @@ pub struct Catalog {
     /// Built on first use and dropped when a network changes: most catalogs are replaced before any
     /// rule needs it.
     assignable_ranges: Arc<OnceLock<AssignableRanges>>,
+    whereabouts: Arc<WhereaboutsObjects>,
+    /// Built on first use and dropped when a network changes, or the name or range of an `IPPool`.
+    pool_uses: Arc<OnceLock<PoolUses>>,
 }
 
 /// The namespaces that have a network of one name.
@@ -136,7 +155,7 @@ impl Catalog {
     /// Returns the catalog with this state of Whereabouts's node slices.
     #[must_use]
     pub fn with_slicing(mut self, slicing: WhereaboutsSlicing) -> Self {
-        self.set_slicing(slicing);
+        self.slicing = Arc::new(slicing);
         self
     }
 
@@ -158,6 +177,12 @@ impl Catalog {
     /// Returns a namespace that was declared, or that contains a network or pod.
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
         self.namespaces.get(name).map(|namespace| &**namespace)
+    }
+
+    /// Returns true if a namespace has the label `nadmit.io/injection: enabled`.
+    pub fn has_injection_label(&self, namespace: &str) -> bool {
+        let found = self.namespaces.get(namespace);
+        found.is_some_and(|namespace| namespace.labels.injection)
     }
 
     /// Returns the pod `name` of `namespace`.

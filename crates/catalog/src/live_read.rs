@@ -49,6 +49,16 @@ pub enum LiveRead {
         /// The pod's name.
         name: Box<str>,
     },
+    /// The pod of this UID, for facts that do not change until it is bound: that it exists, and what it
+    /// requests. Any cache that has the pod will do.
+    PodOfUid {
+        /// The pod's namespace.
+        namespace: Box<str>,
+        /// The pod's name.
+        name: Box<str>,
+        /// The pod's UID.
+        uid: Box<str>,
+    },
     /// All pods of a namespace.
     PodsOf { namespace: Box<str> },
     /// The `Network` of OpenShift's Cluster Network Operator.
@@ -148,7 +158,10 @@ impl fmt::Display for LiveRead {
             Self::StatefulSet { namespace, name } => ("StatefulSet", namespace, name),
             Self::VirtualMachine { namespace, name } => ("VirtualMachine", namespace, name),
             Self::Migration { namespace, name } => ("Migration", namespace, name),
-            Self::Pod { namespace, name } => ("Pod", namespace, name),
+            Self::Pod { namespace, name }
+            | Self::PodOfUid {
+                namespace, name, ..
+            } => ("Pod", namespace, name),
             Self::NetworkUsers { namespace, name } => ("NetworkUsers", namespace, name),
         };
         write!(f, "{kind}({namespace:?}, {name:?})")

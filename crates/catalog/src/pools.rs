@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::Catalog;
-use nadmit_allocation::{NetworkRef, Pool, PoolConfig, Reservation, SpecError};
+use nadmit_allocation::{NetworkRef, Pool, PoolConfig, PoolOrigin, Reservation, SpecError};
 use nadmit_cni::Network;
 
 /// The pools of a catalog.
@@ -12,6 +12,8 @@ pub(super) struct ConfiguredPools {
     pool_config: Arc<PoolConfig>,
     /// The pools with an invalid spec.
     invalid: Arc<BTreeMap<Box<str>, Arc<[SpecError]>>>,
+    /// The pools that assign nothing: they have the settings of networks' own pools.
+    settings: Arc<BTreeMap<Arc<str>, Arc<Pool>>>,
 }
 
 /// A pool's name, and the pool or the errors in its spec.
@@ -23,6 +25,8 @@ pub enum PoolValidity<'c> {
     Valid(&'c Arc<Pool>),
     /// The pool exists, but its spec is invalid and it allocates nothing. At least one error.
     Invalid(&'c [SpecError]),
+    /// The pool has the settings of networks' own pools, and assigns nothing by itself.
+    Settings(&'c Arc<Pool>),
     /// No pool has this name.
     Unknown,
 }
@@ -32,16 +36,16 @@ impl<'c> PoolValidity<'c> {
     pub fn valid(self) -> Option<&'c Arc<Pool>> {
         match self {
             Self::Valid(pool) => Some(pool),
-            Self::Invalid(_) | Self::Unknown => None,
+            Self::Invalid(_) | Self::Settings(_) | Self::Unknown => None,
         }
     }
 }
 
 impl Catalog {
-    /// Returns the catalog with this pool configuration.
+    /// Returns the catalog with the pools of another one.
     #[must_use]
-    pub fn with_pool_config(mut self, pool_config: Arc<PoolConfig>) -> Self {
-        self.address_pools.pool_config = pool_config;
+    pub fn with_pools_of(mut self, other: &Self) -> Self {
+        self.address_pools = other.address_pools.clone();
         self
     }
 
@@ -72,18 +76,26 @@ impl Catalog {
     ) -> bool {
         let all: BTreeMap<_, _> = pools.into_iter().collect();
         let (mut valid, mut invalid) = (BTreeMap::new(), BTreeMap::new());
+        let mut settings = BTreeMap::new();
         for (name, state) in all {
             match state {
+                Ok(pool) if !pool.configures.is_empty() => {
+                    drop(settings.insert(Arc::clone(&pool.name), pool));
+                }
                 Ok(pool) => drop(valid.insert(Arc::clone(&pool.name), pool)),
                 Err(faults) => drop(invalid.insert(name, faults)),
             }
         }
+        let address_pools: Vec<Arc<Pool>> = valid.values().cloned().collect();
+        let configured = self.settings_by_pool(settings.values());
+        let derived = self.derived_pools(&address_pools, &configured).into_iter();
+        valid.extend(derived.map(|pool| (Arc::clone(&pool.name), pool)));
         // Sorted by name, so that equal objects make an equal layout in any order.
         let reservations = reservations.into_iter().map(|found| (found.key(), found));
         let reservations: BTreeMap<_, _> = reservations.collect();
         let pool_of = |network: &NetworkRef| {
             let network = self.network(&network.namespace, &network.name)?;
-            let name = network.address_pool.as_deref()?;
+            let name = network.pool()?;
             valid.get_key_value(name).map(|(name, _)| Arc::clone(name))
         };
         let served = self.networks().filter_map(|network| {
@@ -108,6 +120,7 @@ impl Catalog {
         let news = (
             pool_config != *before.pool_config,
             invalid != *before.invalid,
+            settings != *before.settings,
         );
         if news.0 {
             before.pool_config = Arc::new(pool_config);
@@ -115,7 +128,26 @@ impl Catalog {
         if news.1 {
             before.invalid = Arc::new(invalid);
         }
-        news.0 || news.1
+        if news.2 {
+            before.settings = Arc::new(settings);
+        }
+        news.0 || news.1 || news.2
+    }
+
+    /// Sets the same AddressPools and reservations again, after the networks changed.
+    pub(super) fn set_pools_again(&mut self) -> bool {
+        let config = Arc::clone(self.pool_config());
+        let valid = config.pools.values();
+        let valid = valid.filter(|pool| pool.origin == PoolOrigin::AddressPool);
+        let settings = Arc::clone(&self.address_pools.settings);
+        let valid = valid.chain(settings.values());
+        let valid = valid.map(|pool| (pool.name.as_ref().into(), Ok(Arc::clone(pool))));
+        let invalid = Arc::clone(&self.address_pools.invalid);
+        let invalid = invalid.iter();
+        let invalid = invalid.map(|(name, errors)| (name.clone(), Err(Arc::clone(errors))));
+        let reservations = config.reservations.iter();
+        let reservations = reservations.map(|(reservation, _)| Arc::clone(reservation));
+        self.set_pools(valid.chain(invalid), reservations)
     }
 
     /// Returns the valid pools and reservations.
@@ -131,17 +163,26 @@ impl Catalog {
         ) {
             (Some(pool), _) => PoolValidity::Valid(pool),
             (None, Some(faults)) => PoolValidity::Invalid(faults),
-            (None, None) => PoolValidity::Unknown,
+            (None, None) => match self.address_pools.settings.get(name) {
+                Some(settings) => PoolValidity::Settings(settings),
+                None => PoolValidity::Unknown,
+            },
         }
     }
 
-    /// Returns the networks that name this pool, in an order that depends only on names.
-    pub fn served_by(&self, pool: &str) -> impl Iterator<Item = &Arc<Network>> {
-        let networks = self.networks();
-        networks.filter(move |network| network.address_pool.as_deref() == Some(pool))
+    /// Returns the pools with the settings of networks' own pools, ordered by name.
+    pub fn settings(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        self.address_pools.settings.values()
     }
 
-    /// Returns the names of all pools, including invalid ones, in alphabetical order.
+    /// Returns the networks that this pool serves, in an order that depends only on names.
+    pub fn served_by(&self, pool: &str) -> impl Iterator<Item = &Arc<Network>> {
+        let networks = self.networks();
+        networks.filter(move |network| network.pool() == Some(pool))
+    }
+
+    /// Returns the names of all pools that assign addresses or would if they were valid, in alphabetical
+    /// order.
     pub fn pool_names(&self) -> Vec<&str> {
         let valid = self.pool_config().pools.keys().map(|name| &**name);
         let invalid = self.address_pools.invalid.keys().map(|name| &**name);

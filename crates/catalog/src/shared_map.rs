@@ -132,6 +132,16 @@ impl<V: HasName + Clone> SharedMap<V> {
         shard.get_mut(at).map(|(_, value)| value)
     }
 
+    /// Returns the number of entries in shards that are not shared with an earlier state.
+    #[cfg(test)]
+    pub(super) fn copied_since(&self, before: &Self) -> usize {
+        let pairs = self.shards.iter().zip(before.shards.iter());
+        pairs
+            .filter(|(now, then)| !Arc::ptr_eq(now, then))
+            .map(|(now, _)| now.len())
+            .sum()
+    }
+
     fn shard_mut(&mut self, hash: u64) -> Option<&mut Vec<(u64, V)>> {
         let shards = Arc::make_mut(&mut self.shards);
         let index = shard_of(hash, shards.len());
@@ -220,11 +230,7 @@ mod tests {
         }
         let before = map.clone();
         map.insert(NamedValue("7".to_owned(), 1));
-        let pairs = map.shards.iter().zip(before.shards.iter());
-        let copied: usize = pairs
-            .filter(|(now, then)| !Arc::ptr_eq(now, then))
-            .map(|(now, _)| now.len())
-            .sum();
+        let copied = map.copied_since(&before);
         assert!((1..200).contains(&copied), "{copied} entries were copied");
     }
 }

@@ -23,6 +23,23 @@ impl WhereaboutsSlicing {
         self.pools.insert((namespace, name));
     }
 
+    /// Adds, changes or, with `None`, removes the controller of a namespace.
+    pub(super) fn set_controller(&mut self, namespace: &str, runs: Option<bool>) {
+        match runs {
+            Some(runs) => drop(self.controllers.insert(namespace.into(), runs)),
+            None => drop(self.controllers.remove(namespace)),
+        }
+    }
+
+    /// Adds or removes a `NodeSlicePool`.
+    pub(super) fn set_pool(&mut self, namespace: &str, name: &str, exists: bool) {
+        let key = (namespace.into(), name.into());
+        match exists {
+            true => self.pools.insert(key),
+            false => self.pools.remove(&key),
+        };
+    }
+
     /// Returns whether the controller in this namespace runs; `None` if the namespace has none.
     pub fn controller(&self, namespace: &str) -> Option<bool> {
         self.controllers.get(namespace).copied()

@@ -3,18 +3,7 @@
 
 use std::sync::Arc;
 
-use super::shared_map::{HasName, SharedMap};
-
-/// Knowledge about the existence of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Existence<T> {
-    /// Unknown: the kind was not listed yet, or may not be. Nothing may be concluded from it.
-    Unknown,
-    /// The object does not exist.
-    Absent,
-    /// The object exists.
-    Present(T),
-}
+use super::objects_of_kind::{Existence, ObjectsOfKind};
 
 /// The ordinals of the replicas that a StatefulSet should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,67 +44,6 @@ pub struct Workloads {
     migrations: ObjectsOfKind<Arc<Migration>>,
 }
 
-/// The objects of a kind, by `namespace/name`.
-#[derive(Debug, Clone)]
-struct ObjectsOfKind<T> {
-    known: bool,
-    all: SharedMap<WorkloadEntry<T>>,
-}
-
-#[derive(Debug, Clone)]
-struct WorkloadEntry<T> {
-    key: Box<str>,
-    value: T,
-}
-
-impl<T> HasName for WorkloadEntry<T> {
-    fn name(&self) -> &str {
-        &self.key
-    }
-}
-
-impl<T> Default for ObjectsOfKind<T> {
-    fn default() -> Self {
-        Self {
-            known: false,
-            all: SharedMap::default(),
-        }
-    }
-}
-
-fn key(namespace: &str, name: &str) -> String {
-    format!("{namespace}/{name}")
-}
-
-impl<T: Clone + PartialEq> ObjectsOfKind<T> {
-    fn set_known(&mut self, known: bool) -> bool {
-        std::mem::replace(&mut self.known, known) != known
-    }
-
-    fn set(&mut self, (namespace, name): (&str, &str), value: Option<T>) -> bool {
-        let key = key(namespace, name);
-        let before = self.all.get(&key).map(|entry| &entry.value);
-        match value {
-            _ if before == value.as_ref() => return false,
-            Some(value) => drop(self.all.insert(WorkloadEntry {
-                key: key.into(),
-                value,
-            })),
-            None => drop(self.all.remove(&key)),
-        }
-        true
-    }
-
-    /// A listed object is present, even if the list is incomplete.
-    fn get(&self, namespace: &str, name: &str) -> Existence<T> {
-        match self.all.get(&key(namespace, name)) {
-            Some(entry) => Existence::Present(entry.value.clone()),
-            None if self.known => Existence::Absent,
-            None => Existence::Unknown,
-        }
-    }
-}
-
 impl Workloads {
     /// Returns the replicas that a StatefulSet should have.
     pub fn stateful_set(&self, namespace: &str, name: &str) -> Existence<Ordinals> {
@@ -141,12 +69,12 @@ impl Workloads {
 
     /// Returns true if all StatefulSets are known.
     pub fn knows_stateful_sets(&self) -> bool {
-        self.stateful_sets.known
+        self.stateful_sets.are_known()
     }
 
     /// Returns true if all VirtualMachines and VirtualMachineInstances are known.
     pub fn knows_machines(&self) -> bool {
-        self.machines.known && self.instances.known
+        self.machines.are_known() && self.instances.are_known()
     }
 
     /// Sets whether all StatefulSets are known; returns true if that changes.

@@ -24,6 +24,9 @@ pub const MIRROR_POD: &str = "kubernetes.io/config.mirror";
 /// On a NAD: the name of the address pool that serves the network.
 pub const ADDRESS_POOL: &str = "nadmit.io/address-pool";
 
+/// On a NAD with Whereabouts: `false` if nadmit does not serve the network.
+pub const SERVE: &str = "nadmit.io/serve";
+
 /// On a pod: the value of [`NETWORKS`] before nadmit injected addresses into it.
 pub const REQUESTED_NETWORKS: &str = "nadmit.io/requested-networks";
 

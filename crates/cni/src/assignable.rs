@@ -83,6 +83,40 @@ fn push_configured(
     }
 }
 
+/// The addresses of a range of Whereabouts between its bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RangeWindow {
+    pub subnet: Subnet,
+    /// The addresses between the bounds, without the first and the last of the subnet; `None` if none
+    /// is left.
+    pub window: Option<IpRange>,
+}
+
+impl RangeWindow {
+    /// Reads a range as Whereabouts does: it ignores bounds outside of the subnet. `None` if the subnet
+    /// is not a CIDR or has no hosts.
+    pub fn of(range: &WhereaboutsRange) -> Option<Self> {
+        let (start, cidr) = match range.range.split_once('-') {
+            Some((start, cidr)) => (Some(start.trim()), cidr.trim()),
+            None => (None, range.range.trim()),
+        };
+        let subnet = Subnet::parse(cidr).ok()?;
+        let (whole, hosts) = (subnet.range(), subnet.hosts()?);
+        let inside = |text: Option<&str>| {
+            let address = parse_address(text?.trim()).ok()?;
+            whole.contains(address).then_some(address)
+        };
+        let end = start.and(cidr.split('/').next());
+        let first = inside(range.range_start.as_deref()).or(inside(start));
+        let last = inside(range.range_end.as_deref()).or(inside(end));
+        let bounds = IpRange::new(first.unwrap_or(hosts.first()), last.unwrap_or(hosts.last()));
+        Some(Self {
+            subnet,
+            window: bounds.and_then(|bounds| hosts.intersection(bounds)),
+        })
+    }
+}
+
 /// Returns the subnet of a range, and the addresses that Whereabouts assigns of it: neither its
 /// first and last address, nor addresses outside of start and end, nor excluded ones. With node
 /// slices Whereabouts ignores start, end and exclusions (whereabouts#666).
@@ -90,32 +124,16 @@ fn whereabouts_ranges(
     ipam: &WhereaboutsIpam,
     range: &WhereaboutsRange,
 ) -> Option<(IpRange, Vec<IpRange>)> {
-    let (start, cidr) = match range.range.split_once('-') {
-        Some((start, cidr)) => (Some(start.trim()), cidr.trim()),
-        None => (None, range.range.trim()),
-    };
-    let cidr_subnet = Subnet::parse(cidr).ok()?;
-    let (subnet, inner) = (cidr_subnet.range(), cidr_subnet.hosts()?);
+    let RangeWindow { subnet, window } = RangeWindow::of(range)?;
     if ipam.node_slice_size.is_some() {
-        return Some((subnet, vec![inner]));
+        return Some((subnet.range(), vec![subnet.hosts()?]));
     }
-    // Whereabouts ignores bounds outside of the subnet.
-    let inside = |text: Option<&str>| {
-        let address = parse_address(text?.trim()).ok()?;
-        subnet.contains(address).then_some(address)
-    };
-    let end = start.and(cidr.split('/').next());
-    let first = inside(range.range_start.as_deref()).or(inside(start));
-    let last = inside(range.range_end.as_deref()).or(inside(end));
-    let bounds = IpRange::new(first.unwrap_or(inner.first()), last.unwrap_or(inner.last()));
     let exclusions = range
         .exclude
         .iter()
         .filter_map(|text| IpRange::parse(text.trim()));
-    let ranges = bounds
-        .and_then(|bounds| inner.intersection(bounds))
-        .map(|inner| inner.subtract(exclusions).collect());
-    Some((subnet, ranges.unwrap_or_default()))
+    let ranges = window.map(|window| window.subtract(exclusions).collect());
+    Some((subnet.range(), ranges.unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub enum Ipam {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StaticIpam {
     pub addresses: Box<[ConfiguredAddress]>,
+    /// The ranges in Whereabouts's words, which static ignores and nadmit can take as a pool; `None`
+    /// without `range` and `ipRanges`.
+    pub inline_pool: Option<Box<WhereaboutsIpam>>,
     /// The routes that can be parsed.
     pub routes: Box<[IpamRoute]>,
 }
@@ -166,6 +169,7 @@ impl Ipam {
         Some(match &*kind {
             "static" => Self::Static(StaticIpam {
                 addresses: addresses(members),
+                inline_pool: inline_pool(members),
                 routes: routes(members),
             }),
             "dhcp" => Self::Dhcp(DhcpIpam {
@@ -280,6 +284,11 @@ fn host_local_sets(members: &[JsonMember<'_>]) -> Box<[Box<[HostLocalRange]>]> {
     old_form.into_iter().chain(sets).collect()
 }
 
+fn inline_pool(members: &[JsonMember<'_>]) -> Option<Box<WhereaboutsIpam>> {
+    let read = whereabouts(members);
+    (!read.ranges.is_empty()).then(|| Box::new(read))
+}
+
 fn whereabouts(members: &[JsonMember<'_>]) -> WhereaboutsIpam {
     let range = |object: &[JsonMember<'_>]| {
         let excluded = find(object, "exclude")
@@ -335,6 +344,7 @@ mod tests {
             ipam_static.addresses[0].gateway.as_deref(),
             Some("192.0.2.1")
         );
+        assert_eq!(ipam_static.inline_pool, None);
         assert_eq!(
             ipam(r#"{"type":"dhcp"}"#),
             Some(Ipam::Dhcp(DhcpIpam::default()))
@@ -344,6 +354,24 @@ mod tests {
             Some(Ipam::Other("spiderpool".into()))
         );
         assert_eq!(ipam("{}"), None);
+    }
+
+    #[test]
+    fn static_with_ranges_has_the_pool_of_whereabouts() {
+        let keys = r#""range":"192.0.2.192/27","exclude":["192.0.2.192/30"],"network_name":"n""#;
+        let read = |kind: &str| ipam(&format!(r#"{{"type":"{kind}",{keys}}}"#));
+        let (Some(Ipam::Static(by_static)), Some(Ipam::Whereabouts(by_whereabouts))) =
+            (read("static"), read("whereabouts"))
+        else {
+            panic!("another type")
+        };
+        assert_eq!(by_static.inline_pool.as_deref(), Some(&by_whereabouts));
+        // Without a range the other keys define nothing.
+        let Some(Ipam::Static(plain)) = ipam(r#"{"type":"static","exclude":["192.0.2.1/32"]}"#)
+        else {
+            panic!("another type")
+        };
+        assert_eq!(plain.inline_pool, None);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub mod text;
 
 pub use self::{
     address::{AddressError, AddressRequest},
-    definition::{ConfigState, Network},
+    definition::{ConfigState, Network, Serving},
     interface::InterfaceError,
     mac::{HardwareAddress, Mac},
     name::NameError,

@@ -41,6 +41,13 @@ pub fn parse(text: &str) -> Result<Vec<AttachmentStatus>, StatusError> {
     Ok(serde_json::from_str(text)?)
 }
 
+/// Returns whether a pod with this annotation reports an address; `None` if it reports no attachment yet.
+pub fn reports(network_status: Option<&str>, address: IpAddr) -> Option<bool> {
+    let attachments = parse(network_status?).ok()?;
+    let mut ips = attachments.iter().flat_map(|one| &one.ips);
+    (!attachments.is_empty()).then(|| ips.any(|ip| *ip == address))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

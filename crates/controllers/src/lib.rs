@@ -7,6 +7,8 @@
 //!   [`PodWriter`] and [`EventSink`].
 //! - [`LeaderElector`] elects the replica that does what is done once for all of them.
 //! - [`ResyncScheduler`] runs the full resync on its schedule.
+//! - [`ServedNetworks`] keeps Whereabouts's records of the addresses that nadmit gives.
+//! - [`WhereaboutsRepair`] removes what Whereabouts's plugin left behind.
 //! - [`StatusWriter`] writes the status of pools and reservations.
 //! - [`CertificateKeeper`] keeps the server's certificate in a Secret, and its CAs in the webhooks.
 //! - [`EventRecorder`] turns what the others emit ([`EventSink`]) into Kubernetes Events.
@@ -25,10 +27,12 @@ mod metrics;
 mod pod_writer;
 mod reconciler;
 mod resync;
+mod served_networks;
 mod slice_sync;
 mod status;
 #[cfg(test)]
 mod tests;
+mod whereabouts_repair;
 
 pub use self::{
     certificates::{CertificateKeeper, CertificateLifetimes, CertificateOptions, WebhookService},
@@ -40,6 +44,8 @@ pub use self::{
     pod_writer::{AnnotationPatch, ClusterPodWriter, PatchError, PodWriter},
     reconciler::{BackfillError, ReconcileError, ReconcileReport, Reconciler, ReconcilerParts},
     resync::{ResyncHistory, ResyncRun, ResyncScheduler},
+    served_networks::{ServedNetworks, ServedNetworksParts},
     slice_sync::SliceSync,
     status::StatusWriter,
+    whereabouts_repair::{WhereaboutsRepair, WhereaboutsRepairParts},
 };

@@ -105,7 +105,7 @@ impl Filter {
 
 /// Returns true if `pattern` (`namespace/name` or `name`) names this object, or is
 /// `None`.
-fn is_named(pattern: Option<&str>, namespace: &str, name: Option<&str>) -> bool {
+pub(super) fn is_named(pattern: Option<&str>, namespace: &str, name: Option<&str>) -> bool {
     let Some(pattern) = pattern else { return true };
     match pattern.split_once('/') {
         Some(pair) => Some(pair) == name.map(|name| (namespace, name)),

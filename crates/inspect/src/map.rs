@@ -52,6 +52,13 @@ pub enum AddressState {
     Never(String),
     /// Reserved by a reservation and not taken.
     Reserved(NetworkRef),
+    /// Recorded by Whereabouts.
+    Recorded {
+        /// The pod of the record; `None` if it only keeps the address from others.
+        holder: Option<Holder>,
+        /// Interface of the attachment; empty in records of Whereabouts before 0.8.
+        interface: Arc<str>,
+    },
     /// Allocated.
     Held {
         /// Holder of the address.
@@ -63,7 +70,7 @@ pub enum AddressState {
     },
 }
 
-/// Returns the map of a pool; `None` if neither the catalog nor a record names it. `serving` is
+/// Returns the map of an `AddressPool`; `None` if neither the catalog nor a record names it. `serving` is
 /// true inside a running server, which allocates from the pools.
 pub fn map(name: &str, index: &Index, catalog: Option<&Catalog>, serving: bool) -> Option<PoolMap> {
     let row = pool(name, index, catalog, serving)?;
@@ -120,7 +127,7 @@ fn macs(pool: &Pool, index: &Index) -> Option<RangeMap> {
 }
 
 /// Adds the runs between those that are free, held and reserved.
-type GapFiller<'f> = &'f dyn Fn(Address, Address, &mut Vec<AddressRun>);
+pub(super) type GapFiller<'f> = &'f dyn Fn(Address, Address, &mut Vec<AddressRun>);
 
 fn runs(
     pool: &Pool,
@@ -145,7 +152,20 @@ fn runs(
         last: address,
         state: AddressState::Reserved(reservation.key()),
     });
-    let mut known: Vec<AddressRun> = free.chain(held).chain(reserved).collect();
+    fill(
+        (first, last),
+        free.chain(held).chain(reserved).collect(),
+        fill_gap,
+    )
+}
+
+/// Sorts the runs, and fills the gaps between `first`, the runs, and `last`.
+pub(super) fn fill(
+    (first, last): (Address, Address),
+    mut known: Vec<AddressRun>,
+    fill_gap: GapFiller<'_>,
+) -> Vec<AddressRun> {
+    let family = first.family();
     known.sort_by_key(|run| run.first);
     let mut all = Vec::with_capacity(known.len());
     let mut next = Some(first.number());
@@ -163,7 +183,8 @@ fn runs(
     all
 }
 
-fn run_of(one: &Allocation) -> AddressRun {
+/// Returns the run of an allocation.
+pub(super) fn run_of(one: &Allocation) -> AddressRun {
     let state = match &one.holder {
         Holder::Reservation { namespace, name } => AddressState::Reserved(NetworkRef {
             namespace: Arc::clone(namespace),
@@ -237,7 +258,7 @@ pub(super) fn describe_reason(reason: ExclusionReason) -> &'static str {
 }
 
 /// Adds a run, or extends the last one if it has the same state.
-fn push(out: &mut Vec<AddressRun>, first: Address, last: Address, state: AddressState) {
+pub(super) fn push(out: &mut Vec<AddressRun>, first: Address, last: Address, state: AddressState) {
     match out.last_mut() {
         Some(before) if before.state == state => before.last = last,
         _ => out.push(AddressRun { first, last, state }),

@@ -1,11 +1,16 @@
-//! A pod's addresses from three sources: its annotations, the records, and its network-status.
+//! A pod's addresses from three sources: its annotations, the records of nadmit and Whereabouts, and its
+//! network-status.
 
 use serde::{Deserialize, Serialize};
 
-use super::allocations::pod_of;
+use super::{
+    allocations::pod_of,
+    ip_pools::{PoolNames, networks_of},
+};
 use nadmit_allocation::{Address, Allocation, Index};
-use nadmit_catalog::{Catalog, Pod};
+use nadmit_catalog::{Catalog, ObservedEntry, Pod};
 use nadmit_cni::{Annotation, annotations, interface, mac::HardwareAddress, status};
+use nadmit_whereabouts::{PodName, WhereaboutsNetwork};
 
 /// The attachments of a pod.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -51,12 +56,18 @@ pub struct AddressLine {
     pub requested: Option<String>,
     /// True if it is recorded for the pod.
     pub allocated: bool,
+    /// `IPPool` with Whereabouts's entry of the address for the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip_pool: Option<String>,
+    /// True if Whereabouts assigns the address on the network, but no `IPPool` has it for the pod.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unrecorded: bool,
     /// True if network-status reports it; `None` if nothing is reported yet.
     pub reported: Option<bool>,
 }
 
 impl AddressLine {
-    /// Returns the mismatch between the three sources, if there is one. `served` means that a pool
+    /// Returns the mismatch between the sources, if there is one. `served` means that a pool
     /// serves the network, `annotation_known` that the annotation is known.
     pub fn mismatch(&self, served: bool, annotation_known: bool) -> Option<&'static str> {
         let requested = self.requested.is_some();
@@ -67,6 +78,10 @@ impl AddressLine {
                 Some("in use, but neither asked for nor recorded")
             }
             (_, true, Some(false)) | (true, _, Some(false)) => Some("not on the interface"),
+            _ if self.ip_pool.is_some() && self.reported == Some(false) => {
+                Some("recorded by Whereabouts, but not on the interface")
+            }
+            _ if self.unrecorded => Some("in use, but Whereabouts has no record of it"),
             _ => None,
         }
     }
@@ -92,10 +107,20 @@ pub fn describe_pod(
         view.add_requested(pod, default_namespace);
     }
     view.add_recorded(pod.map(|pod| &**pod), index);
+    let named = PodName {
+        namespace: namespace.into(),
+        name: name.into(),
+    };
+    if let Some(catalog) = catalog {
+        view.add_entries(&named, catalog);
+    }
     if let Some(text) = pod.and_then(|pod| pod.network_status.as_deref()) {
         view.add_reported(text);
     }
     view.name_pools(catalog);
+    if let Some(catalog) = catalog {
+        view.mark_unrecorded(catalog);
+    }
     view
 }
 
@@ -170,6 +195,53 @@ impl PodView {
         named || pod.is_some_and(|pod| pod.holder == one.holder)
     }
 
+    /// Adds the entries of Whereabouts.
+    fn add_entries(&mut self, pod: &PodName, catalog: &Catalog) {
+        let records = catalog.whereabouts();
+        let names = PoolNames::of(records);
+        let mut entries: Vec<ObservedEntry<'_>> = records.entries_of(pod).collect();
+        entries.sort_by_key(|found| found.entry.address);
+        for found in entries {
+            let networks = networks_of(found.pool);
+            let interface = &*found.entry.interface;
+            let fits = |one: &&AttachmentView| {
+                let of_network = networks.is_empty() || networks.contains(&one.network);
+                of_network && (interface.is_empty() || one.interface == interface)
+            };
+            let known = self.attachments.iter().find(fits);
+            let known = known.map(|one| (one.network.clone(), one.interface.clone()));
+            let (network, interface) = known.unwrap_or_else(|| {
+                let network = networks.into_iter().next();
+                let network = network.unwrap_or_else(|| "?".to_owned());
+                (network, interface.to_owned())
+            });
+            let attachment = self.attachment(&network, &interface);
+            let line = attachment.line(Some(found.entry.address.into()), "");
+            line.ip_pool = Some(names.name(found.pool));
+        }
+    }
+
+    /// Marks the addresses that Whereabouts assigns, but has no entry of (whereabouts#712).
+    fn mark_unrecorded(&mut self, catalog: &Catalog) {
+        if !catalog.whereabouts().knows_pools() {
+            return;
+        }
+        for attachment in &mut self.attachments {
+            let network = attachment.network.split_once('/');
+            let network = network.and_then(|(home, name)| catalog.network(home, name));
+            let Some(network) = network.and_then(|one| WhereaboutsNetwork::of(one)) else {
+                continue;
+            };
+            for line in &mut attachment.addresses {
+                let address = line.address.parse();
+                line.unrecorded = line.reported == Some(true)
+                    && line.ip_pool.is_none()
+                    && !line.allocated
+                    && address.is_ok_and(|address| network.assigns(address));
+            }
+        }
+    }
+
     /// Adds what network-status reports.
     fn add_reported(&mut self, text: &str) {
         let reported = match status::parse(text) {
@@ -207,7 +279,7 @@ impl PodView {
         for attachment in &mut self.attachments {
             let network = attachment.network.split_once('/');
             let network = network.and_then(|(home, name)| catalog?.network(home, name));
-            let pool = network.and_then(|network| network.address_pool.as_deref());
+            let pool = network.and_then(|network| network.pool());
             if let Some(pool) = pool {
                 attachment.pool = Some(pool.to_owned());
             }

@@ -7,14 +7,30 @@ use serde::{Deserialize, Serialize};
 use nadmit_allocation::{Allocation, Holder, Index, Pool, index::Usage};
 use nadmit_catalog::{Catalog, PoolValidity};
 
+/// The allocator of a pool, by the kind of its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum PoolKind {
+    /// A pool that nadmit assigns addresses of.
+    #[default]
+    AddressPool,
+    /// A pool that Whereabouts assigns addresses of.
+    #[serde(rename = "IPPool")]
+    IpPool,
+}
+
 /// Usage of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PoolRow {
-    /// Name of the pool.
+    #[serde(default)]
+    pub kind: PoolKind,
+    /// Name of the pool, as commands take it: of an `IPPool` `IPPool/NAME`.
     pub name: String,
     /// Address space of the pool; empty for the unnamed space.
     pub network_name: String,
+    /// Networks of an `IPPool`, as `namespace/name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
     /// Ranges, or the MACs if the pool has no IP ranges. A pool is as full as its fullest range.
     pub ranges: Vec<RangeRow>,
     /// First and last MAC.
@@ -28,6 +44,9 @@ pub struct PoolRow {
     pub reserved: u64,
     /// Free addresses of that range, if known.
     pub free: Option<u128>,
+    /// Entries of an `IPPool` outside of what Whereabouts assigns for its networks; not in `used`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub outside: u64,
     /// Usage of its slices, if nodes allocate from slices.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slices: Option<SlicesRow>,
@@ -64,7 +83,15 @@ pub struct SlicesRow {
     pub free_outside: u128,
 }
 
-/// Returns all pools sorted by name: those of the catalog and those that only records name.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Returns all `AddressPool`s sorted by name: those of the catalog and those that only records name.
 /// `serving` is true inside a running server, which allocates from the pools.
 pub fn pools(index: &Index, catalog: Option<&Catalog>, serving: bool) -> Vec<PoolRow> {
     let record_usages = RecordUsages::of(index);
@@ -102,6 +129,10 @@ fn pool_row(
             || "assigns nothing: its specification is not valid".to_owned(),
             |fault| format!("assigns nothing: {fault}"),
         ),
+        Some(PoolValidity::Settings(_)) => {
+            "records are left of it, but the AddressPool has only settings for pools of networks"
+                .to_owned()
+        }
         Some(PoolValidity::Unknown) => {
             "records are left of it, but there is no such AddressPool".to_owned()
         }
@@ -146,6 +177,7 @@ fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
         free: Some(scarcest.free),
         slices: slices(pool, index),
         note,
+        ..PoolRow::default()
     }
 }
 

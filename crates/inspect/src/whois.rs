@@ -1,14 +1,18 @@
 //! Holders of an address, and its state in pools where it is not held.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
     allocations::{AllocationRow, to_row},
+    ip_pools::PoolNames,
     map::describe_reason,
+    recorded::{RecordedRow, recorded_at},
     release::check_releasable,
 };
 use nadmit_allocation::{Address, Index, Pool};
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, ObservedPool, WhereaboutsRecords};
 
 /// All that is known about an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +23,9 @@ pub struct Whois {
     /// Records of the address, or of the address it belongs to if it is a MAC: at most one per
     /// address space.
     pub held: Vec<AllocationRow>,
+    /// Records of Whereabouts of the address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub whereabouts: Vec<RecordedRow>,
     /// State in pools of address spaces in which it has no holder.
     #[serde(rename = "places")]
     pub pools: Vec<PoolMembership>,
@@ -61,13 +68,52 @@ pub fn whois(address: Address, index: &Index, catalog: Option<&Catalog>) -> Whoi
     let held: Vec<AllocationRow> = held.collect();
     let pools = index.pool_config().pools.values();
     let without = pools.filter(|pool| !held.iter().any(|row| row.allocation.space == pool.space));
+    let mut pools: Vec<PoolMembership> = without
+        .filter_map(|pool| membership(address, pool, index))
+        .collect();
+    let records = catalog.map(Catalog::whereabouts);
+    let observed = address.ip().zip(records);
+    let whereabouts = observed.map_or_else(Vec::new, |(ip, records)| {
+        let recorded = recorded_at(ip, records);
+        let is_recorded = |space: &str| recorded.iter().any(|row| row.network_name == space);
+        pools.retain(|one| {
+            let pool = index.pool_config().pools.get(&*one.pool);
+            !pool.is_some_and(|pool| is_recorded(pool.space.network_name()))
+        });
+        pools.extend(ip_pool_memberships(ip, records, index, &is_recorded));
+        recorded
+    });
     Whois {
         address,
-        pools: without
-            .filter_map(|pool| membership(address, pool, index))
-            .collect(),
+        pools,
         held,
+        whereabouts,
     }
+}
+
+/// Returns the state of an address in the `IPPool`s of address spaces in which it has no holder.
+fn ip_pool_memberships(
+    address: IpAddr,
+    records: WhereaboutsRecords<'_>,
+    index: &Index,
+    is_recorded: &impl Fn(&str) -> bool,
+) -> Vec<PoolMembership> {
+    let names = PoolNames::of(records);
+    let around = records.pools().filter(|found| {
+        let space = &found.usage.space;
+        found.pool.range.range().contains(address)
+            && !is_recorded(space.network_name())
+            && index.version_of(space, address.into()).is_none()
+    });
+    let membership = |found: ObservedPool<'_>| PoolMembership {
+        pool: names.name(found),
+        range: found.pool.range.to_string(),
+        state: match found.assigns(address) {
+            true => UnheldState::Free,
+            false => UnheldState::Never("no network of the pool assigns it".to_owned()),
+        },
+    };
+    around.map(membership).collect()
 }
 
 fn membership(address: Address, pool: &Pool, index: &Index) -> Option<PoolMembership> {

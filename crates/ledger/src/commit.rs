@@ -8,7 +8,7 @@ use tokio::{
     time::{Duration, Instant, sleep},
 };
 
-use super::{SliceLedger, Store, WriteError, apply_outcome};
+use super::{SliceLedger, Store, WriteError, apply_outcome, whereabouts::WhereaboutsError};
 use nadmit_allocation::{SharedIndex, Slice, Version, Write, index::PlanId};
 
 /// Delay before a write with an unknown outcome is repeated.
@@ -37,6 +37,9 @@ pub enum CommitError {
     /// The task of the write failed.
     #[error(transparent)]
     Task(#[from] JoinError),
+    /// The records of Whereabouts were not written.
+    #[error(transparent)]
+    Whereabouts(#[from] WhereaboutsError),
     /// The deadline passed before the plan was recorded.
     #[error("the write did not finish in time")]
     TimedOut,

@@ -15,6 +15,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::{CommitError, CommitOutcome};
 use nadmit_allocation::{Slice, Write, index::PlanId};
+use nadmit_whereabouts::DesiredEntry;
 
 /// The next step of a plan.
 #[derive(Debug)]
@@ -27,16 +28,24 @@ pub enum CommitStep<T, R> {
     Claim(Slice),
     /// These records have to be durable first.
     Commit {
-        /// The writes: all or none of them.
-        writes: Vec<Write>,
-        /// The index's id of the plan.
-        plan_id: PlanId,
+        writes: PlannedWrites,
         /// The result once the records are durable.
         result: T,
     },
     /// Another request is recording something that the plan needs. If there is no time left, this is the
     /// result.
     Busy(T),
+}
+
+/// The writes of a plan.
+#[derive(Debug)]
+pub struct PlannedWrites {
+    /// The records: all or none of them.
+    pub records: Vec<Write>,
+    /// The records of Whereabouts that follow them.
+    pub served: Vec<DesiredEntry>,
+    /// The index's id of the plan.
+    pub plan_id: PlanId,
 }
 
 /// A planner whose plans [`commit_loop`] commits.
@@ -63,11 +72,7 @@ pub trait CommitPlanner: Send {
     fn claim(&mut self, slice: Slice) -> impl Future<Output = Result<(), Self::ClaimError>> + Send;
 
     /// Commits the writes of a plan.
-    fn commit(
-        &mut self,
-        writes: Vec<Write>,
-        plan_id: PlanId,
-    ) -> impl Future<Output = CommitOutcome> + Send;
+    fn commit(&mut self, writes: PlannedWrites) -> impl Future<Output = CommitOutcome> + Send;
 
     /// Returns an unpredictable number, for the delay after a conflict.
     fn random(&mut self) -> u128 {
@@ -138,11 +143,7 @@ pub async fn commit_loop<P: CommitPlanner>(
                 let claimed = planner.claim(slice).await;
                 claimed.map_err(CommitLoopError::Claim)?;
             }
-            CommitStep::Commit {
-                writes,
-                plan_id,
-                result,
-            } => match planner.commit(writes, plan_id).await {
+            CommitStep::Commit { writes, result } => match planner.commit(writes).await {
                 CommitOutcome::Committed => return Ok(result),
                 CommitOutcome::Conflict if limits.is_over(Instant::now()) => break,
                 CommitOutcome::Conflict => {
@@ -217,8 +218,11 @@ mod tests {
                 Scripted::Busy => CommitStep::Busy("busy"),
                 Scripted::Verify(_) => CommitStep::Verify(()),
                 Scripted::Conflict | Scripted::Committed | Scripted::Failed => CommitStep::Commit {
-                    writes: Vec::new(),
-                    plan_id: self.plan_id,
+                    writes: PlannedWrites {
+                        records: Vec::new(),
+                        served: Vec::new(),
+                        plan_id: self.plan_id,
+                    },
                     result: "recorded",
                 },
             }
@@ -236,7 +240,7 @@ mod tests {
             Ok(())
         }
 
-        async fn commit(&mut self, _: Vec<Write>, _: PlanId) -> CommitOutcome {
+        async fn commit(&mut self, _: PlannedWrites) -> CommitOutcome {
             self.calls.push("commit");
             match self.step() {
                 Scripted::Conflict => CommitOutcome::Conflict,

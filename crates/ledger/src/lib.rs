@@ -59,16 +59,22 @@ mod follow;
 mod outcome;
 mod slices;
 mod store;
+mod whereabouts;
 
 pub use self::{
     actor::Actor,
     cluster::{ClusterLedger, ClusterLedgerOptions, LedgerRequestCounts, WRITTEN_BY},
     commit::{CommitError, CommitOutcome, claim, commit},
-    commit_loop::{CommitLimits, CommitLoopError, CommitPlanner, CommitStep, commit_loop},
+    commit_loop::{
+        CommitLimits, CommitLoopError, CommitPlanner, CommitStep, PlannedWrites, commit_loop,
+    },
     dispatch::Ledger,
     embedded::{EmbeddedLedger, LedgerOrigin, OlderLedger},
     error::{ExportError, FollowError, ImportError, NotWritable, OpenError, ReadError, WriteError},
     outcome::apply_outcome,
     slices::{SliceEvent, SliceEvents, SliceLedger},
     store::{Cursor, LedgerEvent, LedgerEvents, Store},
+    whereabouts::{
+        RecordGuard, WhereaboutsError, WhereaboutsLedger, WhereaboutsWrite, commit_served,
+    },
 };

@@ -1,7 +1,7 @@
 //! The readers of single objects, and what they share with those of pools and workloads.
 
 use nadmit_cni::document::DocumentNode;
-use nadmit_cni::{ConfigState, NameError, Network, annotations, name, operator};
+use nadmit_cni::{NameError, Network, Serving, annotations, name, operator};
 
 use super::{
     ConfigMapManifest, Located, Manifest, ManifestFault, NamespaceManifest, NetworkManifest,
@@ -33,11 +33,10 @@ pub(super) fn network(reader: &mut ManifestReader, node: &DocumentNode<'_>) -> O
         reader.warn(misplaced, ManifestFault::ConfigOutsideSpec { field });
     }
     let network = Network {
-        namespace,
-        name: name?.into(),
-        config: ConfigState::read(config.and_then(DocumentNode::string)),
         resource_name: value(annotations::RESOURCE_NAME),
         address_pool: value(annotations::ADDRESS_POOL),
+        serving: Serving::of(value(annotations::SERVE).as_deref()),
+        ..Network::new(&namespace, name?, config.and_then(DocumentNode::string))
     };
     let config = config.and_then(|config| {
         Some(Located {

@@ -29,20 +29,26 @@ mod plan;
 mod planned_action;
 mod pod_index;
 mod readiness;
+mod served;
+mod served_pacing;
 mod slice_gc;
 mod time;
 mod verification;
 mod warnings;
+mod whereabouts_repair;
 
 pub use self::{
     dependencies::{batches, resync_dependencies},
     plan::{Observation, Plan, Planner},
     planned_action::{Effect, PlannedAction},
     readiness::{NotReady, ReadinessCheck},
+    served::{RestsOn, ServedPlan, ServedWrite, WriteKind},
+    served_pacing::{PacedWrites, ServedPacing},
     slice_gc::{idle_slices, slice_dependency},
     time::MonotonicTime,
     verification::{RequiredReads, VerifiedReads},
     warnings::{Drift, PodWarning, WarnedPod, WarningReason},
+    whereabouts_repair::{LeakReason, LeakedRecord, LeakedState, RepairHindrance, RepairPlan},
 };
 
 #[cfg(test)]

@@ -31,6 +31,8 @@ struct PodAddresses {
     in_use: Vec<InUse>,
     /// The interfaces whose network-status may differ from the records; usually none.
     mismatches: Vec<ReportedInterface>,
+    /// True if its namespace had the label for injection.
+    is_labelled: bool,
     /// The generation of the last update that contained the pod.
     generation: u64,
 }
@@ -64,9 +66,11 @@ impl ObservedAddresses {
         self.generation += 1;
         let mut count = 0;
         for pod in catalog.pods() {
-            let carries = self.pods.entry(pod_pointer(pod));
-            let carries =
-                carries.or_insert_with(|| PodAddresses::new(pod, catalog, multus_namespace));
+            let new = || PodAddresses::new(pod, catalog, multus_namespace);
+            let carries = self.pods.entry(pod_pointer(pod)).or_insert_with(new);
+            if carries.is_labelled != is_labelled(pod, catalog) {
+                *carries = new();
+            }
             carries.generation = self.generation;
             count += 1;
         }
@@ -118,9 +122,16 @@ impl PodAddresses {
             _kept: Arc::clone(pod),
             in_use,
             mismatches,
+            is_labelled: is_labelled(pod, catalog),
             generation: 0,
         }
     }
+}
+
+/// Returns true if networks can define pools and the pod's namespace has the label for injection, on which
+/// the pods of such pools depend.
+fn is_labelled(pod: &Pod, catalog: &Catalog) -> bool {
+    catalog.derives_pools() && catalog.has_injection_label(&pod.namespace)
 }
 
 impl ReportedInterface {
@@ -156,9 +167,7 @@ fn reported_interfaces(pod: &Pod, catalog: &Catalog) -> Vec<ReportedInterface> {
         let (namespace, name) = attachment.name.split_once('/').unwrap_or(own);
         let network = catalog.network(namespace, name);
         let served = network.and_then(|network| {
-            let pool = catalog
-                .pool_config()
-                .pool(network.address_pool.as_deref()?)?;
+            let pool = catalog.pool_config().pool(network.pool()?)?;
             Some((NetworkRef::from(&**network), pool))
         });
         let Some((network, pool)) = served else {

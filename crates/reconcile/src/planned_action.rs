@@ -103,6 +103,12 @@ impl fmt::Display for PlannedAction {
                     "{address} of pool {pool} is held by {holder}; record the pod"
                 )
             }
+            ActionReason::PoolRenamed => {
+                write!(
+                    f,
+                    "{address} is held by {holder}, and its pool is {pool} now; record the pool"
+                )
+            }
             ActionReason::Detached => {
                 write!(
                     f,

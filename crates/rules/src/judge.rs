@@ -14,6 +14,7 @@ use super::{
     network_subject::{ConfigOrigin, NetworkSubject, RawNetwork},
     network_use::NetworkUseSubject,
     operator::{ConfigMapSubject, OperatorSubject},
+    pod_rules::pod_rules,
     policy::Policy,
     pool::{PoolChangeSubject, PoolSubject},
     reservation::ReservationSubject,
@@ -41,9 +42,19 @@ pub fn max_level(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<
 /// Runs the rules on pods. Findings have at most the level `max_level`, except those of authority rules,
 /// which always deny; with [`Level::Off`] only authority rules are run.
 pub fn judge_pod(subject: &PodSubject<'_>, max_level: Level) -> Vec<Finding> {
-    run_with_authority(subject.policy, max_level, |rule, report| {
-        run_pod_rule(rule, subject, report);
-    })
+    let mut report = Report::new(subject.policy, max_level);
+    for rule in pod_rules(subject) {
+        let level = subject.policy.levels[rule.index];
+        if rule.is_authority {
+            report.begin_authority(rule.code);
+        } else if report.is_off() || level == Level::Off {
+            continue;
+        } else {
+            report.begin(rule.code, level);
+        }
+        (rule.check)(subject, &mut report);
+    }
+    report.into_findings()
 }
 
 /// Runs the rules on address pools.

@@ -26,6 +26,7 @@ pub mod network_use;
 pub mod new_findings;
 pub mod operator;
 pub mod pod;
+mod pod_rules;
 pub mod policy;
 pub mod pool;
 mod precedence;

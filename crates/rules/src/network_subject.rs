@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use nadmit_allocation::Pool;
 use nadmit_catalog::Catalog;
 use nadmit_cni::{
-    IpRange, Network, Span,
+    IpRange, Network, Serving, Span,
     assignable::{self, AssignableRange},
     cni::{NetworkConfig, Plugin},
     json::{JsonMember, JsonNode, find},
@@ -29,6 +30,7 @@ pub struct NetworkSubject<'a> {
     plugins: Vec<PluginObject<'a>>,
     /// Parsed on first use, because few rules need it. `None` inside if the configuration is invalid.
     parsed: OnceLock<Option<NetworkConfig>>,
+    derived_pool: OnceLock<Option<Arc<Pool>>>,
 }
 
 /// The fields of a network as written, from a NAD or an additional network of OpenShift's operator.
@@ -48,6 +50,8 @@ pub struct RawNetwork<'a> {
     pub resource_name: Option<&'a str>,
     /// The address pool that the network names (`nadmit.io/address-pool`).
     pub address_pool: Option<&'a str>,
+    /// The annotation `nadmit.io/serve`.
+    pub serving: Serving,
     /// For an additional network of OpenShift's operator: all networks of its list.
     pub siblings: Option<&'a Catalog>,
 }
@@ -100,6 +104,7 @@ impl<'a> NetworkSubject<'a> {
             plugins: document.as_ref().map(plugins).unwrap_or_default(),
             document,
             parsed: OnceLock::new(),
+            derived_pool: OnceLock::new(),
         }
     }
 
@@ -113,6 +118,27 @@ impl<'a> NetworkSubject<'a> {
     pub fn parsed(&self) -> Option<&NetworkConfig> {
         let parse = || NetworkConfig::parse(self.config.filter(|text| !text.is_empty())?).ok();
         self.parsed.get_or_init(parse).as_ref()
+    }
+
+    /// Returns the network as the catalog would have it, without the results of other objects.
+    pub(crate) fn network(&self) -> Network {
+        Network {
+            resource_name: self.resource_name.map(Into::into),
+            address_pool: self.address_pool.map(Into::into),
+            serving: self.serving,
+            ..Network::new(self.namespace, self.name, self.config)
+        }
+    }
+
+    /// Returns the pool that the configuration defines by itself, if the settings allow it.
+    pub(crate) fn derived_pool(&self) -> Option<&Arc<Pool>> {
+        let derive = || {
+            // Without the settings the configuration is not parsed once more.
+            let derives = self.catalog.derives_pools();
+            derives.then(|| self.catalog.derived_pool_of(&self.network()))?
+        };
+        let found = self.derived_pool.get_or_init(|| derive().map(Arc::new));
+        found.as_ref()
     }
 
     /// Returns the ranges and addresses that the configuration assigns, up to `MAX_ASSIGNABLE_RANGES`,

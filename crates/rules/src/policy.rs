@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, str::FromStr};
 
-use nadmit_catalog::Mode;
+use nadmit_catalog::{Mode, PoolDerivation};
 
 use super::level::{Level, Profile};
 
@@ -68,6 +68,8 @@ pub struct Policy {
     pub injection: Option<Injection>,
     /// The namespace in which Multus looks up the network of `v1.multus-cni.io/default-network`.
     pub multus_namespace: Box<str>,
+    /// The settings by which networks define pools by themselves.
+    pub pool_derivation: PoolDerivation,
 }
 
 /// Multus's `namespaceIsolation`: with it, a pod may use only the networks of its own namespace and of the
@@ -143,6 +145,7 @@ impl Policy {
             whereabouts_namespaces: WHEREABOUTS_NAMESPACES.into_iter().map(Into::into).collect(),
             injection: None,
             multus_namespace: MULTUS_NAMESPACE.into(),
+            pool_derivation: PoolDerivation::default(),
         }
     }
 

@@ -157,6 +157,12 @@ impl<'a> PodSubject<'a> {
         }
     }
 
+    /// Returns true if the pod's namespace has the label for injection: only there nadmit serves networks
+    /// of Whereabouts.
+    pub fn has_injection_label(&self) -> bool {
+        self.catalog.has_injection_label(self.namespace)
+    }
+
     /// Returns every selection of every annotation, resolved.
     pub fn attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
         self.requests.iter().flat_map(NetworkRequest::attachments)
@@ -174,7 +180,7 @@ impl<'a> PodSubject<'a> {
     pub fn pooled(&self) -> impl Iterator<Item = PooledAttachment<'_, 'a>> {
         self.attachments().filter_map(|attachment| {
             let network = attachment.definition()?;
-            let pool = network.address_pool.as_deref()?;
+            let pool = network.pool()?;
             Some(PooledAttachment {
                 attachment,
                 network,

@@ -10,12 +10,12 @@ use tokio::{
 };
 
 use super::live_reads::{self, SharedLists};
-use nadmit_allocation::{SharedIndex, Slice, Write, index::PlanId};
+use nadmit_allocation::{SharedIndex, Slice};
 use nadmit_catalog::LiveRead;
 use nadmit_host::clock::RandomSource;
 use nadmit_ledger::{
-    CommitError, CommitOutcome, Ledger, NotWritable, ReadError, SliceLedger, WriteError, claim,
-    commit,
+    CommitError, CommitOutcome, Ledger, NotWritable, PlannedWrites, ReadError, SliceLedger,
+    WhereaboutsLedger, WriteError, claim, commit, commit_served,
 };
 
 /// The failure to claim a slice for a node.
@@ -43,6 +43,8 @@ pub struct Allocations {
     ledger: Option<Arc<Ledger>>,
     /// The ledger of node slices; `None` outside of a cluster.
     slices: Option<SliceLedger>,
+    /// The writer of Whereabouts's records; `None` outside of a cluster.
+    whereabouts: Option<WhereaboutsLedger>,
     lists: Arc<SharedLists>,
     /// Source of unpredictable numbers.
     random: RandomSource,
@@ -55,8 +57,18 @@ impl Allocations {
             index,
             ledger: Some(ledger),
             slices: None,
+            whereabouts: None,
             lists: Arc::default(),
             random,
+        }
+    }
+
+    /// Adds the writer of Whereabouts's records.
+    #[must_use]
+    pub fn with_whereabouts(self, whereabouts: WhereaboutsLedger) -> Self {
+        Self {
+            whereabouts: Some(whereabouts),
+            ..self
         }
     }
 
@@ -78,6 +90,7 @@ impl Allocations {
             index: Arc::default(),
             ledger: None,
             slices: None,
+            whereabouts: None,
             lists: Arc::default(),
             random: RandomSource::new(|| 0),
         }
@@ -137,18 +150,19 @@ impl Allocations {
 
     /// Commits a plan atomically and applies the outcome to the index. Once begun, the commit runs
     /// to its end even if the caller stops waiting, which it does at `deadline`.
-    pub(super) async fn commit(
-        &self,
-        writes: Vec<Write>,
-        plan_id: PlanId,
-        deadline: Instant,
-    ) -> CommitOutcome {
+    pub(super) async fn commit(&self, writes: PlannedWrites, deadline: Instant) -> CommitOutcome {
         let Some(ledger) = self.ledger.clone() else {
-            self.index.lock().abort(plan_id);
+            self.index.lock().abort(writes.plan_id);
             return CommitOutcome::Failed(CommitError::NoLedger);
         };
         let index = Arc::clone(&self.index);
-        let task: JoinHandle<CommitOutcome> = tokio::spawn(commit(ledger, index, writes, plan_id));
+        let task: JoinHandle<CommitOutcome> = match &self.whereabouts {
+            Some(whereabouts) if !writes.served.is_empty() => {
+                let whereabouts = whereabouts.clone();
+                tokio::spawn(commit_served(ledger, whereabouts, index, writes, deadline))
+            }
+            _ => tokio::spawn(commit(ledger, index, writes.records, writes.plan_id)),
+        };
         match timeout_at(deadline, task).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => CommitOutcome::Failed(error.into()),

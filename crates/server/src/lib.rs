@@ -51,6 +51,7 @@ pub use self::{
     metrics::{Metrics, SettingsDigest},
     operator::OperatorService,
     options::{Limits, ServeOptions},
+    review::record_answer,
     run::{Server, serve, webhook_routes},
     state::SharedState,
     tls::{CertificateSource, ServerCertificates, TlsPolicy, TlsVersion},

@@ -16,7 +16,9 @@ use nadmit_allocation::{
 };
 use nadmit_catalog::{Catalog, LiveCatalog};
 use nadmit_host::clock::Clock;
-use nadmit_inspect::{self as inspect, AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois};
+use nadmit_inspect::{
+    self as inspect, AddressRow, Filter, PodView, PoolMap, PoolRow, RecordedRow, Whois,
+};
 use nadmit_ledger::{ImportError, Ledger, ReadError, Store as _, WriteError, apply_outcome};
 use nadmit_rules::Policy;
 
@@ -119,9 +121,17 @@ impl OperatorService {
         &self.clock
     }
 
-    /// Returns all pools, sorted by name.
+    /// Returns all pools, sorted by name: first nadmit's, then those of Whereabouts.
     pub fn pools(&self) -> Vec<PoolRow> {
-        self.with_index(|index, catalog| inspect::pools(index, catalog, self.server.is_some()))
+        let mut rows =
+            self.with_index(|index, catalog| inspect::pools(index, catalog, self.server.is_some()));
+        let catalog = self.catalog.load_full();
+        rows.extend(
+            catalog
+                .iter()
+                .flat_map(|catalog| inspect::ip_pools(catalog)),
+        );
+        rows
     }
 
     /// Returns the map of a pool.
@@ -130,7 +140,10 @@ impl OperatorService {
     /// Returns [`OperatorError::NotFound`] if there is no such pool.
     pub fn map(&self, name: &str) -> Result<PoolMap, OperatorError> {
         let server = self.server.is_some();
-        let map = self.with_index(|index, catalog| inspect::map(name, index, catalog, server));
+        let map = self.with_index(|index, catalog| {
+            let own = inspect::map(name, index, catalog, server);
+            own.or_else(|| inspect::ip_pool_map(name, index, catalog?))
+        });
         map.ok_or_else(|| {
             let rows = self.pools();
             let known: Vec<&str> = rows.iter().map(|row| &*row.name).collect();
@@ -142,11 +155,24 @@ impl OperatorService {
         })
     }
 
-    /// Returns the allocations that match `filter`.
-    pub fn allocations(&self, filter: &Filter) -> Vec<AllocationRow> {
+    /// Returns the allocations that match `filter`, and then Whereabouts's entries.
+    pub fn allocations(&self, filter: &Filter) -> Vec<AddressRow> {
         // Names and order are computed after the lock is released: there may be many rows.
         let collected = self.with_index(|index, _| inspect::collect(index, filter));
-        inspect::to_rows(collected, self.catalog.load_full().as_deref())
+        let rows = inspect::to_rows(collected, self.catalog.load_full().as_deref());
+        let rows = rows.into_iter().map(Box::new).map(AddressRow::Allocation);
+        let recorded = self.recorded(filter).into_iter();
+        rows.chain(recorded.map(AddressRow::Recorded)).collect()
+    }
+
+    /// Returns Whereabouts's entries that match `filter`, without those of allocated addresses.
+    pub fn recorded(&self, filter: &Filter) -> Vec<RecordedRow> {
+        let Some(catalog) = self.catalog.load_full() else {
+            return Vec::new();
+        };
+        let mut rows = inspect::recorded(&catalog, filter);
+        self.with_index(|index, _| inspect::remove_allocated(&mut rows, index));
+        rows
     }
 
     /// Returns the holders of an address in all address spaces.

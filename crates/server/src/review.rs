@@ -20,6 +20,7 @@ use super::{
     budget::Budget,
     connections::Connection,
     log,
+    metrics::Metrics,
     options::Limits,
     quota::{MaxShare, Quota, QuotaGuard},
     reject::{Reject, RejectReason},
@@ -144,8 +145,7 @@ impl Reviewer {
         let response = self.evaluate(webhook, &review.request, deadline).await?;
         let elapsed = begun.elapsed();
         let metrics = &self.state.metrics;
-        metrics.answered(webhook, &review.request, &response, elapsed);
-        log::answered(webhook, &review.request, &response, elapsed);
+        record_answer(metrics, webhook, &review.request, &response, elapsed);
         Ok(BudgetedBody {
             json: Some(response.to_json(&review.request.uid).into()),
             _memory: whole.memory,
@@ -205,6 +205,18 @@ impl Reviewer {
         };
         unavailable(request, reject)
     }
+}
+
+/// Counts and logs a review with its response.
+pub fn record_answer(
+    metrics: &Metrics,
+    webhook: Webhook,
+    request: &AdmissionRequest<'_>,
+    response: &AdmissionResponse,
+    elapsed: Duration,
+) {
+    metrics.answered(webhook, request, response, elapsed);
+    log::answered(webhook, request, response, elapsed);
 }
 
 fn check_headers(headers: &HeaderMap) -> Result<(), Reject> {

@@ -14,10 +14,10 @@ use super::{
 use nadmit_admission::{
     AdmissionRequest, AdmissionResponse, Decision, Freshness, ReviewContext, Webhook,
 };
-use nadmit_allocation::{Slice, Write, index::PlanId};
+use nadmit_allocation::Slice;
 use nadmit_catalog::{LiveRead, LiveReadError};
 use nadmit_host::clock::Clock;
-use nadmit_ledger::{CommitOutcome, CommitPlanner, CommitStep, ReadError};
+use nadmit_ledger::{CommitOutcome, CommitPlanner, CommitStep, PlannedWrites, ReadError};
 
 /// Type of [`nadmit_admission::decide`]; tests substitute other functions.
 pub(super) type DecideFn =
@@ -203,8 +203,11 @@ impl CommitPlanner for ReviewPlanner<'_, '_> {
             Ok(Decision::Commit(plan)) => {
                 self.borrowed = plan.borrowed;
                 CommitStep::Commit {
-                    writes: plan.writes,
-                    plan_id: plan.plan_id,
+                    writes: PlannedWrites {
+                        records: plan.writes,
+                        served: plan.served,
+                        plan_id: plan.plan_id,
+                    },
                     result: Ok(plan.response),
                 }
             }
@@ -225,9 +228,9 @@ impl CommitPlanner for ReviewPlanner<'_, '_> {
         self.state.allocations.claim(slice, self.deadline).await
     }
 
-    async fn commit(&mut self, writes: Vec<Write>, plan_id: PlanId) -> CommitOutcome {
+    async fn commit(&mut self, writes: PlannedWrites) -> CommitOutcome {
         let allocations = &self.state.allocations;
-        let outcome = allocations.commit(writes, plan_id, self.deadline).await;
+        let outcome = allocations.commit(writes, self.deadline).await;
         self.count(&outcome, self.decided.elapsed());
         outcome
     }

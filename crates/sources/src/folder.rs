@@ -18,7 +18,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, PoolDerivation};
 
 use super::{
     FolderStatus, SourceError,
@@ -64,6 +64,8 @@ struct FolderShared {
     options: FolderOptions,
     catalog: Arc<ArcSwapOption<Catalog>>,
     status: ArcSwap<FolderStatus>,
+    /// The settings by which networks define pools.
+    derivation: ArcSwap<PoolDerivation>,
     /// The number of scans that have started.
     begun: AtomicU64,
     /// The lock is held by the scan and not by the caller that started it: a cancelled caller
@@ -106,10 +108,18 @@ impl FolderSource {
                 options,
                 catalog,
                 status: ArcSwap::default(),
+                derivation: ArcSwap::default(),
                 begun: AtomicU64::new(0),
                 state: Arc::new(Mutex::new(state)),
             }),
         })
+    }
+
+    /// Sets by which settings networks define pools, from the next scan on.
+    pub fn set_pool_derivation(&self, derivation: PoolDerivation) {
+        if **self.shared.derivation.load() != derivation {
+            self.shared.derivation.store(Arc::new(derivation));
+        }
     }
 
     /// Returns the status of the folder as of the last scan.
@@ -173,6 +183,7 @@ impl FolderSource {
 impl FolderShared {
     /// Scans the folder, publishes a changed catalog, and reports errors.
     fn scan(&self, folder: &mut FolderScanner) -> Result<(), SourceError> {
+        folder.set_pool_derivation(**self.derivation.load());
         let (scan, outcome) = match folder.scan() {
             Ok(scan) => (scan, Ok(())),
             Err(error) => {

@@ -37,7 +37,7 @@ mod watched_file;
 pub use self::{
     cluster::{
         Cluster, ClusterAccess, ClusterConnection, ClusterError, ClusterObject, ClusterQuery,
-        ClusterSnapshot, UnreadableList, with_causes,
+        ClusterSnapshot, UnreadableList, WhereaboutsKinds, with_causes,
     },
     error::SourceError,
     folder::{FolderOptions, FolderSource},
@@ -47,7 +47,7 @@ pub use self::{
     status::{FileReport, FolderStatus},
     watch::{
         ClusterSource, ClusterSourceOptions, ClusterStatus, KindState, KindStatus, Stale,
-        watched_custom_kinds,
+        UnreadableRecord, put_records, watched_custom_kinds,
     },
     watched_file::WatchedFile,
 };

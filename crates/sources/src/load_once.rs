@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, PoolDerivation};
 use nadmit_manifests::{Located, Manifest};
 
 use super::{SourceError, file_text, listing::FolderListing, objects::FileObjects};
@@ -64,7 +64,7 @@ pub fn catalog_of<'a>(
         .map(|(file, manifests)| FileObjects::of(manifests, file, &mut errors))
         .collect();
     (
-        super::scan::catalog(objects.iter(), &Arc::default()),
+        super::scan::catalog(objects.iter(), &Arc::default(), PoolDerivation::default()),
         errors,
     )
 }

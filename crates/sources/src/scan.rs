@@ -9,7 +9,7 @@ use std::{
 };
 
 use nadmit_allocation::{PoolConfig, Reservation};
-use nadmit_catalog::{Catalog, WhereaboutsSlicing};
+use nadmit_catalog::{Catalog, PoolDerivation, WhereaboutsSlicing};
 use nadmit_cni::operator::Daemons;
 
 use super::{
@@ -31,6 +31,8 @@ pub(super) struct FolderScanner {
     duplicates: Vec<SourceError>,
     /// The pool configuration of the last catalog, which the next one shares if it is the same.
     pool_config: Arc<PoolConfig>,
+    /// The settings by which networks define pools.
+    derivation: PoolDerivation,
     /// True if the files differ from the last catalog. It persists if a scan fails midway.
     changed: bool,
 }
@@ -54,8 +56,15 @@ impl FolderScanner {
             files: BTreeMap::new(),
             duplicates: Vec::new(),
             pool_config: Arc::default(),
+            derivation: PoolDerivation::default(),
             changed: false,
         }
+    }
+
+    /// Sets by which settings networks define pools.
+    pub(super) fn set_pool_derivation(&mut self, derivation: PoolDerivation) {
+        self.changed |= self.derivation != derivation;
+        self.derivation = derivation;
     }
 
     /// Returns the folder.
@@ -137,6 +146,7 @@ impl FolderScanner {
         catalog(
             self.files.values().map(|state| &state.objects),
             &self.pool_config,
+            self.derivation,
         )
     }
 
@@ -199,6 +209,7 @@ impl FolderScanner {
 pub(super) fn catalog<'o>(
     objects: impl Iterator<Item = &'o FileObjects> + Clone,
     before: &Arc<PoolConfig>,
+    derivation: PoolDerivation,
 ) -> Catalog {
     let objects = || objects.clone();
     let operators = || {
@@ -228,6 +239,7 @@ pub(super) fn catalog<'o>(
             .flat_map(|o| &o.pods)
             .map(|(pod, _)| Arc::clone(pod)),
     )
+    .deriving_pools(derivation)
     .with_operator(daemons)
     .with_namespace_labels(objects().flat_map(|o| &o.namespaces).map(|(namespace, _)| {
         let labels = Arc::clone(&namespace.all_labels);

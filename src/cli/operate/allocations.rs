@@ -1,4 +1,4 @@
-//! `nadmit allocations`: lists allocations, one per line.
+//! `nadmit allocations`: lists allocations and Whereabouts's entries, one per line.
 
 use clap::Args;
 
@@ -8,7 +8,7 @@ use crate::{
         clock,
         output::{self, Align},
     },
-    inspect::{AllocationRow, Filter},
+    inspect::{AddressRow, AllocationRow, Filter, RecordedRow},
 };
 
 /// Arguments of `nadmit allocations`.
@@ -17,9 +17,10 @@ use crate::{
 Examples:
   nadmit allocations --namespace db
   nadmit allocations --network db/storage-net
-  nadmit allocations --pool storage -o json | jq -r '.[].address'")]
+  nadmit allocations --pool storage -o json | jq -r '.[].address'
+  nadmit allocations --cluster --pool IPPool/10.0.0.0-24")]
 pub(in crate::cli) struct AllocationsArgs {
-    /// Show only allocations of this pool
+    /// Show only allocations of this pool; IPPool/NAME for one of Whereabouts
     #[arg(long)]
     pool: Option<String>,
     /// Show only allocations on this network: NAMESPACE/NAME, or NAME in any namespace
@@ -56,7 +57,7 @@ impl OperatorCommand for AllocationsArgs {
     }
 }
 
-fn table(rows: &[AllocationRow], all: bool) -> String {
+fn table(rows: &[AddressRow], all: bool) -> String {
     if rows.is_empty() {
         let none = if all {
             "no allocations"
@@ -74,16 +75,46 @@ fn table(rows: &[AllocationRow], all: bool) -> String {
         ("AGE", Align::Right),
         ("HOLDER", Align::Left),
     ];
-    let lines: Vec<Vec<String>> = rows.iter().map(line).collect();
+    let lines: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| match row {
+            AddressRow::Allocation(row) => line(row),
+            AddressRow::Recorded(row) => recorded_line(row),
+        })
+        .collect();
     output::table(&head, &lines)
+}
+
+fn or_dash(text: &str) -> String {
+    match text {
+        "" => "-".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+/// Returns the line of an entry of Whereabouts, which has no MAC and no time.
+fn recorded_line(row: &RecordedRow) -> Vec<String> {
+    let networks = match &*row.networks {
+        [] => "-".to_owned(),
+        [one] => one.clone(),
+        [first, others @ ..] => format!("{first} or {} more", others.len()),
+    };
+    vec![
+        row.address.to_string(),
+        "-".to_owned(),
+        or_dash(row.ip_pool.as_deref().unwrap_or_default()),
+        networks,
+        or_dash(&row.interface),
+        "-".to_owned(),
+        match &row.pod {
+            Some(pod) => format!("pod {pod}"),
+            None => "no pod (kept from others)".to_owned(),
+        },
+    ]
 }
 
 fn line(row: &AllocationRow) -> Vec<String> {
     let one = &row.allocation;
-    let or_dash = |text: &str| match text {
-        "" => "-".to_owned(),
-        text => text.to_owned(),
-    };
     vec![
         one.address.to_string(),
         one.mac.map_or("-".to_owned(), |mac| mac.to_string()),

@@ -9,7 +9,7 @@ use super::{SourceArgs, client::AdminClient, in_cluster::ClusterBackend};
 use crate::{
     allocation::{Address, SharedIndex},
     catalog::Catalog,
-    inspect::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
+    inspect::{AddressRow, Filter, PodView, PoolMap, PoolRow, Whois},
     ledger::{EmbeddedLedger, Ledger, LedgerOrigin, OlderLedger, Store as _},
     rules::Policy,
     server::{
@@ -114,7 +114,7 @@ impl Backend {
         }
     }
 
-    pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AllocationRow>> {
+    pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AddressRow>> {
         match self {
             Self::Server(client) => client.allocations(filter).await,
             Self::File(operator) => Ok(operator.allocations(filter)),

@@ -86,7 +86,9 @@ fn add_run(run: &AddressRun, base: u128, block: u128, tallies: &mut [BlockUsage]
         match run.state {
             AddressState::Free => tally.free += inside,
             AddressState::Never(_) => {}
-            AddressState::Reserved(_) | AddressState::Held { .. } => tally.taken += inside,
+            AddressState::Reserved(_)
+            | AddressState::Held { .. }
+            | AddressState::Recorded { .. } => tally.taken += inside,
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::{net::UnixStream, time::timeout};
 
 use crate::{
     allocation::Address,
-    inspect::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois},
+    inspect::{AddressRow, Filter, PodView, PoolMap, PoolRow, Whois},
     server::{
         admin_socket::SOCKET_NAME,
         operator::{ReleaseRequest, Released},
@@ -61,7 +61,7 @@ impl AdminClient {
         self.get(&format!("/pools/{}", encoded(pool))).await
     }
 
-    pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AllocationRow>> {
+    pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AddressRow>> {
         let members = [
             ("pool", &filter.pool),
             ("network", &filter.network),

@@ -129,12 +129,21 @@ fn cells(line: &AddressLine, served: bool, seen: bool) -> Vec<String> {
     };
     let note = match line.mismatch(served, seen) {
         Some(trouble) => format!("{YELLOW}! {trouble}{YELLOW:#}"),
-        None if line.allocated && line.reported == Some(true) => format!("{GREEN}✓{GREEN:#}"),
+        None if (line.allocated || line.ip_pool.is_some()) && line.reported == Some(true) => {
+            format!("{GREEN}✓{GREEN:#}")
+        }
         None => String::new(),
+    };
+    let note = match &line.ip_pool {
+        Some(pool) => format!(
+            "{note}{}{DIM}{pool}{DIM:#}",
+            if note.is_empty() { "" } else { " " }
+        ),
+        None => note,
     };
     vec![
         format!("  {requested}"),
-        if_so(line.allocated),
+        if_so(line.allocated || line.ip_pool.is_some()),
         reported,
         note,
     ]

@@ -25,14 +25,17 @@ use crate::{
         kube_args::{self, KubeArgs},
         print_warning,
     },
-    inspect::{AllocationRow, Filter, PodView, PoolMap, PoolRow, Whois, pod_of},
+    inspect::{AddressRow, Filter, PodView, PoolMap, PoolRow, Whois, pod_of},
     ledger::{Actor, ClusterLedger, ClusterLedgerOptions, Ledger, SliceLedger, Store as _},
     rules::Policy,
     server::{
         OperatorService,
         operator::{ReleaseRequest, Released},
     },
-    sources::{Cluster, ClusterObject, ClusterQuery, ClusterSnapshot, UnreadableList},
+    sources::{
+        self, Cluster, ClusterObject, ClusterQuery, ClusterSnapshot, UnreadableList,
+        WhereaboutsKinds,
+    },
 };
 
 /// Time limits of a page of records and of all attempts: a person waits, not a webhook.
@@ -49,6 +52,7 @@ const PODS: &str = "pods";
 const MAX_PODS: usize = 200;
 const NETWORKS: &str = "network-attachment-definitions";
 const POOLS: &str = "addresspools";
+const IP_POOLS: &str = "ippools";
 const RESERVATIONS: &str = "addressreservations";
 
 /// Arguments that select a cluster.
@@ -76,6 +80,14 @@ pub(super) struct ClusterBackend {
     cluster: Cluster,
     client: kube::Client,
     ledger: Arc<Ledger>,
+}
+
+/// Objects to read for a command, besides networks and pods.
+#[derive(Debug, Clone, Copy)]
+struct QueryParts {
+    /// True if nadmit's pools and reservations are read.
+    pools: bool,
+    whereabouts: WhereaboutsKinds,
 }
 
 /// Objects that were read for a command.
@@ -135,7 +147,7 @@ impl ClusterBackend {
         Ok(map)
     }
 
-    pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AllocationRow>> {
+    pub(super) async fn allocations(&self, filter: &Filter) -> anyhow::Result<Vec<AddressRow>> {
         let index = self.index().await?;
         let pods: BTreeSet<(String, String)> = {
             let index = index.lock();
@@ -145,13 +157,21 @@ impl ClusterBackend {
             lasting.filter_map(pod_of_holder).collect()
         };
         // Marks retained allocations by reading their pods, if these are not too many.
-        if pods.len() <= MAX_PODS {
-            let view = self.view(false, pods, Arc::clone(&index)).await?;
-            if view.unreadable(PODS).is_none() {
-                return Ok(view.operator.allocations(filter));
-            }
+        let few = pods.len() <= MAX_PODS;
+        let parts = QueryParts {
+            pools: false,
+            whereabouts: WhereaboutsKinds::Pools,
+        };
+        let pods = pods.into_iter().filter(|_| few);
+        let view = self.view(parts, pods, Arc::clone(&index)).await?;
+        view.unreadable(IP_POOLS).iter().for_each(print_warning);
+        if few && view.unreadable(PODS).is_none() {
+            return Ok(view.operator.allocations(filter));
         }
-        Ok(self.operator(None, index).allocations(filter))
+        let mut rows = self.operator(None, index).allocations(filter);
+        let recorded = view.operator.recorded(filter).into_iter();
+        rows.extend(recorded.map(AddressRow::Recorded));
+        Ok(rows)
     }
 
     pub(super) async fn whois(&self, address: Address) -> anyhow::Result<Whois> {
@@ -161,7 +181,11 @@ impl ClusterBackend {
             let held = index.find_in_all_spaces(address).into_iter();
             held.filter_map(|(one, _)| pod_of_holder(one)).collect()
         };
-        let view = self.view(true, pods, index).await?;
+        let parts = QueryParts {
+            pools: true,
+            whereabouts: WhereaboutsKinds::All,
+        };
+        let view = self.view(parts, pods, index).await?;
         view.print_warnings();
         let mut found = view.operator.whois(address);
         for row in &mut found.held {
@@ -175,7 +199,11 @@ impl ClusterBackend {
 
     pub(super) async fn pod(&self, namespace: &str, name: &str) -> anyhow::Result<PodView> {
         let pod = (namespace.to_owned(), name.to_owned());
-        let view = self.view(false, [pod], self.index().await?).await?;
+        let parts = QueryParts {
+            pools: false,
+            whereabouts: WhereaboutsKinds::Pools,
+        };
+        let view = self.view(parts, [pod], self.index().await?).await?;
         view.print_warnings();
         let mut found = view.operator.pod(namespace, name);
         if view.unreadable(PODS).is_some() {
@@ -193,7 +221,11 @@ impl ClusterBackend {
         let pod = record
             .iter()
             .filter_map(|one| pod_of_holder(&one.allocation));
-        let view = self.view(true, pod, Arc::default()).await?;
+        let parts = QueryParts {
+            pools: true,
+            whereabouts: WhereaboutsKinds::None,
+        };
+        let view = self.view(parts, pod, Arc::default()).await?;
         if let Some(stored) = record.filter(|_| !request.force) {
             let one = stored.allocation;
             let holder = &one.holder;
@@ -240,7 +272,11 @@ impl ClusterBackend {
             }
             Err(error) => print_warning(format_args!("slices of nodes are not counted: {error}")),
         }
-        let view = self.view(true, [], index).await?;
+        let parts = QueryParts {
+            pools: true,
+            whereabouts: WhereaboutsKinds::All,
+        };
+        let view = self.view(parts, [], index).await?;
         if let Some(unknown) = view.unreadable(POOLS) {
             bail!("{unknown}");
         }
@@ -250,23 +286,33 @@ impl ClusterBackend {
 
     async fn view(
         &self,
-        pools: bool,
+        parts: QueryParts,
         pods: impl IntoIterator<Item = (String, String)>,
         index: Arc<SharedIndex>,
     ) -> anyhow::Result<QueryView> {
         let mut pods: Vec<_> = pods.into_iter().collect();
         pods.sort_unstable();
         pods.dedup();
-        let sought = ClusterQuery::Addresses { pools, pods };
+        let sought = ClusterQuery::Addresses {
+            pools: parts.pools,
+            whereabouts: parts.whereabouts,
+            pods,
+        };
+        let mut snapshot = cluster::read(&self.cluster, &sought).await?;
+        let records = snapshot.take_whereabouts();
         let ClusterSnapshot {
             objects,
             unrelated,
             unreadable: unknown,
             ..
-        } = cluster::read(&self.cluster, &sought).await?;
+        } = snapshot;
         let not_ready = objects.iter().filter_map(not_ready).collect();
         let files: Vec<File> = objects.into_iter().map(File::of_cluster).collect();
         let (catalog, _) = check::catalog_in(&[], &files);
+        let derivation = cli::cluster::pool_derivation(&self.cluster).await;
+        let mut catalog = catalog.deriving_pools(derivation);
+        let problems = sources::put_records(&mut catalog, parts.whereabouts, &records, &unknown);
+        problems.iter().for_each(print_warning);
         Ok(QueryView {
             operator: self.operator(Some(catalog), index),
             unknown,

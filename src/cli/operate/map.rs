@@ -5,7 +5,7 @@
 
 use super::{
     blocks::render_blocks,
-    picture::{FREE, Groups, MapGroup, follows, owner},
+    picture::{FREE, Groups, KEPT, MapGroup, follows, owner},
     rows::{CELLS_PER_ROW, GridSize, label_width, line, ruler},
     show,
 };
@@ -197,7 +197,12 @@ fn join_runs(runs: &[AddressRun]) -> Vec<ListedRun> {
                 let label = format!("reservation {}/{}", by.namespace, by.name);
                 (label.clone(), label)
             }
-            AddressState::Held { holder, .. } => (owner(holder), owner(holder)),
+            AddressState::Held { holder, .. }
+            | AddressState::Recorded {
+                holder: Some(holder),
+                ..
+            } => (owner(holder), owner(holder)),
+            AddressState::Recorded { holder: None, .. } => (KEPT.to_owned(), KEPT.to_owned()),
         };
         match all.last_mut() {
             Some(last) if last.owner == owner && follows(last.last, run.first) => {

@@ -14,6 +14,8 @@ pub(super) const FREE: char = '·';
 pub(super) const NEVER: char = '×';
 /// Character of reserved addresses.
 pub(super) const RESERVED: char = '▒';
+/// Label of addresses with a record of Whereabouts that names no pod.
+pub(super) const KEPT: &str = "kept by Whereabouts";
 /// Character of further owners when the letters are used up.
 const OVERFLOW: char = '#';
 /// Number of owners above which the owners of one namespace share a character.
@@ -75,7 +77,14 @@ impl Groups {
                     let label = format!("reservation {}/{}", by.namespace, by.name);
                     (Some((RESERVED, YELLOW)), label)
                 }
-                AddressState::Held { holder, .. } => (None, label(holder)),
+                AddressState::Held { holder, .. }
+                | AddressState::Recorded {
+                    holder: Some(holder),
+                    ..
+                } => (None, label(holder)),
+                AddressState::Recorded { holder: None, .. } => {
+                    (Some((RESERVED, YELLOW)), KEPT.to_owned())
+                }
             };
             let known = groups.all.iter().position(|one| one.label == label);
             let at = known.unwrap_or_else(|| {

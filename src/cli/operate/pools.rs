@@ -25,9 +25,10 @@ Examples:
   nadmit pools
   nadmit pools --watch
   nadmit pools storage --map
-  nadmit pools --cluster")]
+  nadmit pools --cluster
+  nadmit pools --cluster IPPool/10.0.0.0-24 --map")]
 pub(in crate::cli) struct PoolsArgs {
-    /// Show only this pool
+    /// Show only this pool; IPPool/NAME for one of Whereabouts
     #[arg(value_name = "POOL")]
     name: Option<String>,
     /// Draw the addresses of the pool: holders, reserved and free ones

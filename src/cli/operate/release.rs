@@ -9,7 +9,7 @@ use super::{OperatorCommand, SourceArgs, backend::Backend};
 use crate::{
     allocation::{Address, Allocation, Version},
     cli::output::{self, BOLD},
-    inspect::{AllocationRow, Filter, Whois},
+    inspect::{AddressRow, AllocationRow, Filter, Whois},
     server::operator::ReleaseRequest,
 };
 
@@ -98,14 +98,14 @@ impl ReleaseArgs {
             namespace: Some(one.holder.namespace().to_string()),
             ..Filter::default()
         };
-        let mut rest = backend.allocations(&filter).await?;
-        rest.retain(|other| is_same_attachment(&other.allocation, one));
-        for other in rest {
+        let rows = backend.allocations(&filter).await?;
+        let others = rows.iter().filter_map(AddressRow::allocation);
+        for other in others.filter(|other| is_same_attachment(&other.allocation, one)) {
             let address = other.allocation.address;
             match other.version {
                 Some(version) if !self.yes && std::io::stdin().is_terminal() => {
-                    if confirm(&other)? {
-                        self.release(&other, version, backend).await?;
+                    if confirm(other)? {
+                        self.release(other, version, backend).await?;
                     }
                 }
                 _ => output::print_line(format_args!(
@@ -126,6 +126,11 @@ impl ReleaseArgs {
         let meant: Vec<&AllocationRow> = found.held.iter().filter(of_pool).collect();
         match meant[..] {
             [row] => Ok(row),
+            [] if !found.whereabouts.is_empty() => bail!(
+                "{0} is assigned by Whereabouts, which releases it with its pod; for a record that is left \
+                 over, nadmit audit --cluster shows the command",
+                self.address
+            ),
             [] => bail!("{0} has no holder; see nadmit whois {0}", self.address),
             _ => {
                 let pools: Vec<&str> = meant.iter().map(|row| &*row.allocation.pool).collect();

@@ -6,12 +6,12 @@ use clap::Args;
 
 use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json, show};
 use crate::{
-    allocation::Address,
+    allocation::{Address, Space},
     cli::{
         clock,
         output::{self, BOLD, DIM},
     },
-    inspect::{AllocationRow, UnheldState, Whois},
+    inspect::{AllocationRow, RecordedRow, UnheldState, Whois},
 };
 
 /// Arguments of `nadmit whois`.
@@ -40,7 +40,8 @@ impl OperatorCommand for WhoisArgs {
 
 fn render(found: &Whois) -> String {
     let held = found.held.iter().map(|row| holder(found.address, row));
-    let mut page = held.collect::<Vec<_>>().join("\n");
+    let recorded = found.whereabouts.iter().map(recorded);
+    let mut page = held.chain(recorded).collect::<Vec<_>>().join("\n");
     for membership in &found.pools {
         let state = match &membership.state {
             UnheldState::Free => "free".to_owned(),
@@ -61,6 +62,34 @@ fn render(found: &Whois) -> String {
             found.address
         );
     }
+    page
+}
+
+/// Renders a record of Whereabouts.
+fn recorded(row: &RecordedRow) -> String {
+    let address = row.address;
+    let by = match &row.pod {
+        Some(pod) => format!("assigned to {BOLD}pod {pod}{BOLD:#}"),
+        None => "kept from all pods".to_owned(),
+    };
+    let mut page = format!("{BOLD}{address}{BOLD:#} is {by} by Whereabouts\n");
+    let mut line = |title: &str, text: &str| {
+        if !text.is_empty() {
+            let _ = writeln!(page, "  {DIM}{title:<12}{DIM:#}{text}");
+        }
+    };
+    let space = Space::new(&row.network_name);
+    match &row.ip_pool {
+        Some(pool) => line("pool", &format!("{pool} ({space})")),
+        None => line("pool", &format!("none has an entry ({space})")),
+    }
+    line("network", &row.networks.join(" or "));
+    line("interface", &row.interface);
+    line(
+        "reservation",
+        row.reservation.as_deref().unwrap_or_default(),
+    );
+    line("container", &row.container_id);
     page
 }
 

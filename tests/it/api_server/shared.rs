@@ -25,7 +25,7 @@ pub(crate) struct SharedServer {
     _server: RealServer,
 }
 
-/// A kind defined by another project, without the fields of its schema.
+/// A kind defined by another project, without most fields of its schema.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ForeignKind {
     pub(crate) group: &'static str,
@@ -44,6 +44,17 @@ impl ForeignKind {
 
     /// Returns its CustomResourceDefinition.
     pub(crate) fn definition(self) -> Value {
+        let any = || json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let mut schema = any();
+        if self.kind == "IPPool" {
+            // The installer knows Whereabouts from v0.8 on by this field.
+            let mut entry = any();
+            entry["properties"]["ifname"] = json!({"type": "string"});
+            let mut spec = any();
+            spec["properties"]["allocations"] =
+                json!({"type": "object", "additionalProperties": entry});
+            schema["properties"]["spec"] = spec;
+        }
         json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": format!("{}.{}", self.plural, self.group)},
@@ -54,9 +65,7 @@ impl ForeignKind {
                 },
                 "versions": [{
                     "name": self.version, "served": true, "storage": true,
-                    "schema": {"openAPIV3Schema": {
-                        "type": "object", "x-kubernetes-preserve-unknown-fields": true,
-                    }},
+                    "schema": {"openAPIV3Schema": schema},
                 }],
             },
         })

@@ -20,6 +20,8 @@ pub(super) fn tests() -> Vec<Trial> {
         a_deletion_seen_live_is_not_undone,
         a_pod_created_and_deleted_between_reads_stays_deleted,
         a_recreated_pod_has_its_new_uid,
+        an_unbound_pod_of_a_uid_is_taken_from_the_watch,
+        an_unbound_pod_that_the_watch_lacks_is_read,
         a_watch_that_is_ahead_is_not_set_back,
         namespaces_pools_and_the_operator_are_read_live,
         users_of_a_network_are_read_live,
@@ -113,6 +115,58 @@ async fn a_recreated_pod_has_its_new_uid() -> TestResult {
         sleep(LAG / 10).await;
     }
     Ok(())
+}
+
+/// Returns the read of a pod by the UID that the API server has given to it.
+fn read_by_uid(followed: &FollowedCluster, name: &str) -> Result<LiveRead, libtest_mimic::Failed> {
+    let stored = followed.server.stored("pods", "db", name).ok_or("no pod")?;
+    let uid = stored["metadata"]["uid"].as_str().ok_or("no UID")?;
+    Ok(LiveRead::PodOfUid {
+        namespace: "db".into(),
+        name: name.into(),
+        uid: uid.into(),
+    })
+}
+
+fn unbound(mut pod: serde_json::Value) -> serde_json::Value {
+    pod["spec"]["nodeName"] = serde_json::Value::Null;
+    pod["status"] = json!({});
+    pod
+}
+
+fn lists_of_pods(followed: &FollowedCluster) -> u64 {
+    let counts = followed.server.request_counts();
+    let lists = counts
+        .iter()
+        .filter(|((verb, kind), _)| verb == "list" && kind == "pods");
+    lists.map(|(_, count)| count).sum()
+}
+
+/// With additional networks and without, also before a catalog with it is published.
+async fn an_unbound_pod_of_a_uid_is_taken_from_the_watch() -> TestResult {
+    let server = ApiServer::new();
+    server.namespace("db", &[]);
+    let followed = FollowedCluster::synced(server).await?;
+    settled().await;
+    let before = lists_of_pods(&followed);
+    let mut plain = unbound(pod("db", "plain", ""));
+    plain["metadata"]["annotations"] = json!({});
+    followed.put([unbound(pod("db", "b", "b-net")), plain])?;
+    for name in ["b", "plain"] {
+        followed.read(read_by_uid(&followed, name)?).await?;
+    }
+    same(&followed.networks_of("db", "b"), &Some("b-net".to_owned()))?;
+    same(&followed.networks_of("db", "plain"), &None)?;
+    same(&lists_of_pods(&followed), &before)
+}
+
+async fn an_unbound_pod_that_the_watch_lacks_is_read() -> TestResult {
+    let followed = lagging().await?;
+    followed.put([unbound(pod("db", "b", "b-net"))])?;
+    let before = lists_of_pods(&followed);
+    followed.read(read_by_uid(&followed, "b")?).await?;
+    same(&followed.networks_of("db", "b"), &Some("b-net".to_owned()))?;
+    same(&lists_of_pods(&followed), &(before + 1))
 }
 
 /// The response takes so long that the watch has delivered later changes.

@@ -6,6 +6,7 @@ mod follow;
 mod live_reads;
 mod memory;
 mod support;
+mod whereabouts;
 
 use libtest_mimic::Trial;
 
@@ -16,6 +17,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         live_reads::tests(),
         chaos::tests(),
         memory::tests(),
+        whereabouts::tests(),
     ]
     .into_iter()
     .flatten()

@@ -12,7 +12,7 @@ use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 
 use super::{
-    lifecycle::run_lifecycle,
+    lifecycle::{run_lifecycle, run_serving},
     objects::{ROOT, of_file, one},
     registered::list,
 };
@@ -20,14 +20,21 @@ use crate::api_server::{FaultAction, InjectedFailure, ResourceRequest};
 use crate::support::TestResult;
 
 /// Permissions that are granted, but not used in `lifecycle`.
-const UNUSED_IN_LIFECYCLE: &[(&str, &str)] = &[(
-    "nadmit-certificates",
-    "certificates are kept by a controller with tests of its own",
-)];
+const UNUSED_IN_LIFECYCLE: &[(&str, &str)] = &[
+    (
+        "nadmit-certificates",
+        "certificates are kept by a controller with tests of its own",
+    ),
+    (
+        "nadmit-whereabouts",
+        "records of Whereabouts are written only if its networks are served",
+    ),
+];
 
 pub(super) fn tests() -> Vec<Trial> {
     tests!["deploy::access";
         is_what_nadmit_uses,
+        is_what_serving_whereabouts_uses,
         is_granted_exactly,
         is_what_the_page_documents,
         of_users_is_limited_to_reservations,
@@ -49,12 +56,25 @@ pub(super) struct Grant {
 
 /// Returns the permissions that the roles of a file grant nadmit's ServiceAccount.
 fn grants(file: &str) -> Result<Vec<Grant>, Failed> {
-    let objects = of_file(file)?;
-    let mut grants = Vec::new();
-    for (binding, role) in [
+    let kinds = [
         ("ClusterRoleBinding", "ClusterRole"),
         ("RoleBinding", "Role"),
-    ] {
+    ];
+    bound_grants(file, &kinds)
+}
+
+/// Returns the permissions in Whereabouts's namespace.
+fn whereabouts_grants() -> Result<Vec<Grant>, Failed> {
+    bound_grants(
+        "components/whereabouts/access.yaml",
+        &[("RoleBinding", "Role")],
+    )
+}
+
+fn bound_grants(file: &str, kinds: &[(&str, &str)]) -> Result<Vec<Grant>, Failed> {
+    let objects = of_file(file)?;
+    let mut grants = Vec::new();
+    for (binding, role) in kinds {
         let (binding, role) = (one(&objects, binding)?, one(&objects, role)?);
         assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
         assert_eq!(binding["roleRef"]["kind"], role["kind"]);
@@ -170,10 +190,38 @@ fn is_what_nadmit_uses() -> TestResult {
     Ok(())
 }
 
+fn is_what_serving_whereabouts_uses() -> TestResult {
+    let of_role = whereabouts_grants()?;
+    assert!(
+        of_role.iter().all(|grant| {
+            let mut roles = UNUSED_IN_LIFECYCLE.iter();
+            roles.any(|(role, _)| *role == grant.role)
+        }),
+        "{of_role:?}"
+    );
+    let mut all = grants("base/access.yaml")?;
+    all.extend(of_role.iter().cloned());
+    let used = Arc::new(Mutex::new(GrantUsage::default()));
+    run_serving(|user| guard(all, user, Arc::clone(&used)))?;
+    let used = used.lock().unwrap_or_else(PoisonError::into_inner);
+    if !used.forbidden.is_empty() {
+        return Err(format!("not granted: {:#?}", used.forbidden).into());
+    }
+    let spare: Vec<&Grant> = of_role
+        .iter()
+        .filter(|grant| !used.granted.contains(grant))
+        .collect();
+    if !spare.is_empty() {
+        return Err(format!("granted, and never used: {spare:#?}").into());
+    }
+    Ok(())
+}
+
 /// No wildcard, no privilege escalation, and no access to other Secrets.
 fn is_granted_exactly() -> TestResult {
     let mut all = grants("base/access.yaml")?;
     all.extend(grants("overlays/self-managed/access.yaml")?);
+    all.extend(whereabouts_grants()?);
     for grant in all {
         let words = [&grant.group, &grant.resource, &grant.verb];
         let wild = words.iter().any(|word| word.contains('*'));

@@ -29,6 +29,8 @@ pub(super) fn tests() -> Vec<Trial> {
         .collect();
     tests.extend([
         trial!["chart"; with unless(missing(true)); denies_as_the_component],
+        trial!["chart"; with unless(missing(true)); serves_as_the_component],
+        trial!["chart"; with unless(missing(true)); injects_at_creation_as_the_component],
         trial!["chart"; with unless(missing(true)); is_clean],
         trial!["chart"; with unless(missing(true)); refuses_what_it_does_not_know],
         trial!["chart"; with unless(missing(true)); follows_its_namespace],
@@ -61,6 +63,56 @@ fn denies_as_the_component() -> TestResult {
         }
     }
     same(applied, templated(&["--set=mode=deny,failClosed=true"])?)
+}
+
+/// All new pods with networks are sent.
+fn injects_at_creation_as_the_component() -> TestResult {
+    let mut applied = kustomized(
+        &["crds", "overlays/self-managed"],
+        &["components/injection-at-creation"],
+    )?;
+    for object in &mut applied {
+        if let Some(text) = object["data"]["nadmit.yaml"].as_str() {
+            object["data"]["nadmit.yaml"] = format!("{text}injection: create\n").into();
+        }
+    }
+    same(applied, templated(&["--set=config.injection=create"])?)
+}
+
+/// Networks of Whereabouts are served, in its namespace of each platform, and ranges of static are pools.
+fn serves_as_the_component() -> TestResult {
+    for (values, overlay, namespace) in [
+        ("whereabouts=serve", "self-managed", "kube-system"),
+        (
+            "whereabouts=serve,certificates=openshift",
+            "openshift",
+            "openshift-multus",
+        ),
+        (
+            "whereabouts=serve,whereaboutsNamespace=ipam",
+            "self-managed",
+            "ipam",
+        ),
+    ] {
+        let overlay = format!("overlays/{overlay}");
+        let mut applied = kustomized(&["crds", &overlay], &["components/whereabouts"])?;
+        for object in &mut applied {
+            if object["metadata"]["name"] == "nadmit-whereabouts" {
+                object["metadata"]["namespace"] = namespace.into();
+            }
+            if let Some(text) = object["data"]["nadmit.yaml"].as_str() {
+                let more = "inlinePools: enabled\nwhereabouts: serve\n";
+                let home = match namespace {
+                    "ipam" => "whereaboutsNamespaces: [ipam]\n",
+                    _ => "",
+                };
+                object["data"]["nadmit.yaml"] = format!("{text}{more}{home}").into();
+            }
+        }
+        let values = format!("--set=inlinePools=enabled,{values}");
+        same(applied, templated(&[&values])?)?;
+    }
+    Ok(())
 }
 
 /// The kinds of objects that nadmit fills in itself: the chart has them without content, so that
@@ -167,6 +219,10 @@ fn refuses_what_it_does_not_know() -> TestResult {
         "replicas=two",
         "replica=2",
         "config.mode=deny",
+        "config.whereabouts=serve",
+        "whereabouts=sometimes",
+        "whereaboutsNamespace=A",
+        "inlinePools=on",
         "image.digest=latest",
         "monitoring.interval=often",
         "reconcilerCronExpression=daily",
@@ -254,6 +310,15 @@ fn copies_are_current() -> TestResult {
     wanted.push((
         "helm/nadmit/templates/access.yaml".to_owned(),
         as_template(&access),
+    ));
+    let whereabouts = fs::read_to_string(path("components/whereabouts/access.yaml"))?;
+    let template = as_template(&whereabouts).replace(
+        "  namespace: kube-system\n",
+        "  namespace: {{ include \"nadmit.whereaboutsNamespace\" . }}\n",
+    );
+    wanted.push((
+        "helm/nadmit/templates/whereabouts.yaml".to_owned(),
+        format!("{{{{- if eq .Values.whereabouts \"serve\" }}}}\n{template}{{{{- end }}}}\n"),
     ));
     for (name, text) in wanted {
         let file = path(&name);

@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Failed;
 use nadmit::{
+    catalog::WhereaboutsMode,
     cli::{Replica, ReplicaOptions},
     clock::{Clock, RandomSource},
     rules::{Injection, Policy},
@@ -38,6 +39,8 @@ use crate::support::TestResult;
 const NADMIT: &str = "system:serviceaccount:nadmit:nadmit";
 const RECORDS: &str = "addressallocations.nadmit.io";
 const SLICES: &str = "addressslices.nadmit.io";
+const POOLS: &str = "ippools.whereabouts.cni.cncf.io";
+const RESERVATIONS: &str = "overlappingrangeipreservations.whereabouts.cni.cncf.io";
 const NETWORKS: &str = "k8s.v1.cni.cncf.io/networks";
 
 const MANIFESTS: &str = r#"
@@ -67,9 +70,18 @@ metadata: {name: kept, namespace: db}
 spec: {network: small-net, holder: {pod: kept}, ips: [198.51.100.6/29]}
 "#;
 
+/// A network of Whereabouts.
+const SERVED: &str = r#"
+apiVersion: k8s.cni.cncf.io/v1
+kind: NetworkAttachmentDefinition
+metadata: {name: served-net, namespace: db}
+spec: {config: '{"cniVersion": "0.3.1", "type": "macvlan", "ipam": {"type": "whereabouts", "range": "203.0.113.0/29"}}'}
+"#;
+
 /// A cluster in which nadmit is installed.
 struct DeployedCluster {
     server: ApiServer,
+    whereabouts: WhereaboutsMode,
     began: Instant,
     chance: Arc<AtomicU64>,
 }
@@ -79,20 +91,47 @@ pub(super) fn run_lifecycle<G>(guard: impl FnOnce(&'static str) -> G) -> TestRes
 where
     G: Fn(&ResourceRequest) -> Option<FaultAction> + Send + Sync + 'static,
 {
-    let guard = guard(NADMIT);
+    run(
+        WhereaboutsMode::Observe,
+        guard(NADMIT),
+        DeployedCluster::live,
+    )
+}
+
+/// Runs through what nadmit does for networks of Whereabouts that it serves; `guard` sees every request of
+/// nadmit's first.
+pub(super) fn run_serving<G>(guard: impl FnOnce(&'static str) -> G) -> TestResult
+where
+    G: Fn(&ResourceRequest) -> Option<FaultAction> + Send + Sync + 'static,
+{
+    run(
+        WhereaboutsMode::Serve,
+        guard(NADMIT),
+        DeployedCluster::serve,
+    )
+}
+
+fn run<G>(
+    whereabouts: WhereaboutsMode,
+    guard: G,
+    steps: impl AsyncFnOnce(&DeployedCluster) -> TestResult,
+) -> TestResult
+where
+    G: Fn(&ResourceRequest) -> Option<FaultAction> + Send + Sync + 'static,
+{
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
         .build()?;
     runtime.block_on(async {
-        let cluster = DeployedCluster::new()?;
+        let cluster = DeployedCluster::new(whereabouts)?;
         cluster.server.faults(guard);
-        cluster.live().await
+        steps(&cluster).await
     })
 }
 
 impl DeployedCluster {
-    fn new() -> Result<Self, Failed> {
+    fn new(whereabouts: WhereaboutsMode) -> Result<Self, Failed> {
         let server = ApiServer::new();
         server.namespace("nadmit", &[]);
         server.namespace("db", &[("nadmit.io/injection", "enabled")]);
@@ -108,6 +147,7 @@ impl DeployedCluster {
         }
         Ok(Self {
             server,
+            whereabouts,
             began: Instant::now(),
             chance: Arc::default(),
         })
@@ -122,6 +162,7 @@ impl DeployedCluster {
         });
         let mut policy = Policy::default();
         policy.injection = Some(Injection::Bind);
+        policy.pool_derivation.whereabouts = self.whereabouts;
         let chance = Arc::clone(&self.chance);
         let replica = Replica::new(
             self.server.named(NADMIT).client(),
@@ -281,6 +322,53 @@ impl DeployedCluster {
         first.await?;
         seconds(10).await;
         assert_ne!(holder(lease(&self.server)), before);
+        Ok(())
+    }
+}
+
+impl DeployedCluster {
+    /// Returns the entry of an address in the only `IPPool`, by its offset.
+    fn entry(&self, offset: &str) -> Value {
+        let pools = self.server.all(POOLS);
+        let pool = pools.first();
+        pool.map_or(Value::Null, |pool| {
+            pool["spec"]["allocations"][offset].clone()
+        })
+    }
+
+    async fn serve(&self) -> TestResult {
+        self.server.namespace("kube-system", &[]);
+        for object in super::objects::parsed(SERVED)? {
+            self.server.put(object);
+        }
+        let (router, _first, _) = self.start("nadmit-0");
+        let (_, _second, _) = self.start("nadmit-1");
+        seconds(20).await;
+        self.register(&router)?;
+
+        // The pool is created, with the entry of the pod, and the reservation.
+        self.pod("a", "served-net").await?;
+        self.bind("a", "node-1").await?;
+        let marked = json!({"id": "nadmit:", "podref": "db/a", "ifname": "net1"});
+        assert_eq!(self.entry("1"), marked);
+        assert_eq!(self.server.all(RESERVATIONS).len(), 1);
+
+        // The plugin writes its container's id, and nadmit its mark before it.
+        let mut pool = (*self.server.all(POOLS).remove(0)).clone();
+        pool["spec"]["allocations"]["1"]["id"] = "c0ffee".into();
+        self.server.put(pool);
+        seconds(5).await;
+        assert_eq!(self.entry("1")["id"], "nadmit:c0ffee");
+
+        // The address of a deleted pod is held, and given back after the quarantine.
+        self.delete("/api/v1/namespaces/db/pods/a").await?;
+        seconds(5).await;
+        let held = json!({"id": "nadmit:c0ffee", "podref": "", "ifname": ""});
+        assert_eq!(self.entry("1"), held);
+        seconds(900).await;
+        assert_eq!(self.entry("1"), Value::Null);
+        let left = self.server.all(RESERVATIONS);
+        assert!(left.is_empty(), "{left:?}");
         Ok(())
     }
 }

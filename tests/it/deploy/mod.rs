@@ -10,7 +10,7 @@ mod image;
 mod lifecycle;
 pub(crate) mod objects;
 mod protection;
-mod registered;
+pub(crate) mod registered;
 mod registration;
 mod schemas;
 mod settings;

@@ -8,14 +8,14 @@ use super::objects::{of_file, one};
 use crate::match_conditions::evaluate;
 
 /// A registered webhook.
-pub(super) struct RegisteredWebhook {
-    pub(super) mutating: bool,
-    pub(super) config: Value,
+pub(crate) struct RegisteredWebhook {
+    pub(crate) mutating: bool,
+    pub(crate) config: Value,
     conditions: Vec<Expression>,
 }
 
 /// Returns all registered webhooks.
-pub(super) fn hooks() -> Result<Vec<RegisteredWebhook>, Failed> {
+pub(crate) fn hooks() -> Result<Vec<RegisteredWebhook>, Failed> {
     let mut hooks = Vec::new();
     for (file, kind) in [
         ("mutating-webhooks.yaml", "MutatingWebhookConfiguration"),
@@ -41,20 +41,20 @@ fn parsed(condition: &Value) -> Result<Expression, Failed> {
     parsed.map_err(|error| format!("{text}: {error}").into())
 }
 
-pub(super) fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
 impl RegisteredWebhook {
     /// Returns `validate pods.nadmit.io`.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let way = if self.mutating { "mutate" } else { "validate" };
         format!("{way} {}", self.config["name"].as_str().unwrap_or_default())
     }
 
     /// Returns true if the API server calls the webhook for a request in a namespace with these
     /// labels.
-    pub(super) fn is_asked(&self, request: &Value, labels: &Value) -> Result<bool, Failed> {
+    pub(crate) fn is_asked(&self, request: &Value, labels: &Value) -> Result<bool, Failed> {
         Ok(self.covers(request) && self.selects(request, labels) && self.wants(request)?)
     }
 
@@ -103,7 +103,7 @@ impl RegisteredWebhook {
     }
 
     /// Checks the webhook's match conditions.
-    pub(super) fn wants(&self, request: &Value) -> Result<bool, Failed> {
+    pub(crate) fn wants(&self, request: &Value) -> Result<bool, Failed> {
         for condition in &self.conditions {
             if !evaluate(condition, request)? {
                 return Ok(false);

@@ -8,7 +8,7 @@ use nadmit::{
     allocation::SharedIndex,
     catalog::Catalog,
     network::annotations,
-    rules::{Policy, workload::kind::KINDS},
+    rules::{Injection, Policy, workload::kind::KINDS},
 };
 use serde_json::{Value, json};
 
@@ -48,7 +48,8 @@ pub(super) fn asked(hooks: &[RegisteredWebhook], request: &Value) -> Result<Vec<
 fn captured_reviews_go_where_they_belong() -> TestResult {
     const PODS: &[&str] = &["mutate pods.nadmit.io", "validate pods.nadmit.io"];
     const BINDINGS: &[&str] = &["mutate bindings.nadmit.io", "validate bindings.nadmit.io"];
-    const STATUS: &[&str] = &["validate pods.nadmit.io"];
+    const CREATED: &[&str] = &["validate pods.nadmit.io"];
+    const STATUS: &[&str] = CREATED;
     const NETWORKS: &[&str] = &["validate networks.nadmit.io"];
     let hooks = hooks()?;
     let mut seen = BTreeSet::new();
@@ -76,7 +77,8 @@ fn captured_reviews_go_where_they_belong() -> TestResult {
         ];
         let [resource, sub, operation] = what.map(text);
         let expected = match (&*resource, &*sub, &*operation) {
-            ("pods", "", "CREATE") if has(object) => PODS,
+            ("pods", "", "CREATE") if has(object) && names_addresses(request) => PODS,
+            ("pods", "", "CREATE") if has(object) => CREATED,
             ("pods", "", "UPDATE") if changed(object, old) => PODS,
             ("pods", "status", "UPDATE") if changed(object, old) => STATUS,
             ("pods", "binding", _) | ("bindings", "", _) => BINDINGS,
@@ -92,6 +94,19 @@ fn captured_reviews_go_where_they_belong() -> TestResult {
     }
     assert_eq!(seen.len(), 5, "{seen:?}");
     Ok(())
+}
+
+/// Returns true if a new pod names an address, or is bound already.
+fn names_addresses(request: &Value) -> bool {
+    let object = &request["object"];
+    let text = object["metadata"]["annotations"][annotations::NETWORKS].as_str();
+    let selections: Value = serde_json::from_str(text.unwrap_or_default()).unwrap_or_default();
+    let mut selections = selections.as_array().into_iter().flatten();
+    let names = |selection: &Value| {
+        let keys = ["ips", "mac", "cni-args", "ipam-claim-reference"];
+        keys.iter().any(|key| !selection[*key].is_null())
+    };
+    selections.any(names) || object["spec"]["nodeName"].is_string()
 }
 
 fn changed(object: &Value, old: &Value) -> bool {
@@ -123,7 +138,8 @@ fn no_pod_that_matters_is_passed_over() -> TestResult {
                     continue;
                 }
                 let wants = hook.wants(request)?;
-                let matters = looked_at(&review)? || is_patched(&review)?;
+                let is_new = hook.mutating && request["operation"] == "CREATE";
+                let matters = (looked_at(&review)? && !is_new) || is_patched(&review)?;
                 if matters && !wants {
                     return Err(format!("{} passes over {name}: {review:#}", hook.name()).into());
                 }
@@ -158,11 +174,9 @@ fn with_only(review: &Value, key: &str) -> Value {
 fn is_patched(review: &Value) -> Result<bool, Failed> {
     let body = review.to_string();
     let review = Review::parse(body.as_bytes())?;
-    let (catalog, policy, index) = (
-        Catalog::default(),
-        Policy::default(),
-        SharedIndex::default(),
-    );
+    let (catalog, index) = (Catalog::default(), SharedIndex::default());
+    let mut policy = Policy::default();
+    policy.injection = Some(Injection::Bind);
     let context = ReviewContext::authoritative(&catalog, &policy, &index);
     Ok(match decide(Webhook::Mutate, &review.request, &context) {
         Decision::Respond(answer) => answer.patch().is_some(),

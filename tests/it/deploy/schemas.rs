@@ -60,7 +60,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
 pub(super) fn tests() -> Vec<Trial> {
     let mut tests = vec![Trial::test("deploy::schemas::files", || {
         let mut all = of_folder("base")?;
-        for folder in ["crds", "components/monitoring"] {
+        for folder in ["crds", "components/monitoring", "components/whereabouts"] {
             all.extend(of_folder(folder)?);
         }
         strict(&all)
@@ -68,7 +68,12 @@ pub(super) fn tests() -> Vec<Trial> {
     tests.extend(CERTIFICATE_SOURCES.into_iter().map(|(overlay, _)| {
         unless(missing(false), &format!("schemas::{overlay}"), move || {
             let overlay = format!("overlays/{overlay}");
-            let parts = ["components/monitoring", "components/fail-closed"];
+            let parts = [
+                "components/monitoring",
+                "components/fail-closed",
+                "components/injection-at-creation",
+                "components/whereabouts",
+            ];
             strict(&kustomized(&["crds", &overlay], &parts)?)
         })
     }));

@@ -64,7 +64,8 @@ fn nadmit_does_not_call_itself() -> TestResult {
 
 fn some_namespaces_are_left_alone() -> TestResult {
     let hooks = hooks()?;
-    let pod = json!({"metadata": {"name": "a", "annotations": {annotations::NETWORKS: "a"}}});
+    let networks = r#"[{"name": "a", "ips": ["192.0.2.1/24"]}]"#;
+    let pod = json!({"metadata": {"name": "a", "annotations": {annotations::NETWORKS: networks}}});
     let mut bound = request(
         "Binding",
         "",

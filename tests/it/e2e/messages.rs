@@ -109,7 +109,7 @@ fn a_pod_gets_its_addresses_when_it_is_created() -> TestResult {
         name: "at-create",
         url: &nadmit.url,
         ca: &home.ca()?,
-        flags: &[],
+        flags: &["--injection=create"],
     })?;
     let path = "-o=jsonpath={.metadata.annotations.k8s\\.v1\\.cni\\.cncf\\.io/networks}";
     let manifest = pod("web", "words-create", "storage");

@@ -28,6 +28,7 @@ pub(super) struct InstallCluster {
 /// The exit code of a command, and its output on both streams.
 pub(super) struct CommandOutput {
     pub(super) well: bool,
+    pub(super) code: Option<i32>,
     pub(super) printed: String,
 }
 
@@ -87,6 +88,7 @@ impl InstallCluster {
         let output = self.command(arguments).output()?;
         Ok(CommandOutput {
             well: output.status.success(),
+            code: output.status.code(),
             printed: String::from_utf8([output.stdout, output.stderr].concat())?,
         })
     }
@@ -98,9 +100,12 @@ impl InstallCluster {
         arguments: &[&str],
         then: impl FnOnce(&Self) -> TestResult,
     ) -> Result<CommandOutput, Failed> {
-        let mut process = self
-            .command(&[&["install", "--timeout", "20"], arguments].concat())
-            .spawn()?;
+        let is_timeout = |argument: &&str| argument.starts_with("--timeout");
+        let timeout = match arguments.iter().any(is_timeout) {
+            true => &["install"][..],
+            false => &["install", "--timeout=20"],
+        };
+        let mut process = self.command(&[timeout, arguments].concat()).spawn()?;
         let output = process.stdout.take().ok_or("no standard output")?;
         let mut lines = BufReader::new(output).lines();
         let mut printed = String::new();
@@ -124,12 +129,16 @@ impl InstallCluster {
                 done.join().unwrap_or_else(|_| Err("a panic".into()))
             })
         });
-        let well = process.wait()?.success();
+        let status = process.wait()?;
         if let Some(mut errors) = process.stderr.take() {
             errors.read_to_string(&mut printed)?;
         }
         result?;
-        Ok(CommandOutput { well, printed })
+        Ok(CommandOutput {
+            well: status.success(),
+            code: status.code(),
+            printed,
+        })
     }
 
     /// Sets the status that the Deployment's controller and the kubelets would set.

@@ -50,18 +50,38 @@ fn whole(value: &mut Value) {
     }
 }
 
-fn compared(overlay: &str) -> TestResult {
-    for more in [&[][..], &["--monitoring"], &["--fail-closed"]] {
-        let arguments = [&["--certificates", overlay], more].concat();
+/// Changes what the component leaves to its user: the setting, and OpenShift's namespace of Whereabouts.
+fn as_serving(overlay: &str, objects: &mut [Value]) {
+    for object in objects {
+        if let Some(text) = object["data"]["nadmit.yaml"].as_str() {
+            object["data"]["nadmit.yaml"] = format!("{text}whereabouts: serve\n").into();
+        }
+        if object["metadata"]["name"] == "nadmit-whereabouts" && overlay == "openshift" {
+            object["metadata"]["namespace"] = "openshift-multus".into();
+        }
+    }
+}
+
+fn compared(overlay_name: &str) -> TestResult {
+    for more in [
+        &[][..],
+        &["--monitoring"],
+        &["--fail-closed"],
+        &["--whereabouts=serve"],
+    ] {
+        let arguments = [&["--certificates", overlay_name], more].concat();
         let mut printed = objects::parsed(&printed(&arguments)?)?;
         let components: Vec<String> = more
             .iter()
-            .map(|flag| flag.replace("--", "components/"))
+            .map(|flag| flag.replace("--", "components/").replace("=serve", ""))
             .collect();
         let components: Vec<&str> = components.iter().map(|name| &**name).collect();
-        let overlay = format!("overlays/{overlay}");
+        let overlay = format!("overlays/{overlay_name}");
         let mut kustomized = objects::kustomized(&["crds", &overlay], &components)?;
         printed.iter_mut().chain(&mut kustomized).for_each(whole);
+        if more == ["--whereabouts=serve"] {
+            as_serving(overlay_name, &mut kustomized);
+        }
         let (printed, kustomized) = (objects::by_name(printed)?, objects::by_name(kustomized)?);
         let all = printed.keys().chain(kustomized.keys());
         for name in all {

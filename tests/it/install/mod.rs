@@ -1,7 +1,10 @@
 //! `nadmit install | uninstall | status`: the real binary against a fake API server.
 
 mod cluster;
+mod injection;
 mod manifests;
+mod released;
+mod whereabouts;
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +38,9 @@ pub(crate) fn tests() -> Vec<Trial> {
         status_without_an_installation_says_so,
     ];
     tests.extend(manifests::tests());
+    tests.extend(released::tests());
+    tests.extend(injection::tests());
+    tests.extend(whereabouts::tests());
     tests
 }
 

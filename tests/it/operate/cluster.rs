@@ -28,7 +28,7 @@ pub(super) fn tests(no_curl: bool) -> Vec<Trial> {
 }
 
 /// Returns the output without ages, and without the padding of their columns.
-fn ageless(shown: &str) -> String {
+pub(super) fn ageless(shown: &str) -> String {
     let shown = timeless(shown);
     let is_no_age = |word: &&str| {
         let seconds = word.strip_suffix('s');
@@ -104,22 +104,55 @@ fn each_question_reads_no_more_than_it_needs() -> TestResult {
     let records = "addressallocations";
     let networks = "network-attachment-definitions";
     let (pools, reservations) = ("addresspools", "addressreservations");
+    let (ip_pools, ip_reservations) = ("ippools", "overlappingrangeipreservations");
     for (arguments, expected) in [
-        (&["allocations"][..], &[records, networks, "pods"][..]),
+        (
+            &["allocations"][..],
+            &[records, networks, "configmaps", ip_pools, "pods"][..],
+        ),
         (&["export"], &[records]),
         (
             &["pools"],
-            &[records, "addressslices", networks, pools, reservations],
+            &[
+                records,
+                "addressslices",
+                networks,
+                "configmaps",
+                pools,
+                reservations,
+                ip_pools,
+                ip_reservations,
+            ],
         ),
         (
             &["whois", "192.0.2.197"],
-            &[records, networks, pools, reservations, "pods"],
+            &[
+                records,
+                networks,
+                "configmaps",
+                pools,
+                reservations,
+                ip_pools,
+                ip_reservations,
+                "pods",
+            ],
         ),
         (
             &["whois", "192.0.2.198"],
-            &[records, networks, pools, reservations],
+            &[
+                records,
+                networks,
+                "configmaps",
+                pools,
+                reservations,
+                ip_pools,
+                ip_reservations,
+            ],
         ),
-        (&["describe", "pod", "db/web"], &[records, networks, "pods"]),
+        (
+            &["describe", "pod", "db/web"],
+            &[records, networks, "configmaps", ip_pools, "pods"],
+        ),
     ] {
         let before = fixture.server.request_paths().len();
         fixture.run(arguments)?;

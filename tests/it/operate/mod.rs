@@ -8,6 +8,7 @@ mod real;
 mod recovery;
 mod scenario;
 pub(crate) mod server;
+mod whereabouts;
 
 use std::{fs, path::Path};
 
@@ -37,6 +38,7 @@ pub(crate) fn tests() -> Vec<Trial> {
         .chain(maps::tests())
         .chain(cluster::tests(no_curl))
         .chain(real::tests())
+        .chain(whereabouts::tests())
         .collect()
 }
 

@@ -83,7 +83,9 @@ pub(crate) fn metrics_of_a_folder_server() -> Result<String, Failed> {
 
 pub(super) fn monitoring_names_exported_metrics() -> TestResult {
     let page = metrics_of_a_folder_server()?;
-    let exported = named(&page);
+    let of_cluster = metrics_of_a_replica()?;
+    let mut exported = named(&page);
+    exported.extend(named(&of_cluster));
     for file in FILES {
         parsed(file)?;
         let text = read(file)?;
@@ -95,7 +97,7 @@ pub(super) fn monitoring_names_exported_metrics() -> TestResult {
     every_help_text_ends_in_a_full_stop(&page)
 }
 
-/// Returns the metrics of a replica in a cluster without objects.
+/// Returns the metrics of a replica in a cluster with an IPPool.
 pub(crate) fn metrics_of_a_replica() -> Result<String, Failed> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -113,6 +115,11 @@ pub(crate) fn metrics_of_a_replica() -> Result<String, Failed> {
             random: RandomSource::new(|| 1),
         };
         let server = ApiServer::new();
+        server.put(json!({
+            "apiVersion": "whereabouts.cni.cncf.io/v1alpha1", "kind": "IPPool",
+            "metadata": {"name": "10.0.0.0-24", "namespace": "kube-system"},
+            "spec": {"range": "10.0.0.0/24", "allocations": {}},
+        }));
         let replica = Replica::new(Client::new(server.named("replica"), "default"), options);
         let stop = CancellationToken::new();
         let tasks = tokio::spawn(replica.tasks.run(stop.child_token()));

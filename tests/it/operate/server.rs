@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::support::TestResult;
@@ -102,9 +102,32 @@ impl WorkFolder {
 
     /// Starts a server on the folder, with additional flags.
     pub(super) fn serve_with(&self, flags: &[&str]) -> Result<RunningServer<'_>, Failed> {
+        self.start(&[&["--manifests", "manifests"], flags].concat())
+    }
+
+    /// Starts a replica of the cluster of the folder's kubeconfig, with an admin socket, and waits until
+    /// its list of pools has this text.
+    pub(super) fn serve_cluster(&self, text: &str) -> Result<RunningServer<'_>, Failed> {
+        fs::create_dir_all(self.path("data"))?;
+        let cluster = ["--cluster", "--kubeconfig", "kubeconfig"];
+        let serving = self.start(&[&cluster[..], &["--data-dir", "data"]].concat())?;
+        let begin = Instant::now();
+        while !self
+            .try_run(&["pools"])?
+            .is_ok_and(|printed| printed.contains(text))
+        {
+            if begin.elapsed() > TIMEOUT {
+                return Err("it does not get ready".into());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        Ok(serving)
+    }
+
+    fn start(&self, flags: &[&str]) -> Result<RunningServer<'_>, Failed> {
         let mut process = nadmit()
             .current_dir(self.folder.path())
-            .args(["serve", "--manifests", "manifests", "--drain-grace", "0"])
+            .args(["serve", "--drain-grace", "0"])
             .args(flags)
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())

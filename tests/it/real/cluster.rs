@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     control_plane::ControlPlane,
-    node::{NodeConfig, RunningNodes, Wire, ip},
+    node::{NodeConfig, RunningNodes, Wire, end_processes, ip},
     parts::Programs,
 };
 use crate::support::TestResult;
@@ -230,13 +230,32 @@ impl RealCluster {
         Ok(addresses)
     }
 
+    /// Kills the processes of a pod.
+    pub(super) fn kill(&self, namespace: &str, pod: &str) -> TestResult {
+        let nodes = self.nodes.as_ref().ok_or("no node")?;
+        let place = nodes.place(namespace, pod);
+        let place = place.ok_or_else(|| format!("{namespace}/{pod} has no network namespace"))?;
+        end_processes(&place);
+        Ok(())
+    }
+
     /// Polls until there is a result; the error has everyone's last log lines.
     pub(super) fn soon<T>(
         &self,
         complaint: &str,
+        look: impl FnMut() -> Result<Option<T>, Failed>,
+    ) -> Result<T, Failed> {
+        self.soon_within(TIMEOUT, complaint, look)
+    }
+
+    /// Polls as [`Self::soon`] does, for this time.
+    pub(super) fn soon_within<T>(
+        &self,
+        timeout: Duration,
+        complaint: &str,
         mut look: impl FnMut() -> Result<Option<T>, Failed>,
     ) -> Result<T, Failed> {
-        let end = Instant::now() + TIMEOUT;
+        let end = Instant::now() + timeout;
         loop {
             if let Some(found) = look()? {
                 return Ok(found);
@@ -254,8 +273,14 @@ impl RealCluster {
 
     /// Checks that the nodes report no faults.
     pub(super) fn is_content(&self) -> TestResult {
+        self.is_content_without(None)
+    }
+
+    /// Checks that the nodes report no faults but the end of a pod that the test has killed.
+    pub(super) fn is_content_without(&self, killed: Option<&str>) -> TestResult {
         let complaints = self.nodes.as_ref().map(RunningNodes::complaints);
-        let complaints = complaints.unwrap_or_default();
+        let mut complaints = complaints.unwrap_or_default();
+        complaints.retain(|one| killed.is_none_or(|pod| !one.contains(pod)));
         match complaints.is_empty() {
             true => Ok(()),
             false => Err(complaints.join("\n").into()),

@@ -10,13 +10,22 @@ mod audit;
 mod cluster;
 mod columns;
 mod control_plane;
+mod copies;
 mod install;
 mod node;
+mod one_word;
 mod outage;
 mod page_shell;
 mod pages;
 mod parts;
+mod repair;
 mod rollout;
+mod served;
+mod served_leaving;
+mod served_load;
+mod served_pods;
+mod served_settings;
+mod served_slices;
 mod statefulset;
 mod steps;
 mod typo;
@@ -51,6 +60,15 @@ pub(crate) fn tests() -> Vec<Trial> {
     let further = [
         (pages::TESTS_WITH_WHEREABOUTS, no_whereabouts),
         (audit::TESTS, no_whereabouts),
+        (served::TESTS, no_whereabouts),
+        (one_word::TESTS, no_whereabouts),
+        (served_leaving::TESTS, no_whereabouts),
+        (served_pods::TESTS, no_whereabouts),
+        (served_settings::TESTS, no_whereabouts),
+        (repair::TESTS, no_whereabouts),
+        (copies::TESTS, no_whereabouts),
+        (served_load::TESTS, no_whereabouts),
+        (served_slices::TESTS, no_whereabouts),
         (
             pages::TESTS_WITH_HELM,
             (!helm).then_some("needs helm: tests/tools.sh"),

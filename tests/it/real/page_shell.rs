@@ -144,17 +144,7 @@ impl<'c> PageShell<'c> {
             let found = yaml.iter().find(|block| block.text.contains(words));
             found.ok_or_else(|| format!("{page} has no block with {words:?}"))
         };
-        let settings = self.folder.path().join("whereabouts.conf");
-        fs::write(&settings, "{}")?;
-        // On a node this is a file at a fixed path.
-        let kind = format!(
-            "\"type\": \"whereabouts\", \"kubernetes\": {{\"kubeconfig\": \"{}\"}}, \
-             \"configuration_path\": \"{}\"",
-            self.cluster.kubeconfig().display(),
-            settings.display()
-        );
-        let before = &holding("\"type\": \"whereabouts\"")?.text;
-        let before = before.replace("\"type\": \"whereabouts\"", &kind);
+        let before = self.with_plugin_files(&holding("\"type\": \"whereabouts\"")?.text)?;
         let both = &holding("kind: AddressPool")?.text;
         let (network, pool) = both.split_once("---\n").ok_or("one object")?;
         for (name, text) in [
@@ -167,6 +157,20 @@ impl<'c> PageShell<'c> {
         Ok(())
     }
 
+    /// Returns a network of Whereabouts with the files that its plugin reads: on a node they have fixed
+    /// paths.
+    fn with_plugin_files(&self, network: &str) -> Result<String, Failed> {
+        const TYPE: &str = "\"type\": \"whereabouts\"";
+        let settings = self.folder.path().join("whereabouts.conf");
+        fs::write(&settings, "{}")?;
+        let files = format!(
+            "{TYPE}, \"kubernetes\": {{\"kubeconfig\": \"{}\"}}, \"configuration_path\": \"{}\"",
+            self.cluster.kubeconfig().display(),
+            settings.display()
+        );
+        Ok(network.replace(TYPE, &files))
+    }
+
     /// Applies the YAML block that contains this line.
     pub(super) fn apply_block(&self, page: &str, line: &str) -> Result<String, Failed> {
         let text = fs::read_to_string(Path::new(ROOT).join(page))?;
@@ -177,7 +181,7 @@ impl<'c> PageShell<'c> {
     }
 
     fn apply(&self, yaml: &str) -> Result<String, Failed> {
-        let yaml = self.replaced(yaml);
+        let yaml = self.with_plugin_files(&self.replaced(yaml))?;
         self.cluster.done(&["apply", "-f", "-"], &yaml)
     }
 

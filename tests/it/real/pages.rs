@@ -15,7 +15,7 @@ use super::{
     page_shell::{PageShell, first_command, holds},
     steps::stateful_set,
 };
-use crate::support::TestResult;
+use crate::support::{TestResult, same};
 use crate::{api_server::ForeignKind, whereabouts::KINDS as WHEREABOUTS};
 
 pub(super) const TESTS: &[NamedTest] = named![
@@ -27,7 +27,8 @@ pub(super) const TESTS: &[NamedTest] = named![
 ];
 
 /// Tests that also need Whereabouts's plugin.
-pub(super) const TESTS_WITH_WHEREABOUTS: &[NamedTest] = named![page_from_whereabouts];
+pub(super) const TESTS_WITH_WHEREABOUTS: &[NamedTest] =
+    named![page_from_whereabouts, page_serve_whereabouts];
 
 /// The kinds of cert-manager that its overlay has objects of.
 const CERT_MANAGER: [ForeignKind; 2] = [
@@ -194,6 +195,42 @@ fn page_from_whereabouts() -> TestResult {
     shell.run_block(PAGE, "kubectl delete addresspool storage")?;
     shell.run_block(PAGE, "kubectl scale -n db statefulset/db --replicas=3")?;
     addresses(&cluster).map(drop)
+}
+
+/// Serves the networks of Whereabouts, and goes back. The page's look at the CRD is left out: here the
+/// kinds have no schema.
+fn page_serve_whereabouts() -> TestResult {
+    const PAGE: &str = "docs/how-to/serve-whereabouts.md";
+    let cluster = RealCluster::start(2)?;
+    for kind in WHEREABOUTS {
+        cluster.apply(&[kind.definition()])?;
+    }
+    let shell = PageShell::new(&cluster)?;
+    shell.well("kubectl create namespace db")?;
+    shell.run_block(PAGE, "nadmit audit --cluster")?;
+    shell.run_block(PAGE, "nadmit install --image")?;
+    shell.run_block(PAGE, "kubectl label namespace db")?;
+    shell.apply_block(PAGE, "kind: StatefulSet")?;
+    let before = addresses(&cluster)?;
+    let printed = shell.run_block(PAGE, "nadmit pools --cluster")?;
+    for words in ["whereabouts/192.0.2.192-27", "db-0", "nadmit:"] {
+        holds(&printed, words)?;
+    }
+    shell.apply_block(PAGE, "  name: reports")?;
+    cluster.until_pods("db", 4)?;
+    on_the_wire(&cluster, "reports", "192.0.2.205/27")?;
+    shell.well("kubectl delete pod -n db reports")?;
+    shell.well("kubectl delete pod -n db db-1")?;
+    same(&addresses(&cluster)?, &before)?;
+
+    shell.run_block(PAGE, "nadmit install --whereabouts observe")?;
+    // grep fails if it finds nothing.
+    let search = "kubectl get ippools,overlappingrangeipreservations";
+    cluster.soon("a record names nadmit", || {
+        Ok(shell.run_block(PAGE, search).is_err().then_some(()))
+    })?;
+    same(&addresses(&cluster)?, &before)?;
+    shell.run_block(PAGE, "nadmit audit --cluster").map(drop)
 }
 
 /// Returns the addresses on the interfaces of the three replicas once they are ready, and checks

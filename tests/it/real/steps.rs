@@ -64,6 +64,17 @@ impl RealCluster {
         .map(drop)
     }
 
+    /// Waits until a pool is listed by nadmit.
+    pub(super) fn until_listed(&self, pool: &str) -> TestResult {
+        self.soon(&format!("nadmit does not list {pool}"), || {
+            let pools = self.nadmit(&["pools", "--cluster", "--output=json"])?;
+            match pools.is_well() {
+                true => Ok(pools.out.contains(pool).then_some(())),
+                false => Err(pools.output().into()),
+            }
+        })
+    }
+
     /// Waits until exactly this number of pods exists in a namespace and all are ready; returns
     /// their UIDs by name.
     pub(super) fn until_pods(

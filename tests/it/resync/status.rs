@@ -1,8 +1,9 @@
 //! The status of pools and reservations.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
+use nadmit::catalog::{Catalog, InlinePools, PoolDerivation, WhereaboutsMode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,7 @@ pub(super) fn tests() -> Vec<Trial> {
         a_status_is_written_once_and_when_it_changes,
         a_pool_in_use_is_written_every_few_seconds_at_most,
         a_pool_reports_why_it_allocates_nothing,
+        settings_of_networks_report_what_they_configure,
         a_reservation_reports_the_holder_of_its_address,
         an_object_that_rejects_its_status_blocks_no_other,
         only_the_leader_writes_a_status,
@@ -124,6 +126,40 @@ async fn a_pool_reports_why_it_allocates_nothing() -> TestResult {
     )?;
     let odd = fixture.condition(POOLS, "", "odd")?;
     holds(odd.starts_with("False WaitingForAdoption"), odd)
+}
+
+async fn settings_of_networks_report_what_they_configure() -> TestResult {
+    let settings = "apiVersion: nadmit.io/v1alpha1\nkind: AddressPool\nmetadata: {name: keep}\n\
+                    spec: {whereabouts: {networks: [db/old]}, retention: Pod}\n";
+    let network = "apiVersion: k8s.cni.cncf.io/v1\nkind: NetworkAttachmentDefinition\n\
+                   metadata: {name: old, namespace: db}\nspec: {config: '{\"type\": \"macvlan\", \
+                   \"ipam\": {\"type\": \"whereabouts\", \"range\": \"198.51.100.0/24\"}}'}\n";
+    let fixture = StatusFixture::new(settings)?;
+    seconds(3).await;
+    let status = |start: &str| {
+        let found = fixture.condition(POOLS, "", "keep")?;
+        holds(found.starts_with(start), found)
+    };
+    status("False NetworkNotFound: network db/old does not exist")?;
+    fixture.show(&format!("{settings}---\n{network}"))?;
+    seconds(10).await;
+    status("False NetworkWithoutPool: network db/old is one of Whereabouts")?;
+    let catalog = fixture.catalog.load_full().ok_or("no catalog")?;
+    let served = Catalog::clone(&catalog).deriving_pools(PoolDerivation {
+        inline: InlinePools::Disabled,
+        whereabouts: WhereaboutsMode::Serve,
+    });
+    drop(fixture.index.synced(served.pool_config()));
+    fixture.catalog.store(Some(Arc::new(served)));
+    seconds(10).await;
+    status("True Configures: the settings are those of pool \"whereabouts/198.51.100.0-24\"")?;
+    // It has no numbers, and nothing that could be exhausted.
+    let status = fixture.status("keep")?;
+    same(
+        (&status["capacity"], &status["free"]),
+        (&json!(null), &json!(null)),
+    )?;
+    same(status["conditions"].as_array().map(Vec::len), Some(1))
 }
 
 /// A pool that was stored before its schema had today's restrictions.

@@ -30,7 +30,7 @@ use nadmit_rules::{Injection, PodSubject, subject::Resolution};
 /// Decides about a Binding.
 pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
-    let Some(binding) = request.object.as_ref() else {
+    let Some(binding) = request.object.as_deref() else {
         return allow();
     };
     if context.policy.injection_in(request.namespace()) != Injection::Bind {

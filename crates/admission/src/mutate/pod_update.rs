@@ -20,7 +20,8 @@ use nadmit_rules::{Injection, subject::AnnotationOrigin};
 /// networks are released later.
 pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
-    let (Some(pod), Some(before)) = (request.non_static_object(), &request.old_object) else {
+    let (Some(pod), Some(before)) = (request.non_static_object(), request.old_object.as_deref())
+    else {
         return allow();
     };
     let user = &*request.user_info.username;

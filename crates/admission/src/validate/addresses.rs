@@ -15,7 +15,7 @@ use crate::{
     review::{AdmissionRequest, Operation},
 };
 use nadmit_allocation::{
-    Address, AllocationError, Holder, Index, Pool,
+    Address, AllocationError, Holder, Index, Pool, PoolOrigin,
     index::{AttachmentRequest, IndexGuard, MacRequest, Rejection, Requester},
 };
 use nadmit_rules::{Finding, Level, PodSubject};
@@ -79,7 +79,7 @@ fn second_launcher(
     requester: &Requester,
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
-    let before = request.old_object.as_ref();
+    let before = request.old_object.as_deref();
     let before = before.filter(|_| request.operation == Operation::Update);
     let migration = migration_guard::migration_of(before.unwrap_or(pod));
     let launch = match before {
@@ -102,7 +102,7 @@ fn validate_recorded(
     let requests = due.requests();
     let old = request
         .old_object
-        .as_ref()
+        .as_deref()
         .filter(|_| request.operation == Operation::Update);
     // Problems that existed before the update are not reported again.
     let preexisting = old.map_or_else(Vec::new, |old| {
@@ -180,6 +180,7 @@ fn claim_records(
     }
     Ok(Some(PendingCommit {
         writes: planned.writes,
+        served: Vec::new(),
         plan_id: planned.id,
         borrowed: planned.borrowed,
         response: AdmissionResponse::allow(request),
@@ -227,7 +228,8 @@ fn unmet(
         }
         // Without any, the pool allocates all of them, now or at binding. Having some ranges'
         // addresses but not others' never results from an allocation.
-        if requested.needs_ips && !(later && requested.ips.is_empty()) {
+        let by_annotation = pool.origin != PoolOrigin::Whereabouts;
+        if by_annotation && requested.needs_ips && !(later && requested.ips.is_empty()) {
             let named = |range: usize| {
                 requested
                     .ips

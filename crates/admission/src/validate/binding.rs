@@ -29,7 +29,7 @@ use nadmit_rules::{
 /// nadmit holds for the pod.
 pub(crate) fn decide(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Decision {
     let allow = || Decision::Respond(AdmissionResponse::allow(request));
-    let binding = request.object.as_ref();
+    let binding = request.object.as_deref();
     let Some(binding) = binding
         .filter(|binding| CurrentAnnotations::of_object(&binding.metadata.annotations).any())
     else {

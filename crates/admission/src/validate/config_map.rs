@@ -25,7 +25,7 @@ pub(crate) fn findings(
         };
         judge_config_map(&subject, context.policy, max_level)
     };
-    match &request.old_object {
+    match request.old_object.as_deref() {
         None => findings(after),
         Some(before) => subtract_baseline(findings(after), &findings(before)),
     }

@@ -3,6 +3,7 @@
 mod addresses;
 mod binding;
 mod config_map;
+mod inline_pool;
 mod network;
 mod operator;
 mod pod;

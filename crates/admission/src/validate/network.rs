@@ -1,5 +1,6 @@
 //! Reviews of networks (`NetworkAttachmentDefinitions`).
 
+use super::inline_pool;
 use crate::{context::ReviewContext, object::ReviewObject, review::AdmissionRequest};
 use nadmit_rules::{
     Finding, NetworkSubject, NetworkUseSubject,
@@ -32,7 +33,7 @@ pub(crate) fn findings(
         let subject = NetworkSubject::new(written, context.policy, context.catalog);
         judge_network(&subject, max_level)
     };
-    match &request.old_object {
+    match request.old_object.as_deref() {
         None => findings(after),
         Some(before)
             if before.spec == after.spec
@@ -43,6 +44,9 @@ pub(crate) fn findings(
         }
         Some(before) => {
             let mut found = subtract_baseline(findings(after), &findings(before));
+            found.extend(inline_pool::change_findings(
+                request, before, after, context,
+            ));
             let after = Some(after);
             found.extend(network_use(request, before, after, context));
             found
@@ -56,7 +60,7 @@ pub(crate) fn delete_findings(
     request: &AdmissionRequest<'_>,
     context: &ReviewContext<'_>,
 ) -> Vec<Finding> {
-    let old = request.old_object.as_ref();
+    let old = request.old_object.as_deref();
     match old.filter(|old| !old.is_terminating()) {
         Some(old) => network_use(request, old, None, context),
         None => Vec::new(),

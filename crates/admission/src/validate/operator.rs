@@ -23,7 +23,7 @@ pub(crate) fn findings(
     };
     let findings = |entries: &[_]| judge_operator(entries, catalog, policy);
     let new = entries(after);
-    let Some(old) = request.old_object.as_ref().map(entries) else {
+    let Some(old) = request.old_object.as_deref().map(entries) else {
         return findings(&new);
     };
     let mut found = subtract_baseline(findings(&new), &findings(&old));

@@ -28,7 +28,7 @@ fn changed_addresses(
     context: &ReviewContext<'_>,
 ) -> Option<Decision> {
     let pod = request.non_static_object()?;
-    let before = request.old_object.as_ref();
+    let before = request.old_object.as_deref();
     let before = before.map(|old| &old.metadata.annotations);
     if !context.has_pools() || before == Some(&pod.metadata.annotations) {
         return None;
@@ -40,7 +40,8 @@ fn changed_addresses(
 /// Returns the findings on the change of a pod's annotations. Problems that existed before the update
 /// are not reported again.
 fn findings(request: &AdmissionRequest<'_>, context: &ReviewContext<'_>) -> Vec<Finding> {
-    let (Some(after), Some(before)) = (request.non_static_object(), &request.old_object) else {
+    let (Some(after), Some(before)) = (request.non_static_object(), request.old_object.as_deref())
+    else {
         return Vec::new();
     };
     if after.metadata.annotations == before.metadata.annotations {

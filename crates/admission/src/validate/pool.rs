@@ -120,7 +120,7 @@ pub(crate) fn delete_findings(
     request: &AdmissionRequest<'_>,
     context: &ReviewContext<'_>,
 ) -> Vec<Finding> {
-    let old = request.old_object.as_ref();
+    let old = request.old_object.as_deref();
     let Some(old) = old.filter(|old| !old.is_terminating()) else {
         return Vec::new();
     };
@@ -169,7 +169,7 @@ pub(crate) fn reservation(
         judge_reservation(&subject, context.policy, max_level)
     };
     let found = findings(request.own.after);
-    match &request.old_object {
+    match request.old_object.as_deref() {
         None => found,
         Some(_) => subtract_baseline(found, &findings(request.own.before)),
     }
@@ -243,6 +243,8 @@ mod tests {
             "pool-in-use spec.ranges",
         ];
         assert_eq!(found(Some(other), &held), fields);
+        let settings = json!({"whereabouts": {"networks": ["db/a"]}});
+        assert_eq!(found(Some(settings), &held), fields);
         let wider = json!({"ranges": [{"range": "192.0.2.0/23"}]});
         assert_eq!(found(Some(wider), &held), [""; 0]);
     }
@@ -290,6 +292,8 @@ mod tests {
         assert_eq!(held_through(&before, None).count, 3);
         let elsewhere = json!({"ranges": [{"range": "10.0.0.0/24"}], "macs": {"prefix": "0a"}});
         assert_eq!(held_through(&elsewhere, None), PoolHoldings::default());
+        let settings = json!({"whereabouts": {"networks": ["db/a"]}});
+        assert_eq!(held_through(&settings, None), PoolHoldings::default());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) fn decide(
     let carried = pod.metadata.annotations.holder_token.as_deref();
     let requester = requester_under_review(request, pod, carried)?;
     let mut taken = macs_of_others(after, &requester, context);
-    let before = request.old_object.as_ref();
+    let before = request.old_object.as_deref();
     if let Some(before) = before.filter(|_| request.operation == Operation::Update) {
         // Problems that already existed before the update are not reported again.
         let before = subject_under_review(request, before, context);

@@ -54,7 +54,7 @@ fn new_findings(
         return Vec::new();
     };
     let own = keys(&after.metadata.annotations);
-    match &request.old_object {
+    match request.old_object.as_deref() {
         None => findings(after, max_level),
         // Most updates of a workload change only its metadata.
         Some(before) if before.spec == after.spec && keys(&before.metadata.annotations) == own => {

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
+use crate::NetworkRef;
 use nadmit_cni::range::Subnet;
 
 /// An exhausted range of a pool, or its exhausted MACs.
@@ -17,12 +18,21 @@ pub struct Exhausted {
     pub largest: Vec<(Arc<str>, u64)>,
 }
 
-/// The exhausted slices of a node in a strict pool.
+/// The authority that keeps a node to its slices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SliceLimit {
+    /// The pool has `strictSlices`.
+    Strict,
+    /// The plugin on the node uses the slice in the NodeSlicePool of this name alone.
+    NodeSlicePool(Arc<str>),
+}
+
+/// The exhausted slices of a node that borrows no addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlicesFull {
     /// The name of the pool.
     pub pool: Arc<str>,
-    /// The range of the slices.
+    /// The range of the slices; of a NodeSlicePool, the slice.
     pub range: Subnet,
     /// The name of the node.
     pub node: Arc<str>,
@@ -32,9 +42,31 @@ pub struct SlicesFull {
     pub capacity: u128,
     /// The number of free addresses in slices of other nodes.
     pub elsewhere: u128,
+    pub limit: SliceLimit,
 }
 
-/// An address outside of the node's slices in a strict pool.
+/// A node or an address without a slice in the NodeSlicePool of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoNodeSlice {
+    /// The network that is divided into slices.
+    pub network: NetworkRef,
+    pub without: WithoutSlice,
+    /// The name of the NodeSlicePool.
+    pub slice_pool: Arc<str>,
+    /// True if the NodeSlicePool exists.
+    pub exists: bool,
+}
+
+/// The node or address that has no slice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WithoutSlice {
+    /// No slice is this node's.
+    Node(Arc<str>),
+    /// The slice of no node contains this address.
+    Address(IpAddr),
+}
+
+/// An address outside of the slices of a node that borrows no addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutsideSlice {
     /// The requested address.
@@ -45,6 +77,7 @@ pub struct OutsideSlice {
     pub node: Arc<str>,
     /// The node that owns the address's slice, if any does.
     pub owner: Option<Arc<str>>,
+    pub limit: SliceLimit,
 }
 
 impl Exhausted {
@@ -84,11 +117,17 @@ impl fmt::Display for Exhausted {
 
 impl SlicesFull {
     pub(super) fn help(&self) -> String {
-        format!(
-            "run `nadmit pools --cluster {} --map`, release addresses, add a range, or set strictSlices: \
-             false to borrow addresses",
-            self.pool
-        )
+        let pool = &self.pool;
+        match self.limit {
+            SliceLimit::Strict => format!(
+                "run `nadmit pools --cluster {pool} --map`, release addresses, add a range, or set \
+                 strictSlices: false to borrow addresses"
+            ),
+            SliceLimit::NodeSlicePool(_) => format!(
+                "run `nadmit pools --cluster {pool} --map`, delete pods of the node, or give the nodes \
+                 larger slices (node_slice_size)"
+            ),
+        }
     }
 
     pub(super) fn detail(&self) -> String {
@@ -112,20 +151,83 @@ impl SlicesFull {
     }
 }
 
+impl OutsideSlice {
+    pub(super) fn help(&self) -> String {
+        match self.limit {
+            SliceLimit::Strict => {
+                "request an address of a slice of the pod's node (kubectl get addressslices), or remove \"ips\" \
+                 to get one assigned"
+            }
+            SliceLimit::NodeSlicePool(_) => {
+                "place the pod on the node of the address (nodeSelector), or remove \"ips\" to get an address \
+                 of its own node's slice (kubectl get nodeslicepools -A)"
+            }
+        }
+        .to_owned()
+    }
+}
+
 impl fmt::Display for SlicesFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             pool, range, node, ..
         } = self;
         write!(f, "pool {pool:?} is full for node {node:?}: ")?;
-        match self.slices {
-            0 => write!(f, "every slice of {range} belongs to another node")?,
-            _ => write!(
+        match (&self.limit, self.slices) {
+            (SliceLimit::NodeSlicePool(_), _) => {
+                write!(f, "all addresses of its slice {range} are in use")?;
+            }
+            (SliceLimit::Strict, 0) => write!(f, "every slice of {range} belongs to another node")?,
+            (SliceLimit::Strict, _) => write!(
                 f,
                 "all addresses of its slices of {range} are in use, and no slice is free"
             )?,
         }
-        f.write_str(" (strictSlices: true)")
+        write!(f, " ({})", self.limit)
+    }
+}
+
+impl fmt::Display for SliceLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Strict => f.write_str("strictSlices: true"),
+            Self::NodeSlicePool(name) => write!(f, "NodeSlicePool {name:?}"),
+        }
+    }
+}
+
+impl NoNodeSlice {
+    pub(super) fn help(&self) -> String {
+        match self.without {
+            WithoutSlice::Address(_) if self.exists => {
+                "request an address of a node's slice (kubectl get nodeslicepools -A), or remove \"ips\" to get \
+                 one assigned"
+            }
+            _ => {
+                "check that Whereabouts's node-slice-controller runs, and read its log (kubectl get \
+                 nodeslicepools -A); controllers and the scheduler try again"
+            }
+        }
+        .to_owned()
+    }
+}
+
+impl fmt::Display for NoNodeSlice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            network: NetworkRef { namespace, name },
+            slice_pool,
+            ..
+        } = self;
+        match &self.without {
+            WithoutSlice::Node(node) => write!(f, "node {node:?} has no slice")?,
+            WithoutSlice::Address(address) => write!(f, "{address} is in the slice of no node")?,
+        }
+        write!(f, " of network {namespace}/{name}")?;
+        match self.exists {
+            true => write!(f, " in NodeSlicePool {slice_pool:?}"),
+            false => write!(f, ": NodeSlicePool {slice_pool:?} does not exist"),
+        }
     }
 }
 
@@ -135,15 +237,30 @@ impl fmt::Display for OutsideSlice {
             address,
             pool,
             node,
-            ..
+            owner,
+            limit,
         } = self;
-        write!(
-            f,
-            "{address} is in no slice of node {node:?} in pool {pool:?} (strictSlices: true)"
-        )?;
-        match &self.owner {
-            Some(owner) => write!(f, ": its slice belongs to node {owner:?}"),
-            None => Ok(()),
+        match (limit, owner) {
+            (SliceLimit::Strict, owner) => {
+                write!(
+                    f,
+                    "{address} is in no slice of node {node:?} in pool {pool:?} ({limit})"
+                )?;
+                match owner {
+                    Some(owner) => write!(f, ": its slice belongs to node {owner:?}"),
+                    None => Ok(()),
+                }
+            }
+            (SliceLimit::NodeSlicePool(_), Some(owner)) => write!(
+                f,
+                "{address} is in the slice of node {owner:?}, not of {node:?} ({limit})"
+            ),
+            (SliceLimit::NodeSlicePool(_), None) => {
+                write!(
+                    f,
+                    "{address} is not in the slice of node {node:?} ({limit})"
+                )
+            }
         }
     }
 }

@@ -315,8 +315,9 @@ impl Index {
                     )
                 });
                 let free = |address: &&Address| !state.entries.contains_key(*address);
-                let reserved = state.reserved.keys().filter(free);
-                entries.chain(reserved.map(|address| (space.clone(), *address, None)))
+                let others = state.reserved.keys().chain(state.foreign.keys());
+                let others = others.filter(free);
+                entries.chain(others.map(|address| (space.clone(), *address, None)))
             })
             .collect();
         for (space, address, pool) in taken {
@@ -333,7 +334,7 @@ impl Index {
     }
 
     /// Marks an address as allocated in every range of its space that contains it.
-    fn occupy(&mut self, space: &Space, address: Address) {
+    pub(super) fn occupy(&mut self, space: &Space, address: Address) {
         let spans = self.spaces.get(space).map(|state| &state.spans);
         for span in spans.into_iter().flat_map(|spans| spans.around(address)) {
             if let Some(pool) = self.pools.get_mut(&span.pool) {
@@ -342,12 +343,12 @@ impl Index {
         }
     }
 
-    /// Marks an address as free in those ranges, unless it is reserved.
-    fn vacate(&mut self, space: &Space, address: Address) {
+    /// Marks an address as free in those ranges, unless it is reserved or in use by another allocator.
+    pub(super) fn vacate(&mut self, space: &Space, address: Address) {
         let Some(state) = self.spaces.get(space) else {
             return;
         };
-        if state.reserved.contains_key(&address) {
+        if state.reserved.contains_key(&address) || state.foreign.contains_key(&address) {
             return;
         }
         for span in state.spans.around(address) {

@@ -13,8 +13,9 @@
 //! # Invariants
 //! - An address of a space has at most one entry, and so at most one holder. An entry is committed (a
 //!   record of the ledger) or pending (being written).
-//! - An address with an entry or a reservation is not free in any range of its space that contains it:
-//!   pools of one space may overlap, like Whereabouts ranges with one `network_name`.
+//! - An address with an entry or a reservation, or that another allocator has given, is not free in any
+//!   range of its space that contains it: pools of one space may overlap, like Whereabouts ranges with one
+//!   `network_name`.
 //! - A recorded address stays allocated when its pool changes or is removed.
 //!
 //! # Guarantees
@@ -24,6 +25,7 @@
 
 mod contention;
 mod entries;
+mod foreign;
 mod plan;
 mod pools;
 mod query;
@@ -44,6 +46,7 @@ use nadmit_cni::mac::Mac;
 
 use self::{entries::IndexEntry, pools::IndexedPool};
 pub use self::{
+    foreign::{AddressGiver, ForeignUse},
     plan::{AllocationPlan, Assignment, AttachmentRequest, MacRequest, Rejection, Requester},
     pools::Usage,
     query::IndexedAllocation,
@@ -66,6 +69,7 @@ pub struct Index {
     observed_revision: Version,
     last_plan: u64,
     contention: contention::Contention,
+    foreign: foreign::ForeignUses,
 }
 
 /// The key of a holder's addresses: holder, network and interface.
@@ -84,6 +88,8 @@ struct SpaceState {
     derived_macs: HashMap<Mac, Address>,
     /// Reserved addresses, with the index of the reservation in the configuration.
     reserved: HashMap<Address, usize>,
+    /// Addresses that other allocators have given.
+    foreign: HashMap<Address, ForeignUse>,
     spans: pools::SpanIndex,
 }
 

@@ -1,6 +1,8 @@
 //! Tests of the index: allocation, renewal, rejection and free addresses.
 
+mod foreign;
 mod next_pod;
+mod node_slices;
 mod pending;
 mod pools;
 mod reservations;

@@ -104,7 +104,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
 
     fn evaluate_pod(&self, recorded: VersionedRecord<'a>) -> Option<Action> {
         let (record, _) = recorded;
-        let pool = self.pool_config.pool(&record.pool);
+        let pool = self.pool_of(record);
         // The address must not be freed before its MAC has a record of its own.
         if self.split_record(record).is_some() {
             return None;
@@ -176,7 +176,7 @@ impl<'a, O: ClusterObserver> Reconciliation<'a, O> {
                 return (!is_provisional && self.has_another(record, pool)).then(excess);
             }
             // A pod is bound only once; nothing on its node requests this address any more.
-            InterfaceState::OnOtherNode if pool.is_some_and(|pool| pool.slicing.is_some()) => {
+            InterfaceState::OnOtherNode if pool.is_some_and(|pool| pool.assigns_by_node()) => {
                 return self.has_another(record, pool).then(excess);
             }
             InterfaceState::Detached => {}

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod interfaces;
+mod renamed;
 
 use super::*;
 use crate::{

@@ -8,8 +8,8 @@ use core::time::Duration;
 use nadmit_allocation::Allocation;
 
 use crate::{
-    AllocationRecord, AuditCode, AuditFinding, ObjectRef, PodName, PodRecord, PodState, RecordKind,
-    fix, view::View,
+    AllocationRecord, AuditCode, AuditFinding, HasObject as _, ObjectRef, PodName, PodRecord,
+    PodState, RecordKind, fix, view::View,
 };
 
 /// The age of a record from which it may be reported if the quarantines of its pool are not known.
@@ -53,15 +53,17 @@ fn leaked(
     state: &str,
 ) -> Option<AuditFinding> {
     let allocation = &one.allocation;
-    let mut pools = view
+    let pools = view
         .snapshot
         .address_pools
         .iter()
         .map(|record| &record.pool);
-    let pool = pools.find(|pool| pool.name == allocation.pool);
-    let kept = pool.map_or(DEFAULT_QUARANTINE, |pool| {
-        pool.quarantine.max(pool.lost_node_quarantine)
+    // The pool of a network has its settings from an AddressPool that names the network.
+    let pools = pools.filter(|pool| {
+        pool.name == allocation.pool || pool.configures.contains(&allocation.network)
     });
+    let kept = pools.map(|pool| pool.quarantine.max(pool.lost_node_quarantine));
+    let kept = kept.max().unwrap_or(DEFAULT_QUARANTINE);
     let is_young = view.snapshot.now.since(allocation.since) < kept;
     if allocation.holder.is_persistent() || allocation.reservation.is_some() || is_young {
         return None;

@@ -13,13 +13,13 @@ use nadmit_cni::{
     assignable::{AssignableSource, assignable_ranges},
     ipam::{HostLocalRange, Ipam},
 };
+use nadmit_whereabouts::SpaceAddress;
 
 use crate::{
     AddressPoolRecord, AuditCode, AuditFinding, ObjectRef, PodState, RecordKind,
     finding::{MAX_NAMES, some_of},
     fix,
     segment::Segment,
-    spaces::SpaceAddress,
     view::{View, network_object},
 };
 

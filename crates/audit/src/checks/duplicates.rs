@@ -10,13 +10,13 @@ use std::{
 };
 
 use nadmit_allocation::Holder;
+use nadmit_whereabouts::SpaceAddress;
 
 use crate::{
     AuditCode, AuditFinding,
     finding::some_of,
     fix,
     segment::{self, Segment},
-    spaces::SpaceAddress,
     view::{Attachment, View},
 };
 
@@ -128,7 +128,7 @@ fn finding(view: &View<'_>, address: IpAddr, users: &[&Attachment<'_>]) -> Audit
 }
 
 /// Returns true for addresses that nodes use for their own pods: each may have the same.
-fn is_link_local(address: IpAddr) -> bool {
+pub(super) fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_link_local(),
         IpAddr::V6(address) => address.is_unicast_link_local(),

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use nadmit_cni::status::AttachmentStatus;
+use nadmit_whereabouts::{SpaceAddress, reservation_name};
 
 use crate::{
-    AuditCode, AuditFinding, PodName, PodRecord, PodState, RecordKind, fix,
-    spaces::{self, SpaceAddress},
-    view::{Attachment, Entry, View, interface_in_words},
+    AuditCode, AuditFinding, HasObject as _, PodName, PodRecord, PodState, RecordKind, fix,
+    view::{Attachment, Entry, View, entry_in_words, interface_in_words},
 };
 use serde_json::json;
 
@@ -88,6 +88,7 @@ fn compare(view: &View<'_>, one: &Entry<'_>, pod: &PodRecord) -> Option<AuditFin
         || {
             let name = &entry.interface;
             match all.iter().any(|status| named(&status)) {
+                _ if pod.host_network => "spec.hostNetwork is true".to_owned(),
                 true => format!("network-status has {name} on a network of other addresses"),
                 false => format!("network-status has no interface {name}"),
             }
@@ -189,7 +190,7 @@ fn target(
 }
 
 fn with_entry(finding: AuditFinding, one: &Entry<'_>) -> AuditFinding {
-    finding.with(one.pool.object(), one.entry.in_words())
+    finding.with(one.pool.object(), entry_in_words(one.entry))
 }
 
 /// Returns the finding about an entry without reservation, if every network of its pool makes one.
@@ -214,7 +215,7 @@ fn missing_reservation(view: &View<'_>, one: &Entry<'_>, pod: &PodName) -> Optio
         "apiVersion": "whereabouts.cni.cncf.io/v1alpha1",
         "kind": "OverlappingRangeIPReservation",
         "metadata": {
-            "name": spaces::reservation_name(one.space, address),
+            "name": reservation_name(one.space, address),
             "namespace": one.pool.namespace,
         },
         "spec": {

@@ -4,10 +4,10 @@
 use std::net::IpAddr;
 
 use nadmit_cni::address::canonical;
+use nadmit_whereabouts::{SpaceAddress, WhereaboutsNetwork};
 
 use crate::{
-    AuditCode, AuditFinding, RecordKind, fix,
-    spaces::{SpaceAddress, WhereaboutsNetwork},
+    AuditCode, AuditFinding, HasObject as _, RecordKind, fix,
     view::{Attachment, View, network_object},
 };
 

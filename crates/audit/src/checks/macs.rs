@@ -13,7 +13,7 @@ use crate::{
     finding::some_of,
     fix,
     segment::{self, Segment},
-    view::{Attachment, View},
+    view::{Attachment, View, interface_and_mac},
 };
 
 /// A user of a MAC.
@@ -151,11 +151,10 @@ impl User<'_, '_> {
 
     fn in_words(&self) -> String {
         match self {
-            Self::Pod(one) => {
-                let mac = one.mac.map(|mac| mac.to_string()).unwrap_or_default();
-                let (interface, network) = (one.interface(), &one.status.name);
-                format!("network-status: {interface} on {network} has MAC {mac}")
-            }
+            Self::Pod(one) => one
+                .mac
+                .map(|mac| interface_and_mac(one, mac))
+                .unwrap_or_default(),
             Self::Machine(_, one, _) => {
                 let (index, mac) = (one.index, &one.mac_text);
                 let network = format!("{}/{}", one.network_namespace, one.network);

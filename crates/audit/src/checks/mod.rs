@@ -2,15 +2,20 @@
 
 mod allocations;
 mod allocators;
+mod claimants;
 mod claims;
+mod conflicting_records;
 mod duplicates;
 mod entries;
 mod interfaces;
+mod mac_drift;
 mod macs;
 mod pools;
+mod record_use;
 mod reservations;
 mod slices;
 mod unreadable;
+mod uses;
 
 use super::{AuditFinding, view::View};
 
@@ -20,7 +25,9 @@ pub(crate) type Check = fn(&View<'_>, &mut Vec<AuditFinding>);
 /// All checks.
 pub(crate) const CHECKS: &[Check] = &[
     duplicates::check,
+    conflicting_records::check,
     macs::check,
+    mac_drift::check,
     allocators::check,
     entries::check,
     interfaces::check,

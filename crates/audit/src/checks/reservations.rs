@@ -1,8 +1,11 @@
 //! `orphaned-reservation`: reservations without pod, or without an entry for their pod.
 
+use nadmit_whereabouts::SpaceAddress;
+
 use crate::{
-    AuditCode, AuditFinding, OverlappingReservation, PodName, PodState, RecordKind, fix,
-    spaces::SpaceAddress, view::View,
+    AuditCode, AuditFinding, HasObject as _, OverlappingReservation, PodName, PodState, RecordKind,
+    fix,
+    view::{View, entry_in_words},
 };
 
 pub(crate) fn check(view: &View<'_>, findings: &mut Vec<AuditFinding>) {
@@ -58,7 +61,7 @@ fn judge(
             let finding = match entries.first() {
                 Some(other) => {
                     let message = format!("is of pod {pod}, but the entry is not");
-                    let value = other.entry.in_words();
+                    let value = entry_in_words(other.entry);
                     orphan(one, message).with(other.pool.object(), value)
                 }
                 None if covers(view, addresses) => orphan(
@@ -106,7 +109,7 @@ fn handed_over(
             });
             match of_other {
                 Some((entry, heir)) => {
-                    let value = entry.entry.in_words();
+                    let value = entry_in_words(entry.entry);
                     let finding = finding.with(entry.pool.object(), value);
                     (finding, heir, &*entry.entry.interface)
                 }

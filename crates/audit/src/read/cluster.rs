@@ -36,9 +36,18 @@ impl SnapshotReader {
             }
         }
         ips.sort_unstable();
+        let metadata = &object["metadata"];
+        let owners = metadata["ownerReferences"].as_array();
+        let mut owners = owners.into_iter().flatten();
+        let owner = owners.find(|owner| owner["kind"] == "VirtualMachine");
+        let finalizers = metadata["finalizers"].as_array().into_iter().flatten();
         self.snapshot.claims.push(ClaimRecord {
             namespace: of.namespace.clone(),
             name: of.name.clone(),
+            network: some_text(object, &["spec", "network"]),
+            machine: owner.and_then(|owner| some_text(owner, &["name"])),
+            finalizers: finalizers.filter_map(|one| some_text(one, &[])).collect(),
+            terminating: !metadata["deletionTimestamp"].is_null(),
             ips,
         });
     }

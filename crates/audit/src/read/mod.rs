@@ -2,6 +2,7 @@
 
 mod cluster;
 mod nadmit;
+mod ovn;
 mod pod;
 mod whereabouts;
 

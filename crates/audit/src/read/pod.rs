@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use nadmit_allocation::{Controller, Holder, RequesterIdentity};
 use nadmit_cni::{
-    Annotation, Selection, address::canonical, annotations, interface, status::AttachmentStatus,
+    Annotation, HardwareAddress, Mac, Selection, address::canonical, annotations, interface,
+    status::AttachmentStatus,
 };
 use serde_json::Value;
 
-use super::{SnapshotReader, some_text, text};
+use super::{SnapshotReader, ovn, some_text, text};
 use crate::{ObjectRef, PodName, PodRecord, RequestedNetwork};
 
 /// The namespace in which Multus looks up default networks, unless it is configured otherwise.
@@ -18,13 +19,13 @@ impl SnapshotReader {
     pub(super) fn pod(&mut self, of: &ObjectRef, object: &Value) {
         let phase = text(object, &["status", "phase"]);
         let annotation = |key: &str| some_text(object, &["metadata", "annotations", key]);
-        let on_node = object["spec"]["hostNetwork"] == true;
+        let host_network = object["spec"]["hostNetwork"] == true;
         let mut requested = Vec::new();
         for (key, home) in [
             (annotations::DEFAULT_NETWORK, MULTUS_NAMESPACE),
             (annotations::NETWORKS, &*of.namespace),
         ] {
-            let Some(value) = annotation(key).filter(|_| !on_node) else {
+            let Some(value) = annotation(key).filter(|_| !host_network) else {
                 continue;
             };
             let parsed = Annotation::parse(&value);
@@ -40,13 +41,23 @@ impl SnapshotReader {
                 self::requested(selection, home, default)
             }));
         }
-        let status = annotation(annotations::NETWORK_STATUS).filter(|_| !on_node);
+        let status = annotation(annotations::NETWORK_STATUS).filter(|_| !host_network);
         let status = status.map(|value| network_status(&value));
         let (status, mistakes) = status.unwrap_or_default();
         let status_is_partial = !mistakes.is_empty();
         for mistake in mistakes {
             let reason = format!("the annotation network-status cannot be read: {mistake}");
             self.unreadable_with(of, reason, "create the pod again: its CNI plugins write it");
+        }
+        let assigned = annotation(ovn::POD_NETWORKS).filter(|_| !host_network);
+        let assigned = assigned.map(|value| ovn::pod_networks(&value));
+        let (assigned, mistakes) = assigned.unwrap_or_default();
+        for mistake in mistakes {
+            let reason = format!(
+                "the annotation {} cannot be read: {mistake}",
+                ovn::POD_NETWORKS
+            );
+            self.unreadable_with(of, reason, "create the pod again: OVN-Kubernetes writes it");
         }
         let created = text(object, &["metadata", "creationTimestamp"]);
         let uid = some_text(object, &["metadata", "uid"]);
@@ -63,11 +74,14 @@ impl SnapshotReader {
             ended: matches!(phase, "Succeeded" | "Failed"),
             pending: phase == "Pending",
             terminating: !object["metadata"]["deletionTimestamp"].is_null(),
+            host_network,
             created: (self.parse_time)(created),
             holder,
             uid,
             requested,
             status,
+            ovn: assigned,
+            primary_claim: annotation(ovn::PRIMARY_CLAIM).filter(|_| !host_network),
             status_is_partial,
         };
         self.snapshot.pods.push(record);
@@ -137,12 +151,20 @@ fn requested(selection: &Selection<'_>, home: &str, default: bool) -> Option<Req
         namespace: selection.namespace_or(home).into(),
         name: selection.network_name()?.into(),
         interface: interface.into(),
+        is_default: default,
         ips: ips
             .filter_map(|ip| Some(canonical(&ip.text)?.address))
             .collect(),
         mac: mac.and_then(|mac| mac.ok()?.ethernet()),
+        args_mac: args_mac(selection),
         claim: claim.map(|claim| claim.value.as_ref().into()),
     })
+}
+
+/// Returns the MAC of `cni-args`.
+fn args_mac(selection: &Selection<'_>) -> Option<Mac> {
+    let text = selection.cni_args.as_ref()?.text("mac")?.string()?;
+    HardwareAddress::parse(&text).ok()?.ethernet()
 }
 
 fn holder(of: &ObjectRef, object: &Value, uid: Option<&str>) -> Holder {

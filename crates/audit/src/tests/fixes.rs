@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{
-    World, consistent, ipam, network_on, own_pool, pod, pool, requesting, reservation, set,
+    World, consistent, ipam, network_on, own_pool, pod, pod_on, pool, requesting, reservation, set,
     whereabouts,
 };
 use crate::RecordKind;
@@ -87,7 +87,43 @@ fn commands_remove_their_findings() {
         let entry = own_pool(&[("5", "db/a")]);
         set(entry, "/spec/allocations/5/ifname", "net7".into())
     };
-    let worlds: [(World, &[&str]); 10] = [
+    let claim = json!({
+        "apiVersion": "k8s.cni.cncf.io/v1alpha1", "kind": "IPAMClaim",
+        "metadata": {
+            "name": "vm.net", "namespace": "db", "finalizers": ["kubevirt.io/persistent-ipam"],
+            "ownerReferences": [{"kind": "VirtualMachine", "name": "vm"}],
+        },
+        "spec": {"network": "x"}, "status": {"ips": ["10.0.0.5/24"]},
+    });
+    let half = || network_on("eth1", "half", ipam(json!({"range": "10.0.0.0/25"})));
+    let silent = |network: &str, name: &str| {
+        let pod = pod_on(network, name, json!({}));
+        let status = "/metadata/annotations/k8s.v1.cni.cncf.io~1network-status";
+        set(pod, status, "".into())
+    };
+    let asks_mac = {
+        let pod = pod_on("net", "b", json!({"mac": "02:00:00:00:00:02"}));
+        requesting(pod, json!({"name": "net", "mac": "02:00:00:00:00:01"}))
+    };
+    let worlds: [(World, &[&str]); 14] = [
+        (
+            own(&[("5", "db/a")])
+                .with(half())
+                .with(pool("10.0.0.0-25", "10.0.0.0/25", &[("5", "db/b")]))
+                .with(silent("net", "a"))
+                .with(silent("half", "b"))
+                .with(reserved()),
+            &["conflicting-records"],
+        ),
+        (
+            own(&[("5", "db/a")])
+                .with(silent("net", "a"))
+                .with(silent("net", "b"))
+                .with(reservation("10.0.0.5", "db/b")),
+            &["conflicting-records"],
+        ),
+        (World::of([whereabouts(), asks_mac]), &["drift"]),
+        (World::of([claim]), &["orphaned-claim"]),
         (
             own(&[("5", "db/a")]).with(reserved()),
             &["leaked-entry", "orphaned-reservation"],

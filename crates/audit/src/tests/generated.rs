@@ -123,6 +123,26 @@ proptest! {
     }
 
     #[test]
+    fn a_second_entry_of_an_address_is_a_conflict(
+        pods in placed(),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let first: Vec<&Placed> = pods.iter().filter(|one| one.network == 0).collect();
+        if !first.is_empty() {
+            let one = first[at.index(first.len())];
+            let mut twin = pod_on("twin", "twin", json!({}));
+            if let Some(annotations) = twin["metadata"]["annotations"].as_object_mut() {
+                annotations.remove("k8s.v1.cni.cncf.io/network-status");
+            }
+            let network = network_on("eth1", "twin", ipam(json!({"range": "10.0.0.0/17"})));
+            let offset = one.offset.to_string();
+            let pool = pool("10.0.0.0-17", "10.0.0.0/17", &[(&offset, "db/twin")]);
+            let world = world(&pods).with(network).with(pool).with(twin);
+            prop_assert_eq!(world.codes(), ["conflicting-records"]);
+        }
+    }
+
+    #[test]
     fn no_object_panics(
         pods in placed(),
         at in any::<prop::sample::Index>(),

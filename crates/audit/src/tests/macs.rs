@@ -3,24 +3,15 @@
 use serde_json::{Value, json};
 
 use super::world::{
-    World, consistent, launcher_of, network_of, network_on, owned_by, pod, pod_on, requesting, set,
+    World, consistent, launcher_of, machine_with, network_of, network_on, owned_by, pod, pod_on,
+    requesting, set,
 };
 
 const MAC: &str = "02:00:00:00:00:01";
 
 /// A virtual machine with the MAC on a network.
 fn machine(name: &str, network: &str, strategy: &str) -> Value {
-    json!({
-        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
-        "metadata": {"name": name, "namespace": "db"},
-        "spec": {"runStrategy": strategy, "template": {"spec": {
-            "networks": [{"name": "data", "multus": {"networkName": network}}],
-            "domain": {"devices": {"interfaces": [
-                {"name": "default", "masquerade": {}},
-                {"name": "data", "bridge": {}, "macAddress": MAC},
-            ]}},
-        }}},
-    })
+    machine_with(name, network, strategy, MAC)
 }
 
 #[test]

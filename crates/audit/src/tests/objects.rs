@@ -1,12 +1,10 @@
-//! Allocations, claims, slices and pools.
+//! Allocations, slices and pools.
 
 use serde_json::{Value, json};
 
 use crate::{Coverage, audit};
 
-use super::world::{
-    World, check, consistent, launcher_of, network_on, owned_by, pod, pool, requesting,
-};
+use super::world::{World, check, consistent, network_on, pod, pool};
 
 fn allocation(address: &str, holder: Value, since: &str) -> Value {
     json!({
@@ -16,6 +14,14 @@ fn allocation(address: &str, holder: Value, since: &str) -> Value {
             "address": address, "pool": "storage", "network": {"namespace": "db", "name": "net"},
             "interface": "net1", "holder": holder, "pod": {"name": "a"}, "since": since,
         },
+    })
+}
+
+/// Returns an AddressPool with a quarantine of 100 hours for the pool of a network.
+fn settings(network: &str) -> Value {
+    json!({
+        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressPool", "metadata": {"name": "keep"},
+        "spec": {"whereabouts": {"networks": [network]}, "quarantine": "100h"},
     })
 }
 
@@ -35,6 +41,22 @@ fn allocations() {
             "in quarantine",
             World::of([allocation("10.0.0.5", of_pod(), "999500")]),
             &[],
+        ),
+        (
+            "in the quarantine of an AddressPool that names the network",
+            World::of([
+                allocation("10.0.0.5", of_pod(), "900000"),
+                settings("db/net"),
+            ]),
+            &[],
+        ),
+        (
+            "an AddressPool names another network",
+            World::of([
+                allocation("10.0.0.5", of_pod(), "900000"),
+                settings("db/other"),
+            ]),
+            &["warn leaked-allocation: 10.0.0.5 is held by pod db/a, which does not exist"],
         ),
         (
             "kept by its workload",
@@ -66,46 +88,6 @@ fn allocations() {
         World::of([allocation("10.0.0.5", of_pod(), old)]).commands(),
         ["kubectl exec -n nadmit deploy/nadmit -- /nadmit release 10.0.0.5 --pool storage --yes"]
     );
-}
-
-#[test]
-fn claims() {
-    let claim = |ips: Value| {
-        json!({
-            "apiVersion": "k8s.cni.cncf.io/v1alpha1", "kind": "IPAMClaim",
-            "metadata": {"name": "a.net", "namespace": "db"},
-            "spec": {"network": "net", "interface": "net1"}, "status": {"ips": ips},
-        })
-    };
-    let net = || network_on("eth1", "net", json!({"type": "static"}));
-    let selection = json!({"name": "net", "ipam-claim-reference": "a.net"});
-    let claiming = || requesting(pod("a", &["10.0.0.5"]), selection.clone());
-    let world = |ips: Value| World::of([net(), claiming(), claim(ips)]);
-    check(&[
-        ("the same", world(json!(["10.0.0.5/24"])), &[]),
-        ("no address yet", world(json!([])), &[]),
-        (
-            "others",
-            world(json!(["10.0.0.6/24"])),
-            &[
-                "deny claim-mismatch: IPAMClaim db/a.net has 10.0.0.6, but net1 of pod db/a has 10.0.0.5",
-            ],
-        ),
-        (
-            "a pod without claim",
-            World::of([net(), pod("a", &["10.0.0.5"]), claim(json!(["10.0.0.6"]))]),
-            &[],
-        ),
-    ]);
-    let world = World::of([
-        net(),
-        owned_by("vm", claiming()),
-        claim(json!(["10.0.0.6/24"])),
-    ]);
-    assert_eq!(world.commands(), ["kubectl delete pod -n db a"]);
-    let launcher = launcher_of("vm", claiming());
-    let world = World::of([net(), launcher, claim(json!(["10.0.0.6/24"]))]);
-    assert_eq!(world.commands(), ["virtctl restart -n db vm"]);
 }
 
 #[test]

@@ -24,6 +24,12 @@ impl World {
         self
     }
 
+    /// Adds objects.
+    pub(super) fn with_all(mut self, objects: impl IntoIterator<Item = Value>) -> Self {
+        self.0.extend(objects);
+        self
+    }
+
     /// Returns the snapshot of a cluster, or of files.
     pub(super) fn snapshot(&self, coverage: Coverage) -> Snapshot {
         let parse_time = |text: &str| text.parse().ok().map(Timestamp);
@@ -126,6 +132,21 @@ pub(super) fn pod_on(network: &str, name: &str, status: Value) -> Value {
             },
         },
         "spec": {"nodeName": "node-a"}, "status": {"phase": "Running"},
+    })
+}
+
+/// Returns a virtual machine with a MAC on a network.
+pub(super) fn machine_with(name: &str, network: &str, strategy: &str, mac: &str) -> Value {
+    json!({
+        "apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine",
+        "metadata": {"name": name, "namespace": "db"},
+        "spec": {"runStrategy": strategy, "template": {"spec": {
+            "networks": [{"name": "data", "multus": {"networkName": network}}],
+            "domain": {"devices": {"interfaces": [
+                {"name": "default", "masquerade": {}},
+                {"name": "data", "bridge": {}, "macAddress": mac},
+            ]}},
+        }}},
     })
 }
 

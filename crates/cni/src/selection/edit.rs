@@ -7,7 +7,7 @@ use super::{Annotation, AnnotationFormat, Selection};
 /// The values to inject into a selection.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Addition {
-    /// The complete list of `ips`, which replaces an existing one.
+    /// The complete list of `ips`, which replaces an existing one; an empty one removes it.
     pub ips: Option<Vec<String>>,
     /// The `mac`, which replaces an existing one.
     pub mac: Option<String>,
@@ -45,7 +45,11 @@ fn push(
         AnnotationFormat::Short => short_members(selection),
         AnnotationFormat::Json => json_members(selection),
     };
-    let ips = addition.ips.as_ref().map(json);
+    if addition.ips.as_ref().is_some_and(Vec::is_empty) {
+        members.retain(|member| member.key != Some("ips"));
+    }
+    let ips = addition.ips.as_ref().filter(|ips| !ips.is_empty());
+    let ips = ips.map(json);
     let mac = addition.mac.as_ref().map(json);
     for (key, value) in [("ips", ips), ("mac", mac)] {
         let Some(value) = value else { continue };
@@ -149,6 +153,21 @@ mod tests {
             ),
             r#"[{"x.y/z":[1, 2],"name":"a","default-route":["192.0.2.1"]},"#.to_owned()
                 + r#"{"name":"b","ips":["192.0.2.205/27"],"mac":"02:5e:00:00:00:0d"}]"#
+        );
+    }
+
+    #[test]
+    fn an_empty_list_removes_the_addresses() {
+        let addition = Addition {
+            ips: Some(Vec::new()),
+            mac: None,
+        };
+        assert_eq!(
+            with(
+                r#"[{"ips":["x"],"name":"a","IPs":["192.0.2.205"],"mac":"CA:FE:C0:FF:EE:00"}]"#,
+                &[addition]
+            ),
+            r#"[{"name":"a","mac":"CA:FE:C0:FF:EE:00"}]"#
         );
     }
 

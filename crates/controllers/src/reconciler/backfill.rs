@@ -8,12 +8,12 @@ use tokio::time::{Duration, Instant};
 use super::{BackfillError, Inner, ReconcileError, ReconcileReport, ReconcilerState};
 use crate::{AnnotationPatch, EventType, ObjectRef};
 use nadmit_admission::{Freshness, LateInjection, ReviewContext, inject_late, tag};
-use nadmit_allocation::{Holder, Slice, Write, index::PlanId};
+use nadmit_allocation::{Holder, Slice};
 use nadmit_catalog::{Catalog, LiveRead, LiveReadError, Pod};
 use nadmit_cni::{annotations, selection::Annotation};
 use nadmit_ledger::{
-    CommitLimits, CommitLoopError, CommitOutcome, CommitPlanner, CommitStep, claim, commit,
-    commit_loop,
+    CommitLimits, CommitLoopError, CommitOutcome, CommitPlanner, CommitStep, PlannedWrites, claim,
+    commit, commit_loop,
 };
 use nadmit_rules::{Finding, Injection, Policy};
 
@@ -267,8 +267,12 @@ impl BackfillPlanner<'_> {
                 plan_id,
                 annotations,
             } => CommitStep::Commit {
-                writes,
-                plan_id,
+                writes: PlannedWrites {
+                    records: writes,
+                    // Late injection leaves the networks of Whereabouts to its plugin.
+                    served: Vec::new(),
+                    plan_id,
+                },
                 result: BackfillStep::Annotate(Arc::clone(fresh), annotations),
             },
         }
@@ -302,11 +306,11 @@ impl CommitPlanner for BackfillPlanner<'_> {
         Ok(claim(slices, &self.inner.index, &slice).await?)
     }
 
-    async fn commit(&mut self, writes: Vec<Write>, plan_id: PlanId) -> CommitOutcome {
+    async fn commit(&mut self, writes: PlannedWrites) -> CommitOutcome {
         let ledger = Arc::clone(&self.inner.ledger);
         let index = Arc::clone(&self.inner.index);
         // In a task of its own, the write completes even if this future is dropped.
-        let outcome = tokio::spawn(commit(ledger, index, writes, plan_id)).await;
+        let outcome = tokio::spawn(commit(ledger, index, writes.records, writes.plan_id)).await;
         outcome.unwrap_or_else(|error| CommitOutcome::Failed(error.into()))
     }
 }
@@ -381,13 +385,9 @@ fn is_candidate(pod: &Pod, catalog: &Catalog, policy: &Policy) -> bool {
     if !bound || !requests || attached || pod.uid.is_none() {
         return false;
     }
-    let labelled = || {
-        let namespace = catalog.namespace(&pod.namespace);
-        namespace.is_some_and(|namespace| namespace.labels.injection)
-    };
     match policy.injection() {
         Injection::Off => false,
         Injection::Create => true,
-        Injection::Bind => labelled(),
+        Injection::Bind => catalog.has_injection_label(&pod.namespace),
     }
 }

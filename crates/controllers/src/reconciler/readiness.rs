@@ -7,17 +7,20 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Inner, ReconcileError, ReconcileReport, ReconcilerState, verify::refresh_all};
-use nadmit_allocation::Pool;
-use nadmit_catalog::{Catalog, LiveRead};
+use nadmit_allocation::{Pool, PoolOrigin};
+use nadmit_catalog::{Catalog, LiveRead, WhereaboutsMode};
 use nadmit_reconcile::{NotReady, Plan, ReadinessCheck};
-use nadmit_rules::pool::whereabouts_overlaps;
+use nadmit_rules::{Policy, pool::whereabouts_overlaps};
 
 impl Inner {
     /// Returns the pools that allocate nothing, and marks those as not ready whose addresses
     /// Whereabouts allocates.
     pub(super) fn unready(&self, catalog: &Catalog) -> Vec<Arc<Pool>> {
+        let policy = self.policy.load();
         let pools = catalog.pool_config().pools.values();
-        let contested: Vec<_> = pools.filter(|pool| is_contested(pool, catalog)).collect();
+        let contested: Vec<_> = pools
+            .filter(|pool| is_contested(pool, catalog, &policy))
+            .collect();
         let mut index = self.index.synced(catalog.pool_config());
         for pool in contested {
             if index.is_ready(&pool.name) {
@@ -44,6 +47,7 @@ impl Inner {
         report: &mut ReconcileReport,
     ) -> Plan {
         let waiting = self.unready(catalog);
+        let policy = self.policy.load_full();
         let mut dependencies: BTreeSet<LiveRead> = BTreeSet::new();
         let before = ReadinessCheck {
             catalog,
@@ -53,7 +57,8 @@ impl Inner {
         let candidates: Vec<Arc<Pool>> = waiting
             .into_iter()
             .filter(|pool| {
-                let check = before.check(pool, |pool| is_contested(pool, catalog), |_| false);
+                let check =
+                    before.check(pool, |pool| is_contested(pool, catalog, &policy), |_| false);
                 if let Err(NotReady::Unread(unread)) = &check {
                     dependencies.extend(unread.iter().cloned());
                 }
@@ -85,11 +90,13 @@ impl Inner {
         let ready: Vec<Arc<Pool>> = candidates
             .into_iter()
             .filter(|pool| {
-                let check = after.check(pool, |pool| is_contested(pool, catalog), is_read);
+                let check = after.check(pool, |pool| is_contested(pool, catalog, &policy), is_read);
                 check.is_ok()
             })
             .collect();
+        let foreign = catalog.foreign_uses();
         let mut index = self.index.synced(catalog.pool_config());
+        index.set_foreign(foreign);
         for pool in ready {
             index.set_ready(&pool.name);
             tracing::info!(pool = &*pool.name, "pool ready");
@@ -99,7 +106,21 @@ impl Inner {
     }
 }
 
-/// Returns true if Whereabouts allocates addresses of the pool too.
-fn is_contested(pool: &Pool, catalog: &Catalog) -> bool {
-    !whereabouts_overlaps(catalog, pool).is_empty()
+/// Returns true if Whereabouts allocates addresses of the pool too, and nadmit does not write its records
+/// for them; for a pool whose records nadmit writes, if they are not known.
+fn is_contested(pool: &Pool, catalog: &Catalog, policy: &Policy) -> bool {
+    let records = catalog.whereabouts();
+    let are_unknown = !records.knows_pools() || !records.knows_reservations();
+    let is_shared = || !whereabouts_overlaps(catalog, pool).is_empty();
+    match pool.origin {
+        PoolOrigin::Whereabouts => are_unknown,
+        PoolOrigin::InlineRanges => {
+            let serves = catalog.pool_derivation().whereabouts == WhereaboutsMode::Serve;
+            let home = policy.whereabouts_namespaces.iter().map(|name| &**name);
+            let writes = serves && pool.slicing.is_none() && !are_unknown;
+            let writes = writes && catalog.whereabouts_namespace(home).is_some();
+            !writes && is_shared()
+        }
+        PoolOrigin::AddressPool => is_shared(),
+    }
 }

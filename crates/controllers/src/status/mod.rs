@@ -11,6 +11,7 @@ mod objects;
 mod pool;
 mod pressure;
 mod reservation;
+mod settings;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -150,7 +151,9 @@ impl StatusWriter {
 
     /// Lists the objects if something may have changed. Returns true if they are known.
     async fn list(&mut self, catalog: &Catalog) -> bool {
-        let names: BTreeSet<Box<str>> = catalog.pool_names().into_iter().map(Box::from).collect();
+        let settings = catalog.settings().map(|settings| &*settings.name);
+        let names = catalog.pool_names().into_iter().chain(settings);
+        let names: BTreeSet<Box<str>> = names.map(Box::from).collect();
         let same = |listed: &ListSnapshot| {
             listed.at.elapsed() < RELIST_INTERVAL
                 && Arc::ptr_eq(&listed.pool_config, catalog.pool_config())

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     condition::{ConditionState, some_of},
     pressure::PRESSURE,
+    settings,
 };
 use nadmit_allocation::{Index, Pool, SharedIndex, index::SliceUsage};
 use nadmit_api::{AddressPoolStatus, PoolColumns, RangeUse, SliceUse};
@@ -36,6 +37,10 @@ pub(super) fn status(
             let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
             let verdict = ConditionState::fails("Invalid", some_of(&faults));
             (verdict, not_counted(spec))
+        }
+        PoolValidity::Settings(settings) => {
+            let effects = catalog.settings_effects(settings);
+            (settings::condition(settings, &effects), not_counted(spec))
         }
         PoolValidity::Valid(pool) => {
             let overlaps = overlapped(pool, catalog);

@@ -272,11 +272,15 @@ pub(crate) const NOT_READY: Rule = Rule {
             An address that nadmit is recording for one request is not assigned to another. A \
             pool with slices (nodeSliceSize) assigns as soon as the node of the pod is known. \
             That is when the pod is bound, or when it is created with spec.nodeName. Without a \
-            cluster nadmit does not support slices.",
+            cluster nadmit does not support slices. On a served network of Whereabouts with \
+            node_slice_size, a pod gets an address of the slice that the NodeSlicePool gives to \
+            its node.",
         consequence: "Without this rule, the pool could assign an address that a running pod uses.",
         fix: "Wait: controllers and the scheduler try again. If the condition Ready of the \
             AddressPool stays False, an administrator fixes the reason that it names. For a pool \
-            with slices set injection: bind, or write spec.nodeName.",
+            with slices set injection: bind, or write spec.nodeName. If a node has no slice in the \
+            NodeSlicePool, an administrator checks that Whereabouts's node-slice-controller runs, \
+            and that a slice of the range is free.",
         source: "docs/explanation/when-addresses-are-assigned.md and docs/explanation/slices.md.",
     },
     wrong: Example(&[SLICED_POOL, SERVED_NET, pod!("pooled-net")]),
@@ -353,7 +357,7 @@ fn live_read(
     if !error.depends_on_other_holders() {
         return None;
     }
-    let pool = attachment.definition()?.address_pool.clone();
+    let pool = attachment.definition()?.pool().map(Box::from);
     // For a network without a pool, a read of any pool's allocations serves.
     let address = pool.is_some().then(|| error.address()).flatten();
     let any = || subject.pod.catalog.pool_config().pools.keys().next();
@@ -368,8 +372,8 @@ mod tests {
     use super::*;
     use crate::registry;
     use nadmit_allocation::{
-        DesignatedHolder, ExclusionReason, Exhausted, Holder, NetworkRef, OutsideSlice, Slice,
-        SlicesFull,
+        DesignatedHolder, ExclusionReason, Exhausted, Holder, NetworkRef, NoNodeSlice,
+        OutsideSlice, Slice, SliceLimit, SlicesFull, WithoutSlice,
     };
     use nadmit_cni::range::Subnet;
 
@@ -397,6 +401,12 @@ mod tests {
             AllocationError::NotReady(pool()),
             AllocationError::SlicesUnsupported(pool()),
             AllocationError::NodeUnknown(pool()),
+            AllocationError::NoNodeSlice(Box::new(NoNodeSlice {
+                network: reservation.clone(),
+                without: WithoutSlice::Node("node-a".into()),
+                slice_pool: "net".into(),
+                exists: true,
+            })),
             AllocationError::NeedsSlice(Box::new(Slice::new(&pool(), range, &pool()))),
             AllocationError::SlicesFull(Box::new(SlicesFull {
                 pool: pool(),
@@ -405,12 +415,14 @@ mod tests {
                 slices: 2,
                 capacity: 28,
                 elsewhere: 7,
+                limit: SliceLimit::Strict,
             })),
             AllocationError::OutsideSlice(Box::new(OutsideSlice {
                 address,
                 pool: pool(),
                 node: "node-a".into(),
                 owner: None,
+                limit: SliceLimit::Strict,
             })),
             AllocationError::Busy(mac),
             AllocationError::Exhausted(Box::new(Exhausted {

@@ -122,7 +122,11 @@ fn check_pool_addresses(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     if pool_config.pools.is_empty() {
         return;
     }
-    let pools: Vec<&Arc<Pool>> = pool_config.pools.values().collect();
+    let pools = pool_config.pools.values();
+    let pools: Vec<&Arc<Pool>> = pools.filter(|pool| pool.is_guarded_everywhere()).collect();
+    if pools.is_empty() {
+        return;
+    }
     for attachment in subject.attachments() {
         if report.is_full() {
             return;
@@ -234,6 +238,8 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
             }) => return None,
             Some(network) => match PoolProvision::of(network) {
                 Some(PoolProvision::AddressesAndMac(_)) => return None,
+                Some(PoolProvision::Served) if subject.has_injection_label() => return None,
+                Some(PoolProvision::Served) => false,
                 Some(PoolProvision::MacOnly(_)) => true,
                 None => false,
             },
@@ -272,7 +278,7 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
     /// reports them.
     fn cni_args_addresses(&self) -> Vec<LocatedAddress> {
         let network = self.attachment.definition();
-        let served = network.is_some_and(|network| network.address_pool.is_some());
+        let served = network.is_some_and(|network| network.pool().is_some());
         let args = self.attachment.selection.cni_args.as_ref();
         let Some(args) = args.filter(|_| !served) else {
             return Vec::new();
@@ -304,6 +310,18 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
         let field_ref = self.attachment.field_ref(&named.path, named.span);
         let selection = self.attachment.selection;
         let network = selection.network_name().unwrap_or_default();
+        let served = self.attachment.definition();
+        if served.is_some_and(|served| served.pool() == Some(&*pool.name)) {
+            let namespace = self.subject.namespace;
+            let message = format!(
+                "nadmit assigns {} on network {network:?}, but not in namespace {namespace:?}",
+                named.address
+            );
+            let help = format!(
+                "remove it, or run: kubectl label namespace {namespace} nadmit.io/injection=enabled"
+            );
+            return self.add(field_ref, message, help, report);
+        }
         let message = format!(
             "{} belongs to pool {:?}, which does not serve network {network:?}",
             named.address, pool.name
@@ -332,7 +350,7 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
     fn help(&self, pool: &Pool) -> String {
         match self.attachment.definition() {
             None => "request one outside of the pool, or create the network first".to_owned(),
-            Some(network) if network.address_pool.is_some() => {
+            Some(network) if network.pool().is_some() => {
                 "request one outside of the pool; to use the pool, an administrator sets \
                  the network's IPAM to static"
                     .to_owned()

@@ -21,7 +21,7 @@ pub(super) use self::{
 };
 pub use self::{
     bypass::{UnrecordedMac, unrecorded_macs},
-    pool_requests::{PoolRequest, attachment_requests, can_be_served},
+    pool_requests::{Delivery, PoolRequest, attachment_requests, can_be_served},
 };
 use super::PodSubject;
 use nadmit_allocation::AllocationError;

@@ -21,6 +21,16 @@ pub struct PoolRequest {
     /// The index of the attachment in [`PodSubject::attachments`].
     pub attachment: usize,
     pub request: AttachmentRequest,
+    pub delivery: Delivery,
+}
+
+/// The way in which assigned addresses reach the plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// By the pod's annotation.
+    Annotation,
+    /// By Whereabouts's records.
+    Whereabouts,
 }
 
 /// The kinds of address that a pool provides on a network that names it.
@@ -30,17 +40,20 @@ pub(super) enum PoolProvision<'n> {
     AddressesAndMac(&'n NetworkConfig),
     /// Only a MAC: the network has no IPAM.
     MacOnly(&'n NetworkConfig),
+    /// Addresses by Whereabouts's records: nadmit serves the network.
+    Served,
 }
 
 impl<'n> PoolProvision<'n> {
     /// Returns `None` if the network names no pool or cannot take a pool's addresses, which a rule on
     /// networks reports.
     pub(super) fn of(network: &'n Network) -> Option<Self> {
-        network.address_pool.as_deref()?;
+        network.pool()?;
         let config = network.config.loaded()?;
         match config.ipam() {
             Some(Ipam::Static(_)) => Some(Self::AddressesAndMac(config)),
             None => Some(Self::MacOnly(config)),
+            Some(Ipam::Whereabouts(_)) if network.address_pool.is_none() => Some(Self::Served),
             Some(_) => None,
         }
     }
@@ -68,9 +81,13 @@ pub fn attachment_requests(subject: &PodSubject<'_>) -> Vec<PoolRequest> {
     let attachments = subject.attachments().enumerate();
     attachments
         .filter_map(|(index, attachment)| {
+            let (request, delivery) = pool_request(attachment)?;
+            let is_labelled = subject.has_injection_label();
+            (delivery == Delivery::Annotation || is_labelled).then_some(())?;
             Some(PoolRequest {
                 attachment: index,
-                request: pool_request(attachment)?,
+                request,
+                delivery,
             })
         })
         .collect()
@@ -127,14 +144,19 @@ pub(super) fn interfaces(subject: &PodSubject<'_>) -> HashMap<String, usize> {
     interfaces
 }
 
-fn pool_request(attachment: Attachment<'_, '_>) -> Option<AttachmentRequest> {
+fn pool_request(attachment: Attachment<'_, '_>) -> Option<(AttachmentRequest, Delivery)> {
     let network = attachment.definition()?;
-    let pool = network.address_pool.as_deref()?;
-    let (needs_ips, config) = match PoolProvision::of(network)? {
-        PoolProvision::AddressesAndMac(config) => (true, config),
-        PoolProvision::MacOnly(config) => (false, config),
+    let pool = network.pool()?;
+    let (needs_ips, mac, delivery) = match PoolProvision::of(network)? {
+        PoolProvision::AddressesAndMac(config) => {
+            (true, mac_request(attachment, config), Delivery::Annotation)
+        }
+        PoolProvision::MacOnly(config) => {
+            (false, mac_request(attachment, config), Delivery::Annotation)
+        }
+        PoolProvision::Served => (true, MacRequest::None, Delivery::Whereabouts),
     };
-    Some(AttachmentRequest {
+    let request = AttachmentRequest {
         pool: pool.into(),
         network: network.into(),
         interface: Arc::from(&*attachment.interface()),
@@ -144,8 +166,9 @@ fn pool_request(attachment: Attachment<'_, '_>) -> Option<AttachmentRequest> {
         } else {
             Vec::new()
         },
-        mac: mac_request(attachment, config),
-    })
+        mac,
+    };
+    Some((request, delivery))
 }
 
 /// Returns the addresses as the plugin canonicalizes them, without duplicates: addresses that differ only

@@ -1,6 +1,7 @@
 //! The keys of `nadmit.yaml`: the only table that lists them.
 
 use crate::{Injection, Level, Mode, NamespaceIsolation, Policy, Profile};
+use nadmit_catalog::{InlinePools, WhereaboutsMode};
 use nadmit_cni::document::{DocumentNode, ObjectEntry};
 
 use super::reader::ConfigReader;
@@ -107,6 +108,24 @@ pub(super) static KEYS: &[ConfigKey] = &[
             let names = Injection::ALL.map(Injection::name);
             let injection = reader.choice(key, value, "a moment", "the choices", &names);
             reader.policy.injection = injection.or(reader.policy.injection);
+        },
+    },
+    ConfigKey {
+        name: "inlinePools",
+        read: |reader, key, value| {
+            let names = InlinePools::ALL.map(InlinePools::name);
+            if let Some(inline) = reader.choice(key, value, "a choice", "the choices", &names) {
+                reader.policy.pool_derivation.inline = inline;
+            }
+        },
+    },
+    ConfigKey {
+        name: "whereabouts",
+        read: |reader, key, value| {
+            let names = WhereaboutsMode::ALL.map(WhereaboutsMode::name);
+            if let Some(mode) = reader.choice(key, value, "a mode", "modes", &names) {
+                reader.policy.pool_derivation.whereabouts = mode;
+            }
         },
     },
     ConfigKey {

@@ -159,7 +159,7 @@ rules: {}
             "nadmit.yaml:5:21: namespaceIsolation is a string; expected true or false",
             "nadmit.yaml:6:1: unknown key \"zzz\"; the keys are profile, mode, rules, \
              namespaceIsolation, globalNamespaces, excludedNamespaces, immutableAttachments, ownUsers, kubevirtUsers, \
-             operatorUsers, whereaboutsNamespaces, workloads, injection, multusNamespace",
+             operatorUsers, whereaboutsNamespaces, workloads, injection, inlinePools, whereabouts, multusNamespace",
             "nadmit.yaml:8:10: profile is \"loose\"; profiles are default, multus, strict",
             "nadmit.yaml:9:1: rules is written twice; keep one of them",
         ]

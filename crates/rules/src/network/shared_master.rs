@@ -1,6 +1,6 @@
 //! `shared-master`: two networks whose interfaces cannot share one master.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     Attachment, Check, Example, Levels, NetworkSubject, PodSubject, Report, Rule, RuleDocs,
@@ -127,7 +127,7 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 
 fn check_pod(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     // One attachment for each master and kind is enough to compare with.
-    let mut before: HashMap<(&str, bool), Vec<(Attachment<'_, '_>, &Plugin)>> = HashMap::new();
+    let mut before: BTreeMap<(&str, bool), Vec<(Attachment<'_, '_>, &Plugin)>> = BTreeMap::new();
     for attachment in subject.attachments() {
         let config = attachment.network().and_then(|n| n.config.loaded());
         let Some(plugin) = config.and_then(|config| config.main()) else {

@@ -40,10 +40,7 @@ impl<'a> ConfiguredAttachment<'a> {
             Some(args) => cni_args_addresses(args)?,
         };
         let asks = !ips.is_empty() || !args.is_empty();
-        let pool = network
-            .address_pool
-            .as_deref()
-            .filter(|name| !name.is_empty());
+        let pool = network.pool().filter(|name| !name.is_empty());
         let addresses = match (&plugin.ipam, pool) {
             // The addresses are injected later.
             (Some(Ipam::Static(_)), Some(name)) if !asks => {

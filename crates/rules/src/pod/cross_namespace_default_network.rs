@@ -46,15 +46,20 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         return;
     }
     for attachment in subject.attachments() {
+        let default_network = attachment.request.origin.key == annotations::DEFAULT_NETWORK;
+        let Some(written) = attachment
+            .selection
+            .namespace
+            .as_ref()
+            .filter(|_| default_network)
+        else {
+            continue;
+        };
         let other = attachment.namespace();
         let shared = other == &*policy.multus_namespace
             || policy.global_namespaces.contains(other)
             || OVN_NAMESPACES.contains(&other);
-        let default_network = attachment.request.origin.key == annotations::DEFAULT_NETWORK;
-        let Some(written) = &attachment.selection.namespace else {
-            continue;
-        };
-        if !default_network || shared || other == subject.namespace {
+        if shared || other == subject.namespace {
             continue;
         }
         report.add(

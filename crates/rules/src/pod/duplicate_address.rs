@@ -86,7 +86,7 @@ fn other_carrier<'a>(
     address: Address,
 ) -> Option<&'a Pod> {
     let network = attachment.network()?;
-    if network.address_pool.is_some() {
+    if network.pool().is_some() {
         return None;
     }
     let own = (subject.namespace, name);

@@ -4,7 +4,7 @@ use crate::{
     Attachment, Check, Example, Levels, PodSubject, Report, Rule, RuleDocs,
     network::fast_ipam::{CONTROLLER_RUNS, SLICED},
 };
-use nadmit_cni::{Network, ipam::Ipam};
+use nadmit_cni::Network;
 
 pub(crate) const RULE: Rule = Rule {
     code: "fast-ipam-pod",
@@ -56,22 +56,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
         let pool = attachment
             .network()
-            .and_then(|network| Some((network, pool(network)?)));
+            .and_then(|network| Some((network, network.slice_pool()?)));
         if let Some((network, pool)) = pool {
             check_pool(subject, attachment, network, pool, report);
         }
-    }
-}
-
-/// Returns the name of the NodeSlicePool of a network with node slices.
-fn pool(network: &Network) -> Option<&str> {
-    let config = network.config.loaded()?;
-    match config.ipam() {
-        Some(Ipam::Whereabouts(ipam)) if ipam.node_slice_size.is_some() => {
-            let named = ipam.network_name.as_deref().or(config.name.as_deref());
-            Some(named.unwrap_or(&network.name))
-        }
-        _ => None,
     }
 }
 

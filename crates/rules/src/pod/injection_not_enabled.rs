@@ -43,7 +43,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     if known.is_some_and(|namespace| namespace.labels.injection) {
         return;
     }
-    if let Some(served) = subject.pooled().next() {
+    // Without the label the plugin of Whereabouts alone gives the addresses of its networks.
+    let mut pooled = subject.pooled();
+    if let Some(served) = pooled.find(|one| one.network.served_ipam().is_none()) {
         report.add_after_live_read(
             LiveRead::Pool {
                 name: served.pool.into(),

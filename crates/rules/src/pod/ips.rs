@@ -44,11 +44,14 @@ pub(crate) const UNTRACKED: Rule = Rule {
     levels: Levels::MISLEADS,
     summary: "An address is requested on a Whereabouts network with a range",
     docs: RuleDocs {
-        checks: "\"ips\" is set on a network with IPAM Whereabouts and a range.",
+        checks: "\"ips\" is set on a network with IPAM Whereabouts and a range. Networks that \
+            nadmit serves (whereabouts: serve) are exempt in namespaces with the label \
+            nadmit.io/injection: enabled.",
         consequence: "Whereabouts assigns the next address of its range anyway. It adds the \
             requested address to the interface without recording it, so that another pod may \
             later get the same address.",
-        fix: "Remove \"ips\", or use a network with IPAM static for chosen addresses.",
+        fix: "Remove \"ips\", use a network with IPAM static for chosen addresses, or let nadmit \
+            serve the network (docs/how-to/serve-whereabouts.md).",
         source: "Executed with Whereabouts v0.9.4; whereabouts issues 15 and 394.",
     },
     wrong: Example(&[
@@ -205,6 +208,12 @@ fn untracked(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         let Some(range) = found.ranges.first() else {
             continue;
         };
+        // nadmit takes the request out of the annotation, and gives the address by a record.
+        let network = attachment.network();
+        let is_served = network.is_some_and(|network| network.served_ipam().is_some());
+        if is_served && subject.has_injection_label() {
+            continue;
+        }
         report.add(
             ips.field_ref(),
             format!(
@@ -240,7 +249,7 @@ fn no_address(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         // `unknown-pool` reports pools that are missing or invalid.
-        let pool = attachment.network().and_then(|n| n.address_pool.as_deref());
+        let pool = attachment.network().and_then(|n| n.pool());
         let pool = pool.is_some_and(|name| {
             let pool = subject.catalog.pool(name).valid();
             pool.is_none_or(|pool| !pool.ranges.is_empty())

@@ -16,7 +16,8 @@ pub(crate) const RULE: Rule = Rule {
             of it. The first and the last address, and the gateway, are never assigned, and at \
             least one address must remain. Ranges of one pool must not overlap. macs is either a \
             prefix or start and end. After the prefix every address of the first range must have \
-            room. nadmit also reports values that Whereabouts silently ignores.",
+            room. With whereabouts, the pool has no ranges and no other key that its networks \
+            decide. nadmit also reports values that Whereabouts silently ignores.",
         consequence: "An invalid pool assigns nothing. A pool that assigned other addresses than \
             intended would be found much later.",
         fix: "Correct the field that the finding names.",

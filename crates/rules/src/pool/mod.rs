@@ -4,6 +4,7 @@ pub mod in_use;
 pub mod invalid;
 pub(crate) mod mac_overlap;
 pub mod overlap;
+pub(crate) mod settings_overlap;
 pub(crate) mod unknown_key;
 pub mod whereabouts;
 

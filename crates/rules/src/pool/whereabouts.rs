@@ -8,8 +8,8 @@ use crate::{
     examples::{MACVLAN_CONF, POOLED_NET, pool},
     network_subject::MAX_COMPARISONS,
 };
-use nadmit_allocation::{AddressRange, Pool};
-use nadmit_catalog::{Catalog, LiveRead};
+use nadmit_allocation::{AddressRange, Pool, PoolOrigin};
+use nadmit_catalog::{Catalog, LiveRead, whereabouts_space};
 use nadmit_cni::{
     IpRange,
     assignable::{AssignableRange, AssignableSource},
@@ -84,6 +84,10 @@ impl fmt::Display for WhereaboutsOverlap {
 /// for each range and network, in this order. While there is one, the pool must not allocate.
 pub fn whereabouts_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOverlap> {
     let mut found = BTreeMap::new();
+    // nadmit writes Whereabouts's own records for the addresses of such a pool.
+    if pool.origin == PoolOrigin::Whereabouts {
+        return Vec::new();
+    }
     for (at, range) in pool.ranges.iter().enumerate() {
         for (network, assignable) in catalog
             .networks_assigning(range.window)
@@ -127,9 +131,15 @@ fn whereabouts_ipam<'c>(
     }
 }
 
-/// Returns true if network and pool have the same `network_name`, or neither has one.
+/// Returns true if network and pool have the same `network_name`, or neither has one; for a pool that a
+/// network defines, if both have one address space.
 fn shares_address_space(ipam: &WhereaboutsIpam, pool: &Pool) -> bool {
-    ipam.network_name.as_deref().unwrap_or_default() == pool.space.network_name()
+    match pool.origin {
+        PoolOrigin::AddressPool => {
+            ipam.network_name.as_deref().unwrap_or_default() == pool.space.network_name()
+        }
+        _ => whereabouts_space(ipam).as_ref() == Some(&pool.space),
+    }
 }
 
 /// Returns the intersection of a pool's range with another range, if the pool assigns any address of it.
@@ -177,6 +187,7 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         let pools = subject.catalog.pool_config().pools.values();
+        let pools = pools.filter(|pool| pool.origin == PoolOrigin::AddressPool);
         for pool in pools.filter(|pool| shares_address_space(ipam, pool)) {
             for (at, range) in pool.ranges.iter().enumerate().take(left) {
                 left -= 1;

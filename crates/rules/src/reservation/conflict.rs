@@ -60,7 +60,7 @@ fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let pool_config = subject.catalog.pool_config();
     let pool_of = |network: &NetworkRef| {
         let network = subject.catalog.network(&network.namespace, &network.name)?;
-        pool_config.pool(network.address_pool.as_deref()?)
+        pool_config.pool(network.pool()?)
     };
     let own_pool = pool_of(&own.network);
     let own_scope = own_pool.map_or(UniquenessScope::Network(&own.network), |p| {

@@ -59,7 +59,7 @@ impl<'a> ReservationSubject<'a> {
 
     /// Returns the name and state of the pool that the network names.
     fn pool(&self, network: &'a Network) -> Option<(&'a str, PoolValidity<'a>)> {
-        let name = network.address_pool.as_deref()?;
+        let name = network.pool()?;
         Some((name, self.catalog.pool(name)))
     }
 }

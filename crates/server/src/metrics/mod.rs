@@ -7,6 +7,7 @@
 
 mod allocation;
 mod catalog_sizes;
+mod ip_pools;
 mod pools;
 mod reviews;
 mod settings;
@@ -25,6 +26,7 @@ pub use self::settings::SettingsDigest;
 use self::{
     allocation::AllocationMetrics,
     catalog_sizes::CatalogSizes,
+    ip_pools::IpPoolCollector,
     pools::PoolCollector,
     reviews::{ReviewCounters, webhook_index},
 };
@@ -90,7 +92,7 @@ pub fn register_pools(registry: &mut Registry, index: Arc<SharedIndex>) {
 }
 
 impl Metrics {
-    /// Registers the server's metrics and the catalog sizes, which are read at each scrape.
+    /// Registers the server's metrics, and those that are read from the catalog at each scrape.
     pub fn register(registry: &mut Registry, catalog: Arc<ArcSwapOption<Catalog>>) -> Arc<Self> {
         let durations =
             Family::<WebhookLabels, Histogram>::new_with_constructor(|| Histogram::new(DURATIONS));
@@ -118,6 +120,7 @@ impl Metrics {
             durations,
         );
         metrics.register_connections(registry);
+        registry.register_collector(Box::new(IpPoolCollector(Arc::clone(&catalog))));
         registry.register_collector(Box::new(CatalogSizes(catalog)));
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         registry.register("build", "Version of nadmit", Info::new(version));

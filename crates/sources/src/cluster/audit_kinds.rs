@@ -1,6 +1,8 @@
 //! The kinds that an audit compares.
 
-use super::kinds::{ClusterKind, NETWORKS, built_in, custom};
+use super::kinds::{
+    ClusterKind, IP_POOLS, NETWORKS, OVERLAPPING_RESERVATIONS, SLICE_POOLS, built_in, custom,
+};
 
 /// All kinds that an audit compares.
 pub(super) const ALL: [ClusterKind; 10] = [
@@ -20,24 +22,9 @@ pub(super) const ALL: [ClusterKind; 10] = [
         ],
     ),
     NETWORKS,
-    custom(
-        "IPPool",
-        WHEREABOUTS,
-        "ippools",
-        &["metadata.resourceVersion", "spec"],
-    ),
-    custom(
-        "OverlappingRangeIPReservation",
-        WHEREABOUTS,
-        "overlappingrangeipreservations",
-        &["metadata.deletionTimestamp", "spec"],
-    ),
-    custom(
-        "NodeSlicePool",
-        WHEREABOUTS,
-        "nodeslicepools",
-        &["spec", "status"],
-    ),
+    IP_POOLS,
+    OVERLAPPING_RESERVATIONS,
+    SLICE_POOLS,
     built_in("Node", "v1", "nodes", &[]),
     custom("AddressPool", NADMIT, "addresspools", &["spec"]),
     custom("AddressAllocation", NADMIT, "addressallocations", &["spec"]),
@@ -61,5 +48,4 @@ pub(super) const ALL: [ClusterKind; 10] = [
     ),
 ];
 
-const WHEREABOUTS: &str = "whereabouts.cni.cncf.io/v1alpha1";
 const NADMIT: &str = "nadmit.io/v1alpha1";

@@ -65,9 +65,21 @@ pub(crate) const OPERATORS: ClusterKind = custom(
 );
 pub(crate) const SLICE_POOLS: ClusterKind = custom(
     "NodeSlicePool",
-    "whereabouts.cni.cncf.io/v1alpha1",
+    WHEREABOUTS,
     "nodeslicepools",
-    &[],
+    &["spec", "status"],
+);
+pub(crate) const IP_POOLS: ClusterKind = custom(
+    "IPPool",
+    WHEREABOUTS,
+    "ippools",
+    &["metadata.resourceVersion", "spec"],
+);
+pub(crate) const OVERLAPPING_RESERVATIONS: ClusterKind = custom(
+    "OverlappingRangeIPReservation",
+    WHEREABOUTS,
+    "overlappingrangeipreservations",
+    &["metadata.deletionTimestamp", "metadata.finalizers", "spec"],
 );
 /// Pools with nadmit's conditions.
 pub(super) const POOLS_WITH_STATUS: ClusterKind = custom(
@@ -99,6 +111,8 @@ pub(crate) const VIRTUAL_MACHINES: ClusterKind = custom(
     "virtualmachines",
     &["spec.template.spec.networks"],
 );
+
+const WHEREABOUTS: &str = "whereabouts.cni.cncf.io/v1alpha1";
 
 const WORKLOAD: &[&str] = &[
     "metadata.ownerReferences",

@@ -30,7 +30,10 @@ use std::cell::Cell;
 use futures_util::{StreamExt as _, stream};
 use thiserror::Error;
 
-use self::requests::{allocation_request, list_requests};
+use self::{
+    kinds::{IP_POOLS, OVERLAPPING_RESERVATIONS},
+    requests::{allocation_request, list_requests},
+};
 
 /// The number of kinds that are listed concurrently.
 const LIST_CONCURRENCY: usize = 4;
@@ -61,12 +64,24 @@ pub enum ClusterQuery {
     Addresses {
         /// True if pools and reservations are read.
         pools: bool,
+        /// The records of Whereabouts.
+        whereabouts: WhereaboutsKinds,
         /// The pods, by namespace and name.
         pods: Vec<(String, String)>,
     },
     /// The records of addresses, and what they are compared with: all objects of their kinds, pods
     /// that have ended and pods without networks included.
     Records,
+}
+
+/// The records of Whereabouts that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhereaboutsKinds {
+    None,
+    /// The `IPPool`s.
+    Pools,
+    /// The `IPPool`s and reservations.
+    All,
 }
 
 /// An object of a cluster, reduced to the fields that are used.
@@ -167,6 +182,18 @@ impl Cluster {
         }
         check_namespace_exists(query, &found)?;
         Ok(found)
+    }
+}
+
+impl ClusterSnapshot {
+    /// Takes the records of Whereabouts out of the objects.
+    pub fn take_whereabouts(&mut self) -> Vec<ClusterObject> {
+        let kinds = [IP_POOLS, OVERLAPPING_RESERVATIONS];
+        let is_record = |object: &mut ClusterObject| {
+            let kind = object.name.split_once(' ').map(|(kind, _)| kind);
+            kinds.iter().any(|one| Some(one.name) == kind)
+        };
+        self.objects.extract_if(.., is_record).collect()
     }
 }
 

@@ -5,10 +5,11 @@ use nadmit_api::watch::name_selector;
 use nadmit_cni::ipam::SLICE_CONTROLLER;
 
 use super::{
-    ClusterQuery, audit_kinds,
+    ClusterQuery, WhereaboutsKinds, audit_kinds,
     kinds::{
-        ALLOCATIONS, CONFIG_MAPS, ClusterKind, DEPLOYMENTS, NAMESPACES, NETWORKS, OPERATORS, PODS,
-        POOLS, POOLS_WITH_STATUS, RESERVATIONS, SLICE_POOLS, VIRTUAL_MACHINES, WORKLOADS,
+        ALLOCATIONS, CONFIG_MAPS, ClusterKind, DEPLOYMENTS, IP_POOLS, NAMESPACES, NETWORKS,
+        OPERATORS, OVERLAPPING_RESERVATIONS, PODS, POOLS, POOLS_WITH_STATUS, RESERVATIONS,
+        SLICE_POOLS, VIRTUAL_MACHINES, WORKLOADS,
     },
 };
 
@@ -60,7 +61,15 @@ pub(super) fn list_requests(query: &ClusterQuery) -> Vec<ListRequest> {
             )),
             ..required(CONFIG_MAPS)
         }],
-        ClusterQuery::Addresses { pools, pods } => addresses(*pools, pods),
+        ClusterQuery::Addresses {
+            pools,
+            whereabouts,
+            pods,
+        } => {
+            let mut requests = addresses(*pools, pods);
+            requests.extend(whereabouts_requests(*whereabouts));
+            requests
+        }
         ClusterQuery::Records => records(),
     }
 }
@@ -128,6 +137,17 @@ fn addresses(pools: bool, pods: &[(String, String)]) -> Vec<ListRequest> {
         ..operate_request(PODS, "nadmit cannot tell whether pods exist")
     }));
     requests
+}
+
+/// Returns the lists of Whereabouts's records.
+fn whereabouts_requests(kinds: WhereaboutsKinds) -> impl Iterator<Item = ListRequest> {
+    let all = match kinds {
+        WhereaboutsKinds::None => vec![],
+        WhereaboutsKinds::Pools => vec![IP_POOLS],
+        WhereaboutsKinds::All => vec![IP_POOLS, OVERLAPPING_RESERVATIONS],
+    };
+    let request = |kind| operate_request(kind, "the addresses of Whereabouts are not known");
+    all.into_iter().map(request)
 }
 
 /// Returns the lists of an audit. All are optional; the caller reports what is missing.

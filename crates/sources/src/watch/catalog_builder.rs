@@ -7,7 +7,7 @@ use std::{
 };
 
 use nadmit_allocation::Reservation;
-use nadmit_catalog::{Catalog, NamedPool, WhereaboutsSlicing};
+use nadmit_catalog::{Catalog, NamedPool, PoolDerivation};
 use nadmit_cni::{Network, operator::Daemons};
 
 use super::{kinds::WatchedKind, progress::ObjectKey, read::DecodedObject};
@@ -27,8 +27,8 @@ pub(super) struct CatalogBuilder {
     networks: BTreeSet<ObjectKey>,
     operators: BTreeMap<Box<str>, Vec<Arc<Network>>>,
     planned: BTreeMap<ObjectKey, Arc<Network>>,
-    controllers: BTreeMap<Box<str>, bool>,
-    slice_pools: BTreeSet<ObjectKey>,
+    /// The UIDs of the unbound pods without additional networks.
+    plain_pods: BTreeMap<ObjectKey, Box<str>>,
 }
 
 impl CatalogBuilder {
@@ -50,6 +50,31 @@ impl CatalogBuilder {
     /// Returns the present catalog, whether taken or not.
     pub(super) fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// Returns the number of objects of a kind that are known and not in the catalog.
+    pub(super) fn left_out(&self, watched: WatchedKind) -> usize {
+        match watched {
+            WatchedKind::Pods => self.plain_pods.len(),
+            _ => 0,
+        }
+    }
+
+    /// Returns true if the pod of this UID was observed, with additional networks or unbound.
+    pub(super) fn has_observed(&self, key: &ObjectKey, uid: &str) -> bool {
+        let pod = self.catalog.pod(&key.0, &key.1);
+        pod.is_some_and(|pod| pod.uid.as_deref() == Some(uid))
+            || self
+                .plain_pods
+                .get(key)
+                .is_some_and(|known| **known == *uid)
+    }
+
+    /// Sets by which settings networks define pools.
+    pub(super) fn set_pool_derivation(&mut self, derivation: PoolDerivation) {
+        let news = self.catalog.set_pool_derivation(derivation);
+        self.changed |= news;
+        self.layout_changed |= news;
     }
 
     /// Adds or replaces an object.
@@ -77,18 +102,20 @@ impl CatalogBuilder {
                     None => drop(self.reservations.remove(key)),
                 }
             }
-            DecodedObject::Pod(pod) => self.changed |= self.catalog.put_pod(pod),
+            DecodedObject::Pod(pod) => {
+                self.plain_pods.remove(key);
+                self.changed |= self.catalog.put_pod(pod);
+            }
+            DecodedObject::PlainPod(uid) => {
+                self.changed |= self.catalog.remove_pod(namespace, name);
+                self.plain_pods.insert(key.clone(), uid);
+            }
             DecodedObject::Operator(networks) => {
                 self.operators.insert(name.into(), networks);
                 self.refresh_planned();
             }
             DecodedObject::Controller(runs) => {
-                self.controllers.insert(namespace.into(), runs);
-                self.refresh_slicing();
-            }
-            DecodedObject::SlicePool => {
-                self.slice_pools.insert(key.clone());
-                self.refresh_slicing();
+                self.changed |= self.catalog.set_slice_controller(namespace, Some(runs));
             }
             DecodedObject::Known(content) => {
                 self.changed |= content.apply(&mut self.catalog, key);
@@ -114,18 +141,16 @@ impl CatalogBuilder {
             WatchedKind::Reservations => {
                 self.layout_changed |= self.reservations.remove(key).is_some();
             }
-            WatchedKind::Pods => self.changed |= self.catalog.remove_pod(namespace, name),
+            WatchedKind::Pods => {
+                self.plain_pods.remove(key);
+                self.changed |= self.catalog.remove_pod(namespace, name);
+            }
             WatchedKind::Operators => {
                 self.operators.remove(name);
                 self.refresh_planned();
             }
             WatchedKind::Controllers => {
-                self.controllers.remove(namespace);
-                self.refresh_slicing();
-            }
-            WatchedKind::SlicePools => {
-                self.slice_pools.remove(key);
-                self.refresh_slicing();
+                self.changed |= self.catalog.set_slice_controller(namespace, None);
             }
             _ => {
                 if let Some(objects) = watched.known_objects() {
@@ -135,10 +160,12 @@ impl CatalogBuilder {
         }
     }
 
-    /// Notes that a namespace changed: its labels decide which pools serve it and its reservations.
+    /// Notes that a namespace changed: its labels decide which pools serve it and its reservations, and
+    /// whether its networks define pools.
     fn namespace_changed(&mut self, news: bool) {
         self.changed |= news;
-        self.layout_changed |= news && !self.reservations.is_empty();
+        let matters = !self.reservations.is_empty() || self.catalog.derives_pools();
+        self.layout_changed |= news && matters;
     }
 
     /// Sets whether all objects of a kind are known, for kinds whose absence matters.
@@ -181,17 +208,6 @@ impl CatalogBuilder {
         let daemons = Daemons::of(networks.map(|network| &**network));
         let daemons = (!self.operators.is_empty()).then_some(daemons);
         self.changed |= self.catalog.set_operator(daemons);
-    }
-
-    fn refresh_slicing(&mut self) {
-        let mut slicing = WhereaboutsSlicing::default();
-        for (namespace, runs) in &self.controllers {
-            slicing.add_controller(namespace.clone(), *runs);
-        }
-        for (namespace, name) in &self.slice_pools {
-            slicing.add_pool(namespace.clone(), name.clone());
-        }
-        self.changed |= self.catalog.set_slicing(slicing);
     }
 }
 

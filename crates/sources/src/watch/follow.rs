@@ -138,6 +138,9 @@ impl SourceState {
     fn event(&self, watched: WatchedKind, change: WatchChange) {
         self.events.fetch_add(1, Ordering::Relaxed);
         self.with(|store| store.event(watched, change));
+        if watched == WatchedKind::Pods {
+            self.pods_changed.send_replace(());
+        }
     }
 
     /// Records that a kind is connected again, and logs it if it was not.

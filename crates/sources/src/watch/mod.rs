@@ -22,6 +22,7 @@ mod follow;
 mod kinds;
 mod pod;
 mod progress;
+mod put;
 mod read;
 mod refresh;
 mod requests;
@@ -45,12 +46,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, PoolDerivation};
 
 use self::{kinds::WatchedKind, store::ClusterStore};
 
 pub use self::{
     kinds::watched_custom_kinds,
+    put::{UnreadableRecord, put_records},
     status::{ClusterStatus, KindState, KindStatus, Stale},
 };
 
@@ -99,6 +101,8 @@ struct SourceState {
     store: Mutex<ClusterStore>,
     /// Signals that there may be something to publish.
     changed: Notify,
+    /// Signals that the watch of pods delivered something.
+    pods_changed: watch::Sender<()>,
     synced: watch::Sender<bool>,
     published: AtomicU64,
     events: AtomicU64,
@@ -118,6 +122,7 @@ impl ClusterSource {
                 target: catalog,
                 store: Mutex::default(),
                 changed: Notify::new(),
+                pods_changed: watch::Sender::new(()),
                 synced: watch::Sender::new(false),
                 published: AtomicU64::new(0),
                 events: AtomicU64::new(0),
@@ -137,6 +142,12 @@ impl ClusterSource {
             () = shared.publish_changes() => {}
             () = async { while follow.next().await.is_some() {} } => {}
         }
+    }
+
+    /// Sets by which settings networks define pools.
+    pub fn set_pool_derivation(&self, derivation: PoolDerivation) {
+        self.shared
+            .with(|store| store.set_pool_derivation(derivation));
     }
 
     /// Waits for the first catalog.

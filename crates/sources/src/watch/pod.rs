@@ -121,11 +121,29 @@ fn nowhere(value: Box<str>) -> Located<Box<str>> {
     }
 }
 
-/// Decodes a pod; `None` if it has ended or uses no additional networks.
-pub(super) fn read(text: &str) -> Result<Option<Pod>, serde_json::Error> {
+/// A pod as it is known from the API server.
+#[derive(Debug, PartialEq)]
+pub(super) enum ReadPod {
+    /// A pod that uses or requests additional networks.
+    WithNetworks(Box<Pod>),
+    /// A pod with this UID that uses no additional networks and is not bound yet.
+    PlainUnbound(Box<str>),
+    /// A pod that has ended, or is bound and uses no additional networks.
+    Irrelevant,
+}
+
+/// Decodes a pod.
+pub(super) fn read(text: &str) -> Result<ReadPod, serde_json::Error> {
     let slim: PodObject = serde_json::from_str(text)?;
-    let pod = objects::pod(slim.manifest());
-    Ok(pod.filter(concerns_networks))
+    Ok(match objects::pod(slim.manifest()) {
+        Some(pod) if concerns_networks(&pod) => ReadPod::WithNetworks(Box::new(pod)),
+        Some(Pod {
+            uid: Some(uid),
+            node: None,
+            ..
+        }) => ReadPod::PlainUnbound(uid),
+        _ => ReadPod::Irrelevant,
+    })
 }
 
 impl PodObject {
@@ -210,6 +228,9 @@ mod tests {
             let objects = FileObjects::of(read, "pod.json", &mut Vec::new());
             let expected = objects.pods.into_iter().next();
             let expected = expected.map(|(pod, _)| Pod::clone(&pod));
+            let expected = expected.map_or(ReadPod::Irrelevant, |pod| {
+                ReadPod::WithNetworks(Box::new(pod))
+            });
             let found = super::read(text).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(found, expected, "{text}");
         }
@@ -232,7 +253,23 @@ mod tests {
             let text = format!(
                 r#"{{"metadata":{{"name":"a","namespace":"web","annotations":{annotations}}}}}"#
             );
-            assert_eq!(read(&text).ok(), Some(None), "{text}");
+            assert_eq!(read(&text).ok(), Some(ReadPod::Irrelevant), "{text}");
         }
+    }
+
+    #[test]
+    fn an_unbound_pod_without_additional_networks_is_known_by_its_uid() {
+        let of = |spec: &str| {
+            let text =
+                format!(r#"{{"metadata":{{"name":"a","namespace":"web","uid":"u"}}{spec}}}"#);
+            read(&text).unwrap_or_else(|e| panic!("{e}"))
+        };
+        assert_eq!(of(""), ReadPod::PlainUnbound("u".into()));
+        assert_eq!(
+            of(r#","spec":{"nodeName":""}"#),
+            ReadPod::PlainUnbound("u".into())
+        );
+        assert_eq!(of(r#","spec":{"nodeName":"n"}"#), ReadPod::Irrelevant);
+        assert_eq!(of(r#","status":{"phase":"Failed"}"#), ReadPod::Irrelevant);
     }
 }

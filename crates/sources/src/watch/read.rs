@@ -20,8 +20,8 @@ use nadmit_cni::Network;
 use nadmit_manifests as manifests;
 
 use super::{
-    kinds::{SetContent, WatchedKind},
-    pod,
+    kinds::{DecodeError, SetContent, WatchedKind},
+    pod::{self, ReadPod},
     progress::ObjectKey,
 };
 
@@ -33,12 +33,12 @@ pub(super) enum DecodedObject {
     Pool(AddressPool),
     Reservation(AddressReservation),
     Pod(Arc<Pod>),
+    /// The UID of an unbound pod without additional networks.
+    PlainPod(Box<str>),
     /// The additional networks.
     Operator(Vec<Arc<Network>>),
     /// True if the slice controller runs.
     Controller(bool),
-    /// An object of which only the existence matters.
-    SlicePool,
     Known(SetContent),
 }
 
@@ -56,9 +56,8 @@ pub(super) struct WatchedObject {
 /// Decodes an object. If its content is invalid, it is ignored and has a problem.
 pub(super) fn read(watched: WatchedKind, object: Object) -> WatchedObject {
     let mut problems = Vec::new();
-    let decoded = decode(watched, &object.json, &mut problems).unwrap_or_else(|error| {
-        let kind = watched.kind().name;
-        let name = projection::object_name(kind, &object.namespace, &object.name);
+    let decoded = decode(watched, &object, &mut problems).unwrap_or_else(|error| {
+        let name = object_name(watched, &object);
         problems.push(format!(
             "nadmit ignores {name}, because the object cannot be read: {error}"
         ));
@@ -72,17 +71,32 @@ pub(super) fn read(watched: WatchedKind, object: Object) -> WatchedObject {
     }
 }
 
+fn object_name(watched: WatchedKind, object: &Object) -> String {
+    projection::object_name(watched.kind().name, &object.namespace, &object.name)
+}
+
 fn decode(
     watched: WatchedKind,
-    object: &RawValue,
+    object: &Object,
     problems: &mut Vec<String>,
-) -> Result<Option<DecodedObject>, serde_json::Error> {
+) -> Result<Option<DecodedObject>, DecodeError> {
     Ok(match watched {
-        WatchedKind::Pods => pod::read(object.get())?.map(|pod| DecodedObject::Pod(Arc::new(pod))),
-        WatchedKind::SlicePools => Some(DecodedObject::SlicePool),
+        WatchedKind::Pods => match pod::read(object.json.get())? {
+            ReadPod::WithNetworks(pod) => Some(DecodedObject::Pod(Arc::from(pod))),
+            ReadPod::PlainUnbound(uid) => Some(DecodedObject::PlainPod(uid)),
+            ReadPod::Irrelevant => None,
+        },
         _ => match watched.known_objects() {
-            Some(objects) => Some(DecodedObject::Known((objects.decode)(object.get())?)),
-            None => as_manifest(watched, object, problems)?,
+            Some(objects) => {
+                let decoded = (objects.decode)(object.json.get())?;
+                let ignored = decoded.problems.iter().map(|problem| {
+                    let name = object_name(watched, object);
+                    format!("{name}: {problem}; nadmit ignores it")
+                });
+                problems.extend(ignored);
+                Some(DecodedObject::Known(decoded.set))
+            }
+            None => as_manifest(watched, &object.json, problems)?,
         },
     })
 }

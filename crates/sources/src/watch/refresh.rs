@@ -4,8 +4,14 @@
 //! state (for a single name it reads one key, like a get), and which has a revision even if it is
 //! empty. The result goes into the same store as that of the watches, if it is newer, and is published
 //! before the call returns.
+//!
+//! A pod that is read by its UID is taken from the watch, which has it already or soon: what matters of
+//! an unbound pod does not change.
+
+use std::time::Duration;
 
 use futures_util::future::{try_join, try_join_all};
+use tokio::time::timeout;
 
 use crate::ClusterError;
 use nadmit_api::{
@@ -17,13 +23,16 @@ use nadmit_catalog::{LiveRead, Pod};
 use super::{
     ClusterSource, SourceState,
     kinds::WatchedKind,
-    progress::{ReadFreshness, ReadScope},
+    progress::{ObjectKey, ReadFreshness, ReadScope},
     read::{self, WatchedObject},
     requests,
 };
 
 /// The maximum number of attempts at a read that a list or a compaction makes useless.
 const MAX_ATTEMPTS: usize = 5;
+/// The time that the watch has to deliver a pod that was created just before. A scheduler's own watch
+/// delivered it already.
+const OBSERVATION_TIMEOUT: Duration = Duration::from_millis(50);
 /// The number of pods of other namespaces that are read concurrently.
 const CONCURRENCY: usize = 8;
 
@@ -55,6 +64,19 @@ impl ClusterSource {
             return try_join_all(all).await.map(drop);
         }
         match read {
+            LiveRead::PodOfUid {
+                namespace,
+                name,
+                uid,
+            } => {
+                let key = (namespace.clone(), name.clone());
+                if self.shared.observes_pod(&key, uid).await {
+                    self.shared.publish();
+                    return Ok(());
+                }
+                self.refresh_kind(WatchedKind::Pods, namespace, Some(name))
+                    .await
+            }
             LiveRead::PodsOf { namespace } => {
                 self.refresh_kind(WatchedKind::Pods, namespace, None).await
             }
@@ -163,6 +185,24 @@ impl ClusterSource {
 }
 
 impl SourceState {
+    /// Waits until the watch has delivered the pod of this UID. Returns false if it does not in time.
+    async fn observes_pod(&self, key: &ObjectKey, uid: &str) -> bool {
+        let mut changes = self.pods_changed.subscribe();
+        let observed = async {
+            loop {
+                let (observed, current) = {
+                    let store = self.store();
+                    let observed = store.has_observed_pod(key, uid);
+                    (observed, store.is_current(WatchedKind::Pods))
+                };
+                if observed || !current || changes.changed().await.is_err() {
+                    return observed;
+                }
+            }
+        };
+        timeout(OBSERVATION_TIMEOUT, observed).await == Ok(true)
+    }
+
     async fn read(
         &self,
         watched: WatchedKind,

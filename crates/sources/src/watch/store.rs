@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::time::Instant;
 
 use crate::cluster::projection;
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, PoolDerivation};
 
 use super::{
     catalog_builder::CatalogBuilder,
@@ -75,6 +75,22 @@ impl ClusterStore {
     /// Returns the present catalog.
     pub(super) fn catalog(&self) -> &Catalog {
         self.builder.catalog()
+    }
+
+    /// Returns true if the pod of this UID was observed, with additional networks or unbound.
+    pub(super) fn has_observed_pod(&self, key: &ObjectKey, uid: &str) -> bool {
+        self.builder.has_observed(key, uid)
+    }
+
+    /// Returns true if the watch of a kind works, as far as is known.
+    pub(super) fn is_current(&self, watched: WatchedKind) -> bool {
+        let cache = &self.kinds[watched.index()];
+        cache.state == KindState::Synced && cache.stale.is_none()
+    }
+
+    /// Sets by which settings networks define pools.
+    pub(super) fn set_pool_derivation(&mut self, derivation: PoolDerivation) {
+        self.builder.set_pool_derivation(derivation);
     }
 
     /// Begins a list of this revision.
@@ -267,7 +283,7 @@ impl ClusterStore {
                 required: watched.is_required(),
                 state: cache.state,
                 stale: cache.stale.clone(),
-                objects: cache.present.len(),
+                objects: cache.present.len() - self.builder.left_out(watched),
             }
         };
         WatchedKind::ALL.into_iter().map(status).collect()

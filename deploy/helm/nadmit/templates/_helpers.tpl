@@ -44,12 +44,27 @@ system:serviceaccount:{{ .Release.Namespace }}:nadmit
   namespace: {{ .Release.Namespace }}
 {{- end }}
 
+{{/* The namespace of Whereabouts's records. */}}
+{{- define "nadmit.whereaboutsNamespace" -}}
+{{- $usual := ternary "openshift-multus" "kube-system" (eq .Values.certificates "openshift") }}
+{{- .Values.whereaboutsNamespace | default $usual }}
+{{- end }}
+
 {{/* nadmit.yaml: what was set, over what the platform wants. */}}
 {{- define "nadmit.config" -}}
 {{- $config := dict "mode" .Values.mode }}
 {{- if eq .Values.certificates "openshift" }}
 {{- $_ := set $config "namespaceIsolation" true }}
 {{- $_ := set $config "globalNamespaces" (list "default" "openshift-multus" "openshift-sriov-network-operator" "openshift-cnv") }}
+{{- end }}
+{{- if ne .Values.whereabouts "observe" }}
+{{- $_ := set $config "whereabouts" .Values.whereabouts }}
+{{- end }}
+{{- if .Values.whereaboutsNamespace }}
+{{- $_ := set $config "whereaboutsNamespaces" (list .Values.whereaboutsNamespace) }}
+{{- end }}
+{{- if ne .Values.inlinePools "disabled" }}
+{{- $_ := set $config "inlinePools" .Values.inlinePools }}
 {{- end }}
 {{- if ne .Release.Namespace "nadmit" }}
 {{- $_ := set $config "ownUsers" (list (include "nadmit.user" .)) }}

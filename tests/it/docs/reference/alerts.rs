@@ -23,6 +23,10 @@ const OTHERS: &[(&str, &str)] = &[
         "[A pod stays Pending](../how-to/troubleshooting.md#a-pod-stays-pending-with-pool-exhausted)",
     ),
     (
+        "NadmitIPPoolNearlyFull",
+        "[See what Whereabouts has assigned](../how-to/see-what-whereabouts-has-assigned.md#see-how-full-its-pools-are)",
+    ),
+    (
         "NadmitCertificateNotReloaded",
         "[Certificates](../explanation/certificates.md#what-happens-if-)",
     ),

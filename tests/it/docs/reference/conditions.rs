@@ -49,7 +49,9 @@ const CONDITIONS: &[Kind] = &[
         kind: "AddressPool",
         condition: "Ready",
         about: "True while the pool assigns addresses. More: \
-                [A pool assigns nothing](../how-to/troubleshooting.md#a-pool-assigns-nothing).",
+                [A pool assigns nothing](../how-to/troubleshooting.md#a-pool-assigns-nothing).\n\n\
+                An AddressPool with `whereabouts` assigns nothing: it is True while the pools of all networks that it names have \
+                its settings. More: [Settings of these pools](../pools.md#settings-of-these-pools).",
         reasons: &[
             Reason {
                 reason: "Adopted",
@@ -81,6 +83,31 @@ const CONDITIONS: &[Kind] = &[
                 holds: false,
                 meaning: "The pool has slices, and this nadmit does not record slices.",
                 fix: "Remove `nodeSliceSize`. A replica in a cluster always records slices, so report this as a defect.",
+            },
+            Reason {
+                reason: "Configures",
+                holds: true,
+                meaning: "The pools of all networks in `whereabouts.networks` have the settings. The message names the pools, and \
+                          those that keep `retention: Pod` because of node slices.",
+                fix: "Nothing.",
+            },
+            Reason {
+                reason: "ConfiguredByAnother",
+                holds: false,
+                meaning: "Another AddressPool, which comes first by name, configures the pool of a network. The message names it.",
+                fix: "Remove the network from one of both. Networks with equal definitions share one pool.",
+            },
+            Reason {
+                reason: "NetworkNotFound",
+                holds: false,
+                meaning: "A network in `whereabouts.networks` does not exist. The others are configured.",
+                fix: "Create it, or correct the name. The settings hold as soon as it exists.",
+            },
+            Reason {
+                reason: "NetworkWithoutPool",
+                holds: false,
+                meaning: "A network in `whereabouts.networks` is not served, and has no inline pool. The others are configured.",
+                fix: "The message says what to change.",
             },
         ],
     },

@@ -69,6 +69,14 @@ const EVENTS: &[Event] = &[
         fix: "Do what the message says, then delete the pod.",
     },
     Event {
+        reason: "WhereaboutsLeak",
+        object: "IPPool, OverlappingRangeIPReservation",
+        when: "Whereabouts's plugin left records behind, and nadmit does not remove them because a node is not ready.",
+        message: "has the number of records, the first addresses, and the node.",
+        fix: "Bring the node back, remove it, or confirm that it is shut down by the taint \
+              `node.kubernetes.io/out-of-service`. The next full comparison removes the records then. `nadmit audit --cluster` shows them.",
+    },
+    Event {
         reason: "InvalidSchedule",
         object: "ConfigMap `nadmit-config`",
         when: "The key `reconciler_cron_expression` is not a valid schedule.",
@@ -83,14 +91,18 @@ const NOT_REASONS: &[&str] = &[
     "ClusterPods",
     "ConfigMap",
     "False",
+    "IPPool",
     "MACs",
     "Normal",
+    "OverlappingRangeIPReservation",
     "Pod",
     "Reconciler",
     "Reconciling",
     "Secret",
+    "ServedNetworks",
     "True",
     "Warning",
+    "WhereaboutsRepair",
 ];
 
 pub(super) fn page() -> Result<String, Failed> {

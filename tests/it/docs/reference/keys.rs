@@ -64,12 +64,21 @@ const SECTIONS: &[(&str, &str, &[Key])] = &[
     (
         "Annotations that you set",
         "",
-        &[Key {
-            key: "nadmit.io/address-pool",
-            on: "NetworkAttachmentDefinition",
-            values: "name of an AddressPool",
-            meaning: "The pool that assigns the addresses of this network. More: [Pools](../pools.md).",
-        }],
+        &[
+            Key {
+                key: "nadmit.io/address-pool",
+                on: "NetworkAttachmentDefinition",
+                values: "name of an AddressPool",
+                meaning: "The pool that assigns the addresses of this network. More: [Pools](../pools.md).",
+            },
+            Key {
+                key: "nadmit.io/serve",
+                on: "NetworkAttachmentDefinition with IPAM Whereabouts",
+                values: "`false`",
+                meaning: "nadmit does not serve the network, whatever the setting `whereabouts` is. More: \
+                          [Serve Whereabouts networks](../how-to/serve-whereabouts.md).",
+            },
+        ],
     ),
     (
         "Annotations that nadmit writes",
@@ -99,6 +108,13 @@ const SECTIONS: &[(&str, &str, &[Key])] = &[
                 values: "ID of a batch of writes",
                 meaning: "The batch that wrote the object last. nadmit recognizes its own write by it when a response is \
                           lost.",
+            },
+            Key {
+                key: "nadmit.io/whereabouts",
+                on: "OverlappingRangeIPReservation (a finalizer)",
+                values: "-",
+                meaning: "nadmit keeps the reservation: it outlives its deletion by the plugin. Removed when the \
+                          address is released.",
             },
             Key {
                 key: "nadmit.io/full-comparison",
@@ -220,6 +236,12 @@ const SECTIONS: &[(&str, &str, &[Key])] = &[
                 on: "Pod, as a label",
                 values: "UID of a migration",
                 meaning: "The same migration, by its UID.",
+            },
+            Key {
+                key: "kubevirt.io/persistent-ipam",
+                on: "IPAMClaim (a finalizer)",
+                values: "-",
+                meaning: "Keeps the claim of a VM until the VM is gone. Read by `nadmit audit`.",
             },
             Key {
                 key: "app.kubernetes.io/name",

@@ -115,6 +115,15 @@ pub(super) const METRICS: &[(&str, &[Metric])] = &[
                 &["pool"],
                 "0 while the pool assigns nothing yet.",
             ),
+            cluster(
+                "nadmit_ippool_capacity",
+                &["pool"],
+                "`pool` is the name that `nadmit pools` has, `IPPool/NAME`.",
+            ),
+            cluster("nadmit_ippool_used", &["pool"], ""),
+            cluster("nadmit_ippool_reserved", &["pool"], ""),
+            cluster("nadmit_ippool_free", &["pool"], ""),
+            cluster("nadmit_ippool_outside", &["pool"], ""),
             all("nadmit_pool_exhaustions_total", &[], ""),
             all("nadmit_allocation_duration_seconds", &[], ""),
             all(
@@ -130,6 +139,11 @@ pub(super) const METRICS: &[(&str, &[Metric])] = &[
             all("nadmit_manual_releases_total", &[], "By `nadmit release`."),
             all("nadmit_duplicate_addresses", &[], ""),
             all("nadmit_drifted_interfaces", &[], ""),
+            cluster(
+                "nadmit_whereabouts_leaks_removed_total",
+                &[],
+                "More: [Leaks](../how-to/serve-whereabouts.md#what-the-plugin-leaves-behind).",
+            ),
             all(
                 "nadmit_reconciliations_total",
                 &["reason"],
@@ -263,6 +277,10 @@ pub(super) const LABEL_VALUES: &[(&str, Values)] = &[
                 "The same, but the address is first in quarantine.",
             ),
             ("named", "The name, UID or node of the pod became known."),
+            (
+                "pool-renamed",
+                "The pool that a network defines by itself has another name.",
+            ),
             ("reservation-gone", "Released: the reservation is deleted."),
             (
                 "not-configured",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::command::CniCall;
+use crate::command::{self, CniCall};
 
 /// A command of the CNI specification.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +17,8 @@ pub(super) enum Verb {
 #[derive(Debug, Clone)]
 pub(super) struct CniSandbox {
     pub(super) container: String,
+    /// The node of the sandbox, which Whereabouts looks for among node slices.
+    pub(super) node: String,
     /// The file of the network namespace.
     pub(super) namespace: PathBuf,
     pub(super) interface: String,
@@ -50,7 +52,8 @@ pub(super) fn exec(
         args: &target.args,
         plugins: &target.plugins,
     };
-    let output = call.run(config);
+    let mut command = call.command();
+    let output = command::run(command.env("NODENAME", &target.node), &config.to_string());
     let output = output.map_err(|error| format!("{named}{error}"))?;
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     if output.status.success() {

@@ -15,6 +15,10 @@ const NAMESPACE: &str = "nadmit-real-";
 const NAMESPACES: &str = "/var/run/netns";
 /// The prefixes of the names of this process's links, before its number.
 const LINK_PREFIXES: [&str; 2] = ["ndr", "ndn"];
+/// The numbers that a process has for its clusters. A number is never used again: what is removed may
+/// still be there while the next cluster starts. The name of a link has at most 15 bytes, and a
+/// process's number is at most 2²².
+const NUMBERS: u32 = 1000;
 /// The number of subnets that are tried.
 const SUBNETS: u32 = 1000;
 
@@ -36,7 +40,7 @@ impl Wire {
     pub(in crate::real) fn new() -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         sweep();
-        let number = id() * 10 + COUNT.fetch_add(1, Ordering::Relaxed) % 10;
+        let number = id() * NUMBERS + COUNT.fetch_add(1, Ordering::Relaxed) % NUMBERS;
         let names = LINK_PREFIXES.map(|link| format!("{link}{number}"));
         let [bridge, master] = names;
         let wire = Self {
@@ -146,7 +150,7 @@ fn sweep() {
     numbers.sort_unstable();
     numbers.dedup();
     for number in numbers {
-        if !Path::new(&format!("/proc/{}", number / 10)).exists() {
+        if !Path::new(&format!("/proc/{}", number / NUMBERS)).exists() {
             remove(number);
         }
     }
@@ -167,7 +171,7 @@ fn remove(number: u32) {
 }
 
 /// Kills the processes in one of the test's network namespaces.
-fn end_processes(namespace: &str) {
+pub(in crate::real) fn end_processes(namespace: &str) {
     let numbers = ip(&["netns", "pids", namespace]).unwrap_or_default();
     for number in numbers.lines() {
         let _ = Command::new("kill").args(["-KILL", number]).status();

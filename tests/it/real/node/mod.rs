@@ -41,7 +41,7 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
-pub(in crate::real) use self::host_network::{Wire, ip};
+pub(in crate::real) use self::host_network::{Wire, end_processes, ip};
 use self::{attacher::Attacher, pod_lifecycle::ObservedPod};
 use super::parts::Programs;
 

@@ -1,14 +1,18 @@
 //! A pod's sandbox: its network namespace and its attachments.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
+use tokio::time::sleep;
 
 use super::{
     NodeContext, attacher::ModelAttachments, blocking, cni::CniSandbox, host_network::PodNamespace,
     status::SandboxAddresses,
 };
+
+const MAX_DETACH_ATTEMPTS: u32 = 5;
+const DETACH_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The network of a pod.
 pub(super) enum Sandbox {
@@ -49,6 +53,11 @@ impl Sandbox {
             namespace: namespace.path(),
             interface: "eth0".to_owned(),
             plugins: node.plugins.clone(),
+            node: pod
+                .spec
+                .as_ref()
+                .and_then(|spec| spec.node_name.clone())
+                .unwrap_or_default(),
             container,
         };
         let mut made = ModelAttachments::new();
@@ -107,12 +116,29 @@ impl Sandbox {
             ..
         } = self
         {
-            if let Err(why) = node.attacher.del(&target, made).await {
+            if let Err(why) = detach(node, &target, &made).await {
                 node.complain(format!("{}: {why}", target.args));
             }
             drop(namespace);
         }
     }
+}
+
+/// Runs DEL, again after a failure as the kubelet does: a plugin may fail to get its lease in time.
+async fn detach(
+    node: &NodeContext,
+    target: &CniSandbox,
+    made: &ModelAttachments,
+) -> Result<(), String> {
+    let mut outcome = Ok(());
+    for _ in 0..MAX_DETACH_ATTEMPTS {
+        outcome = node.attacher.del(target, made.clone()).await;
+        if outcome.is_ok() {
+            break;
+        }
+        sleep(DETACH_BACKOFF).await;
+    }
+    outcome
 }
 
 /// Returns 64 hexadecimal digits, as in containerd's sandbox IDs.

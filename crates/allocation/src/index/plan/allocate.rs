@@ -15,6 +15,7 @@ impl Index {
         builder: &mut PlanBuilder<'_>,
     ) -> Result<(), AllocationError> {
         let reservation = self.reservation_of(address, request, pool, builder.requester)?;
+        self.check_foreign(address, pool, builder)?;
         let entry = self.entry(&pool.space, address);
         let mut desired = builder.allocation(address, request, pool);
         desired.reservation = reservation;
@@ -70,6 +71,7 @@ impl Index {
                 holder: Box::new(old.holder.clone()),
             });
         }
+        self.check_foreign(address, pool, builder)?;
         let mut desired = builder.allocation(address, request, pool);
         desired.reservation.clone_from(&old.reservation);
         desired.mac = old
@@ -77,7 +79,11 @@ impl Index {
             .or_else(|| self.derived_mac_for(&desired, request, pool));
         builder.remember_node(&mut desired, old);
         desired.former_nodes = old.former_nodes_for(desired.pod.as_ref());
-        desired.taken = Some(old.held_since());
+        desired.taken = match old.is_of_pod(desired.pod.as_ref()) {
+            // The pod is bound once more: it has not used the address yet.
+            true => old.taken,
+            false => Some(old.held_since()),
+        };
         let version = entry.version();
         let sure = |version| self.is_locally_written(version) || !builder.may_be_concurrent(old);
         if builder.is_up_to_date(old) && desired.mac == old.mac && version.is_some_and(sure) {
@@ -94,6 +100,24 @@ impl Index {
         builder.writes.push(Write::Update(desired.clone(), version));
         self.mark_pending(desired, builder.id, &mut builder.pending_writes);
         Ok(())
+    }
+
+    /// Checks that no other pod has the address by another allocator.
+    fn check_foreign(
+        &self,
+        address: Address,
+        pool: &Pool,
+        builder: &PlanBuilder<'_>,
+    ) -> Result<(), AllocationError> {
+        match self.foreign_use(&pool.space, address) {
+            Some(found) if !found.is_of(builder.requester) => {
+                Err(AllocationError::InUseByWhereabouts {
+                    address,
+                    pod: found.pod.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks the namespace limit, which applies separately to addresses and to MACs with records of

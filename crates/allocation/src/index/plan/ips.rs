@@ -19,15 +19,12 @@ impl Index {
         held: &[Address],
         builder: &mut PlanBuilder<'_>,
     ) -> Result<Vec<IpAddr>, AllocationError> {
+        if let Some(slices) = &pool.node_slices {
+            return self.choose_in_node_slice(slices, request, pool, held, builder);
+        }
         let mut chosen = Vec::new();
         for &address in &request.ips {
-            let range = pool
-                .range_of(address)
-                .ok_or_else(|| AllocationError::OutsidePool {
-                    address,
-                    pool: Arc::clone(&pool.name),
-                    ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
-                })?;
+            let range = range_of_named(pool, address)?;
             match scope {
                 None => self.allocate_named(request, pool, range, address, held, builder)?,
                 // An address that was assigned on this node stays valid.
@@ -71,7 +68,7 @@ impl Index {
     }
 
     /// Allocates an address that the attachment requests.
-    fn allocate_named(
+    pub(super) fn allocate_named(
         &mut self,
         request: &AttachmentRequest,
         pool: &Arc<Pool>,
@@ -105,7 +102,8 @@ impl Index {
         self.allocate(address.into(), request, pool, builder)
     }
 
-    /// Allocates the address reserved for the requester in this range, otherwise the lowest free one.
+    /// Allocates the address that another allocator has given to the requester's pod, or the one
+    /// reserved for it in this range, otherwise the lowest free one.
     fn allocate_reserved_or_lowest(
         &mut self,
         request: &AttachmentRequest,
@@ -113,6 +111,13 @@ impl Index {
         range: usize,
         builder: &mut PlanBuilder<'_>,
     ) -> Result<IpAddr, AllocationError> {
+        let given = self
+            .foreign_ips(builder.requester, &request.interface, pool, range)
+            .next();
+        if let Some(given) = given {
+            self.allocate(given.into(), request, pool, builder)?;
+            return Ok(given);
+        }
         if let Some(reserved) = self.reserved_ip(request, pool, range, builder.requester) {
             self.allocate(reserved.into(), request, pool, builder)?;
             return Ok(reserved);
@@ -160,4 +165,14 @@ impl Index {
             }))
         })
     }
+}
+
+/// Returns the range of an address that an attachment requests.
+pub(super) fn range_of_named(pool: &Pool, address: IpAddr) -> Result<usize, AllocationError> {
+    pool.range_of(address)
+        .ok_or_else(|| AllocationError::OutsidePool {
+            address,
+            pool: Arc::clone(&pool.name),
+            ranges: pool.ranges.iter().map(|range| range.subnet).collect(),
+        })
 }

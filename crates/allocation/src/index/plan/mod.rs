@@ -3,6 +3,7 @@
 mod allocate;
 mod ips;
 mod macs;
+mod node_slices;
 mod preview;
 mod reserved;
 mod slices;

@@ -6,7 +6,7 @@ use std::{net::IpAddr, sync::Arc};
 use super::{AttachmentRequest, PlanBuilder};
 use crate::{
     Address, Pool, Slice,
-    error::{AllocationError, OutsideSlice, SlicesFull},
+    error::{AllocationError, OutsideSlice, SliceLimit, SlicesFull},
     index::{Index, pools::PoolSlot},
 };
 
@@ -165,6 +165,7 @@ impl Index {
             pool: Arc::clone(&scope.pool.name),
             node: Arc::clone(&scope.node),
             owner: owner.cloned(),
+            limit: SliceLimit::Strict,
         }));
         if owner.is_some() {
             return Err(outside);
@@ -249,6 +250,7 @@ impl Index {
             slices: own().count(),
             capacity,
             elsewhere: free.free(),
+            limit: SliceLimit::Strict,
         }))
     }
 

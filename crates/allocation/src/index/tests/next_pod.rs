@@ -56,3 +56,19 @@ fn a_pod_with_a_reused_name_renews_the_record() {
     assert!(matches!(&planned.writes[..], [Write::Update(a, _)] if a.since == later));
     index.abort(planned.id);
 }
+
+#[test]
+fn only_a_later_pod_takes_an_address_over() {
+    let mut index = index(&[storage("")], &[]);
+    let taken = |index: &mut Index, uid: &str, node: &str| {
+        let requester = replica(0, uid).on_node(Some(node.into()));
+        allocate(index, &requester, &[request(&[])]).unwrap_or_else(|e| panic!("{e}"));
+        let (record, _) = index.recorded().next().unwrap_or_else(|| panic!("none"));
+        record.taken
+    };
+    assert_eq!(taken(&mut index, "u-1", "node-1"), None);
+    // Its first Binding failed: the pod has not used the address.
+    assert_eq!(taken(&mut index, "u-1", "node-2"), None);
+    assert_eq!(taken(&mut index, "u-2", "node-2"), Some(NOW));
+    assert_eq!(taken(&mut index, "u-2", "node-1"), Some(NOW));
+}

@@ -16,7 +16,8 @@ pub(crate) const RULE: Rule = Rule {
         checks: "Networks with an address pool and IPAM static in which no plugin has the \
             capability \"ips\". A pool that assigns only MACs does not need it. If the pool has \
             MACs, a plugin of the list (macvlan, or tuning after another) needs the capability \
-            \"mac\". A missing \"mac\" is only a warning.",
+            \"mac\". A missing \"mac\" is only a warning. So is a missing \"ips\" on a \
+            network with an inline pool.",
         consequence: "IPAM static gets the addresses through the plugin's capability \"ips\". \
             Without it, only a fallback of Multus passes them on. The fallback appends them to \
             the configured addresses, against the specification. Without \"mac\", the MACs may \
@@ -65,10 +66,15 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         && is_static
         && served.gives_addresses()
     {
-        report.add(first.own_ref(), message, format!("{help} to this plugin"));
+        let help = format!("{help} to this plugin");
+        // Without the capability static takes the addresses from CNI_ARGS.
+        match served.is_inline() {
+            true => report.add_capped(Levels::ADVICE, first.own_ref(), message, help),
+            false => report.add(first.own_ref(), message, help),
+        }
     }
     if let Some((message, help)) = lacks(Capability::Mac)
-        && served.pool.is_some_and(|pool| pool.macs.is_some())
+        && served.pool.as_ref().is_some_and(|pool| pool.macs.is_some())
     {
         let help = format!("{help} to the plugin that sets MACs: macvlan, or tuning after it");
         report.add_capped(Levels::ADVICE, first.own_ref(), message, help);

@@ -49,7 +49,7 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
              nadmit.io/address-pool",
         );
     }
-    let no_macs = served.pool.is_some_and(|pool| pool.macs.is_none());
+    let no_macs = served.pool.as_ref().is_some_and(|pool| pool.macs.is_none());
     if ipams.is_empty() && no_macs && subject.parsed().is_some() {
         report.add_capped(
             Levels::ADVICE,

@@ -14,7 +14,8 @@ pub(crate) const RULE: Rule = Rule {
     docs: RuleDocs {
         checks: "Routes without \"gw\" in the static IPAM of a network whose pool assigns \
             addresses. A route with \"scope\": 253 is not reported: its destinations are on the \
-            L2 segment.",
+            L2 segment. On a network with an inline pool, the rule only warns, and only if its \
+            IPAM has the \"gateway\" of Whereabouts.",
         consequence: "A route without \"gw\" uses the gateway that is configured with an address \
             of its IP family. The pool's addresses come without gateways, so the route leads \
             nowhere: the pod looks for its destinations on the L2 segment.",
@@ -44,14 +45,19 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
             if route.text("gw").is_some() || route.integer("scope") == Some(ON_LINK) {
                 continue;
             }
-            report.add(
-                route.own_ref(),
-                format!(
-                    "the route has no gateway, and the pool {:?} assigns addresses without one",
-                    served.name
-                ),
-                "add \"gw\" with the gateway's address, such as \"192.0.2.1\"",
+            let message = format!(
+                "the route has no gateway, and the pool {:?} assigns addresses without one",
+                served.name
             );
+            let help = "add \"gw\" with the gateway's address, such as \"192.0.2.1\"";
+            match (served.is_inline(), ipam.text("gateway")) {
+                (false, _) => report.add(route.own_ref(), message, help),
+                // Whereabouts used its gateway for the route, and without one the route was the same.
+                (true, Some(_)) => {
+                    report.add_capped(Levels::ADVICE, route.own_ref(), message, help);
+                }
+                (true, None) => {}
+            }
         }
     }
 }

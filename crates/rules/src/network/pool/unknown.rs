@@ -85,6 +85,12 @@ fn pool_problem(name: &str, catalog: &Catalog) -> Option<(String, String)> {
                 format!("fix the AddressPool \"{name}\""),
             ))
         }
+        PoolValidity::Settings(_) => Some((
+            format!(
+                "the pool {name:?} assigns nothing: it has settings for pools of other networks"
+            ),
+            "name a pool with ranges, or remove the annotation".to_owned(),
+        )),
         PoolValidity::Unknown => {
             let names = catalog.pool_names();
             let similar = most_similar(name, names.iter().copied());
@@ -94,5 +100,35 @@ fn pool_problem(name: &str, catalog: &Catalog) -> Option<(String, String)> {
             };
             Some((format!("the pool {name:?} does not exist"), help))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use nadmit_allocation::ParsedSpec;
+
+    #[test]
+    fn a_pool_without_addresses_is_no_pool_of_a_network() {
+        let named = |name: &str, spec: serde_json::Value| {
+            let pool = ParsedSpec::of_pool(&spec).pool(name);
+            (name.into(), pool.map(Arc::new).map_err(Arc::from))
+        };
+        let mut catalog = Catalog::default();
+        let range = json!({"ranges": [{"range": "192.0.2.0/24"}]});
+        let settings = json!({"whereabouts": {"networks": ["db/net"]}});
+        let pools = [named("storage", range), named("storage-keep", settings)];
+        catalog.set_pools(pools, []);
+        let problem = |name| pool_problem(name, &catalog).unwrap_or_default();
+        assert_eq!(problem("storage"), Default::default());
+        let (message, _) = problem("storage-keep");
+        assert!(message.contains("has settings for pools"), "{message}");
+        // Nor is it suggested.
+        let (_, help) = problem("storage-kep");
+        assert_eq!(help, "did you mean \"storage\"?");
     }
 }

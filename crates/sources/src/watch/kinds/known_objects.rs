@@ -1,6 +1,8 @@
 //! The kinds of which the catalog keeps a few fields of each object.
 
-use std::fmt;
+use std::{error::Error, fmt};
+
+use thiserror::Error;
 
 use crate::{cluster::kinds::ClusterKind, watch::progress::ObjectKey};
 use nadmit_catalog::Catalog;
@@ -14,7 +16,12 @@ pub(super) trait KnownObjects {
     type Content: Send + 'static;
 
     /// Decodes an object.
-    fn decode(json: &str) -> serde_json::Result<Self::Content>;
+    fn decode(json: &str) -> Result<Self::Content, DecodeError>;
+
+    /// Returns the parts of a decoded object that cannot be read, and that the catalog leaves out.
+    fn problems(_: &Self::Content) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Adds, replaces or, with `None`, removes an object; returns true if that changes the catalog.
     fn set(catalog: &mut Catalog, key: &ObjectKey, content: Option<Self::Content>) -> bool;
@@ -23,9 +30,27 @@ pub(super) trait KnownObjects {
     fn set_known(catalog: &mut Catalog, known: bool) -> bool;
 }
 
+/// The reason why an object cannot be decoded.
+#[derive(Debug, Error)]
+pub(in super::super) enum DecodeError {
+    /// The JSON is not as expected.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// A field without which the object means nothing is missing or invalid.
+    #[error(transparent)]
+    Content(Box<dyn Error + Send + Sync>),
+}
+
+/// A decoded object.
+pub(in super::super) struct DecodedContent {
+    pub set: SetContent,
+    /// The parts that cannot be read.
+    pub problems: Vec<String>,
+}
+
 /// The functions of [`KnownObjects`], without its types.
 pub(in super::super) struct KnownObjectsTable {
-    pub decode: fn(&str) -> serde_json::Result<SetContent>,
+    pub decode: fn(&str) -> Result<DecodedContent, DecodeError>,
     pub remove: fn(&mut Catalog, &ObjectKey) -> bool,
     pub set_known: fn(&mut Catalog, bool) -> bool,
 }
@@ -35,9 +60,13 @@ impl KnownObjectsTable {
         Self {
             decode: |json| {
                 let content = O::decode(json)?;
+                let problems = O::problems(&content);
                 let set =
                     |catalog: &mut Catalog, key: &ObjectKey| O::set(catalog, key, Some(content));
-                Ok(SetContent(Box::new(set)))
+                Ok(DecodedContent {
+                    set: SetContent(Box::new(set)),
+                    problems,
+                })
             },
             remove: |catalog, key| O::set(catalog, key, None),
             set_known: O::set_known,

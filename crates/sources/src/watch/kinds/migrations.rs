@@ -4,7 +4,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use nadmit_catalog::{Catalog, Migration};
 
-use super::known_objects::KnownObjects;
+use super::known_objects::{DecodeError, KnownObjects};
 use crate::{
     cluster::kinds::{ClusterKind, custom},
     watch::progress::ObjectKey,
@@ -23,8 +23,8 @@ impl KnownObjects for Migrations {
 
     type Content = Migration;
 
-    fn decode(json: &str) -> serde_json::Result<Migration> {
-        read(json)
+    fn decode(json: &str) -> Result<Migration, DecodeError> {
+        Ok(read(json)?)
     }
 
     fn set(catalog: &mut Catalog, (namespace, name): &ObjectKey, found: Option<Migration>) -> bool {

@@ -8,6 +8,7 @@ mod migrations;
 mod nodes;
 mod stateful_sets;
 mod virtual_machines;
+mod whereabouts;
 
 use crate::cluster::kinds::{self, ClusterKind};
 use nadmit_catalog::LiveRead;
@@ -15,7 +16,7 @@ use nadmit_cni::ipam::SLICE_CONTROLLER;
 
 use self::known_objects::{KnownObjects, KnownObjectsTable};
 
-pub(super) use self::known_objects::SetContent;
+pub(super) use self::known_objects::{DecodeError, SetContent};
 
 /// A row of the table of watched kinds.
 struct KindRow {
@@ -77,7 +78,9 @@ watched_kinds! {
     Reservations: KindRow::required(&kinds::RESERVATIONS),
     Pods: KindRow::required(&kinds::PODS),
     Operators: KindRow::optional(&kinds::OPERATORS),
-    SlicePools: KindRow::optional(&kinds::SLICE_POOLS),
+    SlicePools: KindRow::of::<whereabouts::SlicePools>(),
+    IpPools: KindRow::of::<whereabouts::IpPools>(),
+    OverlappingReservations: KindRow::of::<whereabouts::OverlappingReservations>(),
     /// The Deployment of Whereabouts's slice controller, and no other.
     Controllers: KindRow {
         only: Some(SLICE_CONTROLLER),
@@ -128,7 +131,8 @@ impl WatchedKind {
             }
             LiveRead::Migration { namespace, name } => (&[Self::Migrations], namespace, name),
             LiveRead::Pod { namespace, name } => (&[Self::Pods], namespace, name),
-            LiveRead::PodsOf { .. }
+            LiveRead::PodOfUid { .. }
+            | LiveRead::PodsOf { .. }
             | LiveRead::NetworkOperator
             | LiveRead::Pool { .. }
             | LiveRead::NetworkUsers { .. }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use nadmit_allocation::Timestamp;
 use nadmit_catalog::{Catalog, Node};
 
-use super::known_objects::KnownObjects;
+use super::known_objects::{DecodeError, KnownObjects};
 use crate::{
     cluster::kinds::{ClusterKind, built_in},
     watch::progress::ObjectKey,
@@ -19,8 +19,8 @@ impl KnownObjects for Nodes {
 
     type Content = Node;
 
-    fn decode(json: &str) -> serde_json::Result<Node> {
-        read(json)
+    fn decode(json: &str) -> Result<Node, DecodeError> {
+        Ok(read(json)?)
     }
 
     fn set(catalog: &mut Catalog, (_, name): &ObjectKey, node: Option<Node>) -> bool {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use nadmit_catalog::{Catalog, Ordinals};
 
-use super::known_objects::KnownObjects;
+use super::known_objects::{DecodeError, KnownObjects};
 use crate::{
     cluster::kinds::{ClusterKind, built_in},
     watch::progress::ObjectKey,
@@ -18,8 +18,8 @@ impl KnownObjects for StatefulSets {
 
     type Content = Ordinals;
 
-    fn decode(json: &str) -> serde_json::Result<Ordinals> {
-        read(json)
+    fn decode(json: &str) -> Result<Ordinals, DecodeError> {
+        Ok(read(json)?)
     }
 
     fn set(catalog: &mut Catalog, (namespace, name): &ObjectKey, set: Option<Ordinals>) -> bool {

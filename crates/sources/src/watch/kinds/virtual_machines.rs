@@ -4,7 +4,7 @@ use serde::de::IgnoredAny;
 
 use nadmit_catalog::Catalog;
 
-use super::known_objects::KnownObjects;
+use super::known_objects::{DecodeError, KnownObjects};
 use crate::{
     cluster::kinds::{ClusterKind, VIRTUAL_MACHINES, custom},
     watch::progress::ObjectKey,
@@ -21,7 +21,7 @@ impl KnownObjects for VirtualMachines {
 
     type Content = IgnoredAny;
 
-    fn decode(_: &str) -> serde_json::Result<IgnoredAny> {
+    fn decode(_: &str) -> Result<IgnoredAny, DecodeError> {
         Ok(IgnoredAny)
     }
 
@@ -49,7 +49,7 @@ impl KnownObjects for VirtualMachineInstances {
 
     type Content = IgnoredAny;
 
-    fn decode(_: &str) -> serde_json::Result<IgnoredAny> {
+    fn decode(_: &str) -> Result<IgnoredAny, DecodeError> {
         Ok(IgnoredAny)
     }
 

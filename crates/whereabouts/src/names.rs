@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use nadmit_cni::{
     BoundedSubnet, IpRange, Network, Subnet,
-    assignable::{AssignableSource, assignable_ranges},
+    assignable::{AssignableRange, AssignableSource, assignable_ranges},
     ipam::{Ipam, WhereaboutsIpam},
 };
 
@@ -16,14 +16,14 @@ use super::IpPool;
 
 /// An address in its address space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SpaceAddress<'s> {
+pub struct SpaceAddress<'s> {
     pub space: &'s str,
     pub address: IpAddr,
 }
 
 /// A network that Whereabouts serves.
 #[derive(Debug, Clone)]
-pub(crate) struct WhereaboutsNetwork<'s> {
+pub struct WhereaboutsNetwork<'s> {
     pub network: &'s Network,
     pub ipam: &'s WhereaboutsIpam,
     /// The address space: `network_name`, or nothing.
@@ -31,12 +31,12 @@ pub(crate) struct WhereaboutsNetwork<'s> {
     /// The subnets of its ranges.
     pub subnets: Vec<Subnet>,
     /// The addresses that Whereabouts assigns of them.
-    assignable: Vec<IpRange>,
+    assignable: Vec<AssignableRange>,
 }
 
 /// The address space of an `IPPool`, and the networks whose configurations say so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PoolSpace<'s> {
+pub struct PoolSpace<'s> {
     pub space: &'s str,
     /// The indices of the networks in the list of Whereabouts networks; empty if none uses the pool.
     pub networks: Vec<usize>,
@@ -44,7 +44,7 @@ pub(crate) struct PoolSpace<'s> {
 
 impl<'s> WhereaboutsNetwork<'s> {
     /// Returns the network, if Whereabouts serves it.
-    pub(crate) fn of(network: &'s Network) -> Option<Self> {
+    pub fn of(network: &'s Network) -> Option<Self> {
         let config = network.config.loaded()?;
         let Some(Ipam::Whereabouts(ipam)) = config.ipam() else {
             return None;
@@ -59,13 +59,26 @@ impl<'s> WhereaboutsNetwork<'s> {
             ipam,
             space: ipam.network_name.as_deref().unwrap_or_default(),
             subnets: ranges.filter_map(|one| subnet(&one.range)).collect(),
-            assignable: assignable.map(|one| one.range).collect(),
+            assignable: assignable.collect(),
         })
     }
 
     /// Returns true if Whereabouts can assign an address on it.
-    pub(crate) fn assigns(&self, address: IpAddr) -> bool {
-        self.assignable.iter().any(|range| range.contains(address))
+    pub fn assigns(&self, address: IpAddr) -> bool {
+        let mut assignable = self.assignable.iter();
+        assignable.any(|one| one.range.contains(address))
+    }
+
+    /// Returns true if each node allocates from a slice of its own.
+    pub fn is_sliced(&self) -> bool {
+        self.ipam.node_slice_size.is_some()
+    }
+
+    /// Returns the addresses that Whereabouts assigns of the range of this subnet; nothing with slices,
+    /// whose pools have a slice as their range.
+    pub(super) fn assigned_of(&self, subnet: IpRange) -> impl Iterator<Item = IpRange> {
+        let own = move |one: &&AssignableRange| matches!(one.source, AssignableSource::Range { pool, .. } if pool == Some(subnet));
+        self.assignable.iter().filter(own).map(|one| one.range)
     }
 
     /// Returns true if this configuration leads to a pool of this name and range.
@@ -74,7 +87,7 @@ impl<'s> WhereaboutsNetwork<'s> {
             return false;
         };
         let mut subnets = self.subnets.iter().map(|subnet| subnet.range());
-        if self.ipam.node_slice_size.is_none() {
+        if !self.is_sliced() {
             return rest == masked && subnets.any(|subnet| subnet == range);
         }
         let node = rest
@@ -90,6 +103,18 @@ fn in_name(subnet: Subnet) -> String {
     subnet.to_string().replace([':', '/'], "-")
 }
 
+/// Returns the name of the `IPPool` of a subnet. `node` is the node whose slice it is.
+pub fn ip_pool_name(space: &str, node: Option<&str>, subnet: Subnet) -> String {
+    let parts = [Some(space).filter(|space| !space.is_empty()), node];
+    let mut name = String::new();
+    for part in parts.into_iter().flatten() {
+        name.push_str(part);
+        name.push('-');
+    }
+    name.push_str(&in_name(subnet));
+    name
+}
+
 /// Returns the rest of a name after the prefix of its address space.
 fn strip_space<'n>(name: &'n str, space: &str) -> Option<&'n str> {
     match space {
@@ -100,16 +125,22 @@ fn strip_space<'n>(name: &'n str, space: &str) -> Option<&'n str> {
 
 /// Returns the address space of a pool. If several configurations lead to its name, those without
 /// slices count, and then those with the longest `network_name`: a node's name is the rest.
-pub(crate) fn pool_space<'s>(
+pub fn pool_space<'s>(pool: &'s IpPool, networks: &[WhereaboutsNetwork<'s>]) -> PoolSpace<'s> {
+    pool_space_among(pool, networks.iter().enumerate())
+}
+
+/// Returns the address space of a pool as [`pool_space`] does, from the networks that have its range, or
+/// slices; each with its index.
+pub fn pool_space_among<'n, 's: 'n>(
     pool: &'s IpPool,
-    networks: &[WhereaboutsNetwork<'s>],
+    networks: impl Iterator<Item = (usize, &'n WhereaboutsNetwork<'s>)> + Clone,
 ) -> PoolSpace<'s> {
     let (range, masked) = (pool.range.range(), in_name(pool.range));
     let matching = || {
-        let all = networks.iter().enumerate();
+        let all = networks.clone();
         all.filter(|(_, one)| one.uses(&pool.name, range, &masked))
     };
-    let rank = |one: &WhereaboutsNetwork<'_>| (one.ipam.node_slice_size.is_none(), one.space.len());
+    let rank = |one: &WhereaboutsNetwork<'_>| (!one.is_sliced(), one.space.len());
     let Some(best) = matching().map(|(_, one)| rank(one)).max() else {
         let before = pool.name.strip_suffix(&*masked).unwrap_or_default();
         return PoolSpace {
@@ -127,12 +158,31 @@ pub(crate) fn pool_space<'s>(
     }
 }
 
+/// Returns true if a pool may be that of a node's slice, and `space` an address space of its addresses: the
+/// `network_name` of the network that is divided or, without reservations, the name of its range.
+pub fn may_be_slice(pool: &IpPool, space: &str) -> bool {
+    let masked = in_name(pool.range);
+    let Some(before) = pool.name.strip_suffix(&*masked) else {
+        return false;
+    };
+    let is_of = |network_name: &str| {
+        let node = strip_space(before, network_name).and_then(|rest| rest.strip_suffix('-'));
+        node.is_some_and(|node| !node.is_empty())
+    };
+    // The last two parts of the name of a range are its address and prefix length.
+    let of_range = || {
+        let mut parts = space.rsplitn(3, '-');
+        let (prefix, address) = (parts.next()?, parts.next()?);
+        let whole = Subnet::parse(&format!("{address}/{prefix}")).ok()?.range();
+        let contains = whole.intersection(pool.range.range()) == Some(pool.range.range());
+        contains.then(|| parts.next().unwrap_or_default())
+    };
+    is_of(space) || of_range().is_some_and(is_of)
+}
+
 /// Returns what the name of a reservation can mean: an address in one of the known address spaces, or
 /// else in one that only the name says.
-pub(crate) fn reservation_addresses<'s>(
-    name: &'s str,
-    spaces: &[&'s str],
-) -> Vec<SpaceAddress<'s>> {
+pub fn reservation_addresses<'s>(name: &'s str, spaces: &[&'s str]) -> Vec<SpaceAddress<'s>> {
     let of = |space: &&'s str| {
         let address = address(strip_space(name, space)?)?;
         Some(SpaceAddress { space, address })
@@ -155,7 +205,7 @@ pub(crate) fn reservation_addresses<'s>(
 }
 
 /// Returns the name of the reservation of an address.
-pub(crate) fn reservation_name(space: &str, address: IpAddr) -> String {
+pub fn reservation_name(space: &str, address: IpAddr) -> String {
     let mut name = address.to_string().replace(':', "-");
     // No object's name ends with a dash.
     if name.ends_with('-') {
