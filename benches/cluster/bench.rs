@@ -1,8 +1,10 @@
 //! The cluster, nadmit, and the cost of each round.
 
-use std::{fmt::Display, time::Duration};
+use std::{collections::BTreeMap, fmt::Display, time::Duration};
 
 use super::{
+    allowing_server::AllowingServer,
+    api::ClusterApi,
     cost::Cost,
     objects::ClusterObjects,
     real::RealServer,
@@ -17,9 +19,18 @@ pub(crate) struct ClusterBench {
     // Ends before the cluster does.
     nadmit: NadmitServer,
     cluster: RealServer,
+    allowing: AllowingServer,
     objects: ClusterObjects,
     pods: usize,
-    last: [Option<(RequestCounts, Cost)>; 3],
+    last: BTreeMap<RoundKind, RoundCost>,
+}
+
+/// The requests and the CPU time of a round, per pod.
+pub(crate) struct RoundCost {
+    requests: RequestCounts,
+    pub(crate) cpu: Cost,
+    /// The calls of the server that allows everything.
+    pub(crate) allowed_calls: f64,
 }
 
 impl ClusterBench {
@@ -30,16 +41,19 @@ impl ClusterBench {
         let client = kube::Client::try_from(cluster.config().map_err(totals)?)?;
         let version = client.apiserver_version().await?.git_version;
         println!("kube-apiserver {version}");
-        let objects = ClusterObjects::new(client);
+        let objects = ClusterObjects {
+            api: ClusterApi { client },
+        };
         objects.prepare().await?;
-        let nadmit = NadmitServer::start(&cluster.kubeconfig()?)?;
+        let nadmit = NadmitServer::start(&cluster.kubeconfig()?, "")?;
         objects.until_ready().await?;
         Ok(Self {
             nadmit,
             cluster,
+            allowing: AllowingServer::start().await?,
             objects,
             pods,
-            last: [None, None, None],
+            last: BTreeMap::new(),
         })
     }
 
@@ -49,14 +63,25 @@ impl ClusterBench {
         round_kind: RoundKind,
         interval: Duration,
     ) -> anyhow::Result<RoundPace> {
-        let nadmit = (round_kind == RoundKind::With).then_some(&self.nadmit);
-        self.objects.register(nadmit).await?;
-        let requests = RequestCounts::read(&self.objects.client).await?;
+        let of_nadmit = self.nadmit.webhooks()?;
+        let server = match round_kind {
+            RoundKind::With => Some(&of_nadmit),
+            RoundKind::Calls => Some(&self.allowing.address),
+            _ => None,
+        };
+        self.objects.api.register(server).await?;
+        let calls = self.allowing.calls();
+        let requests = RequestCounts::read(&self.objects.api.client).await?;
         let cost = Cost::read(&self.cluster, &self.nadmit)?;
         let pace = round::run(&self.objects, self.pods, round_kind, interval).await?;
         let cost = Cost::read(&self.cluster, &self.nadmit)?.since(&cost, self.pods);
-        let after = RequestCounts::read(&self.objects.client).await?;
-        self.last[round_kind as usize] = Some((after.since(&requests, self.pods), cost));
+        let after = RequestCounts::read(&self.objects.api.client).await?;
+        let round = RoundCost {
+            requests: after.since(&requests, self.pods),
+            cpu: cost,
+            allowed_calls: (self.allowing.calls() - calls) as f64 / self.pods as f64,
+        };
+        self.last.insert(round_kind, round);
         round::finish(&self.objects, self.pods, round_kind).await?;
         Ok(pace)
     }
@@ -64,15 +89,19 @@ impl ClusterBench {
     /// Prints and resets the requests and the cost of the last round of each kind.
     pub(crate) fn report(&mut self) {
         let last = std::mem::take(&mut self.last);
-        let lines = |what: &str, select: &dyn Fn(&(RequestCounts, Cost)) -> &dyn Display| {
+        let lines = |what: &str, select: &dyn Fn(&RoundCost) -> &dyn Display| {
             println!("\n{what} in the last turns");
-            for (which, totals) in ["without ", "recorded", "with    "].iter().zip(&last) {
-                if let Some(totals) = totals {
-                    println!("{which}  {}", select(totals));
-                }
+            for (round_kind, round) in &last {
+                let name = format!("{round_kind:?}").to_lowercase();
+                println!("{name:<8}  {}", select(round));
             }
         };
-        lines("requests a pod", &|totals| &totals.0);
-        lines("milliseconds of CPU a pod", &|totals| &totals.1);
+        lines("requests a pod", &|round| &round.requests);
+        lines("milliseconds of CPU a pod", &|round| &round.cpu);
+    }
+
+    /// Returns the cost of the last round of a kind.
+    pub(crate) fn last(&self, round_kind: RoundKind) -> Option<&RoundCost> {
+        self.last.get(&round_kind)
     }
 }

@@ -23,6 +23,12 @@ impl Cost {
         ]))
     }
 
+    /// Returns the seconds of the API server.
+    pub(crate) fn of_api_server(&self) -> f64 {
+        let [(_, seconds), ..] = self.0;
+        seconds
+    }
+
     /// Returns the difference, per pod.
     pub(crate) fn since(&self, before: &Self, pods: usize) -> Self {
         let mut grown = self.0;

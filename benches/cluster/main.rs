@@ -9,9 +9,11 @@
 //! - without nadmit's webhooks, and with them: the result is the ratio of the rates;
 //! - without them, but with an allocation object that the client writes itself: the minimum cost of
 //!   one object per address;
-//! - both ways again, at the default rate limit of kube-scheduler.
+//! - both ways again, at the default rate limit of kube-scheduler;
+//! - with each part of what nadmit adds by itself: the CPU time that it costs the API server.
 //!
-//! `NADMIT_CLUSTER_PODS` and `NADMIT_CLUSTER_PAIRS` shorten it.
+//! `NADMIT_CLUSTER_PODS`, `NADMIT_CLUSTER_PAIRS` and `NADMIT_CLUSTER_TURNS` (of the parts) shorten it.
+//! There is no summary if the load average before was above 3, unless `NADMIT_LOAD_BUSY` is set.
 
 #[path = "../../tests/it/api_server/real.rs"]
 mod real;
@@ -20,12 +22,21 @@ mod real;
 #[expect(dead_code, reason = "the tests look for more than the bench")]
 mod components;
 
+#[path = "../load/bare_server.rs"]
+mod bare_server;
 #[path = "../load/cpu.rs"]
 mod cpu;
+#[path = "../load/load_average.rs"]
+mod load_average;
 
+mod allowing_server;
+mod api;
 mod bench;
+mod causes;
 mod cost;
 mod objects;
+mod record_kinds;
+mod registration;
 mod requests;
 mod round;
 mod round_kind;
@@ -33,9 +44,13 @@ mod server;
 
 use std::{env, process::ExitCode, time::Duration};
 
-use self::{bench::ClusterBench, real::RealServer, round::CONCURRENCY, round_kind::RoundKind};
+use self::{
+    bench::ClusterBench, load_average::LoadAverage, real::RealServer, round::CONCURRENCY,
+    round_kind::RoundKind,
+};
 
-const ROUND_KINDS: [RoundKind; 3] = [RoundKind::Without, RoundKind::Recorded, RoundKind::With];
+/// The kinds whose rates are compared.
+const COMPARED: [RoundKind; 3] = [RoundKind::Without, RoundKind::Recorded, RoundKind::With];
 
 /// kube-scheduler's default rate limit, and so the number of pods that it binds per second
 /// (KubeSchedulerConfiguration v1, `clientConnection.qps`).
@@ -70,18 +85,21 @@ fn number(variable: &str, otherwise: usize) -> usize {
 async fn run() -> anyhow::Result<()> {
     let pods = number("NADMIT_CLUSTER_PODS", 500);
     let pairs = number("NADMIT_CLUSTER_PAIRS", 5);
+    let load_average = LoadAverage::now()?;
     let mut bench = ClusterBench::start(pods).await?;
-    println!("{pods} pods per round, {CONCURRENCY} at the same time\n");
+    println!(
+        "{pods} pods per round, {CONCURRENCY} at the same time; load average before: {load_average}\n"
+    );
     println!("        pods/s                    ratio");
     println!("pair   without  recorded  with    recorded  with");
     let mut ratios = [Vec::new(), Vec::new()];
     let mut allocations = Vec::new();
     for pair in 0..pairs {
-        let mut order = ROUND_KINDS;
-        order.rotate_left(pair % ROUND_KINDS.len());
-        let mut rates = [0.0; ROUND_KINDS.len()];
-        for round_kind in order {
-            rates[round_kind as usize] = bench.run_round(round_kind, Duration::ZERO).await?.rate;
+        let mut order = [0, 1, 2];
+        order.rotate_left(pair % COMPARED.len());
+        let mut rates = [0.0; COMPARED.len()];
+        for index in order {
+            rates[index] = bench.run_round(COMPARED[index], Duration::ZERO).await?.rate;
         }
         let [without, recorded, with] = rates;
         let [third, ratio] = [recorded / without, with / without];
@@ -90,6 +108,10 @@ async fn run() -> anyhow::Result<()> {
         ratios[1].push(ratio);
         allocations.push(with);
     }
+    if let Some(refusal) = load_average.refusal() {
+        println!("\n{refusal}");
+        return Ok(());
+    }
     bench.report();
     let [third, ratio] = ratios.map(median);
     let allocations = median(allocations);
@@ -97,7 +119,11 @@ async fn run() -> anyhow::Result<()> {
         "\nmedian ratio {ratio:.2}, with the record alone {third:.2}; \
          {allocations:.0} allocations/s",
     );
-    paced(&mut bench).await
+    paced(&mut bench).await?;
+    let turns = number("NADMIT_CLUSTER_TURNS", 3);
+    let causes = causes::measure(&mut bench, turns).await?;
+    println!("\nmilliseconds of CPU of kube-apiserver a pod, medians of {turns} turns\n{causes}");
+    Ok(())
 }
 
 /// Measures nadmit's effect at the scheduler's pace.

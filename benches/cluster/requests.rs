@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use kube::Client;
 
 /// The number of requests by verb and resource.
-pub(crate) struct RequestCounts(BTreeMap<String, f64>);
+pub(crate) struct RequestCounts(pub(crate) BTreeMap<String, f64>);
 
 impl RequestCounts {
     /// Reads the values since the server started.

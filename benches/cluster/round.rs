@@ -58,7 +58,7 @@ pub(crate) async fn finish(
     pods: usize,
     round_kind: RoundKind,
 ) -> anyhow::Result<()> {
-    let api: Api<Pod> = Api::namespaced(objects.client.clone(), round_kind.namespace());
+    let api: Api<Pod> = Api::namespaced(objects.api.client.clone(), round_kind.namespace());
     let given = addresses(&api).await?;
     let right = if round_kind == RoundKind::With {
         pods
@@ -71,9 +71,9 @@ pub(crate) async fn finish(
     );
     let now = DeleteParams::default().grace_period(0);
     api.delete_collection(&now, &ListParams::default()).await?;
-    if round_kind == RoundKind::Recorded {
+    if let Some(group) = round_kind.record_group() {
         let recorded = ListParams::default().labels("bench=recorded");
-        let api = objects.allocations()?;
+        let api = objects.allocations(group)?;
         api.delete_collection(&now, &recorded).await?;
     }
     Ok(())
@@ -85,7 +85,7 @@ async fn made(
     number: usize,
 ) -> anyhow::Result<Duration> {
     let start = Instant::now();
-    let api: Api<Pod> = Api::namespaced(objects.client.clone(), round_kind.namespace());
+    let api: Api<Pod> = Api::namespaced(objects.api.client.clone(), round_kind.namespace());
     let name = format!("pod-{number}");
     let pod = serde_json::from_value(json!({
         "metadata": {"name": name, "annotations": {NETWORKS: "bench"}},
@@ -96,8 +96,8 @@ async fn made(
     }))?;
     let created = api.create(&PostParams::default(), &pod).await;
     let uid = created.context("cannot create a pod")?.metadata.uid;
-    if round_kind == RoundKind::Recorded {
-        record(objects, number, uid.as_deref()).await?;
+    if let Some(group) = round_kind.record_group() {
+        record(objects, group, number, uid.as_deref()).await?;
     }
     let binding: Binding = serde_json::from_value(json!({
         // As kube-scheduler does.
@@ -112,12 +112,17 @@ async fn made(
 }
 
 /// Writes an allocation as nadmit does, for a pool that does not exist.
-async fn record(objects: &ClusterObjects, number: usize, uid: Option<&str>) -> anyhow::Result<()> {
+async fn record(
+    objects: &ClusterObjects,
+    group: &str,
+    number: usize,
+    uid: Option<&str>,
+) -> anyhow::Result<()> {
     let [high, low] = [number >> 8, number & 255];
     let address = format!("192.168.{high}.{low}");
     let (namespace, pod) = (RoundKind::Recorded.namespace(), format!("pod-{number}"));
     let allocation: DynamicObject = serde_json::from_value(json!({
-        "apiVersion": "nadmit.io/v1alpha1", "kind": "AddressAllocation",
+        "apiVersion": format!("{group}/v1alpha1"), "kind": "AddressAllocation",
         "metadata": {
             "name": format!("recorded.{address}"),
             "annotations": {"nadmit.io/written-by": "bench/0"},
@@ -131,7 +136,7 @@ async fn record(objects: &ClusterObjects, number: usize, uid: Option<&str>) -> a
             "since": "2026-01-01T00:00:00Z",
         },
     }))?;
-    let api = objects.allocations()?;
+    let api = objects.allocations(group)?;
     let made = api.create(&PostParams::default(), &allocation).await;
     made.map(drop).context("cannot create an allocation")
 }

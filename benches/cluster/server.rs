@@ -5,27 +5,38 @@ use std::{
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+use super::registration::WebhookServer;
+
+/// The time that it has for its end.
+const END_TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A server that ends when this is dropped.
 pub(crate) struct NadmitServer {
     process: Child,
     folder: TempDir,
     /// `https://address:port`
-    pub(crate) url: String,
+    url: String,
 }
 
 impl NadmitServer {
-    /// Starts it, and waits until it prints its address.
-    pub(crate) fn start(kubeconfig: &Path) -> anyhow::Result<Self> {
+    /// Starts it with these settings, and waits until it prints its address.
+    pub(crate) fn start(kubeconfig: &Path, settings: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("nadmit.yaml"), settings)?;
         let mut process = Command::new(env!("CARGO_BIN_EXE_nadmit"))
             .current_dir(folder.path())
             .args(["serve", "--cluster", "--namespace", "default"])
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+            .args(["--config", "nadmit.yaml", "--drain-grace", "0"])
             .arg("--kubeconfig")
             .arg(kubeconfig)
             .stdin(Stdio::null())
@@ -60,15 +71,25 @@ impl NadmitServer {
         self.process.id()
     }
 
-    /// Returns the CA of its certificate, in PEM.
-    pub(crate) fn ca(&self) -> anyhow::Result<Vec<u8>> {
-        Ok(fs::read(self.folder.path().join("certs/ca.crt"))?)
+    /// Returns the address and the CA that webhooks are registered with.
+    pub(crate) fn webhooks(&self) -> anyhow::Result<WebhookServer> {
+        Ok(WebhookServer {
+            url: self.url.clone(),
+            ca: fs::read(self.folder.path().join("certs/ca.crt"))?,
+        })
     }
 }
 
 impl Drop for NadmitServer {
     fn drop(&mut self) {
-        // It may have ended already.
+        // A leader that ends by itself releases its Lease.
+        if let Some(process) = Pid::from_raw(self.process.id().cast_signed()) {
+            let _ = kill_process(process, Signal::TERM);
+        }
+        let until = Instant::now() + END_TIMEOUT;
+        while Instant::now() < until && matches!(self.process.try_wait(), Ok(None)) {
+            sleep(POLL_INTERVAL);
+        }
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::cpu;
+use super::{
+    cpu,
+    part::{self, Part},
+};
 
 /// A server that ends when this is dropped.
 pub(crate) struct ServerChild {
@@ -39,10 +42,10 @@ impl ServerChild {
         Self::start(command)
     }
 
-    /// Starts this program as the baseline.
-    pub(crate) fn baseline(folder: &Path) -> anyhow::Result<Self> {
+    /// Starts this program as a server that does a part of the work.
+    pub(crate) fn part(folder: &Path, part: Part) -> anyhow::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
-        command.arg(super::baseline::FLAG).arg(folder);
+        command.arg(part::FLAG).arg(folder).arg(part.word());
         Self::start(command)
     }
 

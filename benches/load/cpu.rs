@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context as _;
 
 /// The kernel's clock ticks per second in `/proc` (`USER_HZ`, fixed on Linux).
-const TICKS: f64 = 100.0;
+pub(crate) const TICKS: f64 = 100.0;
 
 /// Returns the CPU time of a process so far, user and system, in seconds.
 pub(crate) fn seconds(process: u32) -> anyhow::Result<f64> {

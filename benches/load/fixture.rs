@@ -1,9 +1,12 @@
 //! The data of the load tests: many networks, and a pod as large as real ones.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs, path::Path, sync::Arc};
 
 use anyhow::Context as _;
-use nadmit::network::annotations;
+use nadmit::{
+    catalog::Catalog,
+    network::{Network, annotations},
+};
 use serde_json::{Value, json};
 
 const NAMESPACES: usize = 500;
@@ -29,6 +32,17 @@ pub(crate) fn write_networks(manifests: &Path) -> anyhow::Result<()> {
         fs::write(manifests.join(format!("tenant-{namespace}.yaml")), text)?;
     }
     Ok(())
+}
+
+/// Returns the same networks as a catalog.
+pub(crate) fn catalog() -> Catalog {
+    let networks = (0..NAMESPACES).flat_map(|namespace| {
+        (0..NETWORKS).map(move |network| {
+            let (namespace, name) = (format!("tenant-{namespace}"), format!("net-{network}"));
+            Arc::new(Network::new(&namespace, &name, Some(CONFIG)))
+        })
+    });
+    Catalog::new([], networks, [])
 }
 
 /// Returns a captured review of a pod as large as real ones, with these networks.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::wrk::LoadResult;
+use super::{parts_table::median, wrk::LoadResult};
 
 /// The header of the pairs' lines.
 pub(crate) const HEADER: &str = "           CPU a request, µs        requests/s          p50, ms          p99, ms\n\
@@ -44,21 +44,27 @@ impl fmt::Display for LoadPair {
     }
 }
 
+/// The resident memory at the end, in MiB.
+pub(crate) struct Memory {
+    /// Memory of nadmit.
+    pub(crate) nadmit: f64,
+    /// Memory of the baseline.
+    pub(crate) baseline: f64,
+}
+
 /// Returns the medians over all pairs, and the memory at the end.
-pub(crate) fn summary(pairs: &[LoadPair], nadmit_mib: f64, baseline_mib: f64) -> String {
-    let median_of = |value: &dyn Fn(&LoadPair) -> f64| {
-        let mut values: Vec<f64> = pairs.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-    };
+pub(crate) fn summary(pairs: &[LoadPair], memory: &Memory) -> String {
+    let of = |value: fn(&LoadPair) -> f64| median(pairs.iter().map(value));
     format!(
         "median CPU a request: {:.1} µs, the baseline's {:.1} µs; median ratio {:.2}\n\
          median requests/s:    {:.0}, the baseline's {:.0}\n\
-         resident memory:      {nadmit_mib:.0} MiB, the baseline's {baseline_mib:.0} MiB",
-        median_of(&|pair| pair.nadmit.cpu),
-        median_of(&|pair| pair.baseline.cpu),
-        median_of(&LoadPair::ratio),
-        median_of(&|pair| pair.nadmit.rate),
-        median_of(&|pair| pair.baseline.rate),
+         resident memory:      {:.0} MiB, the baseline's {:.0} MiB",
+        of(|pair| pair.nadmit.cpu),
+        of(|pair| pair.baseline.cpu),
+        of(LoadPair::ratio),
+        of(|pair| pair.nadmit.rate),
+        of(|pair| pair.baseline.rate),
+        memory.nadmit,
+        memory.baseline,
     )
 }
