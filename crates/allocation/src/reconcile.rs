@@ -18,7 +18,8 @@ use std::{
 };
 
 use super::{
-    Address, Allocation, Holder, NetworkRef, PodRef, PoolConfig, Space, Timestamp, Version, Write,
+    Address, Allocation, Holder, NetworkRef, PodRef, Pool, PoolConfig, Space, Timestamp, Version,
+    Write,
 };
 use nadmit_cni::mac::Mac;
 
@@ -109,6 +110,11 @@ pub trait ClusterObserver {
     /// Returns true if all pods are observed. Then a pod that uses an address becomes its holder,
     /// whatever the record says.
     fn sees_all_pods(&self) -> bool {
+        false
+    }
+    /// Returns true if pods of this namespace are known to be allowed to use a pool.
+    fn may_use(&self, pool: &Pool, namespace: &str) -> bool {
+        let _ = (pool, namespace);
         false
     }
 }

@@ -115,6 +115,12 @@ impl Allocation {
         self.taken.unwrap_or(self.since)
     }
 
+    /// Returns true if the record's pool is one that networks define by themselves. No AddressPool has a
+    /// name with a slash.
+    pub fn is_of_derived_pool(&self) -> bool {
+        self.pool.contains('/')
+    }
+
     /// Returns true if the record names this pod, as far as both have a UID.
     pub fn is_of_pod(&self, pod: Option<&PodRef>) -> bool {
         match (&self.pod, pod) {

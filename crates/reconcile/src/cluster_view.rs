@@ -251,6 +251,10 @@ impl ClusterObserver for ClusterView<'_> {
         true
     }
 
+    fn may_use(&self, pool: &Pool, namespace: &str) -> bool {
+        pool.serves(&self.catalog.namespace_labels(namespace))
+    }
+
     fn pod(&self, record: &Allocation) -> PodState {
         match self.verdict(record) {
             PodVerdict::Present => PodState::Present,

@@ -312,10 +312,15 @@ fn copies_are_current() -> TestResult {
         as_template(&access),
     ));
     let whereabouts = fs::read_to_string(path("components/whereabouts/access.yaml"))?;
-    let template = as_template(&whereabouts).replace(
-        "  namespace: kube-system\n",
-        "  namespace: {{ include \"nadmit.whereaboutsNamespace\" . }}\n",
-    );
+    // nadmit needs the rights to give addresses back after `whereabouts: observe`.
+    const KEEP: &str = "  annotations:\n    helm.sh/resource-policy: keep\n";
+    let template = as_template(&whereabouts)
+        .replace(
+            "  namespace: kube-system\n",
+            "  namespace: {{ include \"nadmit.whereaboutsNamespace\" . }}\n",
+        )
+        .replace("\nrules:\n", &format!("\n{KEEP}rules:\n"))
+        .replace("\nroleRef:\n", &format!("\n{KEEP}roleRef:\n"));
     wanted.push((
         "helm/nadmit/templates/whereabouts.yaml".to_owned(),
         format!("{{{{- if eq .Values.whereabouts \"serve\" }}}}\n{template}{{{{- end }}}}\n"),

@@ -23,9 +23,11 @@ mod rollout;
 mod served;
 mod served_leaving;
 mod served_load;
+mod served_migration;
 mod served_pods;
 mod served_settings;
 mod served_slices;
+mod served_to_pool;
 mod statefulset;
 mod steps;
 mod typo;
@@ -69,6 +71,8 @@ pub(crate) fn tests() -> Vec<Trial> {
         (copies::TESTS, no_whereabouts),
         (served_load::TESTS, no_whereabouts),
         (served_slices::TESTS, no_whereabouts),
+        (served_to_pool::TESTS, no_whereabouts),
+        (served_migration::TESTS, no_whereabouts),
         (
             pages::TESTS_WITH_HELM,
             (!helm).then_some("needs helm: tests/tools.sh"),

@@ -26,9 +26,15 @@ pub(super) const HOME: &str = "kube-system";
 
 /// Installs nadmit, which serves the networks of Whereabouts.
 pub(super) fn serving_cluster() -> Result<RealCluster, Failed> {
+    serving_cluster_with(&[])
+}
+
+/// Installs nadmit, which serves the networks of Whereabouts, in a cluster with these further kinds.
+pub(super) fn serving_cluster_with(definitions: &[Value]) -> Result<RealCluster, Failed> {
     let cluster = RealCluster::start(2)?;
-    for kind in KINDS {
-        cluster.apply(&[kind.definition()])?;
+    let whereabouts = KINDS.iter().map(|kind| kind.definition());
+    for definition in whereabouts.chain(definitions.iter().cloned()) {
+        cluster.apply(&[definition])?;
     }
     std::fs::write(cluster.roots()?.join("whereabouts.conf"), "{}")?;
     cluster.nadmit_does(&["install", "--image", IMAGE, "--whereabouts", "serve"])?;

@@ -1,5 +1,5 @@
-//! Records of pools that networks define by themselves, after the definition changed: its name is made
-//! of the definition.
+//! Records of pools that networks define by themselves, after the definition changed: the pool's name is
+//! made of the definition. The network may also have got an AddressPool.
 
 use std::sync::Arc;
 
@@ -7,14 +7,21 @@ use super::{Action, ActionReason, ClusterObserver, Reconciliation};
 use crate::{Allocation, Pool, PoolOrigin, Write};
 
 impl<O: ClusterObserver> Reconciliation<'_, O> {
-    /// Returns the pool of a record: the one that it names, else the one that its network defines now.
+    /// Returns the pool of a record: the one that it names, else the one that its network has now. An
+    /// AddressPool takes over records of pools that networks defined, of namespaces that may use it.
     pub(super) fn pool_of(&self, record: &Allocation) -> Option<&Arc<Pool>> {
         let named = self.pool_config.pool(&record.pool);
         named.or_else(|| {
             let name = self.pool_config.pool_of(&record.network)?;
             let pool = self.pool_config.pool(name)?;
-            let is_derived = pool.origin != PoolOrigin::AddressPool;
-            (is_derived && pool.space == record.space).then_some(pool)
+            let takes_over = match pool.origin {
+                PoolOrigin::AddressPool => {
+                    record.is_of_derived_pool()
+                        && self.observer.may_use(pool, record.holder.namespace())
+                }
+                PoolOrigin::InlineRanges | PoolOrigin::Whereabouts => true,
+            };
+            (takes_over && pool.space == record.space).then_some(pool)
         })
     }
 

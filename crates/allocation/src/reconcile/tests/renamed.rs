@@ -42,12 +42,57 @@ fn a_retained_record_is_taken_over_under_the_new_name() {
     assert_eq!(actions(&PoolConfig::default(), gone), released);
 }
 
+/// Pods of all namespaces may use all pools.
+struct AllowedPods(PodState);
+
+impl ClusterObserver for AllowedPods {
+    fn pod(&self, _: &Allocation) -> PodState {
+        self.0
+    }
+
+    fn workload(&self, _: &Holder) -> WorkloadState {
+        WorkloadState::Present
+    }
+
+    fn may_use(&self, _: &Pool, _: &str) -> bool {
+        true
+    }
+}
+
 #[test]
-fn an_address_pool_takes_nothing_over() {
-    let pools = pool_config(POOL, &[]).with_networks([("storage".into(), network())]);
-    let released = vec![(ActionReason::PodGone, Some("inline/before".into()))];
-    assert_eq!(
-        actions(&pools, PodState::Gone(Timestamp(NOW.0 - 500))),
-        released
-    );
+fn an_address_pool_takes_over_the_records_of_namespaces_that_may_use_it() {
+    let retaining =
+        r#"{"ranges":[{"range":"192.0.2.0/24"}],"quarantine":"30s","retention":"Workload"}"#;
+    let pools = pool_config(retaining, &[]).with_networks([("storage".into(), network())]);
+    let mut held = record("192.0.2.9", replica(), 1000);
+    let gone = PodState::Gone(Timestamp(NOW.0 - 500));
+    let released = [(ActionReason::PodGone, false)];
+    let renamed = [(ActionReason::PoolRenamed, true)];
+    let table = [
+        ("inline/before", true, &renamed[..]),
+        ("whereabouts/before", true, &renamed),
+        ("inline/before", false, &released),
+        // That of an AddressPool which was deleted is not one of the network's definition.
+        ("other", true, &released),
+    ];
+    for (before, may_use, expected) in table {
+        held.pool = before.into();
+        let records = [(&held, Version(1))];
+        let actions = match may_use {
+            true => reconcile(records, &pools, [], &AllowedPods(gone), NOW),
+            false => {
+                let state = FixedState(gone, WorkloadState::Present);
+                reconcile(records, &pools, [], &state, NOW)
+            }
+        };
+        let found: Vec<(ActionReason, bool)> = actions
+            .into_iter()
+            .map(|action| {
+                let write = action.write;
+                let pool = write.map(|write| Arc::clone(&write.allocation().pool));
+                (action.reason, pool.as_deref() == Some("storage"))
+            })
+            .collect();
+        assert_eq!(found, expected, "{before}, {may_use}");
+    }
 }
