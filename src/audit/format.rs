@@ -1,15 +1,19 @@
 //! The output formats of an audit.
 
 use super::{AuditOutcome, human, json};
+use crate::check::yaml_of_json;
 
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum AuditFormat {
     /// For people
     #[default]
+    #[value(alias = "wide", alias = "table")]
     Human,
     /// For programs
     Json,
+    /// For programs
+    Yaml,
 }
 
 impl AuditFormat {
@@ -18,6 +22,7 @@ impl AuditFormat {
         match self {
             Self::Human => human::render(outcome),
             Self::Json => json::render(outcome),
+            Self::Yaml => yaml_of_json(&json::render(outcome)),
         }
     }
 }

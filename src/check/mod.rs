@@ -32,6 +32,7 @@ mod spans;
 mod terminal;
 pub(crate) mod text;
 
+pub(crate) use self::format::yaml_of_json;
 pub(crate) use self::terminal::{escape_json, sanitize_line};
 pub use self::{
     adoption::{Adoption, AdoptionState, DuplicateAddress, PoolAddress, PoolAdoption},

@@ -55,13 +55,9 @@ pub(super) struct AdoptArgs {
 pub(super) fn run(args: &AdoptArgs) -> ExitCode {
     match args.adoption() {
         Ok(adoption) => {
-            match args.output {
-                Output::Json => {
-                    // Strings and numbers can always be serialized.
-                    output::print_line(serde_json::to_string_pretty(&adoption).unwrap_or_default());
-                }
-                Output::Table => output::print(render(&adoption)),
-            }
+            // Strings and numbers can always be serialized.
+            let text = args.output.serialized(&adoption).unwrap_or_default();
+            output::print(text.unwrap_or_else(|| render(&adoption)));
             ExitCode::from(if adoption.is_blocked() {
                 EXIT_BLOCKED
             } else {

@@ -8,6 +8,7 @@ use nadmit_audit::{AuditFinding, Snapshot, in_both};
 use super::{
     cluster,
     kube_args::{self, KubeArgs},
+    kubectl::Namespaced,
     output::ProgressLine,
 };
 use crate::{
@@ -19,7 +20,8 @@ use crate::{
 
 /// Exit code if something is denied.
 const EXIT_DENIED: u8 = 1;
-const EXIT_FAILED: u8 = 2;
+/// Exit code if the command cannot run.
+pub(super) const EXIT_FAILED: u8 = 2;
 
 /// Arguments of `nadmit audit`.
 #[derive(Debug, Args)]
@@ -73,7 +75,9 @@ pub(super) fn run(args: &AuditArgs) -> ExitCode {
             // The reader may have closed the output.
             let _ = match args.format {
                 AuditFormat::Human => anstream::stdout().write_all(output.as_bytes()),
-                AuditFormat::Json => std::io::stdout().write_all(output.as_bytes()),
+                AuditFormat::Json | AuditFormat::Yaml => {
+                    std::io::stdout().write_all(output.as_bytes())
+                }
             };
             ExitCode::from(if outcome.is_denied() { EXIT_DENIED } else { 0 })
         }
@@ -116,6 +120,16 @@ struct Reading {
     snapshot: Snapshot,
     findings: Vec<AuditFinding>,
     notes: Vec<String>,
+}
+
+impl Namespaced for AuditArgs {
+    fn namespace(&mut self) -> Option<&mut Option<String>> {
+        Some(&mut self.namespace)
+    }
+
+    fn kube(&self) -> &KubeArgs {
+        &self.kube
+    }
 }
 
 impl AuditArgs {

@@ -9,9 +9,12 @@ use std::{
 };
 
 use anyhow::Context as _;
-use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser as _};
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser as _},
+};
 
-use super::output::ProgressLine;
+use super::{kube_args::KubeArgs, kubectl::Namespaced, output::ProgressLine};
 use crate::{
     check::{self, CheckOptions, CheckOutcome, ClusterScope, OutputFormat},
     config::Config,
@@ -24,7 +27,7 @@ const CONFIG_VARIABLE: &str = "NADMIT_CONFIG";
 
 /// Exit code if something is denied.
 const EXIT_DENIED: u8 = 1;
-const EXIT_FAILED: u8 = 2;
+const EXIT_FAILED: u8 = super::audit::EXIT_FAILED;
 
 /// Arguments of `nadmit check`.
 #[derive(Debug, Args)]
@@ -54,7 +57,7 @@ pub(super) struct CheckArgs {
         long,
         value_name = "FORMAT",
         default_value = "human",
-        value_parser = PossibleValuesParser::new(OutputFormat::ALL.map(OutputFormat::name))
+        value_parser = PossibleValuesParser::new(formats())
             .try_map(|name| name.parse::<OutputFormat>())
     )]
     format: OutputFormat,
@@ -81,6 +84,29 @@ pub(super) struct CheckArgs {
     /// no AddressPool, or not the Namespace that a selector refers to.
     #[arg(long)]
     strict_networks: bool,
+}
+
+/// Returns the values of `--format`.
+fn formats() -> Vec<PossibleValue> {
+    let values = OutputFormat::ALL.into_iter().map(|format| {
+        let value = PossibleValue::new(format.name());
+        match format {
+            OutputFormat::Human => value.aliases(OutputFormat::FOR_PEOPLE),
+            _ => value,
+        }
+    });
+    values.collect()
+}
+
+impl Namespaced for CheckArgs {
+    fn namespace(&mut self) -> Option<&mut Option<String>> {
+        // Files are checked as a whole.
+        self.paths.is_empty().then_some(&mut self.cluster.namespace)
+    }
+
+    fn kube(&self) -> &KubeArgs {
+        &self.cluster.kube
+    }
 }
 
 /// Checks, prints the result, and returns the exit code.

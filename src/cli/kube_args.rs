@@ -37,6 +37,14 @@ impl KubeArgs {
         }
     }
 
+    /// Returns the namespace of the context.
+    ///
+    /// # Errors
+    /// When the kubeconfig is invalid.
+    pub(super) async fn default_namespace(&self) -> anyhow::Result<String> {
+        Ok(self.access().client().await?.namespace)
+    }
+
     /// Connects to the cluster.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod explain;
 mod https;
 mod install;
 mod kube_args;
+mod kubectl;
 mod live_config;
 mod logging;
 mod open_files;
@@ -27,7 +28,7 @@ mod standalone;
 mod status;
 mod whereabouts;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{ffi::OsString, io::Write as _, path::Path, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -37,6 +38,7 @@ use crate::{
     check::sanitize,
     clock::{Clock, RandomSource},
 };
+use kubectl::PluginProgram;
 
 /// Arguments of the program.
 #[derive(Debug, Parser)]
@@ -101,8 +103,13 @@ enum Command {
     },
 }
 
-/// Parses the arguments and runs the command.
+/// Parses the arguments and runs the command. Under the name of the kubectl plugin, it is that plugin.
 pub fn run() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let program = arguments.first().map(Path::new);
+    if let Some(plugin) = program.and_then(PluginProgram::of) {
+        return plugin.run(arguments);
+    }
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(*args),
         Command::Install(args) => install::run(&args),
@@ -131,6 +138,11 @@ pub fn run() -> ExitCode {
             Ok(())
         }
     };
+    finish(result)
+}
+
+/// Returns the exit code of a command, after printing its error.
+fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -12,6 +12,7 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
+use serde::Serialize;
 
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
@@ -24,8 +25,26 @@ pub(super) const RED: Style = AnsiColor::Red.on_default();
 pub(super) enum Output {
     /// For people
     Table,
+    /// For people, with more columns
+    Wide,
     /// For programs
     Json,
+    /// For programs
+    Yaml,
+}
+
+impl Output {
+    /// Serializes a value; `None` if the format is for people.
+    ///
+    /// # Errors
+    /// When the value cannot be serialized, which is a bug in this program.
+    pub(super) fn serialized(self, value: &impl Serialize) -> anyhow::Result<Option<String>> {
+        Ok(match self {
+            Self::Table | Self::Wide => None,
+            Self::Json => Some(serde_json::to_string_pretty(value)? + "\n"),
+            Self::Yaml => Some(serde_saphyr::to_string(value)?),
+        })
+    }
 }
 
 /// Writes text, with colours if the output is a terminal.

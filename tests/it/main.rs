@@ -32,6 +32,7 @@ mod hooks;
 mod inline_pools;
 mod install;
 mod kube_types;
+mod kubectl;
 mod launchers;
 mod match_conditions;
 mod multus;
@@ -91,6 +92,7 @@ fn main() {
         pools::tests(),
         neighbours::tests(),
         openshift::tests(),
+        kubectl::tests(),
         operate::tests(),
         ownership::tests(),
         components::tests(),

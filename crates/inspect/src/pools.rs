@@ -18,6 +18,16 @@ pub enum PoolKind {
     IpPool,
 }
 
+impl PoolKind {
+    /// Returns the kind's name in the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AddressPool => "AddressPool",
+            Self::IpPool => "IPPool",
+        }
+    }
+}
+
 /// Usage of a pool.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -35,7 +35,7 @@ pub(super) struct CheckClusterArgs {
     )]
     pub(super) namespace: Option<String>,
     #[command(flatten)]
-    kube: KubeArgs,
+    pub(super) kube: KubeArgs,
     #[command(flatten)]
     nadmit: NadmitNamespaceArgs,
 }

@@ -2,10 +2,12 @@
 
 use clap::Args;
 
-use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json, show};
+use super::{OperatorCommand, Output, SourceArgs, backend::Backend, show};
 use crate::{
     cli::{
         clock,
+        kube_args::KubeArgs,
+        kubectl::Namespaced,
         output::{self, Align},
     },
     inspect::{AddressRow, AllocationRow, Filter, RecordedRow},
@@ -32,6 +34,9 @@ pub(in crate::cli) struct AllocationsArgs {
     /// Show only allocations of this pod: NAMESPACE/NAME, or NAME in any namespace
     #[arg(long)]
     pod: Option<String>,
+    /// Show only allocations of pods with these labels, such as app=db; with --cluster
+    #[arg(long, short = 'l', value_name = "LABELS", requires = "cluster")]
+    selector: Option<String>,
     /// Output format
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -48,24 +53,51 @@ impl OperatorCommand for AllocationsArgs {
             namespace: self.namespace,
             pod: self.pod,
         };
-        let rows = backend.allocations(&filter).await?;
-        if self.output == Output::Json {
-            return print_json(&rows);
+        let mut rows = backend.allocations(&filter).await?;
+        if let Some(selector) = &self.selector {
+            let pods = backend.selected_pods(&filter, selector).await?;
+            rows.retain(|row| pod(row).is_some_and(|pod| pods.contains(&pod)));
         }
-        output::print(table(&rows, filter == Filter::default()));
+        let is_limited = filter != Filter::default() || self.selector.is_some();
+        let text = self.output.serialized(&rows)?;
+        output::print(text.unwrap_or_else(|| match (rows.is_empty(), is_limited) {
+            (true, false) => "no allocations\n".to_owned(),
+            (true, true) => "no allocations match\n".to_owned(),
+            (false, _) => table(&rows, self.output),
+        }));
         Ok(())
     }
 }
 
-fn table(rows: &[AddressRow], all: bool) -> String {
-    if rows.is_empty() {
-        let none = if all {
-            "no allocations"
-        } else {
-            "no allocations match"
-        };
-        return format!("{none}\n");
+impl Namespaced for AllocationsArgs {
+    fn namespace(&mut self) -> Option<&mut Option<String>> {
+        // A pod or network may name its namespace.
+        let names = [&self.pod, &self.network];
+        let named = names.into_iter().flatten().any(|name| name.contains('/'));
+        (!named).then_some(&mut self.namespace)
     }
+
+    fn kube(&self) -> &KubeArgs {
+        &self.from.cluster.kube
+    }
+}
+
+/// Returns the pod of a row, as `namespace/name`.
+fn pod(row: &AddressRow) -> Option<String> {
+    match row {
+        AddressRow::Allocation(row) => {
+            let pod = row.allocation.pod.as_ref()?;
+            Some(format!(
+                "{}/{}",
+                row.allocation.holder.namespace(),
+                pod.name
+            ))
+        }
+        AddressRow::Recorded(row) => Some(row.pod.as_ref()?.to_string()),
+    }
+}
+
+fn table(rows: &[AddressRow], output: Output) -> String {
     let head = [
         ("ADDRESS", Align::Left),
         ("MAC", Align::Left),
@@ -75,14 +107,37 @@ fn table(rows: &[AddressRow], all: bool) -> String {
         ("AGE", Align::Right),
         ("HOLDER", Align::Left),
     ];
-    let lines: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| match row {
-            AddressRow::Allocation(row) => line(row),
-            AddressRow::Recorded(row) => recorded_line(row),
-        })
-        .collect();
-    output::table(&head, &lines)
+    let cells = rows.iter().map(|row| match row {
+        AddressRow::Allocation(row) => line(row),
+        AddressRow::Recorded(row) => recorded_line(row),
+    });
+    if output != Output::Wide {
+        let lines: Vec<Vec<String>> = cells.collect();
+        return output::table(&head, &lines);
+    }
+    let more = ["POD", "NODE", "RECORD"].map(|title| (title, Align::Left));
+    let lines = cells
+        .zip(rows)
+        .map(|(cells, row)| cells.into_iter().chain(more_cells(row)).collect());
+    let lines: Vec<Vec<String>> = lines.collect();
+    output::table(&[&head[..], &more].concat(), &lines)
+}
+
+/// Returns the cells of the columns that only the wide table has.
+fn more_cells(row: &AddressRow) -> [String; 3] {
+    let (node, record) = match row {
+        AddressRow::Allocation(row) => {
+            let pod = row.allocation.pod.as_ref();
+            (pod.and_then(|pod| pod.node.as_deref()), &*row.record)
+        }
+        AddressRow::Recorded(_) => (None, ""),
+    };
+    [
+        &*pod(row).unwrap_or_default(),
+        node.unwrap_or_default(),
+        record,
+    ]
+    .map(or_dash)
 }
 
 fn or_dash(text: &str) -> String {

@@ -1,6 +1,6 @@
 //! Backends of the operators' commands: the running server, its file, or a cluster's API server.
 
-use std::{io, path::Path, sync::Arc};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -119,6 +119,23 @@ impl Backend {
             Self::Server(client) => client.allocations(filter).await,
             Self::File(operator) => Ok(operator.allocations(filter)),
             Self::Cluster(cluster) => cluster.allocations(filter).await,
+        }
+    }
+
+    /// Returns the pods with these labels in the namespace of a filter, as `namespace/name`.
+    pub(super) async fn selected_pods(
+        &self,
+        filter: &Filter,
+        selector: &str,
+    ) -> anyhow::Result<BTreeSet<String>> {
+        match self {
+            Self::Cluster(cluster) => {
+                let namespace = filter.namespace.as_deref();
+                cluster.selected_pods(namespace, selector).await
+            }
+            Self::Server(_) | Self::File(_) => {
+                bail!("only a cluster selects pods by labels; add --cluster")
+            }
         }
     }
 

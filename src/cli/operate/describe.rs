@@ -3,7 +3,7 @@
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json};
+use super::{OperatorCommand, Output, SourceArgs, backend::Backend};
 use crate::{
     cli::output::{self, Align, BOLD, DIM, GREEN, YELLOW, table},
     inspect::{AddressLine, AttachmentView, PodView},
@@ -25,8 +25,11 @@ enum DescribeTarget {
 #[derive(Debug, Args)]
 struct PodArgs {
     /// Pod to show
-    #[arg(value_name = "NAMESPACE/NAME")]
+    #[arg(value_name = "[NAMESPACE/]NAME")]
     pod: String,
+    /// Namespace of the pod [default with --cluster: the context's namespace]
+    #[arg(long, short)]
+    namespace: Option<String>,
     /// Output format
     #[arg(long, short, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -37,19 +40,39 @@ struct PodArgs {
 impl OperatorCommand for DescribeArgs {
     async fn run(self) -> anyhow::Result<()> {
         let DescribeTarget::Pod(args) = self.target;
-        let Some((namespace, name)) = args.pod.split_once('/') else {
-            bail!("pod {:?} has no namespace; write NAMESPACE/NAME", args.pod);
-        };
+        let (namespace, name) = args.named().await?;
+        let (namespace, name) = (&*namespace, &*name);
         let backend = Backend::open(&args.from).await?;
         let view = backend.pod(namespace, name).await?;
         if view.present == Some(false) && view.attachments.is_empty() {
             bail!("pod {namespace}/{name} does not exist and holds no address");
         }
-        if args.output == Output::Json {
-            return print_json(&view);
-        }
-        output::print(render(&view, args.from.cluster.cluster));
+        let text = args.output.serialized(&view)?;
+        output::print(text.unwrap_or_else(|| render(&view, args.from.cluster.cluster)));
         Ok(())
+    }
+}
+
+impl PodArgs {
+    /// Returns namespace and name of the pod.
+    async fn named(&self) -> anyhow::Result<(String, String)> {
+        let owned = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
+        match (self.pod.split_once('/'), &self.namespace) {
+            (Some((namespace, name)), None) => Ok(owned(namespace, name)),
+            (Some((namespace, _)), Some(other)) => bail!(
+                "pod {:?} is of namespace {namespace}, and --namespace is {other}; omit one of them",
+                self.pod
+            ),
+            (None, Some(namespace)) => Ok(owned(namespace, &self.pod)),
+            (None, None) if self.from.cluster.cluster => {
+                let namespace = self.from.cluster.kube.default_namespace().await?;
+                Ok((namespace, self.pod.clone()))
+            }
+            (None, None) => bail!(
+                "pod {:?} has no namespace; write NAMESPACE/NAME, or add --namespace",
+                self.pod
+            ),
+        }
     }
 }
 

@@ -10,9 +10,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use clap::Args;
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams},
+};
 use serde_json::Value;
 
 use crate::{
@@ -50,6 +54,8 @@ const RETRY_POLICY: RetryPolicy = RetryPolicy {
 const PODS: &str = "pods";
 /// Number of pods up to which a list of allocations reads them.
 const MAX_PODS: usize = 200;
+/// Number of pods on a page of a list.
+const PAGE_SIZE: u32 = 500;
 const NETWORKS: &str = "network-attachment-definitions";
 const POOLS: &str = "addresspools";
 const IP_POOLS: &str = "ippools";
@@ -66,7 +72,7 @@ pub(super) struct ClusterArgs {
     #[arg(long)]
     pub(super) cluster: bool,
     #[command(flatten)]
-    kube: KubeArgs,
+    pub(super) kube: KubeArgs,
     /// Impersonate this user
     ///
     /// If a policy lets only nadmit write, and no replica is running, use
@@ -195,6 +201,37 @@ impl ClusterBackend {
             row.release_blocked = unseen.or(row.release_blocked.take());
         }
         Ok(found)
+    }
+
+    /// Returns the pods with these labels, as `namespace/name`.
+    pub(super) async fn selected_pods(
+        &self,
+        namespace: Option<&str>,
+        selector: &str,
+    ) -> anyhow::Result<BTreeSet<String>> {
+        let client = self.client.clone();
+        let kind = GroupVersionKind::gvk("", "v1", "Pod");
+        let resource = ApiResource::from_gvk_with_plural(&kind, PODS);
+        let pods: Api<DynamicObject> = match namespace {
+            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
+            None => Api::all_with(client, &resource),
+        };
+        let mut params = ListParams::default().labels(selector).limit(PAGE_SIZE);
+        let mut found = BTreeSet::new();
+        loop {
+            let page = pods.list_metadata(&params).await;
+            let page =
+                page.with_context(|| format!("cannot list pods with labels {selector:?}"))?;
+            let names = page.items.iter().map(|pod| {
+                let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+                format!("{namespace}/{}", pod.name_any())
+            });
+            found.extend(names);
+            params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
+            if params.continue_token.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     pub(super) async fn pod(&self, namespace: &str, name: &str) -> anyhow::Result<PodView> {

@@ -18,7 +18,6 @@ mod whois;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde::Serialize;
 
 use self::in_cluster::ClusterArgs;
 pub(super) use self::{
@@ -29,7 +28,7 @@ pub(super) use self::{
     transfer::{ExportArgs, ImportArgs},
     whois::WhoisArgs,
 };
-use super::output::{self, Output};
+use super::output::Output;
 
 /// Arguments that select the server, file or cluster.
 #[derive(Debug, Clone, Args)]
@@ -65,10 +64,4 @@ pub(super) trait OperatorCommand {
 /// The error of the command.
 pub(super) fn run(command: impl OperatorCommand) -> anyhow::Result<()> {
     super::kube_args::runtime()?.block_on(command.run())
-}
-
-/// Prints JSON.
-fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    output::print_line(serde_json::to_string_pretty(value)?);
-    Ok(())
 }

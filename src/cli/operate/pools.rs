@@ -73,43 +73,141 @@ impl PoolsArgs {
         let backend = Backend::open(&self.from).await?;
         let Some(name) = &self.name else {
             let rows = backend.pools().await?;
-            return self.render(&rows, || table(&rows));
+            return self.render(&rows, || self.table(&rows));
         };
         let found = backend.map(name).await?;
         if self.map {
             self.render(&found, || map::render(&found))
         } else {
             let rows = [found.pool];
-            self.render(&rows, || table(&rows))
+            self.render(&rows, || self.table(&rows))
         }
     }
 
-    fn render<T: serde::Serialize + ?Sized>(
+    fn render<T: serde::Serialize>(
         &self,
         value: &T,
         words: impl FnOnce() -> String,
     ) -> anyhow::Result<String> {
+        Ok(self.output.serialized(value)?.unwrap_or_else(words))
+    }
+
+    fn table(&self, rows: &[PoolRow]) -> String {
         match self.output {
-            Output::Json => Ok(serde_json::to_string_pretty(value)? + "\n"),
-            Output::Table => Ok(words()),
+            Output::Wide => table(&WIDE, rows),
+            _ => table(&COLUMNS, rows),
         }
     }
 }
 
-fn table(rows: &[PoolRow]) -> String {
+/// A column of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Column {
+    Pool,
+    Kind,
+    NetworkName,
+    Range,
+    Capacity,
+    Used,
+    Free,
+    Reserved,
+    Macs,
+    Bar,
+}
+
+const COLUMNS: [Column; 7] = [
+    Column::Pool,
+    Column::Range,
+    Column::Capacity,
+    Column::Used,
+    Column::Free,
+    Column::Reserved,
+    Column::Bar,
+];
+const WIDE: [Column; 10] = [
+    Column::Pool,
+    Column::Kind,
+    Column::NetworkName,
+    Column::Range,
+    Column::Capacity,
+    Column::Used,
+    Column::Free,
+    Column::Reserved,
+    Column::Macs,
+    Column::Bar,
+];
+
+impl Column {
+    fn title(self) -> (&'static str, Align) {
+        match self {
+            Self::Pool => ("POOL", Align::Left),
+            Self::Kind => ("KIND", Align::Left),
+            Self::NetworkName => ("NETWORK NAME", Align::Left),
+            Self::Range => ("RANGE", Align::Left),
+            Self::Capacity => ("CAPACITY", Align::Right),
+            Self::Used => ("USED", Align::Right),
+            Self::Free => ("FREE", Align::Right),
+            Self::Reserved => ("RESERVED", Align::Right),
+            Self::Macs => ("MACS", Align::Left),
+            Self::Bar => ("", Align::Left),
+        }
+    }
+
+    /// Returns the cell of a pool whose ranges are unknown.
+    fn without_range(self, row: &PoolRow) -> String {
+        match self {
+            Self::Pool | Self::Kind | Self::NetworkName | Self::Macs => self.of_pool(row),
+            Self::Used => row.used.to_string(),
+            Self::Reserved => row.reserved.to_string(),
+            Self::Range | Self::Capacity | Self::Free => "?".to_owned(),
+            Self::Bar => String::new(),
+        }
+    }
+
+    /// Returns the cell of a range.
+    fn of_range(self, range: &RangeRow) -> String {
+        match self {
+            Self::Range => range.range.clone(),
+            Self::Capacity => show::count(range.capacity),
+            Self::Used => range.used.to_string(),
+            Self::Free => show::count(range.free),
+            Self::Reserved => range.reserved.to_string(),
+            Self::Bar => show::fill(BAR_WIDTH, range),
+            Self::Pool | Self::Kind | Self::NetworkName | Self::Macs => String::new(),
+        }
+    }
+
+    /// Returns the cell of a column that is the same for all ranges of a pool.
+    fn of_pool(self, row: &PoolRow) -> String {
+        let or_dash = |text: &str| match text {
+            "" => "-".to_owned(),
+            text => text.to_owned(),
+        };
+        match self {
+            Self::Pool => row.name.clone(),
+            Self::Kind => row.kind.name().to_owned(),
+            Self::NetworkName => or_dash(&row.network_name),
+            Self::Macs => or_dash(row.macs.as_deref().unwrap_or_default()),
+            _ => String::new(),
+        }
+    }
+
+    /// Returns true if the column is the same for all ranges of a pool.
+    fn is_of_pool(self) -> bool {
+        matches!(
+            self,
+            Self::Pool | Self::Kind | Self::NetworkName | Self::Macs
+        )
+    }
+}
+
+fn table(columns: &[Column], rows: &[PoolRow]) -> String {
     if rows.is_empty() {
         return "no address pools, and no allocations\n".to_owned();
     }
-    let head = [
-        ("POOL", Align::Left),
-        ("RANGE", Align::Left),
-        ("CAPACITY", Align::Right),
-        ("USED", Align::Right),
-        ("FREE", Align::Right),
-        ("RESERVED", Align::Right),
-        ("", Align::Left),
-    ];
-    let lines: Vec<Vec<String>> = rows.iter().flat_map(lines).collect();
+    let head: Vec<(&str, Align)> = columns.iter().map(|one| one.title()).collect();
+    let lines = rows.iter().flat_map(|row| lines(columns, row));
+    let lines: Vec<Vec<String>> = lines.collect();
     let mut page = output::table(&head, &lines);
     for row in rows {
         if let Some(slices) = &row.slices {
@@ -133,35 +231,19 @@ fn in_slices(slices: &SlicesRow) -> String {
 }
 
 /// Returns a line for each range.
-fn lines(row: &PoolRow) -> Vec<Vec<String>> {
+fn lines(columns: &[Column], row: &PoolRow) -> Vec<Vec<String>> {
     if row.ranges.is_empty() {
-        let unknown = || "?".to_owned();
-        return vec![vec![
-            row.name.clone(),
-            unknown(),
-            unknown(),
-            row.used.to_string(),
-            unknown(),
-            row.reserved.to_string(),
-            String::new(),
-        ]];
+        let cells = columns.iter().map(|column| column.without_range(row));
+        return vec![cells.collect()];
     }
     let ranges = row.ranges.iter().enumerate();
     let lines = ranges.map(|(at, range)| {
-        let name = if at == 0 { row.name.as_str() } else { "" };
-        line(name, range)
+        let cells = columns.iter().map(|column| match column.is_of_pool() {
+            true if at == 0 => column.of_pool(row),
+            true => String::new(),
+            false => column.of_range(range),
+        });
+        cells.collect()
     });
     lines.collect()
-}
-
-fn line(name: &str, range: &RangeRow) -> Vec<String> {
-    vec![
-        name.to_owned(),
-        range.range.clone(),
-        show::count(range.capacity),
-        range.used.to_string(),
-        show::count(range.free),
-        range.reserved.to_string(),
-        show::fill(BAR_WIDTH, range),
-    ]
 }

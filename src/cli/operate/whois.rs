@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::{OperatorCommand, Output, SourceArgs, backend::Backend, print_json, show};
+use super::{OperatorCommand, Output, SourceArgs, backend::Backend, show};
 use crate::{
     allocation::{Address, Space},
     cli::{
@@ -30,10 +30,8 @@ impl OperatorCommand for WhoisArgs {
     async fn run(self) -> anyhow::Result<()> {
         let backend = Backend::open(&self.from).await?;
         let found = backend.whois(self.address).await?;
-        if self.output == Output::Json {
-            return print_json(&found);
-        }
-        output::print(render(&found));
+        let text = self.output.serialized(&found)?;
+        output::print(text.unwrap_or_else(|| render(&found)));
         Ok(())
     }
 }

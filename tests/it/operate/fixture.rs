@@ -14,13 +14,13 @@ pub(super) const RECORDS: &str = "addressallocations.nadmit.io";
 const NAME_PREFIX: &str = "example-net-common-5ef15fa086aaa63f";
 
 /// A cluster with the fixtures, and a folder for the commands.
-pub(super) struct OperatorFixture {
-    pub(super) server: ApiServer,
-    pub(super) place: WorkFolder,
+pub(crate) struct OperatorFixture {
+    pub(crate) server: ApiServer,
+    pub(crate) place: WorkFolder,
 }
 
 impl OperatorFixture {
-    pub(super) fn new() -> Result<Self, Failed> {
+    pub(crate) fn new() -> Result<Self, Failed> {
         Self::without(&[])
     }
 
@@ -49,7 +49,7 @@ impl OperatorFixture {
     }
 
     /// Records an address as nadmit does.
-    pub(super) fn record(&self, address: &str, mut spec: Value) {
+    pub(crate) fn record(&self, address: &str, mut spec: Value) {
         spec["address"] = json!(address);
         spec["networkName"] = json!("example_net_common");
         spec["pool"] = json!("storage");
@@ -68,7 +68,7 @@ impl OperatorFixture {
         Some(record["spec"]["holder"].clone())
     }
 
-    pub(super) fn run(&self, arguments: &[&str]) -> Result<String, Failed> {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String, Failed> {
         self.place.run(&asking(arguments))
     }
 
@@ -106,7 +106,7 @@ fn asking<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
     arguments.iter().copied().chain(cluster).collect()
 }
 
-pub(super) fn replica(pod: &str) -> Value {
+pub(crate) fn replica(pod: &str) -> Value {
     json!({
         "holder": {"replica": {"namespace": "db", "statefulSet": "db", "ordinal": 0}},
         "pod": {"name": pod},

@@ -1,7 +1,7 @@
 //! The commands of operators, as the real binary: against a running server, and against its file.
 
 mod cluster;
-mod fixture;
+pub(crate) mod fixture;
 mod maps;
 pub(crate) mod monitoring;
 mod real;

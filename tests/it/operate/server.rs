@@ -36,7 +36,7 @@ pub(super) fn nadmit() -> Command {
 }
 
 /// A folder with the fixtures' manifests and a data directory.
-pub(super) struct WorkFolder {
+pub(crate) struct WorkFolder {
     folder: TempDir,
 }
 
@@ -50,12 +50,12 @@ impl WorkFolder {
         Ok(Self { folder })
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Runs a command, which has to succeed, and returns its output.
-    pub(super) fn run(&self, arguments: &[&str]) -> Result<String, Failed> {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String, Failed> {
         let output = self.raw_output(arguments)?;
         if output.status.success() {
             return Ok(String::from_utf8(output.stdout)?);
