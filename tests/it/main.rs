@@ -53,6 +53,7 @@ mod reports;
 mod resync;
 mod secrets;
 mod shared;
+mod shared_ip_pools;
 mod simulation;
 mod targets;
 mod tour;
@@ -114,6 +115,7 @@ fn main() {
         reconciler::tests(),
         resync::tests(),
         secrets::tests(),
+        shared_ip_pools::tests(),
         simulation::tests(),
         whereabouts::tests(),
         wire::tests(),

@@ -13,6 +13,7 @@ mod carriers;
 mod change;
 mod derivation;
 mod derived_pools;
+mod foreign_uses;
 mod in_use;
 mod live_read;
 mod namespace;

@@ -1,18 +1,11 @@
-//! Networks of Whereabouts that nadmit serves: where their addresses are in Whereabouts's records, and
-//! which addresses those records give to others.
+//! Networks of Whereabouts that nadmit serves: where their addresses are in Whereabouts's records.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
-use super::{
-    Catalog, ObservedPool, WhereaboutsMode,
-    derived_pools::{RANGE_SEPARATOR, whereabouts_space},
-};
-use nadmit_allocation::{
-    ForeignPod, NetworkRef, PoolOrigin, Space,
-    index::{AddressGiver, ForeignUse},
-};
+use super::{Catalog, ObservedPool, WhereaboutsMode, derived_pools::whereabouts_space};
+use nadmit_allocation::{NetworkRef, Space};
 use nadmit_cni::{IpRange, Network, assignable::RangeWindow, ipam::WhereaboutsIpam};
-use nadmit_whereabouts::{IpPoolRef, PodName, ServedAddress, may_be_slice};
+use nadmit_whereabouts::{IpPoolRef, ServedAddress};
 
 /// Whereabouts's namespace on OpenShift, which also has `kube-system`.
 const OPENSHIFT: &str = "openshift-multus";
@@ -54,8 +47,15 @@ impl Catalog {
             None => Some(IpPoolRef::new(namespace, network_name, subnet)),
             Some(_) => self.pool_of_slice(network, network_name, address, namespace),
         };
+        let space = whereabouts_space(ipam)?;
         let reservation = ipam.overlapping_ranges.then_some(network_name);
-        Some(ServedAddress::new(namespace, pool, address, reservation))
+        Some(ServedAddress::new(
+            namespace,
+            pool,
+            address,
+            space.network_name(),
+            reservation,
+        ))
     }
 
     /// Returns the definition of an inline pool, if Whereabouts's plugin assigns the address on another
@@ -115,93 +115,6 @@ impl Catalog {
         let network = self.network(&network.namespace, &network.name);
         network.is_some_and(|network| network.served_ipam().is_some())
     }
-
-    /// Returns the addresses that Whereabouts's records give to pods without nadmit: those that its plugin
-    /// keeps.
-    pub fn foreign_uses(&self) -> Vec<ForeignUse> {
-        let records = self.whereabouts();
-        let mut found = Vec::new();
-        for observed in records.pools() {
-            let spaces = self.spaces_of(observed);
-            let is_shared = self.served_spaces(observed).nth(1).is_some();
-            for entry in &observed.pool.entries {
-                // The space whose record the entry is for has it recorded; the others must not give it.
-                let giver = match entry.is_kept() {
-                    true if !is_shared => continue,
-                    true => AddressGiver::Nadmit,
-                    false => AddressGiver::Plugin,
-                };
-                found.extend(spaces.iter().map(|space| ForeignUse {
-                    space: space.clone(),
-                    address: entry.address,
-                    pod: entry.pod.as_ref().map(foreign_pod),
-                    interface: Arc::from(&*entry.interface),
-                    giver,
-                }));
-            }
-        }
-        for reservation in records.reservations() {
-            if reservation.is_kept() {
-                continue;
-            }
-            for (space, address) in records.addresses_of(reservation) {
-                found.push(ForeignUse {
-                    space,
-                    address,
-                    pod: reservation.pod.as_ref().map(foreign_pod),
-                    interface: Arc::from(&*reservation.interface),
-                    giver: AddressGiver::Plugin,
-                });
-            }
-        }
-        found
-    }
-
-    /// Returns the address spaces of an `IPPool`'s entries: that of its name, and those of the pools whose
-    /// networks have no reservations.
-    pub fn spaces_of(&self, observed: ObservedPool<'_>) -> Vec<Space> {
-        let mut spaces: Vec<Space> = self.served_spaces(observed).cloned().collect();
-        if !spaces.contains(&observed.usage.space) {
-            spaces.push(observed.usage.space.clone());
-        }
-        spaces
-    }
-
-    /// Returns the address spaces of the pools of networks whose addresses have their entries in an
-    /// `IPPool`, each once.
-    fn served_spaces(&self, observed: ObservedPool<'_>) -> impl Iterator<Item = &Space> {
-        let pools = self.pool_config().pools.values();
-        let own = pools.filter(move |pool| {
-            pool.origin != PoolOrigin::AddressPool && observed.is_in_space(&pool.space)
-        });
-        let spaces: BTreeSet<&Space> = own.map(|pool| &pool.space).collect();
-        spaces.into_iter()
-    }
-}
-
-impl ObservedPool<'_> {
-    /// Returns true if records of this address space are of addresses that may have their entry here: the
-    /// space is that of the pool's name, or has the ranges of networks without reservations as its name.
-    pub fn is_in_space(self, space: &Space) -> bool {
-        let own = &self.usage.space;
-        if space == own || self.has_slices_in(space) {
-            return true;
-        }
-        // The name of the first range has the `network_name`; those of the others have not.
-        let name = &*self.pool.name;
-        let mut parts = space.network_name().split(RANGE_SEPARATOR);
-        let first = parts.next().unwrap_or_default();
-        let (prefix, bare) = match own.network_name() {
-            "" => ("", Some(name)),
-            network => (
-                network,
-                name.strip_prefix(network)
-                    .and_then(|rest| rest.strip_prefix('-')),
-            ),
-        };
-        first == name
-            || (first.starts_with(prefix) && bare.is_some_and(|bare| parts.any(|one| one == bare)))
-    }
 }
 
 impl ObservedPool<'_> {
@@ -212,24 +125,6 @@ impl ObservedPool<'_> {
             |one: &Arc<Network>| (&one.namespace, &one.name) == (&network.namespace, &network.name);
         self.pool.range.range().contains(address) && networks.any(is_same)
     }
-
-    /// Returns true if the pool may be of a node's slice, and records of this address space are of addresses
-    /// of the network that is divided. Where that network is unknown, the names of pool and space decide.
-    fn has_slices_in(self, space: &Space) -> bool {
-        let mut networks = self.usage.networks.iter().peekable();
-        if networks.peek().is_none() {
-            return may_be_slice(self.pool, space.network_name());
-        }
-        networks.any(|network| {
-            let ipam = network.whereabouts_ipam();
-            let sliced = ipam.filter(|ipam| ipam.node_slice_size.is_some());
-            sliced.and_then(whereabouts_space).as_ref() == Some(space)
-        })
-    }
-}
-
-fn foreign_pod(pod: &PodName) -> ForeignPod {
-    ForeignPod::new(&pod.namespace, &pod.name)
 }
 
 #[cfg(test)]

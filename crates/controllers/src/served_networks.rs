@@ -138,8 +138,9 @@ impl ServedNetworks {
         let last = self.last_catalog.as_ref();
         let is_new = !last.is_some_and(|last| Arc::ptr_eq(last, &catalog));
         if is_new {
-            let foreign = catalog.foreign_uses();
-            self.parts.index.lock().set_foreign(foreign);
+            let index = &self.parts.index;
+            let foreign = catalog.foreign_uses(|| index.lock().snapshot());
+            index.lock().set_foreign(foreign);
             self.last_catalog = Some(Arc::clone(&catalog));
         }
         let serves = serves(&catalog);
@@ -213,7 +214,8 @@ impl ServedNetworks {
                 component = "whereabouts",
                 address = %taken.address,
                 pod,
-                "Whereabouts gives an address of nadmit's to another pod"
+                space = taken.space.as_deref(),
+                "Whereabouts's records give an address of nadmit's to another pod or network"
             );
         }
         let deadline = Instant::now() + PASS_TIMEOUT;

@@ -18,14 +18,13 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    iter,
     net::IpAddr,
     sync::Arc,
 };
 
 use nadmit_allocation::{Allocation, PodRef, Space, Stored, Version};
 use nadmit_catalog::{
-    Catalog, INLINE_POOL_PREFIX, LiveRead, ObservedPool, Pod, SERVED_POOL_PREFIX, WhereaboutsMode,
+    Catalog, INLINE_POOL_PREFIX, LiveRead, Pod, SERVED_POOL_PREFIX, WhereaboutsMode,
 };
 use nadmit_cni::{IpRange, name, status};
 use nadmit_whereabouts::{
@@ -79,12 +78,22 @@ pub struct ServedPlan {
 /// The places in Whereabouts's records that records of served addresses are for.
 #[derive(Debug, Default)]
 struct ServedPlaces<'p> {
-    /// The entries: the namespace and name of the pool, and the address.
-    entries: HashSet<(Box<str>, Box<str>, IpAddr)>,
+    entries: HashSet<EntryPlace>,
     /// The reservations, by namespace and name.
     reservations: HashSet<(Box<str>, Box<str>)>,
     /// All records by their addresses.
     records: HashMap<IpAddr, Vec<&'p Arc<Stored>>>,
+}
+
+/// The place of an entry, and the address space of the record that it is for.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct EntryPlace {
+    /// The namespace of the pool.
+    namespace: Box<str>,
+    /// The name of the pool.
+    pool: Box<str>,
+    address: IpAddr,
+    space: Box<str>,
 }
 
 impl ServedPlan {
@@ -112,7 +121,7 @@ impl ServedPlan {
             let at = namespace
                 .filter(|_| served)
                 .and_then(|namespace| catalog.served_address(&record.network, address, namespace));
-            let Some(at) = at else {
+            let Some(mut at) = at else {
                 if is_inline(record) {
                     continue;
                 }
@@ -124,6 +133,8 @@ impl ServedPlan {
                 }
                 continue;
             };
+            // The record may be of an earlier definition of its network.
+            at.space = record.space.network_name().into();
             places.add(&at);
             plan.compare(catalog, stored, at);
         }
@@ -202,7 +213,7 @@ impl ServedPlan {
         }
     }
 
-    /// Notes that another pod has the address of a record. The record of a pod that was never bound is
+    /// Notes that another pod has the address of a record, by the plugin or by a record of another space. The record of a pod that was never bound is
     /// deleted: no pod used the address by it, and its pod gets another one.
     fn note_taken(&mut self, stored: &Arc<Stored>, desired: &DesiredUse, taken: Taken) {
         let record = &stored.allocation;
@@ -222,7 +233,9 @@ impl ServedPlan {
         };
         let address = entry.at.address;
         let mut entries = catalog.whereabouts().entries_of(pod);
-        let is_kept = entries.any(|found| found.entry.address == address && found.entry.is_kept());
+        let own_space = Some(&*entry.at.space);
+        let is_kept = entries
+            .any(|found| found.entry.address == address && found.entry.kept_for() == own_space);
         let found = catalog.pod(&pod.namespace, &pod.name);
         if !is_kept
             || found.is_none_or(|found| {
@@ -253,30 +266,36 @@ impl ServedPlan {
         let known = catalog.whereabouts();
         let mut with_entry = HashSet::new();
         for observed in known.pools() {
-            for entry in observed.pool.entries.iter().filter(|entry| entry.is_kept()) {
-                let pool = &observed.pool;
-                let place = (pool.namespace.clone(), pool.name.clone(), entry.address);
+            let pool = observed.pool;
+            for entry in &pool.entries {
+                let Some(space) = entry.kept_for() else {
+                    continue;
+                };
+                let place = EntryPlace {
+                    namespace: pool.namespace.clone(),
+                    pool: pool.name.clone(),
+                    address: entry.address,
+                    space: space.into(),
+                };
                 if places.entries.contains(&place) {
                     continue;
                 }
-                // That of a node's slice does not say its space, if its network is gone.
-                let recorded =
-                    places.records_of(entry.address, |space| observed.is_in_space(space));
-                let recorded = recorded.iter().map(|one| &one.allocation.space);
-                let spaces = iter::once(&observed.usage.space).chain(recorded);
-                let mut reservations =
-                    spaces.flat_map(|space| known.reservations_of(space, entry.address));
+                let space = Space::new(space);
+                let mut reservations = known.reservations_of(&space, entry.address);
                 let reservation = reservations.find(|one| {
                     let name = (one.namespace.clone(), one.name.clone());
                     one.is_kept() && !places.reservations.contains(&name)
                 });
                 with_entry.extend(reservation.map(|one| (&one.namespace, &one.name)));
-                self.writes.push(places.release_entry(
-                    catalog,
-                    observed,
-                    entry,
-                    reservation.map(|one| one.name.clone()),
-                ));
+                let at = ServedAddress {
+                    namespace: pool.namespace.clone(),
+                    pool: Some(pool.reference()),
+                    address: entry.address,
+                    space: place.space,
+                    reservation: reservation.map(|one| one.name.clone()),
+                };
+                self.writes
+                    .push(places.release_entry(catalog, at, entry, space));
             }
         }
         for reservation in known.reservations().filter(|one| one.is_kept()) {
@@ -293,8 +312,12 @@ impl ServedPlan {
 impl<'p> ServedPlaces<'p> {
     fn add(&mut self, at: &ServedAddress) {
         if let Some(pool) = &at.pool {
-            let entry = (pool.namespace.clone(), pool.name.clone(), at.address);
-            self.entries.insert(entry);
+            self.entries.insert(EntryPlace {
+                namespace: pool.namespace.clone(),
+                pool: pool.name.clone(),
+                address: at.address,
+                space: at.space.clone(),
+            });
         }
         if let Some(name) = &at.reservation {
             self.reservations
@@ -302,26 +325,19 @@ impl<'p> ServedPlaces<'p> {
         }
     }
 
-    /// Returns the release of an entry, and of its reservation if there is one.
+    /// Returns the release of an entry, and of its reservation if there is one. `space` is that of the record
+    /// that the entry is for.
     fn release_entry(
         &self,
         catalog: &Catalog,
-        observed: ObservedPool<'_>,
+        at: ServedAddress,
         entry: &PoolEntry,
-        reservation: Option<Box<str>>,
+        space: Space,
     ) -> ServedWrite {
-        let pool = &observed.pool;
-        let at = ServedAddress {
-            namespace: pool.namespace.clone(),
-            pool: Some(pool.reference()),
-            address: entry.address,
-            reservation,
-        };
-        let records = self.records_of(entry.address, |space| observed.is_in_space(space));
+        let records = self.records_of(at.address, &space);
         let own = entry.pod.as_ref().map(|pod| (pod, &*entry.interface));
-        let mut spaces = catalog.spaces_of(observed);
-        spaces.retain(|space| records.iter().all(|one| one.allocation.space != *space));
-        release(catalog, at, own, &records, &spaces)
+        let without_record = records.is_empty().then_some(space);
+        release(catalog, at, own, &records, without_record.as_slice())
     }
 
     /// Returns the release of a reservation that has no entry.
@@ -334,7 +350,7 @@ impl<'p> ServedPlaces<'p> {
         let mut records = Vec::new();
         let mut spaces = Vec::new();
         for (space, address) in &meanings {
-            let found = self.records_of(*address, |one| one == space);
+            let found = self.records_of(*address, space);
             if found.is_empty() {
                 spaces.push(space.clone());
             }
@@ -345,6 +361,7 @@ impl<'p> ServedPlaces<'p> {
             namespace: reservation.namespace.clone(),
             pool: None,
             address: meanings.first().map_or(unspecified, |one| one.1),
+            space: "".into(),
             reservation: Some(reservation.name.clone()),
         };
         let own = reservation.pod.as_ref();
@@ -352,15 +369,11 @@ impl<'p> ServedPlaces<'p> {
         release(catalog, at, own, &records, &spaces)
     }
 
-    /// Returns the records of an address in certain address spaces.
-    fn records_of(
-        &self,
-        address: IpAddr,
-        is_meant: impl Fn(&Space) -> bool,
-    ) -> Vec<&'p Arc<Stored>> {
+    /// Returns the records of an address in an address space: one at the most.
+    fn records_of(&self, address: IpAddr, space: &Space) -> Vec<&'p Arc<Stored>> {
         let all = self.records.get(&address).into_iter().flatten();
         all.copied()
-            .filter(|one| is_meant(&one.allocation.space))
+            .filter(|one| one.allocation.space == *space)
             .collect()
     }
 }

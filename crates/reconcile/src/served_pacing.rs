@@ -90,6 +90,7 @@ mod tests {
                     namespace: "kube-system".into(),
                     pool: None,
                     address,
+                    space: "".into(),
                     reservation: None,
                 },
                 desired: DesiredUse::Held { last: None },

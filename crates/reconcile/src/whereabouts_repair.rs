@@ -179,6 +179,7 @@ impl LeakSearch<'_> {
                     namespace: pool.namespace.clone(),
                     pool: Some(pool.reference()),
                     address: entry.address,
+                    space: "".into(),
                     reservation: None,
                 },
                 desired: DesiredUse::Leaked {
@@ -218,6 +219,7 @@ impl LeakSearch<'_> {
                     namespace: one.namespace.clone(),
                     pool: None,
                     address: *address,
+                    space: "".into(),
                     reservation: Some(one.name.clone()),
                 },
                 desired: DesiredUse::Leaked {

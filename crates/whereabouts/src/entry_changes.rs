@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    DesiredEntry, DesiredUse, IpPool, Keeper, MARK, PodName, PoolEntry, Taken, serve::version_test,
+    DesiredEntry, DesiredUse, IpPool, Keeper, PodName, PoolEntry, Taken, kept_id,
+    serve::version_test,
 };
 
 /// The changes of an `IPPool` for one address.
@@ -39,19 +40,30 @@ pub enum PutKind {
     Replaced,
 }
 
+impl EntryChange {
+    /// Returns the key of the entry.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Put { key, .. } | Self::Remove { key } => key,
+        }
+    }
+}
+
 impl IpPool {
     /// Returns the changes by which an address of the pool gets its use.
     ///
     /// # Errors
-    /// If another pod has the address by the plugin, or the pool has another range than its name says.
+    /// If another pod has the address by the plugin, or nadmit keeps it for the record of another address
+    /// space, or the pool has another range than its name says.
     pub fn changes(&self, entry: &DesiredEntry) -> Result<PoolChanges, Taken> {
         let offset = self.offset(entry.at.address).ok_or(Taken {
             address: entry.at.address,
             pod: None,
+            space: None,
         })?;
         let at = self.entries.binary_search_by_key(&offset, |one| one.offset);
         let found = at.ok().and_then(|at| self.entries.get(at));
-        let change = entry_change(&entry.desired, found, offset.to_string())?;
+        let change = entry_change(entry, found, offset.to_string())?;
         let others = self.others_of(&entry.desired, offset);
         let unbound = others.iter().filter(|other| !other.is_kept());
         let removed = others.iter().map(|other| EntryChange::Remove {
@@ -74,6 +86,40 @@ impl IpPool {
                 && entry.interface == *interface
         });
         others.collect()
+    }
+
+    /// Makes these changes, so that those of the next address are seen against them. The pool keeps the
+    /// version that was read.
+    pub fn apply(&mut self, changes: &[EntryChange]) {
+        for change in changes {
+            match change {
+                EntryChange::Put {
+                    key,
+                    id,
+                    pod,
+                    interface,
+                    kind: _,
+                } => {
+                    let Ok(offset) = key.parse() else { continue };
+                    let Some(address) = self.address(offset) else {
+                        continue;
+                    };
+                    let entry = PoolEntry {
+                        offset,
+                        key: key.as_str().into(),
+                        address,
+                        pod: pod.clone(),
+                        interface: interface.clone(),
+                        container_id: id.as_str().into(),
+                    };
+                    match self.entries.binary_search_by_key(&offset, |one| one.offset) {
+                        Ok(at) => self.entries[at] = entry,
+                        Err(at) => self.entries.insert(at, entry),
+                    }
+                }
+                EntryChange::Remove { key } => self.entries.retain(|entry| *entry.key != **key),
+            }
+        }
     }
 
     /// Returns the JSON patch of these changes, which applies only to this version of the pool.
@@ -111,16 +157,19 @@ impl IpPool {
 /// Returns the change of the entry of an address, if one is needed.
 ///
 /// # Errors
-/// If another pod has the address by the plugin.
+/// If another pod has the address by the plugin, or nadmit keeps it for the record of another address space.
 fn entry_change(
-    desired: &DesiredUse,
+    wanted: &DesiredEntry,
     entry: Option<&PoolEntry>,
     key: String,
 ) -> Result<Option<EntryChange>, Taken> {
+    let (desired, own_space) = (&wanted.desired, &*wanted.at.space);
     let taken = |entry: &PoolEntry| Taken {
         address: entry.address,
         pod: entry.pod.clone(),
+        space: entry.kept_for().map(Into::into),
     };
+    let id = |container: &str| kept_id(container, own_space);
     let put = |id: String, pod: Option<&PodName>, interface: &str, kind: PutKind| {
         Some(EntryChange::Put {
             key: key.clone(),
@@ -132,7 +181,7 @@ fn entry_change(
     };
     Ok(match (desired, entry) {
         (DesiredUse::Binding { pod, interface } | DesiredUse::Bound { pod, interface }, None) => {
-            put(MARK.to_owned(), Some(pod), interface, PutKind::New)
+            put(id(""), Some(pod), interface, PutKind::New)
         }
         (
             DesiredUse::Binding { pod, interface } | DesiredUse::Bound { pod, interface },
@@ -141,42 +190,40 @@ fn entry_change(
             let is_own = entry.pod.as_ref() == Some(pod) && entry.interface == *interface;
             match entry.keeper() {
                 Keeper::Nadmit { .. } if is_own => None,
-                // The address is that of the holder's last pod, or held.
-                Keeper::Nadmit { .. } => {
-                    put(MARK.to_owned(), Some(pod), interface, PutKind::Replaced)
+                // The record is the lock of its address space: the entry is that of its holder's last pod,
+                // or a hold.
+                Keeper::Nadmit { space, .. } if space == own_space => {
+                    put(id(""), Some(pod), interface, PutKind::Replaced)
                 }
+                Keeper::Nadmit { .. } => return Err(taken(entry)),
                 Keeper::Plugin { .. } if !is_own => return Err(taken(entry)),
                 Keeper::Plugin { container } => match desired {
-                    DesiredUse::Bound { .. } => put(
-                        format!("{MARK}{container}"),
-                        Some(pod),
-                        interface,
-                        PutKind::Replaced,
-                    ),
+                    DesiredUse::Bound { .. } => {
+                        put(id(container), Some(pod), interface, PutKind::Replaced)
+                    }
                     _ => None,
                 },
             }
         }
-        (DesiredUse::Held { .. }, None) => put(MARK.to_owned(), None, "", PutKind::New),
+        (DesiredUse::Held { .. }, None) => put(id(""), None, "", PutKind::New),
         (DesiredUse::Held { last }, Some(entry)) => match entry.keeper() {
+            Keeper::Nadmit { space, .. } if space != own_space => return Err(taken(entry)),
             Keeper::Nadmit { .. } if entry.pod.is_none() => None,
             // A Binding changes the record before the entry, and this write rests on the record: the entry
             // is not that of a next pod.
-            Keeper::Nadmit { container } => {
-                put(format!("{MARK}{container}"), None, "", PutKind::Replaced)
-            }
+            Keeper::Nadmit { container, .. } => put(id(container), None, "", PutKind::Replaced),
             Keeper::Plugin { container } if entry.pod == *last && last.is_some() => {
-                put(format!("{MARK}{container}"), None, "", PutKind::Replaced)
+                put(id(container), None, "", PutKind::Replaced)
             }
             Keeper::Plugin { .. } => return Err(taken(entry)),
         },
         (DesiredUse::Released { .. }, None) => None,
         (DesiredUse::Released { seen, to }, Some(entry)) => match (entry.keeper(), to) {
             (Keeper::Plugin { .. }, _) => None,
-            // It was given to another pod meanwhile.
-            (Keeper::Nadmit { .. }, _) if entry.pod != *seen => None,
+            // It was given to another pod, or for another record, meanwhile.
+            (Keeper::Nadmit { space, .. }, _) if entry.pod != *seen || space != own_space => None,
             // Without a container its ADD has not run: it takes the entry by pod and interface.
-            (Keeper::Nadmit { container }, Some(to)) => put(
+            (Keeper::Nadmit { container, .. }, Some(to)) => put(
                 container.to_owned(),
                 Some(&to.pod),
                 &to.interface,
@@ -196,233 +243,4 @@ fn entry_change(
 }
 
 #[cfg(test)]
-mod tests {
-    use nadmit_cni::Subnet;
-
-    use super::*;
-    use crate::{
-        IpPoolRef, ServedAddress,
-        serve::tests::{RAW, binding, bound, held, pod, released},
-    };
-
-    fn pool(entries: &Value) -> IpPool {
-        let object = json!({
-            "metadata": {"resourceVersion": "7"},
-            "spec": {"range": "192.0.2.0/24", "allocations": entries},
-        });
-        IpPool::read("kube-system", "192.0.2.0-24", &object)
-            .unwrap_or_else(|e| panic!("{e}"))
-            .0
-    }
-
-    fn at(host: u8) -> ServedAddress {
-        let subnet = Subnet::parse("192.0.2.0/24").unwrap_or_else(|e| panic!("{e}"));
-        let pool = IpPoolRef::new("kube-system", "", subnet);
-        ServedAddress::new(
-            "kube-system",
-            Some(pool),
-            [192, 0, 2, host].into(),
-            Some(""),
-        )
-    }
-
-    fn entry(id: &str, pod: &str, interface: &str) -> Value {
-        json!({"id": id, "podref": pod, "ifname": interface})
-    }
-
-    /// Returns the entries after the changes, or the pod that has the address.
-    fn after(entries: &Value, desired: DesiredUse) -> Result<Value, Option<PodName>> {
-        let pool = pool(entries);
-        let desired = DesiredEntry { at: at(5), desired };
-        let found = pool.changes(&desired).map_err(|taken| taken.pod)?;
-        let patch = pool.patch(&found.changes);
-        let patch: json_patch::Patch =
-            serde_json::from_value(patch).unwrap_or_else(|e| panic!("{e}"));
-        let mut object = json!({
-            "metadata": {"resourceVersion": "7"}, "spec": {"allocations": entries},
-        });
-        json_patch::patch(&mut object, &patch).unwrap_or_else(|e| panic!("{e}"));
-        let entries = object["spec"]["allocations"].clone();
-        let lost = pool.entries.iter().filter(|entry| {
-            object["spec"]["allocations"][&*entry.key].is_null() && !entry.is_kept()
-        });
-        let lost = lost.filter_map(|entry| entry.pod.clone());
-        let lost = match &desired.desired {
-            DesiredUse::Leaked { pod, .. } => lost.filter(|one| one != pod).collect(),
-            _ => lost.collect::<Vec<PodName>>(),
-        };
-        assert_eq!(found.unbound, lost);
-        // Planning again changes nothing.
-        let again = self::pool(&entries).changes(&desired);
-        assert_eq!(again, Ok(PoolChanges::default()), "{entries}");
-        Ok(entries)
-    }
-
-    #[test]
-    fn entries_become_what_the_records_say() {
-        let marked = format!("{MARK}{RAW}");
-        let other = || Err(Some(pod("other")));
-        let one = |value: Value| json!({"5": value});
-        type Case = (
-            &'static str,
-            Value,
-            DesiredUse,
-            Result<Value, Option<PodName>>,
-        );
-        let leaked = |container: &str| DesiredUse::Leaked {
-            pod: pod("db-0"),
-            container: container.into(),
-        };
-        let table: Vec<Case> = vec![
-            (
-                "left behind",
-                one(entry(RAW, "db/db-0", "net1")),
-                leaked(RAW),
-                Ok(json!({})),
-            ),
-            (
-                "left behind, and adopted by another container",
-                one(entry("b0b", "db/db-0", "net1")),
-                leaked(RAW),
-                Ok(one(entry("b0b", "db/db-0", "net1"))),
-            ),
-            (
-                "left behind, and given to another pod",
-                one(entry(RAW, "db/other", "net1")),
-                leaked(RAW),
-                Ok(one(entry(RAW, "db/other", "net1"))),
-            ),
-            (
-                "left behind, and kept by nadmit",
-                one(entry(&marked, "db/db-0", "net1")),
-                leaked(RAW),
-                Ok(one(entry(&marked, "db/db-0", "net1"))),
-            ),
-            (
-                "before ADD",
-                json!({}),
-                binding("db-0"),
-                Ok(one(entry(MARK, "db/db-0", "net1"))),
-            ),
-            (
-                "a hold",
-                one(entry(&marked, "", "")),
-                binding("db-0"),
-                Ok(one(entry(MARK, "db/db-0", "net1"))),
-            ),
-            (
-                "the last pod of the holder",
-                one(entry(&marked, "db/db-9", "net1")),
-                binding("db-0"),
-                Ok(one(entry(MARK, "db/db-0", "net1"))),
-            ),
-            (
-                "given by the plugin to this pod",
-                one(entry(RAW, "db/db-0", "net1")),
-                binding("db-0"),
-                Ok(one(entry(RAW, "db/db-0", "net1"))),
-            ),
-            (
-                "given by the plugin to another pod",
-                one(entry(RAW, "db/other", "net1")),
-                binding("db-0"),
-                other(),
-            ),
-            (
-                "a second entry of the pod",
-                json!({"5": entry(&marked, "", ""), "9": entry(RAW, "db/db-0", "net1"),
-                    "10": entry(RAW, "db/db-0", "net2")}),
-                binding("db-0"),
-                Ok(json!({"5": entry(MARK, "db/db-0", "net1"),
-                    "10": entry(RAW, "db/db-0", "net2")})),
-            ),
-            (
-                "after ADD",
-                one(entry(RAW, "db/db-0", "net1")),
-                bound("db-0"),
-                Ok(one(entry(&marked, "db/db-0", "net1"))),
-            ),
-            (
-                "taken away by Whereabouts's reconciler",
-                json!({}),
-                bound("db-0"),
-                Ok(one(entry(MARK, "db/db-0", "net1"))),
-            ),
-            (
-                "the pod is deleted",
-                one(entry(&marked, "db/db-0", "net1")),
-                held(Some("db-0")),
-                Ok(one(entry(&marked, "", ""))),
-            ),
-            (
-                "detached from a pod that the record does not name any more",
-                one(entry(&marked, "db/db-9", "net1")),
-                held(None),
-                Ok(one(entry(&marked, "", ""))),
-            ),
-            (
-                "the pod is deleted before its id got the mark",
-                one(entry(RAW, "db/db-0", "net1")),
-                held(Some("db-0")),
-                Ok(one(entry(&marked, "", ""))),
-            ),
-            (
-                "no entry",
-                json!({}),
-                held(None),
-                Ok(one(entry(MARK, "", ""))),
-            ),
-            (
-                "held, and given to another pod",
-                one(entry(RAW, "db/other", "net1")),
-                held(Some("db-0")),
-                other(),
-            ),
-            (
-                "released after its pod",
-                one(entry(&marked, "", "")),
-                released(None, None),
-                Ok(json!({})),
-            ),
-            (
-                "released, and its pod is gone",
-                one(entry(&marked, "db/db-0", "net1")),
-                released(Some("db-0"), None),
-                Ok(json!({})),
-            ),
-            (
-                "left to a pod that runs",
-                one(entry(&marked, "db/db-0", "net1")),
-                released(Some("db-0"), Some("db-0")),
-                Ok(one(entry(RAW, "db/db-0", "net1"))),
-            ),
-            (
-                "left to a pod whose ADD has not run",
-                one(entry(MARK, "db/db-0", "net1")),
-                released(Some("db-0"), Some("db-0")),
-                Ok(one(entry("", "db/db-0", "net1"))),
-            ),
-            (
-                "left to a pod that is being deleted",
-                one(entry(&marked, "", "")),
-                released(None, Some("db-0")),
-                Ok(one(entry(RAW, "db/db-0", "net1"))),
-            ),
-            (
-                "given to another pod since its release was decided",
-                one(entry(MARK, "db/db-9", "net1")),
-                released(None, None),
-                Ok(one(entry(MARK, "db/db-9", "net1"))),
-            ),
-            (
-                "the plugin's own",
-                one(entry(RAW, "db/other", "net1")),
-                released(None, None),
-                Ok(one(entry(RAW, "db/other", "net1"))),
-            ),
-        ];
-        for (name, entries, desired, expected) in table {
-            assert_eq!(after(&entries, desired), expected, "{name}");
-        }
-    }
-}
+mod tests;

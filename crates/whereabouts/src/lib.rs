@@ -15,7 +15,7 @@ mod serve;
 mod window;
 
 pub use self::{
-    custody::{FINALIZER, Keeper, MARK},
+    custody::{FINALIZER, Keeper, MARK, kept_id},
     entry_changes::{EntryChange, PoolChanges, PutKind},
     names::{
         PoolSpace, SpaceAddress, WhereaboutsNetwork, ip_pool_name, may_be_slice, pool_space,

@@ -73,6 +73,7 @@ pub fn reservation_change(
         return Err(Taken {
             address,
             pod: found.pod.clone(),
+            space: None,
         });
     }
     Ok(

@@ -37,6 +37,8 @@ pub struct ServedAddress {
     /// the address.
     pub pool: Option<IpPoolRef>,
     pub address: IpAddr,
+    /// The address space of the record that the entry is for. Several may have their entries in one pool.
+    pub space: Box<str>,
     /// The name of the reservation; `None` if the network has `enable_overlapping_ranges: false`.
     pub reservation: Option<Box<str>>,
 }
@@ -89,12 +91,14 @@ pub struct DesiredEntry {
     pub desired: DesiredUse,
 }
 
-/// An address that another pod has by the plugin.
+/// An address that another pod has, by the plugin or by the record of another address space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     pub address: IpAddr,
-    /// The pod; `None` if the record names none.
+    /// The pod; `None` if Whereabouts's record names none.
     pub pod: Option<PodName>,
+    /// The address space for whose record nadmit keeps the entry; `None` if the plugin keeps it.
+    pub space: Option<Box<str>>,
 }
 
 impl IpPoolRef {
@@ -145,13 +149,15 @@ impl ServedAddress {
         namespace: &str,
         pool: Option<IpPoolRef>,
         address: IpAddr,
+        space: &str,
         network_name: Option<&str>,
     ) -> Self {
         Self {
             namespace: namespace.into(),
             pool,
             address,
-            reservation: network_name.map(|space| reservation_name(space, address).into()),
+            space: space.into(),
+            reservation: network_name.map(|name| reservation_name(name, address).into()),
         }
     }
 }
@@ -225,7 +231,7 @@ pub(super) mod tests {
         let pool = IpPoolRef::new("kube-system", "", subnet("fd00:1::/64"));
         assert_eq!((&*pool.name, &*pool.range), ("fd00-1---64", "fd00:1::/64"));
         let address = "fd00:1::77".parse().unwrap_or_else(|e| panic!("{e}"));
-        let served = ServedAddress::new("kube-system", Some(pool), address, Some("neta"));
+        let served = ServedAddress::new("kube-system", Some(pool), address, "neta", Some("neta"));
         assert_eq!(served.reservation.as_deref(), Some("neta-fd00-1--77"));
     }
 }

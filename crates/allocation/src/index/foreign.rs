@@ -28,7 +28,7 @@ pub struct ForeignUse {
 pub enum AddressGiver {
     /// The plugin, without a record of the ledger.
     Plugin,
-    /// nadmit: one of the address spaces that share an `IPPool` has a record of the address.
+    /// nadmit: another of the address spaces that share an `IPPool` has a record of the address.
     Nadmit,
 }
 
@@ -109,7 +109,7 @@ impl Index {
     }
 
     /// Returns the address spaces of the pools of served networks whose ranges contain an address.
-    pub fn spaces_of_derived_pools(&self, address: IpAddr) -> Vec<Space> {
+    fn spaces_of_derived_pools(&self, address: IpAddr) -> Vec<Space> {
         let pools = self.pool_config.pools.values();
         let with_it = pools.filter(|pool| {
             pool.origin == PoolOrigin::Whereabouts && pool.range_of(address).is_some()
@@ -118,8 +118,29 @@ impl Index {
         spaces.into_iter().collect()
     }
 
-    /// Adds one address that another allocator has given, until the next [`Self::set_foreign`].
-    pub fn add_foreign(&mut self, one: ForeignUse) {
+    /// Adds an address that a write of Whereabouts's records found in use, until the next
+    /// [`Self::set_foreign`]: to the address spaces of all served pools with it, except the one that nadmit
+    /// keeps it for.
+    pub fn add_taken(&mut self, address: IpAddr, pod: Option<&ForeignPod>, kept_for: Option<&str>) {
+        let giver = match kept_for {
+            Some(_) => AddressGiver::Nadmit,
+            None => AddressGiver::Plugin,
+        };
+        for space in self.spaces_of_derived_pools(address) {
+            if kept_for == Some(space.network_name()) {
+                continue;
+            }
+            self.add_foreign(ForeignUse {
+                space,
+                address,
+                pod: pod.cloned(),
+                interface: "".into(),
+                giver,
+            });
+        }
+    }
+
+    fn add_foreign(&mut self, one: ForeignUse) {
         let space = one.space.clone();
         let address = Address::Ip(one.address);
         let state = self.spaces.entry(space.clone()).or_default();
@@ -127,14 +148,14 @@ impl Index {
         self.occupy(&space, address);
     }
 
-    /// Returns the use of an address that no record of the ledger is for, by its pod.
+    /// Returns the use of an address that the record of the address space, if there is one, is not for.
     pub fn foreign_use(&self, space: &Space, address: Address) -> Option<&ForeignUse> {
         let found = self.spaces.get(space)?.foreign.get(&address)?;
         let record = self.holder_of(space, address);
-        let is_recorded = record.is_some_and(|record| {
-            let pod = found.pod.as_ref();
-            found.giver == AddressGiver::Nadmit || pod.is_some_and(|pod| pod.is_of(record))
-        });
+        let pod = found.pod.as_ref();
+        let is_recorded = record
+            .zip(pod)
+            .is_some_and(|(record, pod)| pod.is_of(record));
         (!is_recorded).then_some(found)
     }
 

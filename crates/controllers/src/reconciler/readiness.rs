@@ -94,7 +94,7 @@ impl Inner {
                 check.is_ok()
             })
             .collect();
-        let foreign = catalog.foreign_uses();
+        let foreign = catalog.foreign_uses(|| self.index.lock().snapshot());
         let mut index = self.index.synced(catalog.pool_config());
         index.set_foreign(foreign);
         for pool in ready {

@@ -9,17 +9,14 @@ use super::{WhereaboutsError, WhereaboutsLedger, WhereaboutsWrite};
 use crate::{
     CommitOutcome, Ledger, PlannedWrites, Store as _, commit::commit, outcome::apply_outcome,
 };
-use nadmit_allocation::{
-    Allocation, ForeignPod, SharedIndex, Write,
-    index::{AddressGiver, ForeignUse},
-};
+use nadmit_allocation::{Allocation, ForeignPod, SharedIndex, Write};
 use nadmit_whereabouts::Taken;
 
 /// The time for writing Whereabouts's records.
 const MAX_TIME: Duration = Duration::from_secs(5);
 
 /// Commits a plan: its records, then the entries and reservations of Whereabouts. If another pod has one
-/// of the addresses by the plugin, the records that the plan created are deleted, and the index knows the
+/// of the addresses, by the plugin or by a record of another address space, the records that the plan created are deleted, and the index knows the
 /// address as in use: plan again. After any other failure the records stay for the next attempt.
 pub async fn commit_served(
     ledger: Arc<Ledger>,
@@ -80,15 +77,8 @@ async fn forget(ledger: &Ledger, index: &SharedIndex, created: Vec<Allocation>) 
 fn learn(index: &SharedIndex, taken: &Taken) {
     let pod = taken.pod.as_ref();
     let pod = pod.map(|pod| ForeignPod::new(&pod.namespace, &pod.name));
-    let mut index = index.lock();
-    let spaces = index.spaces_of_derived_pools(taken.address);
-    for space in spaces {
-        index.add_foreign(ForeignUse {
-            space,
-            address: taken.address,
-            pod: pod.clone(),
-            interface: "".into(),
-            giver: AddressGiver::Plugin,
-        });
-    }
+    let kept_for = taken.space.as_deref();
+    index
+        .lock()
+        .add_taken(taken.address, pod.as_ref(), kept_for);
 }

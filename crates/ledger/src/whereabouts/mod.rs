@@ -5,6 +5,8 @@
 //! one moment go in one patch ([`queue`]), and a pool is written again after a pause.
 //!
 //! # Guarantees
+//! - An entry that nadmit keeps for a record of another address space is never changed: networks of several
+//!   may have their entries in one `IPPool`, and their records do not exclude each other.
 //! - An entry or reservation that the plugin keeps is never changed ([`nadmit_whereabouts::DesiredUse`]),
 //!   but removed if it was left behind: its pod is read live after the pool. If a new pod of that name
 //!   adopts the entry meanwhile, the pool has another version.
@@ -65,7 +67,7 @@ pub struct RecordGuard {
 /// The reason why Whereabouts's records were not written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum WhereaboutsError {
-    /// Another pod has an address by the plugin.
+    /// Another pod has an address, by the plugin or by a record of another address space.
     #[error("{}", taken_text(.0))]
     Taken(Taken),
     /// The record of the ledger has changed since.

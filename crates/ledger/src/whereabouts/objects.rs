@@ -1,5 +1,7 @@
 //! Requests for the objects of Whereabouts.
 
+use std::collections::HashSet;
+
 use http::{Method, Request, header::CONTENT_TYPE};
 use kube::Client;
 use serde_json::{Value, json};
@@ -59,7 +61,7 @@ impl WhereaboutsApi {
         }
     }
 
-    /// Applies changes to a pool as it was read. Returns false if the pool has another version.
+    /// Applies changes to a pool in the version that was read. Returns false if it has another one.
     pub(super) async fn change_pool(
         &self,
         pool: &IpPoolRef,
@@ -79,7 +81,9 @@ impl WhereaboutsApi {
             }
             EntryChange::Remove { .. } => false,
         };
-        match changes.iter().any(is_dropped) {
+        let mut keys = HashSet::new();
+        let mut last = changes.iter().rev().filter(|one| keys.insert(one.key()));
+        match last.any(is_dropped) {
             true => Err(WhereaboutsError::OldDefinition),
             false => Ok(true),
         }

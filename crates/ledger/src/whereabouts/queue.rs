@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{PAUSE, Shared, WhereaboutsError, WhereaboutsWrite};
-use nadmit_whereabouts::{IpPool, IpPoolRef, PoolChanges, Taken};
+use nadmit_whereabouts::{EntryChange, IpPool, IpPoolRef};
 
 /// The maximum number of entries of one patch. Small patches leave the plugins time for theirs.
 const MAX_BATCH: usize = 64;
@@ -102,7 +102,7 @@ async fn write_batch(shared: &Shared, pool: &IpPoolRef, mut batch: Vec<Waiting>)
             }
         };
         batch = unchanged(shared, batch).await;
-        match apply(shared, pool, &observed, &mut batch).await {
+        match apply(shared, pool, observed, &mut batch).await {
             Applied::Done => {
                 end(batch, |_| Some(Ok(())));
                 return;
@@ -134,43 +134,52 @@ enum Applied {
 }
 
 /// Applies the changes of a batch to a pool as it was read. Ends the writes of addresses that another pod
-/// has, and those that would take an entry of the plugin from a pod that is bound.
+/// has, and those that would take an entry of the plugin from a pod that is bound. Each write is planned on
+/// the pool as the writes before it leave it: two of them may be for one address, in two address spaces.
 async fn apply(
     shared: &Shared,
     pool: &IpPoolRef,
-    observed: &IpPool,
+    mut observed: IpPool,
     batch: &mut Vec<Waiting>,
 ) -> Applied {
-    let planned = batch.iter().map(|one| observed.changes(&one.write.entry));
-    let planned: Vec<Result<PoolChanges, Taken>> = planned.collect();
-    let mut bound = Vec::new();
-    for pod in planned.iter().flatten().flat_map(|one| &one.unbound) {
-        match shared.api.is_bound(pod).await {
-            Ok(true) => bound.push(pod.clone()),
-            Ok(false) => {}
-            Err(error) => return Applied::Failed(error),
-        }
-    }
     let mut changes = Vec::new();
-    let mut planned = planned.into_iter();
-    *batch = end(std::mem::take(batch), |_| match planned.next()? {
-        Err(taken) => Some(Err(WhereaboutsError::Taken(taken))),
-        Ok(found) => match found.unbound.into_iter().find(|pod| bound.contains(pod)) {
-            Some(pod) => Some(Err(WhereaboutsError::Bound(pod))),
-            None => {
-                changes.extend(found.changes);
+    let mut failures = Vec::with_capacity(batch.len());
+    for one in batch.iter() {
+        failures.push(match planned(shared, &observed, &one.write).await {
+            Ok(more) => {
+                observed.apply(&more);
+                changes.extend(more);
                 None
             }
-        },
-    });
+            Err(error) => Some(Err(error)),
+        });
+    }
+    let mut failures = failures.into_iter();
+    *batch = end(std::mem::take(batch), |_| failures.next().flatten());
     if changes.is_empty() {
         return Applied::Done;
     }
-    match shared.api.change_pool(pool, observed, &changes).await {
+    match shared.api.change_pool(pool, &observed, &changes).await {
         Ok(true) => Applied::Done,
         Ok(false) => Applied::Conflict,
         Err(error) => Applied::Failed(error),
     }
+}
+
+/// Returns the changes of a pool for one write.
+async fn planned(
+    shared: &Shared,
+    pool: &IpPool,
+    write: &WhereaboutsWrite,
+) -> Result<Vec<EntryChange>, WhereaboutsError> {
+    let found = pool.changes(&write.entry);
+    let found = found.map_err(WhereaboutsError::Taken)?;
+    for pod in found.unbound {
+        if shared.api.is_bound(&pod).await? {
+            return Err(WhereaboutsError::Bound(pod));
+        }
+    }
+    Ok(found.changes)
 }
 
 /// Ends the writes for which there is a result; returns the others.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use nadmit_allocation::{Allocation, NetworkRef, Space, Stored, Timestamp, Version};
+use nadmit_allocation::{Allocation, Holder, NetworkRef, Space, Stored, Timestamp, Version};
 use nadmit_catalog::{
     Catalog, InlinePools, LiveRead, NamespaceLabels, PoolDerivation, WhereaboutsMode,
 };
 use nadmit_cni::{Network, Serving};
 use nadmit_whereabouts::{
-    DesiredUse, FINALIZER, IpPool, NodeSlicePool, OverlappingReservation, PodInterface, PodName,
+    DesiredUse, FINALIZER, IpPool, MARK, NodeSlicePool, OverlappingReservation, PodInterface,
+    PodName, kept_id,
 };
 use serde_json::{Value, json};
 
@@ -170,8 +171,14 @@ impl World {
         }
     }
 
-    /// Sets the entry of the address, with a reservation that nadmit keeps if the network has reservations.
+    /// Sets the entry of the address, for the record if it has the mark, with a reservation that nadmit keeps
+    /// if the network has reservations.
     fn with_entry(mut self, entry: &Value) -> Self {
+        let mut entry = entry.clone();
+        if let Some(container) = entry["id"].as_str().and_then(|id| id.strip_prefix(MARK)) {
+            let space = self.records[0].allocation.space.network_name();
+            entry["id"] = kept_id(container, space).into();
+        }
         let name = self.ipam.pool;
         let object = json!({
             "metadata": {"resourceVersion": "1"},
@@ -288,25 +295,17 @@ fn records_are_forgotten_when_the_plugin_has_the_address() {
 }
 
 #[test]
-fn an_entry_without_a_record_rests_on_the_absence_of_each() {
-    for (ipam, count) in [
-        (PLAIN, 1),
-        (ALONE, 2),
-        (SECOND, 2),
-        (SLICED, 1),
-        (SLICED_ALONE, 2),
-    ] {
+fn an_entry_without_a_record_rests_on_its_absence() {
+    for ipam in [PLAIN, ALONE, SECOND, SLICED, SLICED_ALONE] {
         let marked = entry("nadmit:c0ffee", "db/db-0");
         let mut world = World::new(ipam).with_entry(&marked).with_pod(|_| ());
         let own = world.records.remove(0).allocation.record_name();
         let plan = world.plan();
-        let rests_on = &plan.writes[0].rests_on;
-        assert_eq!(rests_on.len(), count, "{rests_on:?}");
         let absent = RestsOn {
             record: own,
             version: None,
         };
-        assert!(rests_on.contains(&absent), "{rests_on:?}");
+        assert_eq!(plan.writes[0].rests_on, [absent], "{ipam:?}");
     }
 }
 
@@ -437,18 +436,102 @@ fn addresses_that_pods_report_count_as_the_label_says() {
     assert_eq!(count(&world.catalog), 0);
 }
 
-#[test]
-fn networks_that_share_an_ip_pool_do_not_give_the_same_address() {
-    let marked = entry("nadmit:c0ffee", "db/db-0");
-    let mut world = World::new(PLAIN).with_entry(&marked).with_pod(|_| ());
-    assert_eq!(world.catalog.foreign_uses(), []);
+/// Returns the world with a second network on the same range, which has an address space of its own.
+fn with_other_space(mut world: World) -> World {
     let mut other = Arc::unwrap_or_clone(network(ALONE, Serving::Default));
     other.name = "other".into();
     world.catalog.put_network(Arc::new(other));
     world.catalog.set_pools([], []);
-    let uses = world.catalog.foreign_uses();
+    world
+}
+
+#[test]
+fn networks_that_share_an_ip_pool_do_not_give_the_same_address() {
+    for kept in [
+        entry("nadmit:c0ffee", "db/db-0"),
+        entry("nadmit:c0ffee", ""),
+    ] {
+        let world = World::new(PLAIN).with_entry(&kept).with_pod(|_| ());
+        assert_eq!(world.catalog.foreign_uses(Vec::new), []);
+        // Only to the space that has no record of it.
+        let uses = with_other_space(world).catalog.foreign_uses(Vec::new);
+        let spaces: Vec<&str> = uses.iter().map(|one| one.space.network_name()).collect();
+        assert_eq!(spaces, ["192.0.2.0-27"], "{kept}");
+    }
+    // Also while its entry is missing: it is not written yet, or others removed it.
+    let world = with_other_space(World::new(PLAIN).with_entry(&entry("nadmit:", "")));
+    let mut catalog = world.catalog;
+    let empty = json!({"spec": {"range": "192.0.2.0/27", "allocations": {}}});
+    let empty = IpPool::read(HOME, PLAIN.pool, &empty);
+    let empty = empty.unwrap_or_else(|e| panic!("{e}")).0;
+    catalog.set_ip_pool((HOME, PLAIN.pool), Some(Arc::new(empty)));
+    let uses = catalog.foreign_uses(|| world.records);
     let spaces: Vec<&str> = uses.iter().map(|one| one.space.network_name()).collect();
+    assert_eq!(spaces, ["192.0.2.0-27"]);
+    let given = entry("c0ffee", "db/db-0");
+    let world = with_other_space(World::new(PLAIN).with_entry(&given));
+    let uses = world.catalog.foreign_uses(Vec::new);
+    let mut spaces: Vec<&str> = uses.iter().map(|one| one.space.network_name()).collect();
+    spaces.dedup();
     assert_eq!(spaces, ["", "192.0.2.0-27"]);
+}
+
+/// The record of `db/db-0` and one of another space, for the same address: a Binding that did not finish
+/// left it behind.
+#[test]
+fn an_entry_that_is_kept_for_another_space_is_not_replaced() {
+    let of_other = |interface: &str, entry: Value| {
+        let mut world = with_other_space(World::new(PLAIN).with_entry(&entry));
+        let mut allocation = world.records[0].allocation.clone();
+        allocation.space = Space::new("192.0.2.0-27");
+        allocation.pool = world
+            .catalog
+            .network("db", "other")
+            .and_then(|network| network.pool())
+            .unwrap_or_default()
+            .into();
+        allocation.network.name = "other".into();
+        allocation.interface = interface.into();
+        allocation.holder = holder("db-1");
+        allocation.pod = Some(pod_ref("db-1", None));
+        world.records.push(Arc::new(Stored {
+            allocation,
+            version: VERSION,
+        }));
+        world.catalog.put_pod(Arc::new(pod("db-1", None)));
+        world
+    };
+    let running = entry("nadmit:c0ffee", "db/db-0");
+    let plan = of_other("net1", running.clone()).with_pod(|_| ()).plan();
+    assert_eq!(plan.writes, [], "{plan:?}");
+    let forgotten: Vec<&Holder> = plan
+        .forget
+        .iter()
+        .map(|one| &one.allocation.holder)
+        .collect();
+    assert_eq!(forgotten, [&holder("db-1")]);
+    let spaces: Vec<Option<&str>> = plan
+        .taken
+        .iter()
+        .map(|taken| taken.space.as_deref())
+        .collect();
+    assert_eq!(spaces, [Some("")]);
+    // A hold is that of its own record.
+    let mut world = of_other("net1", entry("nadmit:c0ffee", ""));
+    let plan = world.plan();
+    assert_eq!((plan.writes.len(), plan.forget.len()), (0, 1), "{plan:?}");
+    // Without that record it is released, and only then taken.
+    world.records.remove(0);
+    let plan = world.plan();
+    let released: Vec<(&str, bool)> = plan
+        .writes
+        .iter()
+        .map(|one| {
+            let is_release = matches!(one.entry.desired, DesiredUse::Released { .. });
+            (&*one.entry.at.space, is_release)
+        })
+        .collect();
+    assert_eq!(released, [("", true)]);
 }
 
 /// A network with an inline pool, whose range a network of Whereabouts in another namespace may have, too.

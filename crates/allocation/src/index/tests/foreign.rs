@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    ForeignPod,
+    ForeignPod, PoolOrigin,
     index::{AddressGiver, ForeignUse},
 };
 
@@ -95,14 +95,63 @@ fn an_address_that_another_space_has_is_given_to_no_pod() {
         giver: AddressGiver::Nadmit,
         ..used(ip, pod)
     };
-    // One entry is that of the own record, also while it is held for its holder.
     index.set_foreign([
-        kept("192.0.2.2", None),
         kept("192.0.2.3", Some("db-0")),
-        kept("192.0.2.4", Some("other")),
+        kept("192.0.2.4", None),
+        kept("192.0.2.5", Some("other")),
     ]);
     let again = first_ip(allocate(&mut index, &replica(0, "u1"), &[request(&[])]));
     assert_eq!(again.as_deref(), Ok("192.0.2.2"));
+    // Also the pod itself gets it only by its network of that space.
+    for (name, ip) in [
+        ("db-0", "192.0.2.3"),
+        ("x", "192.0.2.4"),
+        ("x", "192.0.2.5"),
+    ] {
+        let error = allocate(&mut index, &requester(name), &[request(&[ip])]).err();
+        let code = error.map(|error| error.code());
+        assert_eq!(code, Some("address-in-use"), "{ip}");
+    }
     let next = first_ip(allocate(&mut index, &requester("c"), &[request(&[])]));
-    assert_eq!(next.as_deref(), Ok("192.0.2.5"));
+    assert_eq!(next.as_deref(), Ok("192.0.2.6"));
+}
+
+/// Two Bindings at once recorded one address in two spaces that share an `IPPool`: its entry decides.
+#[test]
+fn of_two_records_of_an_address_the_one_with_the_entry_counts() {
+    let mut index = index(&[storage("")], &[]);
+    let renewed = |index: &mut Index| {
+        let planned = allocate(index, &replica(0, "u2"), &[request(&[])]);
+        first_ip(planned).map_err(|error| error.code())
+    };
+    let own = first_ip(allocate(&mut index, &replica(0, "u1"), &[request(&[])]));
+    assert_eq!(own.as_deref(), Ok("192.0.2.2"));
+    let kept = |pod| ForeignUse {
+        giver: AddressGiver::Nadmit,
+        ..used("192.0.2.2", pod)
+    };
+    for pod in [Some("other"), None] {
+        index.set_foreign([kept(pod)]);
+        assert_eq!(renewed(&mut index), Err("address-in-use"), "{pod:?}");
+    }
+    // The definition of its network changed: the entry is of the earlier record of the pod.
+    index.set_foreign([kept(Some("db-0"))]);
+    assert_eq!(renewed(&mut index).as_deref(), Ok("192.0.2.2"));
+}
+
+#[test]
+fn a_taken_address_is_learned_by_the_spaces_that_share_it() {
+    let mut of_whereabouts = Arc::unwrap_or_clone(storage(""));
+    of_whereabouts.origin = PoolOrigin::Whereabouts;
+    let mut index = index(&[Arc::new(of_whereabouts)], &[]);
+    let address = [192, 0, 2, 2].into();
+    let next = |index: &mut Index, name| {
+        first_ip(allocate(index, &requester(name), &[request(&[])])).unwrap_or_default()
+    };
+    // The entry is for this space's own record, which is just being written.
+    index.add_taken(address, None, Some(""));
+    assert_eq!(next(&mut index, "a"), "192.0.2.2");
+    index.add_taken([192, 0, 2, 3].into(), None, Some("another"));
+    index.add_taken([192, 0, 2, 4].into(), None, None);
+    assert_eq!(next(&mut index, "b"), "192.0.2.5");
 }

@@ -18,7 +18,7 @@ use proptest::prelude::*;
 
 use self::{
     steps::{PODS, Step},
-    world::World,
+    world::{Layout, World},
 };
 
 fn step() -> impl Strategy<Value = Step> {
@@ -56,8 +56,8 @@ fn cases() -> u32 {
 }
 
 /// Makes the steps, then everything that is left.
-fn run(network_name: &'static str, overlapping: bool, steps: &[Step]) {
-    let mut world = World::new(network_name, overlapping);
+fn run(layout: Layout, steps: &[Step]) {
+    let mut world = World::new(layout);
     for step in steps {
         world.step(*step);
         world.check();
@@ -70,19 +70,33 @@ proptest! {
 
     #[test]
     fn overlapping_ranges_are_served(steps in prop::collection::vec(step(), 1..150)) {
-        run("", true, &steps);
+        run(Layout::OVERLAPPING, &steps);
     }
 
     #[test]
     fn overlapping_ranges_of_a_named_network_are_served(
         steps in prop::collection::vec(step(), 1..150),
     ) {
-        run("common", true, &steps);
+        run(Layout::NAMED, &steps);
     }
 
     #[test]
     fn ranges_without_reservations_are_served(steps in prop::collection::vec(step(), 1..150)) {
-        run("", false, &steps);
+        run(Layout::ALONE, &steps);
+    }
+
+    #[test]
+    fn networks_of_two_address_spaces_share_an_ip_pool(
+        steps in prop::collection::vec(step(), 1..150),
+    ) {
+        run(Layout::SHARED, &steps);
+    }
+
+    #[test]
+    fn a_network_without_reservations_shares_the_ip_pool_of_one_with(
+        steps in prop::collection::vec(step(), 1..150),
+    ) {
+        run(Layout::SHARED_ALONE, &steps);
     }
 }
 
@@ -134,7 +148,7 @@ fn the_record_of_a_killed_binding_does_not_block_its_pod() {
         Step::Kill(0),
     ]);
     steps.push(Step::WhereaboutsRun);
-    run("common", true, &steps);
+    run(Layout::NAMED, &steps);
 }
 
 #[test]
@@ -157,7 +171,7 @@ fn a_held_address_is_not_given_while_whereabouts_deletes_its_reservation() {
         steps.extend([Step::RefreshAll(0), Step::ServedPass(0)]);
         steps.extend((0..requests).map(|_| Step::Advance(0)));
         steps.extend([Step::StartSandbox(W_1), Step::Finish(1)]);
-        run("", true, &steps);
+        run(Layout::OVERLAPPING, &steps);
     }
 }
 
@@ -181,7 +195,7 @@ fn a_pod_that_the_leader_has_not_seen_keeps_its_entry() {
         });
         steps.extend([Step::ServedPass(0), Step::Finish(1), Step::Finish(0)]);
         steps.extend([Step::StartSandbox(DB_0), Step::Finish(0)]);
-        run("", true, &steps);
+        run(Layout::OVERLAPPING, &steps);
     }
 }
 
@@ -200,7 +214,7 @@ fn a_late_binding_takes_nothing_from_a_pod_that_runs() {
         steps.extend([Step::BindWithout(X_0), Step::StartSandbox(X_0)]);
         steps.extend([1, 1, 0].map(Step::Finish));
         steps.extend(started(W_0));
-        run("", false, &steps);
+        run(Layout::ALONE, &steps);
     }
 }
 
@@ -226,6 +240,25 @@ fn a_pod_whose_binding_lost_its_address_starts_nevertheless() {
         steps.extend([Step::StartSandbox(W_1), Step::Finish(1)]);
         steps.extend((0..more).map(|_| Step::Advance(0)));
         steps.extend([Step::Kill(0), Step::BindWithout(X_0)]);
-        run("", true, &steps);
+        run(Layout::OVERLAPPING, &steps);
+    }
+}
+
+/// Two pods are bound at once on two networks with one `IPPool`. Their records do not exclude each other, and
+/// neither replica sees the other's.
+#[test]
+fn bindings_of_two_address_spaces_get_two_addresses() {
+    for layout in [Layout::SHARED, Layout::SHARED_ALONE] {
+        for (first, second) in (0..9).flat_map(|one| (0..9).map(move |other| (one, other))) {
+            let mut steps = vec![Step::Create(DB_0), Step::Create(X_1)];
+            for (replica, pod) in [(0, DB_0), (1, X_1)] {
+                steps.push(Step::Bind { replica, pod });
+            }
+            steps.extend((0..first).map(|_| Step::Advance(0)));
+            steps.extend((0..second).map(|_| Step::Advance(1)));
+            steps.extend([Step::Finish(0), Step::Finish(0)]);
+            steps.extend([Step::StartSandbox(DB_0), Step::StartSandbox(X_1)]);
+            run(layout, &steps);
+        }
     }
 }

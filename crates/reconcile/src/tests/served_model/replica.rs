@@ -6,7 +6,7 @@ use std::sync::Arc;
 use core::time::Duration;
 use nadmit_allocation::{
     ForeignPod, Index, NetworkRef, PodRef, Stored, Timestamp, Version, Write,
-    index::{AddressGiver, AllocationPlan, AttachmentRequest, ForeignUse, MacRequest, Requester},
+    index::{AllocationPlan, AttachmentRequest, MacRequest, Requester},
 };
 use nadmit_catalog::{
     Catalog, InlinePools, LiveRead, NamespaceLabels, Node, Ordinals, PoolDerivation,
@@ -150,7 +150,7 @@ impl Replica {
                     self.catalog
                         .set_ip_pool((HOME, name), api.pool(name).map(Arc::new));
                 }
-                self.index.set_foreign(self.catalog.foreign_uses());
+                self.set_foreign();
             }
             Watched::Reservations => {
                 let known = self.catalog.whereabouts().reservations();
@@ -160,7 +160,7 @@ impl Replica {
                     self.catalog
                         .set_overlapping_reservation((HOME, name), found);
                 }
-                self.index.set_foreign(self.catalog.foreign_uses());
+                self.set_foreign();
             }
             Watched::Records => {
                 let all: Vec<Stored> = api.records.values().cloned().collect();
@@ -172,6 +172,11 @@ impl Replica {
                 workloads.set_stateful_set(("db", "db"), Some(ordinals));
             }
         }
+    }
+
+    fn set_foreign(&mut self) {
+        let foreign = self.catalog.foreign_uses(|| self.index.snapshot());
+        self.index.set_foreign(foreign);
     }
 
     /// Plans the address of a pod that is being bound, after the live reads of the review.
@@ -245,21 +250,14 @@ impl Replica {
         }
     }
 
-    /// Notes an address that another pod has by the plugin.
+    /// Notes an address that another pod has.
     pub(super) fn learn(&mut self, taken: &Taken) {
         let pod = taken
             .pod
             .as_ref()
             .map(|pod| ForeignPod::new(&pod.namespace, &pod.name));
-        for space in self.index.spaces_of_derived_pools(taken.address) {
-            self.index.add_foreign(ForeignUse {
-                space,
-                address: taken.address,
-                pod: pod.clone(),
-                interface: "".into(),
-                giver: AddressGiver::Plugin,
-            });
-        }
+        let kept_for = taken.space.as_deref();
+        self.index.add_taken(taken.address, pod.as_ref(), kept_for);
     }
 
     /// Returns the writes of a pass of the reconciler, given what it observes now. Those that revoke an

@@ -186,9 +186,13 @@ impl World {
             }
             assert!(live.contains_key(&**key), "{key} ({pod:?}) has no address");
         }
-        let record_of = |address: IpAddr| {
+        let record_of = |address: IpAddr, space: Option<&str>| {
             let mut records = self.api.records.values();
-            records.find(|stored| stored.allocation.address.ip() == Some(address))
+            records.find(|stored| {
+                let record = &stored.allocation;
+                let is_meant = space.is_none_or(|space| record.space.network_name() == space);
+                record.address.ip() == Some(address) && is_meant
+            })
         };
         let mut entries: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
         let mut kept = Vec::new();
@@ -207,12 +211,12 @@ impl World {
                 }
                 if entry.is_kept() {
                     assert!(
-                        record_of(entry.address).is_some(),
+                        record_of(entry.address, entry.kept_for()).is_some(),
                         "{entry:?} has no record"
                     );
                     kept.push(entry.address);
                 } else {
-                    let record = record_of(entry.address).map(|stored| &stored.allocation);
+                    let record = record_of(entry.address, None).map(|stored| &stored.allocation);
                     let waits = record.is_some_and(|record| record.holder.is_persistent());
                     assert!(record.is_none() || waits, "{entry:?} is not kept");
                     kept.extend(record.and(Some(entry.address)));
@@ -228,7 +232,7 @@ impl World {
                     .addresses_of(&found)
                     .first()
                     .map(|(_, address)| *address);
-                let recorded = address.is_some_and(|address| record_of(address).is_some());
+                let recorded = address.is_some_and(|address| record_of(address, None).is_some());
                 assert!(recorded, "{found:?} has no record");
             }
         }
@@ -236,11 +240,17 @@ impl World {
             let of_pod = entries.get(*key).cloned().unwrap_or_default();
             assert_eq!(of_pod, [*address], "the entries of {key}");
         }
+        let mut recorded: BTreeMap<IpAddr, &Allocation> = BTreeMap::new();
         for stored in self.api.records.values() {
             let record = &stored.allocation;
             let Some(address) = record.address.ip() else {
                 continue;
             };
+            if let Some(other) = recorded.insert(address, record) {
+                // Others removed the entry of a replica that waits for its address.
+                let waits = [other, record].iter().any(|one| one.holder.is_persistent());
+                assert!(waits, "{record:?} and {other:?}");
+            }
             assert!(kept.contains(&address), "{record:?} has no entry");
             let pod = PODS.iter().find(|(key, _)| {
                 self.api

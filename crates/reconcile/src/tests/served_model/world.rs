@@ -50,10 +50,58 @@ pub(super) enum SandboxState {
     Up(IpAddr),
 }
 
+/// The configuration of the two networks. The one of the StatefulSet is wide.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    pub(super) network_name: &'static str,
+    /// The wide network has reservations.
+    pub(super) wide_overlapping: bool,
+    /// The narrow network has reservations.
+    pub(super) narrow_overlapping: bool,
+    /// The range of the narrow network.
+    pub(super) narrow: &'static str,
+}
+
+impl Layout {
+    /// Two networks with overlapping ranges in one address space.
+    pub(super) const OVERLAPPING: Self = Self {
+        network_name: "",
+        wide_overlapping: true,
+        narrow_overlapping: true,
+        narrow: "192.0.2.0/28",
+    };
+    /// The layout [`Self::OVERLAPPING`] with a `network_name`.
+    pub(super) const NAMED: Self = Self {
+        network_name: "common",
+        ..Self::OVERLAPPING
+    };
+    /// Two networks without reservations. Nothing keeps overlapping ranges apart then.
+    pub(super) const ALONE: Self = Self {
+        wide_overlapping: false,
+        narrow_overlapping: false,
+        narrow: "198.51.100.0/28",
+        ..Self::OVERLAPPING
+    };
+    /// Two networks with one `IPPool` and two address spaces: one has reservations, and one has none.
+    pub(super) const SHARED: Self = Self {
+        narrow_overlapping: false,
+        narrow: "192.0.2.0/27",
+        ..Self::OVERLAPPING
+    };
+    /// The layout [`Self::SHARED`], where the network of the StatefulSet has no reservations.
+    pub(super) const SHARED_ALONE: Self = Self {
+        network_name: "common",
+        wide_overlapping: false,
+        narrow_overlapping: true,
+        ..Self::SHARED
+    };
+}
+
 /// The world.
 pub(super) struct World {
     pub(super) api: ApiServer,
     networks: Networks,
+    /// True if the reservations keep addresses from the pods of both networks.
     pub(super) overlapping: bool,
     pub(super) replicas: [Replica; 2],
     pub(super) wanted: u32,
@@ -69,22 +117,17 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Returns a world whose networks overlap in one address space, or have none.
-    pub(super) fn new(network_name: &'static str, overlapping: bool) -> Self {
-        let network = |ranges: &[&str]| {
-            let mut network = PluginNetwork::new(network_name, ranges);
+    pub(super) fn new(layout: Layout) -> Self {
+        let network = |range, overlapping| {
+            let mut network = PluginNetwork::new(layout.network_name, &[range]);
             network.overlapping = overlapping;
             Rc::new(network)
         };
-        // Without reservations nothing keeps overlapping ranges apart.
-        let narrow = match overlapping {
-            true => "192.0.2.0/28",
-            false => "198.51.100.0/28",
-        };
+        let narrow = network(layout.narrow, layout.narrow_overlapping);
         let networks = Networks {
             all: vec![
-                ("wide", network(&["192.0.2.0/27"])),
-                ("narrow", network(&[narrow])),
+                ("wide", network("192.0.2.0/27", layout.wide_overlapping)),
+                ("narrow", narrow),
             ],
         };
         let api = ApiServer::default();
@@ -93,7 +136,7 @@ impl World {
             replicas: [0, 1].map(|_| Replica::start(&networks, &api, wanted)),
             api,
             networks,
-            overlapping,
+            overlapping: layout.wide_overlapping && layout.narrow_overlapping,
             wanted,
             now: Duration::ZERO,
             tasks: Vec::new(),
