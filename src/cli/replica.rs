@@ -30,7 +30,7 @@ use crate::{
         ServedNetworksParts, SliceSync, StatusWriter, WhereaboutsRepair, WhereaboutsRepairParts,
     },
     ledger::{
-        ClusterLedger, ClusterLedgerOptions as LedgerOptions, Ledger, SliceLedger,
+        ClusterLedger, ClusterLedgerOptions as LedgerOptions, Ledger, Pacing, SliceLedger,
         WhereaboutsLedger,
     },
     rules::Policy,
@@ -115,8 +115,12 @@ impl Replica {
         let ledger: Arc<Ledger> = Arc::new(cluster.into());
         let slices = SliceLedger::new(client.clone(), RetryPolicy::default());
         let chance = options.random.clone();
-        let whereabouts =
-            WhereaboutsLedger::new(client.clone(), RetryPolicy::default(), Arc::clone(&ledger));
+        let whereabouts = WhereaboutsLedger::new(
+            client.clone(),
+            RetryPolicy::default(),
+            Arc::clone(&ledger),
+            pacing(&source, &options),
+        );
         let allocations = Allocations::new(Arc::default(), Arc::clone(&ledger), chance)
             .with_slices(slices.clone())
             .with_whereabouts(whereabouts.clone());
@@ -167,6 +171,16 @@ impl Replica {
             },
         }
     }
+}
+
+/// Returns the pacing of the writes of Whereabouts's records: nadmit's pods are among those that are watched.
+fn pacing(source: &ClusterSource, options: &ReplicaOptions) -> Pacing {
+    let (source, namespace) = (source.clone(), options.namespace.clone());
+    let random = options.random.clone();
+    Pacing::new(
+        move || source.live_replicas(&namespace),
+        move || random.next(),
+    )
 }
 
 /// Dependencies of the controllers.

@@ -17,7 +17,7 @@ use crate::{
     catalog::Catalog,
     check::{self, File},
     ledger::{
-        Actor, ClusterLedger, ClusterLedgerOptions, Ledger, ReadError, Store as _,
+        Actor, ClusterLedger, ClusterLedgerOptions, Ledger, Pacing, ReadError, Store as _,
         WhereaboutsError, WhereaboutsLedger, WhereaboutsWrite,
     },
     reconcile::{ServedPlan, ServedWrite},
@@ -118,7 +118,12 @@ pub async fn release_whereabouts(
 ) -> Result<Vec<KeptAddress>, ReleaseError> {
     let end = Instant::now() + timeout;
     let ledger = ledger(cluster);
-    let writer = WhereaboutsLedger::new(cluster.client(), RETRY_POLICY, Arc::clone(&ledger));
+    let writer = WhereaboutsLedger::new(
+        cluster.client(),
+        RETRY_POLICY,
+        Arc::clone(&ledger),
+        Pacing::default(),
+    );
     let mut kept: Vec<KeptAddress> = Vec::new();
     loop {
         let records = match cluster.has_allocations().await? {

@@ -75,6 +75,6 @@ pub use self::{
     slices::{SliceEvent, SliceEvents, SliceLedger},
     store::{Cursor, LedgerEvent, LedgerEvents, Store},
     whereabouts::{
-        RecordGuard, WhereaboutsError, WhereaboutsLedger, WhereaboutsWrite, commit_served,
+        Pacing, RecordGuard, WhereaboutsError, WhereaboutsLedger, WhereaboutsWrite, commit_served,
     },
 };

@@ -2,7 +2,7 @@
 //!
 //! Whereabouts has one object for all addresses of a range, which each of its plugins patches under the
 //! `resourceVersion` that it read. So that nadmit's writes do not starve them, the entries that wait at
-//! one moment go in one patch ([`queue`]), and a pool is written again after a pause.
+//! one moment go in one patch ([`queue`]), and a pool is written again after a pause ([`Pacing`]).
 //!
 //! # Guarantees
 //! - An entry that nadmit keeps for a record of another address space is never changed: networks of several
@@ -21,6 +21,7 @@
 
 mod commit;
 mod objects;
+mod pacing;
 mod queue;
 
 use std::{
@@ -34,18 +35,15 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::{
     sync::oneshot,
-    time::{Duration, Instant, timeout_at},
+    time::{Instant, timeout_at},
 };
 
-pub use self::commit::commit_served;
+pub use self::{commit::commit_served, pacing::Pacing};
 use self::{objects::WhereaboutsApi, queue::PoolQueue};
 use super::{Ledger, Store as _};
 use nadmit_allocation::Version;
 use nadmit_api::call::{ApiError, RetryPolicy};
 use nadmit_whereabouts::{DesiredEntry, DesiredUse, IpPoolRef, PodName, PodUse, Taken};
-
-/// The pause between two patches of one pool by one of several replicas: 20 ms for each of three.
-const PAUSE: Duration = Duration::from_millis(60);
 
 /// A write of Whereabouts's records for one address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,6 +121,7 @@ pub struct WhereaboutsLedger(Arc<Shared>);
 struct Shared {
     api: WhereaboutsApi,
     ledger: Arc<Ledger>,
+    pacing: Pacing,
     queues: Mutex<HashMap<IpPoolRef, PoolQueue>>,
 }
 
@@ -134,10 +133,16 @@ impl fmt::Debug for WhereaboutsLedger {
 
 impl WhereaboutsLedger {
     /// Creates a writer. Sends no request. `ledger` has the records that writes rest on.
-    pub fn new(client: kube::Client, retry_policy: RetryPolicy, ledger: Arc<Ledger>) -> Self {
+    pub fn new(
+        client: kube::Client,
+        retry_policy: RetryPolicy,
+        ledger: Arc<Ledger>,
+        pacing: Pacing,
+    ) -> Self {
         Self(Arc::new(Shared {
             api: WhereaboutsApi::new(client, retry_policy),
             ledger,
+            pacing,
             queues: Mutex::default(),
         }))
     }

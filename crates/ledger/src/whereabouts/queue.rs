@@ -8,7 +8,7 @@ use tokio::{
     time::{Duration, Instant, sleep},
 };
 
-use super::{PAUSE, Shared, WhereaboutsError, WhereaboutsWrite};
+use super::{Shared, WhereaboutsError, WhereaboutsWrite};
 use nadmit_whereabouts::{EntryChange, IpPool, IpPoolRef};
 
 /// The maximum number of entries of one patch. Small patches leave the plugins time for theirs.
@@ -77,7 +77,7 @@ pub(super) async fn drain(shared: Arc<Shared>, pool: IpPoolRef) {
             return;
         }
         write_batch(&shared, &pool, batch).await;
-        sleep(PAUSE).await;
+        sleep(shared.pacing.pause()).await;
     }
 }
 
@@ -109,7 +109,7 @@ async fn write_batch(shared: &Shared, pool: &IpPoolRef, mut batch: Vec<Waiting>)
             }
             Applied::Conflict => {
                 attempt += 1;
-                sleep(PAUSE * attempt.min(MAX_BACK_OFF)).await;
+                sleep(shared.pacing.pause() * attempt.min(MAX_BACK_OFF)).await;
             }
             Applied::Failed(error) => {
                 end(batch, |_| Some(Err(error.clone())));

@@ -29,6 +29,8 @@ pub(super) struct CatalogBuilder {
     planned: BTreeMap<ObjectKey, Arc<Network>>,
     /// The UIDs of the unbound pods without additional networks.
     plain_pods: BTreeMap<ObjectKey, Box<str>>,
+    /// The bound pods with nadmit's label, which may be in any namespace.
+    replicas: BTreeSet<ObjectKey>,
 }
 
 impl CatalogBuilder {
@@ -55,7 +57,7 @@ impl CatalogBuilder {
     /// Returns the number of objects of a kind that are known and not in the catalog.
     pub(super) fn left_out(&self, watched: WatchedKind) -> usize {
         match watched {
-            WatchedKind::Pods => self.plain_pods.len(),
+            WatchedKind::Pods => self.plain_pods.len() + self.replicas.len(),
             _ => 0,
         }
     }
@@ -68,6 +70,12 @@ impl CatalogBuilder {
                 .plain_pods
                 .get(key)
                 .is_some_and(|known| **known == *uid)
+    }
+
+    /// Returns the number of nadmit's pods in a namespace that are bound and have not ended.
+    pub(super) fn replicas(&self, namespace: &str) -> usize {
+        let own = self.replicas.iter();
+        own.filter(|(home, _)| **home == *namespace).count()
     }
 
     /// Sets by which settings networks define pools.
@@ -104,9 +112,16 @@ impl CatalogBuilder {
             }
             DecodedObject::Pod(pod) => {
                 self.plain_pods.remove(key);
+                self.replicas.remove(key);
                 self.changed |= self.catalog.put_pod(pod);
             }
+            DecodedObject::Replica => {
+                self.plain_pods.remove(key);
+                self.changed |= self.catalog.remove_pod(namespace, name);
+                self.replicas.insert(key.clone());
+            }
             DecodedObject::PlainPod(uid) => {
+                self.replicas.remove(key);
                 self.changed |= self.catalog.remove_pod(namespace, name);
                 self.plain_pods.insert(key.clone(), uid);
             }
@@ -143,6 +158,7 @@ impl CatalogBuilder {
             }
             WatchedKind::Pods => {
                 self.plain_pods.remove(key);
+                self.replicas.remove(key);
                 self.changed |= self.catalog.remove_pod(namespace, name);
             }
             WatchedKind::Operators => {
@@ -246,6 +262,24 @@ mod tests {
         assert!(builder.catalog().operator().is_none());
         builder.remove(WatchedKind::Networks, &key);
         assert_eq!(pool_of(&mut builder), None);
+    }
+
+    #[test]
+    fn replicas_are_the_pods_of_one_namespace() {
+        let mut builder = CatalogBuilder::default();
+        let key = |namespace: &str, name: &str| -> ObjectKey { (namespace.into(), name.into()) };
+        for (namespace, name) in [("nadmit", "a"), ("nadmit", "b"), ("web", "c")] {
+            builder.put(&key(namespace, name), DecodedObject::Replica);
+        }
+        assert_eq!(
+            (builder.replicas("nadmit"), builder.replicas("web")),
+            (2, 1)
+        );
+        assert_eq!(builder.left_out(WatchedKind::Pods), 3);
+        assert!(!builder.is_changed());
+        builder.remove(WatchedKind::Pods, &key("nadmit", "a"));
+        builder.put(&key("nadmit", "b"), DecodedObject::PlainPod("u".into()));
+        assert_eq!(builder.replicas("nadmit"), 0);
     }
 
     #[test]

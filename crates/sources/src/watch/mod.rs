@@ -150,6 +150,12 @@ impl ClusterSource {
             .with(|store| store.set_pool_derivation(derivation));
     }
 
+    /// Returns the number of nadmit's own pods that run in a namespace; `None` while it is not known, or if they
+    /// are not labelled as those of `deploy/`. A pod that is being deleted counts until it is gone.
+    pub fn live_replicas(&self, namespace: &str) -> Option<usize> {
+        self.shared.store().live_replicas(namespace)
+    }
+
     /// Waits for the first catalog.
     pub async fn wait_synced(&self) {
         let mut synced = self.shared.synced.subscribe();

@@ -12,6 +12,9 @@ use nadmit_catalog::Pod;
 use nadmit_cni::{Position, Span, status};
 use nadmit_manifests::{Located, PodIdentity, PodManifest, PodName, SourceLocation, is_finished};
 
+/// The label `app.kubernetes.io/name` of nadmit's pods, as `deploy/` has it.
+const OWN_LABEL: &str = "nadmit";
+
 #[derive(Deserialize)]
 struct PodObject {
     metadata: Metadata,
@@ -42,9 +45,11 @@ struct Metadata {
     annotations: Option<Annotations>,
 }
 
-/// The relevant label.
+/// The relevant labels.
 #[derive(Deserialize)]
 struct Labels {
+    #[serde(default, rename = "app.kubernetes.io/name")]
+    app: Option<Box<str>>,
     #[serde(default, rename = "kubevirt.io/migrationJobUID")]
     migration_uid: Option<Box<str>>,
 }
@@ -128,6 +133,9 @@ pub(super) enum ReadPod {
     WithNetworks(Box<Pod>),
     /// A pod with this UID that uses no additional networks and is not bound yet.
     PlainUnbound(Box<str>),
+    /// A pod with nadmit's label that is bound and uses no additional networks. Its namespace says if it is
+    /// a replica.
+    Replica,
     /// A pod that has ended, or is bound and uses no additional networks.
     Irrelevant,
 }
@@ -135,6 +143,8 @@ pub(super) enum ReadPod {
 /// Decodes a pod.
 pub(super) fn read(text: &str) -> Result<ReadPod, serde_json::Error> {
     let slim: PodObject = serde_json::from_str(text)?;
+    let labels = slim.metadata.labels.as_ref();
+    let has_own_label = labels.is_some_and(|labels| labels.app.as_deref() == Some(OWN_LABEL));
     Ok(match objects::pod(slim.manifest()) {
         Some(pod) if concerns_networks(&pod) => ReadPod::WithNetworks(Box::new(pod)),
         Some(Pod {
@@ -142,6 +152,7 @@ pub(super) fn read(text: &str) -> Result<ReadPod, serde_json::Error> {
             node: None,
             ..
         }) => ReadPod::PlainUnbound(uid),
+        Some(_) if has_own_label => ReadPod::Replica,
         _ => ReadPod::Irrelevant,
     })
 }
@@ -271,5 +282,22 @@ mod tests {
         );
         assert_eq!(of(r#","spec":{"nodeName":"n"}"#), ReadPod::Irrelevant);
         assert_eq!(of(r#","status":{"phase":"Failed"}"#), ReadPod::Irrelevant);
+    }
+
+    #[test]
+    fn a_bound_pod_with_the_label_of_nadmit_is_a_replica_until_it_ends() {
+        let of = |app: &str, more: &str| {
+            let text = format!(
+                r#"{{"metadata":{{"name":"nadmit-1","namespace":"nadmit","uid":"u",
+                    "labels":{{"app.kubernetes.io/name":"{app}"}}}}{more}}}"#
+            );
+            read(&text).unwrap_or_else(|e| panic!("{e}"))
+        };
+        let bound = r#","spec":{"nodeName":"n"}"#;
+        assert_eq!(of("nadmit", bound), ReadPod::Replica);
+        assert_eq!(of("other", bound), ReadPod::Irrelevant);
+        assert_eq!(of("nadmit", ""), ReadPod::PlainUnbound("u".into()));
+        let ended = format!(r#"{bound},"status":{{"phase":"Succeeded"}}"#);
+        assert_eq!(of("nadmit", &ended), ReadPod::Irrelevant);
     }
 }

@@ -35,6 +35,8 @@ pub(super) enum DecodedObject {
     Pod(Arc<Pod>),
     /// The UID of an unbound pod without additional networks.
     PlainPod(Box<str>),
+    /// A bound pod with nadmit's label.
+    Replica,
     /// The additional networks.
     Operator(Vec<Arc<Network>>),
     /// True if the slice controller runs.
@@ -84,6 +86,7 @@ fn decode(
         WatchedKind::Pods => match pod::read(object.json.get())? {
             ReadPod::WithNetworks(pod) => Some(DecodedObject::Pod(Arc::from(pod))),
             ReadPod::PlainUnbound(uid) => Some(DecodedObject::PlainPod(uid)),
+            ReadPod::Replica => Some(DecodedObject::Replica),
             ReadPod::Irrelevant => None,
         },
         _ => match watched.known_objects() {

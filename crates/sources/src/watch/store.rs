@@ -82,6 +82,14 @@ impl ClusterStore {
         self.builder.has_observed(key, uid)
     }
 
+    /// Returns the number of nadmit's pods in a namespace that are bound and have not ended; `None` if pods are
+    /// not known, or there are none.
+    pub(super) fn live_replicas(&self, namespace: &str) -> Option<usize> {
+        let is_known = self.is_known(WatchedKind::Pods);
+        let count = is_known.then(|| self.builder.replicas(namespace));
+        count.filter(|count| *count > 0)
+    }
+
     /// Returns true if the watch of a kind works, as far as is known.
     pub(super) fn is_current(&self, watched: WatchedKind) -> bool {
         let cache = &self.kinds[watched.index()];
