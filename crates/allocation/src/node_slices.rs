@@ -14,6 +14,8 @@ pub struct NodeSlices {
     object: Arc<str>,
     /// The slices by node; `None` while the object does not exist.
     by_node: Option<BTreeMap<Arc<str>, Subnet>>,
+    /// The number of slices, of nodes and free.
+    count: usize,
 }
 
 impl NodeSlices {
@@ -22,6 +24,7 @@ impl NodeSlices {
         Self {
             object: object.into(),
             by_node: None,
+            count: 0,
         }
     }
 
@@ -29,12 +32,17 @@ impl NodeSlices {
     /// without a node is free.
     pub fn new<'s>(object: &str, slices: impl IntoIterator<Item = (&'s str, Subnet)>) -> Self {
         let mut by_node = BTreeMap::new();
-        for (node, slice) in slices.into_iter().filter(|(node, _)| !node.is_empty()) {
-            by_node.entry(node.into()).or_insert(slice);
+        let mut count = 0;
+        for (node, slice) in slices {
+            count += 1;
+            if !node.is_empty() {
+                by_node.entry(node.into()).or_insert(slice);
+            }
         }
         Self {
             object: object.into(),
             by_node: Some(by_node),
+            count,
         }
     }
 
@@ -46,6 +54,11 @@ impl NodeSlices {
     /// Returns true if the object exists.
     pub fn exist(&self) -> bool {
         self.by_node.is_some()
+    }
+
+    /// Returns the number of slices, of nodes and free.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// Returns the nodes with their slices, ordered by the names of the nodes.
@@ -93,6 +106,7 @@ mod tests {
         );
         assert_eq!(slices.of_node("a"), Some(subnet("10.5.0.4/30")));
         assert_eq!(slices.of_node(""), None);
+        assert_eq!((slices.count(), slices.iter().count()), (4, 2));
         let assignable = slices.assignable_of("a").map(|range| range.to_string());
         assert_eq!(assignable.as_deref(), Some("10.5.0.5-10.5.0.6"));
         assert_eq!(slices.assignable_of("b"), None);

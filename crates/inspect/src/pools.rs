@@ -191,10 +191,11 @@ fn configured(pool: &Pool, index: &Index, serving: bool) -> PoolRow {
     }
 }
 
-/// Returns the slice usage of a pool if slices are recorded.
+/// Returns the slice usage of a pool, if its slices are recorded: by nadmit, or by Whereabouts.
 fn slices(pool: &Pool, index: &Index) -> Option<SlicesRow> {
     let usage = index.slicing_usage(&pool.name);
-    let usage = usage.filter(|_| index.supports_slices())?;
+    let is_recorded = pool.node_slices.is_some() || index.supports_slices();
+    let usage = usage.filter(|_| is_recorded)?;
     Some(SlicesRow {
         all: usage.all,
         claimed: usage.claimed,
@@ -263,7 +264,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use nadmit_allocation::{ParsedSpec, Slice, Version};
+    use nadmit_allocation::{NodeSlices, ParsedSpec, Slice, Version};
     use nadmit_cni::range::Subnet;
 
     #[test]
@@ -292,5 +293,35 @@ mod tests {
             (row(&index).slices, row(&index).note),
             (Some(expected), None)
         );
+    }
+
+    #[test]
+    fn slices_of_whereabouts_are_counted_as_they_are() {
+        let spec = serde_json::json!({"ranges": [{"range": "10.5.0.0/24"}]});
+        let pool = ParsedSpec::of_pool(&spec).pool("storage");
+        let mut pool = pool.unwrap_or_else(|e| panic!("{e:?}"));
+        let subnet = |text| Subnet::parse(text).unwrap_or_else(|e| panic!("{e}"));
+        let slices = [
+            ("node-a", subnet("10.5.0.0/28")),
+            ("node-b", subnet("10.5.0.16/28")),
+            ("", subnet("10.5.0.32/28")),
+        ];
+        let expected = |all, claimed, free_outside| {
+            Some(SlicesRow {
+                all,
+                claimed,
+                free_outside,
+            })
+        };
+        for (slices, expected) in [
+            (NodeSlices::new("net", slices), expected(3, 2, 223)),
+            (NodeSlices::missing("net"), expected(0, 0, 254)),
+        ] {
+            pool.node_slices = Some(slices);
+            let known = [("storage".into(), Ok(Arc::new(pool.clone())))];
+            let catalog = Catalog::default().with_pools(known, [], &Arc::default());
+            let index = Index::of(catalog.pool_config());
+            assert_eq!(pools(&index, Some(&catalog), true)[0].slices, expected);
+        }
     }
 }

@@ -168,9 +168,21 @@ impl Index {
         slices.into_iter().filter_map(usage).collect()
     }
 
-    /// Returns the usage of a pool's slices, or `None` if the pool is unknown or not sliced.
+    /// Returns the usage of a pool's slices, or `None` if the pool is unknown or not sliced. Slices of another
+    /// controller count as they are.
     pub fn slicing_usage(&self, pool: &str) -> Option<SlicingUsage> {
         let state = self.pools.get(pool)?;
+        if let Some(slices) = &state.pool.node_slices {
+            let free = state.ranges.first()?;
+            let owned = slices.iter().map(|(_, slice)| slice.range().numbers());
+            return Some(SlicingUsage {
+                all: slices.count() as u128,
+                claimed: slices.iter().count() as u128,
+                free_outside: owned.fold(free.free(), |left, slice| {
+                    left.saturating_sub(free.free_within(slice))
+                }),
+            });
+        }
         state.pool.slicing?;
         let ranges = state.slice_maps.iter().zip(&state.ranges);
         Some(

@@ -182,9 +182,12 @@ fn a_network_with_node_slices_has_those_of_its_slice_pool() {
     ]}});
     let read = |namespace: &str| Arc::new(NodeSlicePool::read(namespace, "a", &object));
     assert!(catalog.set_node_slice_pool(("kube-system", "a"), Some(read("kube-system"))));
-    let subnet = nadmit_cni::Subnet::parse("192.0.2.16/28");
-    let given = subnet.map(|subnet| NodeSlices::new("a", [("node-1", subnet)]));
-    assert_eq!(slices(&catalog, 0), given.ok());
+    let subnet = |text| nadmit_cni::Subnet::parse(text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    let given = [
+        ("node-1", subnet("192.0.2.16/28")),
+        ("", subnet("192.0.2.32/28")),
+    ];
+    assert_eq!(slices(&catalog, 0), Some(NodeSlices::new("a", given)));
     assert_eq!(slices(&catalog, 1), Some(NodeSlices::missing("b")));
     catalog.set_node_slice_pool(("kube-system", "a"), None);
     assert_eq!(slices(&catalog, 0), Some(NodeSlices::missing("a")));
