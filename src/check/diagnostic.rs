@@ -1,7 +1,7 @@
 //! The results of a check.
 
 use crate::{
-    network::{Position, Span},
+    network::Span,
     rules::{Level, RULES},
 };
 
@@ -36,14 +36,6 @@ pub struct Diagnostic {
     pub message: String,
     /// The remedy; empty if the message includes it.
     pub help: String,
-}
-
-/// A diagnostic's position as editors count it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Location {
-    pub start: Position,
-    /// The position after the last character.
-    pub end: Position,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -102,15 +94,6 @@ impl CheckOutcome {
         let file = self.files.get(diagnostic.file);
         file.and_then(|file| file.text.as_deref().ok())
             .unwrap_or_default()
-    }
-
-    /// Returns the position of a diagnostic.
-    pub(super) fn location(&self, diagnostic: &Diagnostic) -> Location {
-        let text = self.text(diagnostic);
-        Location {
-            start: Position::of(diagnostic.span.start, text),
-            end: Position::of(diagnostic.span.end.max(diagnostic.span.start), text),
-        }
     }
 }
 

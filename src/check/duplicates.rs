@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     manifests::{Located, Manifest},
-    network::Position,
+    network::{LineIndex, Position},
     rules::Level,
 };
 
@@ -16,11 +16,14 @@ use super::{
 
 /// Returns a warning for each object that was defined before, with the place of the first
 /// definition.
-pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Diagnostic> {
+pub(super) fn find(
+    files: &[File],
+    lines: &[LineIndex<'_>],
+    read: &[Vec<Located<Manifest>>],
+) -> Vec<Diagnostic> {
     let mut first: HashMap<ObjectIdentity<'_>, (&str, Position)> = HashMap::new();
     let mut diagnostics = Vec::new();
-    for (index, (file, objects)) in files.iter().zip(read).enumerate() {
-        let text = file.text.as_deref().unwrap_or_default();
+    for (index, ((file, lines), objects)) in files.iter().zip(lines).zip(read).enumerate() {
         for object in objects {
             let Some(identity) = identity_of(&object.value) else {
                 continue;
@@ -39,7 +42,7 @@ pub(super) fn find(files: &[File], read: &[Vec<Located<Manifest>>]) -> Vec<Diagn
                 namespace: namespace.to_owned(),
                 object: format!("{kind} {namespace}{slash}{own}"),
                 field: "metadata.name".to_owned(),
-                span: span_at(position, text),
+                span: span_at(position, lines),
                 message: format!(
                     "{kind} {namespace}{slash}{own} is also defined in {name}:{}:{}",
                     before.line, before.column

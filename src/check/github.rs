@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use crate::{admission::tag, rules::Level};
 
-use super::{CheckOutcome, Diagnostic, terminal::sanitize};
+use super::{CheckOutcome, Diagnostic, locations::Locations, terminal::sanitize};
 
 /// Renders one command for each diagnostic.
 pub(super) fn render(outcome: &CheckOutcome) -> String {
     let mut out = String::new();
+    let locations = Locations::new(outcome);
     for diagnostic in &outcome.diagnostics {
         let command = match diagnostic.level {
             Level::Deny => "error",
@@ -26,7 +27,8 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
             );
             format!("title={title}")
         } else {
-            format!("{},title={title}", location_properties(outcome, diagnostic))
+            let place = location_properties(outcome, &locations, diagnostic);
+            format!("{place},title={title}")
         };
         // Writing to a String cannot fail.
         let _ = writeln!(out, "::{command} {properties}::{}", data(&text));
@@ -35,8 +37,12 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
 }
 
 /// Returns the properties with a diagnostic's position in its file.
-fn location_properties(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> String {
-    let range = outcome.location(diagnostic);
+fn location_properties(
+    outcome: &CheckOutcome,
+    locations: &Locations<'_>,
+    diagnostic: &Diagnostic,
+) -> String {
+    let range = locations.of(diagnostic);
     let mut text = format!(
         "file={},line={},endLine={},col={}",
         property(outcome.name(diagnostic)),

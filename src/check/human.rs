@@ -6,8 +6,11 @@
 
 use std::fmt::Write as _;
 
+use crate::network::{LineIndex, Position};
+
 use super::{
     CheckOutcome, Diagnostic, cluster_report,
+    locations::{Location, Locations},
     terminal::sanitize_line as printable,
     text::{FRAME, level_counts, plural, style, write_headline, write_help},
 };
@@ -23,16 +26,22 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
         return cluster_report::render(outcome, scope);
     }
     let mut out = String::new();
+    let locations = Locations::new(outcome);
     for diagnostic in &outcome.diagnostics {
-        write_diagnostic(outcome, diagnostic, &mut out);
+        write_diagnostic(outcome, &locations, diagnostic, &mut out);
     }
     write_summary(outcome, &mut out);
     out
 }
 
-fn write_diagnostic(outcome: &CheckOutcome, diagnostic: &Diagnostic, out: &mut String) {
+fn write_diagnostic(
+    outcome: &CheckOutcome,
+    locations: &Locations<'_>,
+    diagnostic: &Diagnostic,
+    out: &mut String,
+) {
     let color = style(diagnostic.level);
-    let range = outcome.location(diagnostic);
+    let range = locations.of(diagnostic);
     let gutter = range.start.line.to_string().len();
     write_headline(diagnostic, out);
     // Writing to a String cannot fail.
@@ -45,13 +54,8 @@ fn write_diagnostic(outcome: &CheckOutcome, diagnostic: &Diagnostic, out: &mut S
         range.start.column,
         object_suffix(diagnostic),
     );
-    let text = outcome.text(diagnostic);
-    if let Some(line) = text.lines().nth(range.start.line - 1) {
-        let excerpt = Excerpt::of(
-            line,
-            range.start.column - 1,
-            carets(outcome, diagnostic, line),
-        );
+    let lines = locations.lines(diagnostic);
+    if let Some(excerpt) = lines.and_then(|lines| Excerpt::of(lines, range)) {
         let _ = writeln!(out, "{:gutter$} {FRAME}|{FRAME:#}", "");
         let _ = writeln!(
             out,
@@ -86,46 +90,63 @@ fn field_suffix(field: &str) -> String {
     format!(" {}", printable(field))
 }
 
-/// Returns the number of characters to underline on the first line.
-fn carets(outcome: &CheckOutcome, diagnostic: &Diagnostic, line: &str) -> usize {
-    let range = outcome.location(diagnostic);
-    let end = if range.end.line == range.start.line {
-        range.end.column
-    } else {
-        line.trim_end().chars().count() + 1
-    };
-    end.saturating_sub(range.start.column).max(1)
-}
-
 /// The visible part of a line.
 struct Excerpt {
     text: String,
     /// The number of characters before the position.
     before: usize,
+    /// The number of characters to underline.
     carets: usize,
 }
 
 impl Excerpt {
-    fn of(line: &str, before: usize, carets: usize) -> Self {
-        let line = printable(line);
-        let length = line.chars().count();
+    /// Returns the part of the first line around a position; `None` after the last line.
+    fn of(lines: &LineIndex<'_>, range: Location) -> Option<Self> {
+        let written = lines.line(range.start.line);
+        if written.is_empty() {
+            return None;
+        }
+        let line = written.strip_suffix("\r\n");
+        let line = line.or(written.strip_suffix('\n')).unwrap_or(written);
+        let before = range.start.column - 1;
+        let length = column_after(lines, range.start.line, line) - 1;
+        let end = if range.end.line == range.start.line {
+            range.end.column
+        } else {
+            column_after(lines, range.start.line, line.trim_end())
+        };
+        let carets = end.saturating_sub(range.start.column).max(1);
         if length <= WIDTH {
-            return Self {
-                text: line,
+            return Some(Self {
+                text: printable(line),
                 before,
                 carets,
-            };
+            });
         }
         let first = before.saturating_sub(CONTEXT_BEFORE).min(length);
         let dots = |is_cut: bool| if is_cut { "…" } else { "" };
-        let text: String = line.chars().skip(first).take(WIDTH).collect();
+        let start = lines.offset(Position {
+            line: range.start.line,
+            column: first + 1,
+        });
+        let start = start.map_or(line.len(), |start| start - lines.start(range.start.line));
+        let shown: String = line.get(start..)?.chars().take(WIDTH).collect();
+        let text = printable(&shown);
         let carets = carets.min(WIDTH.saturating_sub(before - first)).max(1);
-        Self {
+        Some(Self {
             text: format!("{}{text}{}", dots(first > 0), dots(first + WIDTH < length)),
             before: before - first + usize::from(first > 0),
             carets,
-        }
+        })
     }
+}
+
+/// Returns the column after a part of a line that begins with the line.
+fn column_after(lines: &LineIndex<'_>, line: usize, part: &str) -> usize {
+    let end = lines.start(line) + part.len();
+    lines
+        .position(u32::try_from(end).unwrap_or(u32::MAX))
+        .column
 }
 
 fn write_summary(outcome: &CheckOutcome, out: &mut String) {

@@ -4,17 +4,21 @@ use serde_json::{Value, json};
 
 use crate::rules::Level;
 
-use super::{CheckOutcome, ClusterScope, Diagnostic, cluster_report, terminal::escape_json};
+use super::{
+    CheckOutcome, ClusterScope, Diagnostic, cluster_report, locations::Locations,
+    terminal::escape_json,
+};
 
 /// Renders the outcome as indented JSON.
 pub(super) fn render(outcome: &CheckOutcome) -> String {
     if let Some(scope) = &outcome.cluster {
         return render_cluster(outcome, scope);
     }
+    let locations = Locations::new(outcome);
     let findings: Vec<Value> = outcome
         .diagnostics
         .iter()
-        .map(|r| diagnostic_value(outcome, r))
+        .map(|r| diagnostic_value(outcome, &locations, r))
         .collect();
     let document = json!({
         "findings": findings,
@@ -28,8 +32,12 @@ pub(super) fn render(outcome: &CheckOutcome) -> String {
     escape_json(&format!("{document:#}\n"))
 }
 
-fn diagnostic_value(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> Value {
-    let range = outcome.location(diagnostic);
+fn diagnostic_value(
+    outcome: &CheckOutcome,
+    locations: &Locations<'_>,
+    diagnostic: &Diagnostic,
+) -> Value {
+    let range = locations.of(diagnostic);
     json!({
         "code": diagnostic.code,
         "level": diagnostic.level.name(),

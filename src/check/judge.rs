@@ -8,7 +8,7 @@ use crate::{
         ConfigMapManifest, Located, Manifest, NetworkManifest, OperatorManifest, PodManifest,
         PodName, VirtualMachineManifest, WorkloadManifest,
     },
-    network::{Span, annotations, near_miss::intended_key},
+    network::{LineIndex, Span, annotations, near_miss::intended_key},
     rules::{
         Finding, Level, NetworkSubject, PodSubject, Policy,
         judge::{
@@ -50,13 +50,14 @@ impl CheckContext<'_> {
     pub(super) fn judge(
         &self,
         index: ObjectIndex,
-        text: &str,
+        lines: &LineIndex<'_>,
         object: &Located<Manifest>,
         out: &mut Vec<Diagnostic>,
     ) {
+        let text = lines.text();
         let mut strings = StringSpans::new(text);
         // The beginning of the object, for findings without a position of their own.
-        let whole = span_at(object.location.position, text);
+        let whole = span_at(object.location.position, lines);
         let (name, findings): (String, Vec<(Finding, Span)>) = match &object.value {
             Manifest::Network(network) => (
                 object_name("network", &network.network.namespace, &network.network.name),
@@ -375,7 +376,7 @@ impl CheckContext<'_> {
             let Some(LiveRead::Network { namespace, name }) = &finding.requires_live_read else {
                 continue;
             };
-            if self.catalog.network_names(namespace).is_empty() {
+            if !self.catalog.has_networks(namespace) {
                 finding.level = finding.level.min(Level::Warn);
                 if self.catalog.namespaces_of(name).next().is_none() {
                     finding.help = format!(

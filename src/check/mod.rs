@@ -24,6 +24,7 @@ mod human;
 mod identity;
 mod json;
 mod judge;
+mod locations;
 mod pools;
 mod run;
 mod sarif;

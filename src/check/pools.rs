@@ -53,11 +53,9 @@ impl CheckContext<'_> {
                 (!known.is_some_and(|known| known.declared))
                     .then(|| format!("add the Namespace \"{namespace}\" to the input"))
             }
-            None => self
-                .catalog
-                .pool_names()
-                .is_empty()
-                .then(|| "add the AddressPools to the input".to_owned()),
+            None => {
+                (!self.catalog.has_pools()).then(|| "add the AddressPools to the input".to_owned())
+            }
         };
         if let Some(help) = soft {
             finding.level = finding.level.min(Level::Warn);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{
     catalog::Catalog,
     manifests::{self, Located, Manifest, TargetNamespaces},
-    network::Span,
+    network::{LineIndex, Span},
     rules::{Level, NamespaceIsolation, Policy},
     sources::{self, SourceError},
 };
@@ -45,19 +45,16 @@ pub fn run_in_cluster(
     options: CheckOptions,
 ) -> CheckOutcome {
     let policy = &with_check_defaults(policy);
-    let (read, mut diagnostics) = read_objects(&files);
-    diagnostics.extend(duplicates::find(&files, &read));
+    let lines = line_indexes(&files);
+    let (read, mut diagnostics) = read_objects(&files, &lines);
+    diagnostics.extend(duplicates::find(&files, &lines, &read));
     // Errors in the cluster's own objects are not reported.
-    let known = without_overridden(self::read_objects(cluster).0, &read);
+    let known = without_overridden(read_objects(cluster, &line_indexes(cluster)).0, &read);
     let names = cluster.iter().chain(&files).map(|file| &*file.name);
     let objects = known.iter().chain(&read).cloned();
     let (catalog, labels) = sources::catalog_of(names.zip(objects));
     let catalog = catalog.deriving_pools(policy.pool_derivation);
-    diagnostics.extend(
-        labels
-            .iter()
-            .filter_map(|label| label_diagnostic(label, &files)),
-    );
+    diagnostics.extend(label_diagnostics(&labels, &files, &lines));
     let context = CheckContext {
         catalog: &catalog,
         policy,
@@ -65,7 +62,7 @@ pub fn run_in_cluster(
         dry_run: AllocationDryRun::of(&read, PodSource::Manifests, &catalog, policy),
         conditional_networks: conditional_networks(&read),
     };
-    let objects = judge_all(&context, &files, &read, |_| true, &mut diagnostics);
+    let objects = judge_all(&context, &lines, &read, |_| true, &mut diagnostics);
     diagnostics.sort_by_key(|diagnostic| (diagnostic.file, diagnostic.span.start));
     CheckOutcome {
         files,
@@ -78,8 +75,8 @@ pub fn run_in_cluster(
 /// Returns the catalog of files together with a cluster's objects, and the diagnostics on the
 /// files' text. Files override objects of the cluster.
 pub fn catalog_in(files: &[File], cluster: &[File]) -> (Catalog, Vec<Diagnostic>) {
-    let (read, diagnostics) = read_objects(files);
-    let known = without_overridden(self::read_objects(cluster).0, &read);
+    let (read, diagnostics) = read_objects(files, &line_indexes(files));
+    let known = without_overridden(read_objects(cluster, &line_indexes(cluster)).0, &read);
     let names = cluster.iter().chain(files).map(|file| &*file.name);
     let objects = known.into_iter().chain(read);
     (sources::catalog_of(names.zip(objects)).0, diagnostics)
@@ -92,15 +89,12 @@ pub fn check_cluster(files: Vec<File>, scope: ClusterScope, policy: &Policy) -> 
         let only = scope.namespace.as_deref();
         only.is_none_or(|only| only == namespace)
     };
-    let (read, mut diagnostics) = read_objects(&files);
+    let lines = line_indexes(&files);
+    let (read, mut diagnostics) = read_objects(&files, &lines);
     let names = files.iter().map(|file| &*file.name);
     let (catalog, labels) = sources::catalog_of(names.zip(read.iter().cloned()));
     let catalog = catalog.deriving_pools(policy.pool_derivation);
-    diagnostics.extend(
-        labels
-            .iter()
-            .filter_map(|label| label_diagnostic(label, &files)),
-    );
+    diagnostics.extend(label_diagnostics(&labels, &files, &lines));
     let context = CheckContext {
         catalog: &catalog,
         policy,
@@ -111,11 +105,13 @@ pub fn check_cluster(files: Vec<File>, scope: ClusterScope, policy: &Policy) -> 
         conditional_networks: HashMap::new(),
     };
     let judged = |object: &Manifest| is_selected(namespace(object));
-    let objects = judge_all(&context, &files, &read, judged, &mut diagnostics);
+    let objects = judge_all(&context, &lines, &read, judged, &mut diagnostics);
     diagnostics.retain(|diagnostic| is_selected(&diagnostic.namespace));
     diagnostics.sort_by(|a, b| {
-        let key = |r: &Diagnostic| (r.namespace.clone(), r.code, r.file, r.span.start);
-        key(a).cmp(&key(b))
+        let place = |r: &Diagnostic| (r.code, r.file, r.span.start);
+        a.namespace
+            .cmp(&b.namespace)
+            .then_with(|| place(a).cmp(&place(b)))
     });
     CheckOutcome {
         objects: objects + scope.unrelated,
@@ -148,21 +144,28 @@ fn conditional_networks(read: &[Vec<Located<Manifest>>]) -> HashMap<&str, &'stat
     conditional.collect()
 }
 
+/// Returns an index of the lines of each file; a file without text has none.
+fn line_indexes(files: &[File]) -> Vec<LineIndex<'_>> {
+    let texts = files.iter().map(|file| file.text.as_deref());
+    texts
+        .map(|text| LineIndex::new(text.unwrap_or_default()))
+        .collect()
+}
+
 /// Judges the objects that `is_selected` accepts, and returns their number.
 fn judge_all(
     context: &CheckContext<'_>,
-    files: &[File],
+    lines: &[LineIndex<'_>],
     read: &[Vec<Located<Manifest>>],
     is_selected: impl Fn(&Manifest) -> bool,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> usize {
     let mut objects = 0;
-    for (index, (file, found)) in files.iter().zip(read).enumerate() {
-        let text = file.text.as_deref().unwrap_or_default();
+    for (index, (lines, found)) in lines.iter().zip(read).enumerate() {
         for (place, object) in found.iter().enumerate() {
             if is_selected(&object.value) {
                 objects += 1;
-                context.judge((index, place), text, object, diagnostics);
+                context.judge((index, place), lines, object, diagnostics);
             }
         }
     }
@@ -170,19 +173,19 @@ fn judge_all(
 }
 
 /// Returns the objects in files, and the diagnostics on the files' text.
-fn read_objects(files: &[File]) -> (ObjectsByFile, Vec<Diagnostic>) {
+fn read_objects(files: &[File], lines: &[LineIndex<'_>]) -> (ObjectsByFile, Vec<Diagnostic>) {
     let mut diagnostics = Vec::new();
     let mut read = Vec::new();
-    for (index, file) in files.iter().enumerate() {
+    for (index, (file, lines)) in files.iter().zip(lines).enumerate() {
         match &file.text {
             Ok(text) => {
                 let found = manifests::read_all(text, &file.name);
                 diagnostics.extend(found.errors.iter().map(|error| {
-                    let span = span_at(error.position, text);
+                    let span = span_at(error.position, lines);
                     invalid_manifest(index, Level::Deny, span, error.fault.to_string())
                 }));
                 diagnostics.extend(found.warnings.iter().map(|warning| {
-                    let span = span_at(warning.position, text);
+                    let span = span_at(warning.position, lines);
                     invalid_manifest(index, Level::Warn, span, warning.fault.to_string())
                 }));
                 read.push(found.objects);
@@ -222,8 +225,25 @@ fn unreadable_file(file: usize, error: &SourceError) -> Diagnostic {
     invalid_manifest(file, Level::Deny, Span::default(), message)
 }
 
-/// Returns the diagnostic for a namespace label with an invalid value.
-fn label_diagnostic(error: &SourceError, files: &[File]) -> Option<Diagnostic> {
+/// Returns the diagnostics for namespace labels with invalid values.
+fn label_diagnostics(
+    errors: &[SourceError],
+    files: &[File],
+    lines: &[LineIndex<'_>],
+) -> Vec<Diagnostic> {
+    let mut indexes: HashMap<&str, usize> = HashMap::new();
+    for (index, file) in files.iter().enumerate() {
+        indexes.entry(&file.name).or_insert(index);
+    }
+    let diagnostic = |error| label_diagnostic(error, &indexes, lines);
+    errors.iter().filter_map(diagnostic).collect()
+}
+
+fn label_diagnostic(
+    error: &SourceError,
+    indexes: &HashMap<&str, usize>,
+    lines: &[LineIndex<'_>],
+) -> Option<Diagnostic> {
     let SourceError::Label {
         label,
         expected,
@@ -235,8 +255,8 @@ fn label_diagnostic(error: &SourceError, files: &[File]) -> Option<Diagnostic> {
     else {
         return None;
     };
-    let index = files.iter().position(|known| known.name == *file)?;
-    let span = span_at(*position, files[index].text.as_deref().unwrap_or_default());
+    let index = *indexes.get(&**file)?;
+    let span = span_at(*position, lines.get(index)?);
     let message = format!("the label {label} is {text:?}, which nadmit ignores: write {expected}");
     Some(Diagnostic {
         namespace: namespace.clone(),

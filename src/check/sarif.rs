@@ -10,6 +10,7 @@ use crate::rules::{Level, Profile, RULES};
 use super::{
     CheckOutcome, Diagnostic,
     diagnostic::{DUPLICATE_OBJECT, INVALID_MANIFEST, summary},
+    locations::Locations,
     terminal::escape_json,
 };
 
@@ -19,8 +20,10 @@ const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 pub(super) fn render(outcome: &CheckOutcome) -> String {
     let codes = RULES.iter().map(|rule| rule.code);
     let codes: Vec<&str> = codes.chain([INVALID_MANIFEST, DUPLICATE_OBJECT]).collect();
+    let locations = Locations::new(outcome);
     let results = outcome.diagnostics.iter();
-    let results: Vec<Value> = results.map(|r| result(outcome, r, &codes)).collect();
+    let results = results.map(|r| result(outcome, &locations, r, &codes));
+    let results: Vec<Value> = results.collect();
     let document = json!({
         "$schema": SCHEMA,
         "version": "2.1.0",
@@ -64,24 +67,29 @@ fn rule(code: &str) -> Value {
     })
 }
 
-fn result(outcome: &CheckOutcome, diagnostic: &Diagnostic, codes: &[&str]) -> Value {
+fn result(
+    outcome: &CheckOutcome,
+    locations: &Locations<'_>,
+    diagnostic: &Diagnostic,
+    codes: &[&str],
+) -> Value {
     let stop = if diagnostic.help.is_empty() { "" } else { "; " };
     json!({
         "ruleId": diagnostic.code,
         "ruleIndex": codes.iter().position(|code| *code == diagnostic.code),
         "level": sarif_level(diagnostic.level),
         "message": {"text": format!("{}{stop}{}", diagnostic.message, diagnostic.help)},
-        "locations": [location(outcome, diagnostic)],
+        "locations": [location(outcome, locations, diagnostic)],
     })
 }
 
-fn location(outcome: &CheckOutcome, diagnostic: &Diagnostic) -> Value {
+fn location(outcome: &CheckOutcome, locations: &Locations<'_>, diagnostic: &Diagnostic) -> Value {
     // A cluster's object has no file.
     if outcome.cluster.is_some() {
         let name = format!("{} {}", outcome.object(diagnostic), diagnostic.field);
         return json!({"logicalLocations": [{"fullyQualifiedName": name.trim_end()}]});
     }
-    let range = outcome.location(diagnostic);
+    let range = locations.of(diagnostic);
     let mut location = json!({
         "physicalLocation": {
             "artifactLocation": {"uri": uri(outcome.name(diagnostic))},

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::{
     document::ScalarMap,
     manifests::Located,
-    network::{Position, Span},
+    network::{LineIndex, Position, Span},
 };
 
 /// The strings of one object. Each is mapped to the file when a finding needs it.
@@ -53,17 +53,10 @@ pub(super) fn first_line(span: Span, text: &str) -> Span {
 }
 
 /// Returns the empty span at a position.
-pub(super) fn span_at(position: Position, text: &str) -> Span {
-    let mut lines = text.split_inclusive('\n');
-    let before: usize = lines
-        .by_ref()
-        .take(position.line.saturating_sub(1))
-        .map(str::len)
-        .sum();
-    let line = lines.next().unwrap_or_default();
-    let column = line
-        .char_indices()
-        .nth(position.column.saturating_sub(1))
-        .map_or(line.trim_end().len(), |(at, _)| at);
-    Span::new(before + column, before + column)
+pub(super) fn span_at(position: Position, lines: &LineIndex<'_>) -> Span {
+    let offset = lines.offset(position).unwrap_or_else(|| {
+        let line = lines.line(position.line);
+        lines.start(position.line) + line.trim_end().len()
+    });
+    Span::new(offset, offset)
 }

@@ -183,25 +183,29 @@ impl DesignatedHolder {
         }
     }
 
-    /// Returns true if the reservation is for this holder. A reservation for a pod name also matches
-    /// the replica with that pod name, since the pod name is what administrators see.
-    fn is(&self, holder: &Holder, pod: Option<&PodRef>) -> bool {
-        match (self, holder) {
-            (
-                Self::Replica(set, number),
-                Holder::Replica {
-                    stateful_set,
-                    ordinal,
-                    ..
-                },
-            ) => set == stateful_set && number == ordinal,
-            (Self::VirtualMachine(vm), Holder::VirtualMachine { name, .. }) => vm == name,
-            (Self::Pod(expected), Holder::Pod { name, .. }) => expected == name,
-            (Self::Pod(expected), Holder::Replica { .. } | Holder::Unnamed { .. }) => {
-                pod.is_some_and(|pod| pod.name == *expected)
+    /// Returns the designations that are for this holder. One for a pod name is also for the replica
+    /// with that pod name, since the pod name is what administrators see.
+    pub(super) fn of_holder(holder: &Holder, pod: Option<&PodRef>) -> Vec<Self> {
+        let pod = pod.map(|pod| Self::Pod(Arc::clone(&pod.name)));
+        match holder {
+            Holder::Replica {
+                stateful_set,
+                ordinal,
+                ..
+            } => {
+                let replica = Self::Replica(Arc::clone(stateful_set), *ordinal);
+                pod.into_iter().chain([replica]).collect()
             }
-            _ => false,
+            Holder::VirtualMachine { name, .. } => vec![Self::VirtualMachine(Arc::clone(name))],
+            Holder::Pod { name, .. } => vec![Self::Pod(Arc::clone(name))],
+            Holder::Unnamed { .. } => pod.into_iter().collect(),
+            Holder::Reservation { .. } | Holder::Network { .. } => Vec::new(),
         }
+    }
+
+    /// Returns true if the reservation is for this holder.
+    fn is(&self, holder: &Holder, pod: Option<&PodRef>) -> bool {
+        Self::of_holder(holder, pod).contains(self)
     }
 }
 

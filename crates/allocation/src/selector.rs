@@ -43,6 +43,14 @@ impl Selector {
         Ok(Self(requirements?.into()))
     }
 
+    /// Returns a label that all selected objects have, with its possible values, if there is one.
+    pub fn required_label(&self) -> Option<(&str, &[Box<str>])> {
+        self.0.iter().find_map(|requirement| match requirement {
+            Requirement::In(key, values) => Some((&**key, &**values)),
+            _ => None,
+        })
+    }
+
     /// Returns true if the labels satisfy every condition.
     pub fn selects(&self, labels: &Labels) -> bool {
         self.0.iter().all(|requirement| match requirement {

@@ -18,7 +18,7 @@ type PodKey = (Box<str>, Box<str>);
 pub(super) struct Carriers {
     /// The key of the address ([`key_of`]).
     address: Box<str>,
-    /// Each change copies the set; the keys are shared.
+    /// A change copies the set if a published catalog shares it; the keys are shared anyway.
     pods: BTreeSet<Arc<PodKey>>,
 }
 
@@ -111,16 +111,18 @@ impl Catalog {
         change: impl FnOnce(&mut BTreeSet<Arc<PodKey>>),
     ) {
         let name = key_of(address);
-        let mut pods = match self.carriers.get(&name) {
-            Some(known) => known.pods.clone(),
-            None => BTreeSet::new(),
-        };
-        change(&mut pods);
-        if pods.is_empty() {
-            self.carriers.remove(&name);
-        } else {
-            let address = name.into();
+        if self.carriers.get(&name).is_none() {
+            let address = name.clone().into();
+            let pods = BTreeSet::new();
             self.carriers.insert(Arc::new(Carriers { address, pods }));
+        }
+        let Some(carriers) = self.carriers.get_mut(&name) else {
+            return;
+        };
+        let carriers = Arc::make_mut(carriers);
+        change(&mut carriers.pods);
+        if carriers.pods.is_empty() {
+            self.carriers.remove(&name);
         }
     }
 }

@@ -78,6 +78,7 @@ impl Catalog {
         let (home, name) = (network.namespace.clone(), network.name.clone());
         let mut before = None;
         self.change_namespace(&home, |namespace| {
+            namespace.names = Arc::default();
             before = namespace.networks.insert(network);
         });
         if before.is_none() {
@@ -93,7 +94,10 @@ impl Catalog {
         }
         self.forget_what_follows_from_networks();
         self.networks -= 1;
-        self.change_namespace(namespace, |home| drop(home.networks.remove(name)));
+        self.change_namespace(namespace, |home| {
+            home.names = Arc::default();
+            home.networks.remove(name);
+        });
         self.forget_if_empty(namespace);
         self.change_namespaces_of(name, |homes| homes.remove(namespace));
         true
@@ -101,6 +105,8 @@ impl Catalog {
 
     fn forget_what_follows_from_networks(&mut self) {
         self.assignable_ranges = Arc::default();
+        self.network_index = Arc::default();
+        self.named_settings = Arc::default();
         self.pool_uses = Arc::default();
     }
 

@@ -156,7 +156,9 @@ impl Catalog {
             }
             return;
         }
-        for pool in self.pool_config().pools.values() {
+        let addresses = carried.ips.iter().copied().map(Address::Ip);
+        let addresses = addresses.chain(carried.mac.map(Address::Mac));
+        for pool in self.pools_around(addresses) {
             let allocatable = |ip: &IpAddr| {
                 let range = pool.range_of(*ip).and_then(|at| pool.ranges.get(at));
                 range.is_some_and(|range| range.exclusion(*ip).is_none())
@@ -188,18 +190,6 @@ impl Catalog {
         }
     }
 
-    /// Returns true if a network is on the same link as one that the pool serves.
-    fn is_on_link_of(&self, network: &Network, pool: &Pool) -> bool {
-        let served = self
-            .pool_config()
-            .served
-            .get(&pool.name)
-            .into_iter()
-            .flatten();
-        let mut served = served.filter_map(|one| self.network(&one.namespace, &one.name));
-        served.any(|one| one.shares_link(network))
-    }
-
     /// Adds a network's configured addresses, for the pool that serves the network or for every
     /// pool with a range around them: the network's pods have these addresses, whatever pools
     /// allocate.
@@ -212,10 +202,10 @@ impl Catalog {
             let Some(request) = canonical(&configured.address) else {
                 continue;
             };
-            for pool in self.pool_config().pools.values() {
+            let address = Address::Ip(request.address);
+            for pool in self.pools_around(std::iter::once(address)) {
                 let served = network.pool();
-                let counts = served.is_none_or(|served| served == &*pool.name);
-                if counts && pool.range_of(request.address).is_some() {
+                if served.is_none_or(|served| served == &*pool.name) {
                     let key = NetworkRef::from(network);
                     found.push(InUse {
                         pool: Arc::clone(&pool.name),

@@ -11,23 +11,29 @@
 mod assignable_ranges;
 mod carriers;
 mod change;
+mod configured_addresses;
 mod derivation;
 mod derived_pools;
 mod foreign_uses;
 mod in_use;
 mod live_read;
 mod namespace;
+mod network_index;
 mod network_settings;
 mod nodes;
 mod objects_of_kind;
 mod pod;
+mod pool_index;
 mod pools;
+mod ranked_ranges;
 mod retained;
 mod served;
 mod shared_map;
 mod slicing;
+mod sorted_names;
 mod users;
 mod whereabouts;
+mod whereabouts_groups;
 mod workloads;
 
 use std::{
@@ -38,27 +44,37 @@ use std::{
 use self::{
     assignable_ranges::AssignableRanges,
     carriers::Carriers,
+    network_index::NetworkIndex,
+    network_settings::NamedSettings,
     pools::ConfiguredPools,
     shared_map::{HasName, SharedMap},
+    sorted_names::SortedNames,
     whereabouts::{PoolUses, WhereaboutsObjects},
 };
 pub use self::{
+    assignable_ranges::ComparedNetwork,
+    configured_addresses::{NetworkName, NetworkNames},
     derivation::{InlinePools, PoolDerivation, WhereaboutsMode},
     derived_pools::{INLINE_POOL_PREFIX, SERVED_POOL_PREFIX, whereabouts_space},
     live_read::{LiveCatalog, LiveRead, LiveReadError, LiveReadFuture},
     namespace::{AllLabels, Mode, Namespace, NamespaceLabels, all_labels},
+    network_index::OvnConfiguration,
     network_settings::{SettingsEffect, WithoutPool},
     nodes::{Node, Nodes},
     objects_of_kind::Existence,
     pod::{MigrationRef, Pod, RequestedAnnotations},
+    pool_index::ReservationScope,
     pools::{NamedPool, PoolValidity},
     slicing::WhereaboutsSlicing,
     whereabouts::{
         HeldAddress, ObservedEntry, ObservedPool, PoolCounts, PoolUse, WhereaboutsRecords,
     },
+    whereabouts_groups::{
+        GroupKey, RangeParts, RelatedNetworks, Relation, Segment, WhereaboutsGroups,
+    },
     workloads::*,
 };
-use nadmit_cni::{IpRange, Network, assignable::AssignableRange, operator::Daemons};
+use nadmit_cni::{Network, operator::Daemons};
 
 /// The minimum similarity of two names for a suggestion (Jaro-Winkler, 0 to 1).
 const MIN_SIMILARITY: f64 = 0.8;
@@ -83,6 +99,10 @@ pub struct Catalog {
     /// rule needs it.
     assignable_ranges: Arc<OnceLock<AssignableRanges>>,
     whereabouts: Arc<WhereaboutsObjects>,
+    /// Dropped when a network changes.
+    network_index: Arc<NetworkIndex>,
+    /// Dropped when a network or settings change.
+    named_settings: Arc<OnceLock<NamedSettings>>,
     /// Built on first use and dropped when a network changes, or the name or range of an `IPPool`.
     pool_uses: Arc<OnceLock<PoolUses>>,
 }
@@ -199,32 +219,7 @@ impl Catalog {
 
     /// Returns the most similar name of a network in `namespace`, if one is similar enough.
     pub fn similar_network(&self, namespace: &str, name: &str) -> Option<&str> {
-        let networks = self.namespaces.get(namespace)?.networks.values();
-        most_similar(name, networks.map(|candidate| &*candidate.name))
-    }
-
-    /// Returns the networks that assign addresses of `range`, with their assignable ranges.
-    pub fn networks_assigning(
-        &self,
-        range: IpRange,
-    ) -> impl Iterator<Item = (&Arc<Network>, &AssignableRange)> {
-        self.assignable_ranges().overlapping(range)
-    }
-
-    /// Returns the Whereabouts networks with a range and this `network_name`; `None` selects those
-    /// without one.
-    pub fn networks_of_name(&self, network_name: Option<&str>) -> &[Arc<Network>] {
-        self.assignable_ranges().by_network_name(network_name)
-    }
-
-    /// Returns the Whereabouts networks with node slices.
-    pub fn sliced_networks(&self) -> &[Arc<Network>] {
-        self.assignable_ranges().sliced()
-    }
-
-    fn assignable_ranges(&self) -> &AssignableRanges {
-        self.assignable_ranges
-            .get_or_init(|| AssignableRanges::of(self.networks()))
+        self.namespaces.get(namespace)?.names().similar_to(name)
     }
 
     /// Returns the pods that use a network, ordered by namespace and name. `multus_namespace` is
@@ -238,14 +233,22 @@ impl Catalog {
 
     /// Returns the names of a namespace's networks in alphabetical order.
     pub fn network_names(&self, namespace: &str) -> Vec<&str> {
+        let names = self.namespaces.get(namespace).map(|found| found.names());
+        names.into_iter().flat_map(SortedNames::iter).collect()
+    }
+
+    /// Returns the first names of a namespace's networks in alphabetical order, at most `limit`, and
+    /// the number of all.
+    pub fn first_network_names(&self, namespace: &str, limit: usize) -> (Vec<&str>, usize) {
+        let names = self.namespaces.get(namespace).map(|found| found.names());
+        let first = names.into_iter().flat_map(SortedNames::iter).take(limit);
+        (first.collect(), names.map_or(0, SortedNames::len))
+    }
+
+    /// Returns true if a namespace has a network.
+    pub fn has_networks(&self, namespace: &str) -> bool {
         let found = self.namespaces.get(namespace);
-        let mut names: Vec<&str> = found
-            .into_iter()
-            .flat_map(|n| n.networks.values())
-            .map(|network| &*network.name)
-            .collect();
-        names.sort_unstable();
-        names
+        found.is_some_and(|namespace| !namespace.networks.is_empty())
     }
 
     /// Returns true if this catalog shares its networks with another state of it.

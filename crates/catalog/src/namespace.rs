@@ -8,6 +8,7 @@ use std::{
 use super::{
     Pod,
     shared_map::{HasName, SharedMap},
+    sorted_names::SortedNames,
     users::NetworkUserIndex,
 };
 use nadmit_allocation::selector;
@@ -33,6 +34,8 @@ pub struct Namespace {
     pub(super) pods: SharedMap<Arc<Pod>>,
     /// The pods by the networks they use; rebuilt when a pod changes.
     pub(super) users: Arc<OnceLock<NetworkUserIndex>>,
+    /// The names of the networks; rebuilt when a network changes.
+    pub(super) names: Arc<OnceLock<SortedNames>>,
 }
 
 impl Namespace {
@@ -46,6 +49,7 @@ impl Namespace {
             networks: SharedMap::default(),
             pods: SharedMap::default(),
             users: Arc::default(),
+            names: Arc::default(),
         }
     }
 
@@ -57,6 +61,12 @@ impl Namespace {
     /// Returns the index of the namespace's pods by the networks they use.
     pub(super) fn users(&self) -> &NetworkUserIndex {
         self.users.get_or_init(|| NetworkUserIndex::of(self.pods()))
+    }
+
+    /// Returns the names of the namespace's networks.
+    pub(super) fn names(&self) -> &SortedNames {
+        let names = || self.networks.values().map(|network| &*network.name);
+        self.names.get_or_init(|| SortedNames::of(names()))
     }
 
     /// Returns true if the namespace is undeclared and empty.

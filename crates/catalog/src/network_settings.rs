@@ -1,7 +1,10 @@
 //! AddressPools that have the settings of the pools that networks define by themselves
 //! (`spec.whereabouts`).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use thiserror::Error;
 
@@ -43,6 +46,33 @@ pub enum WithoutPool {
     NoRanges,
 }
 
+/// AddressPools with settings, by name.
+type SettingsByName = BTreeMap<Arc<str>, Arc<Pool>>;
+
+/// The AddressPools with settings by what they name.
+#[derive(Debug, Default)]
+pub(super) struct NamedSettings {
+    by_pool: HashMap<Box<str>, SettingsByName>,
+    /// By the networks that have no pool of their own.
+    without_pool: HashMap<NetworkRef, SettingsByName>,
+}
+
+impl NamedSettings {
+    fn of(catalog: &Catalog) -> Self {
+        let mut found = Self::default();
+        for settings in catalog.settings() {
+            for network in &settings.configures {
+                let named = match catalog.own_pool_of(network) {
+                    Some(pool) => found.by_pool.entry(pool.into()).or_default(),
+                    None => found.without_pool.entry(network.clone()).or_default(),
+                };
+                named.insert(Arc::clone(&settings.name), Arc::clone(settings));
+            }
+        }
+        found
+    }
+}
+
 impl Catalog {
     /// Returns the effect of an AddressPool's settings on each network that it names, whether the catalog
     /// has the AddressPool or not.
@@ -77,12 +107,13 @@ impl Catalog {
         settings: &'c Pool,
         network: &'c NetworkRef,
     ) -> impl Iterator<Item = &'c Arc<Pool>> {
-        let pool = self.own_pool_of(network);
-        let is_of_pool = move |other: &NetworkRef| {
-            other == network || (pool.is_some() && self.own_pool_of(other) == pool)
+        let named = self.named_settings.get_or_init(|| NamedSettings::of(self));
+        let others = match self.own_pool_of(network) {
+            Some(pool) => named.by_pool.get(pool),
+            None => named.without_pool.get(network),
         };
-        let others = self.settings().filter(|other| other.name != settings.name);
-        others.filter(move |other| other.configures.iter().any(is_of_pool))
+        let others = others.into_iter().flat_map(BTreeMap::values);
+        others.filter(|other| other.name != settings.name)
     }
 
     /// Returns the settings of each pool that a network defines, by the name of that pool. `all` are ordered

@@ -1,10 +1,12 @@
 //! The address pools and reservations, as they are configured.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
-use super::Catalog;
+use super::{Catalog, pool_index::PoolIndex, sorted_names::SortedNames};
 use nadmit_allocation::{NetworkRef, Pool, PoolConfig, PoolOrigin, Reservation, SpecError};
-use nadmit_cni::Network;
 
 /// The pools of a catalog.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +16,25 @@ pub(super) struct ConfiguredPools {
     invalid: Arc<BTreeMap<Box<str>, Arc<[SpecError]>>>,
     /// The pools that assign nothing: they have the settings of networks' own pools.
     settings: Arc<BTreeMap<Arc<str>, Arc<Pool>>>,
+    /// Built on first use and dropped when a pool or a reservation changes.
+    index: Arc<OnceLock<PoolIndex>>,
+    /// The names of valid and invalid pools; dropped when one changes.
+    names: Arc<OnceLock<SortedNames>>,
+}
+
+impl ConfiguredPools {
+    /// Returns the pools and reservations by their addresses.
+    pub(super) fn index(&self) -> &PoolIndex {
+        self.index.get_or_init(|| PoolIndex::of(&self.pool_config))
+    }
+
+    fn names(&self) -> &SortedNames {
+        self.names.get_or_init(|| {
+            let valid = self.pool_config.pools.keys().map(|name| &**name);
+            let invalid = self.invalid.keys().map(|name| &**name);
+            SortedNames::of(valid.chain(invalid))
+        })
+    }
 }
 
 /// A pool's name, and the pool or the errors in its spec.
@@ -46,6 +67,7 @@ impl Catalog {
     #[must_use]
     pub fn with_pools_of(mut self, other: &Self) -> Self {
         self.address_pools = other.address_pools.clone();
+        self.named_settings = Arc::default();
         self
     }
 
@@ -63,6 +85,8 @@ impl Catalog {
         before: &Arc<PoolConfig>,
     ) -> Self {
         self.address_pools.pool_config = Arc::clone(before);
+        self.address_pools.index = Arc::default();
+        self.address_pools.names = Arc::default();
         self.set_pools(pools, reservations);
         self
     }
@@ -124,12 +148,17 @@ impl Catalog {
         );
         if news.0 {
             before.pool_config = Arc::new(pool_config);
+            before.index = Arc::default();
         }
         if news.1 {
             before.invalid = Arc::new(invalid);
         }
         if news.2 {
             before.settings = Arc::new(settings);
+            self.named_settings = Arc::default();
+        }
+        if news.0 || news.1 {
+            before.names = Arc::default();
         }
         news.0 || news.1 || news.2
     }
@@ -175,20 +204,21 @@ impl Catalog {
         self.address_pools.settings.values()
     }
 
-    /// Returns the networks that this pool serves, in an order that depends only on names.
-    pub fn served_by(&self, pool: &str) -> impl Iterator<Item = &Arc<Network>> {
-        let networks = self.networks();
-        networks.filter(move |network| network.pool() == Some(pool))
-    }
-
     /// Returns the names of all pools that assign addresses or would if they were valid, in alphabetical
     /// order.
     pub fn pool_names(&self) -> Vec<&str> {
-        let valid = self.pool_config().pools.keys().map(|name| &**name);
-        let invalid = self.address_pools.invalid.keys().map(|name| &**name);
-        let mut names: Vec<&str> = valid.chain(invalid).collect();
-        names.sort_unstable();
-        names
+        self.address_pools.names().iter().collect()
+    }
+
+    /// Returns the most similar name of a pool, if one is similar enough.
+    pub fn similar_pool(&self, name: &str) -> Option<&str> {
+        self.address_pools.names().similar_to(name)
+    }
+
+    /// Returns true if there is a pool, valid or not, that assigns addresses.
+    pub fn has_pools(&self) -> bool {
+        let pools = &self.address_pools;
+        !pools.pool_config.pools.is_empty() || !pools.invalid.is_empty()
     }
 }
 

@@ -140,14 +140,21 @@ impl Network {
     /// configurations say. If a plugin names no link, the answer is true only if both networks have
     /// the same device plugin resource.
     pub fn shares_link(&self, other: &Self) -> bool {
-        let wire = |network: &Self| {
-            let main = network.config.loaded().and_then(|config| config.main());
-            main.map(|main| main.link.clone())
-        };
-        let (Some(own), Some(theirs)) = (wire(self), wire(other)) else {
-            return false;
-        };
-        let named = !own.starts_with("plugin ") || self.resource_name.is_some();
-        named && own == theirs && self.resource_name == other.resource_name
+        let own = self.shareable_segment();
+        own.is_some() && own == other.shareable_segment()
+    }
+
+    /// Returns the link of the main plugin, as far as the configuration names it.
+    pub fn main_link(&self) -> Option<&str> {
+        let main = self.config.loaded().and_then(|config| config.main());
+        main.map(|main| &*main.link)
+    }
+
+    /// Returns the link and the device plugin resource by which the network shares a link with others;
+    /// `None` if it has neither.
+    pub fn shareable_segment(&self) -> Option<(Box<str>, Option<Box<str>>)> {
+        let link = self.main_link()?;
+        let named = !link.starts_with("plugin ") || self.resource_name.is_some();
+        named.then(|| (link.into(), self.resource_name.clone()))
     }
 }

@@ -24,6 +24,7 @@ pub mod interface;
 pub mod ipam;
 pub mod json;
 mod json_mistake;
+mod line_index;
 pub mod link;
 pub mod mac;
 pub mod name;
@@ -42,6 +43,7 @@ pub use self::{
     address::{AddressError, AddressRequest},
     definition::{ConfigState, Network, Serving},
     interface::InterfaceError,
+    line_index::LineIndex,
     mac::{HardwareAddress, Mac},
     name::NameError,
     number_range::NumberRange,

@@ -12,7 +12,7 @@ use super::{
 pub const PLUGIN: &str = "ovn-k8s-cni-overlay";
 
 /// The topology of a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Topology {
     /// One switch for all nodes.
     Layer2,
@@ -35,7 +35,7 @@ impl Topology {
 }
 
 /// A network of OVN-Kubernetes, with the values that it compares.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OvnNetwork {
     pub topology: Topology,
     /// True if it is the primary network of its namespaces.

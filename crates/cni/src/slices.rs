@@ -1,6 +1,8 @@
 //! A network as Whereabouts's node slice controller sees it: the values that it compares, and the
 //! `NodeSlicePool` that it creates.
 
+use std::net::IpAddr;
+
 use super::{
     cni::NetworkConfig,
     ipam::Ipam,
@@ -21,6 +23,14 @@ pub struct SliceView<'a> {
     pub size: Option<&'a str>,
 }
 
+/// The slices that a network describes: those of a subnet, with the size as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SliceDescription<'a> {
+    first: IpAddr,
+    prefix: u8,
+    size: Option<&'a str>,
+}
+
 impl<'a> SliceView<'a> {
     /// Reads a configuration; `None` if the controller ignores it.
     pub fn of(config: &'a NetworkConfig) -> Option<Self> {
@@ -38,10 +48,18 @@ impl<'a> SliceView<'a> {
         })
     }
 
+    /// Returns the description of the slices, by which the controller compares networks.
+    pub fn description(&self) -> SliceDescription<'a> {
+        SliceDescription {
+            first: self.range.range().first(),
+            prefix: self.range.prefix,
+            size: self.size,
+        }
+    }
+
     /// Returns true if both describe the same slices.
     pub fn describes_same_slices(&self, other: &Self) -> bool {
-        let range = |view: &Self| (view.range.range().first(), view.range.prefix);
-        range(self) == range(other) && self.size == other.size
+        self.description() == other.description()
     }
 }
 

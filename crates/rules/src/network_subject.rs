@@ -172,21 +172,6 @@ impl<'a> NetworkSubject<'a> {
             .filter(move |(network, _)| (&*network.namespace, &*network.name) != own)
     }
 
-    /// Returns the other networks: networks of the same operator list as they will be, all others as they
-    /// are.
-    pub(crate) fn other_networks(&self) -> impl Iterator<Item = &'a Arc<Network>> {
-        let own = (self.namespace, self.name);
-        let siblings = self.siblings;
-        let known = self.catalog.networks();
-        let known = known.filter(move |network| {
-            siblings.is_none_or(|s| s.network(&network.namespace, &network.name).is_none())
-        });
-        let listed = siblings.into_iter().flat_map(Catalog::networks);
-        known
-            .chain(listed)
-            .filter(move |network| (&*network.namespace, &*network.name) != own)
-    }
-
     /// Returns true unless the plugin of this network and that of `other` are known to be on different
     /// links.
     pub(crate) fn same_link(&self, [own, theirs]: [&Plugin; 2], other: &Network) -> bool {

@@ -22,6 +22,7 @@ mod error;
 mod file;
 mod file_text;
 mod folder;
+mod generated;
 mod listing;
 mod live_catalog;
 mod load_once;

@@ -11,7 +11,7 @@ use nadmit_cni::{
 };
 use nadmit_manifests::{
     FieldLocations, GeneratedNetworkManifest, Located, Manifest, NamespaceManifest, PodManifest,
-    PodName, PoolManifest, ReservationManifest, TargetNamespaces, WorkloadManifest,
+    PodName, PoolManifest, ReservationManifest, WorkloadManifest,
 };
 
 use super::SourceError;
@@ -145,27 +145,6 @@ impl FileObjects {
             && same(&self.reservations, &other.reservations)
             && same(&self.controllers, &other.controllers)
             && same(&self.slice_pools, &other.slice_pools)
-    }
-}
-
-/// Returns the networks that are generated from an object in these namespaces. Their configurations
-/// are not known.
-pub(super) fn generated_networks<'o>(
-    generator: &'o GeneratedNetworkManifest,
-    namespaces: impl Iterator<Item = &'o FileNamespace>,
-) -> Vec<Arc<Network>> {
-    let network = |namespace: &str| {
-        Arc::new(Network {
-            resource_name: generator.resource_name.clone(),
-            ..Network::new(namespace, &generator.network, None)
-        })
-    };
-    match &generator.namespaces {
-        TargetNamespaces::Namespace(namespace) => vec![network(namespace)],
-        TargetNamespaces::Selected(selector) => namespaces
-            .filter(|namespace| selector.selects(&namespace.all_labels))
-            .map(|namespace| network(&namespace.name))
-            .collect(),
     }
 }
 

@@ -15,6 +15,7 @@ use nadmit_cni::operator::Daemons;
 use super::{
     FileReport, FolderStatus, SourceError,
     file::FileState,
+    generated::LabelledNamespaces,
     listing::{FolderListing, ListedFile},
     objects::FileObjects,
 };
@@ -220,10 +221,15 @@ pub(super) fn catalog<'o>(
     let additional = || operators().flatten();
     let daemons = Daemons::of(additional().map(|network| &**network));
     let namespaces = || objects().flat_map(|o| &o.namespaces).map(|(one, _)| one);
-    let generators = objects().flat_map(|o| &o.generated);
-    let generated: Vec<_> = generators
-        .flat_map(|(generator, _)| super::objects::generated_networks(generator, namespaces()))
-        .collect();
+    let mut generators = objects().flat_map(|o| &o.generated).peekable();
+    let generated: Vec<_> = match generators.peek() {
+        None => Vec::new(),
+        Some(_) => {
+            let namespaces = LabelledNamespaces::of(namespaces());
+            let networks = generators.map(|(generator, _)| namespaces.networks(generator));
+            networks.flatten().collect()
+        }
+    };
     let daemons = operators().next().is_some().then_some(daemons);
     Catalog::new(
         objects()

@@ -41,7 +41,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Address, Allocation, Holder, NetworkRef, PoolConfig, Space, Stored, Version};
+use super::{
+    Address, Allocation, DesignatedHolder, Holder, NetworkRef, PoolConfig, Space, Stored, Version,
+};
 use nadmit_cni::mac::Mac;
 
 use self::{entries::IndexEntry, pools::IndexedPool};
@@ -60,6 +62,8 @@ pub struct Index {
     pool_config: Arc<PoolConfig>,
     pools: HashMap<Arc<str>, IndexedPool>,
     spaces: HashMap<Space, SpaceState>,
+    /// The indexes of reservations in the configuration, by namespace and holder.
+    reservations: HashMap<(Arc<str>, DesignatedHolder), Vec<usize>>,
     holdings: HashMap<HoldingKey, Vec<(Space, Address)>>,
     ready: HashSet<Arc<str>>,
     slices: slices::Slices,

@@ -359,7 +359,13 @@ impl Index {
         for (space, spans) in by_space {
             self.spaces.entry(space).or_default().spans = SpanIndex::new(spans);
         }
+        self.reservations.clear();
         for (index, (reservation, pool)) in pool_config.reservations.iter().enumerate() {
+            let key = (
+                Arc::clone(&reservation.namespace),
+                reservation.holder.clone(),
+            );
+            self.reservations.entry(key).or_default().push(index);
             let pool = pool.as_ref().and_then(|name| pool_config.pools.get(name));
             let Some(pool) = pool else { continue };
             let state = self.spaces.entry(pool.space.clone()).or_default();

@@ -1,14 +1,12 @@
 //! The rules on addresses that bypass the allocator: `address-by-cni-args` and `address-of-pool`.
 
-use std::sync::Arc;
-
 use super::pool_requests::PoolProvision;
 use crate::{
     Attachment, Check, Example, FieldRef, Levels, PodSubject, Report, Rule, RuleDocs,
     examples::{POOL_OF_TWO, SERVED_NET, STORAGE_NET, pod},
     subject::Resolution,
 };
-use nadmit_allocation::{Holder, Pool};
+use nadmit_allocation::{Address, Holder, Pool};
 use nadmit_catalog::LiveRead;
 use nadmit_cni::{
     AddressRequest, Network, Span,
@@ -118,13 +116,7 @@ fn shorten(value: &str) -> String {
 }
 
 fn check_pool_addresses(subject: &PodSubject<'_>, report: &mut Report<'_>) {
-    let pool_config = subject.catalog.pool_config();
-    if pool_config.pools.is_empty() {
-        return;
-    }
-    let pools = pool_config.pools.values();
-    let pools: Vec<&Arc<Pool>> = pools.filter(|pool| pool.is_guarded_everywhere()).collect();
-    if pools.is_empty() {
+    if subject.catalog.pool_config().pools.is_empty() {
         return;
     }
     for attachment in subject.attachments() {
@@ -135,7 +127,9 @@ fn check_pool_addresses(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         for named in unrecorded.named_addresses() {
-            let pool = pools.iter().find(|pool| named.address.belongs_to(pool));
+            let address = std::iter::once(named.address.key());
+            let mut pools = subject.catalog.pools_around(address);
+            let pool = pools.find(|pool| pool.is_guarded_everywhere());
             if let Some(pool) = pool {
                 unrecorded.report(&named, pool, report);
             }
@@ -207,10 +201,10 @@ enum NamedAddress {
 }
 
 impl NamedAddress {
-    fn belongs_to(&self, pool: &Pool) -> bool {
+    fn key(&self) -> Address {
         match self {
-            Self::Ip(request) => pool.range_of(request.address).is_some(),
-            Self::Mac(mac) => pool.macs.as_ref().is_some_and(|macs| macs.contains(*mac)),
+            Self::Ip(request) => Address::Ip(request.address),
+            Self::Mac(mac) => Address::Mac(*mac),
         }
     }
 }
@@ -367,21 +361,12 @@ impl<'s, 'a> UnrecordedAttachment<'s, 'a> {
     /// serves.
     fn may_share_link_with(&self, pool: &Pool) -> bool {
         let network = self.attachment.definition();
-        let Some(own) = network.and_then(link_of) else {
-            return true;
-        };
-        let served = self.subject.catalog.served_by(&pool.name);
-        let mut served = served.filter_map(|network| link_of(network)).peekable();
-        served.peek().is_none() || served.any(|other| other == own)
+        let own = network.and_then(|network| network.main_link());
+        own.is_none_or(|own| self.subject.catalog.may_serve_link(&pool.name, own))
     }
 }
 
 /// Returns the elements of a list, or the value itself if it is not a list.
 fn elements_or_self(value: JsonNode<'_>) -> Vec<JsonNode<'_>> {
     value.elements().unwrap_or_else(|| vec![value])
-}
-
-fn link_of(network: &Network) -> Option<&str> {
-    let main = network.config.loaded().and_then(|config| config.main());
-    main.map(|main| &*main.link)
 }

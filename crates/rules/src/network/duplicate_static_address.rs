@@ -1,15 +1,11 @@
 //! `duplicate-static-address`: two networks configure the same address on the same link.
 
-use std::collections::BTreeSet;
-
+use super::other_networks::names_of_others;
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
-    network_subject::{MAX_COMPARISONS, PluginObject},
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs, network_subject::PluginObject,
 };
+use nadmit_catalog::Segment;
 use nadmit_cni::{Span, assignable::AssignableSource, json::find};
-
-/// The maximum number of networks that a message names.
-const MAX_NAMED: usize = 10;
 
 pub(crate) const RULE: Rule = Rule {
     code: "duplicate-static-address",
@@ -62,7 +58,6 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         return;
     };
     let texts = subject.plugins();
-    let mut left = MAX_COMPARISONS;
     for assignable in subject.assignable_ranges(config) {
         let AssignableSource::Configured { index } = assignable.source else {
             continue;
@@ -73,29 +68,20 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         ) else {
             continue;
         };
-        let mut others = BTreeSet::new();
-        for (network, theirs) in subject
-            .other_networks_assigning(assignable.range)
-            .take(left)
-        {
-            left -= 1;
-            let other = network
-                .config
-                .loaded()
-                .and_then(|c| c.plugins.get(theirs.plugin));
-            let configured = matches!(theirs.source, AssignableSource::Configured { .. });
-            if configured && other.is_some_and(|other| subject.same_link([plugin, other], network))
-            {
-                others.insert((&*network.namespace, &*network.name));
-            }
-        }
-        if others.is_empty() {
+        let segment = Segment {
+            link: &plugin.link,
+            resource_name: subject.resource_name,
+        };
+        let address = assignable.range.first();
+        let names = names_of_others(
+            subject,
+            subject.catalog.networks_configuring(address, segment),
+            subject
+                .siblings
+                .and_then(|siblings| siblings.networks_configuring(address, segment)),
+        );
+        if names.is_empty() {
             continue;
-        }
-        let named = others.iter().take(MAX_NAMED);
-        let mut names: Vec<String> = named.map(|(ns, name)| format!("{ns}/{name}")).collect();
-        if others.len() > MAX_NAMED {
-            names.push(format!("{} more", others.len() - MAX_NAMED));
         }
         let field_ref = configured_text(text, index).map_or_else(
             || subject.config_ref(),

@@ -1,23 +1,21 @@
 //! `overlapping-ranges`: two networks assign the same addresses.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
+use super::range_overlaps::{
+    MAX_NAMED, OverlapEffect, OverlappingNetwork, OverlappingNetworks, RangePlace,
+    overlaps_by_range,
+};
 use crate::{
-    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs,
-    examples::MACVLAN_CONF,
-    network_subject::{MAX_COMPARISONS, PluginObject},
+    Check, Example, Levels, NetworkSubject, Report, Rule, RuleDocs, examples::MACVLAN_CONF,
+    network_subject::PluginObject,
 };
 use nadmit_catalog::LiveRead;
 use nadmit_cni::{
-    IpRange, Network, Span,
-    assignable::{AssignableRange, AssignableSource},
-    cni::NetworkConfig,
+    Network, Span,
     ipam::{Ipam, WhereaboutsIpam},
     json::{JsonMember, find},
 };
-
-/// The maximum number of networks that a message names.
-const MAX_NAMED: usize = 10;
 
 pub(crate) const RULE: Rule = Rule {
     code: "overlapping-ranges",
@@ -72,62 +70,15 @@ spec:
      "ipam": {"type": "whereabouts", "range": "192.0.2.192/24", "network_name": "example-net-common"}}
 "#;
 
-/// The effect of two overlapping ranges of Whereabouts, in ascending severity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum OverlapEffect {
-    /// Neither has a `network_name`, so addresses are unique across both, perhaps unintentionally.
-    Unique,
-    /// Addresses can be assigned twice, but on different links.
-    SeparateLinks,
-    /// Addresses can be assigned twice, because one network ignores the reservations of the other.
-    Unreserved,
-    /// Addresses can be assigned twice, because the networks have different `network_name`s.
-    OtherName,
-}
-
-/// Another network and the first range that both share.
-struct OverlappingNetwork<'c> {
-    network: &'c Arc<Network>,
-    ipam: &'c WhereaboutsIpam,
-    shared: IpRange,
-    effect: OverlapEffect,
-}
-
-/// Overlapping networks by namespace and name.
-type OverlappingNetworks<'c> = BTreeMap<(&'c str, &'c str), OverlappingNetwork<'c>>;
-
 fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(config) = subject.parsed() else {
         return;
     };
     let plugins = subject.plugins();
-    let mut by_range: BTreeMap<(usize, usize), OverlappingNetworks<'_>> = BTreeMap::new();
-    let mut left = MAX_COMPARISONS;
-    for assignable in subject.assignable_ranges(config) {
-        let AssignableSource::Range { index, .. } = assignable.source else {
-            continue;
-        };
-        let others = by_range.entry((assignable.plugin, index)).or_default();
-        for (network, theirs) in subject
-            .other_networks_assigning(assignable.range)
-            .take(left)
-        {
-            left -= 1;
-            if let Some(other) = compare(subject, config, &assignable, network, theirs) {
-                let key = (&*network.namespace, &*network.name);
-                let known = others.get(&key);
-                if known
-                    .is_none_or(|known| (known.effect, other.shared) < (other.effect, known.shared))
-                {
-                    others.insert(key, other);
-                }
-            }
-        }
-    }
     // Parsed once for each plugin, because a configuration may have very many ranges.
     let mut texts: BTreeMap<usize, Vec<RangeLiteral>> = BTreeMap::new();
-    for ((plugin, index), others) in by_range {
-        if others.is_empty() {
+    for (RangePlace { plugin, index }, others) in overlaps_by_range(subject, config) {
+        if others.with_effect(|_| true).next().is_none() {
             continue;
         }
         let own = config
@@ -140,63 +91,14 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let texts = texts.entry(plugin).or_insert_with(|| ranges(text));
         let unread = RangeLiteral::default();
         let range = texts.get(index).unwrap_or(&unread);
-        let (duplicated, unique): (Vec<_>, Vec<_>) = others
-            .into_values()
-            .partition(|other| other.effect > OverlapEffect::SeparateLinks);
-        for other in duplicated.iter().take(MAX_NAMED) {
+        let duplicated = others.with_effect(|effect| effect > OverlapEffect::SeparateLinks);
+        for other in duplicated.take(MAX_NAMED) {
             report_duplicate_assignment(subject, own, range, other, report);
         }
         for effect in [OverlapEffect::SeparateLinks, OverlapEffect::Unique] {
-            let others: Vec<_> = unique
-                .iter()
-                .filter(|other| other.effect == effect)
-                .collect();
             report_advice(subject, range, effect, &others, report);
         }
     }
-}
-
-/// Determines the effect of two overlapping ranges; `None` if they need no finding.
-fn compare<'c>(
-    subject: &NetworkSubject<'_>,
-    config: &NetworkConfig,
-    own: &AssignableRange,
-    network: &'c Arc<Network>,
-    theirs: &AssignableRange,
-) -> Option<OverlappingNetwork<'c>> {
-    let shared = own.range.intersection(theirs.range)?;
-    let plugin = config.plugins.get(own.plugin)?;
-    let other = network.config.loaded()?.plugins.get(theirs.plugin)?;
-    let (Some(Ipam::Whereabouts(ours)), Some(Ipam::Whereabouts(ipam))) =
-        (&plugin.ipam, &other.ipam)
-    else {
-        return None;
-    };
-    let (
-        AssignableSource::Range { pool, .. },
-        AssignableSource::Range {
-            pool: their_pool, ..
-        },
-    ) = (own.source, theirs.source)
-    else {
-        return None;
-    };
-    let same_name = ours.network_name == ipam.network_name;
-    let reserved = ours.overlapping_ranges && ipam.overlapping_ranges;
-    let one_pool = pool.is_some() && pool == their_pool;
-    let effect = match (same_name, reserved || one_pool) {
-        (true, true) if ours.network_name.is_some() => return None,
-        (true, true) => OverlapEffect::Unique,
-        _ if !subject.same_link([plugin, other], network) => OverlapEffect::SeparateLinks,
-        (true, false) => OverlapEffect::Unreserved,
-        (false, _) => OverlapEffect::OtherName,
-    };
-    Some(OverlappingNetwork {
-        network,
-        ipam,
-        shared,
-        effect,
-    })
 }
 
 fn report_duplicate_assignment(
@@ -253,13 +155,10 @@ fn report_advice(
     subject: &NetworkSubject<'_>,
     range: &RangeLiteral,
     effect: OverlapEffect,
-    others: &[&OverlappingNetwork<'_>],
+    others: &OverlappingNetworks<'_>,
     report: &mut Report<'_>,
 ) {
-    if others.is_empty() {
-        return;
-    }
-    let named = others.iter().take(MAX_NAMED);
+    let named = others.with_effect(|other| other == effect).take(MAX_NAMED);
     let mut names: Vec<String> = named
         .map(|other| {
             format!(
@@ -270,8 +169,12 @@ fn report_advice(
             )
         })
         .collect();
-    if others.len() > MAX_NAMED {
-        names.push(format!("{} more", others.len() - MAX_NAMED));
+    if names.is_empty() {
+        return;
+    }
+    let more = others.count(effect) - names.len();
+    if more > 0 {
+        names.push(format!("{more} more"));
     }
     let (what, help) = if effect == OverlapEffect::SeparateLinks {
         (

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule, RuleDocs};
-use nadmit_catalog::LiveRead;
+use nadmit_catalog::{LiveRead, OvnConfiguration};
 use nadmit_cni::{Network, ovn::OvnNetwork};
 
 /// The maximum number of other networks that are reported.
@@ -64,32 +64,75 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let (Some(own), Some(name)) = (ovn(&config.plugins), config.name.as_deref()) else {
         return;
     };
-    let mut named = 0;
-    for network in subject.other_networks() {
-        if named == MAX_NAMED {
-            return;
-        }
-        named += usize::from(compare(subject, own, name, network, report));
+    let is_sibling = |network: &Network| {
+        let siblings = subject.siblings;
+        siblings.is_some_and(|all| all.network(&network.namespace, &network.name).is_some())
+    };
+    let known = different(subject, own, subject.catalog.ovn_configurations(name));
+    let known = known.into_iter().filter(|network| !is_sibling(network));
+    let listed = subject.siblings.map(|all| all.ovn_configurations(name));
+    let listed = different(subject, own, listed.unwrap_or_default());
+    for network in known.chain(listed).take(MAX_NAMED) {
+        compare(subject, own, name, network, report);
     }
 }
 
-/// Reports the differences to another configuration of the same network. Returns true if there are any.
+/// Returns the networks whose configurations differ from `own`, in the order of the catalog: the
+/// first ones, unless siblings are among them.
+fn different<'c>(
+    subject: &NetworkSubject<'c>,
+    own: &OvnNetwork,
+    configurations: &'c [OvnConfiguration],
+) -> Vec<&'c Arc<Network>> {
+    let limit = match subject.siblings {
+        None => MAX_NAMED,
+        Some(_) => usize::MAX,
+    };
+    let is_own = |network: &Network| {
+        (&*network.namespace, &*network.name) == (subject.namespace, subject.name)
+    };
+    let mut found: Vec<(usize, &Arc<Network>)> = Vec::new();
+    for equal in configurations {
+        let first = equal.networks.first().map(|(place, _)| place);
+        // Neither this configuration nor those behind it have a network that comes before.
+        if found.len() >= limit && found.last().map(|(place, _)| place) < first {
+            break;
+        }
+        if !equal
+            .network()
+            .is_some_and(|other| !own.differences(other).is_empty())
+        {
+            continue;
+        }
+        let networks = equal
+            .networks
+            .iter()
+            .filter(|(_, network)| !is_own(network));
+        let networks = networks.map(|(place, network)| (*place, network));
+        found.extend(networks.take(limit));
+        found.sort_unstable_by_key(|(place, _)| *place);
+        found.truncate(limit);
+    }
+    found.into_iter().map(|(_, network)| network).collect()
+}
+
+/// Reports the differences to another configuration of the same network.
 fn compare(
     subject: &NetworkSubject<'_>,
     own: &OvnNetwork,
     name: &str,
     network: &Arc<Network>,
     report: &mut Report<'_>,
-) -> bool {
+) {
     let Some(config) = network.config.loaded() else {
-        return false;
+        return;
     };
     let Some(other) = ovn(&config.plugins).filter(|_| config.name.as_deref() == Some(name)) else {
-        return false;
+        return;
     };
     let differences = own.differences(other);
     let Some(first) = differences.first() else {
-        return false;
+        return;
     };
     let keys: Vec<&str> = differences.iter().map(|one| one.key).collect();
     let Network {
@@ -117,7 +160,6 @@ fn compare(
         };
         report.add_after_live_read(live_read, field_ref, message, help);
     }
-    true
 }
 
 /// Returns the OVN network of a list of one plugin. OVN-Kubernetes rejects longer lists.

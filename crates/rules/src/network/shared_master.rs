@@ -1,15 +1,14 @@
 //! `shared-master`: two networks whose interfaces cannot share one master.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::other_networks::names_of_others;
 use crate::{
     Attachment, Check, Example, Levels, NetworkSubject, PodSubject, Report, Rule, RuleDocs,
-    examples::pod, network_subject::MAX_COMPARISONS,
+    examples::pod,
 };
+use nadmit_catalog::Catalog;
 use nadmit_cni::cni::Plugin;
-
-/// The maximum number of networks that a message names.
-const MAX_NAMED: usize = 10;
 
 pub(crate) const RULE: Rule = Rule {
     code: "shared-master",
@@ -80,7 +79,7 @@ fn master_conflict(one: &Plugin, other: &Plugin) -> Option<&'static str> {
 
 /// Compares with the networks of the cluster. Masters inside of containers are left out, because they
 /// differ in each pod.
-fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
+fn check_network<'c>(subject: &NetworkSubject<'c>, report: &mut Report<'_>) {
     let Some(config) = subject.parsed() else {
         return;
     };
@@ -88,23 +87,17 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let Some(parent) = plugin.parent.as_ref().filter(|parent| !parent.in_container) else {
             continue;
         };
-        let mut others = BTreeSet::new();
-        for network in subject.other_networks().take(MAX_COMPARISONS) {
-            let theirs = network.config.loaded();
-            let mut theirs = theirs.into_iter().flat_map(|config| &config.plugins);
-            // Conflicts between networks of one kind (mode passthru) are only reported for pods.
-            if theirs
-                .any(|other| other.kind != plugin.kind && master_conflict(plugin, other).is_some())
-            {
-                others.insert(format!("{}/{}", network.namespace, network.name));
-            }
-        }
-        if others.is_empty() {
+        let other_kind = |catalog: &'c Catalog| {
+            let mut kinds = catalog.networks_on_master(&parent.master);
+            // An interface carries either macvlans or ipvlans, so there is one other kind. Conflicts
+            // between networks of one kind (mode passthru) are only reported for pods.
+            let other = kinds.find(|(kind, _)| **kind != *plugin.kind);
+            other.map(|(_, names)| names)
+        };
+        let listed = subject.siblings.and_then(other_kind);
+        let names = names_of_others(subject, other_kind(subject.catalog), listed);
+        if names.is_empty() {
             continue;
-        }
-        let mut names: Vec<String> = others.iter().take(MAX_NAMED).cloned().collect();
-        if others.len() > MAX_NAMED {
-            names.push(format!("{} more", others.len() - MAX_NAMED));
         }
         let fields = super::fields::Fields::plugins(subject);
         let field_ref = fields.get(index).map_or_else(

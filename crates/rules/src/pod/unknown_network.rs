@@ -82,10 +82,10 @@ fn elsewhere(
     attachment: Attachment<'_, '_>,
     name: &str,
 ) -> Option<String> {
-    let namespaces: Vec<&str> = subject.catalog.namespaces_of(name).collect();
-    let usable = namespaces
-        .iter()
-        .find(|namespace| subject.policy.may_use(subject.namespace, namespace));
+    let mut namespaces = subject.catalog.namespaces_of(name);
+    let first = namespaces.next()?;
+    let mut all = std::iter::once(first).chain(namespaces);
+    let usable = all.find(|namespace| subject.policy.may_use(subject.namespace, namespace));
     if let Some(namespace) = usable {
         let write = match attachment.request.annotation.format {
             nadmit_cni::AnnotationFormat::Short => format!("{namespace}/{name}"),
@@ -97,9 +97,8 @@ fn elsewhere(
             "write {write}: namespace \"{namespace}\" has this network"
         ));
     }
-    let namespace = namespaces.first()?;
     Some(format!(
-        "create it in \"{}\": namespace \"{namespace}\" has it, but pods of \"{}\" may not use it",
+        "create it in \"{}\": namespace \"{first}\" has it, but pods of \"{}\" may not use it",
         attachment.namespace(),
         subject.namespace,
     ))
@@ -107,14 +106,13 @@ fn elsewhere(
 
 /// Returns the names of the namespace's networks, or the first of them; `None` if there are none.
 fn existing(catalog: &Catalog, namespace: &str) -> Option<String> {
-    let names = catalog.network_names(namespace);
-    match names.len() {
+    let (names, count) = catalog.first_network_names(namespace, NAMED);
+    match count {
         0 => None,
-        count if count > NAMED => Some(format!(
-            "{} and {} more",
-            names[..NAMED].join(", "),
-            count - NAMED
-        )),
+        count if count > NAMED => {
+            let more = count - NAMED;
+            Some(format!("{} and {more} more", names.join(", ")))
+        }
         _ => Some(names.join(", ")),
     }
 }

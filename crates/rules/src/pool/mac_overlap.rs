@@ -41,7 +41,12 @@ pub(crate) const RULE: Rule = Rule {
 fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
     let Ok(pool) = &subject.pool else { return };
     let Some(macs) = &pool.macs else { return };
-    for other in subject.others() {
+    let Some(bounds) = macs.bounds() else { return };
+    let others = subject.catalog.pools_with_macs(bounds);
+    for other in others.filter(|other| *other.name != *subject.name) {
+        if report.is_full() {
+            return;
+        }
         let Some(theirs) = other.macs.as_ref().filter(|theirs| macs.overlaps(theirs)) else {
             continue;
         };

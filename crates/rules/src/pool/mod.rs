@@ -8,8 +8,6 @@ pub(crate) mod settings_overlap;
 pub(crate) mod unknown_key;
 pub mod whereabouts;
 
-use std::sync::Arc;
-
 use nadmit_allocation::{Address, Holder, ParsedSpec, Pool, SpecError, UnknownKey, spec::PoolSpec};
 use nadmit_catalog::{Catalog, most_similar};
 
@@ -75,13 +73,6 @@ impl<'a> PoolSubject<'a> {
             pool: parsed.pool(name),
             catalog,
         }
-    }
-
-    /// Returns the other valid pools, ordered by name.
-    pub fn others(&self) -> impl Iterator<Item = &'a Arc<Pool>> {
-        let own = self.name;
-        let pools = self.catalog.pool_config().pools.values();
-        pools.filter(move |pool| &*pool.name != own)
     }
 }
 

@@ -36,7 +36,9 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
     let Ok(pool) = &subject.pool else { return };
-    for other in subject.others().filter(|other| other.space == pool.space) {
+    let windows = pool.ranges.iter().map(|range| range.window);
+    let others = subject.catalog.pools_overlapping(&pool.space, windows);
+    for other in others.filter(|other| *other.name != *subject.name) {
         for (index, range) in pool.ranges.iter().enumerate() {
             for theirs in &other.ranges {
                 let Some((window, count)) = shared(range, theirs) else {

@@ -1,6 +1,6 @@
 //! `pool-overlaps-whereabouts`: a pool whose addresses Whereabouts assigns, too.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use super::{PoolSubject, spec_field};
 use crate::{
@@ -8,10 +8,10 @@ use crate::{
     examples::{MACVLAN_CONF, POOLED_NET, pool},
     network_subject::MAX_COMPARISONS,
 };
-use nadmit_allocation::{AddressRange, Pool, PoolOrigin};
+use nadmit_allocation::{AddressRange, Pool, PoolOrigin, Space};
 use nadmit_catalog::{Catalog, LiveRead, whereabouts_space};
 use nadmit_cni::{
-    IpRange,
+    IpRange, Network,
     assignable::{AssignableRange, AssignableSource},
     cni::NetworkConfig,
     ipam::{Ipam, WhereaboutsIpam},
@@ -19,6 +19,8 @@ use nadmit_cni::{
 
 /// The maximum number of networks or pools that are reported.
 const MAX_NAMED: usize = 10;
+/// The number of overlapping ranges up to which each is compared.
+const MAX_COMPARED: usize = 256;
 
 pub(crate) const RULE: Rule = Rule {
     code: "pool-overlaps-whereabouts",
@@ -149,12 +151,49 @@ fn shared(range: &AddressRange, other: IpRange) -> Option<IpRange> {
     given.map(|_| shared)
 }
 
+/// Returns the first of [`whereabouts_overlaps`], without the others if there are very many.
+fn first_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOverlap> {
+    let windows = pool.ranges.iter().map(|range| range.window);
+    let all: usize = windows.map(|window| catalog.count_assigning(window)).sum();
+    let grouped = all > MAX_COMPARED && pool.origin == PoolOrigin::AddressPool;
+    let mut found = match grouped {
+        true => grouped_overlaps(catalog, pool),
+        false => whereabouts_overlaps(catalog, pool),
+    };
+    found.truncate(MAX_NAMED);
+    found
+}
+
+/// Returns the first of [`whereabouts_overlaps`] of an AddressPool, found by group: as many as messages
+/// name, or more.
+fn grouped_overlaps(catalog: &Catalog, pool: &Pool) -> Vec<WhereaboutsOverlap> {
+    let groups = catalog.whereabouts_groups();
+    let mut found = Vec::new();
+    for (at, range) in pool.ranges.iter().enumerate() {
+        let overlap = |(network, ranges): (&Arc<Network>, &[AssignableRange])| {
+            let config = network.config.loaded()?;
+            let in_space = |one: &&AssignableRange| {
+                whereabouts_ipam(config, one).is_some_and(|ipam| shares_address_space(ipam, pool))
+            };
+            let ranges = ranges.iter().filter(in_space);
+            Some(WhereaboutsOverlap {
+                range: at,
+                namespace: network.namespace.clone(),
+                network: network.name.clone(),
+                shared: ranges.filter_map(|one| shared(range, one.range)).min()?,
+            })
+        };
+        let named = groups.named(pool.space.network_name(), range.window);
+        found.extend(named.filter_map(overlap).take(MAX_NAMED));
+        found.extend(groups.irregular().filter_map(overlap));
+    }
+    found.sort_unstable();
+    found
+}
+
 fn check_pool(subject: &PoolSubject<'_>, report: &mut Report<'_>) {
     let Ok(pool) = &subject.pool else { return };
-    for overlap in whereabouts_overlaps(subject.catalog, pool)
-        .into_iter()
-        .take(MAX_NAMED)
-    {
+    for overlap in first_overlaps(subject.catalog, pool) {
         let subnet = pool.ranges.get(overlap.range).map(|range| range.subnet);
         let subnet = subnet.map_or(String::new(), |subnet| subnet.to_string());
         report.add_after_live_read(
@@ -186,12 +225,19 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
         let Some(ipam) = whereabouts_ipam(config, &assignable) else {
             continue;
         };
-        let pools = subject.catalog.pool_config().pools.values();
-        let pools = pools.filter(|pool| pool.origin == PoolOrigin::AddressPool);
-        for pool in pools.filter(|pool| shares_address_space(ipam, pool)) {
+        let space = Space::new(ipam.network_name.as_deref().unwrap_or_default());
+        let range = std::iter::once(assignable.range);
+        let pools = subject.catalog.pools_overlapping(&space, range);
+        let mut named = 0;
+        for pool in pools.filter(|pool| pool.origin == PoolOrigin::AddressPool) {
+            // Later ones come after those of this range that messages name.
+            if named >= MAX_NAMED {
+                break;
+            }
             for (at, range) in pool.ranges.iter().enumerate().take(left) {
                 left -= 1;
                 if let Some(shared) = shared(range, assignable.range) {
+                    named += 1;
                     let known = found
                         .entry((&pool.name, at))
                         .or_insert((assignable.plugin, shared));
@@ -230,13 +276,10 @@ fn check_network(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use serde_json::json;
 
     use super::*;
     use nadmit_allocation::ParsedSpec;
-    use nadmit_cni::Network;
 
     fn found(pool: serde_json::Value, ipam: &str) -> Vec<String> {
         let config = format!(r#"{{"type":"macvlan","ipam":{{{ipam}}}}}"#);
@@ -245,6 +288,7 @@ mod tests {
         let pool = ParsedSpec::of_pool(&pool).pool("new");
         let pool = pool.unwrap_or_else(|e| panic!("{e:?}"));
         let overlaps = whereabouts_overlaps(&catalog, &pool);
+        assert_eq!(grouped_overlaps(&catalog, &pool), overlaps);
         overlaps.iter().map(ToString::to_string).collect()
     }
 

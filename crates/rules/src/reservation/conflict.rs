@@ -8,7 +8,8 @@ use crate::{
     examples::{POOL, POOLED_NET, RESERVATION},
     pool::spec_field,
 };
-use nadmit_allocation::{NetworkRef, Reservation, Space};
+use nadmit_allocation::{Address, Reservation};
+use nadmit_catalog::ReservationScope;
 
 pub(crate) const RULE: Rule = Rule {
     code: "reservation-conflict",
@@ -45,36 +46,25 @@ pub(crate) const RULE: Rule = Rule {
     check: Check::Reservation(check),
 };
 
-/// The scope in which an address must be unique.
-#[derive(PartialEq)]
-enum UniquenessScope<'w> {
-    Space(&'w Space),
-    /// The network, if no pool serves it.
-    Network(&'w NetworkRef),
-}
-
 fn check(subject: &ReservationSubject<'_>, report: &mut Report<'_>) {
     let Ok(own) = &subject.reservation else {
         return;
     };
-    let pool_config = subject.catalog.pool_config();
-    let pool_of = |network: &NetworkRef| {
-        let network = subject.catalog.network(&network.namespace, &network.name)?;
-        pool_config.pool(network.pool()?)
+    let catalog = subject.catalog;
+    let network = catalog.network(&own.network.namespace, &own.network.name);
+    let pool = network.and_then(|network| catalog.pool_config().pool(network.pool()?));
+    let scope = match pool {
+        Some(pool) => ReservationScope::Space(pool.space.clone()),
+        None => ReservationScope::Network(own.network.clone()),
     };
-    let own_pool = pool_of(&own.network);
-    let own_scope = own_pool.map_or(UniquenessScope::Network(&own.network), |p| {
-        UniquenessScope::Space(&p.space)
-    });
-    for (other, pool) in &pool_config.reservations {
-        let pool = pool.as_deref().and_then(|name| pool_config.pool(name));
-        let scope = pool.map_or(UniquenessScope::Network(&other.network), |p| {
-            UniquenessScope::Space(&p.space)
-        });
-        if scope == own_scope && other.key() != own.key() {
-            let pool = own_pool.map_or("", |pool| &*pool.name);
-            compare(own, other, pool, report);
+    let ips = own.ips.iter().copied().map(Address::Ip);
+    let addresses = ips.chain(own.mac.map(Address::Mac));
+    let others = catalog.reservations_of(&scope, addresses);
+    for other in others.filter(|other| other.key() != own.key()) {
+        if report.is_full() {
+            return;
         }
+        compare(own, other, pool.map_or("", |pool| &*pool.name), report);
     }
 }
 

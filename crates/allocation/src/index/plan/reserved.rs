@@ -1,9 +1,11 @@
 //! Reservations in plans.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use super::{AttachmentRequest, Requester};
-use crate::{Address, NetworkRef, Pool, Reservation, error::AllocationError, index::Index};
+use crate::{
+    Address, DesignatedHolder, NetworkRef, Pool, Reservation, error::AllocationError, index::Index,
+};
 use nadmit_cni::mac::Mac;
 
 impl Index {
@@ -46,10 +48,16 @@ impl Index {
         pool: &'s Pool,
         requester: &'s Requester,
     ) -> impl Iterator<Item = &'s Reservation> {
-        let of_pool = self
-            .pool_config
-            .reservations
-            .iter()
+        let holders = DesignatedHolder::of_holder(&requester.holder, requester.pod.as_ref());
+        let namespace = requester.holder.namespace();
+        let indexes = holders.into_iter().flat_map(|holder| {
+            let key = (Arc::clone(namespace), holder);
+            self.reservations.get(&key).into_iter().flatten().copied()
+        });
+        let indexes: BTreeSet<usize> = indexes.collect();
+        let reservations = indexes.into_iter();
+        let of_pool = reservations
+            .filter_map(|index| self.pool_config.reservations.get(index))
             .filter(|(_, served_by)| served_by.as_deref() == Some(&*pool.name));
         of_pool
             .map(|(reservation, _)| &**reservation)

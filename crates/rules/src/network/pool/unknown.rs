@@ -5,7 +5,7 @@ use crate::{
     examples::{POOL, POOLED_NET, pod},
     subject::annotation_path,
 };
-use nadmit_catalog::{Catalog, LiveRead, PoolValidity, most_similar};
+use nadmit_catalog::{Catalog, LiveRead, PoolValidity};
 use nadmit_cni::annotations;
 
 pub(crate) const RULE: Rule = Rule {
@@ -92,9 +92,7 @@ fn pool_problem(name: &str, catalog: &Catalog) -> Option<(String, String)> {
             "name a pool with ranges, or remove the annotation".to_owned(),
         )),
         PoolValidity::Unknown => {
-            let names = catalog.pool_names();
-            let similar = most_similar(name, names.iter().copied());
-            let help = match similar {
+            let help = match catalog.similar_pool(name) {
                 Some(similar) => format!("did you mean \"{similar}\"?"),
                 None => "create the AddressPool, or name one that exists".to_owned(),
             };

@@ -1,12 +1,12 @@
 //! `clashing-slices`: two networks whose slices Whereabouts's controller cannot distinguish.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use crate::{
     Check, Example, FieldRef, Levels, NetworkSubject, Report, Rule, RuleDocs,
     network::fast_ipam::{CONTROLLER_RUNS, SLICED},
 };
-use nadmit_catalog::Catalog;
+use nadmit_catalog::{Catalog, ComparedNetwork};
 use nadmit_cni::{Network, slices::SliceView};
 
 use super::{super::fields::Fields, ipams};
@@ -63,36 +63,31 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     let Some(ipam) = ipams(subject).into_iter().next() else {
         return;
     };
-    // A network without slices can only conflict with networks that have slices.
-    let candidates = |catalog: &'_ Catalog| -> Vec<Arc<Network>> {
-        let named = catalog.networks_of_name(own.network_name);
-        let sliced = catalog.sliced_networks();
-        match own.size {
-            Some(_) => named.iter().chain(sliced).cloned().collect(),
-            None => sliced.to_vec(),
-        }
-    };
+    let own_name = (subject.namespace, subject.name);
     let siblings = subject.siblings;
-    let known = candidates(subject.catalog).into_iter().filter(|network| {
-        siblings.is_none_or(|s| s.network(&network.namespace, &network.name).is_none())
-    });
-    let listed = siblings.map(candidates).unwrap_or_default();
-    let (mut compared, mut pooled) = (Vec::new(), Vec::new());
-    for network in known.chain(listed).take(MAX_COMPARED_NETWORKS) {
-        if (&*network.namespace, &*network.name) == (subject.namespace, subject.name) {
+    let is_sibling = |network: &Network| {
+        siblings.is_some_and(|s| s.network(&network.namespace, &network.name).is_some())
+    };
+    let known = candidates(subject.catalog, &own).map(|one| (one, false));
+    let known = known.filter(|(one, _)| !is_sibling(&one.network));
+    let listed = siblings.into_iter().flat_map(|s| candidates(s, &own));
+    let listed = listed.map(|one| (one, true));
+    // Networks that describe the same slices are compared once.
+    let mut same: HashMap<(usize, bool), bool> = HashMap::new();
+    let (mut compared, mut pooled) = (Conflicting::default(), Conflicting::default());
+    for (one, is_listed) in known.chain(listed).take(MAX_COMPARED_NETWORKS) {
+        let network = &*one.network;
+        if (&*network.namespace, &*network.name) == own_name {
             continue;
         }
-        let Some(theirs) = network.config.loaded().and_then(SliceView::of) else {
-            continue;
-        };
-        if own.describes_same_slices(&theirs) {
+        let same = same.entry((one.slices, is_listed));
+        if *same.or_insert_with(|| describes_same_slices(&own, network)) {
             continue;
         }
-        let name = format!("{}/{}", network.namespace, network.name);
-        if own.network_name == theirs.network_name {
-            compared.push(name);
-        } else if own.pool.is_some() && own.pool == theirs.pool && own.size.is_some() {
-            pooled.push(name);
+        if own.network_name == one.network_name.as_deref() {
+            compared.add(network);
+        } else if own.size.is_some() && own.pool.is_some() && own.pool == one.pool.as_deref() {
+            pooled.add(network);
         }
     }
     let named = own.network_name.map_or_else(
@@ -114,23 +109,69 @@ fn check(subject: &NetworkSubject<'_>, report: &mut Report<'_>) {
     });
 }
 
+/// Returns the networks that the controller compares with one, in the order of the catalog. Those of
+/// its `network_name` come first, and perhaps once more.
+fn candidates<'c>(
+    catalog: &'c Catalog,
+    own: &SliceView<'_>,
+) -> impl Iterator<Item = &'c ComparedNetwork> {
+    // A network without slices can only conflict with networks that have slices.
+    let named = own.size.map(|_| catalog.networks_of_name(own.network_name));
+    let named = named.unwrap_or_default().iter();
+    named.chain(catalog.sliced_networks())
+}
+
+fn describes_same_slices(own: &SliceView<'_>, network: &Network) -> bool {
+    let theirs = network.config.loaded().and_then(SliceView::of);
+    theirs.is_some_and(|theirs| own.describes_same_slices(&theirs))
+}
+
+/// The networks with a conflict.
+#[derive(Default)]
+struct Conflicting<'c>(Vec<&'c Network>);
+
+impl<'c> Conflicting<'c> {
+    fn add(&mut self, network: &'c Network) {
+        self.0.push(network);
+    }
+
+    /// Returns the names for a message: the first of them, and the number of the others.
+    fn names(mut self) -> Vec<String> {
+        // A network is compared twice if it has slices and the same network_name.
+        self.0
+            .sort_unstable_by_key(|network| std::ptr::from_ref(*network));
+        self.0.dedup_by(|one, other| std::ptr::eq(*one, *other));
+        let more = self.0.len().saturating_sub(MAX_NAMED);
+        let by_text = |one: &&Network, other: &&Network| text(one).cmp(text(other));
+        if more > 0 {
+            self.0.select_nth_unstable_by(MAX_NAMED, by_text);
+            self.0.truncate(MAX_NAMED);
+        }
+        self.0.sort_unstable_by(by_text);
+        let names = self.0.into_iter();
+        let names = names.map(|network| format!("{}/{}", network.namespace, network.name));
+        let more = (more > 0).then(|| format!("{more} more"));
+        names.chain(more).collect()
+    }
+}
+
+/// Returns the bytes of a network's name in messages.
+fn text(network: &Network) -> impl Iterator<Item = u8> {
+    let namespace = network.namespace.bytes().chain([b'/']);
+    namespace.chain(network.name.bytes())
+}
+
 /// Reports all other networks in one finding.
 fn report_conflict(
     ipam: &Fields<'_, '_>,
     own: &SliceView<'_>,
-    mut others: Vec<String>,
+    others: Conflicting<'_>,
     report: &mut Report<'_>,
     message: impl FnOnce(&str) -> String,
 ) {
-    others.sort_unstable();
-    others.dedup();
+    let others = others.names();
     if others.is_empty() {
         return;
-    }
-    let more = others.len().saturating_sub(MAX_NAMED);
-    others.truncate(MAX_NAMED);
-    if more > 0 {
-        others.push(format!("{more} more"));
     }
     let field_ref: FieldRef<'_> = match own.size {
         Some(_) => ipam.field_ref("node_slice_size"),
