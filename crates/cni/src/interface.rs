@@ -49,11 +49,14 @@ pub fn check(text: &str) -> Result<(), InterfaceError> {
     Ok(())
 }
 
+/// The beginning of automatic names of interfaces.
+pub const AUTOMATIC_PREFIX: &str = "net";
+
 /// Returns the name that Multus assigns to the element at `index` (from 0) if it requests none:
 /// `net1` for the first. It does not avoid the explicit names of other elements.
 pub(crate) fn default_name(index: usize) -> String {
     let mut name = String::with_capacity(8);
-    let _ = write!(name, "net{}", index + 1);
+    let _ = write!(name, "{AUTOMATIC_PREFIX}{}", index + 1);
     name
 }
 

@@ -255,6 +255,11 @@ impl<'p> Report<'p> {
         self.counts[usize::from(self.level == Level::Deny)] == MAX_FINDINGS
     }
 
+    /// Returns true if no further finding of any level would be kept.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.counts == [MAX_FINDINGS; 2]
+    }
+
     /// Returns all findings, in the order in which they were added.
     pub(crate) fn into_findings(self) -> Vec<Finding> {
         self.findings

@@ -44,6 +44,9 @@ pub fn max_level(namespace: &str, catalog: &Catalog, policy: &Policy) -> Option<
 pub fn judge_pod(subject: &PodSubject<'_>, max_level: Level) -> Vec<Finding> {
     let mut report = Report::new(subject.policy, max_level);
     for rule in pod_rules(subject) {
+        if report.is_complete() {
+            break;
+        }
         let level = subject.policy.levels[rule.index];
         if rule.is_authority {
             report.begin_authority(rule.code);
@@ -332,6 +335,9 @@ fn run_into(
     check: impl Fn(&'static Rule, &mut Report<'_>),
 ) {
     for (rule, level) in policy.active_rules() {
+        if report.is_complete() {
+            return;
+        }
         report.begin(rule.code, level);
         check(rule, report);
     }
@@ -346,6 +352,9 @@ fn run_with_authority(
 ) -> Vec<Finding> {
     let mut report = Report::new(policy, max_level);
     for (rule, level) in policy.active_rules() {
+        if report.is_complete() {
+            break;
+        }
         if rule.levels.is_authority() {
             report.begin_authority(rule.code);
         } else if report.is_off() {

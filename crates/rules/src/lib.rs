@@ -31,6 +31,7 @@ pub mod policy;
 pub mod pool;
 mod precedence;
 pub mod registry;
+mod request_faults;
 pub mod reservation;
 pub mod rule;
 pub mod rule_levels;

@@ -1,6 +1,10 @@
 //! The input of the rules on pods.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use nadmit_catalog::Catalog;
 use nadmit_cni::{
@@ -44,6 +48,8 @@ pub struct NetworkRequest<'a> {
     pub annotation: Annotation<'a>,
     /// The networks of the selections, in order.
     pub networks: Vec<Resolution<'a>>,
+    /// The paths of the decoder's errors; built on first use.
+    pub(super) fault_paths: OnceLock<HashSet<Box<str>>>,
 }
 
 /// An annotation key with the namespace that applies to its unqualified names.
@@ -141,6 +147,7 @@ impl<'a> PodSubject<'a> {
                     origin,
                     annotation,
                     networks,
+                    fault_paths: OnceLock::new(),
                 }
             });
         Self {
@@ -166,6 +173,18 @@ impl<'a> PodSubject<'a> {
     /// Returns every selection of every annotation, resolved.
     pub fn attachments(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
         self.requests.iter().flat_map(NetworkRequest::attachments)
+    }
+
+    /// Returns the selections whose interfaces may have one name. Automatic names differ from each other:
+    /// they count only if a selection names its interface alike.
+    pub(crate) fn with_comparable_interfaces(&self) -> impl Iterator<Item = Attachment<'_, 'a>> {
+        let likeness = |attachment: Attachment<'_, 'a>| {
+            let written = attachment.selection.interface.as_ref();
+            written.is_some_and(|name| name.text.starts_with(interface::AUTOMATIC_PREFIX))
+        };
+        let all = self.attachments().any(likeness);
+        self.attachments()
+            .filter(move |attachment| all || !attachment.has_automatic_interface())
     }
 
     /// Returns the first selections, for rules with an expensive check. The limit is above what any pod
@@ -240,14 +259,6 @@ impl<'a> NetworkRequest<'a> {
         })
     }
 
-    /// Returns true if the decoder rejects the member at this path, so that its absence needs no finding.
-    pub(crate) fn has_fault_at(&self, path: &str) -> bool {
-        self.annotation
-            .decode_errors
-            .iter()
-            .any(|fault| fault.path == path)
-    }
-
     /// Returns a reference to the whole annotation.
     pub fn field_ref(&self) -> FieldRef<'a> {
         FieldRef {
@@ -294,6 +305,11 @@ impl<'s, 'a> Attachment<'s, 'a> {
     /// Returns the name of the interface in the pod.
     pub fn interface(&self) -> Cow<'s, str> {
         self.request.origin.interface(self.selection)
+    }
+
+    /// Returns true if Multus names the interface by the selection's index.
+    fn has_automatic_interface(&self) -> bool {
+        self.selection.interface.is_none() && self.request.origin.key == annotations::NETWORKS
     }
 
     /// Returns the class of a request that the plugin behind `capability` would reject: it fails, or, if

@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt};
 
 use super::{
     Annotation, AnnotationFormat, Bandwidth, CniArgs, DecodeError, DecodeErrorKind, PortMapping,
-    Selection, SelectionMember, slots::Slots,
+    Selection, SelectionDetails, SelectionMember, slots::Slots,
 };
 use crate::{
     address::{self, AddressRequest},
@@ -125,6 +125,7 @@ impl SelectionDecoder {
             span,
             ..Selection::default()
         };
+        let mut details = SelectionDetails::default();
         let mut obsolete_interface = None;
         let (mut ips, mut ports) = (Slots::default(), Slots::default());
         for member in &members {
@@ -137,27 +138,31 @@ impl SelectionDecoder {
                 OBSOLETE_INTERFACE => {
                     decoder.text(value, &mut obsolete_interface, interface::check);
                 }
-                "mac" => decoder.text(value, &mut found.mac, HardwareAddress::parse),
+                "mac" => decoder.text(value, &mut details.mac, HardwareAddress::parse),
                 "infiniband-guid" => {
-                    decoder.text(value, &mut found.infiniband_guid, HardwareAddress::parse);
+                    decoder.text(value, &mut details.infiniband_guid, HardwareAddress::parse);
                 }
-                "ipam-claim-reference" => decoder.plain_text(value, &mut found.ipam_claim),
-                "deviceID" => decoder.plain_text(value, &mut found.device_id),
-                "ips" => found.ips = decoder.texts(value, &mut ips, AddressRequest::parse),
+                "ipam-claim-reference" => decoder.plain_text(value, &mut details.ipam_claim),
+                "deviceID" => decoder.plain_text(value, &mut details.device_id),
+                "ips" => details.ips = decoder.texts(value, &mut ips, AddressRequest::parse),
                 "default-route" => {
                     let mut slots = Slots::default();
-                    found.default_route = decoder.texts(value, &mut slots, address::parse_address);
+                    details.default_route =
+                        decoder.texts(value, &mut slots, address::parse_address);
                 }
-                "portMappings" => found.port_mappings = decoder.port_mappings(value, &mut ports),
-                "bandwidth" => decoder.bandwidth(value, &mut found.bandwidth),
-                "cni-args" => decoder.cni_args(value, &mut found.cni_args),
+                "portMappings" => details.port_mappings = decoder.port_mappings(value, &mut ports),
+                "bandwidth" => decoder.bandwidth(value, &mut details.bandwidth),
+                "cni-args" => decoder.cni_args(value, &mut details.cni_args),
                 _ => {}
             });
         }
         if found.interface.is_none() {
             found.interface = obsolete_interface;
         }
-        found.members = members;
+        if !members.is_empty() {
+            details.members = members;
+            found.details = Some(Box::new(details));
+        }
         found
     }
 

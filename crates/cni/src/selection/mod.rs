@@ -68,6 +68,14 @@ pub struct Selection<'a> {
     pub namespace: Option<SelectionName<'a>>,
     /// The interface's name; `netN` if absent.
     pub interface: Option<Parsed<'a, (), InterfaceError>>,
+    /// The other members; `None` if there are none, as always in the short format.
+    pub details: Option<Box<SelectionDetails<'a>>>,
+}
+
+/// The requests of a selection to its network. They are kept apart, because most selections have none,
+/// and an annotation of commas has very many selections.
+#[derive(Debug, Clone, Default)]
+pub struct SelectionDetails<'a> {
     /// The requested addresses.
     pub ips: Option<Spanned<Vec<Parsed<'a, AddressRequest, AddressError>>>>,
     /// The requested hardware address.
@@ -89,6 +97,28 @@ pub struct Selection<'a> {
     /// The JSON members as written, in order, including unknown and repeated ones; empty in the
     /// short format.
     pub members: Vec<SelectionMember<'a>>,
+}
+
+/// The details of a selection without any.
+static NO_DETAILS: SelectionDetails<'static> = SelectionDetails {
+    ips: None,
+    mac: None,
+    infiniband_guid: None,
+    port_mappings: None,
+    bandwidth: None,
+    default_route: None,
+    cni_args: None,
+    ipam_claim: None,
+    device_id: None,
+    members: Vec::new(),
+};
+
+impl<'a> std::ops::Deref for Selection<'a> {
+    type Target = SelectionDetails<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        self.details.as_deref().unwrap_or(&NO_DETAILS)
+    }
 }
 
 /// A member of a selection, and the key that Go's decoder matches it with.

@@ -134,10 +134,10 @@ fn pool_interfaces_are_unique(subject: &PodSubject<'_>) -> bool {
         .all(|one| alone(&one.attachment.interface()))
 }
 
-/// Returns the number of attachments of each interface.
+/// Returns the number of attachments of each interface; those that cannot have equal names are left out.
 pub(super) fn interfaces(subject: &PodSubject<'_>) -> HashMap<String, usize> {
     let mut interfaces = HashMap::new();
-    for attachment in subject.attachments() {
+    for attachment in subject.with_comparable_interfaces() {
         let name = attachment.interface().into_owned();
         *interfaces.entry(name).or_default() += 1;
     }

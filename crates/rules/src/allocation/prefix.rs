@@ -35,12 +35,18 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for served in subject.pooled() {
+        if report.is_full() {
+            return;
+        }
         let Some(pool) = subject.catalog.pool(served.pool).valid() else {
             continue;
         };
         let attachment = served.attachment;
         let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
         for (index, ip) in ips.enumerate() {
+            if report.is_full() {
+                return;
+            }
             let Some((address, written)) = ip.ok().and_then(|ip| Some((ip.address, ip.prefix?)))
             else {
                 continue;

@@ -105,8 +105,14 @@ fn first_fault(request: &NetworkRequest<'_>) -> Option<String> {
 fn check_faults(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
     let attachment = pooled.attachment;
     let own = format!("[{}].", attachment.selection.index);
-    let faults = attachment.request.annotation.decode_errors.iter();
+    let faults = attachment
+        .request
+        .faults_in(attachment.selection.index)
+        .iter();
     for fault in faults.filter(|fault| fault.path.starts_with(&own)) {
+        if report.is_full() {
+            return;
+        }
         let member = &fault.path[own.len()..];
         let guarded = ["ips", "mac", "cni-args"];
         if guarded.iter().any(|key| member.starts_with(key)) {
@@ -130,6 +136,9 @@ fn check_values(pooled: PooledAttachment<'_, '_>, report: &mut Report<'_>) {
     let attachment = pooled.attachment;
     let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
     for (index, ip) in ips.enumerate() {
+        if report.is_full() {
+            return;
+        }
         if address::canonical(&ip.text).is_none() {
             report.add(
                 attachment.field_ref(&format!("ips[{index}]"), ip.span),

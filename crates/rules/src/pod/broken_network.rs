@@ -27,6 +27,9 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_complete() {
+            return;
+        }
         let (Some(network), Some(name)) = (attachment.network(), &attachment.selection.name) else {
             continue;
         };

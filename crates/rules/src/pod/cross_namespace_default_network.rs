@@ -46,6 +46,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         return;
     }
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let default_network = attachment.request.origin.key == annotations::DEFAULT_NETWORK;
         let Some(written) = attachment
             .selection

@@ -34,6 +34,9 @@ pub(crate) const RULE: Rule = Rule {
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     let is_known = subject.policy.namespace_isolation() != NamespaceIsolation::Unknown;
     for attachment in subject.attachments() {
+        if report.is_complete() {
+            return;
+        }
         let Some(written) = &attachment.selection.namespace else {
             continue;
         };

@@ -117,10 +117,16 @@ pub(crate) const MOVED: Rule = Rule {
 
 fn invalid(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_complete() {
+            return;
+        }
         let Some(route) = &attachment.selection.default_route else {
             continue;
         };
         for (index, written) in route.value.iter().enumerate() {
+            if report.is_complete() {
+                return;
+            }
             let field_ref = attachment.field_ref(&format!("default-route[{index}]"), written.span);
             match &written.value {
                 Err(error) => report.add(
@@ -165,6 +171,9 @@ fn conflict(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     let mut carrier: Option<usize> = None;
     let mut gateways: Vec<IpAddr> = Vec::new();
     for attachment in subject.attachments() {
+        if report.is_complete() {
+            return;
+        }
         let Some(route) = &attachment.selection.default_route else {
             continue;
         };
@@ -204,6 +213,9 @@ fn conflict(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 fn empty(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_complete() {
+            return;
+        }
         let Some(route) = &attachment.selection.default_route else {
             continue;
         };
@@ -228,6 +240,9 @@ fn moved(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         route.is_some_and(|route| route.value.iter().any(|gateway| gateway.value.is_ok()))
     };
     for attachment in subject.attachments().filter(moves) {
+        if report.is_complete() {
+            return;
+        }
         let Some(route) = &attachment.selection.default_route else {
             continue;
         };

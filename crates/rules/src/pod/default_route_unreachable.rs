@@ -47,6 +47,9 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.first_attachments() {
+        if report.is_complete() {
+            return;
+        }
         let Some(route) = &attachment.selection.default_route else {
             continue;
         };
@@ -61,6 +64,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         }
         let last = route.value.len().saturating_sub(1);
         for (index, gateway) in route.value.iter().enumerate() {
+            if report.is_complete() {
+                return;
+            }
             let Some((address, refused)) = refusal(gateway, &attached) else {
                 continue;
             };

@@ -51,8 +51,14 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         return;
     };
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let ips = attachment.selection.ips.iter().flat_map(|ips| &ips.value);
         for (index, ip) in ips.enumerate() {
+            if report.is_full() {
+                return;
+            }
             let Some(address) = ip.ok().map(|ip| ip.address) else {
                 continue;
             };

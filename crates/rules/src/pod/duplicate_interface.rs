@@ -30,7 +30,10 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         return;
     }
     let mut taken: BTreeMap<Cow<'_, str>, Attachment<'_, '_>> = BTreeMap::new();
-    for attachment in subject.attachments() {
+    for attachment in subject.with_comparable_interfaces() {
+        if report.is_full() {
+            return;
+        }
         let name = attachment.interface();
         match taken.get(&name) {
             Some(first) => report_duplicate(*first, attachment, &name, report),

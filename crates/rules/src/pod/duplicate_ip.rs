@@ -37,6 +37,9 @@ pub(crate) const RULE: Rule = Rule {
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     let mut taken: BTreeMap<(&str, &str, IpAddr), (usize, usize)> = BTreeMap::new();
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let (Some(ips), Some(name)) = (
             &attachment.selection.ips,
             attachment.selection.network_name(),
@@ -44,6 +47,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         for (index, written) in ips.value.iter().enumerate() {
+            if report.is_full() {
+                return;
+            }
             let Some(request) = written.ok() else {
                 continue;
             };

@@ -40,7 +40,13 @@ const TEXTS: [&str; 4] = [
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         for SelectionMember { member, key } in &attachment.selection.members {
+            if report.is_full() {
+                return;
+            }
             let Some(key) = *key else { continue };
             if is_empty(key, member) {
                 report.add(

@@ -54,6 +54,9 @@ spec:
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let pool = attachment
             .network()
             .and_then(|network| Some((network, network.slice_pool()?)));

@@ -62,6 +62,9 @@ pub(crate) const NOT_IN_RANGE: Rule = Rule {
 
 fn too_many(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let Some(ips) = &attachment.selection.ips else {
             continue;
         };
@@ -87,6 +90,9 @@ fn too_many(subject: &PodSubject<'_>, report: &mut Report<'_>) {
 
 fn not_in_range(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let Some(ips) = &attachment.selection.ips else {
             continue;
         };
@@ -98,6 +104,9 @@ fn not_in_range(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         for (index, written) in ips.value.iter().enumerate() {
+            if report.is_full() {
+                return;
+            }
             let Some(request) = written.ok() else {
                 continue;
             };

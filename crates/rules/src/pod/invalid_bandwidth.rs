@@ -38,6 +38,9 @@ type Limit = Option<Spanned<i64>>;
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_complete() {
+            return;
+        }
         let Some(bandwidth) = &attachment.selection.bandwidth else {
             continue;
         };

@@ -64,6 +64,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
         }
     }
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let config = attachment
             .network()
             .and_then(|network| network.config.loaded());

@@ -26,6 +26,9 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let Some(written) = &attachment.selection.interface else {
             continue;
         };

@@ -34,10 +34,16 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_complete() {
+            return;
+        }
         let Some(ips) = &attachment.selection.ips else {
             continue;
         };
         for (index, written) in ips.value.iter().enumerate() {
+            if report.is_complete() {
+                return;
+            }
             let Err(error) = written.value else { continue };
             let field_ref = attachment.field_ref(&format!("ips[{index}]"), written.span);
             let message = format!("{:?} {error}", written.text);

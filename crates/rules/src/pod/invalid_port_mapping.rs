@@ -42,10 +42,16 @@ const PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_complete() {
+            return;
+        }
         let Some(mappings) = &attachment.selection.port_mappings else {
             continue;
         };
         for (index, mapping) in mappings.value.iter().enumerate() {
+            if report.is_complete() {
+                return;
+            }
             let path = format!("portMappings[{index}]");
             check_port(
                 attachment,

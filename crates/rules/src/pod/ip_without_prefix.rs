@@ -32,6 +32,9 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let Some(ipam) = attachment.network().and_then(asks_for_prefix) else {
             continue;
         };
@@ -39,6 +42,9 @@ fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
             continue;
         };
         for (index, written) in ips.value.iter().enumerate() {
+            if report.is_full() {
+                return;
+            }
             let Some(request) = written.ok().filter(|ip| ip.prefix.is_none()) else {
                 continue;
             };

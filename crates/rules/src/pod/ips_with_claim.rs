@@ -31,6 +31,9 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let selection = attachment.selection;
         let asked = selection
             .ips

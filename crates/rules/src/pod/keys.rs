@@ -172,8 +172,14 @@ fn unknown_help(key: &str) -> String {
 
 fn repeated(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let mut seen: BTreeSet<&str> = BTreeSet::new();
         for given in &attachment.selection.members {
+            if report.is_full() {
+                return;
+            }
             let key = given.key.unwrap_or(&given.member.name.value);
             if !seen.insert(key) {
                 report.add(

@@ -44,6 +44,9 @@ const TWO_FORMATS: &str =
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
         for fault in &request.annotation.decode_errors {
+            if report.is_full() {
+                return;
+            }
             // `null-selection` and `invalid-cni-args` report null elements and cni-args.
             if is_cni_args_fault(fault) {
                 continue;

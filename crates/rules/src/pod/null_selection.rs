@@ -31,6 +31,9 @@ pub(crate) const RULE: Rule = Rule {
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for request in &subject.requests {
         for fault in &request.annotation.decode_errors {
+            if report.is_full() {
+                return;
+            }
             if fault.kind == DecodeErrorKind::NullSelection {
                 report.add(
                     request.field_ref_at(&fault.path, fault.span),

@@ -38,6 +38,9 @@ pub(crate) const RULE: Rule = Rule {
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     let mut labels = None;
     for served in subject.pooled() {
+        if report.is_full() {
+            return;
+        }
         let Some(pool) = subject.catalog.pool(served.pool).valid() else {
             continue;
         };

@@ -28,6 +28,9 @@ pub(crate) const RULE: Rule = Rule {
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_full() {
+            return;
+        }
         let (Some((namespace, network)), Some(written)) =
             (split(attachment), &attachment.selection.name)
         else {

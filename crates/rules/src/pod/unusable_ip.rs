@@ -43,10 +43,16 @@ const HELP: &str = "write a host address of the network, such as 192.0.2.205/24"
 
 fn check(subject: &PodSubject<'_>, report: &mut Report<'_>) {
     for attachment in subject.attachments() {
+        if report.is_complete() {
+            return;
+        }
         let Some(ips) = &attachment.selection.ips else {
             continue;
         };
         for (index, written) in ips.value.iter().enumerate() {
+            if report.is_complete() {
+                return;
+            }
             let Some(request) = written.ok() else {
                 continue;
             };

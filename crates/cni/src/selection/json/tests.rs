@@ -70,7 +70,11 @@ fn the_obsolete_interface_key_counts_where_the_new_one_is_absent() {
 #[test]
 fn a_repeated_bandwidth_is_merged() {
     let s = only(r#"[{"name":"n","bandwidth":{"ingressRate":1},"bandwidth":{"egressRate":2}}]"#);
-    let merged = s.bandwidth.unwrap_or_else(|| panic!("bandwidth")).value;
+    let merged = s
+        .bandwidth
+        .clone()
+        .unwrap_or_else(|| panic!("bandwidth"))
+        .value;
     assert!(merged.ingress_rate.is_some() && merged.egress_rate.is_some());
 }
 
@@ -107,7 +111,11 @@ fn port_mappings_may_be_null_and_are_merged_when_repeated() {
     let s = only(
         r#"[{"name":"n","portMappings":[{"hostPort":1},{"hostPort":2}],"portMappings":[{"containerPort":3},null,null]}]"#,
     );
-    let ports = s.port_mappings.unwrap_or_else(|| panic!("ports")).value;
+    let ports = s
+        .port_mappings
+        .clone()
+        .unwrap_or_else(|| panic!("ports"))
+        .value;
     let numbers = ports.iter().map(|port| {
         let number = |n: &Option<Spanned<i64>>| n.as_ref().map(|n| n.value);
         (number(&port.host_port), number(&port.container_port))
@@ -119,7 +127,7 @@ fn port_mappings_may_be_null_and_are_merged_when_repeated() {
 #[test]
 fn repeated_cni_args_are_merged_by_exact_keys_in_the_order_of_their_bytes() {
     let args = |text: &str| {
-        let args = only(text).cni_args.unwrap_or_default();
+        let args = only(text).cni_args.clone().unwrap_or_default();
         let members = args.members.iter();
         members
             .map(|m| format!("{}={}", m.name.value, m.value.text()))
