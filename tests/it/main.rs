@@ -28,6 +28,7 @@ mod docs;
 mod e2e;
 mod examples;
 mod fuzzed;
+mod growth;
 mod hooks;
 mod inline_pools;
 mod install;
@@ -64,7 +65,7 @@ mod wire;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    if crash::run_as_writer() {
+    if crash::run_as_writer() || growth::run_as_reviewer() {
         return;
     }
     let arguments = Arguments::from_args();
@@ -100,6 +101,7 @@ fn main() {
         process::tests(),
         docs::tests(),
         fuzzed::tests(),
+        growth::tests(),
         e2e::tests(),
         hooks::tests(),
         inline_pools::tests(),
