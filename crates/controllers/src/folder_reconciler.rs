@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus_client::registry::Registry;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -116,6 +116,7 @@ impl FolderReconciler {
     /// complete.
     async fn pass(&mut self, catalog: &Catalog, now: Timestamp) -> bool {
         let multus_namespace = self.policy.load().multus_namespace.clone();
+        let begun = Instant::now();
         let in_use = catalog.addresses_in_use(&multus_namespace);
         let actions = {
             let index = self.index.synced(catalog.pool_config());
@@ -127,6 +128,7 @@ impl FolderReconciler {
                 now,
             )
         };
+        self.metrics.compared(begun.elapsed());
         let duplicates = actions.iter().filter(|action| is_duplicate(&action.reason));
         self.metrics.set_duplicates(duplicates.count());
         let outcomes = apply(&self.ledger, &self.index, actions).await;

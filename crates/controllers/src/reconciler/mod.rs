@@ -266,6 +266,7 @@ impl Inner {
         let begun = Instant::now();
         let mut plan = self.plan(state, catalog);
         state.compare_duration = begun.elapsed();
+        self.metrics.compared(state.compare_duration);
         plan = self.make_ready(state, catalog, plan, report).await;
         self.metrics.set_duplicates(plan.duplicates());
         if report.is_leader {

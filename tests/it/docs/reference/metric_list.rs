@@ -137,6 +137,11 @@ pub(super) const METRICS: &[(&str, &[Metric])] = &[
                 "More: [Slices](../explanation/slices.md).",
             ),
             all("nadmit_manual_releases_total", &[], "By `nadmit release`."),
+            all(
+                "nadmit_comparison_duration_seconds",
+                &[],
+                "The pause before the next one is at least 20 times as long.",
+            ),
             all("nadmit_duplicate_addresses", &[], ""),
             all("nadmit_drifted_interfaces", &[], ""),
             cluster(
