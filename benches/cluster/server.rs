@@ -25,16 +25,28 @@ pub(crate) struct NadmitServer {
     folder: TempDir,
     /// `https://address:port`
     url: String,
+    /// `http://address:port` of health and metrics.
+    pub(crate) admin: String,
 }
 
 impl NadmitServer {
-    /// Starts it with these settings, and waits until it prints its address.
+    /// Starts it with these settings, and waits until it prints its addresses.
     pub(crate) fn start(kubeconfig: &Path, settings: &str) -> anyhow::Result<Self> {
+        Self::start_replica("nadmit", kubeconfig, settings)
+    }
+
+    /// Starts a replica of this name.
+    pub(crate) fn start_replica(
+        name: &str,
+        kubeconfig: &Path,
+        settings: &str,
+    ) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("nadmit.yaml"), settings)?;
         let mut process = Command::new(env!("CARGO_BIN_EXE_nadmit"))
             .current_dir(folder.path())
             .args(["serve", "--cluster", "--namespace", "default"])
+            .args(["--replica", name])
             .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
             .args(["--config", "nadmit.yaml", "--drain-grace", "0"])
             .arg("--kubeconfig")
@@ -45,21 +57,21 @@ impl NadmitServer {
             .spawn()?;
         let output = process.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(output).lines();
-        let url = lines.find_map(|line| {
-            let line = line.ok()?;
-            let at = line.find("https://")?;
-            line.starts_with("webhooks").then(|| {
-                line[at..]
-                    .split("/validate")
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned()
+        let mut address = |line_of: &str, scheme: &str| {
+            lines.find_map(|line| {
+                let line = line.ok()?;
+                let at = line.starts_with(line_of).then(|| line.find(scheme))??;
+                let end = at + scheme.len() + line[at + scheme.len()..].find('/')?;
+                Some(line[at..end].to_owned())
             })
-        });
+        };
+        let url = address("webhooks", "https://");
+        let admin = address("admin", "http://");
         let nadmit = Self {
             process,
             folder,
             url: url.context("nadmit did not say where it listens")?,
+            admin: admin.context("nadmit did not say where its metrics are")?,
         };
         // The rest of its output has to be read, too.
         std::thread::spawn(move || lines.for_each(drop));
