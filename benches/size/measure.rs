@@ -162,10 +162,13 @@ impl FilledCluster {
                 let name = format!("{name}: CPU of the {replica}");
                 figures.add(name, "% of a core", 100.0 * cpu);
             }
+            let minutes = self.period.as_secs_f64() / 60.0;
             let count = format!("{name}: comparisons of the leader");
-            figures.add(count, "1/min", comparisons.count());
-            let mean = format!("{name}: a comparison, mean");
-            figures.add(mean, "ms", 1000.0 * comparisons.mean());
+            figures.add(count, "1/min", comparisons.count() / minutes);
+            if comparisons.count() > 0.0 {
+                let mean = format!("{name}: a comparison, mean");
+                figures.add(mean, "ms", 1000.0 * comparisons.mean());
+            }
         }
         Ok(())
     }
