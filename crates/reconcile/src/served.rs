@@ -190,8 +190,8 @@ impl ServedPlan {
             None => false,
             Some(Ok(change)) => change.is_some(),
             Some(Err(taken)) => {
-                self.note_taken(stored, &entry.desired, taken);
-                return self.give_up_entry(catalog, stored, &entry);
+                self.give_up_entry(catalog, stored, &entry, &taken);
+                return self.note_taken(stored, &entry.desired, taken);
             }
         };
         if changes_pool || changes_reservation {
@@ -213,8 +213,9 @@ impl ServedPlan {
         }
     }
 
-    /// Notes that another pod has the address of a record, by the plugin or by a record of another space. The record of a pod that was never bound is
-    /// deleted: no pod used the address by it, and its pod gets another one.
+    /// Notes that another pod has the address of a record, by the plugin or by a record of another space. The
+    /// record of a pod that was never bound is deleted: no pod used the address by it, and its pod gets
+    /// another one.
     fn note_taken(&mut self, stored: &Arc<Stored>, desired: &DesiredUse, taken: Taken) {
         let record = &stored.allocation;
         let was_used = record.holder.is_persistent() && record.taken.is_some();
@@ -225,8 +226,16 @@ impl ServedPlan {
     }
 
     /// Adds the removal of the entry of a pod whose reservation another pod has: the pod's ADD would fail
-    /// until that pod ends. Without the entry the plugin gives it another address.
-    fn give_up_entry(&mut self, catalog: &Catalog, stored: &Stored, entry: &DesiredEntry) {
+    /// until that pod ends. Without the entry the plugin gives it another address. A pod that reports the
+    /// address may run with it, unless the other one reports it, too: the report is of an earlier sandbox
+    /// then, or the address is given twice already.
+    fn give_up_entry(
+        &mut self,
+        catalog: &Catalog,
+        stored: &Stored,
+        entry: &DesiredEntry,
+        taken: &Taken,
+    ) {
         let (DesiredUse::Binding { pod, .. } | DesiredUse::Bound { pod, .. }) = &entry.desired
         else {
             return;
@@ -236,12 +245,15 @@ impl ServedPlan {
         let own_space = Some(&*entry.at.space);
         let is_kept = entries
             .any(|found| found.entry.address == address && found.entry.kept_for() == own_space);
-        let found = catalog.pod(&pod.namespace, &pod.name);
-        if !is_kept
-            || found.is_none_or(|found| {
-                status::reports(found.network_status.as_deref(), address) == Some(true)
-            })
-        {
+        let reports = |pod: &PodName| {
+            let found = catalog.pod(&pod.namespace, &pod.name)?;
+            Some(status::reports(found.network_status.as_deref(), address) == Some(true))
+        };
+        let may_use = match reports(pod) {
+            None => true,
+            Some(own) => own && taken.pod.as_ref().and_then(reports) != Some(true),
+        };
+        if !is_kept || may_use {
             return;
         }
         self.writes.push(ServedWrite {

@@ -262,3 +262,27 @@ fn bindings_of_two_address_spaces_get_two_addresses() {
         }
     }
 }
+
+/// The address of a pod that is bound without nadmit is given to another pod while its sandbox is made anew: it
+/// still reports the address.
+#[test]
+fn a_pod_that_reports_the_address_of_another_gets_a_new_one() {
+    let mut steps = vec![
+        Step::Create(X_1),
+        Step::BindWithout(X_1),
+        Step::Create(DB_0),
+        Step::Bind {
+            replica: 0,
+            pod: DB_0,
+        },
+    ];
+    steps.extend([Step::StartSandbox(X_1), Step::Finish(1), Step::Finish(0)]);
+    // Whereabouts's reconciler takes the entry of db-0 away, and the plugin gives it the address of x-1.
+    steps.extend([Step::StopSandbox(X_1), Step::WhereaboutsRun]);
+    steps.extend([Step::Finish(1), Step::StartSandbox(DB_0)]);
+    steps.push(Step::RefreshAll(1));
+    steps.extend([Step::Finish(0), Step::Finish(0)]);
+    // Replica 1 records the address for x-1, as it reported it.
+    steps.extend([Step::ReconcilePass(1), Step::Finish(0), Step::ServedPass(1)]);
+    run(Layout::NAMED, &steps);
+}
