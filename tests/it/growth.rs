@@ -110,16 +110,6 @@ const CASES: &[CheckCase] = &[
         },
     },
     CheckCase {
-        name: "networks_with_one_slice_pool",
-        size: 300,
-        format: "human",
-        code: "clashing-slices",
-        object: |i| {
-            let size = format!(r#", "node_slice_size": "/{}""#, 24 + i % 4);
-            whereabouts(i, "eth1", "10.0.0.0/16", &size)
-        },
-    },
-    CheckCase {
         name: "networks_with_one_address",
         size: 300,
         format: "human",
@@ -144,18 +134,18 @@ const CASES: &[CheckCase] = &[
         name: "pods_with_one_address",
         size: 200,
         format: "human",
-        code: "address-taken",
+        code: "address-in-use",
         object: |i| match i {
             0 => POOL.to_owned() + "---\n" + SERVED_NETWORK,
             _ => pod(
                 &format!("p{i}"),
-                r#"[{"name": "served", "ips": ["10.0.0.9/24"]}]"#,
+                r#"[{"name": "served", "ips": ["10.0.0.9/16"]}]"#,
             ),
         },
     },
     CheckCase {
         name: "reservations_of_one_address",
-        size: 200,
+        size: 120,
         format: "human",
         code: "reservation-conflict",
         object: |i| match i {
