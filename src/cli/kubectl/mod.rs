@@ -276,18 +276,20 @@ mod tests {
     }
 
     #[test]
-    fn the_help_shows_what_users_type() {
-        fn check(command: &Command) {
-            let help = command.clone().render_long_help().to_string();
-            assert!(!help.contains("--cluster"), "{help}");
-            for line in help.lines().filter(|line| line.contains("nadmit ")) {
+    fn examples_and_usage_are_what_users_type() {
+        fn check(command: &mut Command) {
+            let usage = command.render_usage().to_string();
+            let examples = command.get_after_help().map(ToString::to_string);
+            let text = usage + &examples.unwrap_or_default();
+            assert!(!text.contains("--cluster"), "{text}");
+            for line in text.lines().filter(|line| line.contains("nadmit ")) {
                 assert!(line.contains(TYPED), "{line}");
             }
-            command.get_subcommands().for_each(check);
+            command.get_subcommands_mut().for_each(check);
         }
         let mut plugin = command();
         plugin.build();
-        check(&plugin);
+        check(&mut plugin);
     }
 
     #[test]
