@@ -263,7 +263,7 @@ fn bindings_of_two_address_spaces_get_two_addresses() {
     }
 }
 
-/// The address of a pod that is bound without nadmit is given to another pod while its sandbox is made anew: it
+/// The address of a pod that is bound without nadmit is given to another pod while its sandbox is created again: it
 /// still reports the address.
 #[test]
 fn a_pod_that_reports_the_address_of_another_gets_a_new_one() {
