@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use super::{CheckOutcome, github, human, json, sarif};
+use super::{CheckOutcome, github, human, json, sarif, terminal::sanitize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OutputFormat {
@@ -57,12 +57,14 @@ impl OutputFormat {
     }
 }
 
-/// Returns a JSON document as YAML.
+/// Returns a JSON document as YAML, with terminal control characters replaced: not all scalars of YAML have
+/// escapes.
 pub(crate) fn yaml_of_json(json: &str) -> String {
     let value: Option<serde_json::Value> = serde_json::from_str(json).ok();
     // JSON that this program wrote can be read, and any value is YAML.
     value
         .and_then(|value| serde_saphyr::to_string(&value).ok())
+        .map(|text| sanitize(&text))
         .unwrap_or_default()
 }
 

@@ -11,6 +11,8 @@ use super::{OverlappingReservation, PodName, PoolEntry};
 pub const MARK: &str = "nadmit:";
 /// The separator before the address space in such an id. No container's id has it.
 const SPACE_SEPARATOR: char = '/';
+/// The sign after [`MARK`] by which a renewed entry differs from the one before. No container's id begins with it.
+const RENEWED: char = '-';
 /// The finalizer of a reservation that nadmit keeps.
 pub const FINALIZER: &str = "nadmit.io/whereabouts";
 
@@ -39,11 +41,21 @@ pub fn kept_id(container: &str, space: &str) -> String {
     }
 }
 
+/// Returns another id of an entry that nadmit keeps, with the same meaning.
+pub(super) fn renewed_id(id: &str) -> String {
+    let rest = id.strip_prefix(MARK).unwrap_or(id);
+    match rest.strip_prefix(RENEWED) {
+        Some(plain) => format!("{MARK}{plain}"),
+        None => format!("{MARK}{RENEWED}{rest}"),
+    }
+}
+
 impl PoolEntry {
     /// Returns the keeper of the entry.
     pub fn keeper(&self) -> Keeper<'_> {
         match self.container_id.strip_prefix(MARK) {
             Some(rest) => {
+                let rest = rest.strip_prefix(RENEWED).unwrap_or(rest);
                 let (container, space) = rest.split_once(SPACE_SEPARATOR).unwrap_or((rest, ""));
                 Keeper::Nadmit { container, space }
             }
@@ -103,6 +115,13 @@ mod tests {
             };
             assert_eq!(entry.keeper(), Keeper::Nadmit { container, space });
             assert_eq!(kept_id(container, space), id);
+            let renewed = PoolEntry {
+                container_id: renewed_id(id).into(),
+                ..entry.clone()
+            };
+            assert_ne!(renewed.container_id, entry.container_id);
+            assert_eq!(renewed.keeper(), entry.keeper());
+            assert_eq!(renewed_id(&renewed.container_id), id);
         }
     }
 }

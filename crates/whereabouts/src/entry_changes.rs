@@ -4,8 +4,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    DesiredEntry, DesiredUse, IpPool, Keeper, PodName, PoolEntry, Taken, kept_id,
-    serve::version_test,
+    DesiredEntry, DesiredUse, IpPool, Keeper, PodName, PoolEntry, Taken, custody::renewed_id,
+    kept_id, serve::version_test,
 };
 
 /// The changes of an `IPPool` for one address.
@@ -72,6 +72,22 @@ impl IpPool {
         Ok(PoolChanges {
             changes: removed.chain(change).collect(),
             unbound: unbound.filter_map(|other| other.pod.clone()).collect(),
+        })
+    }
+
+    /// Returns a change of the entry of an address that is as it has to be: the pool gets another version,
+    /// so that a write fails which was decided for an earlier pod of the same name. `None` if nadmit does
+    /// not keep the entry for this record.
+    pub fn renewal(&self, entry: &DesiredEntry) -> Option<EntryChange> {
+        let offset = self.offset(entry.at.address)?;
+        let mut entries = self.entries.iter();
+        let found = entries.find(|one| one.offset == offset)?;
+        (found.kept_for() == Some(&*entry.at.space)).then(|| EntryChange::Put {
+            key: found.key.to_string(),
+            id: renewed_id(&found.container_id),
+            pod: found.pod.clone(),
+            interface: found.interface.clone(),
+            kind: PutKind::Replaced,
         })
     }
 

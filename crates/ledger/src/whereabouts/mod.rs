@@ -13,6 +13,8 @@
 //! - A patch applies only to the version of the pool that it was planned on.
 //! - A write that rests on a record of the ledger (a [`RecordGuard`]) reads the pool first and the record
 //!   second: a replica that changes the record writes the pool after it, and then this patch fails.
+//! - A Binding changes the pool even if the entry is as it has to be, for the same reason: the entry may be
+//!   that of an earlier pod of the same name, whose hold is being written.
 //! - An entry that the plugin keeps of the pod that is being bound is removed only while the pod is not
 //!   bound.
 //! - The entry is written before its reservation: a reservation alone makes the plugin of another pod fail.
@@ -51,6 +53,13 @@ pub struct WhereaboutsWrite {
     pub entry: DesiredEntry,
     /// The records that the write rests on, which another replica may have changed.
     pub guards: Vec<RecordGuard>,
+}
+
+impl WhereaboutsWrite {
+    /// Returns true if a Binding under review makes the write: its record was written just before.
+    fn is_of_review(&self) -> bool {
+        matches!(self.entry.desired, DesiredUse::Binding { .. }) && self.guards.is_empty()
+    }
 }
 
 /// The state of a record of the ledger that a write rests on.

@@ -179,7 +179,12 @@ async fn planned(
             return Err(WhereaboutsError::Bound(pod));
         }
     }
-    Ok(found.changes)
+    let mut changes = found.changes;
+    if changes.is_empty() && write.is_of_review() {
+        // The hold of an earlier pod of this name may be on its way.
+        changes.extend(pool.renewal(&write.entry));
+    }
+    Ok(changes)
 }
 
 /// Ends the writes for which there is a result; returns the others.

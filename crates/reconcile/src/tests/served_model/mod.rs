@@ -286,3 +286,34 @@ fn a_pod_that_reports_the_address_of_another_gets_a_new_one() {
     steps.extend([Step::ReconcilePass(1), Step::Finish(0), Step::ServedPass(1)]);
     run(Layout::NAMED, &steps);
 }
+
+/// The hold of a replica's earlier pod is planned before the next one is bound, and written after it.
+#[test]
+fn a_late_hold_of_an_earlier_pod_takes_nothing_from_the_next() {
+    for requests in 0..8 {
+        let mut steps = vec![
+            Step::Create(DB_0),
+            Step::Bind {
+                replica: 0,
+                pod: DB_0,
+            },
+            Step::Finish(0),
+            Step::ForceDelete(DB_0),
+            Step::RefreshAll(1),
+            Step::ServedPass(1),
+        ];
+        steps.extend((0..requests).map(|_| Step::Advance(0)));
+        steps.extend([
+            Step::Create(DB_0),
+            Step::Bind {
+                replica: 0,
+                pod: DB_0,
+            },
+            Step::Finish(1),
+            Step::Finish(0),
+            Step::StartSandbox(DB_0),
+            Step::Finish(0),
+        ]);
+        run(Layout::NAMED, &steps);
+    }
+}

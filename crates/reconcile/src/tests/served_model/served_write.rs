@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use nadmit_whereabouts::{
-    DesiredEntry, IpPool, OverlappingReservation, PodName, ReservationChange, Taken,
+    DesiredEntry, DesiredUse, IpPool, OverlappingReservation, PodName, ReservationChange, Taken,
     reservation_change,
 };
 
@@ -87,8 +87,14 @@ impl ServedTask {
                 if found.unbound.iter().any(bound) {
                     return Some(Written::GivenUp);
                 }
-                let patch = pool.patch(&found.changes);
-                let unchanged = found.changes.is_empty();
+                let mut changes = found.changes;
+                let is_of_review = self.rests_on.is_empty()
+                    && matches!(self.entry.desired, DesiredUse::Binding { .. });
+                if changes.is_empty() && is_of_review {
+                    changes.extend(pool.renewal(&self.entry));
+                }
+                let patch = pool.patch(&changes);
+                let unchanged = changes.is_empty();
                 if !unchanged && api.patch(Kind::IpPool, &pool.name, &patch).is_err() {
                     return self.again(ServedStep::ReadPool);
                 }
