@@ -29,7 +29,7 @@ impl<'n> GroupKey<'n> {
     /// Returns the key of a network's group; `None` if it belongs to none.
     pub fn of(config: &'n NetworkConfig, resource_name: Option<&'n str>) -> Option<Self> {
         let (plugin, ipam) = only_whereabouts(config)?;
-        ipam.overlapping_ranges.then(|| Self {
+        ipam.overlapping_ranges.then_some(Self {
             network_name: ipam.network_name.as_deref(),
             segment: Segment {
                 link: &plugin.link,

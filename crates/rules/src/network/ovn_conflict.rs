@@ -98,10 +98,8 @@ fn different<'c>(
         if found.len() >= limit && found.last().map(|(place, _)| place) < first {
             break;
         }
-        if !equal
-            .network()
-            .is_some_and(|other| !own.differences(other).is_empty())
-        {
+        let other = equal.network();
+        if other.is_none_or(|other| own.differences(other).is_empty()) {
             continue;
         }
         let networks = equal
