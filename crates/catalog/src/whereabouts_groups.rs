@@ -142,10 +142,10 @@ pub struct WhereaboutsGroups {
     irregular: Vec<NetworkRanges>,
     /// The first addresses of all ranges, in ascending order, with the ranks of their networks.
     by_first: Vec<(IpAddr, usize)>,
-    all: AddressRanges,
-    by_name: HashMap<Option<Box<str>>, AddressRanges>,
-    by_segment: HashMap<OwnedSegment, AddressRanges>,
-    groups: HashMap<OwnedKey, AddressRanges>,
+    all: Arc<AddressRanges>,
+    by_name: HashMap<Option<Box<str>>, Arc<AddressRanges>>,
+    by_segment: HashMap<OwnedSegment, Arc<AddressRanges>>,
+    groups: HashMap<OwnedKey, Arc<AddressRanges>>,
     /// The keys of the groups of each L2 segment, in the order of their first networks.
     keys_by_segment: HashMap<OwnedSegment, Vec<OwnedKey>>,
     /// The keys of all groups, in the order of their first networks.
@@ -154,7 +154,8 @@ pub struct WhereaboutsGroups {
 
 type AddressRanges = RankedRanges<IpAddr>;
 
-type Members<K> = BTreeMap<K, Vec<(usize, IpRange)>>;
+/// The ranges of each group, with the ranks of their networks.
+type Members = BTreeMap<OwnedKey, Vec<(usize, IpRange)>>;
 
 impl WhereaboutsGroups {
     /// Groups these networks.
@@ -163,7 +164,7 @@ impl WhereaboutsGroups {
         sorted.sort_unstable_by_key(|network| (&network.namespace, &network.name));
         sorted.dedup_by(|one, other| Arc::ptr_eq(one, other));
         let mut found = Self::default();
-        let mut groups: Members<OwnedKey> = BTreeMap::new();
+        let mut groups = Members::new();
         for network in sorted {
             let Some(config) = network.config.loaded() else {
                 continue;
@@ -191,25 +192,28 @@ impl WhereaboutsGroups {
         found
     }
 
-    fn index(&mut self, groups: Members<OwnedKey>) {
-        let (mut all, mut by_name) = (Vec::new(), Members::new());
-        let mut by_segment = Members::new();
-        for (key, members) in &groups {
-            all.extend_from_slice(members);
-            by_name
-                .entry(key.name.clone())
-                .or_default()
-                .extend_from_slice(members);
-            by_segment
-                .entry(key.segment.clone())
-                .or_default()
-                .extend_from_slice(members);
-        }
+    fn index(&mut self, groups: Members) {
         let mut order: Vec<(usize, OwnedKey)> = Vec::new();
-        for (key, members) in groups {
-            let ranges = RankedRanges::new(members);
+        for (key, members) in &groups {
+            let ranges = RankedRanges::new(members.clone());
             order.push((ranges.first_rank().unwrap_or_default(), key.clone()));
-            self.groups.insert(key, ranges);
+            self.groups.insert(key.clone(), Arc::new(ranges));
+        }
+        self.all = self.union(&groups, &groups.keys().collect::<Vec<_>>());
+        let (mut by_name, mut by_segment) = (BTreeMap::new(), BTreeMap::new());
+        for key in groups.keys() {
+            let of_name: &mut Vec<&OwnedKey> = by_name.entry(&key.name).or_default();
+            of_name.push(key);
+            let of_segment: &mut Vec<&OwnedKey> = by_segment.entry(&key.segment).or_default();
+            of_segment.push(key);
+        }
+        for (name, keys) in by_name {
+            self.by_name
+                .insert(name.clone(), self.union(&groups, &keys));
+        }
+        for (segment, keys) in by_segment {
+            self.by_segment
+                .insert(segment.clone(), self.union(&groups, &keys));
         }
         order.sort_unstable();
         for (_, key) in order {
@@ -217,9 +221,18 @@ impl WhereaboutsGroups {
             of_segment.or_default().push(key.clone());
             self.keys.push(key);
         }
-        self.all = RankedRanges::new(all);
-        self.by_name = ranked(by_name);
-        self.by_segment = ranked(by_segment);
+    }
+
+    /// Returns the ranges of these groups together. Most clusters have one group only, which is not
+    /// indexed again.
+    fn union(&self, groups: &Members, keys: &[&OwnedKey]) -> Arc<AddressRanges> {
+        if let [only] = keys
+            && let Some(ranges) = self.groups.get(*only)
+        {
+            return Arc::clone(ranges);
+        }
+        let members = keys.iter().filter_map(|key| groups.get(*key));
+        Arc::new(RankedRanges::new(members.flatten().copied().collect()))
     }
 
     /// Returns the networks with ranges that belong to no group.
@@ -242,10 +255,10 @@ impl WhereaboutsGroups {
         let mut left_out = self.between(parts);
         left_out.retain(|rank| self.relation_of(*rank, key) == Some(relation));
         let key = OwnedKey::from(key);
-        let named = self.by_name.get(&key.name);
-        let on_segment = self.by_segment.get(&key.segment);
-        let own_group = self.groups.get(&key);
-        let all = Some(&self.all);
+        let named = self.by_name.get(&key.name).map(Arc::as_ref);
+        let on_segment = self.by_segment.get(&key.segment).map(Arc::as_ref);
+        let own_group = self.groups.get(&key).map(Arc::as_ref);
+        let all = Some(&*self.all);
         // The groups whose networks count, and those that were counted too often.
         let (counted, twice) = match relation {
             Relation::SameName => ([named, None], [None, None]),
@@ -276,7 +289,7 @@ impl WhereaboutsGroups {
             other.name != key.name && !beside
         };
         let groups = keys.iter().filter(is_related);
-        let groups = groups.filter_map(|key| self.groups.get(key));
+        let groups = groups.filter_map(|key| self.groups.get(key).map(Arc::as_ref));
         let groups = groups.chain(named.filter(|_| relation == Relation::SameName));
         let first = first_of(groups, range, &left_out, limit.min(count)).into_iter();
         RelatedNetworks {
@@ -375,12 +388,6 @@ fn first_of<'g>(
         found.truncate(limit);
     }
     found
-}
-
-fn ranked<K: std::hash::Hash + Eq + Ord>(members: Members<K>) -> HashMap<K, AddressRanges> {
-    let members = members.into_iter();
-    let indexed = members.map(|(key, ranges)| (key, RankedRanges::new(ranges)));
-    indexed.collect()
 }
 
 /// Returns the plugin with Whereabouts's IPAM; `None` if there is not exactly one.
