@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use super::{Catalog, Pod, shared_map::HasName};
+use super::{
+    Catalog, Pod,
+    shared_map::{HasName, SharedMap},
+};
 use nadmit_allocation::Address;
 use nadmit_cni::{
     Annotation, Network,
@@ -10,21 +13,76 @@ use nadmit_cni::{
     status,
 };
 
-/// A pod's namespace and name.
-type PodKey = (Box<str>, Box<str>);
-
 /// The pods that carry one address, on any link.
 #[derive(Debug, Clone)]
 pub(super) struct Carriers {
     /// The key of the address ([`key_of`]).
     address: Box<str>,
-    /// A change copies the set if a published catalog shares it; the keys are shared anyway.
-    pods: BTreeSet<Arc<PodKey>>,
+    pods: CarrierPods,
 }
 
 impl HasName for Carriers {
     fn name(&self) -> &str {
         &self.address
+    }
+}
+
+/// The namespace and name of a pod.
+#[derive(Debug)]
+struct PodKey {
+    /// `namespace/name`
+    id: Box<str>,
+}
+
+impl PodKey {
+    fn of(pod: &Pod) -> Arc<Self> {
+        let id = format!("{}/{}", pod.namespace, pod.name).into();
+        Arc::new(Self { id })
+    }
+}
+
+impl HasName for PodKey {
+    fn name(&self) -> &str {
+        &self.id
+    }
+}
+
+/// A set of pods. Nearly every address has one, and a private address on many links may have thousands.
+#[derive(Debug, Clone)]
+enum CarrierPods {
+    One(Arc<PodKey>),
+    Many(SharedMap<Arc<PodKey>>),
+}
+
+impl CarrierPods {
+    fn iter(&self) -> impl Iterator<Item = &Arc<PodKey>> {
+        let (one, many) = match self {
+            Self::One(pod) => (Some(pod), None),
+            Self::Many(pods) => (None, Some(pods.values())),
+        };
+        one.into_iter().chain(many.into_iter().flatten())
+    }
+
+    fn insert(&mut self, pod: Arc<PodKey>) {
+        if let Self::One(first) = self {
+            let mut pods = SharedMap::default();
+            pods.insert(Arc::clone(first));
+            *self = Self::Many(pods);
+        }
+        if let Self::Many(pods) = self {
+            pods.insert(pod);
+        }
+    }
+
+    /// Removes a pod, and returns true if none is left.
+    fn remove(&mut self, pod: &PodKey) -> bool {
+        match self {
+            Self::One(only) => only.id == pod.id,
+            Self::Many(pods) => {
+                pods.remove(&pod.id);
+                pods.is_empty()
+            }
+        }
     }
 }
 
@@ -53,8 +111,9 @@ impl Catalog {
         is_left_out: impl Fn(&Pod) -> bool,
     ) -> Option<&Arc<Pod>> {
         let carriers = self.carriers.get(&key_of(address))?;
-        let pods = carriers.pods.iter();
-        let mut pods = pods.filter_map(|pod| self.pod(&pod.0, &pod.1));
+        let keys = carriers.pods.iter();
+        let keys = keys.filter_map(|pod| pod.id.split_once('/'));
+        let mut pods = keys.filter_map(|(namespace, name)| self.pod(namespace, name));
         pods.find(|pod| {
             (&*pod.namespace, &*pod.name) != own
                 && !pod.terminating
@@ -87,41 +146,38 @@ impl Catalog {
                 .flat_map(CarriedInterface::addresses)
                 .collect()
         };
-        let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
         let (old, new) = (addresses(before), addresses(now));
-        if let Some(pod) = before {
+        if let Some(pod) = before.map(PodKey::of) {
             for address in old.difference(&new) {
-                self.change_carriers(*address, |pods| {
-                    pods.remove(&key(pod));
-                });
+                self.remove_carrier(*address, &pod);
             }
         }
-        if let Some(pod) = now {
+        if let Some(pod) = now.map(PodKey::of) {
             for address in new.difference(&old) {
-                self.change_carriers(*address, |pods| {
-                    pods.insert(Arc::new(key(pod)));
-                });
+                self.add_carrier(*address, &pod);
             }
         }
     }
 
-    fn change_carriers(
-        &mut self,
-        address: Address,
-        change: impl FnOnce(&mut BTreeSet<Arc<PodKey>>),
-    ) {
+    fn add_carrier(&mut self, address: Address, pod: &Arc<PodKey>) {
         let name = key_of(address);
-        if self.carriers.get(&name).is_none() {
-            let address = name.clone().into();
-            let pods = BTreeSet::new();
-            self.carriers.insert(Arc::new(Carriers { address, pods }));
+        // In place: a set that no published catalog shares is not copied.
+        match self.carriers.get_mut(&name) {
+            Some(carriers) => Arc::make_mut(carriers).pods.insert(Arc::clone(pod)),
+            None => {
+                let carriers = Carriers {
+                    address: name.into(),
+                    pods: CarrierPods::One(Arc::clone(pod)),
+                };
+                self.carriers.insert(Arc::new(carriers));
+            }
         }
-        let Some(carriers) = self.carriers.get_mut(&name) else {
-            return;
-        };
-        let carriers = Arc::make_mut(carriers);
-        change(&mut carriers.pods);
-        if carriers.pods.is_empty() {
+    }
+
+    fn remove_carrier(&mut self, address: Address, pod: &PodKey) {
+        let name = key_of(address);
+        let carriers = self.carriers.get_mut(&name);
+        if carriers.is_some_and(|carriers| Arc::make_mut(carriers).pods.remove(pod)) {
             self.carriers.remove(&name);
         }
     }
@@ -207,5 +263,30 @@ mod tests {
         assert_eq!(found(&catalog).as_deref(), Some("z"));
         catalog.remove_pod("db", "z");
         assert_eq!(found(&catalog), None);
+    }
+
+    /// Otherwise the start takes the square of the number of pods with one address.
+    #[test]
+    fn a_pod_more_on_an_address_copies_few_of_its_pods() {
+        let address = key_of(Address::Ip([192, 0, 2, 7].into()));
+        let mut catalog = Catalog::default();
+        for number in 0..4000 {
+            catalog.put_pod(pod(&format!("a-{number}"), "a-net"));
+        }
+        let before = catalog.clone();
+        catalog.put_pod(pod("z", "a-net"));
+        let pods = |catalog: &Catalog| match catalog.carriers.get(&address).map(|one| &one.pods) {
+            Some(CarrierPods::Many(pods)) => pods.clone(),
+            other => panic!("{other:?}"),
+        };
+        let (then, now) = (pods(&before), pods(&catalog));
+        assert_eq!((then.len(), now.len()), (4000, 4001));
+        assert!(now.copied_since(&then) < 200);
+        for number in 0..4000 {
+            catalog.remove_pod("db", &format!("a-{number}"));
+        }
+        assert_eq!(pods(&catalog).len(), 1);
+        catalog.remove_pod("db", "z");
+        assert!(catalog.carriers.get(&address).is_none());
     }
 }
