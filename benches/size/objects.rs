@@ -1,5 +1,7 @@
 //! The objects of the cluster, about as large as real ones.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use super::cluster_size::{BenchPod, BenchSet, REPLICAS};
@@ -185,11 +187,17 @@ pub(crate) fn network_status(namespace: &str, networks: &[String], ips: &[String
         .map(|(at, (name, ip))| {
             json!({
                 "name": format!("{namespace}/{name}"), "interface": format!("net{}", at + 1),
-                "ips": [ip], "mac": format!("02:5e:00:00:00:0{at}"), "dns": {},
+                "ips": [ip], "mac": mac_of(ip), "dns": {},
             })
         });
     let all: Vec<Value> = [default].into_iter().chain(others).collect();
     Value::from(all).to_string()
+}
+
+/// Returns the MAC of an interface, which no other interface has.
+fn mac_of(ip: &str) -> String {
+    let [a, b, c, d] = ip.parse().unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
+    format!("02:5e:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
 
 fn pod_spec() -> Value {
