@@ -114,7 +114,7 @@ pub(crate) async fn bind(pods: &Api<Pod>, pod: &Pod, node: usize) -> anyhow::Res
             .await;
         match bound {
             Ok(_) => return Ok(refusals),
-            Err(kube::Error::Api(status)) if status.message.contains("admission webhook") => {
+            Err(kube::Error::Api(status)) if status.message.contains("webhook") => {
                 sleep(RETRY_DELAY).await;
             }
             Err(error) => return Err(error).context("cannot bind a pod"),
