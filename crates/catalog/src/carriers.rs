@@ -101,8 +101,9 @@ impl CarriedInterface {
 }
 
 impl Catalog {
-    /// Returns a pod that carries an address on the link of a network, other than the pod `own` and
-    /// those that `is_left_out` selects. Pods that are being deleted are skipped.
+    /// Returns the first pod, by namespace and name, that carries an address on the link of a network,
+    /// other than the pod `own` and those that `is_left_out` selects. Pods that are being deleted are
+    /// skipped.
     pub fn carrier_on_link(
         &self,
         address: Address,
@@ -112,8 +113,12 @@ impl Catalog {
     ) -> Option<&Arc<Pod>> {
         let carriers = self.carriers.get(&key_of(address))?;
         let keys = carriers.pods.iter();
-        let keys = keys.filter_map(|pod| pod.id.split_once('/'));
-        let mut pods = keys.filter_map(|(namespace, name)| self.pod(namespace, name));
+        let mut keys: Vec<(&str, &str)> = keys.filter_map(|pod| pod.id.split_once('/')).collect();
+        // The same one each time: a message names it.
+        keys.sort_unstable();
+        let mut pods = keys
+            .into_iter()
+            .filter_map(|(namespace, name)| self.pod(namespace, name));
         pods.find(|pod| {
             (&*pod.namespace, &*pod.name) != own
                 && !pod.terminating
