@@ -8,10 +8,14 @@ use kube::{
     api::{DeleteParams, DynamicObject, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::sleep;
 
+use self::network_definition::network_definition;
 use super::registration::{self, WebhookServer};
+
+#[path = "../../tests/it/api_server/network_definition.rs"]
+mod network_definition;
 
 /// The number of attempts to create an object whose kind is not served yet.
 const MAX_ATTEMPTS: u32 = 600;
@@ -37,7 +41,7 @@ impl ClusterApi {
             self.create(&serde_saphyr::from_str::<Value>(&text)?)
                 .await?;
         }
-        self.create(&networks()).await
+        self.create(&network_definition()).await
     }
 
     /// Registers nadmit's webhooks for a server, or removes them.
@@ -102,25 +106,4 @@ impl ClusterApi {
             None => Api::all_with(client, &resource),
         })
     }
-}
-
-/// Returns the definition of networks, as Multus ships it.
-fn networks() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "network-attachment-definitions.k8s.cni.cncf.io"},
-        "spec": {
-            "group": "k8s.cni.cncf.io", "scope": "Namespaced",
-            "names": {
-                "kind": "NetworkAttachmentDefinition", "plural": "network-attachment-definitions",
-                "singular": "network-attachment-definition", "shortNames": ["net-attach-def"],
-            },
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "properties": {
-                    "spec": {"type": "object", "properties": {"config": {"type": "string"}}},
-                }}},
-            }],
-        },
-    })
 }

@@ -40,6 +40,7 @@ mod registration;
 mod requests;
 mod round;
 mod round_kind;
+mod runner;
 #[expect(dead_code, reason = "another bench reads its metrics")]
 mod server;
 
@@ -62,19 +63,7 @@ fn main() -> ExitCode {
         println!("nothing is measured: {}", real::IGNORE_REASON);
         return ExitCode::SUCCESS;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run()));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    runner::run(run())
 }
 
 fn number(variable: &str, otherwise: usize) -> usize {

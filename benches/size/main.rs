@@ -3,7 +3,7 @@
 //! `cargo bench --bench size` runs the API server and etcd that `tests/real/build.sh kubernetes etcd` has
 //! built; without them it prints that nothing is measured. There are objects only, no kubelet: nodes,
 //! networks, pools, StatefulSets, and pods that are bound and report two networks. All share this machine.
-//! The same is done at two sizes, one four times the other:
+//! It does this at two sizes, one four times the other:
 //!
 //! 1. Everything is created without nadmit. A first replica then records the addresses that pods report
 //!    (adoption).
@@ -40,6 +40,8 @@ mod record_kinds;
 mod registration;
 #[path = "../cluster/requests.rs"]
 mod requests;
+#[path = "../cluster/runner.rs"]
+mod runner;
 #[path = "../cluster/server.rs"]
 #[expect(dead_code, reason = "another bench runs one replica")]
 mod server;
@@ -80,19 +82,7 @@ fn main() -> ExitCode {
         println!("nothing is measured: {}", real::IGNORE_REASON);
         return ExitCode::SUCCESS;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(limited()));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    runner::run(limited())
 }
 
 async fn limited() -> anyhow::Result<()> {

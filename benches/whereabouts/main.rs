@@ -38,6 +38,8 @@ mod api;
 mod registration;
 #[path = "../cluster/requests.rs"]
 mod requests;
+#[path = "../cluster/runner.rs"]
+mod runner;
 #[path = "../cluster/server.rs"]
 #[expect(dead_code, reason = "another bench reads its metrics")]
 mod server;
@@ -80,19 +82,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(limited(&programs)));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    runner::run(limited(&programs))
 }
 
 impl BenchSize {

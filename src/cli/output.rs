@@ -14,6 +14,8 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::check::sanitize;
+
 pub(super) const BOLD: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
 pub(super) const GREEN: Style = AnsiColor::Green.on_default();
@@ -42,7 +44,8 @@ impl Output {
         Ok(match self {
             Self::Table | Self::Wide => None,
             Self::Json => Some(serde_json::to_string_pretty(value)? + "\n"),
-            Self::Yaml => Some(serde_saphyr::to_string(value)?),
+            // Annotations of users are in it, and not all scalars have escapes.
+            Self::Yaml => Some(sanitize(&serde_saphyr::to_string(value)?)),
         })
     }
 }

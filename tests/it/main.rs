@@ -52,6 +52,7 @@ mod real;
 mod reconciler;
 mod reports;
 mod resync;
+mod running_replica;
 mod secrets;
 mod shared;
 mod shared_ip_pools;

@@ -11,17 +11,13 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use axum::Router;
 use futures_util::future::try_join_all;
-use jiff::{SignedDuration, Timestamp};
-use kube::Client;
 use libtest_mimic::{Failed, Trial};
 use nadmit::{
     catalog::WhereaboutsMode,
-    cli::{Replica, ReplicaOptions},
-    clock::{Clock, RandomSource},
+    cli::ReplicaOptions,
+    clock::RandomSource,
     rules::{Injection, Policy},
-    server::{Limits, webhook_routes},
     whereabouts::MARK,
 };
 use serde_json::{Value, json};
@@ -29,10 +25,10 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     api_server::{ApiServer, posting},
+    running_replica::{RunningReplica, clock_since},
     support::{TestResult, same},
 };
 
@@ -86,77 +82,53 @@ fn cluster() -> ApiServer {
     server
 }
 
-/// A replica that runs.
-struct Running {
-    router: Router,
-    stop: CancellationToken,
-    tasks: tokio::task::JoinHandle<()>,
+/// Starts a replica that serves networks of Whereabouts.
+fn replica(server: &ApiServer, name: &str, leads: bool) -> RunningReplica {
+    let mut policy = Policy::default();
+    policy.injection = Some(Injection::Bind);
+    policy.pool_derivation.whereabouts = WhereaboutsMode::Serve;
+    let chance = AtomicU64::new(0);
+    let options = ReplicaOptions {
+        server: "the fake API server".to_owned(),
+        namespace: "nadmit".to_owned(),
+        writer: name.to_owned(),
+        policy: Arc::new(ArcSwap::from_pointee(policy)),
+        schedule: watch::Sender::new(None).subscribe(),
+        is_leader: Some(watch::Sender::new(leads).subscribe()),
+        clock: clock_since(Instant::now()),
+        random: RandomSource::new(move || chance.fetch_add(1, Ordering::Relaxed).into()),
+    };
+    RunningReplica::start(server.named(name).client(), options)
 }
 
-impl Running {
-    fn start(server: &ApiServer, name: &str, leads: bool) -> Self {
-        let began = Instant::now();
-        let clock = Clock::new(move || {
-            let passed = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
-            Timestamp::from_second(1_767_225_600).unwrap_or_default() + passed
-        });
-        let mut policy = Policy::default();
-        policy.injection = Some(Injection::Bind);
-        policy.pool_derivation.whereabouts = WhereaboutsMode::Serve;
-        let chance = AtomicU64::new(0);
-        let client = Client::new(server.named(name), "default");
-        let replica = Replica::new(
-            client,
-            ReplicaOptions {
-                server: "the fake API server".to_owned(),
-                namespace: "nadmit".to_owned(),
-                writer: name.to_owned(),
-                policy: Arc::new(ArcSwap::from_pointee(policy)),
-                schedule: watch::Sender::new(None).subscribe(),
-                is_leader: Some(watch::Sender::new(leads).subscribe()),
-                clock: clock.clone(),
-                random: RandomSource::new(move || chance.fetch_add(1, Ordering::Relaxed).into()),
+/// Reviews the Binding of a pod at a replica as the API server does, until it is allowed.
+async fn bind(replica: &RunningReplica, name: &str) -> TestResult {
+    let mutate = posting(replica.router.clone(), "/mutate");
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": format!("review-of-{name}"),
+            "kind": {"group": "", "version": "v1", "kind": "Binding"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "subResource": "binding", "name": name, "namespace": "db", "operation": "CREATE",
+            "userInfo": {"username": "system:kube-scheduler"},
+            "object": {
+                "apiVersion": "v1", "kind": "Binding",
+                "metadata": {"name": name, "namespace": "db"},
+                "target": {"kind": "Node", "name": "node-1"},
             },
-        );
-        let stop = CancellationToken::new();
-        let tasks = tokio::spawn(replica.tasks.run(stop.child_token()));
-        let router = webhook_routes(replica.state, Limits::default(), clock);
-        Self {
-            router,
-            stop,
-            tasks,
+        },
+    });
+    let mut response = Value::Null;
+    // The scheduler tries a refused Binding again.
+    for _ in 0..5 {
+        response = mutate(review.clone()).await?;
+        if response["response"]["allowed"] == true {
+            return Ok(());
         }
+        sleep(Duration::from_secs(1)).await;
     }
-
-    /// Reviews the Binding of a pod as the API server does, until it is allowed.
-    async fn bind(&self, name: &str) -> TestResult {
-        let mutate = posting(self.router.clone(), "/mutate");
-        let review = json!({
-            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-            "request": {
-                "uid": format!("review-of-{name}"),
-                "kind": {"group": "", "version": "v1", "kind": "Binding"},
-                "resource": {"group": "", "version": "v1", "resource": "pods"},
-                "subResource": "binding", "name": name, "namespace": "db", "operation": "CREATE",
-                "userInfo": {"username": "system:kube-scheduler"},
-                "object": {
-                    "apiVersion": "v1", "kind": "Binding",
-                    "metadata": {"name": name, "namespace": "db"},
-                    "target": {"kind": "Node", "name": "node-1"},
-                },
-            },
-        });
-        let mut response = Value::Null;
-        // The scheduler tries a refused Binding again.
-        for _ in 0..5 {
-            response = mutate(review.clone()).await?;
-            if response["response"]["allowed"] == true {
-                return Ok(());
-            }
-            sleep(Duration::from_secs(1)).await;
-        }
-        Err(format!("{name}: {response}").into())
-    }
+    Err(format!("{name}: {response}").into())
 }
 
 fn bindings_at_once_at_one_replica_get_different_addresses() -> TestResult {
@@ -177,14 +149,14 @@ fn all_are_bound_at_once(replicas: &[(&str, bool)]) -> TestResult {
     runtime.block_on(async {
         let server = cluster();
         let replicas = replicas.iter();
-        let replicas = replicas.map(|(name, leads)| Running::start(&server, name, *leads));
-        let replicas: Vec<Running> = replicas.collect();
+        let replicas = replicas.map(|(name, leads)| replica(&server, name, *leads));
+        let replicas: Vec<RunningReplica> = replicas.collect();
         sleep(Duration::from_secs(10)).await;
         let (with, without) = (names("with"), names("without"));
         let (first, last) = (replicas.first(), replicas.last());
         let (first, last) = first.zip(last).ok_or("no replica")?;
-        let bound = try_join_all(with.iter().map(|name| first.bind(name)));
-        let others = try_join_all(without.iter().map(|name| last.bind(name)));
+        let bound = try_join_all(with.iter().map(|name| bind(first, name)));
+        let others = try_join_all(without.iter().map(|name| bind(last, name)));
         let (bound, others) = tokio::join!(bound, others);
         bound?;
         others?;

@@ -1,6 +1,6 @@
 //! The networks of Whereabouts in groups, for the overlaps of a range that overlaps very many.
 //!
-//! What an overlap means follows from the `network_name` and the L2 segment of both networks. So the
+//! The meaning of an overlap follows from the `network_name` and the L2 segment of both networks. So the
 //! overlaps of each meaning are counted by group, and only the first of them are looked at.
 
 use std::{

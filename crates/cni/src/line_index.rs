@@ -49,7 +49,7 @@ impl<'t> LineIndex<'t> {
         }
     }
 
-    /// Returns the line of this number (from 1) with its line break; empty if there is none.
+    /// Returns the line of this number (from 1) with its line break; empty after the last line.
     pub fn line(&self, line: usize) -> &'t str {
         let end = self.lines.get(line).copied();
         let end = end.unwrap_or(self.text.len());

@@ -1,5 +1,6 @@
 //! API servers: the fake one of the crate `fake-apiserver`, and real ones.
 
+mod network_definition;
 mod real;
 mod real_companion;
 mod real_outage;
@@ -11,6 +12,7 @@ pub(crate) use fake_apiserver::{
 };
 
 pub(crate) use self::{
+    network_definition::network_definition,
     real::{IGNORE_REASON, RealServer, RealServerOptions},
     shared::{ForeignKind, SharedServer, end, shared},
 };

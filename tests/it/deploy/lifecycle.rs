@@ -13,26 +13,23 @@ use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
 use http::{Request, header};
 use http_body_util::BodyExt as _;
-use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Failed;
 use nadmit::{
     catalog::WhereaboutsMode,
-    cli::{Replica, ReplicaOptions},
-    clock::{Clock, RandomSource},
+    cli::ReplicaOptions,
+    clock::RandomSource,
     rules::{Injection, Policy},
-    server::{Limits, webhook_routes},
 };
 use serde_json::{Value, json};
 use tokio::{
     sync::watch,
-    task::JoinHandle,
     time::{Instant, sleep},
 };
-use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::registered::hooks;
 use crate::api_server::{ApiServer, FaultAction, ResourceRequest, Webhook, posting};
+use crate::running_replica::{RunningReplica, clock_since};
 use crate::support::TestResult;
 
 /// nadmit's ServiceAccount.
@@ -154,33 +151,22 @@ impl DeployedCluster {
     }
 
     /// Starts a replica with its webhooks.
-    fn start(&self, name: &str) -> (Router, JoinHandle<()>, CancellationToken) {
-        let began = self.began;
-        let clock = Clock::new(move || {
-            let passed = SignedDuration::try_from(began.elapsed()).unwrap_or_default();
-            Timestamp::from_second(1_767_225_600).unwrap_or_default() + passed
-        });
+    fn start(&self, name: &str) -> RunningReplica {
         let mut policy = Policy::default();
         policy.injection = Some(Injection::Bind);
         policy.pool_derivation.whereabouts = self.whereabouts;
         let chance = Arc::clone(&self.chance);
-        let replica = Replica::new(
-            self.server.named(NADMIT).client(),
-            ReplicaOptions {
-                server: "of the test".to_owned(),
-                namespace: "nadmit".to_owned(),
-                writer: name.to_owned(),
-                policy: Arc::new(ArcSwap::from_pointee(policy)),
-                schedule: watch::Sender::new(Some("*/5 * * * *".to_owned())).subscribe(),
-                is_leader: None,
-                clock: clock.clone(),
-                random: RandomSource::new(move || chance.fetch_add(1, Ordering::Relaxed).into()),
-            },
-        );
-        let stop = CancellationToken::new();
-        let beside = tokio::spawn(replica.tasks.run(stop.clone()));
-        let router = webhook_routes(replica.state, Limits::default(), clock);
-        (router, beside, stop)
+        let options = ReplicaOptions {
+            server: "of the test".to_owned(),
+            namespace: "nadmit".to_owned(),
+            writer: name.to_owned(),
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            schedule: watch::Sender::new(Some("*/5 * * * *".to_owned())).subscribe(),
+            is_leader: None,
+            clock: clock_since(self.began),
+            random: RandomSource::new(move || chance.fetch_add(1, Ordering::Relaxed).into()),
+        };
+        RunningReplica::start(self.server.named(NADMIT).client(), options)
     }
 
     /// Registers a replica as the target of the webhooks, as deploy/ does.
@@ -263,8 +249,12 @@ impl DeployedCluster {
     }
 
     async fn live(&self) -> TestResult {
-        let (router, first, stop) = self.start("nadmit-0");
-        let (_, _second, _) = self.start("nadmit-1");
+        let RunningReplica {
+            router,
+            tasks: first,
+            stop,
+        } = self.start("nadmit-0");
+        let _second = self.start("nadmit-1");
         seconds(20).await;
         self.register(&router)?;
         // The reservation is recorded, and both kinds have a status.
@@ -341,8 +331,9 @@ impl DeployedCluster {
         for object in super::objects::parsed(SERVED)? {
             self.server.put(object);
         }
-        let (router, _first, _) = self.start("nadmit-0");
-        let (_, _second, _) = self.start("nadmit-1");
+        let first = self.start("nadmit-0");
+        let router = first.router.clone();
+        let _second = self.start("nadmit-1");
         seconds(20).await;
         self.register(&router)?;
 

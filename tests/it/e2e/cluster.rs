@@ -15,7 +15,7 @@ use tokio::{runtime::Runtime, task::JoinHandle};
 
 use crate::support::TestResult;
 use crate::{
-    api_server::RealServer,
+    api_server::{RealServer, network_definition},
     command,
     deploy::objects::{parsed, tool},
 };
@@ -384,25 +384,4 @@ fn redirect(object: &mut Value, registration: &Registration<'_>) -> TestResult {
         });
     }
     Ok(())
-}
-
-/// Returns the definition of networks, as Multus ships it.
-pub(crate) fn network_definition() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "network-attachment-definitions.k8s.cni.cncf.io"},
-        "spec": {
-            "group": "k8s.cni.cncf.io", "scope": "Namespaced",
-            "names": {
-                "kind": "NetworkAttachmentDefinition", "plural": "network-attachment-definitions",
-                "singular": "network-attachment-definition", "shortNames": ["net-attach-def"],
-            },
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "properties": {
-                    "spec": {"type": "object", "properties": {"config": {"type": "string"}}},
-                }}},
-            }],
-        },
-    })
 }

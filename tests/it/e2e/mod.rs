@@ -21,7 +21,7 @@ mod shared;
 
 use libtest_mimic::Trial;
 
-pub(crate) use self::{cluster::network_definition, shared::end};
+pub(crate) use self::shared::end;
 use crate::support::NamedTest;
 use crate::{
     api_server::{IGNORE_REASON, RealServer},

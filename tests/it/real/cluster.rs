@@ -19,7 +19,7 @@ use super::{
     parts::Programs,
 };
 use crate::support::TestResult;
-use crate::{command, e2e::network_definition, shared::SharedValue};
+use crate::{api_server::network_definition, command, shared::SharedValue};
 
 /// The time limit of any wait on a busy machine.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(120);

@@ -16,8 +16,8 @@ use nadmit_whereabouts::Taken;
 const MAX_TIME: Duration = Duration::from_secs(5);
 
 /// Commits a plan: its records, then the entries and reservations of Whereabouts. If another pod has one
-/// of the addresses, by the plugin or by a record of another address space, the records that the plan created are deleted, and the index knows the
-/// address as in use: plan again. After any other failure the records stay for the next attempt.
+/// of the addresses, by the plugin or by a record of another address space, the records that the plan
+/// created are deleted, and the index knows the address as in use: plan again. After any other failure the records stay for the next attempt.
 pub async fn commit_served(
     ledger: Arc<Ledger>,
     whereabouts: WhereaboutsLedger,
